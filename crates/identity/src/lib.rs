@@ -1,0 +1,1 @@
+//! The ledger, the registry, the authorities and the credentials of one installation.

@@ -1,0 +1,1 @@
+//! Topic permissions: parse, validate, compile, decide, explain.

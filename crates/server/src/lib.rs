@@ -1,0 +1,1 @@
+//! The IO shell: door, workers, control socket, wiring.
