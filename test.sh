@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick]
+#
+#   ./test.sh        everything: formatting, lints, unit and integration tests, the demo, foreign clients, the container
+#   ./test.sh quick  formatting, lints, unit and integration tests
+#
+# Debian packages come by apt-get (as root; otherwise the one line to run is printed), Python packages go into .venv.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+mode=${1:-full}
+case "$mode" in full | quick) ;; *) echo "usage: ./test.sh [quick]" >&2; exit 2 ;; esac
+unset KEYWARD_DIR KEYWARD_NAMES SSLKEYLOGFILE
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
+
+# command → Debian package that brings it
+needs="cc:gcc openssl:openssl"
+if [ "$mode" = full ]; then
+  needs="$needs mosquitto_pub:mosquitto-clients buildah:buildah podman:podman runc:runc python3:python3"
+fi
+
+install_packages() {
+  local missing="" pair
+  for pair in $needs; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+  done
+  if [ "$mode" = full ] && ! python3 -c 'import ensurepip' 2>/dev/null; then missing="$missing python3-venv"; fi
+  [ -n "$missing" ] || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "These Debian packages are missing. Run this line, then ./test.sh again:" >&2
+    echo "  sudo apt-get install --no-install-recommends -y$missing" >&2
+    exit 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -y $missing >/dev/null
+}
+
+python_packages() {
+  [ -x .venv/bin/python ] || python3 -m venv .venv
+  cmp -s tests/clients/requirements.txt .venv/requirements.txt && return 0
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+  cp tests/clients/requirements.txt .venv/requirements.txt
+}
+
+timings=""
+stage() {
+  local name=$1 start=$SECONDS took
+  shift
+  echo "── $name"
+  if ! "$@"; then
+    echo "── $name: FAILED after $((SECONDS - start)) s" >&2
+    printf '%s' "$timings" >&2
+    exit 1
+  fi
+  took=$((SECONDS - start))
+  timings="$timings$(printf '%6d s  %s' "$took" "$name")"$'\n'
+}
+
+# One static binary (glibc, +crt-static) is what the container holds, and what the demo and the foreign clients meet.
+target=x86_64-unknown-linux-gnu
+case "$(uname -m)" in aarch64) target=aarch64-unknown-linux-gnu ;; esac
+static_binary() {
+  RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target"
+}
+demo() { "target/$target/release/keyward" demo; }
+foreign_clients() {
+  KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
+}
+container() { KEYWARD_BIN="$PWD/target/$target/release/keyward" tests/container.sh; }
+
+stage "packages" install_packages
+stage "formatting" cargo fmt --all --check
+stage "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+stage "unit and integration tests" cargo test --locked --workspace --quiet
+if [ "$mode" = full ]; then
+  stage "static release build" static_binary
+  stage "demo" demo
+  stage "python packages" python_packages
+  stage "foreign clients" foreign_clients
+  stage "container" container
+fi
+echo "── time by stage"
+printf '%s' "$timings"
+echo "all stages passed in $SECONDS s"
