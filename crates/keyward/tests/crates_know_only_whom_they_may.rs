@@ -1,0 +1,107 @@
+//! Reads `cargo metadata` and fails on a dependency between Keyward's crates that the table of ARCHITECTURE.md does
+//! not list, and on anything unexpected in the closure of a pure crate.
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who may know whom, outside tests. The same table stands in ARCHITECTURE.md.
+const EDGES: &[(&str, &[&str])] = &[
+    ("ids", &[]),
+    ("mqtt", &[]),
+    ("policy", &["ids", "mqtt"]),
+    ("client", &["mqtt"]),
+    ("identity", &["ids"]),
+    ("broker", &["ids", "mqtt", "policy"]),
+    ("server", &["ids", "mqtt", "policy", "identity", "broker", "client"]),
+    ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
+];
+
+/// What a pure crate may contain, whole closure: nothing here does IO, reads a clock or draws a random number.
+const PURE: &[(&str, &[&str])] = &[
+    ("ids", &[]),
+    ("mqtt", &[]),
+    (
+        "policy",
+        &[
+            "keyward-ids", "keyward-mqtt", "serde", "serde_core", "serde_derive", "serde_spanned", "thiserror",
+            "thiserror-impl", "toml", "toml_datetime", "toml_parser", "toml_writer", "winnow", "proc-macro2", "quote",
+            "syn", "unicode-ident",
+        ],
+    ),
+    (
+        "broker",
+        &[
+            "keyward-ids", "keyward-mqtt", "keyward-policy", "siphasher", "slab", "serde", "serde_core",
+            "serde_derive", "serde_spanned", "thiserror", "thiserror-impl", "toml", "toml_datetime", "toml_parser",
+            "toml_writer", "winnow", "proc-macro2", "quote", "syn", "unicode-ident",
+        ],
+    ),
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().other_options(vec!["--locked".into(), "--offline".into()]).exec().unwrap()
+}
+
+fn short(name: &str) -> &str {
+    name.strip_prefix("keyward-").unwrap_or(name)
+}
+
+/// Each package with the packages that its ordinary and build dependencies resolve to.
+fn resolved(metadata: &Metadata) -> BTreeMap<&PackageId, Vec<&PackageId>> {
+    let graph = metadata.resolve.as_ref().unwrap();
+    let real = |kind: DependencyKind| matches!(kind, DependencyKind::Normal | DependencyKind::Build);
+    graph
+        .nodes
+        .iter()
+        .map(|node| {
+            let deps = node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| real(kind.kind)));
+            (&node.id, deps.map(|dep| &dep.pkg).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn every_edge_between_our_crates_is_in_the_table() {
+    let metadata = metadata();
+    let table: BTreeMap<_, BTreeSet<_>> =
+        EDGES.iter().map(|(from, to)| (*from, to.iter().copied().collect())).collect();
+    let members: BTreeSet<_> = metadata.workspace_packages().iter().map(|p| short(&p.name).to_owned()).collect();
+    assert_eq!(members, table.keys().map(|name| (*name).to_owned()).collect(), "crates and the table of edges");
+    for package in metadata.workspace_packages() {
+        for dependency in &package.dependencies {
+            let to = short(&dependency.name);
+            let ours = dependency.path.is_some() && dependency.kind != DependencyKind::Development;
+            assert!(
+                !ours || table[short(&package.name)].contains(to),
+                "{} may not depend on {to}: see the table of crates in ARCHITECTURE.md",
+                package.name,
+            );
+        }
+    }
+}
+
+#[test]
+fn the_closure_of_a_pure_crate_holds_only_what_is_listed() {
+    let metadata = metadata();
+    let graph = resolved(&metadata);
+    for (name, allowed) in PURE {
+        let package = metadata.workspace_packages().into_iter().find(|p| short(&p.name) == *name).unwrap();
+        let (mut seen, mut open) = (BTreeSet::new(), vec![&package.id]);
+        while let Some(id) = open.pop() {
+            for next in graph[id].iter().filter(|next| seen.insert(**next)) {
+                open.push(next);
+            }
+        }
+        let found: BTreeSet<_> = seen.iter().map(|id| metadata[*id].name.to_string()).collect();
+        let strangers: Vec<_> = found.iter().filter(|found| !allowed.contains(&found.as_str())).collect();
+        assert!(strangers.is_empty(), "the pure crate {name} now contains {strangers:?}");
+    }
+}
+
+#[test]
+fn each_crate_lives_in_the_folder_of_its_name() {
+    for package in metadata().workspace_packages() {
+        let folder = package.manifest_path.parent().unwrap().file_name().unwrap();
+        assert_eq!(folder, short(&package.name));
+    }
+}
