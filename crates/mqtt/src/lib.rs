@@ -7,7 +7,13 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod codec;
+pub mod connection;
+pub mod frame;
+pub mod limits;
+pub mod lists;
 pub mod packet;
 pub mod property;
 pub mod reason;
+pub mod time;
 pub mod topic;

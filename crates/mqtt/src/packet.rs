@@ -251,11 +251,12 @@ pub struct Auth<'a> {
     pub properties: AuthProperties<'a>,
 }
 
-// The three lists below are decoded lazily from checked bytes, or borrowed from a slice when a packet is built.
+// The three lists below are decoded lazily from checked bytes, or borrowed from a slice when a packet is built; how
+// they are read is in `lists`.
 
 /// Lists the filters of a SUBSCRIBE. Texts are valid UTF-8; whether each is a filter is the broker's to say, filter
 /// by filter, so that one bad filter does not cost the others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum SubscribeFilters<'a> {
     /// The checked payload of a packet.
     Raw(&'a [u8]),
@@ -264,7 +265,7 @@ pub enum SubscribeFilters<'a> {
 }
 
 /// Lists the filters of an UNSUBSCRIBE.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum UnsubscribeFilters<'a> {
     /// The checked payload of a packet.
     Raw(&'a [u8]),
@@ -273,7 +274,7 @@ pub enum UnsubscribeFilters<'a> {
 }
 
 /// Lists the codes of a SUBACK or UNSUBACK.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum ReasonCodes<'a> {
     /// The checked payload of a packet.
     Raw(&'a [u8]),

@@ -2,11 +2,16 @@
 //!
 //! The default of each struct is "no property present". Values borrow from the packet.
 
+mod id;
+
+pub use id::PropertyId;
+pub(crate) use id::Shape;
+
 use crate::packet::Qos;
 use core::num::{NonZeroU16, NonZeroU32};
 
 /// Lists user properties (0x26) in their order, decoded lazily from checked bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub enum UserProperties<'a> {
     /// There are none.
     #[default]
@@ -18,7 +23,7 @@ pub enum UserProperties<'a> {
 }
 
 /// Lists subscription identifiers (0x0B) of a PUBLISH from the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub enum SubscriptionIds<'a> {
     /// There are none.
     #[default]
