@@ -1,0 +1,439 @@
+//! One link to a broker: connects, publishes, subscribes, receives, and waits for each answer.
+
+use crate::clock::{self, Clock};
+use crate::error::ClientError;
+use crate::message::{Inbox, Message, Publication};
+use crate::options::{ClientOptions, Will};
+use crate::transport::{Received, Transport};
+use keyward_mqtt::connection::{
+    ClientConnection, ClientError as ConnectionError, ClientEvent, ClientLimits, ClientStep,
+    Message as OutMessage,
+};
+use keyward_mqtt::packet::{
+    ConnAck, Connect, Disconnect, PacketId, Qos, SubscribeFilters, SubscribeOptions, UnsubscribeFilters,
+    Will as WillPacket,
+};
+use keyward_mqtt::property::{
+    ConnectProperties, DisconnectProperties, SubscribeProperties, UnsubscribeProperties, WillProperties,
+};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::topic::TopicName;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long a client that was cut off looks for the broker's last words.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// Is one link to a broker.
+pub struct Client {
+    connection: ClientConnection,
+    transport: Transport,
+    clock: Clock,
+    timeout: Duration,
+    input: Vec<u8>,
+    inbox: Inbox,
+    answers: Vec<Answer>,
+    greeting: Option<Greeting>,
+    /// Why the link is over, once it is.
+    end: Option<Goodbye>,
+}
+
+/// Holds what the broker said when it let the client in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// Whether the broker held a session.
+    pub session_present: bool,
+    /// The client id that the broker chose, if the client sent none.
+    pub assigned_client_id: Option<String>,
+    /// Seconds between signs of life, if the broker wants others than the client asked for.
+    pub server_keep_alive: Option<u16>,
+    /// Seconds that the broker keeps the session, if it keeps it otherwise than the client asked for.
+    pub session_expiry: Option<u32>,
+}
+
+/// Is the answer to one exchange.
+struct Answer {
+    id: PacketId,
+    reasons: Vec<ReasonCode>,
+    said: Option<String>,
+}
+
+#[derive(Clone)]
+enum Goodbye {
+    Refused(ReasonCode, Option<String>),
+    Disconnected(ReasonCode, Option<String>),
+    Closed,
+}
+
+impl Goodbye {
+    fn error(&self) -> ClientError {
+        match self.clone() {
+            Self::Refused(reason, said) => ClientError::Refused { reason, said },
+            Self::Disconnected(reason, said) => ClientError::Disconnected { reason, said },
+            Self::Closed => ClientError::Closed,
+        }
+    }
+}
+
+impl Client {
+    /// Connects, logs in, and returns when the broker has said yes.
+    ///
+    /// # Errors
+    /// [`ClientError`] says which step failed, whose fault it is, and what to do.
+    pub fn connect(options: &ClientOptions) -> Result<Self, ClientError> {
+        let deadline = clock::now() + options.timeout;
+        let mut client = Self {
+            connection: ClientConnection::new(ClientLimits::default()),
+            transport: Transport::connect(options, deadline)?,
+            clock: Clock::start(),
+            timeout: options.timeout,
+            input: Vec::new(),
+            inbox: Inbox::default(),
+            answers: Vec::new(),
+            greeting: None,
+            end: None,
+        };
+        let will = options.will.as_ref().map(will_packet).transpose()?;
+        client.connection.connect(client.clock.millis(), &connect_packet(options, will)).map_err(explain)?;
+        while client.greeting.is_none() {
+            client.advance(deadline, "answer to CONNECT")?;
+        }
+        Ok(client)
+    }
+
+    /// Returns what the broker said when it let the client in.
+    pub fn greeting(&self) -> Option<&Greeting> {
+        self.greeting.as_ref()
+    }
+
+    /// Returns the address of this end.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.transport.local_addr()
+    }
+
+    /// Publishes, and returns when the handshake of the quality of service is complete: at once for QoS 0, at
+    /// PUBACK for QoS 1, at PUBCOMP for QoS 2. The code may be [`ReasonCode::NoMatchingSubscribers`].
+    ///
+    /// # Errors
+    /// [`ClientError::PublishRefused`] if the broker did not take the message; the link goes on.
+    pub fn publish(&mut self, publication: &Publication<'_>) -> Result<ReasonCode, ClientError> {
+        let topic = TopicName::parse(publication.topic)
+            .map_err(|error| ClientError::Request(format!("the topic {:?} {error}", publication.topic)))?;
+        let message = OutMessage {
+            topic,
+            payload: publication.payload,
+            qos: publication.qos,
+            retain: publication.retain,
+            properties: publication.properties.clone(),
+        };
+        self.alive()?;
+        let Some(id) = self.connection.publish(self.clock.millis(), &message).map_err(explain)? else {
+            self.flush()?;
+            return Ok(ReasonCode::Success);
+        };
+        let answer = self.answer(id, "acknowledgement")?;
+        match answer.reasons.first().copied() {
+            Some(reason) if reason.is_failure() => {
+                Err(ClientError::PublishRefused { topic: publication.topic.to_owned(), reason, said: answer.said })
+            }
+            reason => Ok(reason.unwrap_or(ReasonCode::Success)),
+        }
+    }
+
+    /// Subscribes to one filter and returns the granted quality of service.
+    ///
+    /// # Errors
+    /// [`ClientError::SubscribeRefused`] if the broker granted nothing; the link goes on.
+    pub fn subscribe(&mut self, filter: &str, qos: Qos) -> Result<Qos, ClientError> {
+        let options = SubscribeOptions { qos, ..SubscribeOptions::default() };
+        match self.subscribe_all(&[(filter, options)], None)?.first().copied() {
+            Some(reason) if reason.is_failure() => {
+                Err(ClientError::SubscribeRefused { filter: filter.to_owned(), reason })
+            }
+            Some(ReasonCode::GrantedQos2) => Ok(Qos::ExactlyOnce),
+            Some(ReasonCode::GrantedQos1) => Ok(Qos::AtLeastOnce),
+            Some(_) => Ok(Qos::AtMostOnce),
+            None => Err(ClientError::Protocol("SUBACK holds no code [MQTT-3.8.4-6]".to_owned())),
+        }
+    }
+
+    /// Subscribes to filters in one packet, and returns the broker's code for each.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the exchange fails; a refused filter is no error here.
+    pub fn subscribe_all(
+        &mut self,
+        filters: &[(&str, SubscribeOptions)],
+        subscription_id: Option<std::num::NonZeroU32>,
+    ) -> Result<Vec<ReasonCode>, ClientError> {
+        self.alive()?;
+        let properties = SubscribeProperties { subscription_id, ..SubscribeProperties::default() };
+        let id = self
+            .connection
+            .subscribe(self.clock.millis(), SubscribeFilters::List(filters), &properties)
+            .map_err(explain)?;
+        self.answer(id, "answer to SUBSCRIBE").map(|answer| answer.reasons)
+    }
+
+    /// Gives filters up, and returns the broker's code for each; none in 3.1.1.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the exchange fails.
+    pub fn unsubscribe(&mut self, filters: &[&str]) -> Result<Vec<ReasonCode>, ClientError> {
+        self.alive()?;
+        let properties = UnsubscribeProperties::default();
+        let id = self
+            .connection
+            .unsubscribe(self.clock.millis(), UnsubscribeFilters::List(filters), &properties)
+            .map_err(explain)?;
+        self.answer(id, "answer to UNSUBSCRIBE").map(|answer| answer.reasons)
+    }
+
+    /// Returns the next message, or `None` if none came within `within`. Keeps the link alive meanwhile.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the link ended; messages that came before are returned first.
+    pub fn next_message(&mut self, within: Duration) -> Result<Option<Message>, ClientError> {
+        let deadline = clock::now() + within;
+        loop {
+            if let Some(message) = self.inbox.pop() {
+                return Ok(Some(message));
+            }
+            match self.advance(deadline, "message") {
+                Ok(()) => {}
+                Err(ClientError::TimedOut { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until the broker ends the link, and returns how; `None` if it still stands after `within`. Messages that
+    /// come meanwhile are kept for [`Client::next_message`].
+    pub fn wait_closed(&mut self, within: Duration) -> Option<ClientError> {
+        let deadline = clock::now() + within;
+        loop {
+            match self.advance(deadline, "end") {
+                Ok(()) => {}
+                Err(ClientError::TimedOut { .. }) => return None,
+                Err(error) => return Some(error),
+            }
+        }
+    }
+
+    /// Says goodbye: the broker does not publish the will.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the link was gone already.
+    pub fn disconnect(self) -> Result<(), ClientError> {
+        self.disconnect_with(ReasonCode::Success)
+    }
+
+    /// Says goodbye with a reason, for instance [`ReasonCode::DisconnectWithWill`]; 3.1.1 knows
+    /// [`ReasonCode::Success`] only.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the link was gone already.
+    pub fn disconnect_with(mut self, reason: ReasonCode) -> Result<(), ClientError> {
+        self.alive()?;
+        let goodbye = Disconnect { reason, properties: DisconnectProperties::default() };
+        self.connection.disconnect(&goodbye).map_err(explain)?;
+        self.flush()?;
+        self.transport.close(clock::now() + LAST_WORDS);
+        Ok(())
+    }
+
+    fn alive(&self) -> Result<(), ClientError> {
+        self.end.as_ref().map_or(Ok(()), |end| Err(end.error()))
+    }
+
+    /// Waits for the answer to exchange `id`.
+    fn answer(&mut self, id: PacketId, awaited: &'static str) -> Result<Answer, ClientError> {
+        let deadline = clock::now() + self.timeout;
+        loop {
+            if let Some(index) = self.answers.iter().position(|answer| answer.id == id) {
+                return Ok(self.answers.swap_remove(index));
+            }
+            self.advance(deadline, awaited)?;
+        }
+    }
+
+    /// Sends what waits, reads what came, and deals with it; returns after something happened.
+    fn advance(&mut self, deadline: Instant, awaited: &'static str) -> Result<(), ClientError> {
+        self.alive()?;
+        self.flush()?;
+        let timer = self.connection.poll_timeout().and_then(|at| self.clock.instant(at));
+        let until = timer.map_or(deadline, |timer| timer.min(deadline));
+        match self.transport.receive(&mut self.input, until)? {
+            Received::Bytes => self.digest(),
+            Received::End => Err(self.over(Goodbye::Closed)),
+            Received::Nothing => {
+                let now = self.clock.millis();
+                if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+                    self.connection.handle_timeout(now).map_err(explain)?;
+                }
+                if clock::now() < deadline { Ok(()) } else { Err(ClientError::TimedOut { awaited }) }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ClientError> {
+        let waiting = self.connection.output();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let count = waiting.len();
+        match self.transport.send(waiting, clock::now() + self.timeout) {
+            Ok(()) => {
+                self.connection.written(count);
+                Ok(())
+            }
+            Err(ClientError::Closed) => Err(self.last_words()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The broker hung up while the client was writing: what it said last is the reason.
+    fn last_words(&mut self) -> ClientError {
+        let deadline = clock::now() + LAST_WORDS;
+        loop {
+            match self.transport.receive(&mut self.input, deadline) {
+                Ok(Received::Bytes) => {}
+                Ok(Received::End | Received::Nothing) => break,
+                Err(reason) => return reason,
+            }
+        }
+        match self.digest() {
+            Err(reason) => reason,
+            Ok(()) => self.over(Goodbye::Closed),
+        }
+    }
+
+    fn over(&mut self, how: Goodbye) -> ClientError {
+        self.end.get_or_insert(how).error()
+    }
+
+    /// Deals with all whole packets that were read.
+    fn digest(&mut self) -> Result<(), ClientError> {
+        let input = std::mem::take(&mut self.input);
+        let mut used = 0;
+        let outcome = loop {
+            match self.connection.handle(self.clock.millis(), &input[used..]) {
+                Ok(ClientStep::Incomplete { .. }) => break Ok(()),
+                Ok(ClientStep::Packet { event, size }) => {
+                    used += size;
+                    if let Err(error) = event.map_or(Ok(()), |event| self.note(event)) {
+                        break Err(error);
+                    }
+                }
+                Err(error) => {
+                    // The farewell that the protocol wants; the link is over either way.
+                    drop(self.flush());
+                    self.end.get_or_insert(Goodbye::Closed);
+                    break Err(explain(error));
+                }
+            }
+        };
+        self.input = input;
+        self.input.drain(..used);
+        outcome
+    }
+
+    fn note(&mut self, event: ClientEvent<'_>) -> Result<(), ClientError> {
+        match event {
+            ClientEvent::Connected { connack, .. } => {
+                self.greeting = Some(greeting(&connack));
+                Ok(())
+            }
+            ClientEvent::Refused(connack) => {
+                Err(self.over(Goodbye::Refused(connack.reason, owned(connack.properties.reason_string))))
+            }
+            ClientEvent::Message(publish) => {
+                let message = Message::from_publish(&publish)
+                    .ok_or_else(|| ClientError::Protocol("a message without topic [MQTT-3.3.2-1]".to_owned()))?;
+                if self.inbox.push(message) { Ok(()) } else { Err(self.over(Goodbye::Closed)) }
+            }
+            ClientEvent::Published(ack) => {
+                self.answers.push(Answer {
+                    id: ack.id,
+                    reasons: vec![ack.reason],
+                    said: owned(ack.properties.reason_string),
+                });
+                Ok(())
+            }
+            ClientEvent::Subscribed(ack) | ClientEvent::Unsubscribed(ack) => {
+                self.answers.push(Answer {
+                    id: ack.id,
+                    reasons: ack.reasons.iter().collect(),
+                    said: owned(ack.properties.reason_string),
+                });
+                Ok(())
+            }
+            ClientEvent::Auth(_) => Err(ClientError::Protocol("AUTH, which nobody asked for".to_owned())),
+            ClientEvent::Disconnected(goodbye) => {
+                let said = owned(goodbye.properties.reason_string);
+                Err(self.over(Goodbye::Disconnected(goodbye.reason, said)))
+            }
+        }
+    }
+}
+
+fn owned(text: Option<&str>) -> Option<String> {
+    text.map(str::to_owned)
+}
+
+fn greeting(connack: &ConnAck<'_>) -> Greeting {
+    Greeting {
+        session_present: connack.session_present,
+        assigned_client_id: owned(connack.properties.assigned_client_id),
+        server_keep_alive: connack.properties.server_keep_alive,
+        session_expiry: connack.properties.session_expiry,
+    }
+}
+
+fn connect_packet<'a>(options: &'a ClientOptions, will: Option<WillPacket<'a>>) -> Connect<'a> {
+    Connect {
+        version: options.version,
+        clean_start: options.clean_start,
+        keep_alive: options.keep_alive,
+        client_id: &options.client_id,
+        will,
+        username: options.login.as_ref().map(|login| login.username.as_str()),
+        password: options.login.as_ref().map(|login| login.password.as_slice()),
+        properties: ConnectProperties {
+            session_expiry: (options.session_expiry > 0).then_some(options.session_expiry),
+            ..ConnectProperties::default()
+        },
+    }
+}
+
+fn will_packet(will: &Will) -> Result<WillPacket<'_>, ClientError> {
+    let topic = TopicName::parse(&will.topic)
+        .map_err(|error| ClientError::Request(format!("the will's topic {:?} {error}", will.topic)))?;
+    Ok(WillPacket {
+        topic,
+        payload: &will.payload,
+        qos: will.qos,
+        retain: will.retain,
+        properties: WillProperties {
+            delay: (will.delay > 0).then_some(will.delay),
+            ..WillProperties::default()
+        },
+    })
+}
+
+fn explain(error: ConnectionError) -> ClientError {
+    let problem = match error {
+        ConnectionError::Server(error) => return ClientError::Protocol(error.to_string()),
+        ConnectionError::ServerSilent => return ClientError::TimedOut { awaited: "sign of life" },
+        ConnectionError::NotConnected => return ClientError::Closed,
+        ConnectionError::PacketTooLarge => "the message is larger than the broker takes",
+        ConnectionError::QosNotSupported => "the broker does not offer this quality of service: use a lower one",
+        ConnectionError::RetainNotSupported => "the broker keeps no messages: publish without retain",
+        ConnectionError::TopicAlias => "this client uses no topic aliases",
+        ConnectionError::QueueFull | ConnectionError::TooManyRequests => {
+            "too much waits for the broker's answer: wait for some first"
+        }
+        other => return ClientError::Request(format!("the packet cannot be written: {other:?}")),
+    };
+    ClientError::Request(problem.to_owned())
+}

@@ -1,0 +1,123 @@
+//! TLS settings from PEM, and rustls' errors in the words of this crate.
+
+use crate::error::ClientError;
+use crate::options::{TlsIdentity, TlsOptions};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore};
+use std::sync::Arc;
+
+/// Starts a TLS connection to `host`.
+pub(crate) fn start(options: &TlsOptions, host: &str) -> Result<ClientConnection, ClientError> {
+    let name = options.server_name.as_deref().unwrap_or(host);
+    let name = ServerName::try_from(name.to_owned())
+        .map_err(|_| credentials("server name", format!("{name:?} is neither a host name nor an IP address")))?;
+    let config = config(options)?;
+    ClientConnection::new(Arc::new(config), name).map_err(|error| explain(error, host))
+}
+
+fn config(options: &TlsOptions) -> Result<ClientConfig, ClientError> {
+    // Chosen here and not left to the process: a dependency that brings a second provider must change nothing.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError::Tls(error.to_string()))?
+        .with_root_certificates(roots(&options.roots_pem)?);
+    match &options.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some(identity) => {
+            let (chain, key) = pair(identity)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| {
+                credentials("certificate", format!("it does not go with the private key ({error})"))
+            })
+        }
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, ClientError> {
+    let bad = |problem: String| credentials("trust anchor", problem);
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| bad(format!("it is not PEM ({error})")))?;
+        store.add(certificate).map_err(|error| bad(error.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(bad("it holds no certificate; use the broker's ca.pem".to_owned()));
+    }
+    Ok(store)
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn pair(identity: &TlsIdentity) -> Result<Pair, ClientError> {
+    let chain = CertificateDer::pem_slice_iter(&identity.chain_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| credentials("certificate", format!("it is not PEM ({error})")))?;
+    if chain.is_empty() {
+        return Err(credentials("certificate", "the file holds none".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&identity.key_pem)
+        .map_err(|error| credentials("private key", format!("it is not a PEM key ({error})")))?;
+    Ok((chain, key))
+}
+
+fn credentials(part: &'static str, problem: String) -> ClientError {
+    ClientError::Credentials { part, problem }
+}
+
+/// Turns an error of rustls into one that says what to do.
+pub(crate) fn explain(error: rustls::Error, host: &str) -> ClientError {
+    match error {
+        rustls::Error::AlertReceived(alert) => ClientError::Alert { alert: alert_name(alert) },
+        rustls::Error::InvalidCertificate(problem) => {
+            ClientError::Untrusted { problem: certificate_problem(&problem, host) }
+        }
+        rustls::Error::NoCertificatesPresented => {
+            ClientError::Untrusted { problem: "it showed no certificate".to_owned() }
+        }
+        rustls::Error::InvalidMessage(_) => {
+            ClientError::Tls("what answers does not speak TLS".to_owned())
+        }
+        other => ClientError::Tls(other.to_string()),
+    }
+}
+
+fn certificate_problem(problem: &CertificateError, host: &str) -> String {
+    match problem {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate was not issued by the authority in the trust anchor; \
+             use the ca.pem of this very broker, and if it is that one, do not connect"
+                .to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("its certificate does not name {host}; on the broker: keyward server name add {host}")
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired; check this machine's clock, then the broker's `keyward status`"
+                .to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet; check this machine's clock".to_owned()
+        }
+        other => format!("its certificate is wrong ({other})"),
+    }
+}
+
+/// Returns the alert's name as RFC 8446 §6 writes it.
+fn alert_name(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::HandshakeFailure => "handshake_failure",
+        AlertDescription::BadCertificate => "bad_certificate",
+        AlertDescription::CertificateRevoked => "certificate_revoked",
+        AlertDescription::CertificateExpired => "certificate_expired",
+        AlertDescription::CertificateUnknown => "certificate_unknown",
+        AlertDescription::UnknownCA => "unknown_ca",
+        AlertDescription::AccessDenied => "access_denied",
+        AlertDescription::ProtocolVersion => "protocol_version",
+        AlertDescription::InternalError => "internal_error",
+        AlertDescription::UnrecognisedName => "unrecognized_name",
+        AlertDescription::CertificateRequired => "certificate_required",
+        other => return format!("number {}", u8::from(other)),
+    }
+    .to_owned()
+}
