@@ -1,1 +1,61 @@
 //! The ledger, the registry, the authorities and the credentials of one installation.
+//!
+//! **The rule of use.** One process holds the store of an installation, through one [`Registrar`]. It asks for
+//! changes with [`Registrar::execute`]: a [`Command`] is decided against the state, becomes events, the events go to
+//! disk, then the state changes and a new [`Registry`] exists. When `execute` returns, what it says is on disk. The
+//! door looks at the `Registry` alone, which is an immutable value.
+//!
+//! **What is not here.** No socket, no thread, no clock: the time comes as an argument. Failed logins and "last seen"
+//! are not recorded: an attacker would write the ledger full. What an identity may publish or read is `policy`'s.
+//!
+//! ```text
+//! DIR/lock            held by the process that owns the store
+//! DIR/ca.pem          the server root: the trust anchor of bundles (a copy; the ledger holds it)
+//! DIR/ledger/         a.log and b.log, the ledger kept twice; snapshot
+//! DIR/keys/           issuing keys, server key, password pepper (sealed if there is a passphrase)
+//! DIR/authority/      the authorities' certificates (copies)
+//! DIR/offline/        the two root keys; never opened by a running broker, may be carried away
+//! ```
+
+mod account;
+mod authority;
+mod clock;
+mod commands;
+mod cow_map;
+mod csr;
+mod decide;
+mod events;
+pub mod files;
+mod ledger;
+pub mod limits;
+mod names;
+mod password;
+mod pem;
+mod registrar;
+mod registry;
+mod secret;
+mod state;
+mod status;
+mod store;
+mod vault;
+mod wire;
+
+pub use account::{Account, CertificateRecord, Exposure, Standing};
+pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
+pub use clock::{ClockVerdict, WallTime};
+pub use commands::{
+    AddDevice, AddUser, Command, Context, IssuedCertificate, KeySource, NewCredential, NewPassword, Outcome,
+    Refusal,
+};
+pub use csr::CsrRefusal;
+pub use events::{AuthorityCertificates, Event};
+pub use ledger::{AuditEntry, AuditTrail, LedgerError};
+pub use names::{
+    NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
+};
+pub use password::{PasswordRecord, PasswordRefusal, Pepper};
+pub use registrar::{InitOptions, OpenError, OpenOptions, Registrar};
+pub use registry::{CertificateRefusal, Counts, Registry};
+pub use secret::{NoRandomness, Secret};
+pub use status::{CertificateStatus, Status};
+pub use vault::{KeyProtection, VaultError};

@@ -190,6 +190,13 @@ impl fmt::Display for InstallationId {
     }
 }
 
+impl FromStr for InstallationId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::parse(text)
+    }
+}
+
 /// Holds an MQTT client identifier: any text that the protocol allows, chosen by the peer.
 ///
 /// It is not an identity: two identities may use one client id and have two sessions.

@@ -1,0 +1,90 @@
+//! What is known of one identity.
+
+use crate::{clock::WallTime, password::PasswordRecord, wire};
+use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
+use serde::{Deserialize, Serialize};
+
+/// Holds what is known of one identity. A removed one stays as a tombstone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Who this is.
+    #[serde(with = "wire::text")]
+    pub identity: Identity,
+    /// The type of device, a name that rules refer to.
+    #[serde(with = "wire::optional_text", default)]
+    pub device_type: Option<TypeId>,
+    /// Where the device stands, a name that rules refer to.
+    #[serde(with = "wire::optional_text", default)]
+    pub site: Option<SiteId>,
+    /// Who can lay hands on the device.
+    pub exposure: Option<Exposure>,
+    /// Whether the identity may act.
+    pub standing: Standing,
+    /// Changes whenever a credential of the identity is taken away and when it is disabled, revoked or removed.
+    /// A link that was opened under an older epoch is to be closed. Never goes back, not even for a removed id that
+    /// is added again.
+    pub epoch: u64,
+    /// Whether a machine chose the id. Such a device gets topics below `devices/ID/` only.
+    pub machine_chosen: bool,
+    /// The certificates that open the door now.
+    pub certificates: Vec<CertificateRecord>,
+    /// The password that opens the door now.
+    pub password: Option<PasswordRecord>,
+    /// When the identity was added; for one that was added again, the last time.
+    pub created: WallTime,
+    /// What the operator wrote about it.
+    pub note: String,
+}
+
+impl Account {
+    /// Tells whether the identity may act now.
+    pub fn is_active(&self) -> bool {
+        self.standing == Standing::Active
+    }
+}
+
+/// Says whether an identity may act, and what becomes of what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum Standing {
+    /// It may log in.
+    Active,
+    /// It may not log in until it is enabled again; its credentials are kept.
+    Disabled,
+    /// It may not log in any more; its credentials are gone for good.
+    Revoked {
+        /// Whether messages that it published before are still delivered.
+        keep_messages: bool,
+        /// Whether its will is published.
+        publish_will: bool,
+    },
+    /// A tombstone: the id may be added again, the old credentials never come back.
+    Removed,
+}
+
+/// Says who can lay hands on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exposure {
+    /// Anybody: it hangs on a street.
+    Public,
+    /// People who belong to the place.
+    Workplace,
+    /// Nobody without a key.
+    Locked,
+}
+
+/// Holds what is known of one certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRecord {
+    /// Its serial number.
+    #[serde(with = "wire::text")]
+    pub serial: CertSerial,
+    /// Its public key.
+    #[serde(with = "wire::text")]
+    pub key: KeyId,
+    /// When it begins to be valid.
+    pub not_before: WallTime,
+    /// When it ends to be valid.
+    pub not_after: WallTime,
+}

@@ -1,0 +1,169 @@
+//! What happened: the content of the ledger.
+//!
+//! An event is a fact about the past. Applying it never fails for a rule of today, so that an old ledger stays
+//! readable when rules change. The names of variants and fields are the format on disk: never rename one.
+
+use crate::{
+    account::{CertificateRecord, Exposure},
+    clock::WallTime,
+    names::ServerName,
+    password::PasswordRecord,
+    wire,
+};
+use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, SiteId, TypeId};
+use serde::{Deserialize, Serialize};
+
+/// One change of the installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// The installation was made.
+    Initialised {
+        /// Its id.
+        #[serde(with = "wire::text")]
+        installation: InstallationId,
+        /// The certificates of its authorities.
+        authorities: AuthorityCertificates,
+        /// The public key of the server's certificate.
+        #[serde(with = "wire::text")]
+        server_key: KeyId,
+    },
+    /// The server found these names of itself; names found before and not listed are forgotten.
+    ServerNamesFound {
+        /// The names.
+        names: Vec<ServerName>,
+    },
+    /// An operator added a name of the server.
+    ServerNameAdded {
+        /// The name.
+        name: ServerName,
+    },
+    /// An operator removed a name of the server.
+    ServerNameRemoved {
+        /// The name.
+        name: ServerName,
+    },
+    /// The server got a new certificate for its key.
+    ServerCertificateIssued {
+        /// Its serial number, key and validity.
+        certificate: CertificateRecord,
+        /// The names in it.
+        names: Vec<ServerName>,
+        /// The certificate in DER.
+        #[serde(with = "wire::base64")]
+        der: Vec<u8>,
+    },
+    /// An identity was added, for the first time or after it was removed.
+    Added {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The type of device.
+        #[serde(with = "wire::optional_text", default)]
+        device_type: Option<TypeId>,
+        /// Where it stands.
+        #[serde(with = "wire::optional_text", default)]
+        site: Option<SiteId>,
+        /// Who can lay hands on it.
+        exposure: Option<Exposure>,
+        /// Whether a machine chose the id.
+        machine_chosen: bool,
+        /// What the operator wrote about it.
+        note: String,
+    },
+    /// A certificate was issued to an identity.
+    CertificateIssued {
+        /// To whom.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Its serial number, key and validity.
+        certificate: CertificateRecord,
+    },
+    /// A certificate was taken away from an identity.
+    CertificateWithdrawn {
+        /// From whom.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Its serial number.
+        #[serde(with = "wire::text")]
+        serial: CertSerial,
+    },
+    /// An identity got a password; the one before is void.
+    PasswordSet {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// What is kept of the password.
+        record: PasswordRecord,
+    },
+    /// An identity's password was taken away.
+    PasswordWithdrawn {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// An identity was disabled.
+    Disabled {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// A disabled identity was enabled.
+    Enabled {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// An identity was revoked, with all its credentials.
+    Revoked {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Whether messages that it published before are still delivered.
+        keep_messages: bool,
+        /// Whether its will is published.
+        publish_will: bool,
+    },
+    /// An identity was removed; a tombstone stays.
+    Removed {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// A public key may be certified again, for anybody.
+    KeyReleased {
+        /// The key.
+        #[serde(with = "wire::text")]
+        key: KeyId,
+        /// Who held it.
+        #[serde(with = "wire::text")]
+        holder: Identity,
+    },
+    /// An operator said that the clock is right.
+    ClockAccepted {
+        /// What the clock showed.
+        clock: WallTime,
+    },
+    /// A file with types, roles, rules or settings changed.
+    ConfigChanged {
+        /// What changed: file names and the difference.
+        summary: String,
+    },
+}
+
+/// Holds the certificates of the four authorities in DER.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityCertificates {
+    /// The trust anchor of every bundle.
+    #[serde(with = "wire::base64")]
+    pub server_root: Vec<u8>,
+    /// Signs this server's certificate and nothing else.
+    #[serde(with = "wire::base64")]
+    pub server_issuing: Vec<u8>,
+    /// What this server accepts clients under; never handed out as an anchor.
+    #[serde(with = "wire::base64")]
+    pub device_root: Vec<u8>,
+    /// Signs certificates of devices and users.
+    #[serde(with = "wire::base64")]
+    pub device_issuing: Vec<u8>,
+}

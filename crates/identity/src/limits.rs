@@ -1,0 +1,51 @@
+//! The bounds of this crate: each with its unit, its default and the reason.
+
+/// Accounts that an installation may hold, tombstones included. A million devices fit into the memory of the
+/// smallest machine that could serve them.
+pub const ACCOUNTS: usize = 1_000_000;
+
+/// Certificates that one account may hold at a time. Two are needed while one replaces the other; eight leave room
+/// for a user with several machines.
+pub const CERTIFICATES_PER_ACCOUNT: usize = 8;
+
+/// Names and addresses of this server: found, added and hidden ones together.
+pub const SERVER_NAMES: usize = 64;
+
+/// Bytes that the names *found by themselves* may take in the server's certificate, so that the Certificate message
+/// stays under 1,500 bytes: some small TLS stacks have no more room.
+pub const FOUND_NAME_BYTES: usize = 330;
+
+/// The longest DNS name, in bytes (RFC 1035 §2.3.4).
+pub const DNS_NAME_BYTES: usize = 253;
+
+/// The longest note on an account, in bytes: one line that a person wrote.
+pub const NOTE_BYTES: usize = 256;
+
+/// The longest name of who gave a command, in bytes.
+pub const ACTOR_BYTES: usize = 128;
+
+/// The longest audit note on a changed file, in bytes: a diff that a person would still read.
+pub const CONFIG_NOTE_BYTES: usize = 32 * 1024;
+
+/// The longest signing request, in bytes. One for RSA 4096 in PEM has about 1,800.
+pub const CSR_BYTES: usize = 8 * 1024;
+
+/// The largest body of a ledger record, in bytes. A configuration note fits even if every byte of it is escaped.
+pub const LEDGER_RECORD_BYTES: usize = 256 * 1024;
+
+/// The largest snapshot that is read, in bytes: a million accounts of 1 KiB.
+pub const SNAPSHOT_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Records after the snapshot that make the next start write a new one. Replaying so many takes milliseconds.
+pub const SNAPSHOT_AFTER: u64 = 1_024;
+
+/// The largest key, certificate or lock file that is read, in bytes.
+pub const SMALL_FILE_BYTES: usize = 64 * 1024;
+
+/// The longest password and passphrase that can be set, in bytes. Hashing cost does not grow with it, memory would.
+pub const PASSWORD_BYTES: usize = 1_024;
+
+/// The shortest password that a person may choose, in characters (NIST SP 800-63B §3.1.1).
+pub const CHOSEN_PASSWORD_CHARS: usize = 8;
+
+const _: () = assert!(CONFIG_NOTE_BYTES * 6 < LEDGER_RECORD_BYTES, "a note fits into a record");

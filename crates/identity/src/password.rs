@@ -1,0 +1,228 @@
+//! Passwords: how they are made, kept and checked.
+//!
+//! A password that Keyward generated has 128 bits: nobody guesses it, so a keyed hash is enough and a check costs
+//! microseconds. A password that a person chose is hashed with Argon2id, which is slow on purpose: check it in a
+//! bounded pool, never on a thread that serves links.
+
+use crate::{
+    limits,
+    secret::{NoRandomness, Secret, random, random_text},
+};
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use aws_lc_rs::hmac;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// Holds the key of the keyed hashes. Without it, a stolen ledger gives no way to test guesses of generated passwords.
+pub struct Pepper(hmac::Key);
+
+impl Pepper {
+    /// The length of the key, in bytes.
+    pub const LEN: usize = 32;
+
+    pub(crate) fn new(key: &[u8; Self::LEN]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    pub(crate) fn draw() -> Result<Zeroizing<[u8; Self::LEN]>, NoRandomness> {
+        random().map(Zeroizing::new)
+    }
+
+    fn mac(&self, salt: &[u8; 16], password: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(salt);
+        context.update(password);
+        context.sign()
+    }
+}
+
+/// Holds what is kept of a password; the password cannot be got back from it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PasswordRecord {
+    /// A password of 128 random bits.
+    Generated(GeneratedHash),
+    /// A password that a person chose.
+    Chosen(ChosenHash),
+}
+
+/// Holds the keyed hash of a generated password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeneratedHash {
+    #[serde(with = "crate::wire::base64")]
+    salt: [u8; 16],
+    #[serde(with = "crate::wire::base64")]
+    mac: [u8; 32],
+}
+
+/// Holds the Argon2id hash of a chosen password as a PHC string.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChosenHash(String);
+
+impl fmt::Debug for PasswordRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Generated(_) => "Generated(..)",
+            Self::Chosen(_) => "Chosen(..)",
+        })
+    }
+}
+
+/// Says why a password cannot be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordRefusal {
+    /// The password is too short.
+    #[error("the password has fewer than {} characters", limits::CHOSEN_PASSWORD_CHARS)]
+    TooShort,
+    /// The password is too long.
+    #[error("the password has more than {} bytes", limits::PASSWORD_BYTES)]
+    TooLong,
+    /// The password is the name of the account.
+    #[error("the password is the name of the account; choose another")]
+    IsTheName,
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The hash function failed; it does so only without memory.
+    #[error("the password could not be hashed: not enough memory")]
+    NotHashed,
+}
+
+impl PasswordRecord {
+    /// Draws a password and makes its record. The password is shown once and kept nowhere.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] if the system gives no random bytes.
+    pub fn generate(pepper: &Pepper) -> Result<(Secret, Self), NoRandomness> {
+        let password = random_text()?;
+        let salt = random()?;
+        let mut mac = [0; 32];
+        mac.copy_from_slice(pepper.mac(&salt, password.expose()).as_ref());
+        Ok((password, Self::Generated(GeneratedHash { salt, mac })))
+    }
+
+    /// Makes the record of a password that a person chose for the account `name`. Takes tens of milliseconds and
+    /// 19 MiB of memory.
+    ///
+    /// # Errors
+    /// [`PasswordRefusal`] if the password is too short, too long or the name itself.
+    pub fn choose(password: &[u8], name: &str) -> Result<Self, PasswordRefusal> {
+        if password.len() > limits::PASSWORD_BYTES {
+            return Err(PasswordRefusal::TooLong);
+        }
+        let chars = std::str::from_utf8(password).map_or(password.len(), |text| text.chars().count());
+        if password.eq_ignore_ascii_case(name.as_bytes()) {
+            return Err(PasswordRefusal::IsTheName);
+        }
+        if chars < limits::CHOSEN_PASSWORD_CHARS {
+            return Err(PasswordRefusal::TooShort);
+        }
+        let salt: [u8; 16] = random()?;
+        let hash = hash_chosen(password, &salt).ok_or(PasswordRefusal::NotHashed)?;
+        Ok(Self::Chosen(ChosenHash(hash)))
+    }
+
+    /// Returns a record that no password matches and that costs as much as a chosen one: what an attempt for an
+    /// unknown name is checked against.
+    pub fn decoy() -> Self {
+        let hash = format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "A".repeat(22), "A".repeat(43));
+        Self::Chosen(ChosenHash(hash))
+    }
+
+    /// Tells whether checking costs tens of milliseconds, so that it belongs into a pool.
+    pub fn is_slow(&self) -> bool {
+        matches!(self, Self::Chosen(_))
+    }
+
+    /// Checks an attempt against a generated password in microseconds and in constant time; `false` for a chosen one.
+    pub fn verify_generated(&self, pepper: &Pepper, attempt: &[u8]) -> bool {
+        let Self::Generated(hash) = self else { return false };
+        let message: Zeroizing<Vec<u8>> = Zeroizing::new([hash.salt.as_slice(), attempt].concat());
+        hmac::verify(&pepper.0, &message, &hash.mac).is_ok()
+    }
+
+    /// Checks an attempt against a chosen password: slow (Argon2id, 19 MiB); `false` for a generated one. An attempt
+    /// longer than any password that can be set is refused at once.
+    pub fn verify_chosen(&self, attempt: &[u8]) -> bool {
+        let Self::Chosen(ChosenHash(phc)) = self else { return false };
+        if attempt.len() > limits::PASSWORD_BYTES {
+            return false;
+        }
+        PasswordHash::new(phc).is_ok_and(|hash| Argon2::default().verify_password(attempt, &hash).is_ok())
+    }
+}
+
+/// Hashes with the parameters that OWASP recommends and the library has as its default: Argon2id, 19 MiB, 2 passes.
+fn hash_chosen(password: &[u8], salt: &[u8]) -> Option<String> {
+    let hash: PasswordHash = Argon2::default().hash_password_with_salt(password, salt).ok()?;
+    Some(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pepper() -> Pepper {
+        Pepper::new(&[7; 32])
+    }
+
+    #[test]
+    fn a_generated_password_opens_its_record_and_no_other() {
+        let (password, record) = PasswordRecord::generate(&pepper()).unwrap();
+        let (other, _) = PasswordRecord::generate(&pepper()).unwrap();
+        assert!(record.verify_generated(&pepper(), password.expose()));
+        assert!(!record.verify_generated(&pepper(), other.expose()));
+        assert!(!record.verify_generated(&pepper(), b""));
+        assert!(!record.verify_generated(&Pepper::new(&[8; 32]), password.expose()));
+        assert!(!record.verify_chosen(password.expose()));
+        assert!(!record.is_slow());
+    }
+
+    #[test]
+    fn a_generated_password_has_at_least_128_bits_of_plain_symbols() {
+        let (password, _) = PasswordRecord::generate(&pepper()).unwrap();
+        let text = password.expose_text();
+        assert!(text.len() * 5 >= 128);
+        assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{text}");
+    }
+
+    #[test]
+    fn a_chosen_password_opens_its_record_after_a_trip_to_disk() {
+        let record = PasswordRecord::choose("pass wörd".as_bytes(), "anna").unwrap();
+        let json = serde_json::to_string(&record).unwrap();
+        let record: PasswordRecord = serde_json::from_str(&json).unwrap();
+        assert!(json.contains("argon2id"), "{json}");
+        assert!(record.is_slow());
+        assert!(record.verify_chosen("pass wörd".as_bytes()));
+        assert!(!record.verify_chosen(b"pass word"));
+        assert!(!record.verify_chosen(&[b'x'; 2_000]));
+    }
+
+    #[test]
+    fn a_weak_password_is_refused_when_it_is_set() {
+        assert_eq!(PasswordRecord::choose(b"1234567", "anna"), Err(PasswordRefusal::TooShort));
+        assert_eq!(PasswordRecord::choose("öööö".as_bytes(), "anna"), Err(PasswordRefusal::TooShort));
+        assert_eq!(PasswordRecord::choose(b"Anna-Maria", "anna-maria"), Err(PasswordRefusal::IsTheName));
+        assert_eq!(PasswordRecord::choose(&[b'x'; 1_025], "anna"), Err(PasswordRefusal::TooLong));
+    }
+
+    #[test]
+    fn the_decoy_is_a_well_formed_hash_that_nothing_opens() {
+        let PasswordRecord::Chosen(ChosenHash(phc)) = PasswordRecord::decoy() else { panic!() };
+        let costs = |phc: &str| phc.split('$').nth(3).map(str::to_owned);
+        assert_eq!(costs(&phc), hash_chosen(b"12345678", &[1; 16]).and_then(|real| costs(&real)));
+        assert!(PasswordHash::new(&phc).is_ok());
+        assert!(!PasswordRecord::decoy().verify_chosen(b"anything at all"));
+    }
+
+    #[test]
+    fn a_record_prints_no_hash() {
+        let (_, record) = PasswordRecord::generate(&pepper()).unwrap();
+        assert_eq!(format!("{record:?}"), "Generated(..)");
+    }
+}

@@ -1,0 +1,293 @@
+//! What the door asks: who holds which certificate, key and password now.
+//!
+//! A [`Registry`] is an immutable value. Each change makes a new one that shares nearly everything with the one
+//! before, so that a change of one device among a million costs microseconds.
+//!
+//! Not here: how a change comes about ([`crate::Registrar`]), and what an identity may publish or read (`policy`).
+
+use crate::{
+    account::{Account, CertificateRecord, Standing},
+    clock::WallTime,
+    cow_map::CowMap,
+    wire,
+};
+use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, Kind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::sync::Arc;
+
+/// Holds all accounts, certificates and keys of an installation at one revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registry {
+    installation: InstallationId,
+    revision: u64,
+    accounts: CowMap<Identity, Arc<Account>>,
+    issued: CowMap<CertSerial, Arc<Issued>>,
+    keys: CowMap<KeyId, Identity>,
+}
+
+/// Remembers a certificate that was issued, whether or not it still opens the door.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Issued {
+    #[serde(with = "wire::text")]
+    identity: Identity,
+    certificate: CertificateRecord,
+}
+
+/// Says why a certificate does not open the door. Never told to the peer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateRefusal {
+    /// No certificate with this serial number was issued here.
+    #[error("no certificate with serial {serial} was issued here")]
+    UnknownSerial {
+        /// The serial number that was shown.
+        serial: CertSerial,
+    },
+    /// The serial number is known, with another public key.
+    #[error("the certificate with serial {serial} of {identity} has another public key")]
+    KeyMismatch {
+        /// The serial number that was shown.
+        serial: CertSerial,
+        /// Whose certificate has this serial number.
+        identity: Identity,
+    },
+    /// The identity is disabled.
+    #[error("{identity} is disabled")]
+    Disabled {
+        /// Whose certificate it is.
+        identity: Identity,
+    },
+    /// The identity is revoked.
+    #[error("{identity} is revoked")]
+    Revoked {
+        /// Whose certificate it is.
+        identity: Identity,
+    },
+    /// The identity was removed.
+    #[error("{identity} was removed")]
+    Removed {
+        /// Whose certificate it was.
+        identity: Identity,
+    },
+    /// The certificate was taken away from an identity that is active: another replaced it, or the id was removed
+    /// and added again.
+    #[error("the certificate with serial {serial} was taken away from {identity}")]
+    Withdrawn {
+        /// The serial number that was shown.
+        serial: CertSerial,
+        /// Whose certificate it was.
+        identity: Identity,
+    },
+    /// The certificate is not valid at this time.
+    #[error("the certificate of {identity} is valid from {not_before} to {not_after}")]
+    OutsideValidity {
+        /// Whose certificate it is.
+        identity: Identity,
+        /// When it begins to be valid.
+        not_before: WallTime,
+        /// When it ends to be valid.
+        not_after: WallTime,
+    },
+}
+
+/// Counts the identities of one kind by standing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Those that may log in.
+    pub active: usize,
+    /// Those that are disabled.
+    pub disabled: usize,
+    /// Those that are revoked.
+    pub revoked: usize,
+    /// Tombstones.
+    pub removed: usize,
+}
+
+impl Registry {
+    pub(crate) fn new(installation: InstallationId) -> Self {
+        Self {
+            installation,
+            revision: 0,
+            accounts: CowMap::default(),
+            issued: CowMap::default(),
+            keys: CowMap::default(),
+        }
+    }
+
+    /// Returns the installation's id.
+    pub fn installation(&self) -> &InstallationId {
+        &self.installation
+    }
+
+    /// Returns the number of the last ledger record that this registry knows.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Returns the account whose certificate this is, if it opens the door at the time `now`: its serial number *and*
+    /// its public key are held for an active identity.
+    ///
+    /// # Errors
+    /// [`CertificateRefusal`] says why it does not; log it, do not tell the peer.
+    pub fn admit_certificate(
+        &self,
+        serial: &CertSerial,
+        key: &KeyId,
+        now: WallTime,
+    ) -> Result<&Arc<Account>, CertificateRefusal> {
+        let unknown = || CertificateRefusal::UnknownSerial { serial: serial.clone() };
+        let issued = self.issued.get(serial).ok_or_else(unknown)?;
+        let identity = issued.identity.clone();
+        if issued.certificate.key != *key {
+            return Err(CertificateRefusal::KeyMismatch { serial: serial.clone(), identity });
+        }
+        let account = self.find(&identity).ok_or_else(unknown)?;
+        match account.standing {
+            Standing::Active => {}
+            Standing::Disabled => return Err(CertificateRefusal::Disabled { identity }),
+            Standing::Revoked { .. } => return Err(CertificateRefusal::Revoked { identity }),
+            Standing::Removed => return Err(CertificateRefusal::Removed { identity }),
+        }
+        let Some(held) = account.certificates.iter().find(|held| held.serial == *serial && held.key == *key)
+        else {
+            return Err(CertificateRefusal::Withdrawn { serial: serial.clone(), identity });
+        };
+        if !(held.not_before..=held.not_after).contains(&now) {
+            let (not_before, not_after) = (held.not_before, held.not_after);
+            return Err(CertificateRefusal::OutsideValidity { identity, not_before, not_after });
+        }
+        Ok(account)
+    }
+
+    /// Returns the account of `identity`, whatever its standing; tombstones too.
+    pub fn find(&self, identity: &Identity) -> Option<&Arc<Account>> {
+        self.accounts.get(identity)
+    }
+
+    /// Returns the one account that logs in with the user name `login` and a password, whatever its standing.
+    ///
+    /// A bare name stands for the user or the device that holds a password (they cannot both hold one under one
+    /// name); `device:NAME` and `user:NAME` are understood too.
+    pub fn find_login(&self, login: &str) -> Option<&Arc<Account>> {
+        let holder = |identity: Identity| self.find(&identity).filter(|account| account.password.is_some());
+        if let Ok(identity) = login.parse::<Identity>() {
+            return holder(identity);
+        }
+        [Kind::User, Kind::Device]
+            .into_iter()
+            .filter_map(|kind| Identity::new(kind, login).ok())
+            .find_map(holder)
+    }
+
+    /// Tells whether a link of `identity` that was opened under `epoch` may live on.
+    pub fn holds(&self, identity: &Identity, epoch: u64) -> bool {
+        self.find(identity).is_some_and(|account| account.is_active() && account.epoch == epoch)
+    }
+
+    /// Returns who holds or ever held the public key `key`, unless it was released.
+    pub fn key_holder(&self, key: &KeyId) -> Option<&Identity> {
+        self.keys.get(key)
+    }
+
+    /// Returns all accounts in no order, tombstones too.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.values()
+    }
+
+    /// Returns how many accounts there are, tombstones included.
+    pub fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Tells whether nobody was ever added.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Counts the identities of one kind.
+    pub fn counts(&self, kind: Kind) -> Counts {
+        let mut counts = Counts::default();
+        for account in self.accounts().filter(|account| account.identity.kind() == kind) {
+            *match account.standing {
+                Standing::Active => &mut counts.active,
+                Standing::Disabled => &mut counts.disabled,
+                Standing::Revoked { .. } => &mut counts.revoked,
+                Standing::Removed => &mut counts.removed,
+            } += 1;
+        }
+        counts
+    }
+
+    pub(crate) fn is_serial_used(&self, serial: &CertSerial) -> bool {
+        self.issued.get(serial).is_some()
+    }
+
+    pub(crate) fn set_revision(&mut self, revision: u64) {
+        self.revision = revision;
+    }
+
+    pub(crate) fn put(&mut self, account: Account) {
+        self.accounts.insert(account.identity.clone(), Arc::new(account));
+    }
+
+    /// Remembers a certificate and whose key it has.
+    pub(crate) fn record_issued(&mut self, identity: &Identity, certificate: CertificateRecord) {
+        self.keys.insert(certificate.key, identity.clone());
+        let serial = certificate.serial.clone();
+        self.issued.insert(serial, Arc::new(Issued { identity: identity.clone(), certificate }));
+    }
+
+    pub(crate) fn release_key(&mut self, key: &KeyId) {
+        self.keys.remove(key);
+    }
+}
+
+/// The form in which a registry stands in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Image {
+    #[serde(with = "wire::text")]
+    installation: InstallationId,
+    revision: u64,
+    accounts: Vec<Arc<Account>>,
+    issued: Vec<Arc<Issued>>,
+    keys: Vec<HeldKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeldKey {
+    #[serde(with = "wire::text")]
+    key: KeyId,
+    #[serde(with = "wire::text")]
+    holder: Identity,
+}
+
+impl Serialize for Registry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let held = |(key, holder): (&KeyId, &Identity)| HeldKey { key: *key, holder: holder.clone() };
+        Image {
+            installation: self.installation.clone(),
+            revision: self.revision,
+            accounts: self.accounts.values().cloned().collect(),
+            issued: self.issued.values().cloned().collect(),
+            keys: self.keys.iter().map(held).collect(),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Registry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let image = Image::deserialize(deserializer)?;
+        let mut registry = Self::new(image.installation);
+        registry.revision = image.revision;
+        for account in image.accounts {
+            registry.accounts.insert(account.identity.clone(), account);
+        }
+        for issued in image.issued {
+            registry.issued.insert(issued.certificate.serial.clone(), issued);
+        }
+        for HeldKey { key, holder } in image.keys {
+            registry.keys.insert(key, holder);
+        }
+        Ok(registry)
+    }
+}
