@@ -1,1 +1,30 @@
 //! The routing core: one shard of sessions, subscriptions, retained messages and wills, without IO.
+//!
+//! How to use a [`Shard`]: give it one [`Input`] with [`Shard::handle`], then take every [`Output`] with
+//! [`Shard::poll_output`] before the next input; call `handle` with [`Input::Timeout`] when [`Shard::poll_timeout`]
+//! is due. Bytes for links are no outputs: a link is reported [`Output::Dirty`] once and its bytes are fetched with
+//! [`Shard::take_outbox`]. While `poll_timeout` is due *now*, work in slices is waiting: call `Timeout` before reading
+//! more from links.
+//!
+//! What is not here: sockets, clocks, threads and randomness (`server`), who a peer is (`identity`), what a rule says
+//! (`policy`). Time, hash keys, policy and principals come in as inputs: one sequence of inputs, one trace.
+
+pub mod attach;
+pub mod input;
+pub mod limits;
+pub mod message;
+pub mod outbox;
+pub mod output;
+pub mod placement;
+pub mod principal;
+pub mod shard;
+
+pub use attach::{Attach, LinkId};
+pub use input::{CommitOutcome, Input, ShardMessage, Ticket};
+pub use limits::Limits;
+pub use message::{Message, Publisher};
+pub use outbox::Outbox;
+pub use output::{CloseCause, Denial, DeniedAction, Notice, Output, Report};
+pub use placement::{HashKey, ShardIndex};
+pub use principal::{Directory, Principal, Standing};
+pub use shard::{Shard, ShardConfig, ShardStats};

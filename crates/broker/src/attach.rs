@@ -1,0 +1,122 @@
+//! A link that the door has authenticated, as it is handed to its shard.
+
+use crate::message::Publisher;
+use core::num::NonZeroU16;
+use keyward_ids::{ClientId, Identity};
+use keyward_mqtt::codec::EncodeError;
+use keyward_mqtt::packet::{Connect, Qos, Version, Will};
+use keyward_mqtt::property::PublishProperties;
+
+/// Numbers a link. Given by the door and never used again while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u64);
+
+/// Holds what a shard needs of a CONNECT and of who sent it. Owned: it crosses threads.
+#[derive(Debug)]
+pub struct Attach {
+    pub(crate) link: LinkId,
+    pub(crate) publisher: Publisher,
+    pub(crate) client_id: ClientId,
+    pub(crate) assigned: bool,
+    pub(crate) version: Version,
+    pub(crate) clean_start: bool,
+    pub(crate) keep_alive: u16,
+    /// Seconds as asked for by 5.0; `None` in 3.1.1.
+    pub(crate) session_expiry: Option<u32>,
+    pub(crate) receive_maximum: Option<NonZeroU16>,
+    pub(crate) maximum_packet_size: Option<u32>,
+    pub(crate) problem_information: bool,
+    pub(crate) will: Option<Testament>,
+}
+
+/// Is a will as it was left with CONNECT.
+#[derive(Debug)]
+pub(crate) struct Testament {
+    pub(crate) topic: Box<str>,
+    pub(crate) payload: Box<[u8]>,
+    /// What [`PublishProperties::encode_forwarded`] wrote.
+    pub(crate) forwarded: Box<[u8]>,
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    /// Seconds between the loss of the link and the will.
+    pub(crate) delay: u32,
+    pub(crate) expiry: Option<u32>,
+}
+
+impl Attach {
+    /// Takes what counts of `connect`, sent by `identity` in `epoch` over `link`. `client_id` is never empty: an empty
+    /// one was replaced at the door, which `assigned` tells.
+    ///
+    /// # Errors
+    /// A property of the will cannot be written again; a decoded CONNECT has none such.
+    pub fn new(
+        link: LinkId,
+        connect: &Connect<'_>,
+        identity: Identity,
+        epoch: u64,
+        client_id: ClientId,
+        assigned: bool,
+    ) -> Result<Self, EncodeError> {
+        let properties = &connect.properties;
+        Ok(Self {
+            link,
+            publisher: Publisher { identity, epoch },
+            client_id,
+            assigned,
+            version: connect.version,
+            clean_start: connect.clean_start,
+            keep_alive: connect.keep_alive,
+            session_expiry: match connect.version {
+                Version::V311 => None,
+                Version::V5 => Some(properties.session_expiry.unwrap_or(0)),
+            },
+            receive_maximum: properties.receive_maximum,
+            maximum_packet_size: properties.maximum_packet_size.map(|size| size.get()),
+            problem_information: properties.request_problem_information.unwrap_or(true),
+            will: connect.will.as_ref().map(Testament::new).transpose()?,
+        })
+    }
+
+    /// Returns the link.
+    pub fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// Returns who is attached.
+    pub fn identity(&self) -> &Identity {
+        &self.publisher.identity
+    }
+
+    /// Returns the client id.
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+}
+
+impl Testament {
+    fn new(will: &Will<'_>) -> Result<Self, EncodeError> {
+        let properties = PublishProperties {
+            payload_format: will.properties.payload_format,
+            response_topic: will.properties.response_topic,
+            correlation_data: will.properties.correlation_data,
+            user: will.properties.user,
+            content_type: will.properties.content_type,
+            ..PublishProperties::default()
+        };
+        let mut forwarded = Vec::new();
+        properties.encode_forwarded(&mut forwarded)?;
+        Ok(Self {
+            topic: will.topic.as_str().into(),
+            payload: will.payload.into(),
+            forwarded: forwarded.into(),
+            qos: will.qos,
+            retain: will.retain,
+            delay: will.properties.delay.unwrap_or(0),
+            expiry: will.properties.message_expiry,
+        })
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.forwarded.len()
+    }
+}

@@ -1,0 +1,155 @@
+//! What comes into a shard.
+
+use crate::attach::{Attach, LinkId};
+use crate::message::Message;
+use crate::placement::ShardIndex;
+use crate::principal::Directory;
+use crate::shard::Incarnation;
+use core::num::NonZeroU32;
+use keyward_mqtt::packet::{Packet, Qos};
+use keyward_policy::Policy;
+use std::sync::Arc;
+
+/// Is one event. Policy and directory change only here, between two inputs: no decision sees two generations.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The door hands over an authenticated link.
+    Attach(Box<Attach>),
+    /// A link sent a packet, CONNECT excluded.
+    Packet {
+        /// From which link; an unknown one is ignored, for it may have been closed a moment ago.
+        link: LinkId,
+        /// What it sent.
+        packet: Packet<'a>,
+    },
+    /// A link ended without DISCONNECT: closed by the peer, silent too long, or in breach of the protocol. Its will
+    /// is due.
+    Lost {
+        /// Which link; an unknown one is ignored.
+        link: LinkId,
+    },
+    /// Another shard says something.
+    FromShard(ShardMessage),
+    /// The store answers: every ticket up to this one is durable, or was refused as `outcome` says.
+    Committed {
+        /// The newest ticket that this answers. Answers come in order.
+        through: Ticket,
+        /// Whether it was stored.
+        outcome: CommitOutcome,
+    },
+    /// Another policy is in force from now on.
+    Policy {
+        /// Its number; later ones are higher.
+        generation: u64,
+        /// Its rules.
+        policy: Arc<Policy>,
+    },
+    /// Another revision of the registry is in force from now on.
+    Directory(Arc<Directory>),
+    /// Everything taken with [`Shard::take_outbox`](crate::Shard::take_outbox) so far has been written: what waited
+    /// for room may go on.
+    Written {
+        /// To which link.
+        link: LinkId,
+    },
+    /// The time of [`Shard::poll_timeout`](crate::Shard::poll_timeout) has come.
+    Timeout,
+    /// The broker stops: every link is told and closed. Nothing but `Timeout` comes after.
+    Shutdown,
+}
+
+/// Numbers a thing that must be durable before its effect may be seen (rule 14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Ticket(pub u64);
+
+/// Says what became of what was to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// It is stored.
+    Durable,
+    /// There was no room; nothing of it was kept.
+    NoRoom,
+}
+
+/// Is what one shard says to another. Handling one never makes a shard speak to a third (rule 3).
+#[derive(Debug)]
+pub struct ShardMessage(pub(crate) Box<Letter>);
+
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) from: ShardIndex,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// A published message: to be kept as the retained message of its topic, to be delivered, or both.
+    Publish { message: Arc<Message>, retain: bool, deliver: bool },
+    /// What some session of the sender wants; `None` is nothing any more.
+    Interest { filter: Arc<str>, level: Option<Stored>, token: u64 },
+    /// The receiver's interest is known up to this token.
+    InterestKnown { through: u64 },
+    /// Asks for retained messages.
+    ReplayAsk(ReplayAsk),
+    /// Some retained messages.
+    ReplaySlice(ReplaySlice),
+}
+
+/// Tells whether some session that outlives its link is among those that want a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored(pub(crate) bool);
+
+#[derive(Debug, Clone)]
+pub(crate) struct ReplayAsk {
+    pub(crate) session: Incarnation,
+    pub(crate) replay: u64,
+    pub(crate) filter: Arc<str>,
+    /// The topic after which to go on.
+    pub(crate) after: Option<Arc<str>>,
+    pub(crate) most: u16,
+}
+
+#[derive(Debug)]
+pub(crate) struct ReplaySlice {
+    pub(crate) session: Incarnation,
+    pub(crate) replay: u64,
+    pub(crate) messages: Vec<Arc<Message>>,
+    /// Where the next slice goes on; `None` at the end.
+    pub(crate) next: Option<Arc<str>>,
+}
+
+/// Holds the identifiers of the subscriptions that a message came through. Mostly none or one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum SubscriptionIdSet {
+    #[default]
+    None,
+    One(NonZeroU32),
+    Many(Arc<[NonZeroU32]>),
+}
+
+/// Says with what a message goes to one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    pub(crate) ids: SubscriptionIdSet,
+}
+
+impl ShardMessage {
+    pub(crate) fn new(from: ShardIndex, body: Body) -> Self {
+        Self(Box::new(Letter { from, body }))
+    }
+
+    /// Returns the bytes that the message keeps in memory, for the budget of an inbox (rule 3). What is shared counts
+    /// in full.
+    pub fn weight(&self) -> usize {
+        let body = match &self.0.body {
+            Body::Publish { message, .. } => message.weight(),
+            Body::Interest { filter, .. } => filter.len(),
+            Body::InterestKnown { .. } => 0,
+            Body::ReplayAsk(ask) => ask.filter.len() + ask.after.as_ref().map_or(0, |topic| topic.len()),
+            Body::ReplaySlice(slice) => slice.messages.iter().map(|message| message.weight()).sum(),
+        };
+        size_of::<Letter>() + body
+    }
+}

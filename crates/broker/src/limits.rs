@@ -1,0 +1,140 @@
+//! What peers can make a shard hold: bound, unit, default, reason. `docs/limits.md` lists them for operators.
+//!
+//! Bounds "per identity" hold over all its sessions. Those of a device are on one shard; a user's are spread, so each
+//! shard grants a user an equal portion (rule 4).
+
+use core::num::NonZeroU16;
+use keyward_mqtt::time::Millis;
+
+/// Bounds one broker. A shard leases its portion of what is meant "in all".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a client id. Default 256: MQTT promises 23; longer ones are seen from libraries that use UUIDs.
+    pub client_id_bytes: usize,
+    /// Sessions in all, connected or not. Default 100,000: about 200 MB when they are idle.
+    pub sessions: usize,
+    /// Sessions of one identity. Default 256: a shared login of a large house; a device needs one or two.
+    pub sessions_per_identity: usize,
+    /// How long a session may outlive its link. Default 30 days: long enough for a holiday, short enough that what
+    /// nobody fetches goes away.
+    pub session_expiry: Millis,
+    /// Subscriptions of one session. Default 1,000.
+    pub subscriptions_per_session: usize,
+    /// Subscriptions of one identity. Default 10,000.
+    pub subscriptions_per_identity: usize,
+    /// Messages of QoS 1 and 2 that one session holds, those under way included. Default 1,000, as Mosquitto.
+    pub queue_messages: usize,
+    /// Bytes of these messages (payload, topic and properties). Default 16 MB: eight messages of the largest size.
+    pub queue_bytes: usize,
+    /// Messages held in the sessions of one identity. Default 20,000.
+    pub queue_messages_per_identity: usize,
+    /// Bytes of these. Default 64 MB.
+    pub queue_bytes_per_identity: usize,
+    /// Messages of QoS 1 and 2 under way to one client at once; the client's receive maximum may be lower.
+    /// Default 64: hides a round trip, and is little to send again.
+    pub in_flight: NonZeroU16,
+    /// Messages of QoS 1 and 2 that a client may have under way to us: the receive maximum that we announce.
+    /// Default 256.
+    pub receive_maximum: NonZeroU16,
+    /// Bytes that wait for a link to be written; beyond, QoS 0 is dropped and the rest waits in the queue.
+    /// Default 256 KiB: a second of a slow link.
+    pub outbox_bytes: usize,
+    /// Bytes beyond which a link is closed because its client reads nothing, only answers are left to grow then.
+    /// Default 64 KiB above the largest packet and `outbox_bytes`.
+    pub outbox_bytes_hard: usize,
+    /// Bytes of a packet to or from a client, announced in CONNACK. Default 2,000,000.
+    pub packet_bytes: u32,
+    /// Bytes of a will's topic, payload and properties. Default 16 KiB, as much as a CONNECT may have.
+    pub will_bytes: usize,
+    /// Retained messages in all. Default 200,000.
+    pub retained: usize,
+    /// Bytes of all retained messages. Default 256 MB.
+    pub retained_bytes: usize,
+    /// Retained messages of one publisher. Default 20,000: a gateway for a few thousand sensors.
+    pub retained_per_identity: usize,
+    /// Bytes of these. Default 64 MB.
+    pub retained_bytes_per_identity: usize,
+    /// Seconds of keep-alive that a client of 5.0 may ask for at most; one that asks for none gets this.
+    /// Default 3,600: a link whose peer vanished is found within two hours.
+    pub keep_alive_secs: NonZeroU16,
+    /// Bytes of queues, outboxes and retained messages in all (invariant 11). Default 1 GiB: at 80 % QoS 0 is no
+    /// longer sent to links that are behind, at 90 % what would be queued or retained and new sessions are refused.
+    pub memory_total: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            client_id_bytes: 256,
+            sessions: 100_000,
+            sessions_per_identity: 256,
+            session_expiry: Millis::from_secs(30 * 24 * 3600),
+            subscriptions_per_session: 1_000,
+            subscriptions_per_identity: 10_000,
+            queue_messages: 1_000,
+            queue_bytes: 16_000_000,
+            queue_messages_per_identity: 20_000,
+            queue_bytes_per_identity: 64_000_000,
+            in_flight: NonZeroU16::MIN.saturating_add(63),
+            receive_maximum: NonZeroU16::MIN.saturating_add(255),
+            outbox_bytes: 256 * 1024,
+            outbox_bytes_hard: 2_000_000 + 320 * 1024,
+            packet_bytes: 2_000_000,
+            will_bytes: 16 * 1024,
+            retained: 200_000,
+            retained_bytes: 256_000_000,
+            retained_per_identity: 20_000,
+            retained_bytes_per_identity: 64_000_000,
+            keep_alive_secs: NonZeroU16::MIN.saturating_add(3_599),
+            memory_total: 1 << 30,
+        }
+    }
+}
+
+/// Topics that a replay of retained messages remembers as delivered live; beyond, live messages of the subscription
+/// wait for the end of the replay (rule 12).
+pub const REPLAY_SEEN: usize = 4_096;
+
+/// Live messages that wait for the end of a replay, per subscription. Beyond, they are dropped and counted: the
+/// replay was already too long to follow.
+pub const REPLAY_HELD: usize = 1_024;
+
+/// Retained messages in one slice of a replay, at most; the send quota may allow fewer.
+pub const REPLAY_SLICE: u16 = 64;
+
+/// Retained topics that one slice of a replay looks at: a slice costs at most about half a millisecond.
+pub const REPLAY_VISITS: u32 = 2_048;
+
+/// Receivers that one slice of a fan-out serves: about a millisecond of work (rule 2).
+pub const FANOUT_SLICE: usize = 1_024;
+
+/// Sessions that one slice of a registry change or a shutdown looks at.
+pub const SWEEP_SLICE: usize = 256;
+
+/// Messages from other shards and of one's own that one call works off before it returns.
+pub const WORK_SLICE: usize = 64;
+
+/// Compiled rights of publishers that are not here, remembered for retained messages. Forgetting costs a compilation.
+pub const ABSENT_RIGHTS: usize = 256;
+
+/// Decisions about publishing that a session remembers (rule 8).
+pub const PUBLISH_DECISIONS: usize = 32;
+
+/// Decisions about reading that a session remembers (rule 8).
+pub const READ_DECISIONS: usize = 64;
+
+/// Distance below which the places of the oldest unfinished and the newest sent message lie (rule 16): packet ids of
+/// messages under way are all different.
+pub const PLACE_WINDOW: u64 = 65_535;
+
+/// Payload bytes from which a payload is shared by all outboxes instead of copied into each.
+pub const SHARED_PAYLOAD: usize = 1_024;
+
+/// Bytes of buffers that a shard keeps for the next outbox; an emptied one with more is given back to the allocator.
+pub const OUTBOX_KEPT: usize = 16 * 1024;
+
+/// Empty outboxes that a shard keeps.
+pub const OUTBOX_POOL: usize = 64;
+
+/// Bytes that a message is counted with beyond topic, payload and properties.
+pub const MESSAGE_OVERHEAD: usize = 160;

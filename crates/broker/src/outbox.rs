@@ -1,0 +1,101 @@
+//! Bytes for one link: small packets copied one after the other, large payloads shared between links.
+
+use crate::limits;
+use core::ops::Range;
+use std::sync::Arc;
+
+/// Holds the packets that wait to be written to a link, in their order.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    inline: Vec<u8>,
+    shared: Vec<Shared>,
+    len: usize,
+}
+
+/// Is a payload that stands after the first `at` inline bytes.
+#[derive(Debug)]
+struct Shared {
+    at: usize,
+    bytes: Arc<[u8]>,
+    range: Range<usize>,
+}
+
+impl Outbox {
+    /// Returns how many bytes there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Tells whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns the bytes as slices in their order, none of them empty: for a vectored write or one encryption.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        let parts = self.shared.iter().flat_map(move |shared| {
+            let inline = self.inline.get(start..shared.at).unwrap_or_default();
+            start = shared.at;
+            [inline, shared.bytes.get(shared.range.clone()).unwrap_or_default()]
+        });
+        let rest = self.shared.last().map_or(0, |shared| shared.at);
+        parts.chain([self.inline.get(rest..).unwrap_or_default()]).filter(|slice| !slice.is_empty())
+    }
+
+    /// Forgets all bytes and keeps small buffers.
+    pub fn clear(&mut self) {
+        self.inline.clear();
+        self.inline.shrink_to(limits::OUTBOX_KEPT);
+        self.shared.clear();
+        self.shared.shrink_to(limits::OUTBOX_KEPT / size_of::<Shared>());
+        self.len = 0;
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.inline.extend_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Appends what `write` appends to a buffer.
+    pub(crate) fn push_with<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let before = self.inline.len();
+        write(&mut self.inline)?;
+        self.len += self.inline.len() - before;
+        Ok(())
+    }
+
+    /// Appends a part of `bytes` without copying it, if it is long enough for that to pay.
+    pub(crate) fn push_shared(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) {
+        if range.len() < limits::SHARED_PAYLOAD {
+            self.push(bytes.get(range).unwrap_or_default());
+            return;
+        }
+        self.len += range.len();
+        self.shared.push(Shared { at: self.inline.len(), bytes: Arc::clone(bytes), range });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_keep_the_order_of_what_was_pushed() {
+        let large: Arc<[u8]> = vec![7; 2_000].into();
+        let mut outbox = Outbox::default();
+        outbox.push(b"head");
+        outbox.push_shared(&large, 0..2_000);
+        outbox.push_shared(&large, 0..3);
+        outbox.push(b"x");
+        outbox.push_shared(&large, 500..2_000);
+        let slices: Vec<_> = outbox.slices().map(<[u8]>::len).collect();
+        assert_eq!(slices, [4, 2_000, 4, 1_500]);
+        assert_eq!(outbox.len(), slices.iter().sum());
+        outbox.clear();
+        assert!(outbox.is_empty() && outbox.slices().next().is_none());
+    }
+}

@@ -1,0 +1,169 @@
+//! What comes out of a shard.
+
+use crate::attach::LinkId;
+use crate::input::{ShardMessage, Ticket};
+use crate::outbox::Outbox;
+use crate::placement::ShardIndex;
+use core::fmt;
+use keyward_ids::{ClientId, Identity};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_policy::CitedRule;
+
+/// Is one thing for the shell to do.
+#[derive(Debug)]
+pub enum Output {
+    /// The link has its session; its CONNACK is in the outbox.
+    Established {
+        /// Which link.
+        link: LinkId,
+        /// Seconds of keep-alive that hold; 0 is off.
+        keep_alive: u16,
+    },
+    /// The link has bytes to be written. Said once until they are taken.
+    Dirty(LinkId),
+    /// The link is over; the shard knows it no longer.
+    Close {
+        /// Which link.
+        link: LinkId,
+        /// Why.
+        cause: CloseCause,
+        /// `Some`: write what was taken before and then this (it may be empty), then close. `None`: close at once and
+        /// drop what was not written.
+        last: Option<Outbox>,
+    },
+    /// Another shard is to get this.
+    ToShard {
+        /// Which shard.
+        to: ShardIndex,
+        /// What it gets.
+        message: ShardMessage,
+    },
+    /// Make durable what this ticket stands for, then answer with [`Input::Committed`](crate::Input::Committed).
+    /// Without a store the shell answers at once.
+    Commit(Ticket),
+    /// Somebody was refused something.
+    Denied(Denial),
+    /// Something happened that is counted and shown.
+    Notice(Notice),
+    /// A change is in force and all that follows from it was done.
+    Reported(Report),
+}
+
+/// Says which change is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// Every decision from now on is made by this generation of the policy.
+    Policy {
+        /// Which generation.
+        generation: u64,
+    },
+    /// Every link that this revision of the registry does not allow is closed, every session that it ends is ended.
+    Directory {
+        /// Which revision.
+        revision: u64,
+        /// How many links were closed.
+        closed: u64,
+    },
+}
+
+/// Says why the shard ended a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The client said DISCONNECT.
+    Disconnected,
+    /// A newer link has the session.
+    TakenOver,
+    /// CONNECT was refused.
+    Refused(ReasonCode),
+    /// The client broke a rule of the protocol.
+    Violation(ReasonCode),
+    /// The identity was revoked, disabled or removed.
+    NotAllowed,
+    /// The client does not read what it is sent.
+    NotReading,
+    /// There is no memory left for what the client sends.
+    NoRoom,
+    /// The broker stops.
+    ShuttingDown,
+}
+
+/// Is one refusal, for people to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Who was refused.
+    pub identity: Identity,
+    /// Through which client id.
+    pub client_id: ClientId,
+    /// What it wanted.
+    pub action: DeniedAction,
+    /// The topic, or the filter of a subscription; empty for `Attach`. Chosen by the peer.
+    pub topic: Box<str>,
+    /// Which rule denied it; `None` if no rule allows it.
+    pub rule: Option<CitedRule>,
+}
+
+/// Is what somebody was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DeniedAction {
+    /// To publish.
+    Publish,
+    /// To subscribe.
+    Subscribe,
+    /// To leave a will, or to have it published.
+    Will,
+    /// To be connected at all: the registry does not know it, or not any more.
+    Attach,
+}
+
+impl fmt::Display for DeniedAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Will => "will",
+            Self::Attach => "attach",
+        })
+    }
+}
+
+/// Is something that was done without anybody being told: counted per identity and shown by `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A message was not delivered because its publisher was revoked or removed since.
+    PublisherGone {
+        /// Who had published it.
+        publisher: Identity,
+    },
+    /// A QoS 0 message was dropped because the receiver is slow.
+    TooSlow {
+        /// Who should have got it.
+        receiver: Identity,
+    },
+    /// A message was lost because a queue was full; the publisher is the one that held most of it (rule 18).
+    QueueFull {
+        /// Whose message was lost.
+        publisher: Identity,
+        /// Whose queue was full.
+        receiver: Identity,
+    },
+    /// A retained message was not kept because there are too many, or too many of its publisher. It was delivered.
+    RetainedFull {
+        /// Who had published it.
+        publisher: Identity,
+    },
+    /// A will was not published because its owner may not publish any more.
+    WillWithheld {
+        /// Whose will it was.
+        owner: Identity,
+    },
+    /// A message was not sent because it is larger than the client accepts [MQTT-3.1.2-25].
+    TooLarge {
+        /// Who should have got it.
+        receiver: Identity,
+    },
+    /// A message was refused, or a session, because memory is short (invariant 11).
+    NoMemory {
+        /// Who wanted it.
+        identity: Identity,
+    },
+}
