@@ -1,0 +1,129 @@
+//! Changes `keyward.toml` without losing a comment.
+
+use super::{Config, ConfigErrors, Listener, Security};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+/// Says why the text was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The file is bad already, or would be.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The file cannot be edited by a program.
+    #[error("keyward.toml is not in the form that can be edited: {0}; write [[listener]] sections")]
+    Form(String),
+    /// There is no such listener.
+    #[error("there is no listener {0}; `keyward listener list` shows them")]
+    NoSuchListener(String),
+    /// The listener would be the last one.
+    #[error("{0} is the only listener: without it nobody could connect; add another first")]
+    LastListener(String),
+}
+
+/// Returns `text` with one more listener. If it configures none, the default one is written out first: it stays open.
+///
+/// # Errors
+/// [`EditError`] if the file is bad or would be, with the line in the new text.
+pub fn add_listener(text: &str, listener: &Listener) -> Result<String, EditError> {
+    let mut document = document(text)?;
+    let tables = listeners(&mut document)?;
+    if tables.is_empty() {
+        tables.push(table(&Listener::default()));
+    }
+    tables.push(table(listener));
+    valid(document.to_string())
+}
+
+/// Returns `text` without the listener `name`.
+///
+/// # Errors
+/// [`EditError`] if there is no such listener, or no other.
+pub fn remove_listener(text: &str, name: &str) -> Result<String, EditError> {
+    let config = Config::parse("keyward.toml", text)?;
+    if !config.listeners.iter().any(|listener| listener.name == name) {
+        return Err(EditError::NoSuchListener(name.to_owned()));
+    }
+    if config.listeners.len() == 1 {
+        return Err(EditError::LastListener(name.to_owned()));
+    }
+    let mut document = document(text)?;
+    listeners(&mut document)?.retain(|table| table.get("name").and_then(Item::as_str) != Some(name));
+    valid(document.to_string())
+}
+
+fn document(text: &str) -> Result<DocumentMut, EditError> {
+    // The typed parser comes first: its errors name the key.
+    Config::parse("keyward.toml", text)?;
+    text.parse().map_err(|error: toml_edit::TomlError| EditError::Form(error.message().to_owned()))
+}
+
+fn listeners(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, EditError> {
+    document
+        .entry("listener")
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
+        .as_array_of_tables_mut()
+        .ok_or_else(|| EditError::Form("`listener` is an inline array".to_owned()))
+}
+
+fn table(listener: &Listener) -> Table {
+    let mut table = Table::new();
+    table["name"] = value(&listener.name);
+    table["address"] = value(listener.address.to_string());
+    table["port"] = value(i64::from(listener.port));
+    match listener.security {
+        Security::CertificateOrPassword => {}
+        Security::Certificate => table["certificate"] = value("required"),
+        Security::PlainPassword => table["tls"] = value(false),
+    }
+    table.decor_mut().set_prefix("\n");
+    table
+}
+
+fn valid(text: String) -> Result<String, EditError> {
+    Config::parse("keyward.toml", &text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Address, DEFAULT_TEXT};
+
+    fn local() -> Listener {
+        Listener {
+            name: "local".to_owned(),
+            address: Address::parse("127.0.0.1").unwrap(),
+            port: 1883,
+            security: Security::PlainPassword,
+        }
+    }
+
+    #[test]
+    fn adding_the_first_listener_keeps_the_default_one_open() {
+        let text = add_listener(DEFAULT_TEXT, &local()).unwrap();
+        let config = Config::parse("keyward.toml", &text).unwrap();
+        assert_eq!(config.listeners, [Listener::default(), local()]);
+    }
+
+    #[test]
+    fn an_edit_keeps_every_comment() {
+        let text = add_listener("# mine\n[log]\nfilter = \"warn\" # quiet\n", &local()).unwrap();
+        assert!(text.contains("# mine") && text.contains("# quiet"), "{text}");
+        let text = remove_listener(&text, "local").unwrap();
+        assert!(text.contains("# mine") && text.contains("# quiet") && !text.contains("1883"), "{text}");
+    }
+
+    #[test]
+    fn a_listener_that_collides_is_not_written() {
+        let listener = Listener { name: "mqtts".to_owned(), ..local() };
+        let error = add_listener(DEFAULT_TEXT, &listener).unwrap_err().to_string();
+        assert!(error.contains("listener.name: expected a name that no other listener has"), "{error}");
+    }
+
+    #[test]
+    fn the_last_listener_stays() {
+        assert!(matches!(remove_listener("", "mqtts"), Err(EditError::LastListener(_))));
+        assert!(matches!(remove_listener("", "other"), Err(EditError::NoSuchListener(_))));
+    }
+}

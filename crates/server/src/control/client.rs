@@ -1,0 +1,91 @@
+//! The caller's side of the control socket.
+
+use super::{
+    Refusal, Request, Response, SCHEMA,
+    address::SocketPath,
+    line::{self, Cut, Lines},
+    limits,
+};
+use crate::home::Home;
+use serde::{Deserialize, Serialize};
+use std::{
+    io::{self, ErrorKind},
+    os::unix::net::UnixStream,
+};
+
+/// Holds one connection to a running broker.
+pub struct Client {
+    stream: UnixStream,
+    lines: Lines,
+}
+
+/// Says why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It was refused; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No broker runs in this directory.
+    #[error("no broker runs in {0}; start it with `keyward up`")]
+    NotRunning(String),
+    /// The socket failed.
+    #[error("the control socket failed: {0}; `keyward status` tells whether the broker runs")]
+    Socket(#[from] io::Error),
+    /// The answer is not what this version understands.
+    #[error("the broker's answer is not understood ({0}); it may be another version of Keyward")]
+    Answer(String),
+}
+
+#[derive(Serialize)]
+struct Asking<'a> {
+    schema: u32,
+    request: &'a Request,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    schema: u32,
+    response: Option<Response>,
+    refused: Option<Refusal>,
+}
+
+impl Client {
+    /// Connects to the broker that runs in `home`.
+    ///
+    /// # Errors
+    /// [`CallError::NotRunning`] if none does.
+    pub fn connect(home: &Home) -> Result<Self, CallError> {
+        let socket = home.control_socket();
+        let stream = SocketPath::of(&socket).and_then(|path| UnixStream::connect(path.path()));
+        let stream = stream.map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                CallError::NotRunning(home.directory().display().to_string())
+            }
+            _ => CallError::Socket(error),
+        })?;
+        stream.set_read_timeout(Some(limits::CONTROL_ANSWER_TIME))?;
+        stream.set_write_timeout(Some(limits::CONTROL_ANSWER_TIME))?;
+        Ok(Self { stream, lines: Lines::new(limits::CONTROL_ANSWER_BYTES) })
+    }
+
+    /// Asks and waits for the answer; a change is durable and in force when it comes.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call(&mut self, request: &Request) -> Result<Response, CallError> {
+        line::write(&mut self.stream, &Asking { schema: SCHEMA, request })?;
+        let line = self.lines.next(&mut self.stream).map_err(|cut| match cut {
+            Cut::Closed => CallError::Socket(ErrorKind::UnexpectedEof.into()),
+            Cut::Broken(error) => CallError::Socket(error),
+            Cut::TooLong(max) => CallError::Answer(format!("longer than {max} bytes")),
+        })?;
+        let answer: Answered =
+            serde_json::from_slice(&line).map_err(|error| CallError::Answer(error.to_string()))?;
+        match (answer.response, answer.refused) {
+            (Some(response), None) if answer.schema == SCHEMA => Ok(response),
+            (None, Some(refusal)) => Err(CallError::Refused(refusal)),
+            _ => Err(CallError::Answer(format!("schema {}", answer.schema))),
+        }
+    }
+}

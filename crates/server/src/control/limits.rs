@@ -1,0 +1,22 @@
+//! The bounds of the control socket: each with its unit, its default and the reason.
+
+use std::time::Duration;
+
+/// Connections at a time. An operator has one; a script that leaks them is noticed before it costs much.
+pub const CONTROL_CONNECTIONS: usize = 8;
+
+/// The longest request, in bytes. The largest one holds a signing request of 8 KiB as base64.
+pub const CONTROL_REQUEST_BYTES: usize = 64 * 1024;
+
+/// The longest answer that a client reads, in bytes: the list of a million devices.
+pub const CONTROL_ANSWER_BYTES: usize = 512 * 1024 * 1024;
+
+/// How long a connection may be silent before or within a request, and how long an answer may take to be read.
+pub const CONTROL_SILENCE: Duration = Duration::from_secs(30);
+
+/// How long a client waits for an answer. Hashing, signing, syncing and the reports of all shards take less than a
+/// second together; a broken disk takes longer.
+pub const CONTROL_ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// The most changes that `audit` returns.
+pub const AUDIT_ROWS: usize = 1_000;

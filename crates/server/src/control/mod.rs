@@ -1,0 +1,29 @@
+//! The control socket: one JSON line for a question, one for the answer.
+//!
+//! `{"schema":1,"request":…}` is answered by `{"schema":1,"response":…}` or `{"schema":1,"refused":…}`. The socket
+//! lies in the home, is closed to other users, and its peers are checked by their credentials.
+//! What is not here: carrying requests out ([`crate::admin`]).
+
+mod address;
+mod client;
+pub mod limits;
+mod line;
+mod request;
+mod response;
+mod secret;
+mod socket;
+
+pub use client::{CallError, Client};
+pub use request::{
+    DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd, NewCredential, NewPassword, PolicyExplain,
+    Request, UserAdd,
+};
+pub use response::{
+    AuditRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, ListenerRow, PolicyChecked,
+    PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response, ServerNames, Standing, UserAdded, UserRow,
+};
+pub use secret::{Der, Secret};
+pub use socket::{ControlSocket, Handler};
+
+/// The schema number of requests and answers; it grows when a field changes its meaning.
+pub const SCHEMA: u32 = 1;

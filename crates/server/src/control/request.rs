@@ -1,0 +1,224 @@
+//! What an operator can ask for.
+
+use super::secret::{Der, Secret};
+use serde::{Deserialize, Serialize};
+
+/// Holds one request of an operator. Names are text as typed; [`crate::admin::Admin`] parses and refuses them.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Request {
+    /// Asks how the broker is. Answer: [`super::Response::Status`].
+    Status,
+    /// Adds a device. Answer: [`super::Response::DeviceAdded`].
+    DeviceAdd(DeviceAdd),
+    /// Lists the devices. Answer: [`super::Response::Devices`].
+    DeviceList,
+    /// Shows one device. Answer: [`super::Response::Device`].
+    DeviceShow {
+        /// The device.
+        id: String,
+    },
+    /// Shuts a device out until it is enabled. Answer: [`super::Response::Changed`].
+    DeviceDisable {
+        /// The device.
+        id: String,
+    },
+    /// Lets a disabled device in again. Answer: [`super::Response::Changed`].
+    DeviceEnable {
+        /// The device.
+        id: String,
+    },
+    /// Shuts a device out for ever, with all its credentials. Answer: [`super::Response::Changed`].
+    DeviceRevoke(DeviceRevoke),
+    /// Removes a device; its id stays as a tombstone. Answer: [`super::Response::Changed`].
+    DeviceRemove {
+        /// The device.
+        id: String,
+    },
+    /// Lets the public key of a removed or revoked device be used again. Answer: [`super::Response::Changed`].
+    DeviceReleaseKey {
+        /// The device that held the key.
+        id: String,
+        /// The key, 64 hexadecimal digits; without it the only key that the device holds.
+        key: Option<String>,
+    },
+    /// Adds a user. Answer: [`super::Response::UserAdded`].
+    UserAdd(UserAdd),
+    /// Lists the users. Answer: [`super::Response::Users`].
+    UserList,
+    /// Removes a user; its name stays as a tombstone. Answer: [`super::Response::Changed`].
+    UserRemove {
+        /// The user.
+        name: String,
+    },
+    /// Gives a user another password. Answer: [`super::Response::UserAdded`].
+    UserPasswd {
+        /// The user.
+        name: String,
+        /// The new password.
+        password: NewPassword,
+    },
+    /// Loads the rule files without putting them in force and reports what is odd. Answer:
+    /// [`super::Response::PolicyChecked`].
+    PolicyCheck,
+    /// Asks the function that decides. Answer: [`super::Response::PolicyExplained`].
+    PolicyExplain(PolicyExplain),
+    /// Lists what was refused. Answer: [`super::Response::Denials`].
+    Denials {
+        /// How far back to look, in seconds; without it everything that is remembered.
+        since_secs: Option<u64>,
+    },
+    /// Adds a name to the server certificate and reissues it. Answer: [`super::Response::ServerNames`].
+    ServerNameAdd {
+        /// A DNS name or an IP address.
+        name: String,
+    },
+    /// Lists the names of the server certificate. Answer: [`super::Response::ServerNames`].
+    ServerNameList,
+    /// Removes a name from the server certificate and reissues it. Answer: [`super::Response::ServerNames`].
+    ServerNameRemove {
+        /// A DNS name or an IP address.
+        name: String,
+    },
+    /// Opens another listener and writes it into `keyward.toml`. Answer: [`super::Response::Listeners`].
+    ListenerAdd(ListenerAdd),
+    /// Lists the listeners. Answer: [`super::Response::Listeners`].
+    ListenerList,
+    /// Closes a listener and removes it from `keyward.toml`. Answer: [`super::Response::Listeners`].
+    ListenerRemove {
+        /// The listener's name.
+        name: String,
+    },
+    /// Reads configuration, rules and certificates again: all of it or nothing. Answer:
+    /// [`super::Response::Reloaded`].
+    Reload,
+    /// Accepts the clock as it is, after it stood in doubt. Answer: [`super::Response::Changed`].
+    ClockAccept,
+    /// Lists the newest changes of the ledger. Answer: [`super::Response::Audit`].
+    Audit {
+        /// How many at most, newest last; at most 1,000.
+        last: Option<usize>,
+    },
+}
+
+/// Asks for a new device.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceAdd {
+    /// The new id.
+    pub id: String,
+    /// Its type, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_type: Option<String>,
+    /// Where it stands, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Who can lay hands on it; without it [`Exposure::Workplace`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Exposure>,
+    /// What it proves itself with.
+    pub credential: NewCredential,
+    /// Whether default topics that others use already are accepted.
+    #[serde(default)]
+    pub allow_overlap: bool,
+}
+
+/// Says who can lay hands on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exposure {
+    /// Anybody.
+    Public,
+    /// People who work there.
+    Workplace,
+    /// Nobody without a key to the room.
+    Locked,
+}
+
+/// Says what a new device proves itself with.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum NewCredential {
+    /// A certificate over the public key of this PKCS#10 request; nothing but the key is taken from it.
+    Csr(Der),
+    /// A password.
+    Password(NewPassword),
+}
+
+/// Says where a password comes from.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum NewPassword {
+    /// Keyward draws 128 random bits and shows them once.
+    Generated,
+    /// A person chose it.
+    Chosen(Secret),
+}
+
+/// Asks for the end of a device.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRevoke {
+    /// The device.
+    pub id: String,
+    /// Whether what it published before is still delivered.
+    #[serde(default)]
+    pub keep_messages: bool,
+    /// Whether its will is published.
+    #[serde(default)]
+    pub publish_will: bool,
+}
+
+/// Asks for a new user.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserAdd {
+    /// The new name.
+    pub name: String,
+    /// What it proves itself with: a password, or for an application a certificate.
+    pub credential: NewCredential,
+}
+
+/// Asks what one identity may do with one topic.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyExplain {
+    /// `device:ID` or `user:NAME`.
+    pub identity: String,
+    /// What it would do.
+    pub action: ExplainAction,
+    /// A topic name, or for `subscribe` a topic filter.
+    pub topic: String,
+}
+
+/// Names an action that rules decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExplainAction {
+    /// To publish to a topic.
+    Publish,
+    /// To subscribe to a filter.
+    Subscribe,
+    /// To receive a message of a topic.
+    Receive,
+}
+
+/// Asks for another listener.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerAdd {
+    /// Its name: letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// The address to bind; without it all addresses, IPv4 and IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The TCP port; 0 lets the system choose.
+    pub port: u16,
+    /// Whether a client certificate is demanded (`true`) or a password is enough (`false`).
+    #[serde(default)]
+    pub certificate_required: bool,
+    /// Whether the listener speaks plain MQTT without TLS; only on a loopback address.
+    #[serde(default)]
+    pub plain: bool,
+}

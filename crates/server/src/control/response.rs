@@ -1,0 +1,294 @@
+//! What an operator is answered.
+
+use super::{request::Exposure, secret::Secret};
+use crate::{denials, status::Status};
+use serde::{Deserialize, Serialize};
+
+/// Holds the answer to one request. Times are milliseconds since 1970 (`_unix_ms`).
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Response {
+    /// How the broker is.
+    Status(Box<Status>),
+    /// The device is known and what it needs was issued.
+    DeviceAdded(Box<DeviceAdded>),
+    /// The devices, by id.
+    Devices(Vec<DeviceRow>),
+    /// One device.
+    Device(Box<DeviceDetail>),
+    /// The user is known, or has another password.
+    UserAdded(UserAdded),
+    /// The users, by name.
+    Users(Vec<UserRow>),
+    /// The change is durable and, if a broker runs, in force.
+    Changed(Changed),
+    /// What the rule files hold.
+    PolicyChecked(PolicyChecked),
+    /// What would be decided, and why.
+    PolicyExplained(PolicyExplained),
+    /// What was refused.
+    Denials(denials::Report),
+    /// The names of the server certificate now.
+    ServerNames(ServerNames),
+    /// The listeners now.
+    Listeners(Vec<ListenerRow>),
+    /// What a reload changed.
+    Reloaded(Reloaded),
+    /// The newest changes of the ledger, oldest first.
+    Audit(Vec<AuditRow>),
+}
+
+/// Says why a request was not carried out. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}")]
+pub struct Refusal {
+    /// What kind of refusal it is, for programs.
+    pub code: RefusalCode,
+    /// What is wrong, where, and what to do; may have several lines.
+    pub what: String,
+}
+
+/// Classes refusals for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RefusalCode {
+    /// A value cannot be what it should be.
+    Invalid,
+    /// What is named does not exist.
+    NotFound,
+    /// What is asked for exists already, or collides with something.
+    Conflict,
+    /// The state forbids it: the clock is in doubt, an issuing key is closed, a device was revoked.
+    Forbidden,
+    /// A file is bad: configuration or rules.
+    BadFile,
+    /// The broker must run, or must not run, for this.
+    WrongMoment,
+    /// A disk, socket or program fault.
+    Failed,
+}
+
+/// Says how to reach the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// A name or address that the server certificate names; others follow in `ServerNames`.
+    pub host: String,
+    /// The TCP port of the first TLS listener.
+    pub port: u16,
+}
+
+/// Holds what a new device needs.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DeviceAdded {
+    /// The device.
+    pub device: DeviceRow,
+    /// The installation that its certificate names.
+    pub installation: String,
+    /// Its certificate and the issuer, PEM, leaf first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
+    /// The generated password, shown this once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// The trust anchor that the device needs, PEM.
+    pub ca_pem: String,
+    /// Where to connect.
+    pub reach: Reach,
+    /// The filters below which it may publish and subscribe by default.
+    pub topics: Vec<String>,
+    /// What to know, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Holds one line of the device list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRow {
+    /// The id.
+    pub id: String,
+    /// Its state.
+    pub standing: Standing,
+    /// Its type.
+    pub device_type: Option<String>,
+    /// Where it stands.
+    pub site: Option<String>,
+    /// Who can lay hands on it.
+    pub exposure: Exposure,
+    /// When it was added.
+    pub added_unix_ms: u64,
+    /// How many credentials it can use now.
+    pub credentials: usize,
+    /// When its last usable certificate ends.
+    pub expires_unix_ms: Option<u64>,
+    /// Whether it is connected now; `None` on a stopped store.
+    pub connected: Option<bool>,
+}
+
+/// Says whether an identity may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It may.
+    Active,
+    /// Not until it is enabled.
+    Disabled,
+    /// Never again.
+    Revoked,
+    /// Removed; the id is a tombstone.
+    Removed,
+}
+
+/// Holds all that is known of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceDetail {
+    /// What the list shows.
+    pub device: DeviceRow,
+    /// Its credentials, oldest first.
+    pub credentials: Vec<CredentialRow>,
+    /// The rules that apply to it, and those that do not with the reason, a line each.
+    pub rules: Vec<String>,
+}
+
+/// Holds one credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRow {
+    /// `certificate` or `password`.
+    pub kind: String,
+    /// The certificate's serial number, hexadecimal.
+    pub serial: Option<String>,
+    /// The SHA-256 of its public key, hexadecimal.
+    pub key: Option<String>,
+    /// When it ends.
+    pub expires_unix_ms: Option<u64>,
+    /// Whether it opens the door now.
+    pub usable: bool,
+}
+
+/// Says that a user has a (new) password, or a certificate.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct UserAdded {
+    /// The user.
+    pub user: UserRow,
+    /// The installation that its certificate names.
+    pub installation: String,
+    /// Its certificate and the issuer, PEM, leaf first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
+    /// The trust anchor that the user needs, PEM.
+    pub ca_pem: String,
+    /// The generated password, shown this once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// Where to connect.
+    pub reach: Reach,
+    /// What to know, a line each: that no rule names this user yet, links closed by a new password.
+    pub notes: Vec<String>,
+}
+
+/// Holds one line of the user list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// The name.
+    pub name: String,
+    /// Its state.
+    pub standing: Standing,
+    /// When it was added.
+    pub added_unix_ms: u64,
+    /// How many rules give it something.
+    pub rules: usize,
+    /// How many links it has now; `None` on a stopped store.
+    pub links: Option<usize>,
+}
+
+/// Says that a change is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// What was changed, a sentence.
+    pub what: String,
+    /// How many live links were closed; `None` on a stopped store.
+    pub closed_links: Option<usize>,
+    /// Milliseconds from the request to the last closed link and to all shards having reported; `None` on a
+    /// stopped store.
+    pub in_force_ms: Option<u64>,
+    /// What to know, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Holds what `policy check` found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChecked {
+    /// The files that were read, by name.
+    pub files: Vec<String>,
+    /// How many rules they hold.
+    pub rules: usize,
+    /// What is odd: rules that apply to nobody, or not to somebody, with the reason.
+    pub findings: Vec<String>,
+}
+
+/// Holds what `policy explain` found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyExplained {
+    /// Whether it is allowed; for a filter, whether the subscription is granted.
+    pub allowed: bool,
+    /// The rule that decides, `policy.d/app.toml:12`; `None` if no rule matches.
+    pub rule: Option<String>,
+    /// For a filter: which part would arrive.
+    pub arrives: Vec<String>,
+    /// The rule that would allow it, to paste; empty if it is allowed.
+    pub would_allow: Option<String>,
+    /// The explanation for people.
+    pub text: String,
+}
+
+/// Holds the names of the server certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerNames {
+    /// The names and addresses.
+    pub names: Vec<String>,
+    /// Whether the certificate was issued again for this request.
+    pub reissued: bool,
+    /// When the certificate ends.
+    pub expires_unix_ms: u64,
+}
+
+/// Holds one listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerRow {
+    /// Its name.
+    pub name: String,
+    /// What it is bound to, or will be at the next start.
+    pub addresses: Vec<String>,
+    /// The port; the bound one while a broker runs.
+    pub port: u16,
+    /// `tls` or `plain`.
+    pub transport: String,
+    /// What a client must show.
+    pub demands: String,
+    /// Whether it is open now.
+    pub open: bool,
+}
+
+/// Holds what a reload changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What was changed, a line each; empty if nothing differed.
+    pub changes: Vec<String>,
+    /// What can change at the next start only, a line each.
+    pub needs_restart: Vec<String>,
+    /// Milliseconds until all shards had reported; `None` on a stopped store.
+    pub in_force_ms: Option<u64>,
+}
+
+/// Holds one change of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Its place in the ledger.
+    pub sequence: u64,
+    /// When.
+    pub at_unix_ms: u64,
+    /// Who asked for it.
+    pub actor: String,
+    /// What.
+    pub what: String,
+}

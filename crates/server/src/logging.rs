@@ -1,0 +1,50 @@
+//! What the process writes to standard error.
+//!
+//! Secrets have no `Debug`, so they cannot get here; what peers chose is escaped by whoever logs it
+//! ([`crate::escape`]).
+
+use crate::config::LogFormat;
+use std::io::{self, IsTerminal};
+use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
+
+/// Says how log lines look and how many there are.
+#[derive(Debug, Clone, Default)]
+pub struct LogOptions {
+    /// The filter, like `info` or `keyward_server=debug`; `None` is `info`.
+    pub filter: Option<String>,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// Starts logging to standard error, in colour only on a terminal. Only the first call in a process counts.
+///
+/// # Errors
+/// A line that says what is wrong with the filter.
+pub fn start(options: &LogOptions) -> Result<(), String> {
+    let filter = options.filter.as_deref().unwrap_or("info");
+    let parsed = EnvFilter::try_new(filter).map_err(|error| {
+        format!("log filter {filter:?}: {error}; expected a level like info, or warn,keyward_server=debug")
+    })?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    // An error says that somebody started logging before: theirs holds.
+    let _ = match options.format {
+        LogFormat::Text => lines.with_target(false).finish().try_init(),
+        LogFormat::Json => lines.json().finish().try_init(),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_filter_is_named() {
+        let options = LogOptions { filter: Some("keyward=loud".to_owned()), ..LogOptions::default() };
+        let error = start(&options).unwrap_err();
+        assert!(error.contains("keyward=loud") && error.contains("expected a level"), "{error}");
+    }
+}
