@@ -1,11 +1,36 @@
 //! Topic permissions: parse → validate → compile → decide and explain.
-#![allow(dead_code, clippy::todo, missing_docs, unused)]
+//!
+//! How to use it: [`Policy::load`] takes the texts of all rule files and gives one immutable [`Policy`] or all
+//! errors; [`Policy::rights`] compiles what applies to one [`Subject`]; [`Rights`] then answers for each topic and
+//! subscription without looking at the policy again. Everything is denied unless a rule allows it.
+//!
+//! What is not here: reading files and watching them (`server`), who a peer is (`identity`), what a denial does to a
+//! link (`broker`). Nothing in this crate does IO, reads a clock or draws a random number.
 
 mod action;
-mod skeleton;
+mod check;
+mod error;
+mod explain;
+mod file;
+mod filter;
 pub mod limits;
+mod overlap;
+mod policy;
+mod quote;
+mod rights;
+mod rule;
 mod subject;
+mod template;
+mod validate;
 
 pub use action::Action;
-pub use skeleton::*;
+pub use check::Finding;
+pub use error::{PolicyError, PolicyErrors};
+pub use explain::{Arrival, Explanation, Remedy, Step};
+pub use file::SourceFile;
+pub use overlap::Overlap;
+pub use policy::Policy;
+pub use rights::{Cause, Decision, Reading, Rights};
+pub use rule::{CitedRule, Effect, RuleRef};
 pub use subject::Subject;
+pub use template::{Placeholder, Unresolved};

@@ -1,6 +1,6 @@
 //! Whom rules speak of.
 
-use crate::Placeholder;
+use crate::template::Placeholder;
 use keyward_ids::{Identity, SiteId, TypeId};
 
 /// Is a principal as rules see it: who it is and where it belongs.

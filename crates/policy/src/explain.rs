@@ -1,0 +1,231 @@
+//! Why something is allowed or denied, and what would allow it: the deciding function with tracing on.
+
+use crate::{
+    Action, Cause, CitedRule, Decision, Policy, Rights, RuleRef, SourceFile, Subject, Unresolved, filter,
+    limits,
+    quote::{Quoted, as_template},
+    rights::{Entry, Trace},
+};
+use core::fmt;
+use keyward_ids::Identity;
+use keyward_mqtt::topic::{Subscription, TopicError, TopicFilter, TopicName};
+
+/// Is a decision with everything that led to it, to be shown to people.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// Who asks.
+    pub subject: Identity,
+    /// What it wants to do.
+    pub action: Action,
+    /// The topic or filter, as it was given.
+    pub topic: String,
+    /// Tells whether it is allowed.
+    pub allowed: bool,
+    /// Says what decided.
+    pub cause: Cause,
+    /// The rule that decided, if one did.
+    pub rule: Option<CitedRule>,
+    /// The rules that were looked at, in order; the last one decided if `rule` is there. Empty for a filter.
+    pub looked_at: Vec<Step>,
+    /// For a filter: what of it would arrive.
+    pub arriving: Vec<Arrival>,
+    /// Rules that speak of the subject but mean nothing for it, with the reason.
+    pub not_applying: Vec<(CitedRule, Unresolved)>,
+    /// What would allow it; `None` if it is allowed.
+    pub remedy: Option<Remedy>,
+}
+
+/// Is one rule that the deciding function looked at.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The rule, with the filter that was compared.
+    pub rule: CitedRule,
+    /// The filter with its values in place.
+    pub filter: String,
+    /// Tells that it decided.
+    pub decided: bool,
+}
+
+/// Is a part of a filter whose messages would be delivered.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// What would arrive.
+    pub filter: String,
+    /// The rule that allows it.
+    pub rule: CitedRule,
+    /// What is taken out of it again, and by which rule.
+    pub except: Vec<(String, CitedRule)>,
+}
+
+/// Says what would allow what was denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// This text in a new file of `policy.d` allows it; that it does was tried.
+    AddFile(String),
+    /// A rule of the first tier denies it: that rule must be changed.
+    ChangeRule(CitedRule),
+    /// No rule can allow it: clients publish to no topic that begins with `$`.
+    Never,
+    /// The topic is longer or deeper than a rule's filter may be: allow a filter that ends earlier with `#`.
+    WiderFilter,
+}
+
+impl Policy {
+    /// Explains what `subject` may do: `Publish` and `Receive` take the name of a topic, `Subscribe` a filter
+    /// (`$share/GROUP/FILTER` too), `Share` a filter as if it were shared.
+    ///
+    /// # Errors
+    /// [`TopicError`] if `text` is no topic name or filter.
+    pub fn explain(&self, subject: &Subject, action: Action, text: &str) -> Result<Explanation, TopicError> {
+        let question = Question::parse(action, text)?;
+        let rights = self.rights(subject);
+        let mut looked_at = Vec::new();
+        let decision = question.ask(&rights, &mut looked_at);
+        Ok(Explanation {
+            subject: subject.identity.clone(),
+            action,
+            topic: text.to_owned(),
+            allowed: decision.allowed,
+            cause: decision.cause,
+            rule: decision.rule.map(RuleRef::cite),
+            arriving: question.arriving(&rights),
+            not_applying: self.not_applying(subject).map(|(rule, why)| (rule.cite(), why)).collect(),
+            remedy: (!decision.allowed).then(|| self.remedy(subject, &question, decision)),
+            looked_at,
+        })
+    }
+
+    fn remedy(&self, subject: &Subject, question: &Question<'_>, refused: Decision<'_>) -> Remedy {
+        if refused.cause == Cause::Reserved {
+            return Remedy::Never;
+        }
+        let first = self.rules().map(|rule| rule.tier.0).min().unwrap_or(limits::DEFAULT_TIER);
+        let earlier = first.saturating_sub(1);
+        let tiers = [limits::DEFAULT_TIER, earlier].into_iter().filter(|tier| limits::TIERS.contains(tier));
+        for text in tiers.map(|tier| question.allowing_file(&subject.identity, tier)) {
+            let Ok(policy) = self.with_file(&SourceFile::new("proposal", &*text)) else {
+                return Remedy::WiderFilter;
+            };
+            if question.ask(&policy.rights(subject), &mut Vec::new()).allowed {
+                return Remedy::AddFile(text);
+            }
+        }
+        refused.rule.map_or(Remedy::WiderFilter, |rule| Remedy::ChangeRule(rule.cite()))
+    }
+}
+
+/// Is what was asked, parsed.
+enum Question<'t> {
+    Topic(Action, TopicName<'t>),
+    Subscribe { filter: TopicFilter<'t>, shared: bool },
+}
+
+impl<'t> Question<'t> {
+    fn parse(action: Action, text: &'t str) -> Result<Self, TopicError> {
+        match action {
+            Action::Publish | Action::Receive => {
+                TopicName::parse(text).map(|topic| Self::Topic(action, topic))
+            }
+            Action::Subscribe | Action::Share => {
+                let Subscription { group, filter } = Subscription::parse(text)?;
+                Ok(Self::Subscribe { filter, shared: group.is_some() || action == Action::Share })
+            }
+        }
+    }
+
+    fn ask<'r>(&self, rights: &'r Rights, looked_at: &mut Vec<Step>) -> Decision<'r> {
+        match *self {
+            Self::Topic(action, topic) => rights.decide_traced(action, topic, looked_at),
+            Self::Subscribe { filter, shared } => rights.decide_subscribe(filter, shared),
+        }
+    }
+
+    fn arriving(&self, rights: &Rights) -> Vec<Arrival> {
+        let Self::Subscribe { filter, .. } = self else { return Vec::new() };
+        let levels: Vec<_> = filter.levels().collect();
+        let parts = rights.readable_parts(&levels).filter_map(|(entry, part)| {
+            let except = rights
+                .exceptions(entry, &part)
+                .filter_map(|(deny, part)| Some((filter::text(part.into_iter()), deny.rule()?.cite())));
+            let (rule, except) = (entry.rule()?.cite(), except.collect());
+            Some(Arrival { filter: filter::text(part.iter().copied()), rule, except })
+        });
+        parts.collect()
+    }
+
+    /// Returns a rule file that allows what was asked to `identity`.
+    fn allowing_file(&self, identity: &Identity, tier: u8) -> String {
+        let (actions, filter) = match self {
+            Self::Topic(action, topic) => (vec![*action], topic.as_str()),
+            Self::Subscribe { filter, shared: false } => (vec![Action::Subscribe], filter.as_str()),
+            Self::Subscribe { filter, shared: true } => {
+                (vec![Action::Subscribe, Action::Share], filter.as_str())
+            }
+        };
+        let head = if tier == limits::DEFAULT_TIER { String::new() } else { format!("tier = {tier}\n\n") };
+        let actions: Vec<_> = actions.iter().map(|action| Quoted(action.as_str()).to_string()).collect();
+        format!(
+            "{head}[[rule]]\nwho = \"{identity}\"\nallow = [{}]\ntopics = [{}]\n",
+            actions.join(", "),
+            Quoted(&as_template(filter)),
+        )
+    }
+}
+
+impl Trace for Vec<Step> {
+    fn looked_at(&mut self, entry: &Entry, decided: bool) {
+        if let Some(rule) = entry.rule() {
+            self.push(Step { rule: rule.cite(), filter: entry.filter.to_string(), decided });
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.allowed { "allowed" } else { "denied" };
+        writeln!(f, "{verdict}: {} {} {}", self.subject, self.action, Quoted(&self.topic))?;
+        self.fmt_cause(f)?;
+        for arrival in &self.arriving {
+            writeln!(f, "  would arrive: {} by {}", Quoted(&arrival.filter), arrival.rule)?;
+            for (filter, rule) in &arrival.except {
+                writeln!(f, "    but not {}, denied by {rule}", Quoted(filter))?;
+            }
+        }
+        for (rule, why) in &self.not_applying {
+            writeln!(f, "  {rule} does not apply to {}: {why} ({})", self.subject, rule.text)?;
+        }
+        self.remedy.iter().try_for_each(|remedy| remedy.fmt(f))
+    }
+}
+
+impl Explanation {
+    fn fmt_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            Cause::Reserved => writeln!(f, "  topics that begin with '$' belong to the broker")?,
+            Cause::NotShareable => writeln!(f, "  a shared subscription needs `share` on all of its topics")?,
+            Cause::NoRule => writeln!(f, "  no rule allows it")?,
+            Cause::Rule => {}
+        }
+        if let Some(rule) = &self.rule {
+            writeln!(f, "  by {rule}: {}", rule.text)?;
+            rule.note.iter().try_for_each(|note| writeln!(f, "  note: {}", Quoted(note)))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddFile(text) => write!(f, "  this in a new file of policy.d would allow it:\n\n{text}"),
+            Self::ChangeRule(rule) => {
+                writeln!(f, "  change {rule}: it stands in the first tier, so no other rule can allow it")
+            }
+            Self::Never => writeln!(f, "  no rule can allow it"),
+            Self::WiderFilter => writeln!(
+                f,
+                "  it is too long or too deep for a rule: allow a filter that ends earlier with '#'"
+            ),
+        }
+    }
+}

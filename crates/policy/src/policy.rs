@@ -1,0 +1,160 @@
+//! All rules of one generation, as one immutable value.
+
+use crate::{
+    PolicyErrors, Rights, RuleRef, SourceFile, Subject, Unresolved,
+    error::{Fault, PolicyError},
+    file::{self, FileShape},
+    filter::Filter,
+    limits,
+    rights::Entry,
+    rule::{Rule, Tier},
+    validate::{Roles, Validator},
+};
+use std::sync::Arc;
+
+const BUILT_IN_NAME: &str = "built-in";
+const BUILT_IN_TEXT: &str = include_str!("built_in.toml");
+
+/// Holds every rule and role. Immutable: a reload makes another one, and whoever holds this one decides by it
+/// alone (one decision is never made by two generations).
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    rules: Vec<Arc<Rule>>,
+}
+
+impl Policy {
+    /// Loads the built-in rules and those of `files`, all or nothing.
+    ///
+    /// # Errors
+    /// [`PolicyErrors`] lists what is wrong in all files; the caller keeps the policy that it has.
+    pub fn load(files: &[SourceFile]) -> Result<Self, PolicyErrors> {
+        let mut errors = Vec::new();
+        let built_in = SourceFile::new(BUILT_IN_NAME, BUILT_IN_TEXT);
+        let mut rules = load_files(files, &mut errors);
+        for mut rule in load_files(&[built_in], &mut errors) {
+            rule.tier = Tier::BUILT_IN;
+            rules.push(rule);
+        }
+        if !errors.is_empty() {
+            return Err(PolicyErrors::in_order(errors));
+        }
+        Ok(Self { rules: rules.into_iter().map(Arc::new).collect() })
+    }
+
+    /// Returns the policy without any file: devices have their own topics, users nothing.
+    pub fn builtin() -> Self {
+        // Our own text is loaded by a test; were it wrong, the empty policy denies everything.
+        Self::load(&[]).unwrap_or_default()
+    }
+
+    /// Compiles what applies to one subject.
+    pub fn rights(&self, subject: &Subject) -> Rights {
+        let mut entries = Vec::new();
+        for rule in &self.rules {
+            for (topic, filter) in resolved(rule, subject) {
+                if let Ok(filter) = filter {
+                    entries.push(Entry::new(Arc::clone(rule), topic, filter));
+                }
+            }
+        }
+        Rights::new(entries)
+    }
+
+    /// Returns this policy with the rules of one file more.
+    pub(crate) fn with_file(&self, file: &SourceFile) -> Result<Self, PolicyErrors> {
+        let mut errors = Vec::new();
+        let added = load_files(core::slice::from_ref(file), &mut errors).into_iter().map(Arc::new);
+        let rules = added.chain(self.rules.iter().cloned()).collect();
+        if errors.is_empty() { Ok(Self { rules }) } else { Err(PolicyErrors::in_order(errors)) }
+    }
+
+    /// Returns the text of the built-in rules, as a file that could have been written by hand.
+    pub fn built_in_text() -> &'static str {
+        BUILT_IN_TEXT
+    }
+
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules.iter()
+    }
+
+    /// Returns each filter of a rule that speaks of `subject` and cannot be resolved for it.
+    pub(crate) fn not_applying<'a>(
+        &'a self,
+        subject: &'a Subject,
+    ) -> impl Iterator<Item = (RuleRef<'a>, Unresolved)> + 'a {
+        self.rules.iter().flat_map(move |rule| {
+            resolved(rule, subject).filter_map(move |(topic, filter)| {
+                filter.err().and_then(|why| RuleRef::new(rule, topic).map(|rule| (rule, why)))
+            })
+        })
+    }
+}
+
+/// Resolves the filters of a rule for a subject; nothing if the rule does not speak of it.
+pub(crate) fn resolved<'a>(
+    rule: &'a Rule,
+    subject: &'a Subject,
+) -> impl Iterator<Item = (usize, Result<Filter, Unresolved>)> + 'a {
+    let topics = if rule.includes(subject) { &*rule.topics } else { &[] };
+    topics.iter().enumerate().map(|(n, template)| (n, template.resolve(|what| subject.value(what))))
+}
+
+fn load_files(files: &[SourceFile], errors: &mut Vec<PolicyError>) -> Vec<Rule> {
+    if files.len() > limits::MAX_FILES {
+        let expected = format!("at most {} rule files", limits::MAX_FILES);
+        let fault = Fault::new("", expected, "put several into one").given(&files.len().to_string());
+        errors.push(fault.in_file("policy.d"));
+        return Vec::new();
+    }
+    let shapes: Vec<(&SourceFile, FileShape)> =
+        files.iter().filter_map(|file| Some((file, shape(file, errors)?))).collect();
+    // A file that could not be read may define the roles that others name.
+    let all_read = shapes.len() == files.len();
+    let mut roles = Roles::new();
+    for (file, shape) in &shapes {
+        Validator { file, errors, all_read }.roles(shape, &mut roles);
+    }
+    let mut rules = Vec::new();
+    for (file, shape) in &shapes {
+        rules.extend(Validator { file, errors, all_read }.rules(shape, &roles));
+    }
+    check_totals(&rules, &roles, errors);
+    rules
+}
+
+fn shape(file: &SourceFile, errors: &mut Vec<PolicyError>) -> Option<FileShape> {
+    if file.text.len() > limits::MAX_FILE_BYTES {
+        let expected = format!("at most {} bytes", limits::MAX_FILE_BYTES);
+        let fault = Fault::new("", expected, "split the file").given(&file.text.len().to_string());
+        errors.push(fault.in_file(&file.name));
+        return None;
+    }
+    file::parse(file).map_err(|error| errors.push(error)).ok()
+}
+
+fn check_totals(rules: &[Rule], roles: &Roles, errors: &mut Vec<PolicyError>) {
+    let filters = rules.iter().map(|rule| rule.topics.len()).sum();
+    for (what, most, given) in [
+        ("rules", limits::MAX_RULES, rules.len()),
+        ("filters", limits::MAX_FILTERS, filters),
+        ("roles", limits::MAX_ROLES, roles.len()),
+    ] {
+        if given > most {
+            let expected = format!("at most {most} {what} in all files together");
+            let help = "use roles, types and placeholders instead of one rule for each name";
+            errors.push(Fault::new("", expected, help).given(&given.to_string()).in_file("policy.d"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_rules_load() {
+        let policy = Policy::load(&[]).unwrap();
+        assert_eq!(policy.rules().count(), 2);
+        assert!(policy.rules().all(|rule| rule.tier == Tier::BUILT_IN && &*rule.file == "built-in"));
+    }
+}
