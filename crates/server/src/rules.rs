@@ -57,6 +57,7 @@ impl Rules {
         let policy = Policy::load(&files)?;
         Ok(Self { policy, files })
     }
+}
 
 fn read(folder: &Path) -> Result<Vec<SourceFile>, RulesError> {
     let unreadable = |path: &Path| {

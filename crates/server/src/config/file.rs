@@ -1,6 +1,6 @@
 //! `keyward.toml` as it is written: every key, and what a value of it looks like.
 
-use super::unit::{ByteSize, Count, Span};
+use super::unit::{Count, Span};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -11,7 +11,7 @@ use toml::Spanned;
 pub(super) struct File {
     pub(super) server: Server,
     pub(super) listener: Vec<Spanned<Listener>>,
-    pub(super) limits: Limits,
+    pub(super) limits: super::limits::File,
     pub(super) certificates: Certificates,
     pub(super) log: Log,
 }
@@ -40,13 +40,6 @@ pub(super) struct Listener {
 pub(super) enum Certificate {
     Optional,
     Required,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Limits {
-    pub(super) packet: Option<ByteSize>,
-    pub(super) connect_packet: Option<ByteSize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,18 +5,21 @@
 mod edit;
 mod error;
 mod file;
+mod limits;
 mod listener;
 mod unit;
 
 pub use edit::{EditError, add_listener, remove_listener};
 pub use error::ConfigError;
 pub use file::LogFormat;
+pub use limits::Limits;
 pub use listener::{Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MQTTS_PORT, Security};
 pub use unit::{ByteSize, Span};
 
 use error::Places;
+use keyward_identity::{Lifetimes, ServerName};
 use keyward_ids::TypeId;
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt};
 
 /// The file that the first start writes: every key with its default, commented out.
 pub const DEFAULT_TEXT: &str = include_str!("keyward.toml");
@@ -25,17 +28,17 @@ pub const DEFAULT_TEXT: &str = include_str!("keyward.toml");
 pub const MAX_CONFIG_BYTES: usize = 256 * 1024;
 
 /// Holds a valid configuration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// More names for the server certificate.
-    pub names: Vec<String>,
+    pub names: Vec<ServerName>,
     /// How many shards, each with its worker thread; `None`: one for each core.
     pub shards: Option<usize>,
     /// How many threads accept, do TLS and log clients in.
     pub door_threads: Option<usize>,
     /// The listeners, at least one.
     pub listeners: Vec<Listener>,
-    /// The bounds that differ from their defaults.
+    /// The bounds, as they hold.
     pub limits: Limits,
     /// How long certificates last.
     pub certificates: Certificates,
@@ -43,22 +46,13 @@ pub struct Config {
     pub log: Log,
 }
 
-/// Holds the bounds that the file sets; `None` leaves the default of `limits.rs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Bytes of a packet after login.
-    pub packet: Option<u32>,
-    /// Bytes of a CONNECT.
-    pub connect_packet: Option<u32>,
-}
-
 /// Holds how long certificates last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Certificates {
-    /// Of devices whose type says nothing else; `None` leaves 10 years.
-    pub device_lifetime: Option<Duration>,
-    /// Of devices of a type.
-    pub types: BTreeMap<TypeId, Duration>,
+    /// Of devices whose type says nothing else, in days; `None` leaves 10 years.
+    pub device_days: Option<u32>,
+    /// Of devices of a type, in days.
+    pub days_of_type: BTreeMap<TypeId, u32>,
 }
 
 /// Holds how log lines look and how many there are.
@@ -100,7 +94,7 @@ impl Config {
         let mut errors = Vec::new();
         let names = collect(names(&raw.server, &places), &mut errors);
         let listeners = collect(listener::validate(&raw.listener, &places), &mut errors);
-        let limits = collect(limits(&raw.limits, &places), &mut errors);
+        let limits = collect(limits::validate(&raw.limits, &places), &mut errors);
         let certificates = collect(certificates(&raw.certificates, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
@@ -141,37 +135,34 @@ fn collect<T: Default>(result: Result<T, Vec<ConfigError>>, errors: &mut Vec<Con
     })
 }
 
-fn names(server: &file::Server, places: &Places<'_>) -> Result<Vec<String>, Vec<ConfigError>> {
+fn names(server: &file::Server, places: &Places<'_>) -> Result<Vec<ServerName>, Vec<ConfigError>> {
     let bad: Vec<_> = server
         .names
         .iter()
-        .filter(|name| !crate::names::is_server_name(name.get_ref()))
+        .filter(|name| name.get_ref().parse::<ServerName>().is_err())
         .map(|name| places.error(&name.span(), "a DNS name or an IP address"))
         .collect();
-    if bad.is_empty() { Ok(server.names.iter().map(|name| name.get_ref().clone()).collect()) } else { Err(bad) }
+    if bad.is_empty() { Ok(server.names.iter().filter_map(|name| name.get_ref().parse().ok()).collect()) } else { Err(bad) }
 }
 
-fn certificates(
-    raw: &file::Certificates,
-    places: &Places<'_>,
-) -> Result<Certificates, Vec<ConfigError>> {
-    const DAY: Duration = Duration::from_secs(86_400);
-    let lifetime = |span: &toml::Spanned<Span>| {
-        if (DAY..=3_650 * DAY).contains(&span.get_ref().0) {
-            return Ok(span.get_ref().0);
+fn certificates(raw: &file::Certificates, places: &Places<'_>) -> Result<Certificates, Vec<ConfigError>> {
+    let days = |span: &toml::Spanned<Span>| {
+        let days = u32::try_from(span.get_ref().0.as_secs() / 86_400).unwrap_or(u32::MAX);
+        if (1..=Lifetimes::default().device).contains(&days) {
+            return Ok(days);
         }
         Err(places.error(&span.span(), "a time from 1 day to 10 years"))
     };
     let mut errors = Vec::new();
     let mut valid = Certificates::default();
-    match raw.device_lifetime.as_ref().map(lifetime).transpose() {
-        Ok(time) => valid.device_lifetime = time,
+    match raw.device_lifetime.as_ref().map(days).transpose() {
+        Ok(days) => valid.device_days = days,
         Err(error) => errors.push(error),
     }
     for (name, settings) in &raw.types {
-        match (TypeId::parse(name.get_ref()), lifetime(&settings.device_lifetime)) {
-            (Ok(name), Ok(time)) => {
-                valid.types.insert(name, time);
+        match (TypeId::parse(name.get_ref()), days(&settings.device_lifetime)) {
+            (Ok(name), Ok(days)) => {
+                valid.days_of_type.insert(name, days);
             }
             (Err(_), _) => errors.push(places.error(&name.span(), "the name of a device type")),
             (_, Err(error)) => errors.push(error),
@@ -193,6 +184,95 @@ fn log(raw: &file::Log, places: &Places<'_>) -> Result<Log, Vec<ConfigError>> {
     })
 }
 
-fn limits(raw: &file::Limits, places: &Places<'_>) -> Result<Limits, Vec<ConfigError>> {
-    todo!()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Config::parse("keyward.toml", text).unwrap_err().to_string()
+    }
+
+    /// Removes the comment sign from each line that sets a key or opens a section.
+    fn uncommented() -> String {
+        let is_setting = |line: &str| {
+            let key = line.split([' ', '=']).next().unwrap_or_default();
+            line.starts_with("[[") || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c)))
+        };
+        DEFAULT_TEXT
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_default_file_says_the_defaults() {
+        assert_eq!(Config::parse("keyward.toml", DEFAULT_TEXT), Ok(Config::default()));
+        assert_eq!(Config::parse("keyward.toml", ""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn what_the_default_file_comments_out_are_the_defaults() {
+        let text = uncommented();
+        assert!(text.contains("\nmemory_total = ") && text.contains("\n[[listener]]"), "{text}");
+        let config = Config::parse("keyward.toml", &text).unwrap();
+        let defaults = Config::default();
+        assert_eq!(config.listeners, defaults.listeners);
+        assert_eq!(config.limits, defaults.limits);
+        assert_eq!(config.names, defaults.names);
+        assert_eq!(config.log.format, defaults.log.format);
+        assert_eq!(config.certificates.device_days, Some(3_650));
+    }
+
+    #[test]
+    fn an_error_names_file_line_column_key_what_was_expected_and_what_is_given() {
+        for (text, expected) in [
+            ("[server]\nshards = 0", "keyward.toml:2:10: server.shards: expected a whole number from 1 to 64, given integer `0`"),
+            ("[server]\nshard = 2", "keyward.toml:2:1: server.shard: expected one of `names`, `shards`, `door_threads`, given the unknown key `shard`"),
+            ("[server]\nnames = [\"ok\", \"a b\"]", "keyward.toml:2:16: server.names: expected a DNS name or an IP address, given \"a b\""),
+            ("[limits]\nhandshake_time = 30", "keyward.toml:2:18: limits.handshake_time: expected a time like \"30 s\", \"10 min\", \"12 h\", \"397 days\" or \"10 years\", given integer `30`"),
+            ("[limits]\nqueue_bytes = \"2 XB\"", "keyward.toml:2:15: limits.queue_bytes: expected a size like \"2 MB\", \"16 KiB\" or a number of bytes, given string \"2 XB\""),
+            ("[limits]\nqueue_bytes = 5", "keyward.toml:2:15: limits.queue_bytes: expected at least packet_bytes, 2000000 bytes, or such a packet fits into no queue, given 5"),
+            ("[limits]\npacket_bytes = \"1 GB\"", "keyward.toml:2:16: limits.packet_bytes: expected a size from 16 KiB to 256 MiB, given \"1 GB\""),
+            ("[[listener]]\nname = \"a\"\nport = 70000", "keyward.toml:3:8: listener.port: expected a whole number from 0 to 65535, given integer `70000`"),
+            ("[[listener]]\nname = \"a\"\nport = 1\naddress = \"home\"", "keyward.toml:4:11: listener.address: expected an IP address, or \"*\" for all addresses, given \"home\""),
+            ("[[listener]]\nname = \"a b\"\nport = 1", "keyward.toml:2:8: listener.name: expected 1 to 32 letters, digits, '-', '_' or '.', given \"a b\""),
+            ("[certificates.types]\nmeter.device_lifetime = \"1 s\"", "keyward.toml:2:25: certificates.types.meter.device_lifetime: expected a time from 1 day to 10 years, given \"1 s\""),
+            ("[log]\nformat = \"xml\"", "keyward.toml:2:10: log.format: expected `text` or `json`, given `xml`"),
+            ("[log]\nfilter = \"keyward=loud\"", "keyward.toml:2:10: log.filter: expected a level like \"info\" or a list like \"warn,keyward_server=debug\", given \"keyward=loud\""),
+        ] {
+            assert_eq!(refused(text), expected);
+        }
+    }
+
+    #[test]
+    fn plain_mqtt_is_for_loopback_addresses_only() {
+        let error = refused("[[listener]]\nname = \"a\"\nport = 1883\ntls = false");
+        assert!(error.starts_with("keyward.toml:4:7: listener.tls: expected true:"), "{error}");
+        let text = "[[listener]]\nname = \"a\"\nport = 1883\ntls = false\naddress = \"127.0.0.1\"";
+        let config = Config::parse("keyward.toml", text).unwrap();
+        assert_eq!(config.listeners[0].security, Security::PlainPassword);
+    }
+
+    #[test]
+    fn two_listeners_share_neither_name_nor_port() {
+        let one = "[[listener]]\nname = \"a\"\nport = 1\n";
+        let error = refused(&format!("{one}{one}"));
+        assert!(error.contains("keyward.toml:5:8: listener.name"), "{error}");
+        let error = refused(&format!("{one}[[listener]]\nname = \"b\"\nport = 1\naddress = \"::1\""));
+        assert!(error.contains("keyward.toml:6:8: listener.port: expected a port that listener a has not taken"), "{error}");
+    }
+
+    #[test]
+    fn every_error_of_a_valid_file_is_told_at_once() {
+        let error = refused("[server]\nnames = [\"a b\"]\n[log]\nfilter = \"x=y\"\n");
+        assert_eq!(error.lines().count(), 2, "{error}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_refused_with_its_place() {
+        let error = refused("[server\n");
+        assert!(error.starts_with("keyward.toml:1:8: "), "{error}");
+        assert!(!refused("a = \"\u{1b}[2J\nb").contains('\u{1b}'));
+    }
 }
