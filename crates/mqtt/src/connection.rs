@@ -6,7 +6,40 @@
 mod client;
 mod server;
 
-pub use client::{ClientConnection, ClientError, ClientEvent, ClientStep, Discarded, Message};
+pub use client::{ClientConnection, ClientError, ClientEvent, ClientStep, Message};
 pub use server::{Farewell, Refused, ServerConnection, Step};
 
 pub use crate::limits::{ClientLimits, ConnectionLimits};
+
+use crate::codec::{DecodeError, Violation};
+use crate::frame::{self, PacketType};
+
+/// Says whether a frame is all there.
+enum Framed<'a> {
+    Incomplete { need: usize },
+    Complete { frame: &'a [u8] },
+}
+
+/// Finds the frame at the start of `input`. Its type is judged from the first byte and its size from the header, so
+/// that the body of a packet that is refused is never waited for.
+fn find_frame(
+    input: &[u8],
+    limit: u32,
+    allowed: impl Fn(PacketType) -> Result<(), Violation>,
+) -> Result<Framed<'_>, DecodeError> {
+    let Some(&first) = input.first() else { return Ok(Framed::Incomplete { need: 2 }) };
+    let kind = frame::peek_type(first)?;
+    let refused = |violation| DecodeError { packet: Some(kind), violation };
+    allowed(kind).map_err(refused)?;
+    let Some(header) = frame::peek(input)? else {
+        return Ok(Framed::Incomplete { need: input.len() + 1 });
+    };
+    let size = u32::try_from(header.total_len).unwrap_or(u32::MAX);
+    if size > limit {
+        return Err(refused(Violation::TooLarge { size, limit }));
+    }
+    Ok(match input.get(..header.total_len) {
+        Some(frame) => Framed::Complete { frame },
+        None => Framed::Incomplete { need: header.total_len },
+    })
+}

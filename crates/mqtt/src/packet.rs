@@ -2,6 +2,7 @@
 //!
 //! One type serves both protocol versions: what a version lacks is empty when decoded and left out when encoded.
 
+use crate::frame::PacketType;
 use crate::property::{
     AckProperties, AuthProperties, ConnAckProperties, ConnectProperties, DisconnectProperties,
     PublishProperties, SubscribeProperties, UnsubscribeProperties, WillProperties,
@@ -68,6 +69,29 @@ pub enum Packet<'a> {
     Disconnect(Disconnect<'a>),
     /// Enhanced authentication, 5.0 only.
     Auth(Auth<'a>),
+}
+
+impl Packet<'_> {
+    /// Returns the type of the packet.
+    pub fn kind(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::ConnAck(_) => PacketType::ConnAck,
+            Self::Publish(_) => PacketType::Publish,
+            Self::PubAck(_) => PacketType::PubAck,
+            Self::PubRec(_) => PacketType::PubRec,
+            Self::PubRel(_) => PacketType::PubRel,
+            Self::PubComp(_) => PacketType::PubComp,
+            Self::Subscribe(_) => PacketType::Subscribe,
+            Self::SubAck(_) => PacketType::SubAck,
+            Self::Unsubscribe(_) => PacketType::Unsubscribe,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
+            Self::PingReq => PacketType::PingReq,
+            Self::PingResp => PacketType::PingResp,
+            Self::Disconnect(_) => PacketType::Disconnect,
+            Self::Auth(_) => PacketType::Auth,
+        }
+    }
 }
 
 /// Opens a link (chapter 3.1).

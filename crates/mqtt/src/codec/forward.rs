@@ -1,8 +1,11 @@
 //! A PUBLISH for many receivers: what is the same for all is encoded once, the rest is written before it.
 
-use super::EncodeError;
+use super::properties::PropertySet;
+use super::write::{Count, Sink};
+use super::{EncodeError, VARINT_MAX, publish, varint_len};
+use crate::frame::PacketType;
 use crate::packet::{Delivery, Version};
-use crate::property::PublishProperties;
+use crate::property::{PropertyId, PublishProperties, SubscriptionIds};
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
@@ -29,9 +32,43 @@ pub struct PublishHead<'a> {
     pub payload_len: usize,
 }
 
+impl PublishHead<'_> {
+    fn properties_len(&self) -> usize {
+        let expiry = if self.message_expiry.is_some() { 5 } else { 0 };
+        let ids: usize = self.subscription_ids.iter().map(|id| 1 + varint_len(id.get() as usize)).sum();
+        expiry + ids + self.forwarded.len()
+    }
+
+    fn remaining_len(&self) -> usize {
+        let packet_id = if self.delivery.id().is_some() { 2 } else { 0 };
+        let properties = match self.version {
+            Version::V311 => 0,
+            Version::V5 => {
+                let len = self.properties_len();
+                varint_len(len) + len
+            }
+        };
+        (2 + self.topic.len() + packet_id + properties).saturating_add(self.payload_len)
+    }
+
+    fn check(&self, remaining: usize) -> Result<(), EncodeError> {
+        if self.topic.is_empty() {
+            return Err(EncodeError::TopicMissing);
+        }
+        if remaining > VARINT_MAX as usize {
+            return Err(EncodeError::PacketTooLarge { len: remaining });
+        }
+        if self.subscription_ids.iter().any(|id| id.get() > VARINT_MAX) {
+            return Err(EncodeError::PropertyValue(PropertyId::SubscriptionIdentifier));
+        }
+        Ok(())
+    }
+}
+
 /// Returns the bytes of the whole packet, payload included, to be compared with a receiver's maximum packet size.
 pub fn publish_len(head: &PublishHead<'_>) -> usize {
-    todo!("{head:?}")
+    let remaining = head.remaining_len();
+    remaining.saturating_add(1 + varint_len(remaining))
 }
 
 /// Appends everything of a PUBLISH but its payload.
@@ -40,7 +77,39 @@ pub fn publish_len(head: &PublishHead<'_>) -> usize {
 /// The topic is too long or empty, an identifier is out of range, or the packet is longer than MQTT can express;
 /// `out` is then unchanged.
 pub fn encode_publish_head(out: &mut Vec<u8>, head: &PublishHead<'_>) -> Result<(), EncodeError> {
-    todo!("{out:?} {head:?}")
+    let remaining = head.remaining_len();
+    head.check(remaining)?;
+    let start = out.len();
+    out.reserve(1 + varint_len(remaining) + remaining - head.payload_len);
+    let written = write_head(out, head, remaining);
+    if written.is_err() {
+        out.truncate(start);
+    }
+    written
+}
+
+fn write_head(out: &mut Vec<u8>, head: &PublishHead<'_>, remaining: usize) -> Result<(), EncodeError> {
+    let flags = publish::flags(head.dup, head.delivery.qos(), head.retain);
+    out.u8((PacketType::Publish as u8) << 4 | flags);
+    out.varint(remaining)?;
+    out.binary(head.topic.as_bytes())?;
+    if let Some(id) = head.delivery.id() {
+        out.u16(id.0.get());
+    }
+    if head.version == Version::V311 {
+        return Ok(());
+    }
+    out.varint(head.properties_len())?;
+    if let Some(seconds) = head.message_expiry {
+        out.u8(PropertyId::MessageExpiryInterval as u8);
+        out.u32(seconds);
+    }
+    for id in head.subscription_ids {
+        out.u8(PropertyId::SubscriptionIdentifier as u8);
+        out.varint(id.get() as usize)?;
+    }
+    out.put(head.forwarded);
+    Ok(())
 }
 
 impl PublishProperties<'_> {
@@ -51,6 +120,16 @@ impl PublishProperties<'_> {
     /// # Errors
     /// A value is too long or holds NUL; `out` is then unchanged.
     pub fn encode_forwarded(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        todo!("{out:?}")
+        // What belongs to one delivery is left out: expiry is counted down, alias and identifiers are the receiver's.
+        let forwarded = PublishProperties {
+            message_expiry: None,
+            topic_alias: None,
+            subscription_ids: SubscriptionIds::None,
+            ..self.clone()
+        };
+        let mut count = Count::default();
+        forwarded.write_each(&mut count)?;
+        out.reserve(count.0);
+        forwarded.write_each(out)
     }
 }

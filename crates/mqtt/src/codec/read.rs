@@ -20,10 +20,6 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.rest.len()
-    }
-
     /// Takes all that is left: a PUBLISH payload, a list.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.rest)

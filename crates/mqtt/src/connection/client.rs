@@ -1,16 +1,27 @@
 //! The client's end: one link at a time, and the session that outlives it.
 
-use crate::codec::{DecodeError, EncodeError};
+mod event;
+mod incoming;
+mod keep_alive;
+mod session;
+mod terms;
+
+pub use event::{ClientError, ClientEvent, ClientStep, Message};
+
+use crate::codec::{self, EncodeError};
 use crate::limits::ClientLimits;
-use crate::packet::Ack;
 use crate::packet::{
-    Auth, ConnAck, Connect, Disconnect, PacketId, Publish, Qos, SubAck, SubscribeFilters, UnsubscribeFilters,
+    Auth, Connect, Delivery, Disconnect, Packet, PacketId, Publish, Qos, Subscribe, SubscribeFilters,
+    Unsubscribe, UnsubscribeFilters,
 };
-use crate::property::{PublishProperties, SubscribeProperties, UnsubscribeProperties};
-use crate::reason::ReasonCode;
+use crate::property::{PropertyId, SubscribeProperties, SubscriptionIds, UnsubscribeProperties};
 use crate::time::Millis;
-use crate::topic::TopicName;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
+use keep_alive::KeepAlive;
+use session::Session;
+use terms::{Offer, Terms};
 
 /// Is the client's end of a link, and its session.
 ///
@@ -25,127 +36,120 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub struct ClientConnection {
     limits: ClientLimits,
+    session: Session,
+    link: Link,
+    /// Requests on this link, each with its number of filters.
+    requests: BTreeMap<PacketId, Request>,
+    output: Vec<u8>,
 }
 
-/// Is what [`ClientConnection::handle`] found at the start of its input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientStep<'a> {
-    /// The packet is not all there.
-    Incomplete {
-        /// Bytes of the whole packet if the header tells, else the least that is needed to learn more.
-        need: usize,
+#[derive(Debug)]
+enum Link {
+    Down,
+    /// CONNECT is sent; CONNACK is awaited until `deadline`.
+    Opening {
+        terms: Terms,
+        deadline: Millis,
     },
-    /// A packet was dealt with.
-    Packet {
-        /// What the application learns of it; nothing of pings and of the inner steps of QoS 2.
-        event: Option<ClientEvent<'a>>,
-        /// Its bytes, to be dropped from the input.
-        size: usize,
+    Open {
+        terms: Terms,
+        offer: Offer,
+        keep_alive: KeepAlive,
     },
+    /// One side said that it is over.
+    Ended,
 }
 
-/// Is what the application learns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientEvent<'a> {
-    /// The server accepted the link. Messages that were waiting are in the output now.
-    Connected {
-        /// Its CONNACK.
-        connack: ConnAck<'a>,
-        /// The exchanges of an earlier session that the server no longer holds; they are given up [MQTT-3.2.2-5].
-        discarded: Discarded,
-    },
-    /// The server refused the link.
-    Refused(ConnAck<'a>),
-    /// A message; one of QoS 2 comes once.
-    Message(Publish<'a>),
-    /// A message of QoS 1 or 2 arrived at the server, or was refused by it (see the code).
-    Published(Ack<'a>),
-    /// The answer to a SUBSCRIBE.
-    Subscribed(SubAck<'a>),
-    /// The answer to an UNSUBSCRIBE.
-    Unsubscribed(SubAck<'a>),
-    /// A step of enhanced authentication.
-    Auth(Auth<'a>),
-    /// The server ends the link and says why; 5.0 only.
-    Disconnected(Disconnect<'a>),
-}
-
-/// Lists messages that were given up with a session: published, never acknowledged.
-pub type Discarded = Vec<PacketId>;
-
-/// Says why the client's end cannot go on, or cannot do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientError {
-    /// The server broke the protocol. The output holds a DISCONNECT where 5.0 wants one: send it and close.
-    Server(DecodeError),
-    /// The packet cannot be written.
-    Encode(EncodeError),
-    /// The server was silent for too long: close.
-    ServerSilent,
-    /// There is no link, or its CONNACK has not come.
-    NotConnected,
-    /// There is a link already.
-    AlreadyConnected,
-    /// The session was begun in another version of the protocol, and messages of it wait.
-    OtherVersion,
-    /// As many messages wait as [`ClientLimits::queue_max`] allows.
-    QueueFull,
-    /// As many requests wait as [`ClientLimits::requests_max`] allows.
-    TooManyRequests,
-    /// The server takes no packet of this size.
-    PacketTooLarge,
-    /// The server does not take this quality of service.
-    QosNotSupported,
-    /// The server does not take retained messages.
-    RetainNotSupported,
-    /// Topic aliases, which this client does not resolve.
-    TopicAlias,
-}
-
-/// Is a message to publish.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// Where.
-    pub topic: TopicName<'a>,
-    /// What.
-    pub payload: &'a [u8],
-    /// With which quality of service.
-    pub qos: Qos,
-    /// Whether the server keeps it.
-    pub retain: bool,
-    /// Properties of 5.0.
-    pub properties: PublishProperties<'a>,
+enum Request {
+    Subscribe(usize),
+    Unsubscribe(usize),
 }
 
 impl ClientConnection {
     /// Makes a client without a link and with an empty session.
     pub fn new(limits: ClientLimits) -> Self {
-        Self { limits }
+        Self {
+            limits,
+            session: Session::default(),
+            link: Link::Down,
+            requests: BTreeMap::new(),
+            output: Vec::new(),
+        }
     }
 
-    /// Begins a link: CONNECT is in the output. A receive maximum and a maximum packet size are those of `connect`.
+    /// Begins a link: CONNECT is in the output. In 5.0 it announces [`ClientLimits::packet_max`] unless it has a
+    /// maximum packet size of its own.
     ///
     /// # Errors
-    /// There is a link already, the session has another version, or the packet cannot be written.
+    /// There is a link already, messages of the other version wait, or the packet cannot be written.
     pub fn connect(&mut self, now: Millis, connect: &Connect<'_>) -> Result<(), ClientError> {
-        todo!("{now:?} {connect:?} {:?}", self.limits)
+        if !matches!(self.link, Link::Down) {
+            return Err(ClientError::AlreadyConnected);
+        }
+        if connect.properties.topic_alias_maximum.is_some_and(|most| most > 0) {
+            return Err(ClientError::TopicAlias);
+        }
+        let other_version = self.session.version.is_some_and(|version| version != connect.version);
+        if other_version && self.session.unacknowledged() > 0 {
+            return Err(ClientError::OtherVersion);
+        }
+        let mut connect = connect.clone();
+        let announced = &mut connect.properties.maximum_packet_size;
+        *announced = announced.or(NonZeroU32::new(self.limits.packet_max));
+        let terms = Terms::of(&connect, &self.limits);
+        codec::encode(&Packet::Connect(connect), terms.version, &mut self.output)?;
+        self.session.version = Some(terms.version);
+        self.link = Link::Opening { terms, deadline: now.saturating_add(self.limits.answer_timeout) };
+        Ok(())
     }
 
-    /// Deals with the packet at the start of `input`.
+    /// Publishes. QoS 0 needs a link and returns no identifier. QoS 1 and 2 need one only for the first time; they are
+    /// kept until [`ClientEvent::Published`] or [`ClientEvent::Connected`] names the identifier.
     ///
     /// # Errors
-    /// The server broke a rule: send the output and close.
-    pub fn handle<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<ClientStep<'a>, ClientError> {
-        todo!("{now:?} {input:?}")
-    }
-
-    /// Publishes. QoS 0 needs a link and returns no identifier; QoS 1 and 2 are kept until [`ClientEvent::Published`]
-    /// names the identifier.
-    ///
-    /// # Errors
-    /// There is no link (QoS 0), no place, or the server does not take such a message.
+    /// There is no link, no place, or the server does not take such a message.
     pub fn publish(&mut self, now: Millis, message: &Message<'_>) -> Result<Option<PacketId>, ClientError> {
-        todo!("{now:?} {message:?}")
+        if message.properties.topic_alias.is_some() {
+            return Err(ClientError::TopicAlias);
+        }
+        // [MQTT-3.3.4-6]: only a server sends subscription identifiers.
+        if message.properties.subscription_ids != SubscriptionIds::None {
+            return Err(EncodeError::PropertyValue(PropertyId::SubscriptionIdentifier).into());
+        }
+        if message.qos == Qos::AtMostOnce {
+            if let Link::Open { offer, .. } = &self.link {
+                offer.check(message.qos, message.retain)?;
+            }
+            self.send(now, &Packet::Publish(packet_of(message, Delivery::AtMostOnce)))?;
+            return Ok(None);
+        }
+        if self.session.unacknowledged() >= usize::from(self.limits.queue_max) {
+            return Err(ClientError::QueueFull);
+        }
+        let id = self.session.take_id().ok_or(ClientError::QueueFull)?;
+        if let Err(error) = self.store(id, message) {
+            self.session.give_back(id);
+            return Err(error);
+        }
+        self.send_waiting(now);
+        Ok(Some(id))
+    }
+
+    fn store(&mut self, id: PacketId, message: &Message<'_>) -> Result<(), ClientError> {
+        let version = self.session.version.ok_or(ClientError::NotConnected)?;
+        let delivery = match message.qos {
+            Qos::ExactlyOnce => Delivery::ExactlyOnce(id),
+            Qos::AtMostOnce | Qos::AtLeastOnce => Delivery::AtLeastOnce(id),
+        };
+        let mut packet = Vec::new();
+        codec::encode(&Packet::Publish(packet_of(message, delivery)), version, &mut packet)?;
+        if let Link::Open { offer, .. } = &self.link {
+            offer.check(message.qos, message.retain)?;
+            offer.check_len(packet.len())?;
+        }
+        self.session.store(id, message.qos, message.retain, packet);
+        Ok(())
     }
 
     /// Asks for topics; the answer names the identifier. A request dies with its link.
@@ -158,7 +162,10 @@ impl ClientConnection {
         filters: SubscribeFilters<'_>,
         properties: &SubscribeProperties<'_>,
     ) -> Result<PacketId, ClientError> {
-        todo!("{now:?} {filters:?} {properties:?}")
+        let properties = properties.clone();
+        self.request(now, Request::Subscribe(filters.iter().count()), |id| {
+            Packet::Subscribe(Subscribe { id, properties, filters })
+        })
     }
 
     /// Gives topics up; the answer names the identifier. A request dies with its link.
@@ -171,20 +178,123 @@ impl ClientConnection {
         filters: UnsubscribeFilters<'_>,
         properties: &UnsubscribeProperties<'_>,
     ) -> Result<PacketId, ClientError> {
-        todo!("{now:?} {filters:?} {properties:?}")
+        let properties = properties.clone();
+        self.request(now, Request::Unsubscribe(filters.iter().count()), |id| {
+            Packet::Unsubscribe(Unsubscribe { id, properties, filters })
+        })
     }
 
-    /// Ends the link: DISCONNECT is in the output; close when it is sent. 3.1.1 knows [`ReasonCode::Success`] only.
+    fn request<'a>(
+        &mut self,
+        now: Millis,
+        request: Request,
+        packet: impl FnOnce(PacketId) -> Packet<'a>,
+    ) -> Result<PacketId, ClientError> {
+        if self.requests.len() >= usize::from(self.limits.requests_max) {
+            return Err(ClientError::TooManyRequests);
+        }
+        let id = self.session.take_id().ok_or(ClientError::TooManyRequests)?;
+        if let Err(error) = self.send(now, &packet(id)) {
+            self.session.give_back(id);
+            return Err(error);
+        }
+        self.requests.insert(id, request);
+        Ok(id)
+    }
+
+    /// Sends a step of enhanced authentication (chapter 4.12).
     ///
     /// # Errors
-    /// There is no link, or the packet cannot be written.
+    /// There is no link, CONNECT named no authentication method, or the packet cannot be written.
+    pub fn authenticate(&mut self, now: Millis, auth: &Auth<'_>) -> Result<(), ClientError> {
+        match &mut self.link {
+            Link::Opening { terms, .. } | Link::Open { terms, .. } if terms.authenticates => {
+                codec::encode(&Packet::Auth(auth.clone()), terms.version, &mut self.output)?;
+            }
+            _ => return Err(ClientError::NotConnected),
+        }
+        if let Link::Open { keep_alive, .. } = &mut self.link {
+            keep_alive.sent(now);
+        }
+        Ok(())
+    }
+
+    /// Appends a packet to the output of an open link, unless it is larger than the server takes.
+    fn send(&mut self, now: Millis, packet: &Packet<'_>) -> Result<(), ClientError> {
+        let Link::Open { terms, offer, keep_alive } = &mut self.link else {
+            return Err(ClientError::NotConnected);
+        };
+        let start = self.output.len();
+        codec::encode(packet, terms.version, &mut self.output)?;
+        let fits = offer.check_len(self.output.len() - start);
+        match fits {
+            Ok(()) => keep_alive.sent(now),
+            Err(_) => self.output.truncate(start),
+        }
+        fits
+    }
+
+    /// Appends stored messages as far as the receive maximum allows [MQTT-3.3.4-7].
+    fn send_waiting(&mut self, now: Millis) {
+        let Link::Open { offer, keep_alive, .. } = &mut self.link else { return };
+        let window = usize::from(offer.receive_max.min(self.limits.in_flight_max));
+        while self.session.send_next(window, &mut self.output) {
+            keep_alive.sent(now);
+        }
+    }
+
+    /// Ends the link: DISCONNECT is in the output; close when it is sent. 3.1.1 knows the normal end only.
+    ///
+    /// # Errors
+    /// There is no link, the session expiry would be raised from 0, or the packet cannot be written.
     pub fn disconnect(&mut self, disconnect: &Disconnect<'_>) -> Result<(), ClientError> {
-        todo!("{disconnect:?} {:?}", ReasonCode::Success)
+        let Link::Open { terms, .. } = &self.link else { return Err(ClientError::NotConnected) };
+        let raises = disconnect.properties.session_expiry.is_some_and(|seconds| seconds > 0);
+        if raises && !terms.session_expires_later {
+            return Err(EncodeError::PropertyValue(PropertyId::SessionExpiryInterval).into());
+        }
+        codec::encode(&Packet::Disconnect(disconnect.clone()), terms.version, &mut self.output)?;
+        self.link = Link::Ended;
+        Ok(())
+    }
+
+    /// Returns the bytes that wait to be sent.
+    pub fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    /// Drops the first `count` bytes of the output, which were sent.
+    pub fn written(&mut self, count: usize) {
+        self.output.drain(..count.min(self.output.len()));
+    }
+
+    /// Forgets the link and keeps the session. Requests without an answer are given up.
+    pub fn link_lost(&mut self) {
+        self.link = Link::Down;
+        self.output.clear();
+        for id in core::mem::take(&mut self.requests).into_keys() {
+            self.session.give_back(id);
+        }
+        self.session.link_lost();
+    }
+
+    /// Tells whether the server accepted the link that there is.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Open { .. })
+    }
+
+    /// Returns how many messages of QoS 1 and 2 are not acknowledged yet.
+    pub fn unacknowledged(&self) -> usize {
+        self.session.unacknowledged()
     }
 
     /// Returns when [`ClientConnection::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        todo!()
+        match &self.link {
+            Link::Opening { deadline, .. } => Some(*deadline),
+            Link::Open { keep_alive, .. } => keep_alive.poll_timeout(),
+            Link::Down | Link::Ended => None,
+        }
     }
 
     /// Sends a sign of life if one is due.
@@ -192,31 +302,32 @@ impl ClientConnection {
     /// # Errors
     /// [`ClientError::ServerSilent`]: CONNACK or PINGRESP did not come in time.
     pub fn handle_timeout(&mut self, now: Millis) -> Result<(), ClientError> {
-        todo!("{now:?}")
+        let silent = match &self.link {
+            Link::Opening { deadline, .. } => now >= *deadline,
+            Link::Open { keep_alive, .. } => keep_alive.is_late(now),
+            Link::Down | Link::Ended => false,
+        };
+        if silent {
+            self.link = Link::Ended;
+            return Err(ClientError::ServerSilent);
+        }
+        if let Link::Open { keep_alive, terms, .. } = &mut self.link
+            && keep_alive.is_due(now)
+        {
+            codec::encode(&Packet::PingReq, terms.version, &mut self.output)?;
+            keep_alive.asked(now, self.limits.answer_timeout);
+        }
+        Ok(())
     }
+}
 
-    /// Returns the bytes that wait to be sent.
-    pub fn output(&self) -> &[u8] {
-        todo!()
-    }
-
-    /// Drops the first `count` bytes of the output, which were sent.
-    pub fn written(&mut self, count: usize) {
-        todo!("{count:?}")
-    }
-
-    /// Forgets the link and keeps the session.
-    pub fn link_lost(&mut self) {
-        todo!()
-    }
-
-    /// Tells whether the server accepted the link that there is.
-    pub fn is_connected(&self) -> bool {
-        todo!()
-    }
-
-    /// Returns how many messages of QoS 1 and 2 are not acknowledged yet.
-    pub fn unacknowledged(&self) -> usize {
-        todo!()
+fn packet_of<'a>(message: &Message<'a>, delivery: Delivery) -> Publish<'a> {
+    Publish {
+        dup: false,
+        delivery,
+        retain: message.retain,
+        topic: Some(message.topic),
+        properties: message.properties.clone(),
+        payload: message.payload,
     }
 }

@@ -1,8 +1,11 @@
 //! The server's end of a link: what dies with the link.
 
-use crate::codec::{self, DecodeError};
+use super::{Framed, find_frame};
+use crate::codec::{self, DecodeError, Sender, Violation, connect};
+use crate::frame::{self, PacketType};
 use crate::limits::ConnectionLimits;
-use crate::packet::{Packet, Version};
+use crate::packet::{ConnAck, Connect, Disconnect, Packet, Publish, Version};
+use crate::property::{ConnAckProperties, DisconnectProperties};
 use crate::reason::ReasonCode;
 use crate::time::Millis;
 use alloc::vec::Vec;
@@ -14,6 +17,43 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub struct ServerConnection {
     limits: ConnectionLimits,
+    phase: Phase,
+    /// When the last packet came.
+    heard: Millis,
+    /// One and a half keep-alives; `None` is off.
+    silence_max: Option<Millis>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Only CONNECT may come.
+    New,
+    /// CONNECT came; the server has not decided.
+    Admitting(Accepted),
+    /// The link is open.
+    Open(Accepted),
+    /// DISCONNECT came.
+    Ended(Version),
+}
+
+/// Is what later packets are judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Accepted {
+    version: Version,
+    /// CONNECT named an authentication method, so AUTH may come.
+    authenticates: bool,
+    /// CONNECT gave the session an expiry above 0, so DISCONNECT may change it.
+    session_expires_later: bool,
+}
+
+impl Accepted {
+    fn of(connect: &Connect<'_>) -> Self {
+        Self {
+            version: connect.version,
+            authenticates: connect.properties.authentication_method.is_some(),
+            session_expires_later: connect.properties.session_expiry.is_some_and(|seconds| seconds > 0),
+        }
+    }
 }
 
 /// Is what [`ServerConnection::decode`] found at the start of its input.
@@ -55,16 +95,57 @@ pub enum Farewell {
 }
 
 impl Farewell {
+    /// Returns the last packet on an open link of this version; 3.1.1 has none.
+    fn of_open(version: Version, error: &DecodeError) -> Self {
+        match version {
+            Version::V311 => Self::Silent,
+            Version::V5 => Self::Disconnect(error.reason()),
+        }
+    }
+
+    /// Returns the answer to a refused first packet, of which `input` is what came. 3.1.1 has return codes for two of
+    /// our reasons; for the others the link is closed without an answer [MQTT-3.1.4-1].
+    fn of_first(input: &[u8], error: &DecodeError) -> Self {
+        if error.packet != Some(PacketType::Connect) {
+            return Self::Silent;
+        }
+        let Some(version) = connect::answer_version(body_of(input)) else { return Self::Silent };
+        let has_words = match version {
+            Version::V5 => true,
+            Version::V311 => {
+                matches!(error.violation, Violation::ProtocolLevel(_) | Violation::ClientIdMissing)
+            }
+        };
+        if has_words { Self::ConnAck(version, error.reason()) } else { Self::Silent }
+    }
+
+    /// Tells whether nothing is sent.
+    pub fn is_silent(self) -> bool {
+        self == Self::Silent
+    }
+
     /// Appends the packet, if there is one.
     pub fn encode(self, out: &mut Vec<u8>) {
-        todo!("{out:?}")
+        let (packet, version) = match self {
+            Self::Silent => return,
+            Self::ConnAck(version, reason) => {
+                let properties = ConnAckProperties::default();
+                (Packet::ConnAck(ConnAck { session_present: false, reason, properties }), version)
+            }
+            Self::Disconnect(reason) => {
+                let properties = DisconnectProperties::default();
+                (Packet::Disconnect(Disconnect { reason, properties }), Version::V5)
+            }
+        };
+        let written = codec::encode(&packet, version, out);
+        debug_assert!(written.is_ok(), "a packet without text always fits");
     }
 }
 
 impl ServerConnection {
     /// Makes the end of a link on which nothing was read.
     pub fn new(limits: ConnectionLimits) -> Self {
-        Self { limits }
+        Self { limits, phase: Phase::New, heard: Millis::ZERO, silence_max: None }
     }
 
     /// Decodes the packet at the start of `input`.
@@ -72,29 +153,128 @@ impl ServerConnection {
     /// # Errors
     /// The peer broke a rule: send the farewell, close the link, and do not call this again.
     pub fn decode<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<Step<'a>, Refused> {
-        todo!("{now:?} {input:?} {:?} {:?}", self.limits, codec::VARINT_MAX)
+        let step = match self.phase {
+            Phase::Admitting(_) => return Ok(Step::Incomplete { need: input.len().saturating_add(1) }),
+            Phase::New => self.decode_first(input),
+            Phase::Open(accepted) => self.decode_open(accepted, input),
+            Phase::Ended(_) => after_disconnect(input),
+        }?;
+        if let Step::Packet { .. } = step {
+            self.heard = now;
+        }
+        Ok(step)
+    }
+
+    fn decode_first<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, Refused> {
+        let refused = |error| Refused { error, farewell: Farewell::of_first(input, &error) };
+        let framed = find_frame(input, self.limits.connect_max, |kind| match kind {
+            PacketType::Connect => Ok(()),
+            _ => Err(Violation::OutOfOrder),
+        });
+        let frame = match framed.map_err(refused)? {
+            Framed::Incomplete { need } => return Ok(Step::Incomplete { need }),
+            Framed::Complete { frame } => frame,
+        };
+        let packet = codec::decode(Version::V5, Sender::Client, frame).map_err(refused)?;
+        if let Packet::Connect(connect) = &packet {
+            self.phase = Phase::Admitting(Accepted::of(connect));
+        }
+        Ok(Step::Packet { packet, size: frame.len() })
+    }
+
+    fn decode_open<'a>(&mut self, accepted: Accepted, input: &'a [u8]) -> Result<Step<'a>, Refused> {
+        let Accepted { version, .. } = accepted;
+        let refused = |error| Refused { error, farewell: Farewell::of_open(version, &error) };
+        let framed = find_frame(input, self.limits.packet_max, |kind| match kind {
+            PacketType::Connect => Err(Violation::Repeated),
+            _ => codec::check_sender(version, Sender::Client, kind),
+        });
+        let frame = match framed.map_err(refused)? {
+            Framed::Incomplete { need } => return Ok(Step::Incomplete { need }),
+            Framed::Complete { frame } => frame,
+        };
+        let packet = codec::decode(version, Sender::Client, frame).map_err(refused)?;
+        if let Err(violation) = accepted.check(&packet) {
+            return Err(refused(DecodeError { packet: Some(packet.kind()), violation }));
+        }
+        if let Packet::Disconnect(_) = packet {
+            self.phase = Phase::Ended(version);
+        }
+        Ok(Step::Packet { packet, size: frame.len() })
     }
 
     /// Opens the link for all packets after a successful CONNACK; the keep-alive runs from `now` on.
     ///
     /// `keep_alive_secs` is what CONNECT asked for or what the server put in its place; 0 is off.
     pub fn established(&mut self, now: Millis, keep_alive_secs: u16) {
-        todo!("{now:?} {keep_alive_secs:?}")
+        if let Phase::Admitting(accepted) = self.phase {
+            self.phase = Phase::Open(accepted);
+            self.heard = now;
+            self.silence_max = match keep_alive_secs {
+                0 => None,
+                secs => Some(Millis(u64::from(secs) * 1500)),
+            };
+        }
     }
 
     /// Returns when [`ServerConnection::is_late`] will be true if no packet comes: one and a half keep-alives after
     /// the last packet [MQTT-3.1.2-22].
     pub fn poll_timeout(&self) -> Option<Millis> {
-        todo!()
+        match self.phase {
+            Phase::Open(_) => self.silence_max.map(|silence| self.heard.saturating_add(silence)),
+            _ => None,
+        }
     }
 
     /// Tells whether the client was silent for too long; tell it 0x8D and close.
     pub fn is_late(&self, now: Millis) -> bool {
-        todo!("{now:?}")
+        self.poll_timeout().is_some_and(|deadline| now >= deadline)
     }
 
     /// Returns the version that CONNECT named.
     pub fn version(&self) -> Option<Version> {
-        todo!()
+        match self.phase {
+            Phase::New => None,
+            Phase::Admitting(accepted) | Phase::Open(accepted) => Some(accepted.version),
+            Phase::Ended(version) => Some(version),
+        }
+    }
+}
+
+impl Accepted {
+    /// Checks what one packet alone does not show.
+    fn check(self, packet: &Packet<'_>) -> Result<(), Violation> {
+        match packet {
+            // The server announces no topic alias maximum, so every alias is one too many [MQTT-3.3.2-9].
+            Packet::Publish(Publish { properties, .. }) if properties.topic_alias.is_some() => {
+                Err(Violation::TopicAlias)
+            }
+            Packet::Auth(_) if !self.authenticates => Err(Violation::AuthNotBegun),
+            Packet::Disconnect(disconnect) => {
+                let raises = disconnect.properties.session_expiry.is_some_and(|seconds| seconds > 0);
+                if raises && !self.session_expires_later {
+                    return Err(Violation::SessionExpiryRaised);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses the first byte after a DISCONNECT; nothing answers it, for the client has gone.
+fn after_disconnect(input: &[u8]) -> Result<Step<'_>, Refused> {
+    if input.is_empty() {
+        return Ok(Step::Incomplete { need: 1 });
+    }
+    let error = DecodeError { packet: None, violation: Violation::AfterDisconnect };
+    Err(Refused { error, farewell: Farewell::Silent })
+}
+
+/// Returns what is there of a packet behind its fixed header.
+fn body_of(input: &[u8]) -> &[u8] {
+    match frame::peek(input) {
+        Ok(Some(header)) => input.get(header.header_len..).unwrap_or_default(),
+        _ => &[],
     }
 }
