@@ -97,7 +97,8 @@ pub(crate) fn intersect<'x>(
 }
 
 /// Lists the *shapes* of a filter: for each number of levels that its topics can have, the filter of just those
-/// topics (a final `#` replaced by so many `+`).
+/// topics (a final `#` replaced by so many `+`). The parent of `/#` has no shape: it would be the empty topic, which
+/// there is not [MQTT-4.7.3-1].
 ///
 /// A shape stands for its most ordinary topic, one whose free levels appear in no rule: a rule matches that topic
 /// exactly if it [covers](topic::covers) the shape, and a rule that does not match it can match only topics to
@@ -115,11 +116,12 @@ pub(crate) fn shapes<'x>(
         _ => (filter, filter.len()..=filter.len()),
     };
     let prefix = prefix.to_vec();
-    lengths.map(move |length| {
+    let shapes = lengths.map(move |length| {
         let mut shape = prefix.clone();
         shape.resize(length, Level::Plus);
         shape
-    })
+    });
+    shapes.filter(|shape| *shape != [Level::Literal("")])
 }
 
 #[cfg(test)]
@@ -162,6 +164,7 @@ mod tests {
         assert_eq!(listed("#", 1), ["+", "+/+"]);
         assert_eq!(listed("a/b/c/#", 1), ["a/b/c"]);
         assert_eq!(listed("a/+", 9), ["a/+"]);
+        assert_eq!(listed("/#", 2), ["/+", "/+/+"]);
         let deepest = format!("{}#", "a/".repeat(MAX_LEVELS - 1));
         assert_eq!(listed(&deepest, 4).len(), 1);
     }

@@ -68,6 +68,11 @@ impl Policy {
         if errors.is_empty() { Ok(Self { rules }) } else { Err(PolicyErrors::in_order(errors)) }
     }
 
+    /// Counts the rules that stand in files; the built-in ones are not among them.
+    pub fn written_rules(&self) -> usize {
+        self.rules.iter().filter(|rule| rule.tier != Tier::BUILT_IN).count()
+    }
+
     /// Returns the text of the built-in rules, as a file that could have been written by hand.
     pub fn built_in_text() -> &'static str {
         BUILT_IN_TEXT

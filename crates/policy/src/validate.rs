@@ -154,7 +154,7 @@ impl Validator<'_> {
             }
             _ => {
                 let help = if roles.is_some() { WHO_HELP } else { MEMBERS_HELP };
-                self.note(Fault::new(key, "whom it is about", help).given(word), span);
+                self.note(Fault::new(key, "a principal or a set of them", help).given(word), span);
                 None
             }
         }

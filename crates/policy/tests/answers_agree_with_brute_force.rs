@@ -108,7 +108,7 @@ fn compile(rules: &[ModelRule]) -> Rights {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn a_decision_is_what_tiers_and_denials_say(rules in proptest::collection::vec(any_rule(), 0..7)) {
@@ -188,4 +188,13 @@ fn a_narrow_part_opened_by_an_earlier_tier_is_found() {
     assert!(rights.may("subscribe", "a/+"));
     assert!(rights.may("subscribe", "a/x"));
     assert!(!rights.may("subscribe", "a/y"));
+}
+
+/// `+` and `/#` meet in the empty text, which is no topic; the subscription was classed as if it were one.
+#[test]
+fn the_empty_topic_which_there_is_not_makes_nothing_readable() {
+    let rights = policy(&rule("users", "allow", &["receive"], &["+"])).rights(&user("u"));
+    assert_eq!(rights.class("/#"), Reading::Never);
+    let rights = policy(&rule("users", "allow", &["receive"], &["/+/#"])).rights(&user("u"));
+    assert_eq!(rights.class("/#"), Reading::Covered);
 }

@@ -6,19 +6,19 @@ use keyward_mqtt::topic::{TopicFilter, TopicName};
 use keyward_policy::{Action, Decision, Policy, PolicyErrors, Reading, Rights, SourceFile, Subject};
 
 /// The workshop example: one device, one application.
-pub const WORKSHOP: &str = include_str!("../fixtures/workshop.toml");
+pub(crate) const WORKSHOP: &str = include_str!("../fixtures/workshop.toml");
 
 /// Loads a policy with one file, `policy.d/test.toml`.
-pub fn policy(text: &str) -> Policy {
+pub(crate) fn policy(text: &str) -> Policy {
     try_policy(text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-pub fn try_policy(text: &str) -> Result<Policy, PolicyErrors> {
+pub(crate) fn try_policy(text: &str) -> Result<Policy, PolicyErrors> {
     Policy::load(&[SourceFile::new("policy.d/test.toml", text)])
 }
 
 /// Loads a policy with several files, `policy.d/0.toml` and on.
-pub fn policy_of(texts: &[&str]) -> Policy {
+pub(crate) fn policy_of(texts: &[&str]) -> Policy {
     let files: Vec<_> = texts
         .iter()
         .enumerate()
@@ -28,20 +28,20 @@ pub fn policy_of(texts: &[&str]) -> Policy {
 }
 
 /// Writes one rule.
-pub fn rule(who: &str, effect: &str, actions: &[&str], topics: &[&str]) -> String {
+pub(crate) fn rule(who: &str, effect: &str, actions: &[&str], topics: &[&str]) -> String {
     format!("[[rule]]\nwho = \"{who}\"\n{effect} = {actions:?}\ntopics = {topics:?}\n")
 }
 
-pub fn device(id: &str) -> Subject {
+pub(crate) fn device(id: &str) -> Subject {
     Subject::new(Identity::new(Kind::Device, id).unwrap())
 }
 
-pub fn user(name: &str) -> Subject {
+pub(crate) fn user(name: &str) -> Subject {
     Subject::new(Identity::new(Kind::User, name).unwrap())
 }
 
 /// Makes a device with a type and a site.
-pub fn placed(id: &str, device_type: &str, site: &str) -> Subject {
+pub(crate) fn placed(id: &str, device_type: &str, site: &str) -> Subject {
     Subject {
         device_type: Some(device_type.parse().unwrap()),
         site: Some(site.parse().unwrap()),
@@ -50,12 +50,12 @@ pub fn placed(id: &str, device_type: &str, site: &str) -> Subject {
 }
 
 /// Makes a device whose id a machine chose.
-pub fn found(id: &str) -> Subject {
+pub(crate) fn found(id: &str) -> Subject {
     Subject { machine_chosen: true, ..device(id) }
 }
 
 /// Asks questions in words.
-pub trait Ask {
+pub(crate) trait Ask {
     fn may(&self, action: &str, text: &str) -> bool;
     fn rule_for(&self, action: &str, text: &str) -> Option<String>;
     fn class(&self, filter: &str) -> Reading;
