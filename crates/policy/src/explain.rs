@@ -9,6 +9,7 @@ use crate::{
 use core::fmt;
 use keyward_ids::Identity;
 use keyward_mqtt::topic::{Subscription, TopicError, TopicFilter, TopicName};
+use std::collections::BTreeSet;
 
 /// Is a decision with everything that led to it, to be shown to people.
 #[derive(Debug, Clone)]
@@ -99,18 +100,26 @@ impl Policy {
         if refused.cause == Cause::Reserved {
             return Remedy::Never;
         }
-        let first = self.rules().map(|rule| rule.tier.0).min().unwrap_or(limits::DEFAULT_TIER);
-        let earlier = first.saturating_sub(1);
-        let tiers = [limits::DEFAULT_TIER, earlier].into_iter().filter(|tier| limits::TIERS.contains(tier));
-        for text in tiers.map(|tier| question.allowing_file(&subject.identity, tier)) {
-            let Ok(policy) = self.with_file(&SourceFile::new("proposal", &*text)) else {
-                return Remedy::WiderFilter;
-            };
-            if question.ask(&policy.rights(subject), &mut Vec::new()).allowed {
+        let mut in_the_way = refused.rule.map(RuleRef::cite);
+        for tier in self.tiers_to_try() {
+            let text = question.allowing_file(&subject.identity, tier);
+            let Ok(policy) = self.with_file(&SourceFile::new("proposal", &*text)) else { break };
+            let rights = policy.rights(subject);
+            let decision = question.ask(&rights, &mut Vec::new());
+            if decision.allowed {
                 return Remedy::AddFile(text);
             }
+            in_the_way = decision.rule.map(RuleRef::cite);
         }
-        refused.rule.map_or(Remedy::WiderFilter, |rule| Remedy::ChangeRule(rule.cite()))
+        in_the_way.map_or(Remedy::WiderFilter, Remedy::ChangeRule)
+    }
+
+    /// Lists the tiers in which a further rule could make a difference: the usual one, then just before each that
+    /// is in use, the latest first.
+    fn tiers_to_try(&self) -> impl Iterator<Item = u8> {
+        let before: BTreeSet<u8> = self.rules().map(|rule| rule.tier.0.saturating_sub(1)).collect();
+        let before = before.into_iter().rev().filter(|tier| limits::TIERS.contains(tier));
+        core::iter::once(limits::DEFAULT_TIER).chain(before)
     }
 }
 
@@ -184,48 +193,75 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.allowed { "allowed" } else { "denied" };
         writeln!(f, "{verdict}: {} {} {}", self.subject, self.action, Quoted(&self.topic))?;
-        self.fmt_cause(f)?;
-        for arrival in &self.arriving {
-            writeln!(f, "  would arrive: {} by {}", Quoted(&arrival.filter), arrival.rule)?;
-            for (filter, rule) in &arrival.except {
-                writeln!(f, "    but not {}, denied by {rule}", Quoted(filter))?;
-            }
+        self.reasons().iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        self.arriving.iter().try_for_each(|arrival| writeln!(f, "  would arrive: {arrival}"))?;
+        match &self.remedy {
+            None => Ok(()),
+            Some(Remedy::AddFile(text)) => write!(f, "  {}:\n\n{text}", Remedy::ADVICE_TO_ADD),
+            Some(remedy) => writeln!(f, "  {remedy}"),
         }
-        for (rule, why) in &self.not_applying {
-            writeln!(f, "  {rule} does not apply to {}: {why} ({})", self.subject, rule.text)?;
-        }
-        self.remedy.iter().try_for_each(|remedy| remedy.fmt(f))
     }
 }
 
 impl Explanation {
-    fn fmt_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cause {
-            Cause::Reserved => writeln!(f, "  topics that begin with '$' belong to the broker")?,
-            Cause::NotShareable => writeln!(f, "  a shared subscription needs `share` on all of its topics")?,
-            Cause::NoRule => writeln!(f, "  no rule allows it")?,
-            Cause::Rule => {}
-        }
+    /// Returns why it was decided so, a line each, safe to show: the cause, the rule with its note, and the rules
+    /// that do not apply.
+    pub fn reasons(&self) -> Vec<String> {
+        let cause = match self.cause {
+            Cause::Reserved => Some("topics that begin with '$' belong to the broker"),
+            Cause::NotShareable => Some("a shared subscription needs `share` on all of its topics"),
+            Cause::NoRule => Some("no rule allows it"),
+            Cause::Rule => None,
+        };
+        let mut lines: Vec<_> = cause.map(str::to_owned).into_iter().collect();
         if let Some(rule) = &self.rule {
-            writeln!(f, "  by {rule}: {}", rule.text)?;
-            rule.note.iter().try_for_each(|note| writeln!(f, "  note: {}", Quoted(note)))?;
+            lines.push(format!("by {rule}: {}", rule.text));
+            lines.extend(rule.note.as_ref().map(|note| format!("note: {}", Quoted(note))));
+        }
+        lines.extend(
+            self.not_applying.iter().map(|(rule, why)| {
+                format!("{rule} does not apply to {}: {why} ({})", self.subject, rule.text)
+            }),
+        );
+        lines
+    }
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", Quoted(&self.filter), self.rule)?;
+        for (n, (filter, rule)) in self.except.iter().enumerate() {
+            let word = if n == 0 { ", but not" } else { "," };
+            write!(f, "{word} {} ({rule})", Quoted(filter))?;
         }
         Ok(())
     }
 }
 
+impl Remedy {
+    const ADVICE_TO_ADD: &str = "this in a new file of policy.d would allow it";
+
+    /// Returns the text of the rule file that would allow it, if there is one.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::AddFile(text) => Some(text),
+            Self::ChangeRule(_) | Self::Never | Self::WiderFilter => None,
+        }
+    }
+}
+
+/// Says in one line what to do; the text of a file to add is not part of it.
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AddFile(text) => write!(f, "  this in a new file of policy.d would allow it:\n\n{text}"),
+            Self::AddFile(_) => f.write_str(Self::ADVICE_TO_ADD),
             Self::ChangeRule(rule) => {
-                writeln!(f, "  change {rule}: it stands in the first tier, so no other rule can allow it")
+                write!(f, "change {rule}: it stands in the first tier, so no other rule can allow it")
             }
-            Self::Never => writeln!(f, "  no rule can allow it"),
-            Self::WiderFilter => writeln!(
-                f,
-                "  it is too long or too deep for a rule: allow a filter that ends earlier with '#'"
-            ),
+            Self::Never => f.write_str("no rule can allow it"),
+            Self::WiderFilter => {
+                f.write_str("it is too long or deep for a rule: allow a filter that ends earlier with '#'")
+            }
         }
     }
 }

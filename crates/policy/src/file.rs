@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Words {
 ///
 /// # Errors
 /// The first place where the text is no TOML, has a key that we do not know or a value of another kind.
-pub(crate) fn parse(file: &SourceFile) -> Result<FileShape, PolicyError> {
+pub(crate) fn parse(file: &SourceFile) -> Result<FileShape, Box<PolicyError>> {
     toml::from_str(&file.text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         let written = file.text.get(span.clone()).unwrap_or_default();
@@ -102,7 +102,7 @@ pub(crate) fn parse(file: &SourceFile) -> Result<FileShape, PolicyError> {
         };
         let key = key_at(&file.text, span.start);
         let help = format!("{}: see docs/permissions.md", problem.lines().collect::<Vec<_>>().join(" "));
-        Fault::new(key, expected, help).given(written.trim()).at(&file.name, &file.text, &span)
+        Box::new(Fault::new(key, expected, help).given(written.trim()).at(&file.name, &file.text, &span))
     })
 }
 

@@ -5,7 +5,8 @@ use keyward_policy::{Policy, PolicyError, SourceFile, limits};
 use support::*;
 
 fn errors(text: &str) -> Vec<PolicyError> {
-    try_policy(text).expect_err("the text is wrong").errors().to_vec()
+    let Err(errors) = try_policy(text) else { panic!("the text should not load:\n{text}") };
+    errors.errors().to_vec()
 }
 
 fn only_error(text: &str) -> PolicyError {
@@ -193,7 +194,7 @@ fn each_bound_is_an_error_and_what_just_fits_is_not() {
     let rules = |n: usize| rule("all", "allow", &["publish"], &["a"]).repeat(n);
     let note = |n: usize| format!("{}note = \"{}\"\n", rules(1), "x".repeat(n));
     let bytes = |n: usize| format!("#{}\n", "x".repeat(n - 2));
-    let filters = |n: usize| topics(64).repeat(n / 64) + &rules(usize::from(n % 64 > 0));
+    let filters = |n: usize| topics(64).repeat(n / 64) + &rules(n % 64);
     let cases: [(&dyn Fn(usize) -> String, usize); 8] = [
         (&topics, limits::MAX_TOPICS_PER_RULE),
         (&whos, limits::MAX_WHO_PER_RULE),
