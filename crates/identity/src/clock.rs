@@ -3,8 +3,8 @@
 //! Nothing here reads a clock: the time always comes as an argument.
 //!
 //! The guard keeps a *mark*: the newest time that the ledger vouches for. A record moves the mark to its own time if
-//! that lies at most [`STEP`] after the mark. A reading further in the future only waits; it counts when a later
-//! record, [`CONFIRM`] or more after it, shows that the clock went on from there; and it is forgotten when a later
+//! that lies at most two days after the mark. A reading further in the future only waits; it counts when a later
+//! record, an hour or more after it, shows that the clock went on from there; and it is forgotten when a later
 //! record lies before it. So one wrong reading never counts, and a quiet year does not stop the mark.
 
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ use std::{fmt, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// How far after the mark a reading counts at once.
-pub const STEP: Duration = Duration::from_secs(2 * 86_400);
+const STEP: Duration = Duration::from_secs(2 * 86_400);
 /// How long after a far reading another must lie to vouch for it.
-pub const CONFIRM: Duration = Duration::from_secs(3_600);
+const CONFIRM: Duration = Duration::from_secs(3_600);
 /// How far a clock may lie behind the mark: clocks are stepped back by seconds when they are set.
-pub const TOLERANCE: Duration = Duration::from_secs(300);
+const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Holds a wall-clock time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -193,10 +193,6 @@ impl ServerNames {
         self.0.insert(name, origin);
     }
 
-    pub(crate) fn forget(&mut self, name: &ServerName) {
-        self.0.remove(name);
-    }
-
     /// Replaces the found names; added and hidden ones stay as they are.
     pub(crate) fn refind(&mut self, found: &[ServerName]) {
         self.0.retain(|name, origin| *origin != NameOrigin::Found || found.contains(name));

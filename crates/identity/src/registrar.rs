@@ -1,17 +1,30 @@
 //! The façade: one per process that holds the store.
 
 use crate::{
-    authority::{Lifetimes, ServerIdentity, Trust},
-    clock::{ClockVerdict, WallTime},
+    authority::{
+        Authority, Lifetimes, Role, ServerIdentity, Signers, SigningError, SigningKey, Trust, fingerprint,
+        inspect,
+    },
+    clock::{ClockGuard, ClockVerdict, WallTime},
     commands::{Command, Context, Outcome, Refusal},
-    files::FileError,
-    ledger::{AuditTrail, LedgerError},
-    names::ServerName,
+    decide::{Clerk, bounded},
+    events::AuthorityCertificates,
+    files::{self, FileError},
+    founding::found,
+    ledger::{AuditTrail, Ledger, LedgerError},
+    limits,
+    names::{ServerName, ServerNames},
     password::Pepper,
+    pem,
     registry::Registry,
-    status::Status,
-    vault::{KeyProtection, VaultError},
+    replay::replay,
+    secret::NoRandomness,
+    state::State,
+    status::{CertificateStatus, Status},
+    store::Store,
+    vault::{KeyFile, KeyProtection, Vault, VaultError},
 };
+use keyward_ids::Kind;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,12 +41,14 @@ pub struct InitOptions<'a> {
     pub accept_clock: bool,
     /// Who makes it, for the audit.
     pub actor: &'a str,
-    /// The names and addresses that the server found of itself; at least one.
+    /// The names and addresses that the server found of itself.
     pub found_names: Vec<ServerName>,
     /// The names that the operator gives it.
     pub added_names: Vec<ServerName>,
     /// How the keys are protected.
     pub protection: KeyProtection,
+    /// How long certificates are valid.
+    pub lifetimes: Lifetimes,
 }
 
 /// Says how an installation is opened.
@@ -54,46 +69,130 @@ pub enum OpenError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Another process holds the store.
-    #[error("{dir} is in use by {holder}; ask that one, or stop it", dir = .dir.display())]
+    #[error("{} is in use by {holder}; ask that one, or stop it", .dir.display())]
     Locked {
         /// The directory.
         dir: PathBuf,
         /// Who holds it, as far as it said.
         holder: String,
     },
-    /// The ledger cannot be read.
+    /// There is no installation.
+    #[error("{}: holds no installation; keyward up makes one", .0.display())]
+    Missing(PathBuf),
+    /// Something lies where an installation is to be made.
+    #[error("{}: is in the way of a new installation; restore the ledger beside it, or move it away", .0.display())]
+    Leftover(PathBuf),
+    /// The clock cannot be right.
+    #[error(
+        "the clock shows {now}, which is before this program was made ({build}): nothing is issued; set the clock"
+    )]
+    Clock {
+        /// What the clock shows.
+        now: WallTime,
+        /// When the program was made.
+        build: WallTime,
+    },
+    /// The server has no name at all.
+    #[error("the server's certificate would name nothing; give at least one name")]
+    NoNames,
+    /// The ledger cannot be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A key cannot be read.
+    /// A key cannot be read or kept.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// A certificate could not be made.
+    #[error("the first certificates could not be made: {0}")]
+    Signing(String),
+}
+
+impl From<SigningError> for OpenError {
+    fn from(error: SigningError) -> Self {
+        Self::Signing(error.to_string())
+    }
+}
+
+impl From<NoRandomness> for OpenError {
+    fn from(error: NoRandomness) -> Self {
+        Self::Vault(error.into())
+    }
 }
 
 /// Holds the store of one installation.
 pub struct Registrar {
-    _private: (),
+    store: Store,
+    ledger: Ledger,
+    state: State,
+    signers: Signers,
+    pepper: Arc<Pepper>,
+    server: Arc<ServerIdentity>,
+    lifetimes: Lifetimes,
+    build_time: WallTime,
+    keys_sealed: bool,
+    mended: Vec<String>,
 }
 
 impl Registrar {
     /// Tells whether an installation lies in `dir`.
-    pub fn exists(_dir: &Path) -> bool {
-        todo!()
+    pub fn exists(dir: &Path) -> bool {
+        Store::exists(dir)
     }
 
-    /// Makes an installation in `dir` and holds it: two roots, their issuing authorities, the server's certificate.
+    /// Makes an installation in the existing private directory `dir` and holds it: two roots, their issuing
+    /// authorities, the server's certificate. A crash on the way leaves nothing or all of it.
     ///
     /// # Errors
-    /// [`OpenError`] if `dir` is not private, holds an installation already or cannot be written.
-    pub fn create(_dir: &Path, _options: InitOptions<'_>) -> Result<Self, OpenError> {
-        todo!()
+    /// [`OpenError`] if `dir` is not private, holds something that is in the way or cannot be written.
+    pub fn create(dir: &Path, options: InitOptions<'_>) -> Result<Self, OpenError> {
+        if let (false, ClockVerdict::BeforeBuild { build }) =
+            (options.accept_clock, ClockGuard::default().judge(options.now, options.build_time))
+        {
+            return Err(OpenError::Clock { now: options.now, build });
+        }
+        let store = Store::hold(dir)?;
+        found(&store.begin()?, &options)?;
+        store.settle()?;
+        let InitOptions { build_time, protection, lifetimes, .. } = options;
+        Self::load(store, OpenOptions { build_time, protection, lifetimes })
     }
 
     /// Opens the installation in `dir` and holds it until dropped.
     ///
     /// # Errors
     /// [`OpenError`] if another process holds it, or if the ledger or a key cannot be read.
-    pub fn open(_dir: &Path, _options: OpenOptions) -> Result<Self, OpenError> {
-        todo!()
+    pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, OpenError> {
+        let store = Store::hold(dir)?;
+        if !Store::exists(dir) {
+            return Err(OpenError::Missing(dir.to_owned()));
+        }
+        Self::load(store, options)
+    }
+
+    fn load(store: Store, options: OpenOptions) -> Result<Self, OpenError> {
+        for dir in [store.ledger(), store.keys()] {
+            files::check_private_dir(&dir)?;
+        }
+        let (ledger, mut mended) = Ledger::open(&store.ledger())?;
+        let state = replay(&ledger, &mut mended)?;
+        let mut vault = Vault::new(&store.keys(), options.protection)?;
+        let signers = load_signers(&mut vault, &state)?;
+        let pepper = vault.load(KeyFile::Pepper)?;
+        let pepper: &[u8; Pepper::LEN] =
+            pepper.as_slice().try_into().map_err(|_| VaultError::Malformed(vault.path(KeyFile::Pepper)))?;
+        let server = server_identity(&state, &signers)?;
+        export(&store, &state.authorities)?;
+        Ok(Self {
+            pepper: Arc::new(Pepper::new(pepper)),
+            server: Arc::new(server),
+            lifetimes: options.lifetimes,
+            build_time: options.build_time,
+            keys_sealed: vault.is_sealed(),
+            store,
+            ledger,
+            state,
+            signers,
+            mended,
+        })
     }
 
     /// Carries out one command. When it returns, what it says is on disk.
@@ -102,55 +201,183 @@ impl Registrar {
     ///
     /// # Errors
     /// [`Refusal`] says why nothing changed.
-    pub fn execute(&mut self, _command: Command, _context: Context<'_>) -> Result<Outcome, Refusal> {
-        todo!()
+    pub fn execute(&mut self, command: Command, context: Context<'_>) -> Result<Outcome, Refusal> {
+        bounded("name of who gave the command", context.actor, limits::ACTOR_BYTES)?;
+        let clerk = Clerk {
+            state: &self.state,
+            signers: &self.signers,
+            pepper: &self.pepper,
+            lifetimes: self.lifetimes,
+            build_time: self.build_time,
+            now: context.now,
+        };
+        let decision = clerk.decide(command)?;
+        let mut outcome = Outcome {
+            revision: self.state.registry.revision(),
+            changed: false,
+            certificate: decision.certificate,
+            password: decision.password,
+            server_certificate_changed: false,
+        };
+        if decision.events.is_empty() {
+            return Ok(outcome);
+        }
+        // What cannot be applied must not be written; what is not written must not be seen.
+        let draft = self.ledger.draft(context.now, context.actor, decision.events)?;
+        let mut next = self.state.clone();
+        next.apply(&draft.entry)?;
+        self.ledger.append(draft)?;
+        outcome.server_certificate_changed = next.server_certificate != self.state.server_certificate;
+        self.state = next;
+        if outcome.server_certificate_changed {
+            self.server = Arc::new(server_identity(&self.state, &self.signers)?);
+        }
+        outcome.changed = true;
+        outcome.revision = self.state.registry.revision();
+        Ok(outcome)
     }
 
     /// Returns the registry as it is now.
     pub fn registry(&self) -> Arc<Registry> {
-        todo!()
+        Arc::clone(&self.state.registry)
     }
 
     /// Returns what the server shows to clients now.
     pub fn server_identity(&self) -> Arc<ServerIdentity> {
-        todo!()
+        Arc::clone(&self.server)
     }
 
     /// Returns what the server accepts clients under.
     pub fn trust(&self) -> Trust {
-        todo!()
+        Trust {
+            device_root: self.state.authorities.device_root.clone(),
+            device_issuing: self.state.authorities.device_issuing.clone(),
+        }
     }
 
     /// Returns the key of generated passwords' hashes.
     pub fn pepper(&self) -> Arc<Pepper> {
-        todo!()
+        Arc::clone(&self.pepper)
     }
 
     /// Returns the server root as PEM: the trust anchor of bundles, the content of `DIR/ca.pem`.
     pub fn ca_pem(&self) -> String {
-        todo!()
+        ca_pem(&self.state.authorities)
+    }
+
+    /// Returns the names and addresses of the server.
+    pub fn server_names(&self) -> &ServerNames {
+        &self.state.server_names
     }
 
     /// Tells whether the server's certificate is past two thirds of its life: then ask for [`Command::RenewServer`].
-    pub fn server_renewal_due(&self, _now: WallTime) -> bool {
-        todo!()
+    pub fn server_renewal_due(&self, now: WallTime) -> bool {
+        self.server.is_due(now)
     }
 
     /// Judges the clock.
-    pub fn clock(&self, _now: WallTime) -> ClockVerdict {
-        todo!()
+    pub fn clock(&self, now: WallTime) -> ClockVerdict {
+        self.state.clock.judge(now, self.build_time)
     }
 
     /// Returns what there is to tell at the time `now`.
-    pub fn status(&self, _now: WallTime) -> Status {
-        todo!()
+    pub fn status(&self, now: WallTime) -> Status {
+        let registry = &self.state.registry;
+        Status {
+            installation: registry.installation().clone(),
+            created: self.state.created,
+            revision: registry.revision(),
+            offline_keys_present: self.store.has_offline_keys(),
+            keys_sealed: self.keys_sealed,
+            ca_fingerprint: fingerprint(&self.state.authorities.server_root),
+            certificates: self.certificates(),
+            server_names: self.state.server_names.clone(),
+            server_renewal_due: self.server_renewal_due(now),
+            devices: registry.counts(Kind::Device),
+            users: registry.counts(Kind::User),
+            clock: self.clock(now),
+            mended: self.mended.clone(),
+        }
     }
 
-    /// Reads the ledger from record `since` (from 1) on.
+    fn certificates(&self) -> Vec<CertificateStatus> {
+        let authorities = Role::ALL
+            .iter()
+            .filter_map(|role| Some((role.title(), inspect(self.state.authorities.of(*role))?)));
+        authorities
+            .chain([("server", self.server.certificate.clone())])
+            .map(|(role, record)| CertificateStatus {
+                role,
+                serial: record.serial,
+                not_before: record.not_before,
+                not_after: record.not_after,
+            })
+            .collect()
+    }
+
+    /// Reads the ledger from record `since` (from 1) on, checking it again on the way.
     ///
     /// # Errors
     /// [`LedgerError`] if the file cannot be opened.
-    pub fn audit(&self, _since: u64) -> Result<AuditTrail, LedgerError> {
-        todo!()
+    pub fn audit(&self, since: u64) -> Result<AuditTrail, LedgerError> {
+        self.ledger.audit(since)
     }
+}
+
+fn load_signers(vault: &mut Vault, state: &State) -> Result<Signers, VaultError> {
+    let server_key = load_key(vault, KeyFile::Server)?;
+    if server_key.id() != state.server_key {
+        return Err(VaultError::Stranger(vault.path(KeyFile::Server)));
+    }
+    let mut authority = |role: Role| {
+        let file = KeyFile::Authority(role);
+        let key = load_key(vault, file)?;
+        Authority::new(state.authorities.of(role), key).ok_or_else(|| VaultError::Stranger(vault.path(file)))
+    };
+    Ok(Signers {
+        server_issuing: authority(Role::ServerIssuing)?,
+        device_issuing: authority(Role::DeviceIssuing)?,
+        server_key,
+    })
+}
+
+fn load_key(vault: &mut Vault, file: KeyFile) -> Result<SigningKey, VaultError> {
+    let der = vault.load(file)?;
+    SigningKey::from_pkcs8(&der).ok_or_else(|| VaultError::Malformed(vault.path(file)))
+}
+
+fn server_identity(state: &State, signers: &Signers) -> Result<ServerIdentity, LedgerError> {
+    let missing = || LedgerError::Senseless {
+        sequence: state.registry.revision(),
+        what: "the server has no certificate".into(),
+    };
+    let certificate = state.server_certificate.as_ref().ok_or_else(missing)?;
+    Ok(ServerIdentity {
+        chain: vec![certificate.der.clone(), signers.server_issuing.der().to_vec()],
+        private_key: signers.server_key.pkcs8().clone(),
+        certificate: certificate.record.clone(),
+        names: certificate.names.clone(),
+    })
+}
+
+fn ca_pem(authorities: &AuthorityCertificates) -> String {
+    pem::encode_chain([authorities.server_root.as_slice()])
+}
+
+/// Writes copies of the certificates for people and tools, where they are missing or differ.
+fn export(store: &Store, authorities: &AuthorityCertificates) -> Result<(), FileError> {
+    files::ensure_private_dir(&store.authority())?;
+    let of = |role: Role| {
+        let path = store.authority().join(format!("{}.pem", role.file()));
+        (path, pem::encode_chain([authorities.of(role)]))
+    };
+    let copies = Role::ALL.map(of);
+    for (path, text) in copies.into_iter().chain([(store.ca(), ca_pem(authorities))]) {
+        let is_there =
+            files::read_regular(&path, limits::SMALL_FILE_BYTES).is_ok_and(|old| old == text.as_bytes());
+        if !is_there {
+            files::replace(&path, text.as_bytes())?;
+        }
+    }
+    Ok(())
 }

@@ -188,6 +188,11 @@ impl Registry {
         self.keys.get(key)
     }
 
+    /// Returns the public keys that `identity` holds or ever held and that were not released, in no order.
+    pub fn keys_of<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = &'a KeyId> {
+        self.keys.iter().filter(move |(_, holder)| *holder == identity).map(|(key, _)| key)
+    }
+
     /// Returns all accounts in no order, tombstones too.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.accounts.values()

@@ -1,1 +1,175 @@
+//! The state of an installation, and how each event changes it. Nothing else changes it.
 
+use crate::{
+    account::{Account, CertificateRecord, Standing},
+    authority,
+    clock::{ClockGuard, WallTime},
+    events::{AuthorityCertificates, Event},
+    ledger::{AuditEntry, LedgerError},
+    names::{NameOrigin, ServerName, ServerNames},
+    registry::Registry,
+    wire,
+};
+use keyward_ids::{Identity, KeyId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Holds everything that the ledger tells. Cheap to clone: the registry is shared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) created: WallTime,
+    pub(crate) authorities: Arc<AuthorityCertificates>,
+    #[serde(with = "wire::text")]
+    pub(crate) server_key: KeyId,
+    pub(crate) server_names: ServerNames,
+    pub(crate) server_certificate: Option<ServerCertificate>,
+    pub(crate) clock: ClockGuard,
+}
+
+/// Holds the server's certificate as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServerCertificate {
+    pub(crate) record: CertificateRecord,
+    pub(crate) names: Vec<ServerName>,
+    #[serde(with = "wire::base64")]
+    pub(crate) der: Vec<u8>,
+}
+
+/// Says what an event refers to that no event before it made.
+struct Unknown(String);
+
+impl State {
+    /// Makes the state from the first record.
+    pub(crate) fn begin(first: &AuditEntry) -> Result<Self, LedgerError> {
+        let Some(Event::Initialised { installation, authorities, server_key }) = first.events.first() else {
+            let what = "the first event does not make an installation".to_owned();
+            return Err(LedgerError::Senseless { sequence: first.sequence, what });
+        };
+        let mut state = Self {
+            registry: Arc::new(Registry::new(installation.clone())),
+            created: first.at,
+            authorities: Arc::new(authorities.clone()),
+            server_key: *server_key,
+            server_names: ServerNames::default(),
+            server_certificate: None,
+            clock: ClockGuard::default(),
+        };
+        state.apply(first)?;
+        Ok(state)
+    }
+
+    /// Applies one record.
+    ///
+    /// # Errors
+    /// [`LedgerError::Senseless`] if it refers to something that does not exist; the state is then not to be used.
+    pub(crate) fn apply(&mut self, entry: &AuditEntry) -> Result<(), LedgerError> {
+        self.clock.observe(entry.at);
+        for event in &entry.events {
+            self.apply_event(entry, event).map_err(|Unknown(what)| LedgerError::Senseless {
+                sequence: entry.sequence,
+                what: format!("there is no {what}"),
+            })?;
+        }
+        Arc::make_mut(&mut self.registry).set_revision(entry.sequence);
+        Ok(())
+    }
+
+    fn apply_event(&mut self, entry: &AuditEntry, event: &Event) -> Result<(), Unknown> {
+        match event {
+            Event::Initialised { .. } | Event::ConfigChanged { .. } => {}
+            Event::ServerNamesFound { names } => self.server_names.refind(names),
+            Event::ServerNameAdded { name } => self.server_names.set(name.clone(), NameOrigin::Added),
+            Event::ServerNameRemoved { name } => self.server_names.set(name.clone(), NameOrigin::Hidden),
+            Event::ServerCertificateIssued { certificate, names, der } => {
+                let (record, names, der) = (certificate.clone(), names.clone(), der.clone());
+                self.server_certificate = Some(ServerCertificate { record, names, der });
+            }
+            Event::ClockAccepted { clock } => self.clock.accept(*clock),
+            Event::KeyReleased { key, .. } => Arc::make_mut(&mut self.registry).release_key(key),
+            Event::Added { .. } => self.add(entry, event),
+            Event::CertificateIssued { identity, certificate } => {
+                self.change(identity, |account| account.certificates.push(certificate.clone()))?;
+                Arc::make_mut(&mut self.registry).record_issued(identity, certificate.clone());
+            }
+            Event::CertificateWithdrawn { identity, serial } => self.change(identity, |account| {
+                account.certificates.retain(|held| held.serial != *serial);
+                account.epoch = entry.sequence;
+            })?,
+            Event::PasswordSet { identity, record } => self.change(identity, |account| {
+                if account.password.replace(record.clone()).is_some() {
+                    account.epoch = entry.sequence;
+                }
+            })?,
+            Event::PasswordWithdrawn { identity } => self.change(identity, |account| {
+                account.password = None;
+                account.epoch = entry.sequence;
+            })?,
+            Event::Disabled { identity } => self.change(identity, |account| {
+                account.standing = Standing::Disabled;
+                account.epoch = entry.sequence;
+            })?,
+            Event::Enabled { identity } => {
+                self.change(identity, |account| account.standing = Standing::Active)?;
+            }
+            Event::Revoked { identity, keep_messages, publish_will } => {
+                let (keep_messages, publish_will) = (*keep_messages, *publish_will);
+                self.end(identity, entry.sequence, Standing::Revoked { keep_messages, publish_will })?;
+            }
+            Event::Removed { identity } => self.end(identity, entry.sequence, Standing::Removed)?,
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, entry: &AuditEntry, event: &Event) {
+        let Event::Added { identity, device_type, site, exposure, machine_chosen, note } = event else {
+            return;
+        };
+        Arc::make_mut(&mut self.registry).put(Account {
+            identity: identity.clone(),
+            device_type: device_type.clone(),
+            site: site.clone(),
+            exposure: *exposure,
+            standing: Standing::Active,
+            epoch: entry.sequence,
+            machine_chosen: *machine_chosen,
+            certificates: Vec::new(),
+            password: None,
+            created: entry.at,
+            note: note.clone(),
+        });
+    }
+
+    /// Takes all credentials away for good.
+    fn end(&mut self, identity: &Identity, epoch: u64, standing: Standing) -> Result<(), Unknown> {
+        self.change(identity, |account| {
+            account.standing = standing;
+            account.certificates.clear();
+            account.password = None;
+            account.epoch = epoch;
+        })
+    }
+
+    fn change(&mut self, identity: &Identity, change: impl FnOnce(&mut Account)) -> Result<(), Unknown> {
+        let registry = Arc::make_mut(&mut self.registry);
+        let account = registry.find(identity).ok_or_else(|| Unknown(identity.to_string()))?;
+        let mut account = Account::clone(account);
+        change(&mut account);
+        registry.put(account);
+        Ok(())
+    }
+
+    /// Tells whether `key` belongs to an authority or to the server.
+    pub(crate) fn is_own_key(&self, key: &KeyId) -> bool {
+        *key == self.server_key || self.authorities.keys().contains(key)
+    }
+
+    /// Tells whether a certificate with this serial number exists.
+    pub(crate) fn is_serial_used(&self, serial: &keyward_ids::CertSerial) -> bool {
+        self.registry.is_serial_used(serial)
+            || authority::Role::ALL
+                .iter()
+                .filter_map(|role| authority::inspect(self.authorities.of(*role)))
+                .any(|record| record.serial == *serial)
+    }
+}

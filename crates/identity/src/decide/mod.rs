@@ -1,1 +1,110 @@
+//! What a command would do: events, and what is handed out once they are on disk. Nothing is changed here.
 
+mod accounts;
+mod credentials;
+mod server;
+
+use crate::{
+    authority::{Lifetimes, Signers, SigningError},
+    clock::{ClockVerdict, WallTime},
+    commands::{Command, IssuedCertificate, Refusal},
+    events::Event,
+    limits,
+    password::Pepper,
+    secret::Secret,
+    state::State,
+};
+
+/// Holds everything that a decision rests on.
+pub(crate) struct Clerk<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) signers: &'a Signers,
+    pub(crate) pepper: &'a Pepper,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) build_time: WallTime,
+    pub(crate) now: WallTime,
+}
+
+/// Holds what a command does. Without events it does nothing.
+#[derive(Default)]
+pub(crate) struct Decision {
+    pub(crate) events: Vec<Event>,
+    pub(crate) certificate: Option<IssuedCertificate>,
+    pub(crate) password: Option<Secret>,
+}
+
+impl From<Event> for Decision {
+    fn from(event: Event) -> Self {
+        Self { events: vec![event], ..Self::default() }
+    }
+}
+
+impl Decision {
+    fn nothing() -> Self {
+        Self::default()
+    }
+}
+
+impl Clerk<'_> {
+    /// Decides one command.
+    pub(crate) fn decide(&self, command: Command) -> Result<Decision, Refusal> {
+        match command {
+            Command::AddDevice(device) => self.add_device(device),
+            Command::AddUser(user) => self.add_user(user),
+            Command::Disable { identity } => self.disable(identity),
+            Command::Enable { identity } => self.enable(identity),
+            Command::Revoke { identity, keep_messages, publish_will } => {
+                self.revoke(identity, keep_messages, publish_will)
+            }
+            Command::Remove { identity } => self.remove(identity),
+            Command::SetPassword { identity, password } => self.set_password(identity, &password),
+            Command::WithdrawPassword { identity } => self.withdraw_password(identity),
+            Command::AddCertificate { identity, key, lifetime_days, replace } => {
+                self.add_certificate(&identity, &key, lifetime_days, replace)
+            }
+            Command::ReleaseKey { key } => self.release_key(key),
+            Command::AddServerName { name } => self.add_server_name(name),
+            Command::RemoveServerName { name } => self.remove_server_name(name),
+            Command::FindServerNames { names } => self.find_server_names(names),
+            Command::RenewServer => self.renew_server(&self.state.server_names),
+            Command::AcceptClock => Ok(self.accept_clock()),
+            Command::NoteConfigChange { summary } => {
+                bounded("note on the change", &summary, limits::CONFIG_NOTE_BYTES)?;
+                Ok(Event::ConfigChanged { summary }.into())
+            }
+        }
+    }
+
+    fn accept_clock(&self) -> Decision {
+        match self.state.clock.judge(self.now, self.build_time) {
+            ClockVerdict::Plausible => Decision::nothing(),
+            _ => Event::ClockAccepted { clock: self.now }.into(),
+        }
+    }
+
+    /// Refuses to date a certificate by a clock that cannot be right.
+    fn check_clock(&self) -> Result<(), Refusal> {
+        match self.state.clock.judge(self.now, self.build_time) {
+            ClockVerdict::Plausible => Ok(()),
+            verdict => Err(Refusal::Clock { now: self.now, verdict }),
+        }
+    }
+}
+
+/// Refuses a text that is longer than `max` bytes.
+pub(crate) fn bounded(what: &'static str, text: &str, max: usize) -> Result<(), Refusal> {
+    if text.len() > max {
+        return Err(Refusal::TooLong { what, len: text.len(), max });
+    }
+    Ok(())
+}
+
+impl From<SigningError> for Refusal {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Expired(not_after) => Self::AuthorityExpired { not_after },
+            SigningError::NoRandomness(error) => error.into(),
+            SigningError::Encoding(error) => Self::Signing(error.to_string()),
+        }
+    }
+}

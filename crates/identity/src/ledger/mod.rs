@@ -1,7 +1,28 @@
-//! The ledger: an append-only, hash-chained file of events, kept twice.
+//! The ledger: an append-only, hash-chained file of events, kept twice. It is the state and the audit in one.
+//!
+//! It holds only changes by those entitled to make them. A message store that cannot be read can be set aside; a
+//! ledger that cannot be read stops the start, for revocations would be lost.
 
-use crate::{clock::WallTime, events::Event, files::FileError};
-use std::path::PathBuf;
+mod mend;
+mod record;
+mod scan;
+pub(crate) mod snapshot;
+
+pub use scan::AuditTrail;
+pub(crate) use scan::Position;
+
+use crate::{
+    clock::WallTime,
+    events::Event,
+    files::{self, FileError},
+};
+use rustix::fs::{Mode, OFlags};
+use scan::{MAGIC, Scanner};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 /// Says why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +32,7 @@ pub enum LedgerError {
     File(#[from] FileError),
     /// Both copies are damaged in one place.
     #[error(
-        "{dir}: the ledger is damaged after record {last_good} and neither copy can mend the other ({what}); \
+        "{dir}: the ledger is damaged behind record {last_good} and neither copy can mend the other ({what}); \
          revocations could be lost, so nothing starts: restore the folder from a backup", dir = .dir.display()
     )]
     Damaged {
@@ -41,6 +62,21 @@ pub enum LedgerError {
         /// What is not understood.
         what: String,
     },
+    /// A record speaks of something that no record before it made.
+    #[error("record {sequence} of the ledger makes no sense: {what}; restore the folder from a backup")]
+    Senseless {
+        /// The record.
+        sequence: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl LedgerError {
+    fn damaged(path: &Path, last_good: u64, what: &str) -> Self {
+        let dir = path.parent().unwrap_or(path).to_owned();
+        Self::Damaged { dir, last_good, what: what.to_owned() }
+    }
 }
 
 /// Holds one record of the ledger: who changed what, when. Everything exact; escape it where people read it.
@@ -58,14 +94,144 @@ pub struct AuditEntry {
     pub hash: [u8; 32],
 }
 
-/// Iterates over the ledger in order.
-pub struct AuditTrail {
-    _private: (),
+/// What a copy of the log is written to. Tests put a failing one in its place.
+pub(crate) trait Medium: Send {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+    fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
-impl Iterator for AuditTrail {
-    type Item = Result<AuditEntry, LedgerError>;
-    fn next(&mut self) -> Option<Self::Item> {
-        todo!()
+impl Medium for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)?;
+        self.sync_all()
+    }
+}
+
+/// Holds both copies of the log open.
+pub(crate) struct Ledger {
+    dir: PathBuf,
+    end: Position,
+    copies: [Box<dyn Medium>; 2],
+    broken: bool,
+}
+
+/// Holds a record that is ready to be written.
+pub(crate) struct Draft {
+    pub(crate) entry: AuditEntry,
+    bytes: Vec<u8>,
+}
+
+/// The file names of the two copies, in the order in which they are written.
+const COPIES: [&str; 2] = ["a.log", "b.log"];
+const SNAPSHOT: &str = "snapshot";
+
+impl Ledger {
+    /// Makes an empty ledger in the existing folder `dir`.
+    pub(crate) fn create(dir: &Path) -> Result<Self, LedgerError> {
+        for name in COPIES {
+            files::write_new(&dir.join(name), MAGIC)?;
+        }
+        Self::with_end(dir, Position::START)
+    }
+
+    /// Opens the ledger in `dir`; returns what was mended, in sentences.
+    pub(crate) fn open(dir: &Path) -> Result<(Self, Vec<String>), LedgerError> {
+        let [a, b] = COPIES.map(|name| dir.join(name));
+        let (end, mended) = mend::mend(&a, &b)?;
+        Ok((Self::with_end(dir, end)?, mended))
+    }
+
+    fn with_end(dir: &Path, end: Position) -> Result<Self, LedgerError> {
+        let open = |name: &str| -> Result<Box<dyn Medium>, LedgerError> {
+            let path = dir.join(name);
+            let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let fd = rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| FileError::Io {
+                path,
+                action: "open for writing",
+                source: errno.into(),
+            })?;
+            Ok(Box::new(File::from(fd)))
+        };
+        let copies = [open(COPIES[0])?, open(COPIES[1])?];
+        Ok(Self { dir: dir.to_owned(), end, copies, broken: false })
+    }
+
+    pub(crate) fn end(&self) -> Position {
+        self.end
+    }
+
+    pub(crate) fn snapshot_path(&self) -> PathBuf {
+        self.dir.join(SNAPSHOT)
+    }
+
+    /// Prepares the next record; nothing is written yet.
+    pub(crate) fn draft(&self, at: WallTime, actor: &str, events: Vec<Event>) -> Result<Draft, LedgerError> {
+        let sequence = self.end.sequence + 1;
+        let (bytes, hash) = record::encode(&self.end.hash, sequence, at, actor, &events)
+            .map_err(|len| LedgerError::RecordTooLarge { len })?;
+        Ok(Draft { entry: AuditEntry { sequence, at, actor: actor.to_owned(), events, hash }, bytes })
+    }
+
+    /// Writes a record: on disk twice when this returns.
+    ///
+    /// A write that fails (no room, say) is undone in both copies. If it cannot be undone, or if a sync fails, what
+    /// is on disk is not known, and nothing is written any more.
+    pub(crate) fn append(&mut self, draft: Draft) -> Result<AuditEntry, LedgerError> {
+        if self.broken || draft.entry.sequence != self.end.sequence + 1 {
+            return Err(LedgerError::Broken);
+        }
+        for copy in 0..self.copies.len() {
+            let written = self.copies[copy].append(&draft.bytes);
+            if let Err(source) = written {
+                self.undo();
+                return Err(self.failed(copy, "write", source));
+            }
+            // After a failed sync the system may have dropped the data and forgotten the error: never try again.
+            if let Err(source) = self.copies[copy].sync() {
+                self.broken = true;
+                return Err(self.failed(copy, "sync", source));
+            }
+        }
+        self.end = Position {
+            sequence: draft.entry.sequence,
+            hash: draft.entry.hash,
+            offset: self.end.offset + draft.bytes.len() as u64,
+        };
+        Ok(draft.entry)
+    }
+
+    fn undo(&mut self) {
+        let len = self.end.offset;
+        self.broken = self.copies.iter_mut().any(|copy| copy.cut(len).is_err());
+    }
+
+    fn failed(&self, copy: usize, action: &'static str, source: io::Error) -> LedgerError {
+        FileError::Io { path: self.dir.join(COPIES[copy]), action, source }.into()
+    }
+
+    /// Reads the records behind `position`. The first one is an error if `position` is not on this ledger's chain.
+    pub(crate) fn replay(&self, position: Position) -> Result<AuditTrail, LedgerError> {
+        let mut scanner = self.scanner()?;
+        scanner.seek(position)?;
+        Ok(AuditTrail::new(scanner, 0))
+    }
+
+    /// Reads the records from number `since` on.
+    pub(crate) fn audit(&self, since: u64) -> Result<AuditTrail, LedgerError> {
+        Ok(AuditTrail::new(self.scanner()?, since))
+    }
+
+    fn scanner(&self) -> Result<Scanner, LedgerError> {
+        let path = self.dir.join(COPIES[0]);
+        Scanner::open(&path)?.ok_or_else(|| LedgerError::damaged(&path, 0, "it has no header"))
     }
 }

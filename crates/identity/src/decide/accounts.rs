@@ -1,0 +1,126 @@
+//! Adding identities and changing their standing.
+
+use super::{Clerk, Decision, bounded};
+use crate::{
+    account::{Account, Standing},
+    commands::{AddDevice, AddUser, NewCredential, Refusal},
+    events::Event,
+    limits,
+    names::check_new_name,
+};
+use keyward_ids::Identity;
+
+impl Clerk<'_> {
+    pub(super) fn add_device(&self, device: AddDevice) -> Result<Decision, Refusal> {
+        let identity = Identity::Device(device.id);
+        let added = Event::Added {
+            identity: identity.clone(),
+            device_type: device.device_type,
+            site: device.site,
+            exposure: device.exposure,
+            machine_chosen: device.machine_chosen,
+            note: device.note.clone(),
+        };
+        self.add(&identity, added, &device.note, &device.credential)
+    }
+
+    pub(super) fn add_user(&self, user: AddUser) -> Result<Decision, Refusal> {
+        let identity = Identity::User(user.id);
+        let added = Event::Added {
+            identity: identity.clone(),
+            device_type: None,
+            site: None,
+            exposure: None,
+            machine_chosen: false,
+            note: user.note.clone(),
+        };
+        self.add(&identity, added, &user.note, &user.credential)
+    }
+
+    fn add(
+        &self,
+        identity: &Identity,
+        added: Event,
+        note: &str,
+        credential: &NewCredential,
+    ) -> Result<Decision, Refusal> {
+        check_new_name(identity, &self.state.server_names)?;
+        bounded("note", note, limits::NOTE_BYTES)?;
+        match self.state.registry.find(identity) {
+            None if self.state.registry.len() >= limits::ACCOUNTS => {
+                return Err(Refusal::Full { what: "accounts", max: limits::ACCOUNTS });
+            }
+            None => {}
+            Some(account) => refuse_existing(account)?,
+        }
+        let mut decision = match credential {
+            NewCredential::Certificate { key, lifetime_days } => {
+                self.certify(identity, key, *lifetime_days)?
+            }
+            NewCredential::Password(password) => self.give_password(identity, password)?,
+        };
+        decision.events.insert(0, added);
+        Ok(decision)
+    }
+
+    pub(super) fn disable(&self, identity: Identity) -> Result<Decision, Refusal> {
+        let account = self.existing(&identity)?;
+        Ok(match account.standing {
+            Standing::Active => Event::Disabled { identity }.into(),
+            // Who is revoked can do less than who is disabled.
+            _ => Decision::nothing(),
+        })
+    }
+
+    pub(super) fn enable(&self, identity: Identity) -> Result<Decision, Refusal> {
+        match self.existing(&identity)?.standing {
+            Standing::Revoked { .. } => Err(Refusal::IsRevoked(identity)),
+            Standing::Disabled => Ok(Event::Enabled { identity }.into()),
+            Standing::Active | Standing::Removed => Ok(Decision::nothing()),
+        }
+    }
+
+    pub(super) fn revoke(
+        &self,
+        identity: Identity,
+        keep_messages: bool,
+        publish_will: bool,
+    ) -> Result<Decision, Refusal> {
+        if self.existing(&identity)?.standing == (Standing::Revoked { keep_messages, publish_will }) {
+            return Ok(Decision::nothing());
+        }
+        Ok(Event::Revoked { identity, keep_messages, publish_will }.into())
+    }
+
+    pub(super) fn remove(&self, identity: Identity) -> Result<Decision, Refusal> {
+        self.existing(&identity)?;
+        Ok(Event::Removed { identity }.into())
+    }
+
+    /// Returns the account of an identity that is no tombstone.
+    pub(super) fn existing(&self, identity: &Identity) -> Result<&Account, Refusal> {
+        let account = self.state.registry.find(identity).map(AsRef::as_ref);
+        account
+            .filter(|account| account.standing != Standing::Removed)
+            .ok_or_else(|| Refusal::NoSuchIdentity(identity.clone()))
+    }
+
+    /// Returns the account of an identity that may get credentials.
+    pub(super) fn unrevoked(&self, identity: &Identity) -> Result<&Account, Refusal> {
+        let account = self.existing(identity)?;
+        match account.standing {
+            Standing::Revoked { .. } => Err(Refusal::IsRevoked(identity.clone())),
+            _ => Ok(account),
+        }
+    }
+}
+
+fn refuse_existing(account: &Account) -> Result<(), Refusal> {
+    let (standing, remedy) = match account.standing {
+        Standing::Removed => return Ok(()),
+        Standing::Active => ("active", "choose another name, or give it another credential"),
+        Standing::Disabled => ("disabled", "enable it, or remove it first"),
+        Standing::Revoked { .. } => ("revoked", "remove it first, then add it again"),
+    };
+    Err(Refusal::Exists { identity: account.identity.clone(), standing, remedy })
+}

@@ -1,0 +1,172 @@
+//! Certificates, passwords and keys of identities.
+
+use super::{Clerk, Decision};
+use crate::{
+    authority::{self, PublicKey, SigningKey},
+    commands::{IssuedCertificate, KeySource, NewPassword, Refusal},
+    csr,
+    events::Event,
+    limits,
+    password::PasswordRecord,
+    pem,
+    secret::{NoRandomness, Secret},
+};
+use keyward_ids::{CertSerial, Identity, KeyId, Kind};
+
+impl Clerk<'_> {
+    pub(super) fn add_certificate(
+        &self,
+        identity: &Identity,
+        key: &KeySource,
+        lifetime_days: Option<u32>,
+        replace: bool,
+    ) -> Result<Decision, Refusal> {
+        let held = &self.unrevoked(identity)?.certificates;
+        if !replace && held.len() >= limits::CERTIFICATES_PER_ACCOUNT {
+            return Err(Refusal::TooManyCertificates(identity.clone()));
+        }
+        let mut decision = self.certify(identity, key, lifetime_days)?;
+        if replace {
+            let withdrawn =
+                |serial: CertSerial| Event::CertificateWithdrawn { identity: identity.clone(), serial };
+            decision.events.splice(0..0, held.iter().map(|held| withdrawn(held.serial.clone())));
+        }
+        Ok(decision)
+    }
+
+    /// Issues a certificate to an identity that exists or is about to.
+    pub(super) fn certify(
+        &self,
+        identity: &Identity,
+        source: &KeySource,
+        lifetime_days: Option<u32>,
+    ) -> Result<Decision, Refusal> {
+        self.check_clock()?;
+        let max = self.lifetimes.device;
+        let days = lifetime_days.unwrap_or(max);
+        if !(1..=max).contains(&days) {
+            return Err(Refusal::Lifetime { given: days, max });
+        }
+        let installation = self.state.registry.installation();
+        let (key, private_key_pem) = self.take_key(identity, source)?;
+        self.check_free(identity, &key.id())?;
+        let issuer = &self.signers.device_issuing;
+        let validity = authority::validity(self.now, days, issuer.not_after())?;
+        let der = issuer.certify_client(installation, identity, &key, &self.new_serial()?, validity)?;
+        let record = authority::inspect(&der).ok_or_else(|| Refusal::Signing("unreadable".into()))?;
+        let issued = IssuedCertificate {
+            identity: identity.clone(),
+            serial: record.serial.clone(),
+            key: record.key,
+            not_after: record.not_after,
+            chain_pem: pem::encode_chain([der.as_slice(), issuer.der()]),
+            private_key_pem,
+        };
+        let event = Event::CertificateIssued { identity: identity.clone(), certificate: record };
+        Ok(Decision { certificate: Some(issued), ..event.into() })
+    }
+
+    fn take_key(
+        &self,
+        identity: &Identity,
+        source: &KeySource,
+    ) -> Result<(PublicKey, Option<Secret>), Refusal> {
+        match source {
+            KeySource::Generate => {
+                let pair = SigningKey::generate()?;
+                let key = PublicKey::of(&pair).ok_or(NoRandomness)?;
+                Ok((key, Some(pair.to_pem())))
+            }
+            KeySource::Csr(bytes) => {
+                let key = csr::take_key(bytes, identity, self.state.registry.installation())?;
+                Ok((key, None))
+            }
+        }
+    }
+
+    /// Refuses a key that anybody holds or ever held, but for the identity itself renewing a key in use.
+    fn check_free(&self, identity: &Identity, key: &KeyId) -> Result<(), Refusal> {
+        if self.state.is_own_key(key) {
+            return Err(Refusal::AuthorityKey);
+        }
+        let Some(holder) = self.state.registry.key_holder(key) else { return Ok(()) };
+        let in_use = self.is_in_use(holder, key);
+        if in_use && holder == identity {
+            return Ok(());
+        }
+        let remedy = match in_use {
+            true => "make another key, or revoke or remove that one first and release the key",
+            false => "make another key, or release this one first (device release-key)",
+        };
+        Err(Refusal::KeyHeld { key: *key, holder: holder.clone(), remedy })
+    }
+
+    fn is_in_use(&self, holder: &Identity, key: &KeyId) -> bool {
+        let account = self.state.registry.find(holder);
+        account.is_some_and(|account| account.certificates.iter().any(|held| held.key == *key))
+    }
+
+    pub(super) fn release_key(&self, key: KeyId) -> Result<Decision, Refusal> {
+        let holder = self.state.registry.key_holder(&key).ok_or(Refusal::NoSuchKey(key))?.clone();
+        if self.is_in_use(&holder, &key) {
+            return Err(Refusal::KeyHeld { key, holder, remedy: "revoke or remove it first" });
+        }
+        Ok(Event::KeyReleased { key, holder }.into())
+    }
+
+    pub(super) fn new_serial(&self) -> Result<CertSerial, Refusal> {
+        loop {
+            let serial = authority::draw_serial()?;
+            if !self.state.is_serial_used(&serial) {
+                return Ok(serial);
+            }
+        }
+    }
+
+    pub(super) fn set_password(
+        &self,
+        identity: Identity,
+        password: &NewPassword,
+    ) -> Result<Decision, Refusal> {
+        self.unrevoked(&identity)?;
+        self.give_password(&identity, password)
+    }
+
+    /// Gives a password to an identity that exists or is about to.
+    pub(super) fn give_password(
+        &self,
+        identity: &Identity,
+        password: &NewPassword,
+    ) -> Result<Decision, Refusal> {
+        self.check_login(identity)?;
+        let (shown, record) = match password {
+            NewPassword::Generate => {
+                let (shown, record) = PasswordRecord::generate(self.pepper)?;
+                (Some(shown), record)
+            }
+            NewPassword::Chosen(chosen) => (None, PasswordRecord::choose(chosen.expose(), identity.name())?),
+        };
+        let event = Event::PasswordSet { identity: identity.clone(), record };
+        Ok(Decision { password: shown, ..event.into() })
+    }
+
+    /// A user name stands for one principal: a device and a user of one name cannot both have a password.
+    fn check_login(&self, identity: &Identity) -> Result<(), Refusal> {
+        let other = match identity.kind() {
+            Kind::Device => Kind::User,
+            Kind::User => Kind::Device,
+        };
+        let Ok(holder) = Identity::new(other, identity.name()) else { return Ok(()) };
+        match self.state.registry.find(&holder) {
+            Some(account) if account.password.is_some() => Err(Refusal::LoginTaken { holder }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn withdraw_password(&self, identity: Identity) -> Result<Decision, Refusal> {
+        Ok(match self.existing(&identity)?.password {
+            Some(_) => Event::PasswordWithdrawn { identity }.into(),
+            None => Decision::nothing(),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! One record as bytes.
+//!
+//! ```text
+//! length of the body (4 bytes, little-endian)
+//! body: version 1 (1) | sequence (8) | wall time in ms (8) | length of the actor (2) | actor | events as JSON
+//! SHA-256 of: hash of the record before | length | body           the chain (32)
+//! first 8 bytes of the SHA-256 of: length | body | chain          the checksum (8)
+//! ```
+//!
+//! Numbers are little-endian. The chain shows that nothing was left out or exchanged; the checksum shows damage.
+
+use super::AuditEntry;
+use crate::{clock::WallTime, events::Event, limits};
+use aws_lc_rs::digest;
+
+const VERSION: u8 = 1;
+/// Bytes before the body: its length.
+pub(super) const LENGTH_LEN: usize = 4;
+/// Bytes behind the body: chain and checksum.
+pub(super) const TRAILER_LEN: usize = 32 + CHECKSUM_LEN;
+const CHECKSUM_LEN: usize = 8;
+/// Bytes of the body before the actor.
+const HEAD_LEN: usize = 1 + 8 + 8 + 2;
+
+/// The hash that the first record is chained to.
+pub(super) const GENESIS: [u8; 32] = [0; 32];
+
+/// Says why bytes are no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BadRecord {
+    Damaged(&'static str),
+    Newer(String),
+}
+
+fn sha256(parts: [&[u8]; 3]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+/// Writes a record that follows the one with the hash `previous`; returns its bytes and its hash. `None` if its body
+/// is larger than [`limits::LEDGER_RECORD_BYTES`].
+pub(super) fn encode(
+    previous: &[u8; 32],
+    sequence: u64,
+    at: WallTime,
+    actor: &str,
+    events: &[Event],
+) -> Result<(Vec<u8>, [u8; 32]), usize> {
+    let json = serde_json::to_vec(events).unwrap_or_default();
+    let len = HEAD_LEN + actor.len() + json.len();
+    let (Ok(body_len), Ok(actor_len)) = (u32::try_from(len), u16::try_from(actor.len())) else {
+        return Err(len);
+    };
+    if len > limits::LEDGER_RECORD_BYTES || json.is_empty() {
+        return Err(len);
+    }
+    let mut bytes = Vec::with_capacity(LENGTH_LEN + len + TRAILER_LEN);
+    bytes.extend(body_len.to_le_bytes());
+    bytes.push(VERSION);
+    bytes.extend(sequence.to_le_bytes());
+    bytes.extend(at.0.to_le_bytes());
+    bytes.extend(actor_len.to_le_bytes());
+    bytes.extend(actor.as_bytes());
+    bytes.extend(json);
+    let chain = sha256([previous, &bytes, &[]]);
+    bytes.extend(chain);
+    let checksum = sha256([&bytes, &[], &[]]);
+    bytes.extend(&checksum[..CHECKSUM_LEN]);
+    Ok((bytes, chain))
+}
+
+/// Checks a whole record (length, body, trailer) and returns its hash.
+pub(super) fn check(previous: &[u8; 32], sequence: u64, bytes: &[u8]) -> Result<[u8; 32], BadRecord> {
+    let damaged = BadRecord::Damaged;
+    let (rest, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(damaged("it is too short"))?;
+    if sha256([rest, &[], &[]])[..CHECKSUM_LEN] != *checksum {
+        return Err(damaged("its checksum is wrong"));
+    }
+    let (content, chain) = rest.split_last_chunk::<32>().ok_or(damaged("it is too short"))?;
+    if sha256([previous, content, &[]]) != *chain {
+        return Err(damaged("it does not follow the record before it"));
+    }
+    let body = content.get(LENGTH_LEN..).unwrap_or_default();
+    match body.first() {
+        Some(&VERSION) => {}
+        Some(version) => return Err(BadRecord::Newer(format!("record version {version}"))),
+        None => return Err(damaged("it is empty")),
+    }
+    if body.get(1..9) != Some(&sequence.to_le_bytes()) {
+        return Err(damaged("its number is wrong"));
+    }
+    Ok(*chain)
+}
+
+/// Reads a record that was checked.
+pub(super) fn parse(sequence: u64, hash: [u8; 32], bytes: &[u8]) -> Result<AuditEntry, BadRecord> {
+    let damaged = || BadRecord::Damaged("its fields do not fit");
+    let body = bytes.get(LENGTH_LEN..bytes.len().saturating_sub(TRAILER_LEN)).ok_or_else(damaged)?;
+    let at = body.get(9..17).and_then(|at| at.try_into().ok()).map(u64::from_le_bytes).ok_or_else(damaged)?;
+    let actor_len = body.get(17..HEAD_LEN).and_then(|len| len.try_into().ok()).map(u16::from_le_bytes);
+    let rest = body.get(HEAD_LEN..).ok_or_else(damaged)?;
+    let (actor, json) =
+        rest.split_at_checked(usize::from(actor_len.ok_or_else(damaged)?)).ok_or_else(damaged)?;
+    let actor = std::str::from_utf8(actor).map_err(|_| damaged())?.to_owned();
+    let events = serde_json::from_slice(json).map_err(|error| BadRecord::Newer(error.to_string()))?;
+    Ok(AuditEntry { sequence, at: WallTime(at), actor, events, hash })
+}
