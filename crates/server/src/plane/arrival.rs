@@ -1,0 +1,259 @@
+//! A connection in the hands of the door: from accept to the end of its CONNECT.
+
+use super::admission::{ConnectionGuard, Crowded, WaitingGuard};
+use super::certificate::ServerNames;
+use super::channel::{Channel, TlsFault};
+use super::hello::Dialect;
+use super::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
+use super::login::Known;
+use super::remedy::{Circumstances, HandshakeCause, cause_of, cause_of_leaving};
+use super::source::Source;
+use super::stats::RefusalGuard;
+use keyward_broker::Attach;
+use keyward_mqtt::connection::{Farewell, ServerConnection};
+use keyward_mqtt::packet::Version;
+use keyward_mqtt::time::Millis;
+use mio::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Is the part of a listener that its connections remember.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) listener: String,
+    pub(crate) is_tls: bool,
+    pub(crate) names: Arc<ServerNames>,
+}
+
+/// Buffers of a door that all its arrivals use in turn.
+pub(crate) struct DoorBuffers {
+    wire: Box<[u8]>,
+    plain: Vec<u8>,
+}
+
+impl Default for DoorBuffers {
+    fn default() -> Self {
+        Self { wire: vec![0; HANDSHAKE_BYTES + DOOR_READ].into(), plain: Vec::new() }
+    }
+}
+
+impl DoorBuffers {
+    /// Returns a buffer for bytes that are thrown away.
+    pub(crate) fn scratch(&mut self) -> &mut [u8] {
+        &mut self.wire
+    }
+}
+
+/// Is a connection that is not authenticated yet.
+pub(crate) struct Arrival {
+    pub(crate) socket: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) source: Source,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) channel: Channel,
+    pub(crate) connection: ServerConnection,
+    /// MQTT bytes, from the first of CONNECT on; it carries passwords.
+    pub(crate) plain: Zeroizing<Vec<u8>>,
+    pub(crate) unsent: Vec<u8>,
+    pub(crate) counted: ConnectionGuard,
+    pub(crate) waiting: WaitingGuard,
+    /// When its stage began.
+    pub(crate) begun: Millis,
+    pub(crate) stage: Stage,
+    /// Tells whether it has sent anything: what connects and leaves is no client.
+    spoke: bool,
+}
+
+/// Says what an arrival waits for.
+pub(crate) enum Stage {
+    /// The end of the TLS handshake.
+    Handshake,
+    /// The end of CONNECT.
+    Connect,
+    /// The pool that checks its password.
+    Checking(Box<Candidate>),
+    /// The moment when it is told that it is refused.
+    Refused(Farewell, RefusalGuard),
+}
+
+/// Is a login whose password is being checked.
+pub(crate) struct Candidate {
+    /// What its CONNECT said.
+    pub(crate) said: Said,
+    /// What is handed over if the password is right; `None` for a name that nobody has.
+    pub(crate) claim: Option<(Known, Box<Attach>)>,
+}
+
+/// Is what is kept of a CONNECT for the answer and for the operator.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) version: Version,
+    /// The user name, or the common name of the certificate.
+    pub(crate) claimed: Option<String>,
+    pub(crate) client_id: String,
+}
+
+/// Says what reading brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// More MQTT bytes.
+    Text,
+    /// Something that is no MQTT yet.
+    Progress,
+    /// Nothing: the socket is to say when there is more.
+    Silence,
+}
+
+/// Says why an arrival is over.
+#[derive(Debug)]
+pub(crate) enum ArrivalEnd {
+    /// It closed the connection, or the network did.
+    Left,
+    /// The TLS channel failed.
+    Tls(TlsFault),
+    /// It holds more than there is room for.
+    Crowded(Crowded),
+}
+
+impl From<TlsFault> for ArrivalEnd {
+    fn from(fault: TlsFault) -> Self {
+        Self::Tls(fault)
+    }
+}
+
+impl From<Crowded> for ArrivalEnd {
+    fn from(bound: Crowded) -> Self {
+        Self::Crowded(bound)
+    }
+}
+
+impl Arrival {
+    #[expect(clippy::too_many_arguments, reason = "called once: what accept has gathered")]
+    pub(crate) fn new(
+        socket: TcpStream,
+        peer: SocketAddr,
+        origin: Arc<Origin>,
+        channel: Channel,
+        connection: ServerConnection,
+        counted: ConnectionGuard,
+        waiting: WaitingGuard,
+        begun: Millis,
+    ) -> Self {
+        let stage = if origin.is_tls { Stage::Handshake } else { Stage::Connect };
+        Self {
+            socket,
+            peer,
+            source: peer.ip().into(),
+            origin,
+            channel,
+            connection,
+            plain: Zeroizing::default(),
+            unsent: Vec::new(),
+            counted,
+            waiting,
+            begun,
+            stage,
+            spoke: false,
+        }
+    }
+
+    /// Tells whether it is waited for, so that its socket is read.
+    pub(crate) fn is_listened_to(&self) -> bool {
+        matches!(self.stage, Stage::Handshake | Stage::Connect)
+    }
+
+    /// Reads once, answers what TLS has to answer, and keeps the MQTT bytes.
+    pub(crate) fn hear(&mut self, buffers: &mut DoorBuffers) -> Result<Heard, ArrivalEnd> {
+        let held = self.channel.restore(&mut buffers.wire);
+        let count = match self.socket.read(&mut buffers.wire[held..held + DOOR_READ]) {
+            Ok(0) => return Err(ArrivalEnd::Left),
+            Ok(count) => count,
+            Err(error) => {
+                self.channel.keep(&buffers.wire[..held]);
+                return match error.kind() {
+                    ErrorKind::WouldBlock => Ok(Heard::Silence),
+                    ErrorKind::Interrupted => Ok(Heard::Progress),
+                    _ => Err(ArrivalEnd::Left),
+                };
+            }
+        };
+        self.spoke = true;
+        let wire = &mut buffers.wire[..held + count];
+        let opened = self.channel.open(wire, &mut buffers.plain, &mut self.unsent);
+        let text = match opened {
+            Ok(text) => text,
+            Err(fault) => {
+                // The alert, if it still gets out.
+                let _: Result<(), ArrivalEnd> = self.flush();
+                return Err(fault.into());
+            }
+        };
+        self.plain.extend_from_slice(text);
+        let heard = if text.is_empty() { Heard::Progress } else { Heard::Text };
+        buffers.plain.zeroize(); // It may hold a password.
+        self.charge()?;
+        self.flush()?;
+        match self.channel.is_closed_by_peer() && heard == Heard::Progress {
+            true => Err(ArrivalEnd::Left),
+            false => Ok(heard),
+        }
+    }
+
+    /// Accounts for what it makes us hold, and bounds it (invariant 10).
+    fn charge(&mut self) -> Result<(), ArrivalEnd> {
+        let held = self.channel.held() + self.plain.len() + self.unsent.len();
+        if held > HANDSHAKE_BYTES + CONNECT_BYTES {
+            return Err(Crowded::PendingBytes.into());
+        }
+        Ok(self.waiting.charge(held)?)
+    }
+
+    /// Writes what the channel has to say.
+    pub(crate) fn flush(&mut self) -> Result<(), ArrivalEnd> {
+        while !self.unsent.is_empty() {
+            match self.socket.write(&self.unsent) {
+                Ok(0) => return Err(ArrivalEnd::Left),
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(ArrivalEnd::Left),
+            }
+        }
+        self.unsent = Vec::new();
+        Ok(())
+    }
+
+    /// Tells whether the handshake is over and CONNECT is not yet waited for.
+    pub(crate) fn has_shaken_hands(&self) -> bool {
+        matches!(self.stage, Stage::Handshake) && self.channel.is_established()
+    }
+
+    /// Returns why it failed, for the operator; `None` if there is nothing to say about it.
+    pub(crate) fn cause(&self, end: &ArrivalEnd) -> Option<HandshakeCause> {
+        match end {
+            ArrivalEnd::Tls(fault) => self.seen(|seen| cause_of(fault, seen)),
+            ArrivalEnd::Left if self.spoke && self.is_listened_to() => self.seen(cause_of_leaving),
+            ArrivalEnd::Left | ArrivalEnd::Crowded(_) => None,
+        }
+    }
+
+    /// Returns why it ran out of time, for the operator.
+    pub(crate) fn cause_of_delay(&self) -> Option<HandshakeCause> {
+        self.spoke.then_some(HandshakeCause::TooSlow)
+    }
+
+    /// Tells whether it speaks TLS to a listener that has none.
+    pub(crate) fn speaks_tls_to_plain_port(&self) -> bool {
+        !self.origin.is_tls && Dialect::of(&self.plain) == Some(Dialect::Tls)
+    }
+
+    fn seen(&self, judge: impl FnOnce(&Circumstances<'_>) -> HandshakeCause) -> Option<HandshakeCause> {
+        let local = self.socket.local_addr().ok()?.ip();
+        let asked = self.channel.hello().and_then(|hello| hello.asked.as_ref());
+        Some(judge(&Circumstances { asked, local, names: &self.origin.names }))
+    }
+}
+
+const _: () = assert!(CONNECT_BYTES + DOOR_READ < HANDSHAKE_BYTES);

@@ -1,0 +1,302 @@
+//! What lies between the socket and MQTT: nothing, or TLS. No socket is touched here, so that a link is a value that
+//! can move from the door to a worker.
+
+use super::hello::{self, Dialect, Hello};
+use super::limits::HANDSHAKE_BYTES;
+use rustls::pki_types::CertificateDer;
+use rustls::server::{ServerConfig, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
+};
+use std::sync::Arc;
+
+/// Is the layer between a socket and the MQTT bytes of one link.
+pub(crate) enum Channel {
+    /// The bytes of the socket are MQTT.
+    Plain,
+    /// The bytes of the socket are TLS records.
+    Tls(Box<TlsChannel>),
+}
+
+/// Says why a TLS channel cannot go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TlsFault {
+    /// The peer does not speak TLS at all.
+    NotTls(Dialect),
+    /// A handshake message is longer than [`HANDSHAKE_BYTES`].
+    TooLong,
+    /// The TLS library gave up.
+    Library(rustls::Error),
+}
+
+impl From<rustls::Error> for TlsFault {
+    fn from(error: rustls::Error) -> Self {
+        Self::Library(error)
+    }
+}
+
+impl Channel {
+    /// Starts the server's side of TLS.
+    pub(crate) fn tls(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        let connection = UnbufferedServerConnection::new(config)?;
+        Ok(Self::Tls(Box::new(TlsChannel {
+            connection,
+            partial: Vec::new(),
+            hello: None,
+            established: false,
+            peer_closed: false,
+        })))
+    }
+
+    /// Copies the bytes of an unfinished record to the front of `buffer` and returns how many they are; what is read
+    /// next from the socket goes behind them.
+    pub(crate) fn restore(&mut self, buffer: &mut [u8]) -> usize {
+        match self {
+            Self::Plain => 0,
+            Self::Tls(tls) => {
+                let partial = std::mem::take(&mut tls.partial);
+                buffer[..partial.len()].copy_from_slice(&partial);
+                partial.len()
+            }
+        }
+    }
+
+    /// Takes restored bytes back after a read that gave nothing behind them.
+    pub(crate) fn keep(&mut self, restored: &[u8]) {
+        if let Self::Tls(tls) = self {
+            tls.partial = restored.to_vec();
+        }
+    }
+
+    /// Returns how many bytes [`Channel::restore`] will copy.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Self::Plain => 0,
+            Self::Tls(tls) => tls.partial.len(),
+        }
+    }
+
+    /// Takes what the socket gave, with the restored bytes in front; appends what TLS has to answer to `out` and
+    /// returns the bytes of MQTT, which lie in `wire` or in `plain`.
+    pub(crate) fn open<'a>(
+        &mut self,
+        wire: &'a mut [u8],
+        plain: &'a mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<&'a [u8], TlsFault> {
+        match self {
+            Self::Plain => Ok(wire),
+            Self::Tls(tls) => {
+                plain.clear();
+                tls.open(wire, plain, out)?;
+                Ok(plain)
+            }
+        }
+    }
+
+    /// Appends `text`, as it goes over the wire, to `out`: one call per tick, for each makes records of its own.
+    pub(crate) fn seal(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), TlsFault> {
+        match self {
+            Self::Plain => out.extend_from_slice(text),
+            Self::Tls(tls) => tls.seal(Sealed::Text(text), out)?,
+        }
+        Ok(())
+    }
+
+    /// Appends the end of the channel to `out`, where it has one: nothing cut off afterwards can look like an end.
+    pub(crate) fn seal_end(&mut self, out: &mut Vec<u8>) -> Result<(), TlsFault> {
+        match self {
+            Self::Plain => Ok(()),
+            Self::Tls(tls) => tls.seal(Sealed::End, out),
+        }
+    }
+
+    /// Tells whether MQTT can flow.
+    pub(crate) fn is_established(&self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Tls(tls) => tls.established,
+        }
+    }
+
+    /// Tells whether the peer has ended the channel in order (close_notify).
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.peer_closed)
+    }
+
+    /// Returns the certificate that the client showed, also if the session was resumed.
+    pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        match self {
+            Self::Plain => None,
+            Self::Tls(tls) => tls.connection.peer_certificates()?.first(),
+        }
+    }
+
+    /// Returns what was read of the ClientHello.
+    pub(crate) fn hello(&self) -> Option<&Hello> {
+        match self {
+            Self::Plain => None,
+            Self::Tls(tls) => tls.hello.as_ref(),
+        }
+    }
+}
+
+/// Is TLS driven by us over rustls' unbuffered connection: half the memory of the buffered one per idle link.
+pub(crate) struct TlsChannel {
+    connection: UnbufferedServerConnection,
+    /// The bytes of a record, or of a handshake message, that is not whole yet.
+    partial: Vec<u8>,
+    hello: Option<Hello>,
+    established: bool,
+    peer_closed: bool,
+}
+
+enum Sealed<'a> {
+    Nothing,
+    Text(&'a [u8]),
+    End,
+}
+
+impl TlsChannel {
+    fn open(&mut self, wire: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), TlsFault> {
+        if self.hello.is_none() && !self.established {
+            self.greet(wire)?;
+        }
+        let used = self.drive(wire, plain, out, Sealed::Nothing)?;
+        let rest = &wire[used..];
+        if rest.len() > HANDSHAKE_BYTES {
+            return Err(TlsFault::TooLong);
+        }
+        self.partial = rest.to_vec();
+        Ok(())
+    }
+
+    fn greet(&mut self, wire: &[u8]) -> Result<(), TlsFault> {
+        match Dialect::of(wire) {
+            None => {}
+            Some(Dialect::Tls) => self.hello = hello::read(wire),
+            Some(other) => return Err(TlsFault::NotTls(other)),
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, sealed: Sealed<'_>, out: &mut Vec<u8>) -> Result<(), TlsFault> {
+        // The unfinished record goes along: rustls remembers places in it.
+        let mut partial = std::mem::take(&mut self.partial);
+        let used = self.drive(&mut partial, &mut Vec::new(), out, sealed)?;
+        partial.drain(..used);
+        self.partial = partial;
+        Ok(())
+    }
+
+    /// Runs rustls until it wants more bytes or has sealed what it was given; returns how much of `wire` is done with.
+    fn drive(
+        &mut self,
+        wire: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        mut sealed: Sealed<'_>,
+    ) -> Result<usize, TlsFault> {
+        let mut used = 0;
+        loop {
+            let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut wire[used..]);
+            let mut discard = discard;
+            let mut idle = false;
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record?;
+                        discard += record.discard;
+                        plain.extend_from_slice(record.payload);
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => grow(out, 1024, |room| {
+                    data.encode(room).map_err(|error| match error {
+                        EncodeError::InsufficientSize(needed) => Short::Room(needed),
+                        EncodeError::AlreadyEncoded => Short::Spent,
+                    })
+                })?,
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    self.established = true;
+                    seal_into(traffic, std::mem::replace(&mut sealed, Sealed::Nothing), out)?;
+                    idle = true;
+                }
+                Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => idle = true,
+                Ok(_) => return Err(rustls::Error::General("state that is never asked for".into()).into()),
+                Err(error) => {
+                    self.take_alert(out);
+                    return Err(error.into());
+                }
+            }
+            used += discard;
+            if idle {
+                return Ok(used);
+            }
+        }
+    }
+
+    /// Appends the alert that rustls has ready after an error.
+    fn take_alert(&mut self, out: &mut Vec<u8>) {
+        while let Ok(ConnectionState::EncodeTlsData(mut data)) =
+            self.connection.process_tls_records(&mut []).state
+        {
+            let start = out.len();
+            out.resize(start + 512, 0);
+            let written = data.encode(&mut out[start..]).unwrap_or(0);
+            out.truncate(start + written);
+            if written == 0 {
+                return;
+            }
+        }
+    }
+}
+
+fn seal_into<Data>(
+    mut traffic: WriteTraffic<'_, Data>,
+    sealed: Sealed<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), TlsFault> {
+    let short = |error| match error {
+        EncryptError::InsufficientSize(needed) => Short::Room(needed),
+        EncryptError::EncryptExhausted => Short::Spent,
+    };
+    match sealed {
+        Sealed::Nothing | Sealed::Text([]) => Ok(()),
+        Sealed::Text(text) => {
+            // rustls cuts into records of 16 KiB; each adds at most 29 bytes, and a key update may come first.
+            let records = text.len() / (16 * 1024) + 2;
+            grow(out, text.len() + records * 64, |room| traffic.encrypt(text, room).map_err(short))
+        }
+        Sealed::End => grow(out, 64, |room| traffic.queue_close_notify(room).map_err(short)),
+    }
+}
+
+enum Short {
+    Room(InsufficientSizeError),
+    Spent,
+}
+
+/// Lets `write` write behind the end of `out`, with room for `guess` bytes or else for as many as it asks for.
+fn grow(
+    out: &mut Vec<u8>,
+    guess: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, Short>,
+) -> Result<(), TlsFault> {
+    let start = out.len();
+    let mut room = guess;
+    for _ in 0..2 {
+        out.resize(start + room, 0);
+        match write(&mut out[start..]) {
+            Ok(written) => {
+                out.truncate(start + written);
+                return Ok(());
+            }
+            Err(Short::Room(InsufficientSizeError { required_size })) => room = required_size,
+            Err(Short::Spent) => break,
+        }
+    }
+    out.truncate(start);
+    Err(TlsFault::Library(rustls::Error::EncryptError))
+}

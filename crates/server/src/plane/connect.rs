@@ -1,0 +1,80 @@
+//! From a decoded CONNECT to what the door does next.
+
+use super::arrival::{Arrival, Said};
+use super::certificate::Shown;
+use super::events::LoginCause;
+use super::login::{Gate, Known, Verdict};
+use keyward_broker::{Attach, LinkId};
+use keyward_identity::PasswordRecord;
+use keyward_ids::ClientId;
+use keyward_mqtt::packet::Connect;
+use keyward_mqtt::time::Now;
+use zeroize::Zeroizing;
+
+/// Says what the door does with a CONNECT.
+pub(crate) enum Next {
+    /// It hands the link over.
+    HandOver(Known, Box<Attach>),
+    /// It has the password checked.
+    Check { record: PasswordRecord, password: Zeroizing<Vec<u8>>, claim: Option<(Known, Box<Attach>)> },
+    /// It refuses.
+    Refuse(LoginCause),
+}
+
+/// Decides about the CONNECT of `arrival`, whose link is `link`.
+pub(crate) fn decide(
+    gate: &Gate,
+    now: Now,
+    arrival: &Arrival,
+    link: LinkId,
+    connect: &Connect<'_>,
+    client_id_bytes: usize,
+) -> Next {
+    if connect.client_id.len() > client_id_bytes {
+        return Next::Refuse(LoginCause::ClientId);
+    }
+    let certificate = arrival.channel.peer_certificate();
+    match gate.judge(now, arrival.source, certificate, connect) {
+        Verdict::Refused(cause) => Next::Refuse(cause),
+        Verdict::Admitted(known) => match attach(link, connect, &known) {
+            Ok(attach) => Next::HandOver(known, attach),
+            Err(cause) => Next::Refuse(cause),
+        },
+        Verdict::Check { record, claimed } => {
+            let password = Zeroizing::new(connect.password.unwrap_or_default().to_vec());
+            let claim = claimed.map(|known| attach(link, connect, &known).map(|attach| (known, attach)));
+            match claim.transpose() {
+                Ok(claim) => Next::Check { record, password, claim },
+                Err(cause) => Next::Refuse(cause),
+            }
+        }
+    }
+}
+
+/// Keeps what answer and operator need of a CONNECT.
+pub(crate) fn said(arrival: &Arrival, connect: &Connect<'_>) -> Said {
+    let common_name = || Some(Shown::read(arrival.channel.peer_certificate()?)?.common_name);
+    Said {
+        version: connect.version,
+        claimed: connect.username.map(str::to_owned).or_else(common_name),
+        client_id: connect.client_id.to_owned(),
+    }
+}
+
+fn attach(link: LinkId, connect: &Connect<'_>, known: &Known) -> Result<Box<Attach>, LoginCause> {
+    let assigned = connect.client_id.is_empty();
+    let client_id = match assigned {
+        true => draw_client_id().ok_or(LoginCause::WorkerBusy)?,
+        false => ClientId::new(connect.client_id),
+    };
+    Attach::new(link, connect, known.identity.clone(), known.epoch, client_id, assigned)
+        .map(Box::new)
+        .map_err(|_| LoginCause::ClientId)
+}
+
+/// Draws a client id for a client that sent none: 128 random bits, which no other client guesses or meets.
+fn draw_client_id() -> Option<ClientId> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).ok()?;
+    Some(ClientId::new(&format!("auto-{:032x}", u128::from_be_bytes(random))))
+}

@@ -1,0 +1,305 @@
+//! What the data plane tells the rest of the program: refusals and counted facts, over a bounded queue.
+//!
+//! Telling never delays a link: if the queue is full the event is dropped and counted. Lines about one source are
+//! bounded too, for a scanner must not write the log full; the next line that is told says how many were left out.
+
+use super::admission::Crowded;
+use super::limits::{LINES_PER_ADDRESS, REPORTED_ADDRESSES};
+use super::remedy::HandshakeCause;
+use super::source::Source;
+use keyward_broker::{Denial, Notice};
+use keyward_identity::CertificateRefusal;
+use keyward_ids::Identity;
+use keyward_mqtt::codec::DecodeError;
+use keyward_mqtt::time::Millis;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Takes what the data plane tells. It is called on one thread of its own and may take its time.
+pub trait Sink: Send + Sync + 'static {
+    /// A publish, a subscription or a delivery was refused.
+    fn denied(&self, denial: Denial);
+    /// A login failed.
+    fn login_failed(&self, failure: LoginFailure);
+    /// A connection failed before its CONNECT.
+    fn handshake_failed(&self, failure: HandshakeFailure);
+    /// Something happened that is counted.
+    fn notice(&self, notice: Notice);
+}
+
+/// Tells of a connection that failed before its CONNECT was whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandshakeFailure {
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// At which listener.
+    pub listener: String,
+    /// Why it failed.
+    pub cause: HandshakeCause,
+    /// One line for people, with the remedy; what the peer chose is escaped.
+    pub line: String,
+    /// Lines about this source that were left out since the last one.
+    pub more: u32,
+}
+
+/// Tells of a login that failed. None of this is told to the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginFailure {
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// At which listener.
+    pub listener: String,
+    /// Who it said it was: the user name, or the common name of the certificate. Raw: the peer chose it.
+    pub claimed: Option<String>,
+    /// The client id that it sent. Raw: the peer chose it.
+    pub client_id: String,
+    /// Why it failed.
+    pub cause: LoginCause,
+    /// Lines about this source that were left out since the last one.
+    pub more: u32,
+}
+
+/// Says why a login failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginCause {
+    /// It showed neither a certificate nor a password.
+    NoCredential,
+    /// It sent a password without a user name.
+    NoUserName,
+    /// Its certificate does not open the door.
+    Certificate(CertificateRefusal),
+    /// Its certificate cannot be read, or has expired since the TLS session began.
+    CertificateUnusable,
+    /// It is `shown` by its certificate and sent another user name beside it.
+    OtherName {
+        /// Whose certificate it showed.
+        shown: Identity,
+    },
+    /// No account logs in with this name and a password.
+    UnknownName,
+    /// The password is wrong.
+    WrongPassword,
+    /// The account may not log in now.
+    ShutOut(Identity),
+    /// It was not checked, because attempts from this source for this name failed before.
+    SlowedDown {
+        /// How long this goes on.
+        seconds: u64,
+    },
+    /// It asked for enhanced authentication, which is not offered.
+    EnhancedAuthentication,
+    /// Its client id is too long.
+    ClientId,
+    /// There was no place for it.
+    Crowded(Crowded),
+    /// Too many passwords wait to be checked.
+    PasswordsWait,
+    /// The worker of its session has too much to do.
+    WorkerBusy,
+    /// Its CONNECT breaks the protocol.
+    Protocol(DecodeError),
+}
+
+impl fmt::Display for LoginCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCredential => f.write_str("it showed neither a certificate nor a password"),
+            Self::NoUserName => f.write_str("it sent a password without a user name"),
+            Self::Certificate(refusal) => refusal.fmt(f),
+            Self::CertificateUnusable => f.write_str("its certificate cannot be read or has expired"),
+            Self::OtherName { shown } => {
+                write!(f, "it showed the certificate of {shown} and another user name beside it")
+            }
+            Self::UnknownName => f.write_str("no account has this name and a password"),
+            Self::WrongPassword => f.write_str("the password is wrong"),
+            Self::ShutOut(identity) => write!(f, "{identity} may not log in: see `keyward status`"),
+            Self::SlowedDown { seconds } => {
+                write!(f, "not checked: it failed too often, next check in {seconds} s")
+            }
+            Self::EnhancedAuthentication => {
+                f.write_str("it asked for enhanced authentication, which is not offered")
+            }
+            Self::ClientId => f.write_str("its client id is too long or holds control characters"),
+            Self::Crowded(bound) => bound.fmt(f),
+            Self::PasswordsWait => f.write_str("too many passwords wait to be checked"),
+            Self::WorkerBusy => f.write_str("the broker has too much to do"),
+            Self::Protocol(error) => error.fmt(f),
+        }
+    }
+}
+
+enum Event {
+    Denied(Denial),
+    Login(LoginFailure),
+    Handshake(HandshakeFailure),
+    Notice(Notice),
+}
+
+/// Is the way into the queue of events; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    queue: SyncSender<Event>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    dropped: AtomicU64,
+    left_out: AtomicU64,
+    lines: Mutex<LineLimit>,
+}
+
+impl Reporter {
+    /// Starts the thread that hands events to `sink`; it ends when the last reporter is dropped.
+    pub(crate) fn start(sink: Arc<dyn Sink>, places: usize) -> io::Result<(Self, thread::JoinHandle<()>)> {
+        let (queue, events) = sync_channel(places);
+        let thread = thread::Builder::new().name("events".into()).spawn(move || deliver(&events, &*sink))?;
+        Ok((Self { queue, shared: Arc::default() }, thread))
+    }
+
+    pub(crate) fn denied(&self, denial: Denial) {
+        self.send(Event::Denied(denial));
+    }
+
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.send(Event::Notice(notice));
+    }
+
+    pub(crate) fn login_failed(&self, now: Millis, mut failure: LoginFailure) {
+        if let Some(more) = self.line(now, failure.peer) {
+            failure.more = more;
+            self.send(Event::Login(failure));
+        }
+    }
+
+    pub(crate) fn handshake_failed(
+        &self,
+        now: Millis,
+        peer: SocketAddr,
+        listener: &str,
+        cause: HandshakeCause,
+    ) {
+        if let Some(more) = self.line(now, peer) {
+            let line = cause.line(peer, listener);
+            let listener = listener.to_owned();
+            self.send(Event::Handshake(HandshakeFailure { peer, listener, cause, line, more }));
+        }
+    }
+
+    /// Returns how many events were dropped because the queue was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many lines were left out because their source had caused enough of them.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.shared.left_out.load(Ordering::Relaxed)
+    }
+
+    fn line(&self, now: Millis, peer: SocketAddr) -> Option<u32> {
+        let mut lines = self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = lines.allow(now, peer.ip().into());
+        if more.is_none() {
+            self.shared.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        more
+    }
+
+    fn send(&self, event: Event) {
+        if self.queue.try_send(event).is_err() {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn deliver(events: &Receiver<Event>, sink: &dyn Sink) {
+    for event in events {
+        match event {
+            Event::Denied(denial) => sink.denied(denial),
+            Event::Login(failure) => sink.login_failed(failure),
+            Event::Handshake(failure) => sink.handshake_failed(failure),
+            Event::Notice(notice) => sink.notice(notice),
+        }
+    }
+}
+
+/// Counts lines per source and minute.
+#[derive(Debug, Default)]
+struct LineLimit {
+    sources: HashMap<Source, Lines>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lines {
+    since: Millis,
+    told: u32,
+    left_out: u32,
+}
+
+impl LineLimit {
+    const WINDOW: Millis = Millis::from_secs(60);
+
+    /// Returns how many lines of this source were left out before this one; `None` if this one is left out too.
+    fn allow(&mut self, now: Millis, source: Source) -> Option<u32> {
+        if !self.sources.contains_key(&source) && self.sources.len() >= REPORTED_ADDRESSES {
+            self.make_room(now);
+        }
+        let fresh = Lines { since: now, told: 0, left_out: 0 };
+        let lines = self.sources.entry(source).or_insert(fresh);
+        if now.saturating_sub(lines.since) >= Self::WINDOW {
+            *lines = Lines { left_out: lines.left_out, ..fresh };
+        }
+        if lines.told >= LINES_PER_ADDRESS {
+            lines.left_out = lines.left_out.saturating_add(1);
+            return None;
+        }
+        lines.told += 1;
+        Some(std::mem::take(&mut lines.left_out))
+    }
+
+    fn make_room(&mut self, now: Millis) {
+        self.sources.retain(|_, lines| now.saturating_sub(lines.since) < Self::WINDOW);
+        if self.sources.len() >= REPORTED_ADDRESSES {
+            let stalest = self.sources.iter().min_by_key(|(_, lines)| lines.since);
+            if let Some(source) = stalest.map(|(source, _)| *source) {
+                self.sources.remove(&source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(number: u32) -> Source {
+        Source::V4(std::net::Ipv4Addr::from_bits(number))
+    }
+
+    #[test]
+    fn lines_of_one_source_are_bounded_per_minute_and_what_was_left_out_is_said() {
+        let mut lines = LineLimit::default();
+        for _ in 0..LINES_PER_ADDRESS {
+            assert_eq!(lines.allow(Millis(0), source(1)), Some(0));
+        }
+        assert_eq!(lines.allow(Millis(1), source(1)), None);
+        assert_eq!(lines.allow(Millis(2), source(1)), None);
+        assert_eq!(lines.allow(Millis(2), source(2)), Some(0), "another source is not silenced");
+        assert_eq!(lines.allow(Millis(60_000), source(1)), Some(2));
+    }
+
+    #[test]
+    fn the_sources_that_are_counted_are_bounded() {
+        let mut lines = LineLimit::default();
+        for number in 0..3_000 {
+            lines.allow(Millis(u64::from(number)), source(number));
+        }
+        assert!(lines.sources.len() <= REPORTED_ADDRESSES);
+    }
+}

@@ -1,0 +1,54 @@
+//! A link on its way from the door to its worker, and what else goes into a worker's inbox.
+
+use super::admission::ConnectionGuard;
+use super::channel::Channel;
+use keyward_broker::{Attach, Directory, ShardMessage, ShardStats};
+use keyward_mqtt::connection::ServerConnection;
+use keyward_policy::Policy;
+use mio::net::TcpStream;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+/// Is an authenticated link as one value (rule 1). Nothing was read from its socket since the end of CONNECT.
+pub(crate) struct Handover {
+    pub(crate) socket: TcpStream,
+    pub(crate) channel: Channel,
+    pub(crate) connection: ServerConnection,
+    /// MQTT bytes that came behind the CONNECT.
+    pub(crate) plain: Vec<u8>,
+    /// Bytes of the channel that the socket did not take yet.
+    pub(crate) unsent: Vec<u8>,
+    pub(crate) attach: Box<Attach>,
+    pub(crate) counted: ConnectionGuard,
+}
+
+impl Handover {
+    /// What the will of a CONNECT may weigh beside the buffers: as much as the CONNECT.
+    const OVERHEAD: usize = 4 * 1024;
+
+    /// Returns the bytes that it keeps in memory, for the budget of the inbox.
+    pub(crate) fn weight(&self) -> usize {
+        Self::OVERHEAD + self.channel.held() + self.plain.len() + self.unsent.len()
+    }
+}
+
+/// Is what comes into the inbox of a worker.
+pub(crate) enum WorkerMessage {
+    /// The door hands over a link.
+    Link(Box<Handover>),
+    /// Another shard says something.
+    Shard(ShardMessage),
+    /// Another policy is in force.
+    Policy {
+        /// Its number.
+        generation: u64,
+        /// Its rules.
+        policy: Arc<Policy>,
+    },
+    /// Another revision of the registry is in force.
+    Directory(Arc<Directory>),
+    /// Somebody wants the figures of the shard.
+    Count(SyncSender<ShardStats>),
+    /// The broker stops.
+    Stop,
+}

@@ -1,0 +1,197 @@
+//! What the first bytes of a connection say, read beside rustls: for the line that a failed handshake leaves, the
+//! name must be known even where rustls refuses it (an IP address, a text that is no name).
+
+use std::net::IpAddr;
+
+/// Says what speaks at the other end, judged by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// A TLS handshake record.
+    Tls,
+    /// An MQTT CONNECT in clear text.
+    Mqtt,
+    /// An HTTP request in clear text.
+    Http,
+    /// Anything else: a scanner, SSH, TLS before 1.0.
+    Unknown,
+}
+
+impl Dialect {
+    /// Judges the first bytes; `None` if there are none.
+    pub fn of(first: &[u8]) -> Option<Self> {
+        const METHODS: [&[u8]; 6] = [b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT "];
+        Some(match first {
+            [] => return None,
+            [0x16, ..] => Self::Tls,
+            [0x10, ..] => Self::Mqtt,
+            bytes if METHODS.iter().any(|method| bytes.starts_with(method)) => Self::Http,
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// Is the server name that a client asked for (RFC 6066 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedName {
+    /// A text that can be a DNS name.
+    Name(String),
+    /// An IP address, which the standard forbids and some clients send.
+    Address(IpAddr),
+}
+
+impl AskedName {
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.parse().map_or(Self::Name(text), Self::Address)
+    }
+
+    /// Returns the name as text; raw, a peer chose it.
+    pub fn as_text(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Address(address) => address.to_string(),
+        }
+    }
+}
+
+/// Is the part of a ClientHello that the lines speak of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hello {
+    /// Which name was asked for, if any.
+    pub asked: Option<AskedName>,
+}
+
+/// Reads the ClientHello at the front of what a client sent; `None` while it is not whole, or if it is none.
+pub(crate) fn read(wire: &[u8]) -> Option<Hello> {
+    let message = handshake_bytes(wire);
+    let mut hello = Reader(&message);
+    if hello.byte()? != 1 {
+        return None;
+    }
+    let length = hello.u24()?;
+    let mut hello = Reader(hello.take(length)?);
+    hello.take(2 + 32)?; // version, random
+    hello.prefixed_u8()?; // session id
+    hello.prefixed_u16()?; // cipher suites
+    hello.prefixed_u8()?; // compression methods
+    let extensions = hello.prefixed_u16().unwrap_or_default();
+    Some(Hello { asked: server_name(extensions) })
+}
+
+/// Joins the payloads of the handshake records at the front; a hello may be cut over several.
+fn handshake_bytes(wire: &[u8]) -> Vec<u8> {
+    let mut joined = Vec::new();
+    let mut rest = Reader(wire);
+    while let Some([0x16, 0x03, _]) = rest.take(3) {
+        match rest.prefixed_u16() {
+            Some(payload) => joined.extend_from_slice(payload),
+            None => break,
+        }
+    }
+    joined
+}
+
+fn server_name(extensions: &[u8]) -> Option<AskedName> {
+    const SERVER_NAME: usize = 0;
+    const HOST_NAME: u8 = 0;
+    let mut extensions = Reader(extensions);
+    loop {
+        let kind = extensions.u16()?;
+        let body = extensions.prefixed_u16()?;
+        if kind == SERVER_NAME {
+            let mut names = Reader(Reader(body).prefixed_u16()?);
+            let kind = names.byte()?;
+            return (kind == HOST_NAME).then(|| names.prefixed_u16()).flatten().map(AskedName::from_bytes);
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    fn u16(&mut self) -> Option<usize> {
+        self.take(2).map(|bytes| usize::from(u16::from_be_bytes([bytes[0], bytes[1]])))
+    }
+
+    fn u24(&mut self) -> Option<usize> {
+        self.take(3).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
+    }
+
+    fn prefixed_u8(&mut self) -> Option<&'a [u8]> {
+        let length = self.byte()?;
+        self.take(length.into())
+    }
+
+    fn prefixed_u16(&mut self) -> Option<&'a [u8]> {
+        let length = self.u16()?;
+        self.take(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ClientHello of the least size that asks for `name`, in records of at most `cut` bytes.
+    fn hello_for(name: &str, cut: usize) -> Vec<u8> {
+        let length = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
+        let mut list = vec![0];
+        list.extend(length(name.len()));
+        list.extend(name.as_bytes());
+        let mut extension = vec![0, 0];
+        extension.extend(length(list.len() + 2));
+        extension.extend(length(list.len()));
+        extension.extend(list);
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
+        body.extend(length(extension.len()));
+        body.extend(extension);
+        let mut message = vec![1, 0];
+        message.extend(length(body.len()));
+        message.extend(body);
+        let record = |part: &[u8]| [&[0x16, 3, 1][..], &length(part.len()), part].concat();
+        message.chunks(cut).flat_map(record).collect()
+    }
+
+    #[test]
+    fn the_name_is_found_also_where_the_hello_is_cut_over_records() {
+        for cut in [1, 7, 60, 4096] {
+            let asked = read(&hello_for("mqtt.home", cut)).unwrap().asked;
+            assert_eq!(asked, Some(AskedName::Name("mqtt.home".into())), "cut {cut}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_the_name_is_told_from_a_name() {
+        let asked = read(&hello_for("192.168.1.20", 512)).unwrap().asked;
+        assert_eq!(asked, Some(AskedName::Address("192.168.1.20".parse().unwrap())));
+    }
+
+    #[test]
+    fn half_a_hello_is_not_a_hello() {
+        let whole = hello_for("mqtt.home", 512);
+        for end in 0..whole.len() {
+            assert_eq!(read(&whole[..end]), None, "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn the_first_byte_tells_who_speaks() {
+        assert_eq!(Dialect::of(&[]), None);
+        assert_eq!(Dialect::of(&[0x16, 3, 1]), Some(Dialect::Tls));
+        assert_eq!(Dialect::of(&[0x10, 0x20]), Some(Dialect::Mqtt));
+        assert_eq!(Dialect::of(b"GET / HTTP/1.1"), Some(Dialect::Http));
+        assert_eq!(Dialect::of(b"SSH-2.0"), Some(Dialect::Unknown));
+    }
+}

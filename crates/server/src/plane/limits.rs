@@ -1,0 +1,131 @@
+//! The bounds of the data plane: what each holds, in which unit, by default how much, and why.
+//!
+//! What one session, one identity or one shard may hold is bounded by the limits of `broker`; sizes of packets by
+//! those of `mqtt`. Here stands what a *connection* may cost before and beside that.
+
+use std::time::Duration;
+
+/// Bytes of TLS handshake that a peer may make the broker hold before it is authenticated: the longest handshake
+/// message that TLS libraries accept (RFC 8446 §4 would allow 16 MiB), and a chain of a client needs 2 KiB.
+pub const HANDSHAKE_BYTES: usize = 64 * 1024;
+
+/// Bytes of CONNECT that a peer may send before it is authenticated; a will and a long user name fit in.
+pub const CONNECT_BYTES: usize = 16 * 1024;
+
+/// Bytes that a pending connection is charged for beside its buffers: socket, TLS state, bookkeeping. Measured as
+/// about 5 KB with mutual TLS.
+pub const PENDING_OVERHEAD: usize = 6 * 1024;
+
+/// Bytes read from one socket at once by the door; it reads little because little is allowed.
+pub const DOOR_READ: usize = 16 * 1024;
+
+/// Bytes of the buffer that a worker reads into; all links share it.
+pub const WORKER_READ: usize = 128 * 1024;
+
+/// Bytes read from one link in one tick, so that one busy link cannot keep the others waiting.
+pub const READ_PER_LINK: usize = 64 * 1024;
+
+/// Bytes read from all links in one tick: about a millisecond of work.
+pub const READ_PER_TICK: usize = 512 * 1024;
+
+/// Messages taken from the inbox in one tick.
+pub const INBOX_PER_TICK: usize = 1_024;
+
+/// Readiness events taken from the system at once.
+pub const EVENTS_PER_POLL: usize = 1_024;
+
+/// Connections that one door accepts before it looks after those that it has.
+pub const ACCEPTS_PER_TICK: usize = 64;
+
+/// Unsent bytes that a link may hold outside its session: the shard's outbox is not taken while a link owes more.
+pub const UNSENT_BYTES: usize = 256 * 1024;
+
+/// Bytes that a link which is being closed may still send to us; they are thrown away so that the farewell arrives
+/// (an unread byte would turn the close into a reset).
+pub const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Addresses and identities whose failures are remembered; the stalest makes room.
+pub const SLOW_DOWN_ENTRIES: usize = 4_096;
+
+/// Addresses for which handshake lines are counted; the stalest makes room.
+pub const REPORTED_ADDRESSES: usize = 1_024;
+
+/// Handshake and login lines per address and minute; more are counted, not told: a scanner must not write the log
+/// full.
+pub const LINES_PER_ADDRESS: u32 = 6;
+
+/// Characters of a peer-chosen text that a line shows.
+pub const SHOWN_TEXT: usize = 128;
+
+/// Bounds that an installation may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in all. 10,000: about 100 MB with TLS and small sessions. Each costs a file descriptor, too.
+    pub connections: usize,
+    /// Connections per source address (IPv6: per /64). 2,000: a site behind one router is one address.
+    pub connections_per_address: usize,
+    /// Connections per identity. 100: an application's workers may share a login; a device needs one.
+    pub connections_per_identity: usize,
+    /// Connections that are not authenticated yet, in all. 2,048: a fleet that comes back after a power cut.
+    pub pending: usize,
+    /// Connections that are not authenticated yet, per source address. 256; the oldest makes room for a new one, so
+    /// that a flood of half-open handshakes does not shut out an honest client of the same house.
+    pub pending_per_address: usize,
+    /// Bytes that all unauthenticated peers together may make the broker hold. 64 MiB.
+    pub pending_bytes: usize,
+    /// From accept to the end of the TLS handshake. 20 s: an ESP8266 needs 3 to 5 s of its own.
+    pub handshake_time: Duration,
+    /// From the end of the handshake (plain: from accept) to the end of CONNECT. 10 s.
+    pub connect_time: Duration,
+    /// How long after it began a failed login is answered. 1 s: guessing is slow, whatever the answer cost us.
+    pub refusal_delay: Duration,
+    /// Failed logins that wait for their answer. 512; beyond it the newest is closed without an answer.
+    pub refusals_waiting: usize,
+    /// Threads that check chosen passwords (Argon2id). 1: two cores serve handshakes and messages too.
+    pub password_threads: usize,
+    /// Chosen passwords that wait for a thread. 64: at 20 to 50 ms each the last waits for about 3 s.
+    pub password_queue: usize,
+    /// How long a chosen password may wait before the answer is "server busy". 5 s: clients give up after it.
+    pub password_age: Duration,
+    /// Bytes that one sender may have in one inbox. 4 MiB: two packets of the greatest size.
+    pub inbox_bytes: usize,
+    /// How long a client may take nothing of what is sent to it. 60 s: beyond it the link is dead or hostile.
+    pub stall_time: Duration,
+    /// How long a farewell may take to arrive. 2 s.
+    pub linger_time: Duration,
+    /// How long a command waits for the door and all shards to report a change. 5 s.
+    pub report_time: Duration,
+    /// How long clients are given to take their last packets when the broker stops. 5 s.
+    pub shutdown_time: Duration,
+    /// TLS 1.2 sessions kept per listener for clients without tickets (BearSSL). 4,096: about 6 MB when full.
+    pub tls_sessions: usize,
+    /// Events that wait to be told. 1,024; more are counted as dropped.
+    pub events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_address: 2_000,
+            connections_per_identity: 100,
+            pending: 2_048,
+            pending_per_address: 256,
+            pending_bytes: 64 * 1024 * 1024,
+            handshake_time: Duration::from_secs(20),
+            connect_time: Duration::from_secs(10),
+            refusal_delay: Duration::from_secs(1),
+            refusals_waiting: 512,
+            password_threads: 1,
+            password_queue: 64,
+            password_age: Duration::from_secs(5),
+            inbox_bytes: 4 * 1024 * 1024,
+            stall_time: Duration::from_secs(60),
+            linger_time: Duration::from_secs(2),
+            report_time: Duration::from_secs(5),
+            shutdown_time: Duration::from_secs(5),
+            tls_sessions: 4_096,
+            events: 1_024,
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! One link in the hands of a worker: its socket, its channel, its decoder, and the bytes that are not done with.
+
+use super::admission::ConnectionGuard;
+use super::channel::{Channel, TlsFault};
+use super::handover::Handover;
+use super::limits::{READ_PER_LINK, WORKER_READ};
+use super::parting::Parting;
+use keyward_broker::{LinkId, Outbox};
+use keyward_mqtt::connection::{Farewell, Refused, ServerConnection, Step};
+use keyward_mqtt::packet::Packet;
+use keyward_mqtt::time::{Millis, Now};
+use mio::net::TcpStream;
+use std::io::{ErrorKind, IoSlice, Read, Write};
+
+/// Buffers of a worker that all its links use in turn.
+pub(crate) struct Buffers {
+    wire: Box<[u8]>,
+    plain: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { wire: vec![0; WORKER_READ].into(), plain: Vec::new(), text: Vec::new() }
+    }
+}
+
+impl Buffers {
+    /// Returns a buffer for bytes that are thrown away.
+    pub(crate) fn scratch(&mut self) -> &mut [u8] {
+        &mut self.wire
+    }
+}
+
+/// Is a link of a worker.
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    socket: TcpStream,
+    channel: Channel,
+    connection: ServerConnection,
+    /// An unfinished packet, or what came behind CONNECT.
+    plain: Vec<u8>,
+    /// How long the unfinished packet will be, as far as its header tells.
+    need: usize,
+    unsent: Vec<u8>,
+    sent: usize,
+    /// Since when the peer has taken nothing though there was something.
+    stalled: Option<Millis>,
+    /// Tells that its session is there, so that packets may be decoded.
+    pub(crate) established: bool,
+    /// Tells that it stands in the queue of links to be read.
+    pub(crate) queued: bool,
+    /// Tells that the system said the peer's half is closed: a short read is not the end then.
+    pub(crate) hung_up: bool,
+    /// Tells that the shard has bytes for it.
+    pub(crate) dirty: bool,
+    /// The deadline for which it stands among the timers.
+    pub(crate) armed: Option<Millis>,
+    counted: ConnectionGuard,
+}
+
+/// Says how far reading went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// The socket has nothing more now.
+    Yes,
+    /// The link used its share of the tick.
+    NotYet,
+}
+
+/// Says why a link is over.
+#[derive(Debug)]
+pub(crate) enum LinkEnd {
+    /// The peer closed it, or the network did.
+    Gone,
+    /// The peer broke a rule of MQTT.
+    Refused(Refused),
+    /// The TLS channel failed.
+    Tls(TlsFault),
+}
+
+impl From<TlsFault> for LinkEnd {
+    fn from(fault: TlsFault) -> Self {
+        Self::Tls(fault)
+    }
+}
+
+/// Says whether everything that was taken from the shard is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left.
+    Yes,
+    /// The peer takes no more now.
+    Blocked,
+}
+
+impl Link {
+    /// Takes a link over, and the CONNECT that comes with it.
+    pub(crate) fn new(handover: Handover) -> (Self, Box<keyward_broker::Attach>) {
+        let Handover { socket, channel, connection, plain, unsent, attach, counted } = handover;
+        let link = Self {
+            id: attach.link(),
+            socket,
+            channel,
+            connection,
+            plain,
+            need: 0,
+            unsent,
+            sent: 0,
+            stalled: None,
+            established: false,
+            queued: false,
+            hung_up: false,
+            dirty: false,
+            armed: None,
+            counted,
+        };
+        (link, attach)
+    }
+
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    /// Opens the link for packets; returns when the client will be late.
+    pub(crate) fn establish(&mut self, now: Millis, keep_alive: u16) -> Option<Millis> {
+        self.established = true;
+        self.connection.established(now, keep_alive);
+        self.connection.poll_timeout()
+    }
+
+    /// Reads what the socket has, up to the link's share, and delivers every whole packet.
+    pub(crate) fn read(
+        &mut self,
+        now: Now,
+        buffers: &mut Buffers,
+        budget: &mut usize,
+        mut deliver: impl FnMut(Packet<'_>),
+    ) -> Result<Drained, LinkEnd> {
+        // What came behind CONNECT was read by the door: no event will come for it.
+        if !self.plain.is_empty() && self.need == 0 {
+            self.digest(now, &[], &mut deliver)?;
+        }
+        let mut left = READ_PER_LINK;
+        while left > 0 {
+            let held = self.channel.restore(&mut buffers.wire);
+            let count = match self.socket.read(&mut buffers.wire[held..]) {
+                Ok(0) => return Err(LinkEnd::Gone),
+                Ok(count) => count,
+                Err(error) => return self.unread(error.kind(), &mut buffers.wire[..held]),
+            };
+            let short = held + count < buffers.wire.len();
+            left = left.saturating_sub(count);
+            *budget = budget.saturating_sub(count);
+            let text =
+                self.channel.open(&mut buffers.wire[..held + count], &mut buffers.plain, &mut self.unsent)?;
+            digest(&mut self.connection, &mut self.plain, &mut self.need, now, text, &mut deliver)?;
+            if self.channel.is_closed_by_peer() {
+                return Err(LinkEnd::Gone);
+            }
+            if short && !self.hung_up {
+                return Ok(Drained::Yes);
+            }
+        }
+        Ok(Drained::NotYet)
+    }
+
+    /// Puts the bytes of an unfinished record back after a read that gave nothing.
+    fn unread(&mut self, error: ErrorKind, held: &mut [u8]) -> Result<Drained, LinkEnd> {
+        self.channel.keep(held);
+        match error {
+            ErrorKind::WouldBlock => Ok(Drained::Yes),
+            ErrorKind::Interrupted => Ok(Drained::NotYet),
+            _ => Err(LinkEnd::Gone),
+        }
+    }
+
+    fn digest(&mut self, now: Now, text: &[u8], deliver: &mut impl FnMut(Packet<'_>)) -> Result<(), LinkEnd> {
+        digest(&mut self.connection, &mut self.plain, &mut self.need, now, text, deliver)
+    }
+
+    /// Tells whether bytes wait for the peer to take more.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.sent < self.unsent.len()
+    }
+
+    /// Returns since when the peer has taken nothing.
+    pub(crate) fn stalled_since(&self) -> Option<Millis> {
+        self.stalled
+    }
+
+    /// Writes an outbox: one system call if the peer takes it all.
+    pub(crate) fn write(
+        &mut self,
+        now: Millis,
+        outbox: &Outbox,
+        buffers: &mut Buffers,
+    ) -> Result<Flushed, LinkEnd> {
+        match self.channel {
+            Channel::Plain if !self.is_blocked() => {
+                let written = write_slices(&mut self.socket, outbox)?;
+                keep_rest(outbox, written, &mut self.unsent);
+            }
+            _ => {
+                buffers.text.clear();
+                outbox.slices().for_each(|slice| buffers.text.extend_from_slice(slice));
+                self.channel.seal(&buffers.text, &mut self.unsent)?;
+                buffers.text.shrink_to(WORKER_READ);
+            }
+        }
+        self.flush(now)
+    }
+
+    /// Writes what is left from before.
+    pub(crate) fn flush(&mut self, now: Millis) -> Result<Flushed, LinkEnd> {
+        while self.sent < self.unsent.len() {
+            match self.socket.write(&self.unsent[self.sent..]) {
+                Ok(0) => return Err(LinkEnd::Gone),
+                Ok(count) => {
+                    self.sent += count;
+                    self.stalled = None;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.stalled.get_or_insert(now);
+                    return Ok(Flushed::Blocked);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(LinkEnd::Gone),
+            }
+        }
+        self.stalled = None;
+        self.sent = 0;
+        self.unsent = Vec::new();
+        Ok(Flushed::Yes)
+    }
+
+    /// Returns when the client will be late if no packet comes.
+    pub(crate) fn poll_timeout(&self) -> Option<Millis> {
+        self.connection.poll_timeout()
+    }
+
+    /// Tells whether the client was silent for too long.
+    pub(crate) fn is_late(&self, now: Millis) -> bool {
+        self.connection.is_late(now)
+    }
+
+    /// Returns what a client is told that is closed for `reason`.
+    pub(crate) fn farewell(&self, reason: keyward_mqtt::reason::ReasonCode) -> Farewell {
+        match self.connection.version() {
+            Some(keyward_mqtt::packet::Version::V5) => Farewell::Disconnect(reason),
+            _ => Farewell::Silent,
+        }
+    }
+
+    /// Ends the link in order: what is unsent, then `last`, then the end of the channel.
+    pub(crate) fn part(mut self, last: &[u8], deadline: Millis) -> Parting {
+        // A channel that fails here has nothing more to say; what it had is sent.
+        let sealed = self.channel.seal(last, &mut self.unsent);
+        if sealed.is_ok() {
+            let _: Result<(), TlsFault> = self.channel.seal_end(&mut self.unsent);
+        }
+        let unsent = self.unsent.split_off(self.sent);
+        Parting::new(self.socket, unsent, deadline, Some(self.counted))
+    }
+}
+
+/// Decodes and delivers whole packets from `plain` and the `text` behind it; an unfinished one stays in `plain`.
+fn digest(
+    connection: &mut ServerConnection,
+    plain: &mut Vec<u8>,
+    need: &mut usize,
+    now: Now,
+    text: &[u8],
+    deliver: &mut impl FnMut(Packet<'_>),
+) -> Result<(), LinkEnd> {
+    if plain.is_empty() {
+        let used = decode_all(connection, need, now, text, deliver)?;
+        *plain = text[used..].to_vec();
+        return Ok(());
+    }
+    plain.extend_from_slice(text);
+    if plain.len() < *need {
+        return Ok(());
+    }
+    let used = decode_all(connection, need, now, plain, deliver)?;
+    match used == plain.len() {
+        true => *plain = Vec::new(),
+        false => drop(plain.drain(..used)),
+    }
+    Ok(())
+}
+
+fn decode_all(
+    connection: &mut ServerConnection,
+    need: &mut usize,
+    now: Now,
+    input: &[u8],
+    deliver: &mut impl FnMut(Packet<'_>),
+) -> Result<usize, LinkEnd> {
+    let mut used = 0;
+    loop {
+        match connection.decode(now.mono, &input[used..]).map_err(LinkEnd::Refused)? {
+            Step::Packet { packet, size } => {
+                deliver(packet);
+                used += size;
+            }
+            Step::Incomplete { need: more } => {
+                *need = more;
+                return Ok(used);
+            }
+        }
+    }
+}
+
+fn write_slices(socket: &mut TcpStream, outbox: &Outbox) -> Result<usize, LinkEnd> {
+    /// The system takes 1,024 at once; more than a few dozen do not come up.
+    const AT_ONCE: usize = 64;
+    let mut slices = [IoSlice::new(&[]); AT_ONCE];
+    let mut count = 0;
+    for (place, slice) in slices.iter_mut().zip(outbox.slices()) {
+        *place = IoSlice::new(slice);
+        count += 1;
+    }
+    match socket.write_vectored(&slices[..count]) {
+        Ok(written) => Ok(written),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+        Err(_) => Err(LinkEnd::Gone),
+    }
+}
+
+/// Appends what stands behind the first `written` bytes of `outbox`.
+fn keep_rest(outbox: &Outbox, written: usize, unsent: &mut Vec<u8>) {
+    let mut skip = written;
+    for slice in outbox.slices() {
+        let skipped = skip.min(slice.len());
+        unsent.extend_from_slice(&slice[skipped..]);
+        skip -= skipped;
+    }
+}

@@ -1,0 +1,201 @@
+//! Who knocks: from a decoded CONNECT to an identity, or to the cause of a refusal.
+//!
+//! A client that shows a certificate is that identity; a user name beside it must be the same, a password beside it
+//! is not looked at. No failure of one credential is healed by another: a bad certificate never falls back to a
+//! password. What the peer is told says as little as it can; the cause goes to the operator.
+
+use super::certificate::Shown;
+use super::events::LoginCause;
+use super::slowdown::SlowDown;
+use super::source::Source;
+use arc_swap::ArcSwap;
+use keyward_identity::{Account, PasswordRecord, Pepper, Registry, WallTime};
+use keyward_ids::Identity;
+use keyward_mqtt::packet::Connect;
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::{Millis, Now};
+use rustls::pki_types::CertificateDer;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Decides who is let in, by the registry of the moment.
+pub(crate) struct Gate {
+    registry: ArcSwap<Registry>,
+    pepper: Arc<Pepper>,
+    slow: Mutex<SlowDown>,
+    decoy: PasswordRecord,
+}
+
+/// Is somebody whom the registry knew when it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) identity: Identity,
+    pub(crate) epoch: u64,
+}
+
+impl Known {
+    fn of(account: &Account) -> Self {
+        Self { identity: account.identity.clone(), epoch: account.epoch }
+    }
+}
+
+/// Says what follows from the credentials of a CONNECT.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is this identity.
+    Admitted(Known),
+    /// A slow check must tell: this attempt is to be checked against this record.
+    Check {
+        /// The record of the account, or the decoy.
+        record: PasswordRecord,
+        /// Who it is if the password is right; `None` for a name that nobody has.
+        claimed: Option<Known>,
+    },
+    /// It is nobody.
+    Refused(LoginCause),
+}
+
+impl Gate {
+    pub(crate) fn new(registry: Arc<Registry>, pepper: Arc<Pepper>) -> Self {
+        Self {
+            registry: ArcSwap::new(registry),
+            pepper,
+            slow: Mutex::default(),
+            decoy: PasswordRecord::decoy(),
+        }
+    }
+
+    /// Lets a new registry decide from now on.
+    pub(crate) fn swap(&self, registry: Arc<Registry>) {
+        self.registry.store(registry);
+    }
+
+    /// Returns the revision of the registry that decides.
+    pub(crate) fn revision(&self) -> u64 {
+        self.registry.load().revision()
+    }
+
+    /// Tells whether what was known when a login began holds still.
+    pub(crate) fn holds(&self, known: &Known) -> bool {
+        self.registry.load().holds(&known.identity, known.epoch)
+    }
+
+    /// Judges the credentials of a CONNECT that came over a channel with this certificate.
+    pub(crate) fn judge(
+        &self,
+        now: Now,
+        source: Source,
+        certificate: Option<&CertificateDer<'_>>,
+        connect: &Connect<'_>,
+    ) -> Verdict {
+        if connect.properties.authentication_method.is_some() {
+            return Verdict::Refused(LoginCause::EnhancedAuthentication);
+        }
+        let judged = match (certificate, connect.username, connect.password) {
+            (Some(certificate), name, _) => self.by_certificate(now, certificate, name),
+            (None, Some(name), Some(password)) => self.by_password(now.mono, source, name, password),
+            (None, None, Some(_)) => Err(LoginCause::NoUserName),
+            (None, _, None) => Err(LoginCause::NoCredential),
+        };
+        judged.unwrap_or_else(Verdict::Refused)
+    }
+
+    fn by_certificate(
+        &self,
+        now: Now,
+        certificate: &CertificateDer<'_>,
+        name: Option<&str>,
+    ) -> Result<Verdict, LoginCause> {
+        let shown = Shown::read(certificate).ok_or(LoginCause::CertificateUnusable)?;
+        if !shown.is_valid_at(now.wall) {
+            return Err(LoginCause::CertificateUnusable);
+        }
+        let registry = self.registry.load();
+        let account = registry
+            .admit_certificate(&shown.serial, &shown.key, WallTime(now.wall.0))
+            .map_err(LoginCause::Certificate)?;
+        match name {
+            Some(name) if !names(name, &account.identity) => {
+                Err(LoginCause::OtherName { shown: account.identity.clone() })
+            }
+            _ => Ok(Verdict::Admitted(Known::of(account))),
+        }
+    }
+
+    fn by_password(
+        &self,
+        now: Millis,
+        source: Source,
+        name: &str,
+        password: &[u8],
+    ) -> Result<Verdict, LoginCause> {
+        if let Some(pause) = self.slow().pause(now, source, name) {
+            return Err(LoginCause::SlowedDown { seconds: pause.0.div_ceil(1_000) });
+        }
+        let registry = self.registry.load();
+        let found = registry.find_login(name);
+        let Some((account, record)) = found.and_then(|account| Some((account, account.password.as_ref()?)))
+        else {
+            return Ok(Verdict::Check { record: self.decoy.clone(), claimed: None });
+        };
+        if record.is_slow() {
+            return Ok(Verdict::Check { record: record.clone(), claimed: Some(Known::of(account)) });
+        }
+        let right = record.verify_generated(&self.pepper, password);
+        self.checked(now, source, name, right.then(|| Known::of(account))).map(Verdict::Admitted)
+    }
+
+    /// Draws the conclusion from a check of a password: `known` is who it is if it was right.
+    pub(crate) fn checked(
+        &self,
+        now: Millis,
+        source: Source,
+        name: &str,
+        known: Option<Known>,
+    ) -> Result<Known, LoginCause> {
+        let Some(known) = known else {
+            self.slow().failed(now, source, name);
+            let unknown = self.registry.load().find_login(name).is_none();
+            return Err(if unknown { LoginCause::UnknownName } else { LoginCause::WrongPassword });
+        };
+        self.slow().succeeded(source, name);
+        match self.holds(&known) {
+            true => Ok(known),
+            false => Err(LoginCause::ShutOut(known.identity)),
+        }
+    }
+
+    fn slow(&self) -> MutexGuard<'_, SlowDown> {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells whether a user name beside a certificate names the identity that the certificate shows, with its kind or
+/// without.
+fn names(name: &str, identity: &Identity) -> bool {
+    name.eq_ignore_ascii_case(identity.name()) || name.eq_ignore_ascii_case(&identity.to_string())
+}
+
+/// Returns what the peer is told: nothing that tells an unknown name from a wrong password, or a revoked certificate
+/// from an unknown one.
+pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
+    match cause {
+        LoginCause::NoCredential
+        | LoginCause::Certificate(_)
+        | LoginCause::CertificateUnusable
+        | LoginCause::OtherName { .. } => ReasonCode::NotAuthorized,
+        LoginCause::NoUserName
+        | LoginCause::UnknownName
+        | LoginCause::WrongPassword
+        | LoginCause::ShutOut(_)
+        | LoginCause::SlowedDown { .. } => ReasonCode::BadUserNameOrPassword,
+        LoginCause::EnhancedAuthentication => ReasonCode::BadAuthenticationMethod,
+        LoginCause::ClientId => ReasonCode::ClientIdentifierNotValid,
+        LoginCause::Crowded(_) | LoginCause::PasswordsWait | LoginCause::WorkerBusy => ReasonCode::ServerBusy,
+        LoginCause::Protocol(error) => error.reason(),
+    }
+}
+
+/// Tells whether the answer waits until a second after the login began: what was guessed, and what looks the same.
+pub(crate) fn is_answered_late(cause: &LoginCause) -> bool {
+    matches!(reason_of(cause), ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword)
+}

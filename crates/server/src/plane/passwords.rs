@@ -1,0 +1,191 @@
+//! The pool that checks chosen passwords: Argon2id is slow on purpose, so it is kept off the threads that serve
+//! links, and bounded in threads, in places, and in how long an attempt may wait.
+
+use super::limits::Limits;
+use super::source::Source;
+use crate::clock::{self, millis};
+use keyward_identity::PasswordRecord;
+use keyward_mqtt::time::Millis;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use zeroize::Zeroizing;
+
+/// Places in the queue that one source may take, so that one guesser does not take them all.
+const PLACES_PER_SOURCE: usize = 8;
+
+/// Is an attempt to log in with a chosen password.
+pub(crate) struct Attempt {
+    /// What it is checked against; the decoy if the name is unknown.
+    pub(crate) record: PasswordRecord,
+    pub(crate) password: Zeroizing<Vec<u8>>,
+    pub(crate) source: Source,
+    /// When the attempt came.
+    pub(crate) begun: Millis,
+    /// Is given the outcome, on a thread of the pool.
+    pub(crate) answer: Box<dyn FnOnce(Outcome) + Send>,
+}
+
+/// Says what became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The password is the right one.
+    Right,
+    /// The password is wrong, or the name unknown.
+    Wrong,
+    /// The attempt waited too long and was not checked.
+    TooLate,
+}
+
+/// Is a bounded number of threads with a bounded queue before them.
+pub(crate) struct PasswordPool {
+    shared: Arc<Shared>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    places: usize,
+    age: Millis,
+}
+
+#[derive(Default)]
+struct Queue {
+    attempts: VecDeque<Attempt>,
+    closed: bool,
+}
+
+impl PasswordPool {
+    pub(crate) fn start(limits: &Limits) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            places: limits.password_queue,
+            age: millis(limits.password_age),
+        });
+        let mut pool = Self { shared, threads: Vec::new() };
+        for index in 0..limits.password_threads {
+            let shared = pool.shared.clone();
+            let thread = thread::Builder::new().name(format!("password-{index}"));
+            pool.threads.push(thread.spawn(move || shared.run())?);
+        }
+        Ok(pool)
+    }
+
+    /// Puts an attempt into the queue, or gives it back if there is no place for it.
+    pub(crate) fn offer(&self, attempt: Attempt) -> Result<(), Attempt> {
+        let mut queue = self.shared.queue();
+        let same = queue.attempts.iter().filter(|waiting| waiting.source == attempt.source).count();
+        if queue.attempts.len() >= self.shared.places || same >= PLACES_PER_SOURCE {
+            return Err(attempt);
+        }
+        queue.attempts.push_back(attempt);
+        drop(queue);
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for PasswordPool {
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue();
+        queue.closed = true;
+        queue.attempts.clear();
+        drop(queue);
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _: thread::Result<()> = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while let Some(attempt) = self.next() {
+            let waited = clock::now().mono.saturating_sub(attempt.begun);
+            let outcome = if waited > self.age {
+                Outcome::TooLate
+            } else if attempt.record.verify_chosen(&attempt.password) {
+                Outcome::Right
+            } else {
+                Outcome::Wrong
+            };
+            (attempt.answer)(outcome);
+        }
+    }
+
+    fn next(&self) -> Option<Attempt> {
+        let mut queue = self.queue();
+        loop {
+            if queue.closed {
+                return None;
+            }
+            if let Some(attempt) = queue.attempts.pop_front() {
+                return Some(attempt);
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::time::Duration;
+
+    fn attempt(last: u8, answers: &SyncSender<Outcome>, password: &[u8]) -> Attempt {
+        let answers = answers.clone();
+        Attempt {
+            record: PasswordRecord::choose(b"correct horse", "anna").unwrap(),
+            password: Zeroizing::new(password.to_vec()),
+            source: Source::from(std::net::IpAddr::from([192, 0, 2, last])),
+            begun: clock::now().mono,
+            answer: Box::new(move |outcome| answers.send(outcome).unwrap()),
+        }
+    }
+
+    fn next(answers: &Receiver<Outcome>) -> Outcome {
+        answers.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+
+    #[test]
+    fn a_right_password_is_told_from_a_wrong_one() {
+        let pool = PasswordPool::start(&Limits::default()).unwrap();
+        let (sender, answers) = sync_channel(4);
+        assert!(pool.offer(attempt(1, &sender, b"correct horse")).is_ok());
+        assert_eq!(next(&answers), Outcome::Right);
+        assert!(pool.offer(attempt(1, &sender, b"battery staple")).is_ok());
+        assert_eq!(next(&answers), Outcome::Wrong);
+    }
+
+    #[test]
+    fn places_are_bounded_in_all_and_per_source() {
+        let limits =
+            Limits { password_threads: 0, password_queue: PLACES_PER_SOURCE + 1, ..Limits::default() };
+        let pool = PasswordPool::start(&limits).unwrap();
+        let (sender, _answers) = sync_channel(64);
+        for _ in 0..PLACES_PER_SOURCE {
+            assert!(pool.offer(attempt(1, &sender, b"x")).is_ok());
+        }
+        assert!(pool.offer(attempt(1, &sender, b"x")).is_err(), "the source has its share");
+        assert!(pool.offer(attempt(2, &sender, b"x")).is_ok());
+        assert!(pool.offer(attempt(3, &sender, b"x")).is_err(), "the queue is full");
+    }
+
+    #[test]
+    fn an_attempt_that_waited_too_long_is_not_checked() {
+        let limits = Limits { password_age: Duration::ZERO, ..Limits::default() };
+        let pool = PasswordPool::start(&limits).unwrap();
+        let (sender, answers) = sync_channel(4);
+        let old = Attempt { begun: Millis::ZERO, ..attempt(1, &sender, b"correct horse") };
+        assert!(pool.offer(old).is_ok());
+        assert_eq!(next(&answers), Outcome::TooLate);
+    }
+}

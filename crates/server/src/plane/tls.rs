@@ -1,0 +1,183 @@
+//! What a TLS listener shows and demands: one immutable rustls configuration per listener and generation.
+//!
+//! Each configuration has its own ticket key and its own session cache, so that a session of one listener, of older
+//! authorities or of an older configuration is never resumed: such a client makes a full handshake, unseen by it.
+//! There is no early data, and no key log: rustls writes one only if it is told to.
+
+use super::certificate::ServerNames;
+use super::listener::ClientAuth;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{
+    ClientHello, ResolvesServerCert, ServerConfig, ServerSessionMemoryCache, VerifierBuilderError,
+    WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use std::sync::Arc;
+
+/// Is what TLS listeners are built from.
+pub struct TlsMaterial {
+    /// The server's certificate and its issuers, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key of the leaf.
+    pub key: PrivateKeyDer<'static>,
+    /// The roots under which clients' certificates must stand; the server's own root is not among them.
+    pub device_roots: Vec<CertificateDer<'static>>,
+    /// Issuers under these roots, for clients that send their leaf alone.
+    pub device_issuers: Vec<CertificateDer<'static>>,
+}
+
+/// Says why certificates and key do not make a TLS listener. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The key is damaged, of an unknown kind, or not the one of the certificate.
+    #[error("the server's key and certificate do not fit together: {0}")]
+    Key(rustls::Error),
+    /// The chain is empty.
+    #[error("there is no server certificate")]
+    NoCertificate,
+    /// A root cannot be read.
+    #[error("a device root cannot be read: {0}")]
+    Root(rustls::Error),
+    /// The roots do not make a verifier.
+    #[error("the device roots cannot verify clients: {0}")]
+    Verifier(VerifierBuilderError),
+    /// The cryptography refused.
+    #[error("the TLS library refused the settings: {0}")]
+    Provider(rustls::Error),
+}
+
+/// Is checked material, from which each listener gets its configuration.
+pub(crate) struct TlsSettings {
+    provider: Arc<CryptoProvider>,
+    certified: Arc<CertifiedKey>,
+    roots: Arc<RootCertStore>,
+    issuers: Arc<[CertificateDer<'static>]>,
+    names: Arc<ServerNames>,
+}
+
+impl TlsSettings {
+    pub(crate) fn new(material: TlsMaterial) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let leaf = material.chain.first().ok_or(TlsError::NoCertificate)?;
+        let names = Arc::new(ServerNames::of(leaf));
+        let certified =
+            CertifiedKey::from_der(material.chain, material.key, &provider).map_err(TlsError::Key)?;
+        let mut roots = RootCertStore::empty();
+        for root in material.device_roots {
+            roots.add(root).map_err(TlsError::Root)?;
+        }
+        let (certified, roots) = (Arc::new(certified), Arc::new(roots));
+        Ok(Self { provider, certified, roots, issuers: material.device_issuers.into(), names })
+    }
+
+    /// Makes the configuration of one listener, with its own ticket key and a cache of `sessions` entries.
+    pub(crate) fn configure(&self, auth: ClientAuth, sessions: usize) -> Result<ListenerTls, TlsError> {
+        let verifier = Arc::new(DeviceVerifier::new(self, auth)?);
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(TlsError::Provider)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(OneCertificate(self.certified.clone())));
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Provider)?;
+        config.session_storage = ServerSessionMemoryCache::new(sessions);
+        config.max_early_data_size = 0;
+        Ok(ListenerTls { config: Arc::new(config), names: self.names.clone() })
+    }
+}
+
+/// Is what a door needs for the handshakes of one listener.
+#[derive(Clone)]
+pub(crate) struct ListenerTls {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) names: Arc<ServerNames>,
+}
+
+/// Serves our one certificate whatever name was asked for: small clients send none, or an IP address.
+#[derive(Debug)]
+struct OneCertificate(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for OneCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
+
+/// Verifies a client's certificate against the device roots, after bounding what it has to look at. Whether the
+/// registry holds the certificate is asked after the handshake, because a resumed session does not come here.
+#[derive(Debug)]
+struct DeviceVerifier {
+    webpki: Arc<dyn ClientCertVerifier>,
+    issuers: Arc<[CertificateDer<'static>]>,
+}
+
+impl DeviceVerifier {
+    /// A leaf, two issuers and a root that a client sends for good measure.
+    const MAX_CHAIN: usize = 4;
+    /// A P-256 leaf takes 600 bytes, one with an RSA-4096 key 2 KiB.
+    const MAX_CERTIFICATE: usize = 8 * 1024;
+
+    fn new(settings: &TlsSettings, auth: ClientAuth) -> Result<Self, TlsError> {
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(settings.roots.clone(), settings.provider.clone());
+        let builder = match auth {
+            ClientAuth::CertificateOrPassword => builder.allow_unauthenticated(),
+            ClientAuth::Certificate => builder,
+        };
+        let webpki = builder.build().map_err(TlsError::Verifier)?;
+        Ok(Self { webpki, issuers: settings.issuers.clone() })
+    }
+}
+
+impl ClientCertVerifier for DeviceVerifier {
+    fn offer_client_auth(&self) -> bool {
+        self.webpki.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.webpki.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.webpki.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let long = issuers.len() >= Self::MAX_CHAIN;
+        if long || issuers.iter().chain([leaf]).any(|each| each.len() > Self::MAX_CERTIFICATE) {
+            return Err(CertificateError::BadEncoding.into());
+        }
+        let issuers: Vec<CertificateDer<'_>> = issuers.iter().chain(self.issuers.iter()).cloned().collect();
+        self.webpki.verify_client_cert(leaf, &issuers, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.webpki.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.webpki.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,455 @@
+//! One worker: a thread, a readiness loop, a shard and its links.
+//!
+//! A tick (rule 2): read ready links → empty the inbox → let the shard decide → write each dirty link once → sleep.
+//! Reading comes first on purpose: what was put into the inbox before a client could learn of it is known before a
+//! packet that the client then sent is decided.
+
+use super::changes::{Changes, Reporting};
+use super::events::Reporter;
+use super::handover::{Handover, WorkerMessage};
+use super::inbox::{Inbox, Room, Sender};
+use super::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits, READ_PER_TICK};
+use super::link::{Buffers, Drained, Flushed, Link, LinkEnd};
+use super::parting::{Parted, Parting};
+use super::timers::{Timers, until};
+use crate::clock::{self, millis};
+use keyward_broker::output::Report;
+use keyward_broker::{CommitOutcome, Input, LinkId, Output, Shard, ShardIndex};
+use keyward_mqtt::connection::Farewell;
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::{Millis, Now};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+/// The token of a loop's own waker; links are numbered from 1.
+pub(crate) const WAKER: Token = Token(0);
+
+/// Is what a worker is made of.
+pub(crate) struct WorkerParts {
+    pub(crate) poll: Poll,
+    pub(crate) shard: Shard,
+    /// The inboxes of all workers, in the order of their shards.
+    pub(crate) inboxes: Arc<[Inbox<WorkerMessage>]>,
+    pub(crate) index: ShardIndex,
+    /// Which sender it is in the others' inboxes.
+    pub(crate) sender: Sender,
+    pub(crate) reporting: Reporting,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) reporter: Reporter,
+    pub(crate) limits: Limits,
+}
+
+/// Runs until the broker stops.
+pub(crate) struct Worker {
+    parts: WorkerParts,
+    now: Now,
+    links: HashMap<LinkId, Link>,
+    partings: HashMap<LinkId, Parting>,
+    buffers: Buffers,
+    /// Links that may have something to read.
+    ready: VecDeque<LinkId>,
+    dirty: Vec<LinkId>,
+    timers: Timers<LinkId>,
+    outputs: VecDeque<Output>,
+    taken: Vec<WorkerMessage>,
+    /// Set when an inbox of another shard is over our budget: links are not read until there is room.
+    held_by: Option<ShardIndex>,
+    stopping: Option<Millis>,
+}
+
+/// Says whether work is left that needs no event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Left,
+    Done,
+}
+
+impl Worker {
+    pub(crate) fn new(parts: WorkerParts) -> Self {
+        Self {
+            parts,
+            now: clock::now(),
+            links: HashMap::new(),
+            partings: HashMap::new(),
+            buffers: Buffers::default(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            taken: Vec::new(),
+            held_by: None,
+            stopping: None,
+        }
+    }
+
+    /// Runs the loop.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_PER_POLL);
+        let mut work = Work::Done;
+        while !self.is_finished() {
+            let sleep = match work {
+                Work::Left => Some(std::time::Duration::ZERO),
+                Work::Done => until(self.now.mono, self.next_deadline()),
+            };
+            match self.parts.poll.poll(&mut events, sleep) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+                _ => {}
+            }
+            self.now = clock::now();
+            for event in &events {
+                self.note(event);
+            }
+            work = self.tick();
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stopping.is_some_and(|deadline| {
+            self.now.mono >= deadline || (self.links.is_empty() && self.partings.is_empty())
+        })
+    }
+
+    fn next_deadline(&self) -> Option<Millis> {
+        let deadlines = [self.timers.next(), self.parts.shard.poll_timeout(), self.stopping];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn tick(&mut self) -> Work {
+        self.expire();
+        self.run_shard();
+        let reading = self.read_links();
+        let receiving = self.empty_inbox();
+        self.write_links();
+        let idle = reading == Work::Done && receiving == Work::Done && self.dirty.is_empty();
+        if idle { Work::Done } else { Work::Left }
+    }
+
+    /// Notes what an event says; nothing is read or written yet.
+    fn note(&mut self, event: &Event) {
+        if event.token() == WAKER {
+            return;
+        }
+        let id = LinkId(event.token().0 as u64);
+        if self.partings.contains_key(&id) {
+            return self.advance_parting(id);
+        }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if event.is_read_closed() || event.is_error() {
+            link.hung_up = true;
+        }
+        if event.is_writable() && link.is_blocked() {
+            self.dirty.push(id);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.enqueue(id);
+        }
+    }
+
+    fn enqueue(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.established && !link.queued) {
+            link.queued = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    // Reading.
+
+    fn read_links(&mut self) -> Work {
+        if self.stopping.is_some() {
+            self.ready.clear();
+            return Work::Done;
+        }
+        let mut budget = READ_PER_TICK;
+        for _ in 0..self.ready.len() {
+            if self.is_held() {
+                return Work::Done;
+            }
+            if budget == 0 {
+                break;
+            }
+            if let Some(id) = self.ready.pop_front() {
+                self.read_link(id, &mut budget);
+            }
+        }
+        if self.ready.is_empty() { Work::Done } else { Work::Left }
+    }
+
+    /// Tells whether another shard must catch up before links are read; its inbox wakes us when it has.
+    fn is_held(&mut self) -> bool {
+        let full = |shard: ShardIndex| {
+            self.parts.inboxes[usize::from(shard.0)].room(self.parts.sender) == Room::Exhausted
+        };
+        self.held_by = self.held_by.filter(|shard| full(*shard));
+        self.held_by.is_some()
+    }
+
+    fn read_link(&mut self, id: LinkId, budget: &mut usize) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.queued = false;
+        let (shard, outputs, now) = (&mut self.parts.shard, &mut self.outputs, self.now);
+        let end = link.read(now, &mut self.buffers, budget, |packet| {
+            feed(shard, outputs, now, Input::Packet { link: id, packet });
+        });
+        let answered = link.is_blocked() && link.stalled_since().is_none();
+        self.apply_outputs();
+        match end {
+            Ok(Drained::NotYet) => self.enqueue(id),
+            Ok(Drained::Yes) => {}
+            Err(end) => return self.end_link(id, end),
+        }
+        if answered {
+            self.dirty.push(id); // TLS has something to say for itself, as a key update
+        }
+    }
+
+    // What ends links.
+
+    fn end_link(&mut self, id: LinkId, end: LinkEnd) {
+        match end {
+            LinkEnd::Refused(refused) => self.close_with(id, refused.farewell),
+            LinkEnd::Gone | LinkEnd::Tls(_) => {
+                self.links.remove(&id);
+            }
+        }
+        self.handle(Input::Lost { link: id });
+    }
+
+    /// Closes a link in order: what the shard has for it still, then a farewell.
+    fn close_with(&mut self, id: LinkId, farewell: Farewell) {
+        let mut last = Vec::new();
+        if let Some(outbox) = self.parts.shard.take_outbox(id) {
+            outbox.slices().for_each(|slice| last.extend_from_slice(slice));
+            self.parts.shard.recycle(outbox);
+        }
+        farewell.encode(&mut last);
+        self.part(id, &last);
+    }
+
+    fn part(&mut self, id: LinkId, last: &[u8]) {
+        let Some(link) = self.links.remove(&id) else { return };
+        let deadline = self.now.mono.saturating_add(millis(self.parts.limits.linger_time));
+        self.partings.insert(id, link.part(last, deadline));
+        self.timers.enter(deadline, id);
+        self.advance_parting(id);
+    }
+
+    fn advance_parting(&mut self, id: LinkId) {
+        let Some(parting) = self.partings.get_mut(&id) else { return };
+        if parting.advance(self.now.mono, self.buffers.scratch()) == Parted::Yes {
+            self.partings.remove(&id);
+        }
+    }
+
+    // Deadlines.
+
+    fn expire(&mut self) {
+        while let Some(id) = self.timers.pop_due(self.now.mono) {
+            self.advance_parting(id);
+            self.expire_link(id);
+        }
+    }
+
+    fn expire_link(&mut self, id: LinkId) {
+        let now = self.now.mono;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.armed.is_none_or(|armed| armed > now) {
+            return; // an entry that a nearer one replaced
+        }
+        link.armed = None;
+        let stall =
+            link.stalled_since().map(|since| since.saturating_add(millis(self.parts.limits.stall_time)));
+        if stall.is_some_and(|deadline| deadline <= now) {
+            return self.end_link(id, LinkEnd::Gone);
+        }
+        if link.is_late(now) {
+            let farewell = link.farewell(ReasonCode::KeepAliveTimeout);
+            self.close_with(id, farewell);
+            return self.handle(Input::Lost { link: id });
+        }
+        if let Some(at) = [link.poll_timeout(), stall].into_iter().flatten().min() {
+            // What is due was handled above; a moment later keeps the loop from spinning in any case.
+            self.arm(id, at.max(now.saturating_add(Millis(1))));
+        }
+    }
+
+    fn arm(&mut self, id: LinkId, at: Millis) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.armed.is_none_or(|armed| at < armed) {
+            link.armed = Some(at);
+            self.timers.enter(at, id);
+        }
+    }
+
+    // The shard.
+
+    fn run_shard(&mut self) {
+        if self.parts.shard.poll_timeout().is_some_and(|at| at <= self.now.mono) {
+            self.handle(Input::Timeout);
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        feed(&mut self.parts.shard, &mut self.outputs, self.now, input);
+        self.apply_outputs();
+    }
+
+    fn apply_outputs(&mut self) {
+        while let Some(output) = self.outputs.pop_front() {
+            self.apply(output);
+        }
+    }
+
+    fn apply(&mut self, output: Output) {
+        match output {
+            Output::Established { link, keep_alive } => self.establish(link, keep_alive),
+            Output::Dirty(id) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.dirty = true;
+                    self.dirty.push(id);
+                }
+            }
+            Output::Close { link, cause: _, last: None } => {
+                self.links.remove(&link);
+            }
+            Output::Close { link, cause: _, last: Some(last) } => {
+                let bytes: Vec<u8> = last.slices().flatten().copied().collect();
+                self.parts.shard.recycle(last);
+                self.part(link, &bytes);
+            }
+            Output::ToShard { to, message } => {
+                let weight = message.weight();
+                let inbox = &self.parts.inboxes[usize::from(to.0)];
+                if inbox.post(self.parts.sender, weight, WorkerMessage::Shard(message)) == Room::Exhausted {
+                    self.held_by = Some(to);
+                }
+            }
+            // The memory engine: what is in memory is as durable as it gets.
+            Output::Commit(through) => feed(
+                &mut self.parts.shard,
+                &mut self.outputs,
+                self.now,
+                Input::Committed { through, outcome: CommitOutcome::Durable },
+            ),
+            Output::Denied(denial) => self.parts.reporter.denied(denial),
+            Output::Notice(notice) => self.parts.reporter.notice(notice),
+            Output::Reported(Report::Policy { generation }) => {
+                self.parts.changes.policy(self.parts.reporting, generation);
+            }
+            Output::Reported(Report::Directory { revision, closed }) => {
+                self.parts.changes.directory(self.parts.reporting, revision, closed);
+            }
+        }
+    }
+
+    fn establish(&mut self, id: LinkId, keep_alive: u16) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if let Some(late) = link.establish(self.now.mono, keep_alive) {
+            self.arm(id, late);
+        }
+        // Its next packets may lie decrypted with us already, so it is run once without waiting for the socket.
+        self.enqueue(id);
+    }
+
+    // The inbox.
+
+    fn empty_inbox(&mut self) -> Work {
+        let mut taken = std::mem::take(&mut self.taken);
+        let more = self.inbox().take(INBOX_PER_TICK, &mut taken);
+        let any = !taken.is_empty();
+        for message in taken.drain(..) {
+            self.receive(message);
+        }
+        self.taken = taken;
+        // A link that was taken over is to be read, and its shard may have work: look again before sleeping.
+        if more || any { Work::Left } else { Work::Done }
+    }
+
+    fn inbox(&self) -> &Inbox<WorkerMessage> {
+        &self.parts.inboxes[usize::from(self.parts.index.0)]
+    }
+
+    fn receive(&mut self, message: WorkerMessage) {
+        if self.stopping.is_some() {
+            return;
+        }
+        match message {
+            WorkerMessage::Link(handover) => self.attach(*handover),
+            WorkerMessage::Shard(message) => self.handle(Input::FromShard(message)),
+            WorkerMessage::Policy { generation, policy } => {
+                self.handle(Input::Policy { generation, policy });
+            }
+            WorkerMessage::Directory(directory) => self.handle(Input::Directory(directory)),
+            WorkerMessage::Count(answer) => {
+                // Whoever asked may have given up.
+                let _: Result<_, _> = answer.try_send(self.parts.shard.stats());
+            }
+            WorkerMessage::Stop => {
+                self.stopping = Some(self.now.mono.saturating_add(millis(self.parts.limits.shutdown_time)));
+                self.handle(Input::Shutdown);
+            }
+        }
+    }
+
+    fn attach(&mut self, handover: Handover) {
+        let (mut link, attach) = Link::new(handover);
+        let id = link.id;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.parts.poll.registry();
+        if registry.register(link.socket(), Token(id.0 as usize), interest).is_err() {
+            return; // The system has no memory; the client comes again.
+        }
+        self.links.insert(id, link);
+        self.handle(Input::Attach(attach));
+    }
+
+    // Writing.
+
+    fn write_links(&mut self) {
+        let dirty = std::mem::take(&mut self.dirty);
+        for id in dirty {
+            self.write_link(id);
+        }
+    }
+
+    fn write_link(&mut self, id: LinkId) {
+        let now = self.now.mono;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let was_blocked = link.is_blocked();
+        if was_blocked {
+            match link.flush(now) {
+                Ok(Flushed::Yes) => self.written(id),
+                Ok(Flushed::Blocked) => return self.watch_stall(id),
+                Err(end) => return self.end_link(id, end),
+            }
+        }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !std::mem::take(&mut link.dirty) {
+            return;
+        }
+        let Some(outbox) = self.parts.shard.take_outbox(id) else { return };
+        let flushed = link.write(now, &outbox, &mut self.buffers);
+        self.parts.shard.recycle(outbox);
+        match flushed {
+            Ok(Flushed::Yes) => self.written(id),
+            Ok(Flushed::Blocked) => self.watch_stall(id),
+            Err(end) => self.end_link(id, end),
+        }
+    }
+
+    fn written(&mut self, id: LinkId) {
+        self.handle(Input::Written { link: id });
+    }
+
+    fn watch_stall(&mut self, id: LinkId) {
+        self.arm(id, self.now.mono.saturating_add(millis(self.parts.limits.stall_time)));
+    }
+}
+
+/// Gives the shard one input and collects what comes out before the next.
+fn feed(shard: &mut Shard, outputs: &mut VecDeque<Output>, now: Now, input: Input<'_>) {
+    shard.handle(now, input);
+    outputs.extend(std::iter::from_fn(|| shard.poll_output()));
+}
