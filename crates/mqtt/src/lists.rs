@@ -64,7 +64,7 @@ list!(UnsubscribeFilters, UnsubscribeFiltersIter, &'a str);
 list!(ReasonCodes, ReasonCodesIter, ReasonCode);
 
 /// Takes the first item off a slice.
-fn pop<'a, T: Copy>(slice: &mut &'a [T]) -> Option<T> {
+fn pop<T: Copy>(slice: &mut &[T]) -> Option<T> {
     let (first, rest) = slice.split_first()?;
     *slice = rest;
     Some(*first)

@@ -69,3 +69,23 @@ pub struct Now {
     /// For what is stored or shown.
     pub wall: UnixMillis,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_stops_at_the_ends() {
+        assert_eq!(Millis(5).saturating_sub(Millis(7)), Millis::ZERO);
+        assert_eq!(Millis(u64::MAX).saturating_add(Millis(1)), Millis(u64::MAX));
+        assert_eq!(Millis::from_secs(u64::MAX), Millis(u64::MAX));
+        assert_eq!(UnixMillis(5).saturating_sub(Millis(7)), UnixMillis(0));
+        assert_eq!(UnixMillis(u64::MAX).saturating_add(Millis(1)), UnixMillis(u64::MAX));
+    }
+
+    #[test]
+    fn a_wall_clock_that_went_back_gives_no_span() {
+        assert_eq!(UnixMillis(7_000).since(UnixMillis(5_000)), Millis::from_secs(2));
+        assert_eq!(UnixMillis(5_000).since(UnixMillis(7_000)), Millis::ZERO);
+    }
+}

@@ -58,6 +58,10 @@ impl Accepted {
 
 /// Is what [`ServerConnection::decode`] found at the start of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would cost an allocation a packet"
+)]
 pub enum Step<'a> {
     /// The packet is not all there.
     Incomplete {

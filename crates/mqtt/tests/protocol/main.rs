@@ -1,0 +1,12 @@
+//! The protocol as its clauses say: wire vectors, tables of the standard, random packets and streams, and stories of
+//! the two ends of a link.
+
+mod client;
+mod codec_tables;
+mod forward;
+mod packets;
+mod pair;
+mod properties_hold;
+mod server;
+mod values;
+mod vectors;
