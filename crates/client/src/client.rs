@@ -30,7 +30,9 @@ pub struct Client {
     transport: Transport,
     clock: Clock,
     timeout: Duration,
+    /// What was read; the first `used` bytes are dealt with.
     input: Vec<u8>,
+    used: usize,
     inbox: Inbox,
     answers: Vec<Answer>,
     greeting: Option<Greeting>,
@@ -63,6 +65,7 @@ enum Goodbye {
     Refused(ReasonCode, Option<String>),
     Disconnected(ReasonCode, Option<String>),
     Closed,
+    Overrun,
 }
 
 impl Goodbye {
@@ -71,6 +74,7 @@ impl Goodbye {
             Self::Refused(reason, said) => ClientError::Refused { reason, said },
             Self::Disconnected(reason, said) => ClientError::Disconnected { reason, said },
             Self::Closed => ClientError::Closed,
+            Self::Overrun => ClientError::Overrun,
         }
     }
 }
@@ -88,6 +92,7 @@ impl Client {
             clock: Clock::start(),
             timeout: options.timeout,
             input: Vec::new(),
+            used: 0,
             inbox: Inbox::default(),
             answers: Vec::new(),
             greeting: None,
@@ -133,9 +138,11 @@ impl Client {
         };
         let answer = self.answer(id, "acknowledgement")?;
         match answer.reasons.first().copied() {
-            Some(reason) if reason.is_failure() => {
-                Err(ClientError::PublishRefused { topic: publication.topic.to_owned(), reason, said: answer.said })
-            }
+            Some(reason) if reason.is_failure() => Err(ClientError::PublishRefused {
+                topic: publication.topic.to_owned(),
+                reason,
+                said: answer.said,
+            }),
             reason => Ok(reason.unwrap_or(ReasonCode::Success)),
         }
     }
@@ -257,14 +264,18 @@ impl Client {
         }
     }
 
-    /// Sends what waits, reads what came, and deals with it; returns after something happened.
+    /// Sends what waits and deals with one packet, or waits until something can be read; returns after something
+    /// happened. One packet at a time: what came before a goodbye counts before the goodbye.
     fn advance(&mut self, deadline: Instant, awaited: &'static str) -> Result<(), ClientError> {
         self.alive()?;
         self.flush()?;
+        if self.digest()? {
+            return Ok(());
+        }
         let timer = self.connection.poll_timeout().and_then(|at| self.clock.instant(at));
         let until = timer.map_or(deadline, |timer| timer.min(deadline));
-        match self.transport.receive(&mut self.input, until)? {
-            Received::Bytes => self.digest(),
+        match self.read(until)? {
+            Received::Bytes => Ok(()),
             Received::End => Err(self.over(Goodbye::Closed)),
             Received::Nothing => {
                 let now = self.clock.millis();
@@ -274,6 +285,12 @@ impl Client {
                 if clock::now() < deadline { Ok(()) } else { Err(ClientError::TimedOut { awaited }) }
             }
         }
+    }
+
+    fn read(&mut self, until: Instant) -> Result<Received, ClientError> {
+        self.input.drain(..self.used);
+        self.used = 0;
+        self.transport.receive(&mut self.input, until)
     }
 
     fn flush(&mut self) -> Result<(), ClientError> {
@@ -296,15 +313,16 @@ impl Client {
     fn last_words(&mut self) -> ClientError {
         let deadline = clock::now() + LAST_WORDS;
         loop {
-            match self.transport.receive(&mut self.input, deadline) {
-                Ok(Received::Bytes) => {}
-                Ok(Received::End | Received::Nothing) => break,
+            match self.digest() {
+                Ok(true) => continue,
+                Ok(false) => {}
                 Err(reason) => return reason,
             }
-        }
-        match self.digest() {
-            Err(reason) => reason,
-            Ok(()) => self.over(Goodbye::Closed),
+            match self.read(deadline) {
+                Ok(Received::Bytes) => {}
+                Ok(Received::End | Received::Nothing) => return self.over(Goodbye::Closed),
+                Err(reason) => return reason,
+            }
         }
     }
 
@@ -312,29 +330,23 @@ impl Client {
         self.end.get_or_insert(how).error()
     }
 
-    /// Deals with all whole packets that were read.
-    fn digest(&mut self) -> Result<(), ClientError> {
+    /// Deals with the next packet that was read whole; false if there is none.
+    fn digest(&mut self) -> Result<bool, ClientError> {
         let input = std::mem::take(&mut self.input);
-        let mut used = 0;
-        let outcome = loop {
-            match self.connection.handle(self.clock.millis(), &input[used..]) {
-                Ok(ClientStep::Incomplete { .. }) => break Ok(()),
-                Ok(ClientStep::Packet { event, size }) => {
-                    used += size;
-                    if let Err(error) = event.map_or(Ok(()), |event| self.note(event)) {
-                        break Err(error);
-                    }
-                }
-                Err(error) => {
-                    // The farewell that the protocol wants; the link is over either way.
-                    drop(self.flush());
-                    self.end.get_or_insert(Goodbye::Closed);
-                    break Err(explain(error));
-                }
+        let outcome = match self.connection.handle(self.clock.millis(), &input[self.used..]) {
+            Ok(ClientStep::Incomplete { .. }) => Ok(false),
+            Ok(ClientStep::Packet { event, size }) => {
+                self.used += size;
+                event.map_or(Ok(()), |event| self.note(event)).map(|()| true)
             }
+            Err(error) => Err(explain(error)),
         };
         self.input = input;
-        self.input.drain(..used);
+        if matches!(outcome, Err(ClientError::Protocol(_))) && self.end.is_none() {
+            self.end = Some(Goodbye::Closed);
+            // The farewell that the protocol wants; the link is over either way.
+            drop(self.flush());
+        }
         outcome
     }
 
@@ -348,9 +360,10 @@ impl Client {
                 Err(self.over(Goodbye::Refused(connack.reason, owned(connack.properties.reason_string))))
             }
             ClientEvent::Message(publish) => {
-                let message = Message::from_publish(&publish)
-                    .ok_or_else(|| ClientError::Protocol("a message without topic [MQTT-3.3.2-1]".to_owned()))?;
-                if self.inbox.push(message) { Ok(()) } else { Err(self.over(Goodbye::Closed)) }
+                let message = Message::from_publish(&publish).ok_or_else(|| {
+                    ClientError::Protocol("a message without topic [MQTT-3.3.2-1]".to_owned())
+                })?;
+                if self.inbox.push(message) { Ok(()) } else { Err(self.over(Goodbye::Overrun)) }
             }
             ClientEvent::Published(ack) => {
                 self.answers.push(Answer {
@@ -427,7 +440,9 @@ fn explain(error: ConnectionError) -> ClientError {
         ConnectionError::ServerSilent => return ClientError::TimedOut { awaited: "sign of life" },
         ConnectionError::NotConnected => return ClientError::Closed,
         ConnectionError::PacketTooLarge => "the message is larger than the broker takes",
-        ConnectionError::QosNotSupported => "the broker does not offer this quality of service: use a lower one",
+        ConnectionError::QosNotSupported => {
+            "the broker does not offer this quality of service: use a lower one"
+        }
         ConnectionError::RetainNotSupported => "the broker keeps no messages: publish without retain",
         ConnectionError::TopicAlias => "this client uses no topic aliases",
         ConnectionError::QueueFull | ConnectionError::TooManyRequests => {

@@ -4,7 +4,10 @@ use keyward_mqtt::time::Millis;
 use std::time::{Duration, Instant};
 
 /// Returns this moment.
-#[expect(clippy::disallowed_methods, reason = "a blocking client is the shell: what it drives is told the time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a blocking client is the shell: what it drives is told the time"
+)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

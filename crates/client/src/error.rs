@@ -83,6 +83,9 @@ pub enum ClientError {
     /// The connection ended without a word.
     #[error("the broker closed the connection without giving a reason; `keyward denials` on the broker may")]
     Closed,
+    /// More messages came than are held for an application that does not take them.
+    #[error("messages came faster than they were taken; take them with shorter pauses, or subscribe to less")]
+    Overrun,
     /// Reading or writing failed.
     #[error("the connection broke: {0}")]
     Broken(#[source] io::Error),

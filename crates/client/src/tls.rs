@@ -10,8 +10,9 @@ use std::sync::Arc;
 /// Starts a TLS connection to `host`.
 pub(crate) fn start(options: &TlsOptions, host: &str) -> Result<ClientConnection, ClientError> {
     let name = options.server_name.as_deref().unwrap_or(host);
-    let name = ServerName::try_from(name.to_owned())
-        .map_err(|_| credentials("server name", format!("{name:?} is neither a host name nor an IP address")))?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|_| {
+        credentials("server name", format!("{name:?} is neither a host name nor an IP address"))
+    })?;
     let config = config(options)?;
     ClientConnection::new(Arc::new(config), name).map_err(|error| explain(error, host))
 }
@@ -75,9 +76,7 @@ pub(crate) fn explain(error: rustls::Error, host: &str) -> ClientError {
         rustls::Error::NoCertificatesPresented => {
             ClientError::Untrusted { problem: "it showed no certificate".to_owned() }
         }
-        rustls::Error::InvalidMessage(_) => {
-            ClientError::Tls("what answers does not speak TLS".to_owned())
-        }
+        rustls::Error::InvalidMessage(_) => ClientError::Tls("what answers does not speak TLS".to_owned()),
         other => ClientError::Tls(other.to_string()),
     }
 }
