@@ -103,7 +103,9 @@ pub enum Violation {
     ReasonCode(u8),
     /// A SUBSCRIBE or UNSUBSCRIBE without a filter, or an answer without a code.
     EmptyList,
-    /// Reserved bits, QoS 3 or retain handling 3 in the options of a subscription.
+    /// Reserved bits in the options of a subscription.
+    SubscribeReserved,
+    /// QoS 3 or retain handling 3 in the options of a subscription.
     SubscribeOptions,
     /// No Local on a shared subscription.
     NoLocalShared,
@@ -157,7 +159,7 @@ impl Violation {
             | Self::DupAtQos0
             | Self::UnknownProperty(_)
             | Self::MisplacedProperty(_)
-            | Self::SubscribeOptions => ReasonCode::MalformedPacket,
+            | Self::SubscribeReserved => ReasonCode::MalformedPacket,
             Self::OutOfOrder
             | Self::Repeated
             | Self::WrongSender
@@ -173,6 +175,7 @@ impl Violation {
             | Self::SessionExpiryRaised
             | Self::ReasonCode(_)
             | Self::EmptyList
+            | Self::SubscribeOptions
             | Self::NoLocalShared
             | Self::Unasked => ReasonCode::ProtocolError,
             Self::ProtocolName | Self::ProtocolLevel(_) => ReasonCode::UnsupportedProtocolVersion,
@@ -219,7 +222,8 @@ impl Violation {
             Self::SessionExpiryRaised => "MQTT 5.0 chapter 3.14.2.2.2",
             Self::ReasonCode(_) => "MQTT 5.0 table 2-6",
             Self::EmptyList => "MQTT-3.8.3-2",
-            Self::SubscribeOptions => "MQTT-3.8.3-5",
+            Self::SubscribeReserved => "MQTT-3.8.3-5",
+            Self::SubscribeOptions => "MQTT 5.0 chapter 3.8.3.1",
             Self::NoLocalShared => "MQTT-3.8.3-4",
             Self::ReceiveMaximum => "MQTT-3.3.4-9",
             Self::Unasked => "MQTT-3.8.4-6",
@@ -273,7 +277,8 @@ impl fmt::Display for Violation {
             Self::SessionExpiryRaised => f.write_str("the session expiry was 0 and cannot be raised"),
             Self::ReasonCode(code) => write!(f, "code {code:#04x} does not belong here"),
             Self::EmptyList => f.write_str("the list is empty"),
-            Self::SubscribeOptions => f.write_str("the subscription options do not exist"),
+            Self::SubscribeReserved => f.write_str("reserved bits are set in the subscription options"),
+            Self::SubscribeOptions => f.write_str("the subscription options hold QoS 3 or retain handling 3"),
             Self::NoLocalShared => f.write_str("No Local is set on a shared subscription"),
             Self::ReceiveMaximum => f.write_str("more messages are under way than the receive maximum"),
             Self::Unasked => f.write_str("it answers nothing that was asked"),

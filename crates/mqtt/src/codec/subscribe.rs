@@ -23,9 +23,12 @@ pub(super) fn read<'a>(version: Version, reader: &mut Reader<'a>) -> Result<Subs
 }
 
 fn check_options(version: Version, filter: &str, byte: u8) -> Result<(), Violation> {
-    // [MQTT-3.8.3-4] of 3.1.1: the upper six bits are reserved there.
-    if version == Version::V311 && byte > 0b11 {
-        return Err(Violation::SubscribeOptions);
+    let reserved = match version {
+        Version::V311 => 0b1111_1100,
+        Version::V5 => 0b1100_0000,
+    };
+    if byte & reserved != 0 {
+        return Err(Violation::SubscribeReserved);
     }
     let options = SubscribeOptions::from_byte(byte).ok_or(Violation::SubscribeOptions)?;
     if options.no_local && filter.starts_with("$share/") {

@@ -9,10 +9,6 @@ use core::fmt;
 
 /// Is what [`ClientConnection::handle`](crate::connection::ClientConnection::handle) found at the start of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart at once; a box would cost an allocation a packet"
-)]
 pub enum ClientStep<'a> {
     /// The packet is not all there.
     Incomplete {
