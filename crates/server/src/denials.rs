@@ -134,11 +134,12 @@ pub struct Denials {
 }
 
 impl Denials {
-    /// Remembers a refused action.
-    pub fn denied(&mut self, now: Now, mut denied: Denied) {
+    /// Remembers a refused action. Returns whether it is worth a line: it is new, or its count doubled, and its
+    /// identity is not trying every topic.
+    pub fn denied(&mut self, now: Now, mut denied: Denied) -> bool {
         cut(&mut denied.topic);
         self.last_hour[0].add(now.mono);
-        self.denials.count(now, denied.who.clone(), denied);
+        self.denials.count(now, denied.who.clone(), denied)
     }
 
     /// Remembers a failed login.
@@ -232,15 +233,16 @@ impl<Source, Row> Default for Rows<Source, Row> {
 }
 
 impl<Source: Eq + Hash + Clone, Row: Eq + Hash + Clone> Rows<Source, Row> {
-    fn count(&mut self, now: Now, source: Source, row: Row) {
+    fn count(&mut self, now: Now, source: Source, row: Row) -> bool {
         let rows = self.of_source.entry(source.clone()).or_default();
         if let Some(times) = rows.get_mut(&row) {
             times.count += 1;
             times.last = now.mono.0;
             times.last_unix = now.wall.0;
-            return;
+            return times.count.is_power_of_two();
         }
-        if rows.len() >= limits::DENIAL_ROWS_EACH {
+        let crowded = rows.len() >= limits::DENIAL_ROWS_EACH;
+        if crowded {
             self.forget(&source);
         } else if self.held >= limits::DENIAL_ROWS
             && let Some(stalest) = self.stalest_source()
@@ -250,6 +252,7 @@ impl<Source: Eq + Hash + Clone, Row: Eq + Hash + Clone> Rows<Source, Row> {
         let times = Times { count: 1, last: now.mono.0, first_unix: now.wall.0, last_unix: now.wall.0 };
         self.of_source.entry(source).or_default().insert(row, times);
         self.held += 1;
+        !crowded
     }
 
     fn stalest_source(&self) -> Option<Source> {
@@ -306,7 +309,8 @@ impl HourCount {
 
     fn sum(&self, now: Millis) -> u64 {
         let minute = now.0 / 60_000;
-        let oldest = minute.saturating_sub(MINUTES as u64 - 1).max(self.minute.saturating_sub(MINUTES as u64 - 1));
+        let oldest =
+            minute.saturating_sub(MINUTES as u64 - 1).max(self.minute.saturating_sub(MINUTES as u64 - 1));
         (oldest..=self.minute).map(|minute| self.counts[slot(minute)]).sum()
     }
 }

@@ -85,7 +85,11 @@ impl Home {
     /// [`HomeError`], which says what to do.
     pub fn check(&self) -> Result<(), HomeError> {
         files::check_private_dir(&self.directory).map_err(|error| {
-            if error.is_not_found() { HomeError::Absent(self.directory.clone()) } else { HomeError::Unusable(error) }
+            if error.is_not_found() {
+                HomeError::Absent(self.directory.clone())
+            } else {
+                HomeError::Unusable(error)
+            }
         })
     }
 

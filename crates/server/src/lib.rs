@@ -1,5 +1,6 @@
 //! The IO shell: door, workers, control socket, wiring.
 pub mod admin;
+mod carrier;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -7,6 +8,7 @@ pub mod denials;
 pub mod escape;
 pub mod home;
 pub mod installation;
+pub mod journal;
 pub mod logging;
 pub mod names;
 pub mod plane;

@@ -55,9 +55,16 @@ mod tests {
     fn a_machine_answers_to_its_name_its_short_name_and_its_addresses() {
         let addresses = ["192.168.1.7", "fe80::1", "fd00::7", "127.0.0.1"].map(|a| a.parse().unwrap());
         let found = texts(&of("Gate.home.arpa", addresses.into_iter()));
-        for name in
-            ["gate.home.arpa", "gate", "gate.local", "localhost", "127.0.0.1", "::1", "192.168.1.7", "fd00::7"]
-        {
+        for name in [
+            "gate.home.arpa",
+            "gate",
+            "gate.local",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "192.168.1.7",
+            "fd00::7",
+        ] {
             assert!(found.contains(&name.to_owned()), "{name} is missing in {found:?}");
         }
         assert!(!found.contains(&"fe80::1".to_owned()));

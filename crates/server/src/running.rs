@@ -1,18 +1,53 @@
 //! One running broker: opens the store, starts the data plane, answers operators, heeds signals, stops.
+//!
+//! What is not here: what a request does ([`crate::admin`]), and links ([`crate::plane`]).
 
-use crate::{home::Home, status::Status};
-use std::{net::SocketAddr, path::PathBuf};
+use crate::{
+    admin::Admin,
+    carrier::Carrier,
+    config::{Address, Config},
+    control::{ControlSocket, ListenerRow, Refusal, Request, Response},
+    home::{Home, HomeError},
+    installation::{self, InstallationError, SettingsError},
+    journal::Journal,
+    names,
+    plane::{DataPlane, DataPlaneOptions, ListenError, StartError as PlaneError, State},
+    process,
+    rules::{Rules, RulesError},
+    signals::{Ear, Heard},
+    status::Status,
+    wiring,
+};
+use keyward_broker::Directory;
+use keyward_identity::{Command, Context, Registrar, ServerName};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+/// How often the broker looks after its names, its certificate and its clock.
+const UPKEEP: Duration = Duration::from_secs(300);
+
+/// Who does what nobody asked for, in the audit.
+const BROKER: &str = "broker";
 
 /// Holds what a start is told beside `keyward.toml`.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    /// More names for the server certificate (`--name`, `KEYWARD_NAMES`).
+    /// More names for the server certificate (`--name`); those of `KEYWARD_NAMES` are added.
     pub names: Vec<String>,
     /// Another port for the first listener; 0 lets the system choose.
     pub port: Option<u16>,
     /// Another address for the first listener.
-    pub address: Option<std::net::IpAddr>,
-    /// The file with the passphrase of the issuing keys; without it the systemd credential `keyward-passphrase`.
+    pub address: Option<IpAddr>,
+    /// The file with the passphrase of the keys; without it the systemd credential `keyward-passphrase`.
     pub passphrase_file: Option<PathBuf>,
     /// Whether the process may be dumped and traced by its user, for debugging.
     pub dumpable: bool,
@@ -26,59 +61,315 @@ pub struct RunOptions {
 pub enum StartError {
     /// The directory cannot be used.
     #[error(transparent)]
-    Home(#[from] crate::home::HomeError),
+    Home(#[from] HomeError),
     /// A port is taken.
-    #[error("port {port} is in use by another program; choose another with `keyward up --port PORT`, or stop the other one")]
+    #[error(
+        "port {port} of listener {listener} is in use by another program; stop that one, or choose another with `keyward up --port PORT`"
+    )]
     PortInUse {
+        /// The listener.
+        listener: String,
         /// The port.
         port: u16,
     },
-    /// Anything else: what, where, and what to do.
+    /// A listener cannot be opened for another reason.
+    #[error("{0}; [[listener]] in keyward.toml says what is opened")]
+    Listen(ListenError),
+    /// The store cannot be made or opened.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// `keyward.toml` is bad.
+    #[error("keyward.toml is not valid, so nothing was started:\n{0}")]
+    Settings(#[from] SettingsError),
+    /// A rule file is bad.
+    #[error("the rules are not valid, so nothing was started:\n{0}")]
+    Rules(#[from] RulesError),
+    /// A name is no name.
     #[error("{0}")]
-    Failed(String),
-}
-
-/// Says why a broker stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// It was asked to: by a signal or by [`Running::stop`].
-    Asked,
+    Name(String),
+    /// The server certificate cannot be used, or threads cannot be started.
+    #[error("the data plane did not start: {0}")]
+    Plane(String),
+    /// A socket, thread or signal handler could not be had.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
 }
 
 /// Holds a running broker; dropping it stops the broker.
-pub struct Running {}
+pub struct Running {
+    admin: Arc<Mutex<Admin>>,
+    plane: Arc<DataPlane>,
+    first_start: bool,
+    stop: Sender<()>,
+    stopped: Receiver<()>,
+    // Dropped in this order: nobody asks any more, then nobody looks after it.
+    control: Option<ControlSocket>,
+    ear: Option<Ear>,
+    upkeep: Option<Upkeep>,
+}
 
 /// Starts the broker of `home`, making the installation first if there is none. Returns when it listens.
 ///
 /// # Errors
 /// [`StartError`], which says what to do.
-pub fn run(home: Home, options: RunOptions) -> Result<Running, StartError> {
-    todo!()
+pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
+    if !options.dumpable {
+        process::forbid_dumps().map_err(system("dumps of this process could not be forbidden"))?;
+    }
+    home.create()?;
+    let (mut config, text) = installation::settings(&home)?;
+    adjust_first_listener(&mut config, options);
+    let rules = Rules::load(&home)?;
+    let wanted = wanted_names(&config, options)?;
+    let protection = installation::protection(options.passphrase_file.as_deref())?;
+    let first_start = !home.is_installed();
+    let mut registrar = if first_start {
+        installation::create(&home, wanted.clone(), protection)?
+    } else {
+        installation::open(&home, protection)?
+    };
+    bring_up_to_date(&mut registrar, &wanted);
+    let journal = Arc::new(Journal::default());
+    let policy = Arc::new(rules.policy.clone());
+    let (plane, directory) = start_plane(&config, &registrar, &policy, &journal)?;
+    let plane = Arc::new(plane);
+    let live = Carrier::new(Arc::clone(&plane), directory, journal);
+    let mut admin = Admin::running(home.clone(), registrar, config, policy, Box::new(live));
+    admin.note_hand_edits(&text, &rules, BROKER);
+    let admin = Arc::new(Mutex::new(admin));
+    attend(&home, admin, plane, first_start, options)
+}
+
+/// Opens the ways to the running broker: socket, signals, upkeep.
+fn attend(
+    home: &Home,
+    admin: Arc<Mutex<Admin>>,
+    plane: Arc<DataPlane>,
+    first_start: bool,
+    options: &RunOptions,
+) -> Result<Running, StartError> {
+    let (stop, stopped) = channel();
+    let answering = Arc::clone(&admin);
+    let handler = move |request: Request, actor: &str| lock(&answering).execute_for(request, actor);
+    let control = ControlSocket::start(home, Arc::new(handler)).map_err(system("the control socket"))?;
+    let ear = match options.ignore_signals {
+        true => None,
+        false => {
+            let (heeding, stop) = (Arc::clone(&admin), stop.clone());
+            let ear = Ear::open(move |heard| heed(heard, &heeding, &stop));
+            Some(ear.map_err(system("signals cannot be heard"))?)
+        }
+    };
+    let upkeep = Upkeep::start(Arc::clone(&admin)).map_err(system("no thread for the upkeep"))?;
+    let (control, upkeep) = (Some(control), Some(upkeep));
+    Ok(Running { admin, plane, first_start, stop, stopped, control, ear, upkeep })
 }
 
 impl Running {
-    /// Whether this start made the installation.
+    /// Tells whether this start made the installation.
     pub fn is_first_start(&self) -> bool {
-        todo!()
+        self.first_start
     }
 
-    /// Returns the addresses that listen, in the order of the configuration.
+    /// Returns the listeners with what they are bound to, in the order of the configuration.
+    pub fn listeners(&self) -> Vec<ListenerRow> {
+        self.status().listeners
+    }
+
+    /// Returns the addresses that listen.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        todo!()
+        self.plane.listeners().into_iter().flat_map(|bound| bound.addresses).collect()
     }
 
     /// Returns what `keyward status` shows.
     pub fn status(&self) -> Status {
-        todo!()
+        lock(&self.admin).status()
     }
 
-    /// Waits until the broker stops.
-    pub fn wait(self) -> Stopped {
-        todo!()
+    /// Carries a request out as the control socket would.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was changed then.
+    pub fn execute(&self, request: Request) -> Result<Response, Refusal> {
+        lock(&self.admin).execute(request)
     }
 
-    /// Stops the broker: clients are told (0x8B), then their links are closed.
+    /// Waits until a signal asks the broker to stop, then stops it.
+    pub fn wait(self) {
+        // The sender lives in `self`, so an error cannot come.
+        let _ = self.stopped.recv();
+        self.stop();
+    }
+
+    /// Stops the broker: clients are told (0x8B) and their links closed.
     pub fn stop(self) {
-        todo!()
+        drop(self);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        tracing::info!("stopping: clients are told and their links closed");
+        let _ = self.stop.send(());
+        self.control.take();
+        self.ear.take();
+        self.upkeep.take();
+        self.plane.shutdown();
+    }
+}
+
+fn lock(admin: &Mutex<Admin>) -> MutexGuard<'_, Admin> {
+    admin.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |error| StartError::System { what, error }
+}
+
+fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &Sender<()>) {
+    match heard {
+        Heard::Stop => {
+            let _ = stop.send(());
+        }
+        Heard::Reload => match lock(admin).execute_for(Request::Reload, "SIGHUP") {
+            Ok(Response::Reloaded(reloaded)) => {
+                for line in reloaded.changes.iter().chain(&reloaded.needs_restart) {
+                    tracing::info!("reload: {line}");
+                }
+                tracing::info!(in_force_ms = reloaded.in_force_ms, "reloaded");
+            }
+            Ok(_) => {}
+            Err(refusal) => tracing::error!("nothing was reloaded, all is as it was:\n{}", refusal.what),
+        },
+    }
+}
+
+/// Lays `--port` and `--address` over the first listener.
+fn adjust_first_listener(config: &mut Config, options: &RunOptions) {
+    let Some(first) = config.listeners.first_mut() else { return };
+    if let Some(port) = options.port {
+        first.port = port;
+    }
+    if let Some(address) = options.address {
+        first.address = Address::One(address);
+    }
+}
+
+/// Gathers the names that the operator wants in the certificate.
+fn wanted_names(config: &Config, options: &RunOptions) -> Result<Vec<ServerName>, StartError> {
+    let mut wanted = config.names.clone();
+    for name in &options.names {
+        wanted.push(name.parse().map_err(|error| StartError::Name(format!("--name: {error}")))?);
+    }
+    if let Ok(list) = std::env::var("KEYWARD_NAMES") {
+        wanted.extend(names::parse_list(&list).map_err(StartError::Name)?);
+    }
+    wanted.sort();
+    wanted.dedup();
+    Ok(wanted)
+}
+
+/// Brings the server certificate up to date with names and time. A clock in doubt leaves it as it is: the broker
+/// starts all the same.
+fn bring_up_to_date(registrar: &mut Registrar, wanted: &[ServerName]) {
+    let known = registrar.status(installation::wall_time()).server_names;
+    let missing =
+        wanted.iter().filter(|name| known.origin(name) != Some(keyward_identity::NameOrigin::Added));
+    let added = missing.map(|name| Command::AddServerName { name: name.clone() });
+    let commands: Vec<Command> =
+        [Command::FindServerNames { names: names::find() }].into_iter().chain(added).collect();
+    for command in commands {
+        try_command(registrar, command);
+    }
+    renew_if_due(registrar);
+}
+
+/// Renews the server certificate at two thirds of its life, with the same key. Returns whether it did.
+fn renew_if_due(registrar: &mut Registrar) -> bool {
+    registrar.server_renewal_due(installation::wall_time()) && try_command(registrar, Command::RenewServer)
+}
+
+/// Returns whether the server has another certificate now.
+fn try_command(registrar: &mut Registrar, command: Command) -> bool {
+    match registrar.execute(command, Context { now: installation::wall_time(), actor: BROKER }) {
+        Ok(outcome) => outcome.server_certificate_changed,
+        Err(refusal) => {
+            tracing::warn!("the server certificate stays as it is: {refusal}");
+            false
+        }
+    }
+}
+
+fn start_plane(
+    config: &Config,
+    registrar: &Registrar,
+    policy: &Arc<keyward_policy::Policy>,
+    journal: &Arc<Journal>,
+) -> Result<(DataPlane, Arc<Directory>), StartError> {
+    let registry = registrar.registry();
+    let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
+    let options = DataPlaneOptions {
+        limits: config.limits.plane.clone(),
+        broker_limits: config.limits.broker,
+        workers: config.shards.unwrap_or(0),
+        doors: config.door_threads.unwrap_or(0),
+        state: State {
+            policy_generation: 1,
+            policy: Arc::clone(policy),
+            directory: Arc::clone(&directory),
+            registry,
+        },
+        pepper: registrar.pepper(),
+        tls: Some(wiring::tls_material(registrar)),
+        listeners: config.listeners.iter().map(wiring::listener).collect(),
+        sink: Arc::<Journal>::clone(journal),
+    };
+    let plane = DataPlane::start(options).map_err(|error| plane_error(error, config))?;
+    Ok((plane, directory))
+}
+
+fn plane_error(error: PlaneError, config: &Config) -> StartError {
+    match error {
+        PlaneError::Listen(ListenError::InUse { address }) => {
+            let port = address.port();
+            let listener = config.listeners.iter().find(|listener| listener.port == port);
+            let listener = listener.map(|listener| listener.name.clone()).unwrap_or_default();
+            StartError::PortInUse { listener, port }
+        }
+        PlaneError::Listen(error) => StartError::Listen(error),
+        other => StartError::Plane(other.to_string()),
+    }
+}
+
+/// Looks after names, certificate and clock now and then, until it is dropped.
+struct Upkeep {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upkeep {
+    fn start(admin: Arc<Mutex<Admin>>) -> io::Result<Self> {
+        let (stop, stopped) = channel::<()>();
+        let watch = move || {
+            while stopped.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
+                lock(&admin).upkeep(BROKER);
+            }
+        };
+        let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(watch)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }

@@ -70,15 +70,15 @@ pub struct RunningStatus {
     /// Seconds since the start.
     pub uptime_secs: u64,
     /// Connected clients.
-    pub links: usize,
+    pub links: u64,
     /// Sessions, connected or not.
-    pub sessions: usize,
+    pub sessions: u64,
     /// Subscriptions of all sessions.
-    pub subscriptions: usize,
+    pub subscriptions: u64,
     /// Retained messages.
-    pub retained: usize,
+    pub retained: u64,
     /// Messages that wait for their receivers.
-    pub queued: usize,
+    pub queued: u64,
     /// Refused actions within the last hour.
     pub denials_last_hour: u64,
     /// Failed logins within the last hour.

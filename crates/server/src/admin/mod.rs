@@ -1,17 +1,54 @@
 //! Carries out what operators ask for, on the store of a stopped or of a running broker.
+//!
+//! The rule of use: [`open`] finds out whether a broker runs in the directory; [`Operator::call`] does the rest. An
+//! answer means that the change is durable and, with a running broker, in force.
+//!
+//! What is not here: the socket ([`crate::control`]) and the rules of the registry (`identity`).
+
+mod audit;
+mod audited;
+mod devices;
+mod listeners;
+mod live;
+mod permissions;
+mod refusal;
+mod reload;
+mod server;
+mod status;
+mod users;
+
+pub use live::{InForce, Live};
 
 use crate::{
-    control::{CallError, Refusal, Request, Response},
-    home::Home,
+    clock,
+    config::Config,
+    control::{CallError, Changed, Client, Refusal, RefusalCode, Request, Response},
+    home::{Home, HomeError},
+    installation, names,
+    rules::Rules,
 };
+use keyward_identity::{Command, Context, Outcome, Registrar};
+use keyward_mqtt::time::Millis;
+use std::{path::PathBuf, sync::Arc};
 
 /// Executes requests on the registry, the configuration and the rule files.
-pub struct Admin {}
+pub struct Admin {
+    home: Home,
+    registrar: Registrar,
+    running: Option<InRun>,
+}
+
+/// Holds what is in force in a running broker, and the way into it.
+struct InRun {
+    live: Box<dyn Live>,
+    config: Config,
+    policy: Arc<keyward_policy::Policy>,
+}
 
 /// Reaches an installation: through the control socket if a broker runs there, else on its stopped store.
 pub enum Operator {
     /// A broker runs.
-    Running(crate::control::Client),
+    Running(Client),
     /// No broker runs; this process holds the store.
     Stopped(Box<Admin>),
 }
@@ -19,8 +56,8 @@ pub enum Operator {
 /// Holds what opening a stopped store can need.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// The file with the passphrase that opens the issuing keys.
-    pub passphrase_file: Option<std::path::PathBuf>,
+    /// The file with the passphrase that opens the keys; without it the systemd credential `keyward-passphrase`.
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// Opens the stopped store of `home`. The store is held until the value is dropped.
@@ -28,7 +65,13 @@ pub struct OpenOptions {
 /// # Errors
 /// [`Refusal`] if there is no installation, another process holds it, or it cannot be read.
 pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal> {
-    todo!()
+    home.check()?;
+    if !home.is_installed() {
+        return Err(HomeError::Absent(home.directory().to_owned()).into());
+    }
+    let protection = installation::protection(options.passphrase_file.as_deref())?;
+    let registrar = installation::open(home, protection)?;
+    Ok(Admin { home: home.clone(), registrar, running: None })
 }
 
 /// Reaches the installation in `home`, whether a broker runs there or not.
@@ -36,16 +79,13 @@ pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal
 /// # Errors
 /// [`CallError`] if neither way is open.
 pub fn open(home: &Home, options: &OpenOptions) -> Result<Operator, CallError> {
-    todo!()
-}
-
-impl Admin {
-    /// Carries `request` out; when it returns, the change is durable and, with a running broker, in force.
-    ///
-    /// # Errors
-    /// [`Refusal`]; nothing was changed then.
-    pub fn execute(&mut self, request: Request) -> Result<Response, Refusal> {
-        todo!()
+    home.check().map_err(Refusal::from)?;
+    match Client::connect(home) {
+        Ok(client) => Ok(Operator::Running(client)),
+        Err(CallError::NotRunning(_)) => {
+            Ok(open_stopped(home, options).map(|admin| Operator::Stopped(Box::new(admin)))?)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -57,7 +97,163 @@ impl Operator {
     pub fn call(&mut self, request: Request) -> Result<Response, CallError> {
         match self {
             Self::Running(client) => client.call(&request),
-            Self::Stopped(admin) => admin.execute(request).map_err(CallError::Refused),
+            Self::Stopped(admin) => Ok(admin.execute(request)?),
         }
     }
+}
+
+impl Admin {
+    /// Takes the store of a broker that runs, with what is in force there.
+    pub(crate) fn running(
+        home: Home,
+        registrar: Registrar,
+        config: Config,
+        policy: Arc<keyward_policy::Policy>,
+        live: Box<dyn Live>,
+    ) -> Self {
+        Self { home, registrar, running: Some(InRun { live, config, policy }) }
+    }
+
+    /// Carries `request` out for the user of this process.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was changed then.
+    pub fn execute(&mut self, request: Request) -> Result<Response, Refusal> {
+        let actor = format!("uid {}", rustix::process::geteuid().as_raw());
+        self.execute_for(request, &actor)
+    }
+
+    /// Carries `request` out for `actor`; when it returns, the change is durable and, with a running broker, in
+    /// force.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was changed then.
+    pub fn execute_for(&mut self, request: Request, actor: &str) -> Result<Response, Refusal> {
+        let mut turn = Turn { admin: self, actor, began: clock::now().mono };
+        match request {
+            Request::Status => Ok(Response::Status(Box::new(turn.admin.status()))),
+            Request::DeviceAdd(add) => turn.add_device(add),
+            Request::DeviceList => Ok(turn.admin.list_devices()),
+            Request::DeviceShow { id } => turn.admin.show_device(&id),
+            Request::DeviceDisable { id } => turn.disable_device(&id),
+            Request::DeviceEnable { id } => turn.enable_device(&id),
+            Request::DeviceRevoke(revoke) => turn.revoke_device(&revoke),
+            Request::DeviceRemove { id } => turn.remove_device(&id),
+            Request::DeviceReleaseKey { id, key } => turn.release_key(&id, key.as_deref()),
+            Request::UserAdd(add) => turn.add_user(add),
+            Request::UserList => turn.admin.list_users(),
+            Request::UserRemove { name } => turn.remove_user(&name),
+            Request::UserPasswd { name, password } => turn.set_password(&name, password),
+            Request::PolicyCheck => turn.admin.check_policy(),
+            Request::PolicyExplain(question) => turn.admin.explain_policy(&question),
+            Request::Denials { since_secs } => turn.admin.denials(since_secs),
+            Request::ServerNameAdd { name } => turn.add_server_name(&name),
+            Request::ServerNameList => Ok(turn.admin.server_names(false)),
+            Request::ServerNameRemove { name } => turn.remove_server_name(&name),
+            Request::ListenerAdd(add) => turn.add_listener(&add),
+            Request::ListenerList => turn.admin.listeners(),
+            Request::ListenerRemove { name } => turn.remove_listener(&name),
+            Request::Reload => turn.reload(),
+            Request::ClockAccept => turn.accept_clock(),
+            Request::Audit { last } => turn.admin.audit(last),
+        }
+    }
+
+    /// Audits what was changed by hand in `keyward.toml` (whose text is `config`) and the rules since the ledger last
+    /// heard of them. A ledger that cannot be written is told in the log; the next change will fail by itself.
+    pub(crate) fn note_hand_edits(&mut self, config: &str, rules: &Rules, actor: &str) {
+        let digests = audited::Digests::of(config, &rules.files);
+        let changes = digests.differences(&audited::Digests::noted(&self.home));
+        if changes.is_empty() {
+            return;
+        }
+        let mut turn = Turn { admin: self, actor, began: clock::now().mono };
+        if let Err(refusal) = turn.note(&changes, &digests) {
+            tracing::error!("changes of the configuration could not be audited: {}", refusal.what);
+        }
+    }
+
+    /// Looks after what changes by itself: the addresses of the machine and the age of the server certificate.
+    pub(crate) fn upkeep(&mut self, actor: &str) {
+        let mut commands = vec![Command::FindServerNames { names: names::find() }];
+        if self.registrar.server_renewal_due(installation::wall_time()) {
+            commands.push(Command::RenewServer);
+        }
+        let mut turn = Turn { admin: self, actor, began: clock::now().mono };
+        for command in commands {
+            if let Err(refusal) = turn.command(command) {
+                tracing::warn!("the server certificate stays as it is: {}", refusal.what);
+            }
+        }
+    }
+
+    /// Returns the configuration in force, or the one that the next start would take.
+    fn config(&self) -> Result<Config, Refusal> {
+        match &self.running {
+            Some(running) => Ok(running.config.clone()),
+            None => Ok(installation::settings(&self.home)?.0),
+        }
+    }
+
+    /// Returns the rules in force, or those that the next start would take.
+    fn policy(&self) -> Result<Arc<keyward_policy::Policy>, Refusal> {
+        match &self.running {
+            Some(running) => Ok(Arc::clone(&running.policy)),
+            None => Ok(Arc::new(Rules::load(&self.home)?.policy)),
+        }
+    }
+}
+
+/// Holds one request on its way: for whom, and since when.
+struct Turn<'a> {
+    admin: &'a mut Admin,
+    actor: &'a str,
+    began: Millis,
+}
+
+impl Turn<'_> {
+    /// Executes a command of the registry and carries what changed into the running broker.
+    fn command(&mut self, command: Command) -> Result<(Outcome, Option<InForce>), Refusal> {
+        let context = Context { now: installation::wall_time(), actor: self.actor };
+        let outcome = self.admin.registrar.execute(command, context)?;
+        let in_force = if outcome.changed { self.carry(outcome.server_certificate_changed) } else { None };
+        Ok((outcome, in_force))
+    }
+
+    fn carry(&mut self, certificate_changed: bool) -> Option<InForce> {
+        let running = self.admin.running.as_mut()?;
+        if certificate_changed && let Err(refusal) = running.live.put_certificate(&self.admin.registrar) {
+            tracing::error!(what = %refusal.what, "the new server certificate could not be put in force");
+        }
+        Some(running.live.put_registry(&self.admin.registrar.registry()))
+    }
+
+    /// Says what a change did.
+    fn changed(&self, what: String, in_force: Option<InForce>, notes: Vec<String>) -> Changed {
+        let closed_links = match (in_force, &self.admin.running) {
+            (Some(in_force), _) => Some(in_force.closed_links),
+            (None, Some(_)) => Some(0),
+            (None, None) => None,
+        };
+        let mut changed =
+            Changed { what, closed_links, in_force_ms: closed_links.map(|_| self.elapsed_ms()), notes };
+        changed.notes.extend(incomplete(in_force));
+        changed
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        clock::now().mono.0.saturating_sub(self.began.0)
+    }
+}
+
+/// Says that the change is durable but not reported by everybody.
+fn incomplete(in_force: Option<InForce>) -> Option<String> {
+    let what = "the change is on disk, but the running broker did not confirm it everywhere in time; \
+                look into its log, and restart it if this stays";
+    in_force.filter(|in_force| !in_force.complete).map(|_| what.to_owned())
+}
+
+/// Refuses what only a running broker can answer.
+fn needs_running(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::WrongMoment, format!("{what}; no broker runs here: start it with `keyward up`"))
 }

@@ -73,7 +73,8 @@ pub(super) fn validate(raw: &File, places: &Places<'_>) -> Result<Limits, Vec<Co
     if let Some(packet) = &raw.packet_bytes {
         match u32::try_from(packet.get_ref().0) {
             Ok(bytes) if (PACKET_MIN..=keyward_mqtt::limits::PACKET_BYTES.into()).contains(&bytes.into()) => {
-                let slack = BrokerLimits::default().outbox_bytes_hard - BrokerLimits::default().packet_bytes as usize;
+                let slack =
+                    BrokerLimits::default().outbox_bytes_hard - BrokerLimits::default().packet_bytes as usize;
                 limits.broker.packet_bytes = bytes;
                 limits.broker.outbox_bytes_hard = bytes as usize + slack;
             }
@@ -83,7 +84,10 @@ pub(super) fn validate(raw: &File, places: &Places<'_>) -> Result<Limits, Vec<Co
     if let Some(queue) = &raw.queue_bytes
         && queue.get_ref().0 < limits.broker.packet_bytes.into()
     {
-        let expected = format!("at least packet_bytes, {} bytes, or such a packet fits into no queue", limits.broker.packet_bytes);
+        let expected = format!(
+            "at least packet_bytes, {} bytes, or such a packet fits into no queue",
+            limits.broker.packet_bytes
+        );
         errors.push(places.error(&queue.span(), expected));
     }
     if let Some(memory) = raw.memory_total.as_ref().filter(|memory| memory.get_ref().0 < MEMORY_MIN) {

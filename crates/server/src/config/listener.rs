@@ -140,8 +140,8 @@ pub(super) fn validate(
 
 fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigError> {
     let name = raw.name.get_ref();
-    let plain_name =
-        name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) && !name.is_empty();
+    let plain_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && !name.is_empty();
     if !plain_name || name.len() > MAX_LISTENER_NAME {
         let expected = format!("1 to {MAX_LISTENER_NAME} letters, digits, '-', '_' or '.'");
         return Err(places.error(&raw.name.span(), expected));

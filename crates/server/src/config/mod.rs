@@ -55,6 +55,13 @@ pub struct Certificates {
     pub days_of_type: BTreeMap<TypeId, u32>,
 }
 
+impl Certificates {
+    /// Returns how many days a certificate of a device of this type lasts; `None` leaves the default.
+    pub fn days_of(&self, device_type: Option<&TypeId>) -> Option<u32> {
+        device_type.and_then(|name| self.days_of_type.get(name)).copied().or(self.device_days)
+    }
+}
+
 /// Holds how log lines look and how many there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
@@ -142,7 +149,11 @@ fn names(server: &file::Server, places: &Places<'_>) -> Result<Vec<ServerName>, 
         .filter(|name| name.get_ref().parse::<ServerName>().is_err())
         .map(|name| places.error(&name.span(), "a DNS name or an IP address"))
         .collect();
-    if bad.is_empty() { Ok(server.names.iter().filter_map(|name| name.get_ref().parse().ok()).collect()) } else { Err(bad) }
+    if bad.is_empty() {
+        Ok(server.names.iter().filter_map(|name| name.get_ref().parse().ok()).collect())
+    } else {
+        Err(bad)
+    }
 }
 
 fn certificates(raw: &file::Certificates, places: &Places<'_>) -> Result<Certificates, Vec<ConfigError>> {
@@ -196,7 +207,8 @@ mod tests {
     fn uncommented() -> String {
         let is_setting = |line: &str| {
             let key = line.split([' ', '=']).next().unwrap_or_default();
-            line.starts_with("[[") || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c)))
+            line.starts_with("[[")
+                || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c)))
         };
         DEFAULT_TEXT
             .lines()
@@ -227,19 +239,58 @@ mod tests {
     #[test]
     fn an_error_names_file_line_column_key_what_was_expected_and_what_is_given() {
         for (text, expected) in [
-            ("[server]\nshards = 0", "keyward.toml:2:10: server.shards: expected a whole number from 1 to 64, given integer `0`"),
-            ("[server]\nshard = 2", "keyward.toml:2:1: server.shard: expected one of `names`, `shards`, `door_threads`, given the unknown key `shard`"),
-            ("[server]\nnames = [\"ok\", \"a b\"]", "keyward.toml:2:16: server.names: expected a DNS name or an IP address, given \"a b\""),
-            ("[limits]\nhandshake_time = 30", "keyward.toml:2:18: limits.handshake_time: expected a time like \"30 s\", \"10 min\", \"12 h\", \"397 days\" or \"10 years\", given integer `30`"),
-            ("[limits]\nqueue_bytes = \"2 XB\"", "keyward.toml:2:15: limits.queue_bytes: expected a size like \"2 MB\", \"16 KiB\" or a number of bytes, given string \"2 XB\""),
-            ("[limits]\nqueue_bytes = 5", "keyward.toml:2:15: limits.queue_bytes: expected at least packet_bytes, 2000000 bytes, or such a packet fits into no queue, given 5"),
-            ("[limits]\npacket_bytes = \"1 GB\"", "keyward.toml:2:16: limits.packet_bytes: expected a size from 16 KiB to 256 MiB, given \"1 GB\""),
-            ("[[listener]]\nname = \"a\"\nport = 70000", "keyward.toml:3:8: listener.port: expected a whole number from 0 to 65535, given integer `70000`"),
-            ("[[listener]]\nname = \"a\"\nport = 1\naddress = \"home\"", "keyward.toml:4:11: listener.address: expected an IP address, or \"*\" for all addresses, given \"home\""),
-            ("[[listener]]\nname = \"a b\"\nport = 1", "keyward.toml:2:8: listener.name: expected 1 to 32 letters, digits, '-', '_' or '.', given \"a b\""),
-            ("[certificates.types]\nmeter.device_lifetime = \"1 s\"", "keyward.toml:2:25: certificates.types.meter.device_lifetime: expected a time from 1 day to 10 years, given \"1 s\""),
-            ("[log]\nformat = \"xml\"", "keyward.toml:2:10: log.format: expected `text` or `json`, given `xml`"),
-            ("[log]\nfilter = \"keyward=loud\"", "keyward.toml:2:10: log.filter: expected a level like \"info\" or a list like \"warn,keyward_server=debug\", given \"keyward=loud\""),
+            (
+                "[server]\nshards = 0",
+                "keyward.toml:2:10: server.shards: expected a whole number from 1 to 64, given integer `0`",
+            ),
+            (
+                "[server]\nshard = 2",
+                "keyward.toml:2:1: server.shard: expected one of `names`, `shards`, `door_threads`, given the unknown key `shard`",
+            ),
+            (
+                "[server]\nnames = [\"ok\", \"a b\"]",
+                "keyward.toml:2:16: server.names: expected a DNS name or an IP address, given \"a b\"",
+            ),
+            (
+                "[limits]\nhandshake_time = 30",
+                "keyward.toml:2:18: limits.handshake_time: expected a time like \"30 s\", \"10 min\", \"12 h\", \"397 days\" or \"10 years\", given integer `30`",
+            ),
+            (
+                "[limits]\nqueue_bytes = \"2 XB\"",
+                "keyward.toml:2:15: limits.queue_bytes: expected a size like \"2 MB\", \"16 KiB\" or a number of bytes, given string \"2 XB\"",
+            ),
+            (
+                "[limits]\nqueue_bytes = 5",
+                "keyward.toml:2:15: limits.queue_bytes: expected at least packet_bytes, 2000000 bytes, or such a packet fits into no queue, given 5",
+            ),
+            (
+                "[limits]\npacket_bytes = \"1 GB\"",
+                "keyward.toml:2:16: limits.packet_bytes: expected a size from 16 KiB to 256 MiB, given \"1 GB\"",
+            ),
+            (
+                "[[listener]]\nname = \"a\"\nport = 70000",
+                "keyward.toml:3:8: listener.port: expected a whole number from 0 to 65535, given integer `70000`",
+            ),
+            (
+                "[[listener]]\nname = \"a\"\nport = 1\naddress = \"home\"",
+                "keyward.toml:4:11: listener.address: expected an IP address, or \"*\" for all addresses, given \"home\"",
+            ),
+            (
+                "[[listener]]\nname = \"a b\"\nport = 1",
+                "keyward.toml:2:8: listener.name: expected 1 to 32 letters, digits, '-', '_' or '.', given \"a b\"",
+            ),
+            (
+                "[certificates.types]\nmeter.device_lifetime = \"1 s\"",
+                "keyward.toml:2:25: certificates.types.meter.device_lifetime: expected a time from 1 day to 10 years, given \"1 s\"",
+            ),
+            (
+                "[log]\nformat = \"xml\"",
+                "keyward.toml:2:10: log.format: expected `text` or `json`, given `xml`",
+            ),
+            (
+                "[log]\nfilter = \"keyward=loud\"",
+                "keyward.toml:2:10: log.filter: expected a level like \"info\" or a list like \"warn,keyward_server=debug\", given \"keyward=loud\"",
+            ),
         ] {
             assert_eq!(refused(text), expected);
         }
@@ -260,7 +311,10 @@ mod tests {
         let error = refused(&format!("{one}{one}"));
         assert!(error.contains("keyward.toml:5:8: listener.name"), "{error}");
         let error = refused(&format!("{one}[[listener]]\nname = \"b\"\nport = 1\naddress = \"::1\""));
-        assert!(error.contains("keyward.toml:6:8: listener.port: expected a port that listener a has not taken"), "{error}");
+        assert!(
+            error.contains("keyward.toml:6:8: listener.port: expected a port that listener a has not taken"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::{
     Refusal, Request, Response, SCHEMA,
     address::SocketPath,
-    line::{self, Cut, Lines},
     limits,
+    line::{self, Cut, Lines},
 };
 use crate::home::Home;
 use serde::{Deserialize, Serialize};

@@ -195,8 +195,8 @@ pub struct UserRow {
     pub standing: Standing,
     /// When it was added.
     pub added_unix_ms: u64,
-    /// How many rules give it something.
-    pub rules: usize,
+    /// Whether any rule gives it something.
+    pub has_rights: bool,
     /// How many links it has now; `None` on a stopped store.
     pub links: Option<usize>,
 }

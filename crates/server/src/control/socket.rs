@@ -3,8 +3,8 @@
 use super::{
     Refusal, RefusalCode, Request, Response, SCHEMA,
     address::SocketPath,
-    line::{self, Cut, Lines},
     limits,
+    line::{self, Cut, Lines},
 };
 use crate::home::Home;
 use rustix::{
@@ -170,7 +170,8 @@ fn serve(stream: &mut UnixStream, actor: &str, handler: &Handler) {
                 return refuse(stream, &invalid(format!("the request is longer than {max} bytes")));
             }
         };
-        let answer = Answer { schema: SCHEMA, response: result.as_ref().ok(), refused: result.as_ref().err() };
+        let answer =
+            Answer { schema: SCHEMA, response: result.as_ref().ok(), refused: result.as_ref().err() };
         if line::write(stream, &answer).is_err() {
             return;
         }
@@ -185,9 +186,9 @@ fn parse(line: &[u8]) -> Result<Request, Refusal> {
         return Err(invalid(what));
     }
     // The error of serde would quote what it found, which may be a password: its place is enough.
-    serde_json::from_slice::<Asked>(line).map(|asked| asked.request).map_err(|error| {
-        invalid(format!("the request is not understood (column {})", error.column()))
-    })
+    serde_json::from_slice::<Asked>(line)
+        .map(|asked| asked.request)
+        .map_err(|error| invalid(format!("the request is not understood (column {})", error.column())))
 }
 
 fn invalid(what: String) -> Refusal {
@@ -239,11 +240,14 @@ mod tests {
     #[test]
     fn what_is_not_a_request_is_refused_without_quoting_it() {
         let (_folder, home, _socket) = socket();
-        for text in ["hello", "[]", "{\"schema\":2,\"request\":\"status\"}", "{\"schema\":1,\"request\":\"dance\"}"] {
+        for text in
+            ["hello", "[]", "{\"schema\":2,\"request\":\"status\"}", "{\"schema\":1,\"request\":\"dance\"}"]
+        {
             let answer = say(&home, format!("{text}\n").as_bytes());
             assert!(answer.contains("\"refused\":{\"code\":\"invalid\""), "{text} → {answer}");
         }
-        let answer = say(&home, b"{\"schema\":1,\"request\":{\"user_passwd\":{\"name\":1,\"pass\":\"hunter2\"}}}\n");
+        let answer =
+            say(&home, b"{\"schema\":1,\"request\":{\"user_passwd\":{\"name\":1,\"pass\":\"hunter2\"}}}\n");
         assert!(answer.contains("refused") && !answer.contains("hunter2"), "{answer}");
     }
 
@@ -262,7 +266,8 @@ mod tests {
         for client in &mut held {
             client.call(&Request::DeviceList).unwrap();
         }
-        let Err(CallError::Refused(refusal)) = Client::connect(&home).unwrap().call(&Request::DeviceList) else {
+        let Err(CallError::Refused(refusal)) = Client::connect(&home).unwrap().call(&Request::DeviceList)
+        else {
             panic!("not refused");
         };
         assert_eq!(refusal.code, RefusalCode::WrongMoment);
@@ -283,7 +288,8 @@ mod tests {
     fn a_socket_that_was_left_behind_is_replaced() {
         let (_folder, home, socket) = socket();
         std::mem::forget(socket);
-        let again = ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new())))).unwrap();
+        let again =
+            ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new())))).unwrap();
         assert!(Client::connect(&home).unwrap().call(&Request::DeviceList).is_ok());
         drop(again);
     }
@@ -293,7 +299,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().join("x".repeat(120)));
         fs::create_dir(home.directory()).unwrap();
-        let socket = ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new())))).unwrap();
+        let socket =
+            ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new())))).unwrap();
         assert!(Client::connect(&home).unwrap().call(&Request::DeviceList).is_ok());
         drop(socket);
     }

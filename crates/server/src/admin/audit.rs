@@ -1,0 +1,79 @@
+//! The ledger as people read it.
+
+use super::Admin;
+use crate::{
+    control::{AuditRow, Refusal, RefusalCode, Response, limits::AUDIT_ROWS},
+    escape::escape,
+};
+use keyward_identity::Event;
+use std::collections::VecDeque;
+
+impl Admin {
+    pub(super) fn audit(&self, last: Option<usize>) -> Result<Response, Refusal> {
+        let wanted = last.unwrap_or(AUDIT_ROWS).min(AUDIT_ROWS);
+        let failed = |error| Refusal::new(RefusalCode::Failed, error);
+        let newest = self.registrar.registry().revision();
+        let since = newest.saturating_sub(wanted as u64) + 1;
+        let mut rows = VecDeque::new();
+        for entry in self.registrar.audit(since).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let what: Vec<String> = entry.events.iter().map(describe).collect();
+            rows.push_back(AuditRow {
+                sequence: entry.sequence,
+                at_unix_ms: entry.at.0,
+                actor: escape(&entry.actor),
+                what: what.join("; "),
+            });
+            if rows.len() > wanted {
+                rows.pop_front();
+            }
+        }
+        Ok(Response::Audit(rows.into()))
+    }
+}
+
+fn describe(event: &Event) -> String {
+    match event {
+        Event::Initialised { installation, .. } => format!("installation {installation} made"),
+        Event::ServerNamesFound { names } => format!("{} server names found", names.len()),
+        Event::ServerNameAdded { name } => format!("server name {name} added"),
+        Event::ServerNameRemoved { name } => format!("server name {name} removed"),
+        Event::ServerCertificateIssued { certificate, names, .. } => {
+            format!("server certificate {} issued with {} names", certificate.serial, names.len())
+        }
+        Event::Added { identity, device_type, site, .. } => {
+            let mut text = format!("{identity} added");
+            for (what, name) in [
+                ("type", device_type.as_ref().map(|t| t.as_str())),
+                ("site", site.as_ref().map(|s| s.as_str())),
+            ] {
+                if let Some(name) = name {
+                    text.push_str(&format!(", {what} {name}"));
+                }
+            }
+            text
+        }
+        Event::CertificateIssued { identity, certificate } => {
+            format!(
+                "certificate {} issued to {identity}, until {}",
+                certificate.serial, certificate.not_after
+            )
+        }
+        Event::CertificateWithdrawn { identity, serial } => {
+            format!("certificate {serial} taken from {identity}")
+        }
+        Event::PasswordSet { identity, .. } => format!("{identity} got a password"),
+        Event::PasswordWithdrawn { identity } => format!("password taken from {identity}"),
+        Event::Disabled { identity } => format!("{identity} disabled"),
+        Event::Enabled { identity } => format!("{identity} enabled"),
+        Event::Revoked { identity, keep_messages, publish_will } => {
+            let kept = if *keep_messages { ", its messages are still delivered" } else { "" };
+            let will = if *publish_will { ", its will is published" } else { "" };
+            format!("{identity} revoked{kept}{will}")
+        }
+        Event::Removed { identity } => format!("{identity} removed"),
+        Event::KeyReleased { key, holder } => format!("key {} of {holder} released", key.short()),
+        Event::ClockAccepted { clock } => format!("clock accepted at {clock}"),
+        Event::ConfigChanged { summary } => escape(summary),
+    }
+}

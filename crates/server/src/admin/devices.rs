@@ -1,0 +1,312 @@
+//! Devices: adding, listing, shutting out.
+
+use super::{Admin, Turn};
+use crate::{
+    control::{
+        Changed, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure,
+        NewCredential, Reach, Refusal, RefusalCode, Response, Secret, Standing,
+    },
+    escape::escape_cut,
+    wiring::subject,
+};
+use keyward_identity::{self as identity, Account, AddDevice, Command, KeySource};
+use keyward_ids::{DeviceId, Identity, KeyId, Kind, SiteId, TypeId};
+use keyward_policy::{Action, Subject};
+use std::sync::Arc;
+
+/// How many overlaps a refusal names before it only counts them.
+const OVERLAPS_NAMED: usize = 8;
+
+pub(super) fn device(id: &str) -> Result<Identity, Refusal> {
+    let parsed = DeviceId::parse(id).map_err(|error| bad_name("device id", id, &error))?;
+    Ok(Identity::Device(parsed))
+}
+
+pub(super) fn bad_name(what: &str, name: &str, error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::invalid(format!("{what} '{}' {error}", escape_cut(name, keyward_ids::MAX_NAME_LEN)))
+}
+
+pub(super) fn standing(account: &Account) -> Standing {
+    match account.standing {
+        identity::Standing::Active => Standing::Active,
+        identity::Standing::Disabled => Standing::Disabled,
+        identity::Standing::Revoked { .. } => Standing::Revoked,
+        identity::Standing::Removed => Standing::Removed,
+    }
+}
+
+pub(super) fn password(password: crate::control::NewPassword) -> identity::NewPassword {
+    match password {
+        crate::control::NewPassword::Generated => identity::NewPassword::Generate,
+        crate::control::NewPassword::Chosen(secret) => {
+            identity::NewPassword::Chosen(identity::Secret::new(secret.expose().as_bytes().to_vec()))
+        }
+    }
+}
+
+pub(super) fn credential(new: NewCredential, lifetime_days: Option<u32>) -> identity::NewCredential {
+    match new {
+        NewCredential::Csr(der) => {
+            identity::NewCredential::Certificate { key: KeySource::Csr(der.0), lifetime_days }
+        }
+        NewCredential::Password(new) => identity::NewCredential::Password(password(new)),
+    }
+}
+
+pub(super) fn shown(password: Option<&identity::Secret>) -> Option<Secret> {
+    password.map(|secret| Secret::new(secret.expose_text().to_owned()))
+}
+
+impl Turn<'_> {
+    pub(super) fn add_device(&mut self, add: DeviceAdd) -> Result<Response, Refusal> {
+        let new = parse(&add)?;
+        if !add.allow_overlap {
+            self.admin.refuse_overlap(&new)?;
+        }
+        let config = self.admin.config()?;
+        let lifetime_days = config.certificates.days_of(new.device_type.as_ref());
+        let credential = credential(add.credential, lifetime_days);
+        let Identity::Device(id) = &new.identity else {
+            return Err(Refusal::invalid("a device id is expected"));
+        };
+        let command = Command::AddDevice(AddDevice {
+            id: id.clone(),
+            device_type: new.device_type.clone(),
+            site: new.site.clone(),
+            exposure: Some(exposure(add.exposure)),
+            machine_chosen: false,
+            note: String::new(),
+            credential,
+        });
+        let (outcome, in_force) = self.command(command)?;
+        let account = self.admin.account(&new.identity)?;
+        Ok(Response::DeviceAdded(Box::new(DeviceAdded {
+            device: self.admin.device_row(&account, &[]),
+            installation: self.admin.registrar.registry().installation().to_string(),
+            certificate_pem: outcome.certificate.map(|issued| issued.chain_pem),
+            password: shown(outcome.password.as_ref()),
+            ca_pem: self.admin.registrar.ca_pem(),
+            reach: self.admin.reach(&config),
+            topics: self.admin.policy().map(|policy| policy.own_filters(&new)).unwrap_or_default(),
+            notes: super::incomplete(in_force).into_iter().collect(),
+        })))
+    }
+
+    pub(super) fn disable_device(&mut self, id: &str) -> Result<Response, Refusal> {
+        let identity = device(id)?;
+        self.device_change(identity.clone(), Command::Disable { identity }, "is disabled")
+    }
+
+    pub(super) fn enable_device(&mut self, id: &str) -> Result<Response, Refusal> {
+        let identity = device(id)?;
+        self.device_change(identity.clone(), Command::Enable { identity }, "is enabled")
+    }
+
+    pub(super) fn revoke_device(&mut self, revoke: &DeviceRevoke) -> Result<Response, Refusal> {
+        let identity = device(&revoke.id)?;
+        let (keep_messages, publish_will) = (revoke.keep_messages, revoke.publish_will);
+        let command = Command::Revoke { identity: identity.clone(), keep_messages, publish_will };
+        self.device_change(identity, command, "is revoked with all its credentials")
+    }
+
+    pub(super) fn remove_device(&mut self, id: &str) -> Result<Response, Refusal> {
+        let identity = device(id)?;
+        let command = Command::Remove { identity: identity.clone() };
+        self.device_change(identity, command, "is removed; its old credentials never come back")
+    }
+
+    fn device_change(
+        &mut self,
+        identity: Identity,
+        command: Command,
+        what: &str,
+    ) -> Result<Response, Refusal> {
+        let spelling = self.admin.account(&identity)?.identity.name().to_owned();
+        let (outcome, in_force) = self.command(command)?;
+        let already = if outcome.changed { "" } else { " (it was so already)" };
+        let what = format!("Device {spelling} {what}{already}.");
+        Ok(Response::Changed(self.changed(what, in_force, Vec::new())))
+    }
+
+    pub(super) fn release_key(&mut self, id: &str, key: Option<&str>) -> Result<Response, Refusal> {
+        let identity = device(id)?;
+        let registry = self.admin.registrar.registry();
+        let held: Vec<KeyId> = registry.keys_of(&identity).copied().collect();
+        let key = match key {
+            Some(text) => text
+                .parse()
+                .map_err(|error| Refusal::invalid(format!("key '{}' {error}", escape_cut(text, 64))))?,
+            None if held.len() == 1 => held[0],
+            None if held.is_empty() => {
+                return Err(Refusal::new(RefusalCode::NotFound, format!("{identity} holds no key")));
+            }
+            None => {
+                let keys: Vec<String> = held.iter().map(|key| format!("\n  {key}")).collect();
+                return Err(Refusal::invalid(format!(
+                    "{identity} holds several keys; name one:{}",
+                    keys.concat()
+                )));
+            }
+        };
+        if !held.contains(&key) {
+            return Err(Refusal::new(
+                RefusalCode::NotFound,
+                format!("{identity} does not hold the key {key}"),
+            ));
+        }
+        let (_, in_force) = self.command(Command::ReleaseKey { key })?;
+        let what = format!("The key {} of device {} may be used again.", key.short(), identity.name());
+        Ok(Response::Changed(Changed { ..self.changed(what, in_force, Vec::new()) }))
+    }
+}
+
+impl Admin {
+    pub(super) fn list_devices(&self) -> Response {
+        let registry = self.registrar.registry();
+        let mut accounts: Vec<_> = registry
+            .accounts()
+            .filter(|account| account.identity.kind() == Kind::Device)
+            .filter(|account| account.standing != identity::Standing::Removed)
+            .collect();
+        accounts.sort_by(|a, b| a.identity.cmp(&b.identity));
+        let identities: Vec<&Identity> = accounts.iter().map(|account| &account.identity).collect();
+        let links = self.running.as_ref().map(|running| running.live.links(&identities)).unwrap_or_default();
+        let row = |(n, account): (usize, &Arc<Account>)| {
+            self.device_row(account, links.get(n..=n).unwrap_or_default())
+        };
+        Response::Devices(accounts.into_iter().enumerate().map(row).collect())
+    }
+
+    pub(super) fn show_device(&self, id: &str) -> Result<Response, Refusal> {
+        let account = self.account(&device(id)?)?;
+        let links = match &self.running {
+            Some(running) => running.live.links(&[&account.identity]),
+            None => Vec::new(),
+        };
+        Ok(Response::Device(Box::new(DeviceDetail {
+            device: self.device_row(&account, &links),
+            credentials: credentials(&account),
+            rules: self.readable(&subject(&account)),
+        })))
+    }
+
+    /// Finds an account, a tombstone too.
+    pub(super) fn account(&self, identity: &Identity) -> Result<Arc<Account>, Refusal> {
+        let found = self.registrar.registry().find(identity).cloned();
+        found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("there is no {identity}")))
+    }
+
+    fn device_row(&self, account: &Account, links: &[usize]) -> DeviceRow {
+        let connected = self.running.as_ref().map(|_| links.first().is_some_and(|links| *links > 0));
+        DeviceRow {
+            id: account.identity.name().to_owned(),
+            standing: standing(account),
+            device_type: account.device_type.as_ref().map(ToString::to_string),
+            site: account.site.as_ref().map(ToString::to_string),
+            exposure: match account.exposure {
+                Some(identity::Exposure::Public) => Exposure::Public,
+                Some(identity::Exposure::Locked) => Exposure::Locked,
+                Some(identity::Exposure::Workplace) | None => Exposure::Workplace,
+            },
+            added_unix_ms: account.created.0,
+            credentials: account.certificates.len() + usize::from(account.password.is_some()),
+            expires_unix_ms: account.certificates.iter().map(|certificate| certificate.not_after.0).max(),
+            connected,
+        }
+    }
+
+    /// Lists what the subject may read by which rule, and the rules that mean nothing for it, a line each.
+    fn readable(&self, subject: &Subject) -> Vec<String> {
+        let explanation = self.policy().ok().and_then(|p| p.explain(subject, Action::Subscribe, "#").ok());
+        let Some(explanation) = explanation else { return Vec::new() };
+        let mut lines: Vec<String> = explanation
+            .arriving
+            .iter()
+            .map(|part| format!("reads {} ({})", part.filter, part.rule))
+            .collect();
+        lines.extend(
+            explanation.not_applying.iter().map(|(rule, why)| format!("{rule} does not apply: {why}")),
+        );
+        lines
+    }
+
+    /// Refuses a new device whose default topics somebody uses already.
+    fn refuse_overlap(&self, new: &Subject) -> Result<(), Refusal> {
+        let policy = self.policy()?;
+        let registry = self.registrar.registry();
+        let others: Vec<Subject> = registry
+            .accounts()
+            .filter(|account| account.standing != identity::Standing::Removed)
+            .filter(|account| account.identity != new.identity)
+            .map(|account| subject(account))
+            .collect();
+        let mut overlaps: Vec<String> =
+            policy.overlaps(new, &others).iter().map(ToString::to_string).collect();
+        if let Some(running) = &self.running {
+            let retained = running.live.retained(&policy.own_filters(new), OVERLAPS_NAMED);
+            overlaps.extend(
+                retained.iter().map(|topic| format!("a retained message lies on {}", escape_cut(topic, 128))),
+            );
+        }
+        if overlaps.is_empty() {
+            return Ok(());
+        }
+        let named: String = overlaps.iter().take(OVERLAPS_NAMED).map(|line| format!("\n  {line}")).collect();
+        let more = match overlaps.len().saturating_sub(OVERLAPS_NAMED) {
+            0 => String::new(),
+            more => format!("\n  and {more} more"),
+        };
+        let what = format!(
+            "the topics of {} are in use already:{named}{more}\nchoose another id, or accept it with --allow-overlap",
+            new.identity.name()
+        );
+        Err(Refusal::new(RefusalCode::Conflict, what))
+    }
+
+    /// Returns how a client on another machine most likely reaches the broker.
+    pub(super) fn reach(&self, config: &crate::config::Config) -> Reach {
+        let bound = self.running.as_ref().map(|running| running.live.listeners()).unwrap_or_default();
+        super::server::reach(config, &bound, &self.registrar)
+    }
+}
+
+fn parse(add: &DeviceAdd) -> Result<Subject, Refusal> {
+    let device_type = add
+        .device_type
+        .as_deref()
+        .map(|name| TypeId::parse(name).map_err(|error| bad_name("type", name, &error)));
+    let site =
+        add.site.as_deref().map(|name| SiteId::parse(name).map_err(|error| bad_name("site", name, &error)));
+    Ok(Subject {
+        identity: device(&add.id)?,
+        device_type: device_type.transpose()?,
+        site: site.transpose()?,
+        machine_chosen: false,
+    })
+}
+
+fn exposure(given: Option<Exposure>) -> identity::Exposure {
+    match given {
+        Some(Exposure::Public) => identity::Exposure::Public,
+        Some(Exposure::Locked) => identity::Exposure::Locked,
+        Some(Exposure::Workplace) | None => identity::Exposure::Workplace,
+    }
+}
+
+fn credentials(account: &Account) -> Vec<CredentialRow> {
+    let certificates = account.certificates.iter().map(|certificate| CredentialRow {
+        kind: "certificate".to_owned(),
+        serial: Some(certificate.serial.to_string()),
+        key: Some(certificate.key.to_string()),
+        expires_unix_ms: Some(certificate.not_after.0),
+        usable: account.is_active(),
+    });
+    let password = account.password.as_ref().map(|_| CredentialRow {
+        kind: "password".to_owned(),
+        serial: None,
+        key: None,
+        expires_unix_ms: None,
+        usable: account.is_active(),
+    });
+    certificates.chain(password).collect()
+}

@@ -1,0 +1,102 @@
+//! Listeners: opened and closed while the broker runs, and written into `keyward.toml`.
+
+use super::{Admin, Turn, audited::Digests, devices::bad_name};
+use crate::{
+    config::{self, Address, Config, Listener, Security},
+    control::{ListenerAdd, ListenerRow, Refusal, RefusalCode, Response},
+    installation,
+    rules::Rules,
+};
+use keyward_identity::files;
+use std::net::SocketAddr;
+
+impl Turn<'_> {
+    pub(super) fn add_listener(&mut self, add: &ListenerAdd) -> Result<Response, Refusal> {
+        let listener = parse(add)?;
+        let (_, old) = installation::settings(&self.admin.home)?;
+        let text = config::add_listener(&old, &listener)?;
+        if let Some(running) = self.admin.running.as_mut() {
+            running.live.open_listener(&listener)?;
+        }
+        if let Err(refusal) = self.write(&text) {
+            if let Some(running) = self.admin.running.as_mut() {
+                running.live.close_listener(&listener.name);
+            }
+            return Err(refusal);
+        }
+        self.audit_edit(&text, format!("keyward.toml: listener {} added", listener.name))
+    }
+
+    pub(super) fn remove_listener(&mut self, name: &str) -> Result<Response, Refusal> {
+        let (_, old) = installation::settings(&self.admin.home)?;
+        let text = config::remove_listener(&old, name)?;
+        self.write(&text)?;
+        if let Some(running) = self.admin.running.as_mut() {
+            running.live.close_listener(name);
+        }
+        self.audit_edit(&text, format!("keyward.toml: listener {name} removed"))
+    }
+
+    fn write(&self, text: &str) -> Result<(), Refusal> {
+        files::replace(&self.admin.home.config_file(), text.as_bytes())
+            .map_err(|error| Refusal::new(RefusalCode::Failed, error))
+    }
+
+    fn audit_edit(&mut self, text: &str, what: String) -> Result<Response, Refusal> {
+        let config =
+            Config::parse("keyward.toml", text).map_err(|error| Refusal::new(RefusalCode::BadFile, error))?;
+        if let Some(running) = self.admin.running.as_mut() {
+            running.config.listeners = config.listeners;
+        }
+        // A hand edit that waits for its reload is noted with that reload: here only our own line is.
+        match Rules::load(&self.admin.home) {
+            Ok(rules) => self.note(&[what], &Digests::of(text, &rules.files))?,
+            Err(_) => {
+                self.command(keyward_identity::Command::NoteConfigChange { summary: what })?;
+            }
+        }
+        self.admin.listeners()
+    }
+}
+
+impl Admin {
+    pub(super) fn listeners(&self) -> Result<Response, Refusal> {
+        Ok(Response::Listeners(self.listener_rows(&self.config()?)))
+    }
+
+    pub(super) fn listener_rows(&self, config: &Config) -> Vec<ListenerRow> {
+        let open = self.running.as_ref().map(|running| running.live.listeners()).unwrap_or_default();
+        config.listeners.iter().map(|listener| row(listener, &open)).collect()
+    }
+}
+
+fn row(listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
+    let bound = open.iter().find(|(name, _)| *name == listener.name).map(|(_, addresses)| addresses);
+    let addresses = match bound {
+        Some(bound) => bound.iter().map(|address| address.ip().to_string()).collect(),
+        None => listener.address.to_bind().iter().map(ToString::to_string).collect(),
+    };
+    ListenerRow {
+        name: listener.name.clone(),
+        addresses,
+        port: bound.and_then(|bound| bound.first()).map_or(listener.port, SocketAddr::port),
+        transport: listener.security.transport().to_owned(),
+        demands: listener.security.demands().to_owned(),
+        open: bound.is_some(),
+    }
+}
+
+fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
+    let address = match &add.address {
+        None => Address::All,
+        Some(text) => Address::parse(text)
+            .ok_or_else(|| bad_name("address", text, &"is neither an IP address nor \"*\""))?,
+    };
+    let security = match (add.plain, add.certificate_required) {
+        (true, true) => return Err(Refusal::invalid("without TLS no certificate can be shown: choose one")),
+        (true, false) => Security::PlainPassword,
+        (false, true) => Security::Certificate,
+        (false, false) => Security::CertificateOrPassword,
+    };
+    Ok(Listener { name: add.name.clone(), address, port: add.port, security })
+}

@@ -1,0 +1,60 @@
+//! What a running broker adds to the carrying out of a request.
+
+use crate::{config::Listener, control::Refusal, denials, status::RunningStatus};
+use keyward_identity::{Registrar, Registry};
+use keyward_ids::Identity;
+use keyward_mqtt::time::Millis;
+use keyward_policy::Policy;
+use std::{net::SocketAddr, sync::Arc};
+
+/// Carries changes into a running data plane; each call returns when the change is in force there.
+pub trait Live: Send {
+    /// Puts a registry in force: links that it does not allow are closed.
+    fn put_registry(&mut self, registry: &Arc<Registry>) -> InForce;
+
+    /// Puts rules in force: decisions from now on are made by them.
+    fn put_policy(&mut self, policy: &Arc<Policy>) -> InForce;
+
+    /// Shows the server certificate that the store holds now to whoever connects from now on.
+    ///
+    /// # Errors
+    /// [`Refusal`] if it cannot be used; the one before stays.
+    fn put_certificate(&mut self, registrar: &Registrar) -> Result<(), Refusal>;
+
+    /// Opens a listener.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the system refuses; nothing is open then.
+    fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal>;
+
+    /// Closes a listener; the links that came through it live on.
+    fn close_listener(&mut self, name: &str);
+
+    /// Returns the listeners that are open, by name, with what they are bound to.
+    fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)>;
+
+    /// Returns at most `max` topics with a retained message that one of the filters matches.
+    fn retained(&self, filters: &[String], max: usize) -> Vec<String>;
+
+    /// Returns how many links each of these identities has now.
+    fn links(&self, identities: &[&Identity]) -> Vec<usize>;
+
+    /// Returns how the data plane is.
+    fn status(&self) -> RunningStatus;
+
+    /// Returns what was refused.
+    fn denials(
+        &self,
+        since: Option<Millis>,
+        would_allow: &dyn Fn(&denials::Denied) -> Option<String>,
+    ) -> denials::Report;
+}
+
+/// Says how a change came into force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InForce {
+    /// How many links it closed.
+    pub closed_links: usize,
+    /// Whether everybody reported in time; if not, the change follows within moments or the broker is stuck.
+    pub complete: bool,
+}

@@ -1,0 +1,74 @@
+//! How an installation is.
+
+use super::Admin;
+use crate::{
+    installation::wall_time,
+    status::{CertificateRow, ClockState, Status},
+};
+use keyward_identity::{ClockVerdict, Standing};
+use std::time::Duration;
+
+/// Certificates that end sooner than this are counted and warned of.
+const SOON: Duration = Duration::from_secs(30 * 86_400);
+
+impl Admin {
+    /// Returns how the installation is; what cannot be read becomes a warning, for this answer must always come.
+    pub(crate) fn status(&self) -> Status {
+        let now = wall_time();
+        let known = self.registrar.status(now);
+        let registry = self.registrar.registry();
+        let mut warnings = known.mended.clone();
+        let config = self.config().unwrap_or_else(|refusal| {
+            warnings.push(refusal.what);
+            crate::config::Config::default()
+        });
+        if let Err(refusal) = self.policy() {
+            warnings.push(refusal.what);
+        }
+        let ending = now.after(SOON);
+        let device_certificates_ending = registry
+            .accounts()
+            .filter(|account| account.standing == Standing::Active)
+            .flat_map(|account| &account.certificates)
+            .filter(|certificate| certificate.not_after < ending)
+            .count();
+        for certificate in known.certificates.iter().filter(|certificate| certificate.not_after < ending) {
+            warnings.push(format!("the {} certificate ends on {}", certificate.role, certificate.not_after));
+        }
+        let offline = self.home.offline_dir();
+        Status {
+            home: self.home.directory().display().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            installation: known.installation.to_string(),
+            listeners: self.listener_rows(&config),
+            names: self.registrar.server_identity().names.iter().map(ToString::to_string).collect(),
+            ca_pem: self.home.ca_pem().display().to_string(),
+            ca_fingerprint: known.ca_fingerprint,
+            devices: known.devices.active + known.devices.disabled + known.devices.revoked,
+            devices_shut_out: known.devices.disabled + known.devices.revoked,
+            users: known.users.active + known.users.disabled + known.users.revoked,
+            certificates: known
+                .certificates
+                .iter()
+                .map(|c| CertificateRow { what: c.role.to_owned(), expires_unix_ms: c.not_after.0 })
+                .collect(),
+            device_certificates_ending,
+            clock: clock_state(known.clock),
+            offline_folder: known.offline_keys_present.then(|| offline.display().to_string()),
+            warnings,
+            running: self.running.as_ref().map(|running| running.live.status()),
+        }
+    }
+}
+
+fn clock_state(verdict: ClockVerdict) -> ClockState {
+    let why = match verdict {
+        ClockVerdict::Plausible => return ClockState::Trusted,
+        ClockVerdict::BeforeBuild { build } => format!("the clock is before this program was made ({build})"),
+        ClockVerdict::BeforeLedger { newest } => {
+            format!("the clock is before the newest time in the ledger ({newest})")
+        }
+    };
+    let remedy = "no certificate is issued: set the clock, or run: keyward clock accept";
+    ClockState::Doubted { why: format!("{why}: {remedy}") }
+}

@@ -1,0 +1,106 @@
+//! Users: adding, listing, removing, passwords.
+
+use super::{
+    Admin, Turn,
+    devices::{bad_name, credential, password, shown, standing},
+};
+use crate::{
+    control::{NewPassword, Refusal, Response, UserAdd, UserAdded, UserRow},
+    wiring::subject,
+};
+use keyward_identity::{Account, AddUser, Command, Outcome, Standing};
+use keyward_ids::{Identity, Kind, UserId};
+use std::sync::Arc;
+
+fn user(name: &str) -> Result<UserId, Refusal> {
+    UserId::parse(name).map_err(|error| bad_name("user name", name, &error))
+}
+
+impl Turn<'_> {
+    pub(super) fn add_user(&mut self, add: UserAdd) -> Result<Response, Refusal> {
+        let id = user(&add.name)?;
+        let lifetime_days = self.admin.config()?.certificates.days_of(None);
+        let credential = credential(add.credential, lifetime_days);
+        let command = Command::AddUser(AddUser { id: id.clone(), note: String::new(), credential });
+        let (outcome, in_force) = self.command(command)?;
+        self.user_answer(&Identity::User(id), &outcome, super::incomplete(in_force).into_iter().collect())
+    }
+
+    pub(super) fn set_password(&mut self, name: &str, new: NewPassword) -> Result<Response, Refusal> {
+        let identity = Identity::User(user(name)?);
+        let command = Command::SetPassword { identity: identity.clone(), password: password(new) };
+        let (outcome, in_force) = self.command(command)?;
+        let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
+        if let Some(closed) = in_force.map(|in_force| in_force.closed_links).filter(|closed| *closed > 0) {
+            notes.push(format!("links that were opened with the old password and are closed now: {closed}"));
+        }
+        self.user_answer(&identity, &outcome, notes)
+    }
+
+    fn user_answer(
+        &mut self,
+        identity: &Identity,
+        outcome: &Outcome,
+        mut notes: Vec<String>,
+    ) -> Result<Response, Refusal> {
+        let account = self.admin.account(identity)?;
+        let user = self.admin.user_row(&account, &[]);
+        if !user.has_rights {
+            notes.push(idle(identity));
+        }
+        Ok(Response::UserAdded(UserAdded {
+            user,
+            installation: self.admin.registrar.registry().installation().to_string(),
+            certificate_pem: outcome.certificate.as_ref().map(|issued| issued.chain_pem.clone()),
+            ca_pem: self.admin.registrar.ca_pem(),
+            password: shown(outcome.password.as_ref()),
+            reach: self.admin.reach(&self.admin.config()?),
+            notes,
+        }))
+    }
+
+    pub(super) fn remove_user(&mut self, name: &str) -> Result<Response, Refusal> {
+        let identity = Identity::User(user(name)?);
+        let spelling = self.admin.account(&identity)?.identity.name().to_owned();
+        let (_, in_force) = self.command(Command::Remove { identity })?;
+        let what = format!("User {spelling} is removed; the old password never comes back.");
+        Ok(Response::Changed(self.changed(what, in_force, Vec::new())))
+    }
+}
+
+/// Says that a user may do nothing, and what changes it.
+fn idle(identity: &Identity) -> String {
+    format!(
+        "{identity} can log in but do nothing yet: no rule names it. Write what it may do into a file of policy.d, \
+         for instance\n  [[rule]]\n  who = \"{identity}\"\n  allow = [\"subscribe\"]\n  topics = [\"devices/+/status\"]\n\
+         and put it in force with `keyward policy reload`"
+    )
+}
+
+impl Admin {
+    pub(super) fn list_users(&self) -> Result<Response, Refusal> {
+        let registry = self.registrar.registry();
+        let mut accounts: Vec<_> = registry
+            .accounts()
+            .filter(|account| account.identity.kind() == Kind::User && account.standing != Standing::Removed)
+            .collect();
+        accounts.sort_by(|a, b| a.identity.cmp(&b.identity));
+        let identities: Vec<&Identity> = accounts.iter().map(|account| &account.identity).collect();
+        let links = self.running.as_ref().map(|running| running.live.links(&identities)).unwrap_or_default();
+        let row = |(n, account): (usize, &Arc<Account>)| {
+            self.user_row(account, links.get(n..=n).unwrap_or_default())
+        };
+        Ok(Response::Users(accounts.into_iter().enumerate().map(row).collect()))
+    }
+
+    fn user_row(&self, account: &Account, links: &[usize]) -> UserRow {
+        let rights = self.policy().map(|policy| policy.rights(&subject(account)));
+        UserRow {
+            name: account.identity.name().to_owned(),
+            standing: standing(account),
+            added_unix_ms: account.created.0,
+            has_rights: rights.is_ok_and(|rights| !rights.allows_nothing()),
+            links: self.running.as_ref().map(|_| links.first().copied().unwrap_or(0)),
+        }
+    }
+}

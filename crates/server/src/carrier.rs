@@ -1,0 +1,115 @@
+//! Carries changes of the store into the running data plane.
+
+use crate::{
+    admin::{InForce, Live},
+    clock,
+    config::Listener,
+    control::{Refusal, RefusalCode},
+    denials::{Denied, Report},
+    journal::Journal,
+    plane::{Applied, DataPlane, NotReported},
+    status::RunningStatus,
+    wiring,
+};
+use keyward_broker::Directory;
+use keyward_identity::{Registrar, Registry};
+use keyward_ids::Identity;
+use keyward_mqtt::time::Millis;
+use keyward_policy::Policy;
+use std::{net::SocketAddr, sync::Arc};
+
+/// Holds the way from the store into the data plane, and what is in force there.
+pub(crate) struct Carrier {
+    plane: Arc<DataPlane>,
+    directory: Arc<Directory>,
+    policy_generation: u64,
+    journal: Arc<Journal>,
+    began: Millis,
+}
+
+impl Carrier {
+    /// Takes a data plane that was started with `directory` and the policy of generation 1.
+    pub(crate) fn new(plane: Arc<DataPlane>, directory: Arc<Directory>, journal: Arc<Journal>) -> Self {
+        Self { plane, directory, policy_generation: 1, journal, began: clock::now().mono }
+    }
+}
+
+impl Live for Carrier {
+    fn put_registry(&mut self, registry: &Arc<Registry>) -> InForce {
+        self.directory = Arc::new(wiring::directory(registry, &self.directory));
+        in_force(self.plane.set_directory(Arc::clone(&self.directory), Arc::clone(registry)))
+    }
+
+    fn put_policy(&mut self, policy: &Arc<Policy>) -> InForce {
+        self.policy_generation += 1;
+        in_force(self.plane.set_policy(self.policy_generation, Arc::clone(policy)))
+    }
+
+    fn put_certificate(&mut self, registrar: &Registrar) -> Result<(), Refusal> {
+        self.plane
+            .set_tls(wiring::tls_material(registrar))
+            .map_err(|error| Refusal::new(RefusalCode::Failed, error))
+    }
+
+    fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal> {
+        let opened = self.plane.add_listener(wiring::listener(listener));
+        opened.map(|_| ()).map_err(|error| Refusal::new(RefusalCode::Failed, error))
+    }
+
+    fn close_listener(&mut self, name: &str) {
+        self.plane.remove_listener(name);
+    }
+
+    fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)> {
+        self.plane.listeners().into_iter().map(|bound| (bound.listener.name, bound.addresses)).collect()
+    }
+
+    fn retained(&self, filters: &[String], max: usize) -> Vec<String> {
+        let _ = (filters, max);
+        Vec::new()
+    }
+
+    fn links(&self, identities: &[&Identity]) -> Vec<usize> {
+        self.plane.connections_of(identities)
+    }
+
+    fn status(&self) -> RunningStatus {
+        let now = clock::now();
+        let stats = self.plane.stats();
+        let [denials_last_hour, login_failures_last_hour, handshake_failures_last_hour] =
+            self.journal.last_hour(now);
+        let sum = |of: fn(&keyward_broker::ShardStats) -> u64| stats.shards.iter().map(of).sum::<u64>();
+        RunningStatus {
+            pid: std::process::id(),
+            uptime_secs: now.mono.saturating_sub(self.began).0 / 1_000,
+            links: sum(|shard| shard.links),
+            sessions: sum(|shard| shard.sessions),
+            subscriptions: sum(|shard| shard.subscriptions),
+            retained: sum(|shard| shard.retained),
+            queued: sum(|shard| shard.queued),
+            denials_last_hour,
+            login_failures_last_hour,
+            handshake_failures_last_hour,
+            lost_reports: stats.events_dropped + stats.lines_left_out,
+            notices: self.journal.notices(),
+            policy_generation: self.policy_generation,
+            registry_revision: self.directory.revision(),
+        }
+    }
+
+    fn denials(&self, since: Option<Millis>, would_allow: &dyn Fn(&Denied) -> Option<String>) -> Report {
+        self.journal.report(clock::now(), since, would_allow)
+    }
+}
+
+fn in_force(applied: Result<Applied, NotReported>) -> InForce {
+    match applied {
+        Ok(applied) => {
+            InForce { closed_links: usize::try_from(applied.closed).unwrap_or(usize::MAX), complete: true }
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            InForce { closed_links: 0, complete: false }
+        }
+    }
+}

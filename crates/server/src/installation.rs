@@ -1,0 +1,136 @@
+//! Making and opening the store of an installation: passphrase, clock, names, the first files.
+//!
+//! What is not here: what lies in the store (`identity`).
+
+use crate::{
+    clock,
+    config::{Config, DEFAULT_TEXT, MAX_CONFIG_BYTES},
+    home::Home,
+    names,
+};
+use keyward_identity::{
+    InitOptions, KeyProtection, Lifetimes, OpenError, OpenOptions, Registrar, Secret, ServerName, WallTime,
+    files::{self, FileError},
+};
+use std::path::{Path, PathBuf};
+
+/// The longest passphrase file, in bytes.
+const PASSPHRASE_BYTES: usize = 4 * 1024;
+
+/// The commit date of this program, or 1970 if it was built without one.
+pub fn build_time() -> WallTime {
+    WallTime(env!("KEYWARD_COMMIT_SECONDS").parse::<u64>().unwrap_or(0).saturating_mul(1_000))
+}
+
+/// Returns the wall-clock time as the ledger counts it.
+pub fn wall_time() -> WallTime {
+    WallTime(clock::now().wall.0)
+}
+
+/// Says why the store could not be made or opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallationError {
+    /// The store refused.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The passphrase file holds no passphrase.
+    #[error("{}: holds no passphrase; write one line of text into it", .0.display())]
+    EmptyPassphrase(PathBuf),
+}
+
+/// Reads the passphrase that seals the keys: from `file`, else from the systemd credential `keyward-passphrase`.
+/// Without both the keys are protected by the mode of their files.
+///
+/// # Errors
+/// [`InstallationError`] if the file cannot be read, is open to others or holds nothing.
+pub fn protection(file: Option<&Path>) -> Result<KeyProtection, InstallationError> {
+    let credential = || {
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+        Some(Path::new(&folder).join("keyward-passphrase")).filter(|path| path.exists())
+    };
+    // A credential lies in a folder that systemd closes to others; its own mode may let the group read.
+    let bytes = match (file, credential()) {
+        (Some(path), _) => (path.to_owned(), files::read_private(path, PASSPHRASE_BYTES)?),
+        (None, Some(path)) => {
+            let bytes = files::read_regular(&path, PASSPHRASE_BYTES)?;
+            (path, bytes.into())
+        }
+        (None, None) => return Ok(KeyProtection::FileMode),
+    };
+    let (path, mut bytes) = bytes;
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    bytes.truncate(end);
+    if bytes.is_empty() {
+        return Err(InstallationError::EmptyPassphrase(path));
+    }
+    Ok(KeyProtection::Passphrase(Secret::from_zeroizing(bytes)))
+}
+
+/// Opens the store of `home` and holds it until the value is dropped.
+///
+/// # Errors
+/// [`InstallationError`] if another process holds it or it cannot be read.
+pub fn open(home: &Home, protection: KeyProtection) -> Result<Registrar, InstallationError> {
+    let options = OpenOptions { build_time: build_time(), protection, lifetimes: Lifetimes::default() };
+    Ok(Registrar::open(home.directory(), options)?)
+}
+
+/// Makes the installation of `home`: authorities, ledger, `keyward.toml` and an empty `policy.d`.
+///
+/// # Errors
+/// [`InstallationError`] if something is in the way or cannot be written.
+pub fn create(
+    home: &Home,
+    added_names: Vec<ServerName>,
+    protection: KeyProtection,
+) -> Result<Registrar, InstallationError> {
+    files::ensure_private_dir(&home.policy_dir())?;
+    match files::write_new(&home.config_file(), DEFAULT_TEXT.as_bytes()) {
+        // A configuration that was put there before the first start holds.
+        Err(FileError::Exists(_)) => {}
+        other => other?,
+    }
+    let options = InitOptions {
+        now: wall_time(),
+        build_time: build_time(),
+        accept_clock: false,
+        actor: "first start",
+        found_names: names::find(),
+        added_names,
+        protection,
+        lifetimes: Lifetimes::default(),
+    };
+    Ok(Registrar::create(home.directory(), options)?)
+}
+
+/// Says why the configuration could not be read. What was in force stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is no text.
+    #[error("keyward.toml: is not UTF-8 text")]
+    NoText,
+    /// The file is bad.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigErrors),
+}
+
+/// Reads `keyward.toml`; a missing one is empty. Returns the text too, to edit it and to tell later what changed.
+///
+/// # Errors
+/// [`SettingsError`], with line and key where there are such.
+pub fn settings(home: &Home) -> Result<(Config, String), SettingsError> {
+    let bytes = match files::read_regular(&home.config_file(), MAX_CONFIG_BYTES) {
+        Err(error) if error.is_not_found() => Vec::new(),
+        other => other?,
+    };
+    let text = String::from_utf8(bytes).map_err(|_| SettingsError::NoText)?;
+    Ok((Config::parse("keyward.toml", &text)?, text))
+}

@@ -1,0 +1,82 @@
+//! Carries what `identity` knows to the broker, in the broker's words: the two never see each other.
+
+use crate::{
+    config,
+    plane::{ClientAuth, Listener, Security, TlsMaterial},
+};
+use keyward_broker::{Directory, Principal, Standing};
+use keyward_identity::{Account, Registrar, Registry, Standing as Known};
+use keyward_policy::Subject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use std::{net::SocketAddr, sync::Arc};
+
+/// Returns an account as rules see it.
+pub fn subject(account: &Account) -> Subject {
+    Subject {
+        identity: account.identity.clone(),
+        device_type: account.device_type.clone(),
+        site: account.site.clone(),
+        machine_chosen: account.machine_chosen,
+    }
+}
+
+/// Makes the broker's directory of a registry. A principal that did not change since `before` stays the same value,
+/// so that what was decided for it stays remembered.
+pub fn directory(registry: &Registry, before: &Directory) -> Directory {
+    let principals = registry.accounts().map(|account| {
+        let principal = principal(account);
+        match before.lookup(&principal.subject.identity) {
+            Some(known) if **known == principal => Arc::clone(known),
+            _ => Arc::new(principal),
+        }
+    });
+    Directory::new(registry.revision(), principals)
+}
+
+fn principal(account: &Account) -> Principal {
+    let standing = match account.standing {
+        Known::Active => Standing::Active,
+        Known::Disabled => Standing::Disabled,
+        Known::Revoked { keep_messages, publish_will } => Standing::Revoked { keep_messages, publish_will },
+        Known::Removed => Standing::Removed,
+    };
+    Principal { subject: subject(account), epoch: account.epoch, standing }
+}
+
+/// Returns what TLS listeners show and demand: the server's certificate and the devices' root, which never stand for
+/// each other.
+pub fn tls_material(registrar: &Registrar) -> TlsMaterial {
+    let (identity, trust) = (registrar.server_identity(), registrar.trust());
+    TlsMaterial {
+        chain: identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect(),
+        key: PrivatePkcs8KeyDer::from(identity.private_key.expose().to_vec()).into(),
+        device_roots: vec![CertificateDer::from(trust.device_root)],
+        device_issuers: vec![CertificateDer::from(trust.device_issuing)],
+    }
+}
+
+/// Returns a configured listener as the data plane opens it.
+pub fn listener(configured: &config::Listener) -> Listener {
+    let bind = |ip| SocketAddr::new(ip, configured.port);
+    Listener {
+        name: configured.name.clone(),
+        addresses: configured.address.to_bind().into_iter().map(bind).collect(),
+        security: match configured.security {
+            config::Security::CertificateOrPassword => Security::Tls(ClientAuth::CertificateOrPassword),
+            config::Security::Certificate => Security::Tls(ClientAuth::Certificate),
+            config::Security::PlainPassword => Security::Plain,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_opens_a_socket_for_each_family() {
+        let opened = listener(&config::Listener::default());
+        assert_eq!(opened.addresses, ["0.0.0.0:8883".parse().unwrap(), "[::]:8883".parse().unwrap()]);
+        assert_eq!(opened.security, Security::Tls(ClientAuth::CertificateOrPassword));
+    }
+}
