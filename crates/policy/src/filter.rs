@@ -1,7 +1,7 @@
 //! Topic filters as rules hold them: parsed, with every value in its place.
 
 use core::fmt;
-use keyward_mqtt::topic::{self, Level, MAX_LEVELS, TopicName};
+use keyward_mqtt::topic::{self, Level, TopicName};
 
 /// Is one level of a [`Filter`]. A literal is never read again: one that looked like a wildcard would still be text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub(crate) fn shapes<'x>(
 ) -> impl Iterator<Item = Vec<Level<'x>>> + use<'x> {
     let (prefix, lengths) = match filter.split_last() {
         Some((Level::Hash, prefix)) => {
-            let last = (longest + 1).max(prefix.len()).min(MAX_LEVELS);
+            let last = (longest + 1).max(prefix.len());
             (prefix, prefix.len().max(1)..=last)
         }
         _ => (filter, filter.len()..=filter.len()),
@@ -165,7 +165,5 @@ mod tests {
         assert_eq!(listed("a/b/c/#", 1), ["a/b/c"]);
         assert_eq!(listed("a/+", 9), ["a/+"]);
         assert_eq!(listed("/#", 2), ["/+", "/+/+"]);
-        let deepest = format!("{}#", "a/".repeat(MAX_LEVELS - 1));
-        assert_eq!(listed(&deepest, 4).len(), 1);
     }
 }

@@ -45,5 +45,6 @@ pub const DEFAULT_TIER: u8 = 10;
 /// The most errors that one load reports; a person mends the first ones anyhow.
 pub const MAX_ERRORS: usize = 50;
 
+// The shapes of a filter are at most one level deeper than any rule's filter and must be topics all the same.
 const _: () = assert!(MAX_FILTER_LEVELS < keyward_mqtt::topic::MAX_LEVELS);
 const _: () = assert!(MAX_FILTERS >= MAX_RULES);

@@ -45,11 +45,7 @@ fn a_rule_that_spells_the_name_out_is_in_the_way_with_file_and_line() {
          user:app on \"pump1/status\")"
     );
     assert!(overlaps(&policy, &device("pump2"), &[]).is_empty());
-    assert!(overlaps(&policy, &found_device("pump1"), &[]).is_empty(), "it has devices/pump1/ only");
-}
-
-fn found_device(id: &str) -> Subject {
-    support::found(id)
+    assert!(overlaps(&policy, &support::found("pump1"), &[]).is_empty(), "it has devices/pump1/ only");
 }
 
 #[test]
@@ -58,6 +54,19 @@ fn the_bare_name_and_a_filter_with_wildcards_behind_it_are_in_the_way_too() {
         let policy = policy(&rule("user:app", "allow", &["publish"], &[topic]));
         assert_eq!(policy.overlaps(&device("pump1"), &[]).len(), 1, "{topic}");
     }
+}
+
+#[test]
+fn what_lies_beside_the_own_topics_is_not_in_the_way() {
+    let own = rule("users", "allow", &["publish"], &["{user}/inbox"]);
+    let beside = rule("users", "allow", &["publish"], &["ann/outbox"]);
+    assert!(overlaps(&policy_of(&[&own, &beside]), &user("ann"), &[]).is_empty());
+}
+
+#[test]
+fn a_name_is_not_in_its_own_way() {
+    let existing = [device("pump1"), user("app")];
+    assert!(overlaps(&Policy::builtin(), &device("pump1"), &existing).is_empty());
 }
 
 #[test]

@@ -198,3 +198,16 @@ fn the_empty_topic_which_there_is_not_makes_nothing_readable() {
     let rights = policy(&rule("users", "allow", &["receive"], &["/+/#"])).rights(&user("u"));
     assert_eq!(rights.class("/#"), Reading::Covered);
 }
+
+/// What an earlier tier lets arrive does not lift a later tier's refusal to subscribe.
+#[test]
+fn a_readable_topic_that_may_not_be_subscribed_to_is_refused() {
+    let rights = policy_of(&[
+        &format!("tier = 1\n{}", rule("users", "allow", &["receive"], &["a"])),
+        &format!("tier = 2\n{}", rule("users", "deny", &["subscribe"], &["a"])),
+        &format!("tier = 3\n{}", rule("users", "allow", &["subscribe"], &["a"])),
+    ])
+    .rights(&user("u"));
+    assert!(rights.may("receive", "a"));
+    assert!(!rights.may("subscribe", "a"));
+}

@@ -92,7 +92,7 @@ fn against_a_denial_it_proposes_an_earlier_tier_or_names_the_rule_to_change() {
     let explanation = explain(&first, &user("u"), Action::Publish, "a");
     assert!(matches!(&explanation.remedy, Some(Remedy::ChangeRule(rule)) if rule.line == 2), "{explanation}");
 
-    let unrelated = format!("tier = 1\n{}", rule("users", "deny", &["publish"], &["b"]));
+    let unrelated = format!("tier = 2\n{}", rule("users", "deny", &["publish"], &["b"]));
     let explanation = explain(&policy_of(&[&unrelated, &deny]), &user("u"), Action::Publish, "a");
     let text = explanation.remedy.as_ref().and_then(Remedy::file).unwrap_or_default();
     assert!(text.starts_with("tier = 9\n"), "{explanation}");
