@@ -1,2 +1,74 @@
-//! The `keyward` command.
-fn main() {}
+//! The `keyward` command: parses the command line, runs one command, and ends with its exit code.
+
+mod args;
+mod audit;
+mod bundle;
+mod clock;
+mod completions;
+mod demo;
+mod denials;
+mod device;
+mod failure;
+mod first_screen;
+mod keypair;
+mod listener;
+mod policy;
+mod program;
+mod publish;
+mod reach;
+mod reload;
+mod screen;
+mod secret;
+mod server_name;
+mod status;
+mod subscribe;
+mod target;
+mod up;
+mod user;
+
+use args::{Cli, Command};
+use clap::Parser;
+use failure::Outcome;
+use keyward_server::process;
+use reach::Site;
+use screen::Screen;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let screen = Screen::new(cli.global.json);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            screen.refusal(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    if !matches!(&cli.command, Command::Up(up) if up.dumpable) {
+        // Any command may hold a key: no core file and no debugger of the same user gets at it. A kernel that cannot
+        // do this (a sandbox, say) is no reason to refuse the work.
+        drop(process::forbid_dumps());
+    }
+    let screen = Screen::new(cli.global.json);
+    let site = || Site::find(&cli.global);
+    match cli.command {
+        Command::Up(args) => up::run(&site()?, args, cli.global.passphrase_file.clone()),
+        Command::Demo => demo::run(screen),
+        Command::Status => status::run(&site()?),
+        Command::Device(command) => device::run(&site()?, command),
+        Command::User(command) => user::run(&site()?, command),
+        Command::Policy(command) => policy::run(&site()?, command),
+        Command::Denials(args) => denials::run(&site()?, &args),
+        Command::Server(args::ServerCommand::Name(command)) => server_name::run(&site()?, command),
+        Command::Listener(command) => listener::run(&site()?, command),
+        Command::Reload => reload::run(&site()?),
+        Command::Clock(args::ClockCommand::Accept) => audit::accept_clock(&site()?),
+        Command::Audit(args) => audit::run(&site()?, &args),
+        Command::Pub(args) => publish::run(screen, &args, &cli.global),
+        Command::Sub(args) => subscribe::run(screen, &args, &cli.global),
+        Command::Completions { shell } => completions::run(screen, shell),
+    }
+}

@@ -23,17 +23,48 @@ const PURE: &[(&str, &[&str])] = &[
     (
         "policy",
         &[
-            "keyward-ids", "keyward-mqtt", "serde", "serde_core", "serde_derive", "serde_spanned", "thiserror",
-            "thiserror-impl", "toml", "toml_datetime", "toml_parser", "toml_writer", "winnow", "proc-macro2", "quote",
-            "syn", "unicode-ident",
+            "keyward-ids",
+            "keyward-mqtt",
+            "serde",
+            "serde_core",
+            "serde_derive",
+            "serde_spanned",
+            "thiserror",
+            "thiserror-impl",
+            "toml",
+            "toml_datetime",
+            "toml_parser",
+            "toml_writer",
+            "winnow",
+            "proc-macro2",
+            "quote",
+            "syn",
+            "unicode-ident",
         ],
     ),
     (
         "broker",
         &[
-            "keyward-ids", "keyward-mqtt", "keyward-policy", "siphasher", "slab", "serde", "serde_core",
-            "serde_derive", "serde_spanned", "thiserror", "thiserror-impl", "toml", "toml_datetime", "toml_parser",
-            "toml_writer", "winnow", "proc-macro2", "quote", "syn", "unicode-ident",
+            "keyward-ids",
+            "keyward-mqtt",
+            "keyward-policy",
+            "siphasher",
+            "slab",
+            "serde",
+            "serde_core",
+            "serde_derive",
+            "serde_spanned",
+            "thiserror",
+            "thiserror-impl",
+            "toml",
+            "toml_datetime",
+            "toml_parser",
+            "toml_writer",
+            "winnow",
+            "proc-macro2",
+            "quote",
+            "syn",
+            "unicode-ident",
         ],
     ),
 ];
@@ -65,8 +96,13 @@ fn every_edge_between_our_crates_is_in_the_table() {
     let metadata = metadata();
     let table: BTreeMap<_, BTreeSet<_>> =
         EDGES.iter().map(|(from, to)| (*from, to.iter().copied().collect())).collect();
-    let members: BTreeSet<_> = metadata.workspace_packages().iter().map(|p| short(&p.name).to_owned()).collect();
-    assert_eq!(members, table.keys().map(|name| (*name).to_owned()).collect(), "crates and the table of edges");
+    let members: BTreeSet<_> =
+        metadata.workspace_packages().iter().map(|p| short(&p.name).to_owned()).collect();
+    assert_eq!(
+        members,
+        table.keys().map(|name| (*name).to_owned()).collect(),
+        "crates and the table of edges"
+    );
     for package in metadata.workspace_packages() {
         for dependency in &package.dependencies {
             let to = short(&dependency.name);

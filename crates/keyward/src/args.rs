@@ -1,0 +1,196 @@
+//! The command line as data: every command, argument and help text. What a command does is in the module of its name.
+
+mod broker;
+mod messages;
+mod people;
+mod things;
+
+pub(crate) use broker::{
+    AuditArgs, ClockCommand, DenialsArgs, ExplainArgs, ListenerAddArgs, ListenerCommand, LogFormat,
+    NameCommand, PolicyCommand, ServerCommand, UpArgs, Verb,
+};
+pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
+pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
+pub(crate) use things::{BundleKind, DeviceAddArgs, DeviceCommand, ExposureArg};
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Secures an MQTT fleet: broker, certificate authority and permissions in one program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "keyward",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  keyward demo                     see everything work in under a minute, without network
+  keyward up                       start the broker; Ctrl-C stops it
+  keyward device add dev01         add a device: key, certificate and a filled first command
+  keyward denials                  when nothing arrives: who was refused what, and why
+
+Exit codes: 0 done, 1 refused or failed, 2 misuse of the command line."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Is understood by every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Where authorities, registry and configuration live [default: ~/.local/share/keyward, or /var/lib/keyward as a service]
+    #[arg(long, global = true, value_name = "DIR", env = "KEYWARD_DIR", hide_env_values = true)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Read the passphrase that protects the keys from this file
+    #[arg(long, global = true, value_name = "FILE", env = "KEYWARD_PASSPHRASE_FILE", hide_env_values = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Print JSON for scripts (with a `schema` number) instead of tables for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the broker
+    #[command(after_help = UP_EXAMPLES)]
+    Up(UpArgs),
+    /// Show the whole story in under a minute: no network, nothing left behind
+    #[command(after_help = "\
+Examples:
+  keyward demo                     every step says what was tried, what happened, and whether that was right
+  keyward demo --json              the same for a script; exit code 1 if any step was wrong")]
+    Demo,
+    /// Show what runs, what listens, how many are connected, and what needs attention
+    #[command(after_help = "\
+Examples:
+  keyward status
+  keyward status --json")]
+    Status,
+    /// Add, list, stop and remove devices
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Add, list and remove users: people and applications
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Check the rules, or ask why something is allowed or refused
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Show who was refused what, how often, by which rule, and the line that would allow it
+    #[command(after_help = "\
+Examples:
+  keyward denials
+  keyward denials --since 10m
+  keyward denials --since 1d --json")]
+    Denials(DenialsArgs),
+    /// Change what the broker's certificate names
+    #[command(subcommand)]
+    Server(ServerCommand),
+    /// Change where the broker listens
+    #[command(subcommand)]
+    Listener(ListenerCommand),
+    /// Read configuration and rules again; a bad file changes nothing
+    #[command(after_help = "\
+Examples:
+  keyward reload                   after editing DIR/keyward.toml or DIR/policy.d/*.toml
+  keyward policy check             to look before")]
+    Reload,
+    /// Confirm the clock after it was found to be wrong
+    #[command(subcommand)]
+    Clock(ClockCommand),
+    /// List the changes that were made, by whom and when
+    #[command(after_help = "\
+Examples:
+  keyward audit
+  keyward audit --last 20
+  keyward audit --json")]
+    Audit(AuditArgs),
+    /// Publish a message
+    #[command(after_help = PUB_EXAMPLES)]
+    Pub(PubArgs),
+    /// Subscribe, and print what arrives
+    #[command(after_help = SUB_EXAMPLES)]
+    Sub(SubArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = "\
+Examples:
+  keyward completions bash > ~/.local/share/bash-completion/completions/keyward
+  keyward completions zsh > ~/.zfunc/_keyward
+  keyward completions fish > ~/.config/fish/completions/keyward.fish")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  keyward up                       listen on 8883 (MQTT over TLS) and nothing else
+  keyward up --port 18883          another port, for instance because 8883 is in use
+  keyward up --name mqtt.home      a name by which clients reach this machine; goes into its certificate
+  keyward up --log json            log lines for a collector";
+
+const PUB_EXAMPLES: &str = "\
+Examples:
+  keyward pub --bundle-dir dev01 -t dev01/status -m '21.5'
+  keyward pub --bundle-dir dev01 -t dev01/photo --file photo.jpg -q 1 --retain
+  echo on | keyward pub --host localhost --ca ca.pem --user app --password-file app.password -t dev01/display";
+
+const SUB_EXAMPLES: &str = "\
+Examples:
+  keyward sub --bundle-dir dev01 -t 'dev01/#'
+  keyward sub --bundle-dir dev02 -t '+/status' -C 1
+  keyward sub --host localhost --ca ca.pem --user app --password-file app.password -t '#' --json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn leaves<'a>(command: &'a clap::Command, path: &str, found: &mut Vec<(String, &'a clap::Command)>) {
+        for child in command.get_subcommands() {
+            let path = format!("{path} {}", child.get_name());
+            if child.has_subcommands() {
+                leaves(child, &path, found);
+            } else {
+                found.push((path, child));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example_that_parses() {
+        let top = Cli::command();
+        let mut found = Vec::new();
+        leaves(&top, "keyward", &mut found);
+        assert!(found.len() > 30, "{}", found.len());
+        for (path, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{path} has no example");
+            assert!(help.contains(&path), "{path} is not in its own examples");
+        }
+    }
+
+    #[test]
+    fn no_argument_takes_a_secret() {
+        let top = Cli::command();
+        let mut found = Vec::new();
+        leaves(&top, "keyward", &mut found);
+        for (path, command) in found {
+            for argument in command.get_arguments() {
+                let name = argument.get_id().as_str();
+                let takes_value = argument.get_action().takes_values();
+                let secret = name.contains("pass") && !name.ends_with("file");
+                assert!(!(secret && takes_value), "{path} takes {name} as a value");
+            }
+        }
+    }
+}

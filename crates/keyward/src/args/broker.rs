@@ -1,0 +1,203 @@
+//! Arguments of the commands about the broker: starting it, its names and listeners, rules, refusals, audit.
+
+use clap::{Args, Subcommand, ValueEnum};
+use keyward_ids::Identity;
+use std::net::IpAddr;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Listen on this port instead of the configured one
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// A name or address by which clients reach this machine; may be given more than once
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Let a debugger look into the process (its memory holds keys)
+    #[arg(long)]
+    pub(crate) dumpable: bool,
+    /// How log lines are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Read the rules and say what is wrong, or what never applies
+    #[command(after_help = "\
+Examples:
+  keyward policy check             before `keyward reload`")]
+    Check,
+    /// Say whether something is allowed, which rule decides, and what would allow it
+    #[command(after_help = "\
+Examples:
+  keyward policy explain --as device:dev01 publish dev01/status
+  keyward policy explain --as user:app subscribe '#'
+  keyward policy explain --as user:app receive dev01/status")]
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Who acts: device:ID or user:NAME
+    #[arg(long = "as", value_name = "WHO")]
+    pub(crate) who: Identity,
+    /// What is done
+    #[arg(value_enum, value_name = "ACTION")]
+    pub(crate) verb: Verb,
+    /// The topic; for `subscribe` a topic filter
+    pub(crate) topic: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Verb {
+    /// Send a message to a topic
+    Publish,
+    /// Ask for the messages of a topic filter
+    Subscribe,
+    /// Get a message of a topic
+    Receive,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DenialsArgs {
+    /// Only what happened within this time, for instance 90s, 10m, 2h, 1d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Since>,
+}
+
+/// Is a span of time as people write it: a number and one of `s`, `m`, `h`, `d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Since(pub(crate) Duration);
+
+impl std::str::FromStr for Since {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "write a number and a unit: 90s, 10m, 2h or 1d".to_owned();
+        let unit = text.chars().last().ok_or_else(expected)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return Err(expected()),
+        };
+        let number = text.strip_suffix(unit).ok_or_else(expected)?;
+        let number: u64 = number.parse().map_err(|_| expected())?;
+        number.checked_mul(seconds).map(|s| Self(Duration::from_secs(s))).ok_or_else(expected)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Names and addresses in the broker's certificate
+    #[command(subcommand)]
+    Name(NameCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NameCommand {
+    /// Add a name or address; the certificate is reissued at once, without restart
+    #[command(after_help = "\
+Examples:
+  keyward server name add mqtt.home
+  keyward server name add 192.168.1.20")]
+    Add {
+        /// A DNS name or an IP address
+        name: String,
+    },
+    /// List the names and addresses that the certificate carries
+    #[command(after_help = "\
+Examples:
+  keyward server name list")]
+    List,
+    /// Remove a name that was added
+    #[command(after_help = "\
+Examples:
+  keyward server name remove mqtt.home")]
+    Remove {
+        /// A name that was added
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ListenerCommand {
+    /// Listen on one more address
+    #[command(after_help = "\
+Examples:
+  keyward listener add factory --address 192.168.1.2 --port 8883
+  keyward listener add strict --port 18883 --require-certificate
+  keyward listener add local --address 127.0.0.1 --port 1883 --plain")]
+    Add(ListenerAddArgs),
+    /// List where the broker listens
+    #[command(after_help = "\
+Examples:
+  keyward listener list")]
+    List,
+    /// Stop listening on an address
+    #[command(after_help = "\
+Examples:
+  keyward listener remove factory")]
+    Remove {
+        /// What the listener is called
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenerAddArgs {
+    /// What the listener is called
+    pub(crate) name: String,
+    /// The port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+    /// Listen on this address only [default: all addresses, IPv4 and IPv6]
+    #[arg(long, value_name = "IP")]
+    pub(crate) address: Option<IpAddr>,
+    /// Let in only clients that show a certificate; no passwords
+    #[arg(long)]
+    pub(crate) require_certificate: bool,
+    /// Speak MQTT without TLS; on a loopback address only
+    #[arg(long, requires = "address", conflicts_with = "require_certificate")]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClockCommand {
+    /// Say that the clock is right now, so that certificates can be issued again (audited)
+    #[command(after_help = "\
+Examples:
+  date                             look first
+  keyward clock accept")]
+    Accept,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only the newest NUMBER changes
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) last: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_of_time_is_a_number_and_a_unit() {
+        assert_eq!("10m".parse(), Ok(Since(Duration::from_secs(600))));
+        assert_eq!("1d".parse(), Ok(Since(Duration::from_secs(86_400))));
+        for bad in ["", "10", "m", "-1m", "1w", "99999999999999999999d", "18446744073709551615d", "1\u{fc}"] {
+            assert!(bad.parse::<Since>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Arguments of `user`.
+
+use clap::{Args, Subcommand};
+use keyward_ids::UserId;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a person or an application
+    #[command(after_help = "\
+Examples:
+  keyward user add app                                  a password is made and shown once
+  keyward user add app --certificate                    a bundle with key and certificate in ./app
+  keyward user add app --csr app.csr                    the key stays with the application
+  keyward user add anna --password-stdin < anna.password
+  keyward user add anna --ask-password                  choose it at the terminal")]
+    Add(UserAddArgs),
+    /// List users
+    #[command(after_help = "\
+Examples:
+  keyward user list
+  keyward user list --json")]
+    List,
+    /// Remove a user; live connections are closed
+    #[command(after_help = "\
+Examples:
+  keyward user remove app")]
+    Remove {
+        /// Which user
+        name: UserId,
+    },
+    /// Give a user a new password
+    #[command(after_help = "\
+Examples:
+  keyward user passwd anna                              asks twice at the terminal
+  keyward user passwd app --generate                    made by Keyward, shown once
+  keyward user passwd app --password-stdin < app.password")]
+    Passwd(UserPasswdArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserAddArgs {
+    /// Its name: 1 to 64 letters, digits, '-', '_' and '.', beginning with a letter or digit
+    pub(crate) name: UserId,
+    /// Make a key and a certificate, and write a bundle
+    #[arg(long, conflicts_with_all = ["csr", "password_stdin", "ask_password"])]
+    pub(crate) certificate: bool,
+    /// Sign this certificate request (PEM); only its public key is taken
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["password_stdin", "ask_password"])]
+    pub(crate) csr: Option<PathBuf>,
+    /// Read the password from standard input
+    #[arg(long, conflicts_with = "ask_password")]
+    pub(crate) password_stdin: bool,
+    /// Ask for the password at the terminal
+    #[arg(long)]
+    pub(crate) ask_password: bool,
+    /// What the bundle is for
+    #[arg(long, value_enum, value_name = "KIND", default_value = "pem")]
+    pub(crate) bundle: super::BundleKind,
+    /// Write the bundle into this new directory [default: ./NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The name or address of the broker that the bundle uses [default: what the broker thinks best]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserPasswdArgs {
+    /// Which user
+    pub(crate) name: UserId,
+    /// Let Keyward make the password, and show it once
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub(crate) generate: bool,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}

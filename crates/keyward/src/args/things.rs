@@ -1,0 +1,141 @@
+//! Arguments of `device`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use keyward_ids::{DeviceId, SiteId, TypeId};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Add a device: make its key and certificate, or a password, and write a bundle
+    #[command(after_help = "\
+Examples:
+  keyward device add dev01                              a bundle in ./dev01
+  keyward device add dev01 --bundle mosquitto           with an options file for mosquitto_pub and _sub
+  keyward device add dev01 --csr dev01.csr              the key stays on the device
+  keyward device add dev01 --password                   for a device that cannot use a certificate
+  keyward device add cam-7 --type camera --site roof --exposure public")]
+    Add(DeviceAddArgs),
+    /// List devices
+    #[command(after_help = "\
+Examples:
+  keyward device list
+  keyward device list --json")]
+    List,
+    /// Show one device and its credentials
+    #[command(after_help = "\
+Examples:
+  keyward device show dev01")]
+    Show {
+        /// Which device
+        id: DeviceId,
+    },
+    /// Refuse a device for now; its live connections are closed
+    #[command(after_help = "\
+Examples:
+  keyward device disable dev01
+  keyward device enable dev01      lets it in again")]
+    Disable {
+        /// Which device
+        id: DeviceId,
+    },
+    /// Let a disabled device in again
+    #[command(after_help = "\
+Examples:
+  keyward device enable dev01")]
+    Enable {
+        /// Which device
+        id: DeviceId,
+    },
+    /// Refuse a device for ever, with all its credentials; its live connections are closed within a second
+    #[command(after_help = "\
+Examples:
+  keyward device revoke dev01                           stolen: nothing of it counts any more
+  keyward device revoke dev01 --keep-messages           retired: what it sent is still delivered")]
+    Revoke(RevokeArgs),
+    /// Remove a device; its old credentials never come back
+    #[command(after_help = "\
+Examples:
+  keyward device remove dev01")]
+    Remove {
+        /// Which device
+        id: DeviceId,
+    },
+    /// Let a public key of a device that is gone be used again (audited)
+    #[command(after_help = "\
+Examples:
+  keyward device release-key dev01                      if it held one key only
+  keyward device release-key dev01 --key 8f3c…          64 digits, as `device show --json` prints them")]
+    ReleaseKey {
+        /// Which device
+        id: DeviceId,
+        /// Which key: 64 hexadecimal digits
+        #[arg(long, value_name = "KEY")]
+        key: Option<keyward_ids::KeyId>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceAddArgs {
+    /// Its name for ever: 1 to 64 letters, digits, '-', '_' and '.', beginning with a letter or digit
+    pub(crate) id: DeviceId,
+    /// What kind of device it is; rules can speak of types
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) device_type: Option<TypeId>,
+    /// Where it stands; rules can speak of sites
+    #[arg(long, value_name = "SITE")]
+    pub(crate) site: Option<SiteId>,
+    /// Who can touch it where it stands
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "workplace")]
+    pub(crate) exposure: ExposureArg,
+    /// Sign this certificate request (PEM); only its public key is taken
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["password", "password_stdin"])]
+    pub(crate) csr: Option<PathBuf>,
+    /// Make a password instead of a certificate, and show it once
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub(crate) password: bool,
+    /// Read a password from standard input instead of making a certificate
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// What the bundle is for
+    #[arg(long, value_enum, value_name = "KIND", default_value = "pem")]
+    pub(crate) bundle: BundleKind,
+    /// Write the bundle into this new directory [default: ./ID]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The name or address of the broker that the bundle uses [default: what the broker thinks best]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Accept that the device's topics overlap with those of somebody else
+    #[arg(long)]
+    pub(crate) allow_overlap: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExposureArg {
+    /// Anybody passes by
+    Public,
+    /// People who work there
+    Workplace,
+    /// Behind a lock
+    Locked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BundleKind {
+    /// PEM files: key, certificate chain, trust anchor
+    Pem,
+    /// PEM files and an options file for mosquitto_pub and mosquitto_sub
+    Mosquitto,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// Which device
+    pub(crate) id: DeviceId,
+    /// Still deliver what it had sent before
+    #[arg(long)]
+    pub(crate) keep_messages: bool,
+    /// Still publish its will
+    #[arg(long)]
+    pub(crate) publish_will: bool,
+}

@@ -1,0 +1,245 @@
+//! `keyward device`.
+
+use crate::args::{DeviceAddArgs, DeviceCommand, ExposureArg};
+use crate::bundle::{self, Address, Contents, Draft};
+use crate::clock::{day, moment};
+use crate::failure::Outcome;
+use crate::keypair;
+use crate::reach::{Site, notes, unexpected};
+use crate::screen::{table, to_value};
+use crate::secret;
+use keyward_identity::files;
+use keyward_server::control::{
+    Der, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure, NewCredential, NewPassword,
+    Request, Response, Standing,
+};
+use keyward_server::escape::escape;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Runs the command.
+pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
+    match command {
+        DeviceCommand::Add(args) => add(site, &args),
+        DeviceCommand::List => list(site),
+        DeviceCommand::Show { id } => show(site, id.to_string()),
+        DeviceCommand::Disable { id } => site.change(Request::DeviceDisable { id: id.to_string() }),
+        DeviceCommand::Enable { id } => site.change(Request::DeviceEnable { id: id.to_string() }),
+        DeviceCommand::Revoke(args) => site.change(Request::DeviceRevoke(DeviceRevoke {
+            id: args.id.to_string(),
+            keep_messages: args.keep_messages,
+            publish_will: args.publish_will,
+        })),
+        DeviceCommand::Remove { id } => site.change(Request::DeviceRemove { id: id.to_string() }),
+        DeviceCommand::ReleaseKey { id, key } => {
+            site.change(Request::DeviceReleaseKey { id: id.to_string(), key: key.map(|key| key.to_string()) })
+        }
+    }
+}
+
+fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
+    let draft = Draft::create(&args.out.clone().unwrap_or_else(|| PathBuf::from(args.id.as_str())))?;
+    let (credential, has_key) = credential(args, &draft)?;
+    let request = DeviceAdd {
+        id: args.id.to_string(),
+        device_type: args.device_type.as_ref().map(ToString::to_string),
+        site: args.site.as_ref().map(ToString::to_string),
+        exposure: Some(exposure(args.exposure)),
+        credential,
+        allow_overlap: args.allow_overlap,
+    };
+    let response = site.ask(Request::DeviceAdd(request))?;
+    let Response::DeviceAdded(added) = &response else { return Err(unexpected()) };
+    let contents = contents(args, added, has_key);
+    let dir = draft.finish(&contents, &site.program)?;
+    if site.screen.is_json() {
+        return print_json(site, &response, &dir);
+    }
+    site.screen.print(&tell_added(site, added, &contents, &dir))
+}
+
+/// Makes what the device will prove itself with. A key that is made here is written before the broker is asked.
+fn credential(args: &DeviceAddArgs, draft: &Draft) -> Outcome<(NewCredential, bool)> {
+    if args.password {
+        return Ok((NewCredential::Password(NewPassword::Generated), false));
+    }
+    if args.password_stdin {
+        return Ok((NewCredential::Password(secret::from_stdin()?), false));
+    }
+    if let Some(path) = &args.csr {
+        return Ok((read_csr(path)?, false));
+    }
+    Ok((own_key(args.id.as_str(), draft)?, true))
+}
+
+/// Makes a key, writes it into the bundle, and returns the request to certify it.
+pub(crate) fn own_key(common_name: &str, draft: &Draft) -> Outcome<NewCredential> {
+    let key = keypair::make(common_name)?;
+    draft.write_key(&key.key_pem)?;
+    Ok(NewCredential::Csr(Der(key.csr)))
+}
+
+/// Reads a signing request.
+pub(crate) fn read_csr(path: &Path) -> Outcome<NewCredential> {
+    Ok(NewCredential::Csr(Der(files::read_regular(path, bundle::FILE_BYTES)?)))
+}
+
+fn exposure(exposure: ExposureArg) -> Exposure {
+    match exposure {
+        ExposureArg::Public => Exposure::Public,
+        ExposureArg::Workplace => Exposure::Workplace,
+        ExposureArg::Locked => Exposure::Locked,
+    }
+}
+
+fn contents<'a>(args: &DeviceAddArgs, added: &'a DeviceAdded, has_key: bool) -> Contents<'a> {
+    let host = args.host.clone().unwrap_or_else(|| added.reach.host.clone());
+    let identity = format!("device:{}", added.device.id);
+    let own = added.topics.iter().find_map(|filter| filter.strip_suffix("/#"));
+    Contents {
+        address: Address::new(identity, added.installation.clone(), host, added.reach.port),
+        kind: args.bundle,
+        ca_pem: &added.ca_pem,
+        certificate_pem: added.certificate_pem.as_deref(),
+        has_key,
+        first_topic: own.map(|own| format!("{own}/status")),
+    }
+}
+
+/// Prints the answer of the broker with the bundle's directory beside it.
+pub(crate) fn print_json(site: &Site, response: &Response, dir: &Path) -> Outcome {
+    let serde_json::Value::Object(mut object) = to_value(response)? else { return Err(unexpected()) };
+    object.insert("bundle".to_owned(), dir.to_string_lossy().into_owned().into());
+    site.screen.object(object)
+}
+
+fn tell_added(site: &Site, added: &DeviceAdded, contents: &Contents<'_>, dir: &Path) -> String {
+    let paint = site.screen.paint();
+    let mut text = format!("Added {}.", paint.strong(&contents.address.identity));
+    let below: Vec<&str> = added.topics.iter().map(|filter| filter.trim_end_matches('#')).collect();
+    let _ = writeln!(text, " It may publish and subscribe below {}", escape(&below.join(" and ")));
+    text.push_str(&notes(&added.notes));
+    if let Some(password) = &added.password {
+        let _ = writeln!(text, "\nUser name  {}", escape(&added.device.id));
+        let _ = writeln!(text, "Password   {}   (shown only now)", paint.strong(password.expose()));
+    }
+    let _ = writeln!(text, "\nBundle     {}", dir.display());
+    text.push_str(&first_message(site, contents, dir, &added.device.id));
+    text
+}
+
+/// Writes the commands that publish a first message, and the one that shows it arrive.
+fn first_message(site: &Site, contents: &Contents<'_>, dir: &Path, id: &str) -> String {
+    let Some(topic) = &contents.first_topic else { return String::new() };
+    let program = &site.program;
+    let bundle = crate::program::quote(&dir.to_string_lossy());
+    let key = if contents.certificate_pem.is_some() && !contents.has_key { " --key KEY.pem" } else { "" };
+    let login = if contents.certificate_pem.is_none() {
+        format!(" --user {id} --password-file -")
+    } else {
+        key.into()
+    };
+    let mut text = format!(
+        "\nTo see it work, wait in one terminal and publish in another:\n  {}\n  {}\n",
+        program.client_command(&format!("sub --bundle-dir {bundle}{login} -t {topic}")),
+        program.client_command(&format!("pub --bundle-dir {bundle}{login} -t {topic} -m hello")),
+    );
+    if let Some(command) = bundle::mosquitto_command(contents, dir) {
+        let _ = writeln!(text, "or with any other MQTT client, for instance:\n  {command}");
+    }
+    text
+}
+
+fn list(site: &Site) -> Outcome {
+    site.show(&site.ask(Request::DeviceList)?, |response| match response {
+        Response::Devices(rows) if rows.is_empty() => {
+            Some(format!("There are no devices. Add one: {}\n", site.program.command("device add dev01")))
+        }
+        Response::Devices(rows) => Some(listing(rows)),
+        _ => None,
+    })
+}
+
+fn listing(rows: &[DeviceRow]) -> String {
+    let rows = rows.iter().map(|row| {
+        [
+            row.id.clone(),
+            standing(row.standing).to_owned(),
+            connected(row.connected).to_owned(),
+            row.device_type.clone().unwrap_or_default(),
+            row.site.clone().unwrap_or_default(),
+            exposure_word(row.exposure).to_owned(),
+            row.credentials.to_string(),
+            row.expires_unix_ms.map(day).unwrap_or_default(),
+            day(row.added_unix_ms),
+        ]
+    });
+    let heading =
+        ["id", "standing", "now", "type", "site", "exposure", "credentials", "certificate ends", "added"];
+    table(heading, rows)
+}
+
+/// Says whether an identity may act.
+pub(crate) fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Disabled => "disabled",
+        Standing::Revoked => "revoked",
+        Standing::Removed => "removed",
+    }
+}
+
+fn connected(connected: Option<bool>) -> &'static str {
+    match connected {
+        Some(true) => "connected",
+        Some(false) => "away",
+        None => "",
+    }
+}
+
+fn exposure_word(exposure: Exposure) -> &'static str {
+    match exposure {
+        Exposure::Public => "public",
+        Exposure::Workplace => "workplace",
+        Exposure::Locked => "locked",
+    }
+}
+
+fn show(site: &Site, id: String) -> Outcome {
+    site.show(&site.ask(Request::DeviceShow { id })?, |response| match response {
+        Response::Device(detail) => Some(tell_detail(detail)),
+        _ => None,
+    })
+}
+
+fn tell_detail(detail: &DeviceDetail) -> String {
+    let row = &detail.device;
+    let mut text = format!("device:{} is {}", escape(&row.id), standing(row.standing));
+    if let Some(now) = row.connected {
+        let _ = write!(text, ", {}", connected(Some(now)));
+    }
+    let _ = writeln!(text, "; added {}", moment(row.added_unix_ms));
+    for (name, value) in [("type", &row.device_type), ("site", &row.site)] {
+        if let Some(value) = value {
+            let _ = writeln!(text, "  {name:9} {}", escape(value));
+        }
+    }
+    let _ = writeln!(text, "  exposure  {}\n", exposure_word(row.exposure));
+    let credentials = detail.credentials.iter().map(|credential| {
+        [
+            credential.kind.clone(),
+            if credential.usable { "opens the door" } else { "dead" }.to_owned(),
+            credential.expires_unix_ms.map(day).unwrap_or_default(),
+            credential.serial.clone().unwrap_or_default(),
+            credential.key.as_deref().map(|key| key.chars().take(16).collect()).unwrap_or_default(),
+        ]
+    });
+    text.push_str(&table(["credential", "now", "ends", "serial", "key (first 16 digits)"], credentials));
+    if !detail.rules.is_empty() {
+        text.push_str("\nRules\n");
+        for rule in &detail.rules {
+            let _ = writeln!(text, "  {}", escape(rule));
+        }
+    }
+    text
+}

@@ -1,0 +1,45 @@
+//! `keyward listener`: where the broker listens.
+
+use crate::args::{ListenerAddArgs, ListenerCommand};
+use crate::failure::Outcome;
+use crate::reach::Site;
+use crate::screen::table;
+use keyward_server::control::{ListenerAdd, ListenerRow, Request, Response};
+
+/// Runs the command.
+pub(crate) fn run(site: &Site, command: ListenerCommand) -> Outcome {
+    let request = match command {
+        ListenerCommand::Add(args) => Request::ListenerAdd(addition(args)),
+        ListenerCommand::List => Request::ListenerList,
+        ListenerCommand::Remove { name } => Request::ListenerRemove { name },
+    };
+    site.show(&site.ask(request)?, |response| match response {
+        Response::Listeners(listeners) => Some(listing(listeners)),
+        _ => None,
+    })
+}
+
+fn addition(args: ListenerAddArgs) -> ListenerAdd {
+    ListenerAdd {
+        name: args.name,
+        address: args.address.map(|address| address.to_string()),
+        port: args.port,
+        certificate_required: args.require_certificate,
+        plain: args.plain,
+    }
+}
+
+/// Lists listeners in a table.
+pub(crate) fn listing(listeners: &[ListenerRow]) -> String {
+    let rows = listeners.iter().map(|row| {
+        [
+            row.name.clone(),
+            row.addresses.join(", "),
+            row.port.to_string(),
+            row.transport.clone(),
+            row.demands.clone(),
+            if row.open { "open" } else { "closed" }.to_owned(),
+        ]
+    });
+    table(["name", "addresses", "port", "transport", "a client shows", "now"], rows)
+}

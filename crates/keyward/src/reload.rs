@@ -1,0 +1,43 @@
+//! `keyward reload`: configuration and rules are read again, all of it or nothing.
+
+use crate::failure::Outcome;
+use crate::reach::Site;
+use keyward_server::control::{Reloaded, Request, Response};
+use keyward_server::escape::escape;
+use std::fmt::Write;
+
+/// Runs the command.
+pub(crate) fn run(site: &Site) -> Outcome {
+    site.show(&site.ask(Request::Reload)?, |response| match response {
+        Response::Reloaded(reloaded) => Some(tell(reloaded)),
+        _ => None,
+    })
+}
+
+fn tell(reloaded: &Reloaded) -> String {
+    let mut text = String::new();
+    if reloaded.changes.is_empty() && reloaded.needs_restart.is_empty() {
+        text.push_str("Nothing differed.\n");
+    }
+    for change in &reloaded.changes {
+        let _ = writeln!(text, "{}", escape(change));
+    }
+    for change in &reloaded.needs_restart {
+        let _ = writeln!(text, "at the next start: {}", escape(change));
+    }
+    if let Some(ms) = reloaded.in_force_ms.filter(|_| !reloaded.changes.is_empty()) {
+        let _ = writeln!(text, "In force everywhere after {ms} ms.");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_without_a_difference_says_so() {
+        let nothing = Reloaded { changes: Vec::new(), needs_restart: Vec::new(), in_force_ms: Some(1) };
+        assert_eq!(tell(&nothing), "Nothing differed.\n");
+    }
+}

@@ -1,0 +1,36 @@
+//! `keyward up`: runs the broker in the foreground.
+
+use crate::args::{LogFormat, UpArgs};
+use crate::failure::{Failure, Outcome};
+use crate::first_screen::first_screen;
+use crate::reach::Site;
+use keyward_server::config;
+use keyward_server::logging::{self, LogOptions};
+use keyward_server::running::{self, RunOptions};
+use std::path::PathBuf;
+
+/// Runs the broker until a signal stops it.
+pub(crate) fn run(site: &Site, args: UpArgs, passphrase_file: Option<PathBuf>) -> Outcome {
+    let format = match args.log {
+        LogFormat::Text => config::LogFormat::Text,
+        LogFormat::Json => config::LogFormat::Json,
+    };
+    let filter = std::env::var("KEYWARD_LOG").ok();
+    logging::start(&LogOptions { filter, format }).map_err(Failure::misuse)?;
+    let options = RunOptions {
+        names: args.names,
+        port: args.port,
+        passphrase_file,
+        dumpable: args.dumpable,
+        ..RunOptions::default()
+    };
+    let running = running::run(site.home.clone(), &options)?;
+    let status = running.status();
+    if site.screen.is_json() {
+        site.screen.json("started", &status)?;
+    } else {
+        site.screen.print(&first_screen(&status, &site.program, site.screen.paint()))?;
+    }
+    running.wait();
+    Ok(())
+}

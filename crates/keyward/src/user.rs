@@ -1,0 +1,160 @@
+//! `keyward user`.
+
+use crate::args::{UserAddArgs, UserCommand, UserPasswdArgs};
+use crate::bundle::{Address, Contents, Draft};
+use crate::clock::day;
+use crate::device::{own_key, print_json, read_csr, standing};
+use crate::failure::Outcome;
+use crate::program::quote;
+use crate::reach::{Site, notes, unexpected};
+use crate::screen::table;
+use crate::secret;
+use keyward_server::control::{
+    NewCredential, NewPassword, Request, Response, Secret, UserAdd, UserAdded, UserRow,
+};
+use keyward_server::escape::escape;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Runs the command.
+pub(crate) fn run(site: &Site, command: UserCommand) -> Outcome {
+    match command {
+        UserCommand::Add(args) => add(site, &args),
+        UserCommand::List => list(site),
+        UserCommand::Remove { name } => site.change(Request::UserRemove { name: name.to_string() }),
+        UserCommand::Passwd(args) => passwd(site, &args),
+    }
+}
+
+fn add(site: &Site, args: &UserAddArgs) -> Outcome {
+    // Somebody with a password needs no directory, unless one is asked for.
+    let wanted = args.certificate || args.csr.is_some() || args.out.is_some();
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(args.name.as_str()));
+    let draft = if wanted { Some(Draft::create(&out)?) } else { None };
+    let credential = credential(args, draft.as_ref())?;
+    let response = site.ask(Request::UserAdd(UserAdd { name: args.name.to_string(), credential }))?;
+    let Response::UserAdded(added) = &response else { return Err(unexpected()) };
+    let dir = match draft {
+        Some(draft) => Some(draft.finish(&contents(args, added), &site.program)?),
+        None => None,
+    };
+    match (site.screen.is_json(), &dir) {
+        (true, Some(dir)) => print_json(site, &response, dir),
+        (true, None) => site.screen.answer(&response),
+        (false, _) => site.screen.print(&tell_added(site, args, added, dir.as_deref())),
+    }
+}
+
+fn credential(args: &UserAddArgs, draft: Option<&Draft>) -> Outcome<NewCredential> {
+    match (draft, &args.csr) {
+        (_, Some(csr)) => read_csr(csr),
+        (Some(draft), None) if args.certificate => own_key(args.name.as_str(), draft),
+        _ if args.password_stdin => Ok(NewCredential::Password(secret::from_stdin()?)),
+        _ if args.ask_password => Ok(NewCredential::Password(secret::ask_twice(args.name.as_str())?)),
+        _ => Ok(NewCredential::Password(NewPassword::Generated)),
+    }
+}
+
+fn contents<'a>(args: &UserAddArgs, added: &'a UserAdded) -> Contents<'a> {
+    let host = args.host.clone().unwrap_or_else(|| added.reach.host.clone());
+    let identity = format!("user:{}", added.user.name);
+    Contents {
+        address: Address::new(identity, added.installation.clone(), host, added.reach.port),
+        kind: args.bundle,
+        ca_pem: &added.ca_pem,
+        certificate_pem: added.certificate_pem.as_deref(),
+        has_key: args.certificate,
+        first_topic: None,
+    }
+}
+
+fn tell_added(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&Path>) -> String {
+    let paint = site.screen.paint();
+    let name = added.user.name.as_str();
+    let mut text = format!("Added {}.\n", paint.strong(&format!("user:{name}")));
+    text.push_str(&tell_password(site, added.password.as_ref()));
+    if let Some(dir) = dir {
+        let _ = writeln!(text, "Bundle     {}", dir.display());
+    }
+    if !added.user.has_rights {
+        text.push_str(&first_rule(site, name));
+    }
+    text.push_str(&notes(&added.notes));
+    text.push_str("\nThen, to read what it may:\n  ");
+    let login = match (dir, added.certificate_pem.is_some()) {
+        (Some(dir), true) => {
+            let key = if args.certificate { "" } else { " --key KEY.pem" };
+            format!("--bundle-dir {}{key}", quote(&dir.to_string_lossy()))
+        }
+        _ => format!(
+            "--host {} --port {} --ca {} --user {name} --password-file -",
+            quote(&added.reach.host),
+            added.reach.port,
+            quote(&site.home.ca_pem().to_string_lossy())
+        ),
+    };
+    text.push_str(&site.program.client_command(&format!("sub {login} -t '#'")));
+    text.push('\n');
+    text
+}
+
+/// Says that a new user can do nothing, and what changes it: a rule to paste and the command that puts it in force.
+fn first_rule(site: &Site, name: &str) -> String {
+    let file = site.home.policy_dir().join(format!("{name}.toml"));
+    format!(
+        "\nIt can log in, and do nothing else: no rule names it. This one lets it read every device's status:\n\n\
+         cat > {} <<'END'\n[[rule]]\nwho = \"user:{name}\"\nallow = [\"subscribe\"]\ntopics = [\"+/status\"]\nEND\n{}\n",
+        quote(&file.to_string_lossy()),
+        site.program.command("reload"),
+    )
+}
+
+fn tell_password(site: &Site, password: Option<&Secret>) -> String {
+    password
+        .map(|password| {
+            let shown = site.screen.paint().strong(password.expose());
+            format!("Password   {shown}   (shown only now)\n")
+        })
+        .unwrap_or_default()
+}
+
+fn list(site: &Site) -> Outcome {
+    site.show(&site.ask(Request::UserList)?, |response| match response {
+        Response::Users(rows) if rows.is_empty() => {
+            Some(format!("There are no users. Add one: {}\n", site.program.command("user add app")))
+        }
+        Response::Users(rows) => Some(listing(rows)),
+        _ => None,
+    })
+}
+
+fn listing(rows: &[UserRow]) -> String {
+    let rows = rows.iter().map(|row| {
+        [
+            row.name.clone(),
+            standing(row.standing).to_owned(),
+            row.links.map(|links| links.to_string()).unwrap_or_default(),
+            if row.has_rights { "has some" } else { "none: can do nothing" }.to_owned(),
+            day(row.added_unix_ms),
+        ]
+    });
+    table(["name", "standing", "connections", "rights", "added"], rows)
+}
+
+fn passwd(site: &Site, args: &UserPasswdArgs) -> Outcome {
+    let name = args.name.to_string();
+    let password = match (args.generate, args.password_stdin) {
+        (true, _) => NewPassword::Generated,
+        (_, true) => secret::from_stdin()?,
+        _ => secret::ask_twice(&name)?,
+    };
+    site.show(&site.ask(Request::UserPasswd { name, password })?, |response| match response {
+        Response::UserAdded(added) => Some(format!(
+            "user:{} has a new password.\n{}{}",
+            escape(&added.user.name),
+            tell_password(site, added.password.as_ref()),
+            notes(&added.notes)
+        )),
+        _ => None,
+    })
+}

@@ -1,0 +1,77 @@
+//! The help teaches with examples, misuse is told apart from failure, and nothing secret is an argument.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
+
+mod story;
+
+use story::{Story, said};
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    let story = Story::begin();
+    for arguments in [
+        &["--help"][..],
+        &["up", "--help"],
+        &["demo", "--help"],
+        &["device", "add", "--help"],
+        &["user", "add", "--help"],
+        &["policy", "explain", "--help"],
+        &["pub", "--help"],
+        &["sub", "--help"],
+    ] {
+        let text = story.ok(arguments);
+        assert!(text.contains("Examples:\n  keyward "), "{arguments:?}: {text}");
+    }
+    assert!(story.ok(&["--help"]).contains("0 done, 1 refused or failed, 2 misuse"));
+}
+
+#[test]
+fn misuse_ends_with_code_2_and_touches_nothing() {
+    let story = Story::begin();
+    for arguments in [
+        &[][..],
+        &["fly"],
+        &["up", "--port", "0"],
+        &["up", "--port", "70000"],
+        &["device", "add"],
+        &["device", "add", "a/b"],
+        &["device", "add", "d", "--csr", "x", "--password"],
+        &["denials", "--since", "yesterday"],
+        &["policy", "explain", "--as", "nobody", "publish", "a"],
+        &["pub", "-t", "a", "-m", "b", "-q", "3"],
+        &["pub", "-t", "a", "-m", "b", "--bundle-dir", "x", "--user", "app"],
+        &["user", "passwd", "app"],
+        &["completions", "tcsh"],
+    ] {
+        let output = story.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+    }
+    assert!(!story.dir().exists());
+}
+
+#[test]
+fn a_name_with_control_characters_cannot_paint_the_terminal() {
+    let story = Story::begin();
+    let output = story.run(&["device", "show", "\u{1b}[2Jx\u{202e}"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("begins with '\\u{1b}'"), "{}", said(&output));
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let story = Story::begin();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = story.ok(&["completions", shell]);
+        assert!(script.contains("release-key") && script.contains("denials"), "{shell}");
+    }
+}
+
+#[test]
+fn without_an_installation_the_way_to_make_one_is_named() {
+    let story = Story::begin();
+    let why = story.refused(&["status"]);
+    assert!(why.contains("keyward up"), "{why}");
+    let why = story.run(&["--json", "status"]);
+    let answer: serde_json::Value = serde_json::from_slice(&why.stdout).unwrap();
+    assert_eq!(answer["schema"], 1);
+    assert!(answer["refused"]["what"].as_str().unwrap().contains("keyward up"), "{answer}");
+}
