@@ -46,16 +46,28 @@ pub fn decode<'a>(version: Version, sender: Sender, frame: &'a [u8]) -> Result<P
     let Some(header) = frame::peek(frame)? else {
         return Err(DecodeError { packet: None, violation: Violation::Truncated });
     };
-    let refused = |violation| DecodeError { packet: Some(header.kind), violation };
     if frame.len() > header.total_len {
-        return Err(refused(Violation::TrailingBytes));
+        return Err(DecodeError { packet: Some(header.kind), violation: Violation::TrailingBytes });
     }
+    decode_framed(version, sender, &header, frame)
+}
+
+/// Decodes the packet behind a header that was read already.
+#[inline]
+pub(crate) fn decode_framed<'a>(
+    version: Version,
+    sender: Sender,
+    header: &Header,
+    frame: &'a [u8],
+) -> Result<Packet<'a>, DecodeError> {
+    let refused = |violation| DecodeError { packet: Some(header.kind), violation };
     match frame.get(header.header_len..header.total_len) {
-        Some(body) => decode_body(version, sender, &header, body).map_err(refused),
+        Some(body) => decode_body(version, sender, header, body).map_err(refused),
         None => Err(refused(Violation::Truncated)),
     }
 }
 
+#[inline]
 fn decode_body<'a>(
     version: Version,
     sender: Sender,

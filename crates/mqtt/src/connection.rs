@@ -12,16 +12,17 @@ pub use server::{Farewell, Refused, ServerConnection, Step};
 pub use crate::limits::{ClientLimits, ConnectionLimits};
 
 use crate::codec::{DecodeError, Violation};
-use crate::frame::{self, PacketType};
+use crate::frame::{self, Header, PacketType};
 
 /// Says whether a frame is all there.
 enum Framed<'a> {
     Incomplete { need: usize },
-    Complete { frame: &'a [u8] },
+    Complete { header: Header, frame: &'a [u8] },
 }
 
 /// Finds the frame at the start of `input`. Its type is judged from the first byte and its size from the header, so
 /// that the body of a packet that is refused is never waited for.
+#[inline]
 fn find_frame(
     input: &[u8],
     limit: u32,
@@ -39,7 +40,7 @@ fn find_frame(
         return Err(refused(Violation::TooLarge { size, limit }));
     }
     Ok(match input.get(..header.total_len) {
-        Some(frame) => Framed::Complete { frame },
+        Some(frame) => Framed::Complete { header, frame },
         None => Framed::Incomplete { need: header.total_len },
     })
 }

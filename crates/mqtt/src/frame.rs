@@ -122,6 +122,7 @@ impl Header {
 ///
 /// # Errors
 /// The type is 0, or the flags are not those of the type [MQTT-2.1.3-1].
+#[inline]
 pub fn peek_type(first: u8) -> Result<PacketType, DecodeError> {
     let Some(kind) = PacketType::from_nibble(first >> 4) else {
         return Err(DecodeError { packet: None, violation: Violation::ReservedType });
@@ -139,6 +140,7 @@ pub fn peek_type(first: u8) -> Result<PacketType, DecodeError> {
 ///
 /// # Errors
 /// As [`peek_type`], or the remaining length has a fifth byte.
+#[inline]
 pub fn peek(input: &[u8]) -> Result<Option<Header>, DecodeError> {
     let Some((&first, rest)) = input.split_first() else { return Ok(None) };
     let kind = peek_type(first)?;

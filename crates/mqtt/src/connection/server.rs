@@ -157,53 +157,56 @@ impl ServerConnection {
     /// # Errors
     /// The peer broke a rule: send the farewell, close the link, and do not call this again.
     pub fn decode<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<Step<'a>, Refused> {
-        let step = match self.phase {
-            Phase::Admitting(_) => return Ok(Step::Incomplete { need: input.len().saturating_add(1) }),
-            Phase::New => self.decode_first(input),
-            Phase::Open(accepted) => self.decode_open(accepted, input),
+        match self.phase {
+            Phase::New => self.decode_first(now, input),
+            Phase::Admitting(_) => Ok(Step::Incomplete { need: input.len().saturating_add(1) }),
+            Phase::Open(accepted) => self.decode_open(now, accepted, input),
             Phase::Ended(_) => after_disconnect(input),
-        }?;
-        if let Step::Packet { .. } = step {
-            self.heard = now;
         }
-        Ok(step)
     }
 
-    fn decode_first<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, Refused> {
+    fn decode_first<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<Step<'a>, Refused> {
         let refused = |error| Refused { error, farewell: Farewell::of_first(input, &error) };
         let framed = find_frame(input, self.limits.connect_max, |kind| match kind {
             PacketType::Connect => Ok(()),
             _ => Err(Violation::OutOfOrder),
         });
-        let frame = match framed.map_err(refused)? {
+        let (header, frame) = match framed.map_err(refused)? {
             Framed::Incomplete { need } => return Ok(Step::Incomplete { need }),
-            Framed::Complete { frame } => frame,
+            Framed::Complete { header, frame } => (header, frame),
         };
-        let packet = codec::decode(Version::V5, Sender::Client, frame).map_err(refused)?;
+        let packet = codec::decode_framed(Version::V5, Sender::Client, &header, frame).map_err(refused)?;
         if let Packet::Connect(connect) = &packet {
             self.phase = Phase::Admitting(Accepted::of(connect));
         }
+        self.heard = now;
         Ok(Step::Packet { packet, size: frame.len() })
     }
 
-    fn decode_open<'a>(&mut self, accepted: Accepted, input: &'a [u8]) -> Result<Step<'a>, Refused> {
+    fn decode_open<'a>(
+        &mut self,
+        now: Millis,
+        accepted: Accepted,
+        input: &'a [u8],
+    ) -> Result<Step<'a>, Refused> {
         let Accepted { version, .. } = accepted;
         let refused = |error| Refused { error, farewell: Farewell::of_open(version, &error) };
         let framed = find_frame(input, self.limits.packet_max, |kind| match kind {
             PacketType::Connect => Err(Violation::Repeated),
             _ => codec::check_sender(version, Sender::Client, kind),
         });
-        let frame = match framed.map_err(refused)? {
+        let (header, frame) = match framed.map_err(refused)? {
             Framed::Incomplete { need } => return Ok(Step::Incomplete { need }),
-            Framed::Complete { frame } => frame,
+            Framed::Complete { header, frame } => (header, frame),
         };
-        let packet = codec::decode(version, Sender::Client, frame).map_err(refused)?;
+        let packet = codec::decode_framed(version, Sender::Client, &header, frame).map_err(refused)?;
         if let Err(violation) = accepted.check(&packet) {
             return Err(refused(DecodeError { packet: Some(packet.kind()), violation }));
         }
         if let Packet::Disconnect(_) = packet {
             self.phase = Phase::Ended(version);
         }
+        self.heard = now;
         Ok(Step::Packet { packet, size: frame.len() })
     }
 

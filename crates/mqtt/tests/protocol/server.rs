@@ -33,7 +33,7 @@ fn open(version: Version) -> ServerConnection {
 #[track_caller]
 fn refused(server: &mut ServerConnection, notation: &str) -> Refused {
     let input = bytes(notation, server.version().unwrap_or(V5));
-    server.decode(Millis(0), &input).expect_err("accepted")
+    server.decode(Millis(0), &input).unwrap_err()
 }
 
 #[track_caller]

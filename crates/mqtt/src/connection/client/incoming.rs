@@ -24,12 +24,13 @@ impl ClientConnection {
             Link::Down | Link::Ended => return Err(ClientError::NotConnected),
         };
         let framed = find_frame(input, terms.packet_max, |kind| terms.check_order(is_open, kind));
-        let frame = match framed {
+        let (header, frame) = match framed {
             Ok(Framed::Incomplete { need }) => return Ok(ClientStep::Incomplete { need }),
-            Ok(Framed::Complete { frame }) => frame,
+            Ok(Framed::Complete { header, frame }) => (header, frame),
             Err(error) => return Err(self.give_up(ClientError::Server(error))),
         };
-        let packet = codec::decode(terms.version, Sender::Server, frame).map_err(ClientError::Server);
+        let packet =
+            codec::decode_framed(terms.version, Sender::Server, &header, frame).map_err(ClientError::Server);
         match packet.and_then(|packet| self.act(now, &terms, packet)) {
             Ok(event) => Ok(ClientStep::Packet { event, size: frame.len() }),
             Err(error) => Err(self.give_up(error)),
