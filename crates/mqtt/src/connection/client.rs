@@ -78,8 +78,8 @@ impl ClientConnection {
         }
     }
 
-    /// Begins a link: CONNECT is in the output. In 5.0 it announces [`ClientLimits::packet_max`] unless it has a
-    /// maximum packet size of its own.
+    /// Begins a link: CONNECT is in the output. In 5.0 it announces [`ClientLimits::packet_max`], or its own maximum
+    /// packet size if that is smaller.
     ///
     /// # Errors
     /// There is a link already, messages of the other version wait, or the packet cannot be written.
@@ -96,7 +96,8 @@ impl ClientConnection {
         }
         let mut connect = connect.clone();
         let announced = &mut connect.properties.maximum_packet_size;
-        *announced = announced.or(NonZeroU32::new(self.limits.packet_max));
+        let limit = NonZeroU32::new(self.limits.packet_max);
+        *announced = [*announced, limit].into_iter().flatten().min();
         let terms = Terms::of(&connect, &self.limits);
         codec::encode(&Packet::Connect(connect), terms.version, &mut self.output)?;
         self.session.version = Some(terms.version);

@@ -11,7 +11,7 @@ use keyward_mqtt::property::*;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
 use keyward_mqtt::topic::TopicName;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 const V3: Version = Version::V311;
 const V5: Version = Version::V5;
@@ -142,10 +142,16 @@ fn a_refused_link_says_why() {
 }
 
 #[test]
-fn in_5_0_connect_announces_the_clients_packet_limit() {
-    let mut story = Story::new(V5);
-    story.client.connect(Millis(0), &connect(V5)).unwrap();
-    story.sends(&[r#"10 { "MQTT" 05 00 0000 { 27 000003E8 } "dev01" }"#]);
+fn in_5_0_connect_announces_the_smaller_of_its_own_packet_limit_and_the_clients() {
+    for (own, announced) in
+        [(None, "000003E8"), (NonZeroU32::new(5000), "000003E8"), (NonZeroU32::new(16), "00000010")]
+    {
+        let mut story = Story::new(V5);
+        let mut limited = connect(V5);
+        limited.properties.maximum_packet_size = own;
+        story.client.connect(Millis(0), &limited).unwrap();
+        story.sends(&[&format!(r#"10 {{ "MQTT" 05 00 0000 {{ 27 {announced} }} "dev01" }}"#)]);
+    }
 }
 
 #[test]
