@@ -63,7 +63,7 @@ pub enum ClockState {
 }
 
 /// Holds what only a running broker knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningStatus {
     /// The process id.
     pub pid: u32,

@@ -26,6 +26,7 @@ impl Turn<'_> {
             self.note(&changes, &digests)?;
         }
         self.add_names(&config, &mut changes);
+        self.secure_anew()?;
         let in_force = self.admin.running.as_mut().map(|running| {
             running.policy = Arc::new(rules.policy);
             running.config = config;
@@ -62,9 +63,16 @@ impl Turn<'_> {
         }
     }
 
-    /// Opens the listeners that are new and then closes those that are gone. If one cannot be opened, those opened
-    /// before it are closed again and nothing has changed. One that differs under its old name is closed first, for
-    /// it may use the same port, and comes back if the new one fails.
+    /// Begins another generation of TLS settings, so that no session of before a reload is resumed after it.
+    fn secure_anew(&mut self) -> Result<(), Refusal> {
+        match self.admin.running.as_mut() {
+            Some(running) => running.live.put_certificate(&self.admin.registrar),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the listeners that are gone, for a new one may use their port, and opens those that are new. If one
+    /// cannot be opened, the others are undone and those that were closed come back.
     fn switch_listeners(&mut self, config: &Config) -> Result<(), Refusal> {
         let Some(running) = self.admin.running.as_mut() else { return Ok(()) };
         let old = running.config.listeners.clone();
@@ -72,10 +80,6 @@ impl Turn<'_> {
             old.into_iter().partition(|listener| config.listeners.contains(listener));
         let new: Vec<&Listener> =
             config.listeners.iter().filter(|listener| !kept.contains(listener)).collect();
-        if new.is_empty() {
-            gone.iter().for_each(|listener| running.live.close_listener(&listener.name));
-            return Ok(());
-        }
         gone.iter().for_each(|listener| running.live.close_listener(&listener.name));
         for (opened, listener) in new.iter().enumerate() {
             let Err(refusal) = running.live.open_listener(listener) else { continue };
@@ -104,4 +108,242 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         .filter(|(differs, _)| *differs)
         .map(|(_, key)| format!("{key}: takes effect at the next start"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        admin::{Admin, InForce, Live},
+        config::{Config, Listener},
+        control::{ListenerAdd, Refusal, RefusalCode, Reloaded, Request, Response},
+        denials::{Denied, Report},
+        home::Home,
+        installation,
+        rules::Rules,
+        status::RunningStatus,
+    };
+    use keyward_identity::{KeyProtection, Registrar, Registry};
+    use keyward_ids::Identity;
+    use keyward_mqtt::time::Millis;
+    use keyward_policy::Policy;
+    use std::{
+        fs,
+        net::SocketAddr,
+        sync::{Arc, Mutex},
+    };
+
+    /// Writes down what a data plane is told, and fails to open port 666.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<String>>>);
+
+    impl Told {
+        fn write(&self, what: String) {
+            self.0.lock().unwrap().push(what);
+        }
+
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
+    }
+
+    impl Live for Told {
+        fn put_registry(&mut self, _: &Arc<Registry>) -> InForce {
+            InForce { closed_links: 0, complete: true }
+        }
+        fn put_policy(&mut self, policy: &Arc<Policy>) -> InForce {
+            self.write(format!("policy of {} rules", policy.written_rules()));
+            InForce { closed_links: 0, complete: true }
+        }
+        fn put_certificate(&mut self, _: &Registrar) -> Result<(), Refusal> {
+            self.write("certificate".to_owned());
+            Ok(())
+        }
+        fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal> {
+            self.write(format!("open {} {}", listener.name, listener.port));
+            if listener.port == 666 { Err(Refusal::new(RefusalCode::Failed, "port 666 is taken")) } else { Ok(()) }
+        }
+        fn close_listener(&mut self, name: &str) {
+            self.write(format!("close {name}"));
+        }
+        fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)> {
+            Vec::new()
+        }
+        fn retained(&self, filters: &[String], _: usize) -> Vec<String> {
+            filters.iter().filter(|filter| filter.starts_with("kept/")).cloned().collect()
+        }
+        fn links(&self, identities: &[&Identity]) -> Vec<usize> {
+            vec![1; identities.len()]
+        }
+        fn status(&self) -> RunningStatus {
+            RunningStatus::default()
+        }
+        fn denials(&self, _: Option<Millis>, _: &dyn Fn(&Denied) -> Option<String>) -> Report {
+            Report::default()
+        }
+    }
+
+    const RULE: &str = "[[rule]]\nwho = \"all\"\nallow = [\"publish\"]\ntopics = [\"a\"]\n";
+
+    struct Site {
+        admin: Admin,
+        told: Told,
+        home: Home,
+        _folder: tempfile::TempDir,
+    }
+
+    fn site() -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("keyward"));
+        home.create().unwrap();
+        let registrar = installation::create(&home, Vec::new(), KeyProtection::FileMode).unwrap();
+        let told = Told::default();
+        let policy = Arc::new(Policy::builtin());
+        let mut admin =
+            Admin::running(home.clone(), registrar, Config::default(), policy, Box::new(told.clone()));
+        let rules = Rules::load(&home).unwrap();
+        admin.note_hand_edits(&fs::read_to_string(home.config_file()).unwrap(), &rules, "test");
+        Site { admin, told, home, _folder: folder }
+    }
+
+    impl Site {
+        fn config(&self, text: &str) {
+            fs::write(self.home.config_file(), text).unwrap();
+        }
+
+        fn rules(&self, text: &str) {
+            fs::write(self.home.policy_dir().join("a.toml"), text).unwrap();
+        }
+
+        fn reload(&mut self) -> Result<Reloaded, Refusal> {
+            match self.admin.execute(Request::Reload)? {
+                Response::Reloaded(reloaded) => Ok(reloaded),
+                _ => panic!("not an answer to a reload"),
+            }
+        }
+
+        fn audit(&mut self) -> Vec<String> {
+            match self.admin.execute(Request::Audit { last: None }).unwrap() {
+                Response::Audit(rows) => rows.into_iter().map(|row| row.what).collect(),
+                _ => panic!("not an audit"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_reload_without_an_edit_changes_nothing_and_notes_nothing() {
+        let mut site = site();
+        let before = site.audit().len();
+        assert_eq!(site.reload().unwrap().changes, [""; 0]);
+        assert_eq!(site.audit().len(), before);
+    }
+
+    #[test]
+    fn a_hand_edit_is_put_in_force_and_audited_once() {
+        let mut site = site();
+        site.rules(RULE);
+        let reloaded = site.reload().unwrap();
+        assert!(reloaded.changes[0].starts_with("policy.d/a.toml added, sha256:"), "{reloaded:?}");
+        assert_eq!(site.told.take(), ["certificate", "policy of 1 rules"]);
+        assert!(site.reload().unwrap().changes.is_empty());
+        let notes = site.audit().iter().filter(|what| what.contains("policy.d/a.toml added")).count();
+        assert_eq!(notes, 1);
+    }
+
+    #[test]
+    fn a_bad_rule_file_changes_nothing_not_even_the_good_configuration_beside_it() {
+        let mut site = site();
+        site.config("[[listener]]\nname = \"other\"\nport = 1\n");
+        site.rules("[[rule]]\nwho = 1\n");
+        let refusal = site.reload().unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::BadFile);
+        assert!(refusal.what.contains("policy.d/a.toml:2"), "{refusal}");
+        assert_eq!(site.told.take(), [""; 0]);
+        assert_eq!(site.admin.running.as_ref().unwrap().config, Config::default());
+    }
+
+    #[test]
+    fn a_bad_configuration_changes_nothing_not_even_the_good_rules_beside_it() {
+        let mut site = site();
+        site.config("[server]\nshards = 0\n");
+        site.rules(RULE);
+        let refusal = site.reload().unwrap_err();
+        assert!(refusal.what.contains("keyward.toml:2:10: server.shards"), "{refusal}");
+        assert_eq!(site.told.take(), [""; 0]);
+    }
+
+    #[test]
+    fn listeners_that_are_gone_are_closed_and_new_ones_opened() {
+        let mut site = site();
+        site.config("[[listener]]\nname = \"mqtts\"\nport = 8883\n[[listener]]\nname = \"b\"\nport = 2\n");
+        site.reload().unwrap();
+        assert_eq!(site.told.take(), ["open b 2", "certificate", "policy of 0 rules"]);
+        site.config("[[listener]]\nname = \"b\"\nport = 3\n");
+        site.reload().unwrap();
+        assert_eq!(site.told.take(), ["close mqtts", "close b", "open b 3", "certificate", "policy of 0 rules"]);
+    }
+
+    #[test]
+    fn a_listener_that_cannot_be_opened_undoes_the_others_and_the_rules_stay() {
+        let mut site = site();
+        site.rules(RULE);
+        site.config("[[listener]]\nname = \"b\"\nport = 2\n[[listener]]\nname = \"c\"\nport = 666\n");
+        assert_eq!(site.reload().unwrap_err().what, "port 666 is taken");
+        assert_eq!(site.told.take(), ["close mqtts", "open b 2", "open c 666", "close b", "open mqtts 8883"]);
+        assert_eq!(site.admin.running.as_ref().unwrap().config, Config::default());
+    }
+
+    #[test]
+    fn a_listener_is_opened_before_it_is_written_and_not_written_if_that_fails() {
+        let mut site = site();
+        let before = fs::read_to_string(site.home.config_file()).unwrap();
+        let add = |port| {
+            let (name, address) = ("b".to_owned(), None);
+            Request::ListenerAdd(ListenerAdd { name, address, port, certificate_required: false, plain: false })
+        };
+        assert!(site.admin.execute(add(666)).is_err());
+        assert_eq!(fs::read_to_string(site.home.config_file()).unwrap(), before);
+        site.admin.execute(add(2)).unwrap();
+        assert!(site.reload().unwrap().changes.is_empty(), "our own edit is no hand edit");
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_said() {
+        let mut site = site();
+        site.config("[server]\nshards = 1\n[limits]\nsessions = 5\n");
+        let reloaded = site.reload().unwrap();
+        assert_eq!(
+            reloaded.needs_restart,
+            ["server.shards: takes effect at the next start", "limits: takes effect at the next start"]
+        );
+    }
+
+    #[test]
+    fn a_name_of_the_configuration_comes_into_the_certificate_at_a_reload() {
+        let mut site = site();
+        site.config("[server]\nnames = [\"mqtt.home\"]\n");
+        let reloaded = site.reload().unwrap();
+        assert!(reloaded.changes.contains(&"the server certificate names mqtt.home now".to_owned()), "{reloaded:?}");
+        assert_eq!(site.told.take(), ["certificate", "certificate", "policy of 0 rules"]);
+    }
+
+    #[test]
+    fn a_retained_message_below_its_topics_keeps_a_device_from_being_added_unasked() {
+        use crate::control::{DeviceAdd, NewCredential, NewPassword};
+        let mut site = site();
+        let mut add = DeviceAdd {
+            id: "kept".to_owned(),
+            device_type: None,
+            site: None,
+            exposure: None,
+            credential: NewCredential::Password(NewPassword::Generated),
+            allow_overlap: false,
+        };
+        let refusal = site.admin.execute(Request::DeviceAdd(add.clone())).err().unwrap();
+        assert!(refusal.what.contains("a retained message lies on kept/"), "{refusal}");
+        add.allow_overlap = true;
+        let Ok(Response::DeviceAdded(added)) = site.admin.execute(Request::DeviceAdd(add)) else {
+            panic!("refused")
+        };
+        assert_eq!(added.device.id, "kept");
+    }
 }

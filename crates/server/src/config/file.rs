@@ -11,7 +11,7 @@ use toml::Spanned;
 pub(super) struct File {
     pub(super) server: Server,
     pub(super) listener: Vec<Spanned<Listener>>,
-    pub(super) limits: super::limits::File,
+    pub(super) limits: super::bounds::File,
     pub(super) certificates: Certificates,
     pub(super) log: Log,
 }

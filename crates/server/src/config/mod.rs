@@ -5,14 +5,14 @@
 mod edit;
 mod error;
 mod file;
-mod limits;
+mod bounds;
 mod listener;
 mod unit;
 
 pub use edit::{EditError, add_listener, remove_listener};
 pub use error::ConfigError;
 pub use file::LogFormat;
-pub use limits::Limits;
+pub use bounds::Limits;
 pub use listener::{Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MQTTS_PORT, Security};
 pub use unit::{ByteSize, Span};
 
@@ -101,7 +101,7 @@ impl Config {
         let mut errors = Vec::new();
         let names = collect(names(&raw.server, &places), &mut errors);
         let listeners = collect(listener::validate(&raw.listener, &places), &mut errors);
-        let limits = collect(limits::validate(&raw.limits, &places), &mut errors);
+        let limits = collect(bounds::validate(&raw.limits, &places), &mut errors);
         let certificates = collect(certificates(&raw.certificates, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {

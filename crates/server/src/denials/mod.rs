@@ -1,5 +1,4 @@
 //! The bounded memory of what was refused: who, what, by which rule, how often, and what would allow it.
-
 //!
 //! What is not here: deciding and refusing (`policy`, `broker`, the door), and what the operator should do about a
 //! row, which is asked for when it is shown, so that it fits the rules of that moment.
@@ -8,18 +7,7 @@ use keyward_mqtt::time::{Millis, Now};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, hash::Hash, net::IpAddr};
 
-pub mod limits {
-    //! The bounds of what is remembered of refusals: each with its unit, its default and the reason.
-
-    /// Rows of each kind: denials, failed logins, failed handshakes. More than a person reads; a few hundred KiB.
-    pub const DENIAL_ROWS: usize = 2_048;
-
-    /// Rows of one identity or address, so that one that tries every topic does not push out the others.
-    pub const DENIAL_ROWS_EACH: usize = 64;
-
-    /// Characters of a topic or a name that a row keeps.
-    pub const DENIAL_TEXT: usize = 256;
-}
+pub mod limits;
 
 /// Holds what was refused since some moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
