@@ -3,7 +3,7 @@
 use std::{
     borrow::Borrow,
     collections::HashMap,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -14,39 +14,41 @@ const BUCKETS: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct CowMap<K, V> {
     buckets: Vec<Arc<HashMap<K, V>>>,
-    hasher: RandomState,
     len: usize,
 }
 
 impl<K, V> Default for CowMap<K, V> {
     fn default() -> Self {
         let buckets = (0..BUCKETS).map(|_| Arc::default()).collect();
-        Self { buckets, hasher: RandomState::new(), len: 0 }
+        Self { buckets, len: 0 }
     }
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> CowMap<K, V> {
-    fn bucket<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
+    fn bucket<Q: Hash + ?Sized>(key: &Q) -> usize {
+        // Without a seed: operators choose the keys, and a full bucket costs time only when it is changed.
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
         // The remainder is below 256.
-        (self.hasher.hash_one(key) % BUCKETS as u64) as usize
+        (hasher.finish() % BUCKETS as u64) as usize
     }
 
     pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        self.buckets[self.bucket(key)].get(key)
+        self.buckets[Self::bucket(key)].get(key)
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let bucket = self.bucket(&key);
+        let bucket = Self::bucket(&key);
         if Arc::make_mut(&mut self.buckets[bucket]).insert(key, value).is_none() {
             self.len += 1;
         }
     }
 
     pub(crate) fn remove(&mut self, key: &K) {
-        let bucket = self.bucket(key);
+        let bucket = Self::bucket(key);
         if Arc::make_mut(&mut self.buckets[bucket]).remove(key).is_some() {
             self.len -= 1;
         }

@@ -42,3 +42,103 @@ fn follow(ledger: &Ledger, from: Position, state: Option<State>) -> Result<State
     }
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        AddDevice, AuditEntry, Command, Context, InitOptions, KeyProtection, KeySource, Lifetimes,
+        NewCredential, NewPassword, Registrar, WallTime,
+    };
+    use proptest::prelude::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const NOW: WallTime = WallTime(1_800_000_000_000);
+
+    /// One of the things that can happen to one of three devices.
+    fn command(kind: u8, device: u8) -> Command {
+        let id: keyward_ids::DeviceId = format!("d{device}").parse().unwrap();
+        let identity = keyward_ids::Identity::Device(id.clone());
+        let certificate = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
+        match kind {
+            0..=2 => Command::AddDevice(AddDevice {
+                id,
+                device_type: None,
+                site: Some("hall".parse().unwrap()),
+                exposure: None,
+                machine_chosen: device == 0,
+                note: "note".into(),
+                credential: certificate,
+            }),
+            3 => Command::Disable { identity },
+            4 => Command::Enable { identity },
+            5 => Command::Revoke { identity, keep_messages: device == 1, publish_will: false },
+            6 => Command::Remove { identity },
+            7 => Command::SetPassword { identity, password: NewPassword::Generate },
+            8 => Command::WithdrawPassword { identity },
+            9 => Command::AddCertificate {
+                identity,
+                key: KeySource::Generate,
+                lifetime_days: Some(7),
+                replace: device == 2,
+            },
+            _ => Command::AddServerName { name: format!("n{device}.home").parse().unwrap() },
+        }
+    }
+
+    fn fold(state: Option<State>, entries: &[AuditEntry]) -> State {
+        let mut state = state;
+        for entry in entries {
+            match &mut state {
+                None => state = Some(State::begin(entry).unwrap()),
+                Some(state) => state.apply(entry).unwrap(),
+            }
+        }
+        state.unwrap()
+    }
+
+    /// Runs the commands, refused ones too, and returns the ledger.
+    fn ledger_of(commands: &[(u8, u8)], dir: &std::path::Path) -> Vec<AuditEntry> {
+        let options = InitOptions {
+            now: NOW,
+            build_time: NOW,
+            accept_clock: false,
+            actor: "test",
+            found_names: vec!["localhost".parse().unwrap()],
+            added_names: Vec::new(),
+            protection: KeyProtection::FileMode,
+            lifetimes: Lifetimes::default(),
+        };
+        let mut registrar = Registrar::create(dir, options).unwrap();
+        for (n, (kind, device)) in commands.iter().enumerate() {
+            let now = WallTime(NOW.0 + n as u64 * 40_000_000);
+            let _ = registrar.execute(command(*kind, *device), Context { now, actor: "test" });
+        }
+        let entries: Vec<_> = registrar.audit(1).unwrap().map(Result::unwrap).collect();
+        assert_eq!(fold(None, &entries).registry, registrar.registry());
+        entries
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_snapshot_and_what_follows_it_give_the_state_of_the_whole_ledger(
+            commands in proptest::collection::vec((0u8..11, 0u8..3), 1..24),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let closed = std::fs::Permissions::from_mode(0o700);
+            let dir = tempfile::Builder::new().permissions(closed).tempdir().unwrap();
+            let entries = ledger_of(&commands, dir.path());
+            let (before, after) = entries.split_at(1 + cut.index(entries.len()));
+            let early = fold(None, before);
+            let path = dir.path().join("snapshot");
+            let position = Position { sequence: early.registry.revision(), ..Position::START };
+            snapshot::write(&path, position, &early).unwrap();
+            let (read_position, read) = snapshot::read(&path).unwrap();
+            prop_assert_eq!(read_position, position);
+            prop_assert_eq!(&read, &early);
+            prop_assert_eq!(fold(Some(read), after), fold(None, &entries));
+        }
+    }
+}

@@ -10,7 +10,7 @@ use super::{
     scan::{Next, Position, Scanner, failed},
 };
 use crate::files::{self, FileError};
-use std::{fs::OpenOptions, io::Read, path::Path};
+use std::{cmp::Ordering, fs::OpenOptions, io::Read, path::Path};
 
 /// What stands behind the whole records of one copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,22 @@ fn survey(path: &Path) -> Result<Found, LedgerError> {
     Ok(Found { end: scanner.position, tail })
 }
 
+/// Tells what is wrong if a record that may have been acknowledged is whole in neither copy.
+///
+/// A record of its full length that is damaged was not acknowledged only if a loss of power hit it while it was
+/// written to copy A: then B ends cleanly before it.
+fn lost_record(a: &Found, b: &Found) -> Option<&'static str> {
+    let (Tail::Damaged(what), other) = (match a.end.sequence.cmp(&b.end.sequence) {
+        Ordering::Less => (&b.tail, None),
+        Ordering::Greater => (&a.tail, None),
+        Ordering::Equal if matches!(b.tail, Tail::Damaged(_)) => (&b.tail, None),
+        Ordering::Equal => (&a.tail, Some(&b.tail)),
+    }) else {
+        return None;
+    };
+    (other != Some(&Tail::Clean)).then_some(*what)
+}
+
 /// Makes the two copies equal and whole; returns where they end and what was mended, in sentences.
 pub(super) fn mend(a: &Path, b: &Path) -> Result<(Position, Vec<String>), LedgerError> {
     let (in_a, in_b) = (survey(a)?, survey(b)?);
@@ -64,12 +80,7 @@ pub(super) fn mend(a: &Path, b: &Path) -> Result<(Position, Vec<String>), Ledger
     if rest.tail != Tail::Missing && !begin_alike(good, other, rest.end.offset)? {
         return refuse("the copies differ in what both have");
     }
-    let never_acknowledged = match best.tail {
-        Tail::Clean | Tail::Torn => true,
-        Tail::Damaged(_) => a_leads && rest.tail == Tail::Clean && rest.end == best.end,
-        Tail::Missing => false,
-    };
-    if let (false, Tail::Damaged(what)) = (never_acknowledged, &best.tail) {
+    if let Some(what) = lost_record(&in_a, &in_b) {
         return refuse(what);
     }
     let mut mended = Vec::new();

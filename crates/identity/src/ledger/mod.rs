@@ -235,3 +235,122 @@ impl Ledger {
         Scanner::open(&path)?.ok_or_else(|| LedgerError::damaged(&path, 0, "it has no header"))
     }
 }
+
+#[cfg(test)]
+mod faults {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    /// A copy on a disk that can be told to fail.
+    #[derive(Clone, Default)]
+    struct Disk {
+        is_full: Arc<AtomicBool>,
+        loses_syncs: Arc<AtomicBool>,
+        is_gone: Arc<AtomicBool>,
+    }
+
+    struct Faulty {
+        file: File,
+        disk: Disk,
+    }
+
+    fn fail_if(switch: &AtomicBool) -> io::Result<()> {
+        match switch.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("injected")),
+            false => Ok(()),
+        }
+    }
+
+    impl Medium for Faulty {
+        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+            if fail_if(&self.disk.is_full).is_err() {
+                self.file.append(&bytes[..bytes.len() / 2])?;
+            }
+            fail_if(&self.disk.is_full)?;
+            self.file.append(bytes)
+        }
+        fn sync(&mut self) -> io::Result<()> {
+            fail_if(&self.disk.loses_syncs)?;
+            self.file.sync()
+        }
+        fn cut(&mut self, len: u64) -> io::Result<()> {
+            fail_if(&self.disk.is_gone)?;
+            self.file.cut(len)
+        }
+    }
+
+    fn note(text: &str) -> Vec<Event> {
+        vec![Event::ConfigChanged { summary: text.into() }]
+    }
+
+    fn append(ledger: &mut Ledger, text: &str) -> Result<AuditEntry, LedgerError> {
+        let draft = ledger.draft(WallTime(1), "test", note(text))?;
+        ledger.append(draft)
+    }
+
+    /// A ledger with one record whose copy number `copy` lies on a disk that can fail.
+    fn ledger_on(dir: &Path, copy: usize) -> (Ledger, Disk) {
+        let mut ledger = Ledger::create(dir).unwrap();
+        append(&mut ledger, "first").unwrap();
+        let file = std::fs::OpenOptions::new().append(true).open(dir.join(COPIES[copy])).unwrap();
+        let disk = Disk::default();
+        ledger.copies[copy] = Box::new(Faulty { file, disk: disk.clone() });
+        (ledger, disk)
+    }
+
+    fn summaries(dir: &Path) -> Vec<Vec<Event>> {
+        let (ledger, mended) = Ledger::open(dir).unwrap();
+        assert_eq!(mended, Vec::<String>::new());
+        ledger.audit(1).unwrap().map(|entry| entry.unwrap().events).collect()
+    }
+
+    #[test]
+    fn a_full_disk_refuses_a_record_and_leaves_no_trace_of_it() {
+        for copy in [0, 1] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut ledger, disk) = ledger_on(dir.path(), copy);
+            disk.is_full.store(true, Ordering::Relaxed);
+            assert!(append(&mut ledger, "lost").is_err());
+            assert_eq!(summaries(dir.path()), [note("first")]);
+            disk.is_full.store(false, Ordering::Relaxed);
+            append(&mut ledger, "second").unwrap();
+            assert_eq!(summaries(dir.path()), [note("first"), note("second")]);
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_written_any_more() {
+        for copy in [0, 1] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut ledger, disk) = ledger_on(dir.path(), copy);
+            disk.loses_syncs.store(true, Ordering::Relaxed);
+            assert!(append(&mut ledger, "unknown").is_err());
+            disk.loses_syncs.store(false, Ordering::Relaxed);
+            assert!(matches!(append(&mut ledger, "later"), Err(LedgerError::Broken)));
+        }
+    }
+
+    #[test]
+    fn a_failed_write_that_cannot_be_undone_is_final() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut ledger, disk) = ledger_on(dir.path(), 1);
+        disk.is_full.store(true, Ordering::Relaxed);
+        disk.is_gone.store(true, Ordering::Relaxed);
+        assert!(append(&mut ledger, "lost").is_err());
+        disk.is_full.store(false, Ordering::Relaxed);
+        assert!(matches!(append(&mut ledger, "later"), Err(LedgerError::Broken)));
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_is_refused_before_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::create(dir.path()).unwrap();
+        let huge = "x".repeat(crate::limits::LEDGER_RECORD_BYTES);
+        assert!(matches!(append(&mut ledger, &huge), Err(LedgerError::RecordTooLarge { .. })));
+        append(&mut ledger, "small").unwrap();
+        assert_eq!(summaries(dir.path()), [note("small")]);
+    }
+}

@@ -108,3 +108,74 @@ pub(super) fn parse(sequence: u64, hash: [u8; 32], bytes: &[u8]) -> Result<Audit
     let events = serde_json::from_slice(json).map_err(|error| BadRecord::Newer(error.to_string()))?;
     Ok(AuditEntry { sequence, at: WallTime(at), actor, events, hash })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> (Vec<u8>, [u8; 32]) {
+        let events = [Event::ConfigChanged { summary: "x".into() }];
+        encode(&GENESIS, 1, WallTime(7), "anna", &events).unwrap()
+    }
+
+    #[test]
+    fn a_record_survives_writing_and_reading() {
+        let (bytes, hash) = record();
+        assert_eq!(check(&GENESIS, 1, &bytes), Ok(hash));
+        let entry = parse(1, hash, &bytes).unwrap();
+        assert_eq!((entry.at, entry.actor.as_str(), entry.events.len()), (WallTime(7), "anna", 1));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_wrong_place_is_noticed() {
+        let (bytes, hash) = record();
+        for at in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            assert!(check(&GENESIS, 1, &flipped).is_err(), "bit {at}");
+        }
+        assert!(check(&hash, 1, &bytes).is_err());
+        assert!(check(&GENESIS, 2, &bytes).is_err());
+        assert!(check(&GENESIS, 1, &[]).is_err());
+    }
+
+    /// Writes a record with a sound trace of bytes around another body.
+    fn with_body(body: &[u8]) -> Vec<u8> {
+        let mut bytes = (body.len() as u32).to_le_bytes().to_vec();
+        bytes.extend(body);
+        bytes.extend(sha256([&GENESIS, &bytes, &[]]));
+        let checksum = sha256([&bytes, &[], &[]]);
+        bytes.extend(&checksum[..CHECKSUM_LEN]);
+        bytes
+    }
+
+    #[test]
+    fn a_record_of_a_newer_program_is_told_from_a_damaged_one() {
+        let (bytes, _) = record();
+        let mut body = bytes[LENGTH_LEN..bytes.len() - TRAILER_LEN].to_vec();
+        body[0] = 2;
+        assert!(matches!(check(&GENESIS, 1, &with_body(&body)), Err(BadRecord::Newer(_))));
+        body[0] = VERSION;
+        let text = String::from_utf8_lossy(&body).replace("config-changed", "future-events!");
+        let bytes = with_body(text.as_bytes());
+        let hash = check(&GENESIS, 1, &bytes).unwrap();
+        assert!(matches!(parse(1, hash, &bytes), Err(BadRecord::Newer(_))));
+    }
+
+    /// The bytes of a record are a format: a ledger written today is read in ten years.
+    #[test]
+    fn the_format_of_a_record_does_not_change() {
+        let (bytes, _) = record();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let body = concat!(
+            "41000000",
+            "01",
+            "0100000000000000",
+            "0700000000000000",
+            "0400",
+            "616e6e61",
+            "5b7b226576656e74223a22636f6e6669672d6368616e676564222c2273756d6d617279223a2278227d5d"
+        );
+        assert!(hex.starts_with(body), "{hex}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Stories about one installation, told through the public interface.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a story's own vocabulary; a failed step ends it, and damage is done with plain writes"
+)]
+
+mod accounts;
+mod certificates;
+mod clock;
+mod damage;
+mod keys;
+mod server_names;
+mod store;
+mod support;
