@@ -21,7 +21,6 @@ use std::path::PathBuf;
 #[command(
     name = "keyward",
     version,
-    propagate_version = true,
     disable_help_subcommand = true,
     after_help = "\
 Examples:
@@ -171,12 +170,32 @@ mod tests {
         let top = Cli::command();
         let mut found = Vec::new();
         leaves(&top, "keyward", &mut found);
-        assert!(found.len() > 30, "{}", found.len());
+        assert!(found.len() >= 30, "{}", found.len());
         for (path, command) in found {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Examples:"), "{path} has no example");
-            assert!(help.contains(&path), "{path} is not in its own examples");
+            let own: Vec<&str> =
+                help.lines().map(str::trim).filter(|line| line.starts_with(path.as_str())).collect();
+            assert!(!own.is_empty(), "{path} is not in its own examples");
+            for example in own {
+                let parsed = Cli::try_parse_from(words(example));
+                assert!(parsed.is_ok(), "{example}: {}", parsed.err().unwrap());
+            }
         }
+    }
+
+    /// Splits an example as a shell does, up to its comment (behind many blanks), pipe or redirection.
+    fn words(example: &str) -> Vec<String> {
+        let command = example.split("   ").next().unwrap();
+        let mut words = Vec::new();
+        for (index, part) in command.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words.into_iter().take_while(|word| !matches!(word.as_str(), "<" | ">" | "|")).collect()
     }
 
     #[test]

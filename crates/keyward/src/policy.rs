@@ -3,7 +3,6 @@
 use crate::args::{ExplainArgs, PolicyCommand, Verb};
 use crate::failure::Outcome;
 use crate::reach::{Site, counted};
-use crate::screen::Paint;
 use keyward_server::control::{
     ExplainAction, PolicyChecked, PolicyExplain, PolicyExplained, Request, Response,
 };
@@ -12,17 +11,13 @@ use std::fmt::Write;
 
 /// Runs the command.
 pub(crate) fn run(site: &Site, command: PolicyCommand) -> Outcome {
-    let (request, question) = match command {
-        PolicyCommand::Check => (Request::PolicyCheck, String::new()),
-        PolicyCommand::Explain(args) => {
-            let question = format!("{} {} {}", args.who, verb(args.verb), escape(&args.topic));
-            (Request::PolicyExplain(explain(args)), question)
-        }
+    let request = match command {
+        PolicyCommand::Check => Request::PolicyCheck,
+        PolicyCommand::Explain(args) => Request::PolicyExplain(explain(args)),
     };
-    let paint = site.screen.paint();
     site.show(&site.ask(request)?, |response| match response {
         Response::PolicyChecked(checked) => Some(tell_check(checked)),
-        Response::PolicyExplained(explained) => Some(tell_explanation(explained, &question, paint)),
+        Response::PolicyExplained(explained) => Some(tell_explanation(explained, site)),
         _ => None,
     })
 }
@@ -34,14 +29,6 @@ fn explain(args: ExplainArgs) -> PolicyExplain {
         Verb::Receive => ExplainAction::Receive,
     };
     PolicyExplain { identity: args.who.to_string(), action, topic: args.topic }
-}
-
-fn verb(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Publish => "publish",
-        Verb::Subscribe => "subscribe",
-        Verb::Receive => "receive",
-    }
 }
 
 fn tell_check(checked: &PolicyChecked) -> String {
@@ -59,41 +46,27 @@ fn tell_check(checked: &PolicyChecked) -> String {
     text
 }
 
-fn tell_explanation(explained: &PolicyExplained, question: &str, paint: Paint) -> String {
-    let verdict = if explained.allowed { paint.good("allowed") } else { paint.bad("refused") };
-    let mut text = format!("{question}: {verdict}\n");
-    // The explanation has lines of its own; what stands in each of them is escaped.
-    for line in explained.text.lines() {
-        let _ = writeln!(text, "  {}", escape(line));
+fn tell_explanation(explained: &PolicyExplained, site: &Site) -> String {
+    let paint = site.screen.paint();
+    let mut text = String::new();
+    for (index, line) in explained.text.lines().enumerate() {
+        // The explanation has lines of its own; what stands in each of them is escaped.
+        let line = escape(line);
+        let line = match (index, explained.allowed) {
+            (0, true) => paint.good(&line),
+            (0, false) => paint.bad(&line),
+            _ => line,
+        };
+        let _ = writeln!(text, "{line}");
     }
-    for part in &explained.arrives {
-        let _ = writeln!(text, "  arrives: {}", escape(part));
-    }
-    if let Some(rule) = &explained.would_allow {
-        text.push_str("\nThis would allow it, in a file of policy.d/, then `keyward reload`:\n");
-        for line in rule.lines() {
-            let _ = writeln!(text, "  {}", escape(line));
-        }
+    if explained.would_allow.is_some() {
+        let folder = site.home.policy_dir();
+        let _ = writeln!(
+            text,
+            "\nRules lie in {}; to put a change in force: {}",
+            folder.display(),
+            site.program.command("reload")
+        );
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_shows_the_rule_to_paste_line_by_line() {
-        let explained = PolicyExplained {
-            allowed: false,
-            rule: None,
-            arrives: Vec::new(),
-            would_allow: Some("[[rule]]\nwho = \"user:app\"".to_owned()),
-            text: "no rule allows it\u{1b}".to_owned(),
-        };
-        let text = tell_explanation(&explained, "user:app publish a", Paint::plain());
-        assert!(text.starts_with("user:app publish a: refused\n"), "{text}");
-        assert!(text.contains("\n  [[rule]]\n  who = \"user:app\"\n"), "{text}");
-        assert!(!text.contains('\u{1b}'), "{text}");
-    }
 }

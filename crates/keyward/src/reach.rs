@@ -70,9 +70,15 @@ fn tell_change(changed: &Changed) -> String {
     text + &notes(&changed.notes)
 }
 
-/// Lists notes, a line each.
+/// Lists notes; what stands in each of their lines is escaped.
 pub(crate) fn notes(notes: &[String]) -> String {
-    notes.iter().map(|note| format!("  note: {}\n", escape(note))).collect()
+    let mut text = String::new();
+    for note in notes {
+        for (index, line) in note.lines().enumerate() {
+            let _ = writeln!(text, "  {}{}", if index == 0 { "note: " } else { "      " }, escape(line));
+        }
+    }
+    text
 }
 
 /// Writes a count with its noun.

@@ -69,40 +69,47 @@ fn contents<'a>(args: &UserAddArgs, added: &'a UserAdded) -> Contents<'a> {
 }
 
 fn tell_added(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&Path>) -> String {
-    let paint = site.screen.paint();
     let name = added.user.name.as_str();
-    let mut text = format!("Added {}.\n", paint.strong(&format!("user:{name}")));
+    let mut text = format!("Added {}.\n", site.screen.paint().strong(&format!("user:{name}")));
     text.push_str(&tell_password(site, added.password.as_ref()));
     if let Some(dir) = dir {
         let _ = writeln!(text, "Bundle     {}", dir.display());
     }
+    text.push_str(&notes(&added.notes));
     if !added.user.has_rights {
         text.push_str(&first_rule(site, name));
     }
-    text.push_str(&notes(&added.notes));
-    text.push_str("\nThen, to read what it may:\n  ");
-    let login = match (dir, added.certificate_pem.is_some()) {
-        (Some(dir), true) => {
-            let key = if args.certificate { "" } else { " --key KEY.pem" };
-            format!("--bundle-dir {}{key}", quote(&dir.to_string_lossy()))
-        }
-        _ => format!(
-            "--host {} --port {} --ca {} --user {name} --password-file -",
-            quote(&added.reach.host),
-            added.reach.port,
-            quote(&site.home.ca_pem().to_string_lossy())
-        ),
-    };
-    text.push_str(&site.program.client_command(&format!("sub {login} -t '#'")));
-    text.push('\n');
+    let login = login(site, args, added, dir);
+    let _ = writeln!(
+        text,
+        "\nThen, to receive what it may:\n  {}",
+        site.program.client_command(&format!("sub {login} -t '#'"))
+    );
     text
 }
 
-/// Says that a new user can do nothing, and what changes it: a rule to paste and the command that puts it in force.
+/// Writes the flags with which `keyward sub` logs in as the new user.
+fn login(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&Path>) -> String {
+    match dir.filter(|_| added.certificate_pem.is_some()) {
+        Some(dir) => {
+            let key = if args.certificate { "" } else { " --key KEY.pem" };
+            format!("--bundle-dir {}{key}", quote(&dir.to_string_lossy()))
+        }
+        None => format!(
+            "--host {} --port {} --ca {} --user {} --password-file -",
+            quote(&added.reach.host),
+            added.reach.port,
+            quote(&site.home.ca_pem().to_string_lossy()),
+            added.user.name,
+        ),
+    }
+}
+
+/// Writes a rule to paste that gives a new user its first right, and the command that puts it in force.
 fn first_rule(site: &Site, name: &str) -> String {
     let file = site.home.policy_dir().join(format!("{name}.toml"));
     format!(
-        "\nIt can log in, and do nothing else: no rule names it. This one lets it read every device's status:\n\n\
+        "\nIt can do nothing yet. For instance, to let it read every device's status, paste:\n\
          cat > {} <<'END'\n[[rule]]\nwho = \"user:{name}\"\nallow = [\"subscribe\"]\ntopics = [\"+/status\"]\nEND\n{}\n",
         quote(&file.to_string_lossy()),
         site.program.command("reload"),

@@ -63,12 +63,11 @@ Examples:
     /// Let a public key of a device that is gone be used again (audited)
     #[command(after_help = "\
 Examples:
-  keyward device release-key dev01                      if it held one key only
-  keyward device release-key dev01 --key 8f3c…          64 digits, as `device show --json` prints them")]
+  keyward device release-key dev01                      if it held one key only; else name it with --key")]
     ReleaseKey {
         /// Which device
         id: DeviceId,
-        /// Which key: 64 hexadecimal digits
+        /// Which key: 64 hexadecimal digits, as `device show --json` prints them
         #[arg(long, value_name = "KEY")]
         key: Option<keyward_ids::KeyId>,
     },

@@ -68,13 +68,9 @@ impl Turn<'_> {
     }
 }
 
-/// Says that a user may do nothing, and what changes it.
+/// Says that a user may do nothing yet; the command line adds a rule to paste.
 fn idle(identity: &Identity) -> String {
-    format!(
-        "{identity} can log in but do nothing yet: no rule names it. Write what it may do into a file of policy.d, \
-         for instance\n  [[rule]]\n  who = \"{identity}\"\n  allow = [\"subscribe\"]\n  topics = [\"devices/+/status\"]\n\
-         and put it in force with `keyward policy reload`"
-    )
+    format!("{identity} can log in and do nothing else: no rule names it")
 }
 
 impl Admin {
