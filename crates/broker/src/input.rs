@@ -4,14 +4,15 @@ use crate::attach::{Attach, LinkId};
 use crate::message::Message;
 use crate::placement::ShardIndex;
 use crate::principal::Directory;
-use crate::shard::Incarnation;
+use crate::session::SessionRef;
 use core::num::NonZeroU32;
-use keyward_mqtt::packet::{Packet, Qos};
+use keyward_mqtt::packet::Packet;
 use keyward_policy::Policy;
 use std::sync::Arc;
 
 /// Is one event. Policy and directory change only here, between two inputs: no decision sees two generations.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an input is handed over once and never kept")]
 pub enum Input<'a> {
     /// The door hands over an authenticated link.
     Attach(Box<Attach>),
@@ -101,7 +102,7 @@ pub(crate) struct Stored(pub(crate) bool);
 
 #[derive(Debug, Clone)]
 pub(crate) struct ReplayAsk {
-    pub(crate) session: Incarnation,
+    pub(crate) session: SessionRef,
     pub(crate) replay: u64,
     pub(crate) filter: Arc<str>,
     /// The topic after which to go on.
@@ -111,7 +112,7 @@ pub(crate) struct ReplayAsk {
 
 #[derive(Debug)]
 pub(crate) struct ReplaySlice {
-    pub(crate) session: Incarnation,
+    pub(crate) session: SessionRef,
     pub(crate) replay: u64,
     pub(crate) messages: Vec<Arc<Message>>,
     /// Where the next slice goes on; `None` at the end.
@@ -125,14 +126,6 @@ pub(crate) enum SubscriptionIdSet {
     None,
     One(NonZeroU32),
     Many(Arc<[NonZeroU32]>),
-}
-
-/// Says with what a message goes to one session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Terms {
-    pub(crate) qos: Qos,
-    pub(crate) retain: bool,
-    pub(crate) ids: SubscriptionIdSet,
 }
 
 impl ShardMessage {

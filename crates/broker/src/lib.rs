@@ -10,14 +10,27 @@
 //! (`policy`). Time, hash keys, policy and principals come in as inputs: one sequence of inputs, one trace.
 
 pub mod attach;
+mod delivery;
+mod frames;
 pub mod input;
+mod interest;
+mod law;
 pub mod limits;
+mod link;
 pub mod message;
+mod outbound;
 pub mod outbox;
+mod outgoing;
 pub mod output;
+mod permit;
 pub mod placement;
 pub mod principal;
+mod replay;
+mod resident;
+mod retained;
+mod session;
 pub mod shard;
+mod tree;
 
 pub use attach::{Attach, LinkId};
 pub use input::{CommitOutcome, Input, ShardMessage, Ticket};

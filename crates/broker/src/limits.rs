@@ -105,11 +105,27 @@ pub const REPLAY_SLICE: u16 = 64;
 /// Retained topics that one slice of a replay looks at: a slice costs at most about half a millisecond.
 pub const REPLAY_VISITS: u32 = 2_048;
 
+/// Bytes after which a slice of a replay ends; one message is always taken.
+pub const REPLAY_SLICE_BYTES: usize = 64 * 1024;
+
 /// Receivers that one slice of a fan-out serves: about a millisecond of work (rule 2).
 pub const FANOUT_SLICE: usize = 1_024;
 
-/// Sessions that one slice of a registry change or a shutdown looks at.
-pub const SWEEP_SLICE: usize = 256;
+/// Receivers as many as which a session counts in a fan-out if its subscriptions must be classed anew.
+pub const RECLASS_COST: usize = 16;
+
+/// Principals that one slice of a registry change looks at; one that is refused counts for [`SWEEP_CLOSE_COST`].
+pub const SWEEP_SLICE: usize = 4_096;
+
+/// See [`SWEEP_SLICE`].
+pub const SWEEP_CLOSE_COST: usize = 16;
+
+/// Timers and expired retained messages that one call works off.
+pub const TIMER_SLICE: usize = 256;
+
+/// Incoming QoS 2 messages of a session whose PUBREL has not come, as a multiple of the receive maximum: links that
+/// were lost may each have left some.
+pub const INBOUND_FACTOR: usize = 4;
 
 /// Messages from other shards and of one's own that one call works off before it returns.
 pub const WORK_SLICE: usize = 64;
@@ -132,6 +148,9 @@ pub const SHARED_PAYLOAD: usize = 1_024;
 
 /// Bytes of buffers that a shard keeps for the next outbox; an emptied one with more is given back to the allocator.
 pub const OUTBOX_KEPT: usize = 16 * 1024;
+
+/// Answers of one link that wait for the disk or for other shards: one for each packet id, and some requests more.
+pub const HELD_ANSWERS: usize = 66_000;
 
 /// Empty outboxes that a shard keeps.
 pub const OUTBOX_POOL: usize = 64;

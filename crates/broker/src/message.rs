@@ -1,11 +1,10 @@
 //! A published message, as it is shared by queues, retained slots and shards.
 
 use crate::limits;
-use crate::shard::Incarnation;
+use crate::outbox::Outbox;
+use crate::session::Incarnation;
 use keyward_ids::Identity;
-use keyward_mqtt::codec::EncodeError;
 use keyward_mqtt::packet::Qos;
-use keyward_mqtt::property::PublishProperties;
 use keyward_mqtt::time::Millis;
 use keyward_mqtt::topic::TopicName;
 use std::sync::Arc;
@@ -22,10 +21,12 @@ pub struct Publisher {
 /// Is a message on its way. Immutable and shared.
 #[derive(Debug)]
 pub struct Message {
-    /// Topic, forwarded properties and payload, one after the other.
-    bytes: Arc<[u8]>,
+    /// Topic and forwarded properties, and the payload if it is small.
+    head: Box<[u8]>,
     topic_len: usize,
-    payload_at: usize,
+    forwarded_end: usize,
+    /// A payload that is large enough to be shared by outboxes.
+    large: Option<Arc<[u8]>>,
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
     pub(crate) expires: Option<Millis>,
@@ -35,37 +36,33 @@ pub struct Message {
 }
 
 /// Is what a message is made of.
+#[derive(Debug)]
 pub(crate) struct Draft<'a> {
-    pub(crate) topic: TopicName<'a>,
-    pub(crate) properties: &'a PublishProperties<'a>,
+    pub(crate) topic: &'a str,
+    pub(crate) forwarded: &'a [u8],
     pub(crate) payload: &'a [u8],
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
+    pub(crate) expires: Option<Millis>,
+    pub(crate) publisher: Publisher,
+    pub(crate) origin: Incarnation,
 }
 
-impl Draft<'_> {
-    pub(crate) fn finish(
-        &self,
-        now: Millis,
-        publisher: Publisher,
-        origin: Incarnation,
-    ) -> Result<Message, EncodeError> {
-        let topic = self.topic.as_str();
-        let mut bytes = Vec::with_capacity(topic.len() + self.payload.len() + 64);
-        bytes.extend_from_slice(topic.as_bytes());
-        self.properties.encode_forwarded(&mut bytes)?;
-        let payload_at = bytes.len();
-        bytes.extend_from_slice(self.payload);
-        Ok(Message {
-            bytes: bytes.into(),
-            topic_len: topic.len(),
-            payload_at,
-            qos: self.qos,
-            retain: self.retain,
-            expires: self.properties.message_expiry.map(|secs| deadline(now, secs)),
-            publisher,
-            origin,
-        })
+impl From<Draft<'_>> for Message {
+    fn from(draft: Draft<'_>) -> Self {
+        let is_large = draft.payload.len() >= limits::SHARED_PAYLOAD;
+        let inline = if is_large { &[] } else { draft.payload };
+        Self {
+            head: [draft.topic.as_bytes(), draft.forwarded, inline].concat().into(),
+            topic_len: draft.topic.len(),
+            forwarded_end: draft.topic.len() + draft.forwarded.len(),
+            large: is_large.then(|| draft.payload.into()),
+            qos: draft.qos,
+            retain: draft.retain,
+            expires: draft.expires,
+            publisher: draft.publisher,
+            origin: draft.origin,
+        }
     }
 }
 
@@ -78,15 +75,15 @@ impl Message {
     /// Returns the topic.
     pub fn topic(&self) -> &str {
         // The bytes come from a text; were they damaged, the empty topic would match nothing.
-        self.bytes
-            .get(..self.topic_len)
-            .and_then(|bytes| core::str::from_utf8(bytes).ok())
-            .unwrap_or_default()
+        self.head.get(..self.topic_len).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
     /// Returns the payload.
     pub fn payload(&self) -> &[u8] {
-        self.bytes.get(self.payload_at..).unwrap_or_default()
+        match &self.large {
+            Some(large) => large,
+            None => self.head.get(self.forwarded_end..).unwrap_or_default(),
+        }
     }
 
     /// Returns who published it.
@@ -94,17 +91,25 @@ impl Message {
         &self.publisher
     }
 
-    pub(crate) fn forwarded(&self) -> &[u8] {
-        self.bytes.get(self.topic_len..self.payload_at).unwrap_or_default()
+    pub(crate) fn topic_name(&self) -> Option<TopicName<'_>> {
+        TopicName::parse(self.topic()).ok()
     }
 
-    pub(crate) fn payload_shared(&self) -> (&Arc<[u8]>, core::ops::Range<usize>) {
-        (&self.bytes, self.payload_at..self.bytes.len())
+    pub(crate) fn forwarded(&self) -> &[u8] {
+        self.head.get(self.topic_len..self.forwarded_end).unwrap_or_default()
+    }
+
+    /// Appends the payload to an outbox, shared if it is large.
+    pub(crate) fn append_payload(&self, outbox: &mut Outbox) {
+        match &self.large {
+            Some(large) => outbox.push_shared(large),
+            None => outbox.push(self.payload()),
+        }
     }
 
     /// Returns the bytes that it is counted with in queues.
     pub fn weight(&self) -> usize {
-        self.bytes.len() + limits::MESSAGE_OVERHEAD
+        self.head.len() + self.large.as_ref().map_or(0, |large| large.len()) + limits::MESSAGE_OVERHEAD
     }
 
     pub(crate) fn is_expired(&self, now: Millis) -> bool {

@@ -1,7 +1,6 @@
 //! Bytes for one link: small packets copied one after the other, large payloads shared between links.
 
 use crate::limits;
-use core::ops::Range;
 use std::sync::Arc;
 
 /// Holds the packets that wait to be written to a link, in their order.
@@ -17,7 +16,6 @@ pub struct Outbox {
 struct Shared {
     at: usize,
     bytes: Arc<[u8]>,
-    range: Range<usize>,
 }
 
 impl Outbox {
@@ -37,7 +35,7 @@ impl Outbox {
         let parts = self.shared.iter().flat_map(move |shared| {
             let inline = self.inline.get(start..shared.at).unwrap_or_default();
             start = shared.at;
-            [inline, shared.bytes.get(shared.range.clone()).unwrap_or_default()]
+            [inline, &*shared.bytes]
         });
         let rest = self.shared.last().map_or(0, |shared| shared.at);
         parts.chain([self.inline.get(rest..).unwrap_or_default()]).filter(|slice| !slice.is_empty())
@@ -68,14 +66,15 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends a part of `bytes` without copying it, if it is long enough for that to pay.
-    pub(crate) fn push_shared(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) {
-        if range.len() < limits::SHARED_PAYLOAD {
-            self.push(bytes.get(range).unwrap_or_default());
-            return;
-        }
-        self.len += range.len();
-        self.shared.push(Shared { at: self.inline.len(), bytes: Arc::clone(bytes), range });
+    /// Appends `bytes` without copying them.
+    pub(crate) fn push_shared(&mut self, bytes: &Arc<[u8]>) {
+        self.len += bytes.len();
+        self.shared.push(Shared { at: self.inline.len(), bytes: Arc::clone(bytes) });
+    }
+
+    /// Tells whether there is no buffer yet.
+    pub(crate) fn is_unallocated(&self) -> bool {
+        self.inline.capacity() == 0
     }
 }
 
@@ -88,12 +87,11 @@ mod tests {
         let large: Arc<[u8]> = vec![7; 2_000].into();
         let mut outbox = Outbox::default();
         outbox.push(b"head");
-        outbox.push_shared(&large, 0..2_000);
-        outbox.push_shared(&large, 0..3);
+        outbox.push_shared(&large);
+        outbox.push_shared(&large);
         outbox.push(b"x");
-        outbox.push_shared(&large, 500..2_000);
         let slices: Vec<_> = outbox.slices().map(<[u8]>::len).collect();
-        assert_eq!(slices, [4, 2_000, 4, 1_500]);
+        assert_eq!(slices, [4, 2_000, 2_000, 1]);
         assert_eq!(outbox.len(), slices.iter().sum());
         outbox.clear();
         assert!(outbox.is_empty() && outbox.slices().next().is_none());

@@ -1,7 +1,7 @@
 //! Where sessions and retained messages live: keyed hashes, so that a peer cannot aim at a shard or a bucket.
 
 use core::fmt;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::{BuildHasher, Hash};
 use keyward_ids::{ClientId, Identity};
 use siphasher::sip::SipHasher13;
 use std::collections::{HashMap, HashSet};
@@ -26,9 +26,7 @@ impl HashKey {
 
     /// Returns the keyed hash of `value`.
     pub(crate) fn hash(&self, value: &(impl Hash + ?Sized)) -> u64 {
-        let mut hasher = self.build_hasher();
-        value.hash(&mut hasher);
-        hasher.finish()
+        self.hash_one(value)
     }
 }
 

@@ -1,23 +1,48 @@
 //! One shard: everything that happens to its sessions, one input after the other.
 
-use crate::attach::LinkId;
-use crate::input::Input;
-use crate::limits::Limits;
-use crate::outbox::Outbox;
-use crate::output::Output;
-use crate::placement::{HashKey, ShardIndex};
-use keyward_mqtt::time::{Millis, Now};
+mod acks;
+mod attach;
+mod close;
+mod commit;
+mod fanout;
+mod mail;
+mod publish;
+mod subscribe;
+mod sweep;
+mod timers;
+mod will;
 
-/// Numbers a session, over all shards; never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Incarnation(pub(crate) u64);
+use crate::attach::LinkId;
+use crate::delivery::{Delivery, Pressure, Progress, Terms};
+use crate::frames::Frames;
+use crate::input::{Input, ShardMessage};
+use crate::interest::{Interest, Match};
+use crate::law::Law;
+use crate::limits::{self, Limits};
+use crate::outbox::Outbox;
+use crate::outgoing::Outgoing;
+use crate::output::{CloseCause, Output, Report};
+use crate::placement::{HashKey, Map, SHARDS_MAX, ShardIndex};
+use crate::resident::Residents;
+use crate::retained::{Bounds, Holding, Retained};
+use crate::session::{Session, SessionKey, SessionRef};
+use commit::Commits;
+use fanout::Fanout;
+use keyward_ids::{Identity, Kind};
+use keyward_mqtt::packet::{Disconnect, Packet};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::{Millis, Now};
+use slab::Slab;
+use std::collections::{BTreeSet, VecDeque};
+use sweep::Sweep;
+use timers::Timer;
 
 /// Says what a shard is one of.
 #[derive(Debug, Clone, Copy)]
 pub struct ShardConfig {
     /// Which shard this is.
     pub index: ShardIndex,
-    /// How many there are, 1 to [`SHARDS_MAX`](crate::placement::SHARDS_MAX).
+    /// How many there are, 1 to [`SHARDS_MAX`].
     pub shards: u16,
     /// The broker's hash key.
     pub hash_key: HashKey,
@@ -42,6 +67,8 @@ pub struct ShardStats {
     pub queued: u64,
     /// Bytes of these; what is shared counts for each queue.
     pub queued_bytes: u64,
+    /// Bytes that wait for links to be written.
+    pub outbox_bytes: u64,
     /// Messages received from clients, since the start.
     pub received: u64,
     /// Messages written to clients, since the start.
@@ -52,42 +79,278 @@ pub struct ShardStats {
 
 /// Is the routing core. See the crate's documentation for how to use one.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    config: ShardConfig,
+    now: Now,
+    law: Law,
+    residents: Residents,
+    sessions: Slab<Session>,
+    sessions_begun: u64,
+    by_key: Map<SessionKey, u32>,
+    by_link: Map<LinkId, u32>,
+    interest: Interest,
+    retained: Retained,
+    queued: Holding,
+    subscriptions: usize,
+    timers: BTreeSet<(Millis, SessionRef, Timer)>,
+    commits: Commits,
+    fanouts: VecDeque<Fanout>,
+    /// Empty between two messages; kept for its buffer.
+    matches: Vec<Match>,
+    frames: Frames,
+    sweep: Option<Sweep>,
+    is_stopping: bool,
+    out: Outgoing,
+    stats: ShardStats,
+}
 
 impl Shard {
     /// Makes an empty shard. Until it is given a policy and a directory it refuses everything.
     pub fn new(config: ShardConfig) -> Self {
-        todo!("{config:?}")
+        let config = ShardConfig { shards: config.shards.clamp(1, SHARDS_MAX), ..config };
+        let ShardConfig { index, shards, hash_key, limits } = config;
+        let portion =
+            |messages, bytes| Holding { messages: portion(messages, shards), bytes: portion(bytes, shards) };
+        let bounds = Bounds {
+            all: portion(limits.retained, limits.retained_bytes),
+            per_publisher: portion(limits.retained_per_identity, limits.retained_bytes_per_identity),
+        };
+        Self {
+            config,
+            now: Now::default(),
+            law: Law::new(hash_key),
+            residents: Residents::new(hash_key),
+            sessions: Slab::new(),
+            sessions_begun: 0,
+            by_key: Map::with_hasher(hash_key),
+            by_link: Map::with_hasher(hash_key),
+            interest: Interest::new(hash_key, index, shards),
+            retained: Retained::new(hash_key, bounds),
+            queued: Holding::default(),
+            subscriptions: 0,
+            timers: BTreeSet::new(),
+            commits: Commits::default(),
+            fanouts: VecDeque::new(),
+            matches: Vec::new(),
+            frames: Frames::default(),
+            sweep: None,
+            is_stopping: false,
+            out: Outgoing::new(index),
+            stats: ShardStats::default(),
+        }
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        todo!("{now:?} {input:?}")
+        // Time does not run backwards, whatever the caller says.
+        self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
+        self.commits.begin_input();
+        match input {
+            Input::Attach(attach) => self.attach(*attach),
+            Input::Packet { link, packet } => self.packet(link, packet),
+            Input::Lost { link } => self.lost(link),
+            Input::FromShard(ShardMessage(letter)) => self.read(letter.from, letter.body),
+            Input::Committed { through, outcome } => self.committed(through, outcome),
+            Input::Policy { generation, policy } => {
+                self.law.enact_policy(generation, policy);
+                self.out.say(Output::Reported(Report::Policy { generation }));
+            }
+            Input::Directory(directory) => self.enact_directory(directory),
+            Input::Written { link } => self.written(link),
+            Input::Timeout => self.run_timers(),
+            Input::Shutdown => self.shut_down(),
+        }
+        self.finish_input();
     }
 
     /// Returns the next output; `None` when there is none before the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        self.out.outputs.pop_front()
     }
 
     /// Returns when [`Input::Timeout`] is due; a time that is not later than the last input's means at once.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        todo!()
+        if self.has_work() {
+            return Some(self.now.mono);
+        }
+        let timer = self.timers.first().map(|(due, _, _)| *due);
+        [timer, self.retained.next_expiry()].into_iter().flatten().min()
     }
 
     /// Takes the bytes that wait for `link`. Give the outbox back with [`Shard::recycle`] once it is written, and say
     /// [`Input::Written`] when everything taken has been.
     pub fn take_outbox(&mut self, link: LinkId) -> Option<Outbox> {
-        todo!("{link:?}")
+        let slot = self.by_link.get(&link)?;
+        let link = self.sessions.get_mut(*slot as usize)?.link.as_deref_mut()?;
+        Some(self.out.take(link))
     }
 
     /// Takes an outbox back for its buffers; what is still in it is dropped.
     pub fn recycle(&mut self, outbox: Outbox) {
-        todo!("{outbox:?}")
+        self.out.recycle(outbox);
     }
 
     /// Counts what the shard holds and did.
     pub fn stats(&self) -> ShardStats {
-        todo!()
+        let retained = self.retained.held();
+        ShardStats {
+            sessions: self.sessions.len() as u64,
+            links: self.by_link.len() as u64,
+            subscriptions: self.subscriptions as u64,
+            retained: retained.messages as u64,
+            retained_bytes: retained.bytes as u64,
+            queued: self.queued.messages as u64,
+            queued_bytes: self.queued.bytes as u64,
+            outbox_bytes: self.out.outbox_bytes as u64,
+            ..self.stats
+        }
+    }
+
+    /// Does what this input left to do, as far as a slice goes.
+    fn finish_input(&mut self) {
+        for _ in 0..limits::WORK_SLICE {
+            let Some(body) = self.out.mail.pop_front() else { break };
+            self.read(self.config.index, body);
+        }
+        while let Some(doom) = self.out.doomed.pop() {
+            if let Some(slot) = self.by_link.get(&doom.link).copied() {
+                self.cut(slot, doom.cause, doom.farewell, true);
+                self.leave(slot, true);
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.out.mail.is_empty() || !self.fanouts.is_empty() || self.sweep.is_some()
+    }
+
+    fn packet(&mut self, link: LinkId, packet: Packet<'_>) {
+        let Some(slot) = self.by_link.get(&link).copied() else { return };
+        match packet {
+            Packet::Publish(publish) => self.publish(slot, &publish),
+            Packet::PubAck(ack) => self.pub_ack(slot, ack.id),
+            Packet::PubRec(ack) => self.pub_rec(slot, ack.id, ack.reason),
+            Packet::PubRel(ack) => self.pub_rel(slot, ack.id),
+            Packet::PubComp(ack) => self.pub_comp(slot, ack.id),
+            Packet::Subscribe(subscribe) => self.subscribe(slot, &subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(slot, &unsubscribe),
+            Packet::PingReq => {
+                self.deliver(slot, |delivery| delivery.pong());
+            }
+            Packet::Disconnect(disconnect) => self.disconnect(slot, &disconnect),
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp
+            | Packet::Auth(_) => self.violation(slot, ReasonCode::ProtocolError),
+        }
+    }
+
+    fn disconnect(&mut self, slot: u32, disconnect: &Disconnect<'_>) {
+        if let Some(expiry) = disconnect.properties.session_expiry
+            && !self.change_expiry(slot, expiry)
+        {
+            return self.violation(slot, ReasonCode::ProtocolError);
+        }
+        // Only a normal end takes the will away [MQTT-3.14.4-3].
+        let fire_will = disconnect.reason != ReasonCode::Success;
+        self.cut(slot, CloseCause::Disconnected, None, true);
+        self.leave(slot, fire_will);
+    }
+
+    /// Ends a link whose client broke a rule of the protocol.
+    fn violation(&mut self, slot: u32, reason: ReasonCode) {
+        self.cut(slot, CloseCause::Violation(reason), Some(reason), true);
+        self.leave(slot, true);
+    }
+
+    fn written(&mut self, link: LinkId) {
+        let Some(slot) = self.by_link.get(&link).copied() else { return };
+        if let Some(link) =
+            self.sessions.get_mut(slot as usize).and_then(|session| session.link.as_deref_mut())
+        {
+            self.out.written(link);
+        }
+        self.deliver(slot, |delivery| delivery.pump());
+    }
+
+    /// Runs `act` with all that a delivery to a session needs, and keeps the counts of queues. Does nothing if the
+    /// session is gone.
+    fn deliver<R>(&mut self, slot: u32, act: impl FnOnce(&mut Delivery<'_>) -> R) -> Option<R> {
+        let pressure = self.pressure();
+        let session = self.sessions.get_mut(slot as usize)?;
+        let resident = self.residents.get_mut(session.resident)?;
+        resident.refresh(&self.law);
+        let before = session.outbound.held();
+        let mut delivery = Delivery {
+            at: SessionRef { slot, incarnation: session.incarnation },
+            entitled: resident.entitled(session.epoch),
+            law: &self.law,
+            out: &mut self.out,
+            stats: &mut self.stats,
+            terms: Terms {
+                now: self.now.mono,
+                limits: &self.config.limits,
+                hash_key: self.config.hash_key,
+                shards: self.config.shards,
+                progress: Progress { committed: self.commits.done(), settled: self.interest.settled() },
+                pressure,
+                principal_bound: queue_bound(&self.config, &resident.identity),
+            },
+            principal_holds: resident.queued,
+            held_before: before,
+            session,
+        };
+        let result = act(&mut delivery);
+        let after = delivery.session.outbound.held();
+        for holding in [&mut resident.queued, &mut self.queued] {
+            holding.subtract(before);
+            holding.add(after);
+        }
+        Some(result)
+    }
+
+    fn pressure(&self) -> Pressure {
+        let used = self.queued.bytes + self.retained.held().bytes + self.out.outbox_bytes;
+        let total = portion(self.config.limits.memory_total, self.config.shards);
+        if used >= total / 10 * 9 {
+            Pressure::Critical
+        } else if used >= total / 10 * 8 {
+            Pressure::High
+        } else {
+            Pressure::None
+        }
+    }
+
+    fn session_ref(&self, slot: u32) -> Option<SessionRef> {
+        self.sessions.get(slot as usize).map(|session| SessionRef { slot, incarnation: session.incarnation })
+    }
+
+    /// Returns the session that `at` points to, if it still exists.
+    fn resolve(&self, at: SessionRef) -> Option<&Session> {
+        self.sessions.get(at.slot as usize).filter(|session| session.incarnation == at.incarnation)
+    }
+}
+
+/// Returns a shard's portion of what is meant for all; never nothing.
+fn portion(total: usize, shards: u16) -> usize {
+    (total / usize::from(shards)).max(1)
+}
+
+/// Returns what is leased to this shard of a bound per identity: a device has all its sessions here, a user's are
+/// spread (rule 4).
+fn lease(total: usize, identity: &Identity, shards: u16) -> usize {
+    match identity.kind() {
+        Kind::Device => total,
+        Kind::User => portion(total, shards),
+    }
+}
+
+fn queue_bound(config: &ShardConfig, identity: &Identity) -> Holding {
+    let limits = &config.limits;
+    Holding {
+        messages: lease(limits.queue_messages_per_identity, identity, config.shards),
+        bytes: lease(limits.queue_bytes_per_identity, identity, config.shards),
     }
 }

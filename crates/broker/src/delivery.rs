@@ -1,0 +1,79 @@
+//! Everything that goes from the shard to one session: messages, offered, queued and paced by what the client takes,
+//! and answers in the order of its packets.
+
+mod answer;
+mod offer;
+mod pump;
+mod write;
+
+use crate::law::Law;
+use crate::limits::Limits;
+use crate::outgoing::Outgoing;
+use crate::permit::Entitled;
+use crate::placement::HashKey;
+use crate::retained::Holding;
+use crate::session::{Session, SessionRef};
+use crate::shard::ShardStats;
+use keyward_mqtt::time::Millis;
+
+pub(crate) use offer::Offer;
+
+/// Is one session with all that a delivery to it needs to know.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    pub(crate) at: SessionRef,
+    pub(crate) session: &'a mut Session,
+    pub(crate) entitled: Entitled<'a>,
+    pub(crate) law: &'a Law,
+    pub(crate) out: &'a mut Outgoing,
+    pub(crate) stats: &'a mut ShardStats,
+    pub(crate) terms: Terms<'a>,
+    /// What the queues of its principal held before this delivery, those of its other sessions included.
+    pub(crate) principal_holds: Holding,
+    /// What the session itself held before this delivery.
+    pub(crate) held_before: Holding,
+}
+
+/// Is what is the same for all deliveries of one input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) now: Millis,
+    pub(crate) limits: &'a Limits,
+    pub(crate) hash_key: HashKey,
+    pub(crate) shards: u16,
+    pub(crate) progress: Progress,
+    pub(crate) pressure: Pressure,
+    /// Messages and bytes that the principal of this session may have in its queues on this shard.
+    pub(crate) principal_bound: Holding,
+}
+
+/// Says how far what answers wait for has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Progress {
+    /// Everything up to this ticket is answered by the store.
+    pub(crate) committed: crate::input::Ticket,
+    /// Our interest up to this token is known to all shards.
+    pub(crate) settled: u64,
+}
+
+/// Says how short memory is (invariant 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pressure {
+    /// There is enough.
+    None,
+    /// Above 80 %: QoS 0 is not held for links that are behind.
+    High,
+    /// Above 90 %: nothing more is queued.
+    Critical,
+}
+
+impl Delivery<'_> {
+    /// Tells whether the link may be given another message.
+    fn can_write(&self) -> bool {
+        let bound = match self.terms.pressure {
+            Pressure::None => self.terms.limits.outbox_bytes,
+            Pressure::High | Pressure::Critical => self.terms.limits.outbox_bytes / 8,
+        };
+        self.session.link.as_ref().is_some_and(|link| link.established && link.waiting_bytes() < bound)
+    }
+}

@@ -1,0 +1,170 @@
+//! Answers to a client's packets, in the order of these packets, each not before what it asserts is true (rule 14).
+
+use super::{Delivery, Progress};
+use crate::input::Ticket;
+use crate::limits;
+use crate::link::{Answer, Held, Wait, Welcome};
+use crate::output::{CloseCause, Output};
+use crate::replay::{Replay, ReplayOrder};
+use core::num::NonZeroU32;
+use keyward_mqtt::packet::{Ack, ConnAck, Packet, PacketId, ReasonCodes, SubAck};
+use keyward_mqtt::property::{AckProperties, ConnAckProperties};
+use keyward_mqtt::reason::ReasonCode;
+
+impl Progress {
+    fn allows(self, wait: Wait) -> bool {
+        wait.ticket <= self.committed && wait.interest <= self.settled
+    }
+}
+
+impl Delivery<'_> {
+    /// Answers a packet, at once or when what it waits for has come and all answers before it have left.
+    pub(crate) fn answer(&mut self, wait: Wait, answer: Answer) {
+        let Some(link) = self.session.link.as_deref_mut() else { return };
+        if link.held.is_empty() && self.terms.progress.allows(wait) {
+            return self.complete(answer);
+        }
+        if link.held.len() >= limits::HELD_ANSWERS {
+            return self.out.doom(link.id, CloseCause::NotReading, Some(ReasonCode::QuotaExceeded));
+        }
+        link.held.push_back(Held { wait, answer });
+        self.out.holding.insert(self.at);
+    }
+
+    /// Lets go of the answers whose time has come.
+    pub(crate) fn release_answers(&mut self) {
+        while let Some(link) = self.session.link.as_deref_mut()
+            && let Some(first) = link.held.front()
+            && self.terms.progress.allows(first.wait)
+        {
+            if let Some(held) = link.held.pop_front() {
+                self.complete(held.answer);
+            }
+        }
+        if self.session.link.as_ref().is_none_or(|link| link.held.is_empty()) {
+            self.out.holding.remove(&self.at);
+        }
+    }
+
+    /// Turns the answers that wait for a ticket after `since`, up to the newest, into refusals.
+    pub(crate) fn refuse_answers(&mut self, since: Ticket) {
+        let committed = self.terms.progress.committed;
+        for held in self.session.link.iter_mut().flat_map(|link| &mut link.held) {
+            if held.wait.ticket > since && held.wait.ticket <= committed {
+                held.answer.refuse();
+            }
+        }
+    }
+
+    /// Writes an answer and does what follows it.
+    fn complete(&mut self, answer: Answer) {
+        self.write_answer(&answer);
+        match answer {
+            Answer::ConnAck(welcome) => {
+                if let Some(link) = self.session.link.as_deref_mut() {
+                    link.established = true;
+                    let keep_alive = welcome.keep_alive;
+                    self.out.say(Output::Established { link: link.id, keep_alive });
+                }
+                self.pump();
+            }
+            Answer::SubAck(_, _, orders) if !orders.is_empty() => {
+                for order in orders {
+                    self.begin_replay(order);
+                }
+                self.pump();
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_replay(&mut self, order: ReplayOrder) {
+        self.session.replays.retain(|replay| !replay.is_of(&order.filter));
+        self.session.replays_begun += 1;
+        let replay = Replay::new(self.session.replays_begun, order, self.terms.hash_key);
+        self.session.replays.push_back(replay);
+    }
+
+    /// Answers PINGREQ [MQTT-3.12.4-1].
+    pub(crate) fn pong(&mut self) {
+        self.write_packet(&Packet::PingResp);
+    }
+
+    pub(super) fn write_answer(&mut self, answer: &Answer) {
+        self.count_finished(answer);
+        match answer {
+            Answer::ConnAck(welcome) => self.write_welcome(welcome),
+            Answer::PubAck(id, reason) => self.write_packet(&Packet::PubAck(self.ack(*id, *reason))),
+            Answer::PubRec(id, reason) => self.write_packet(&Packet::PubRec(self.ack(*id, *reason))),
+            Answer::PubRel(id, reason) => self.write_packet(&Packet::PubRel(self.ack(*id, *reason))),
+            Answer::PubComp(id, reason) => self.write_packet(&Packet::PubComp(self.ack(*id, *reason))),
+            Answer::SubAck(id, reasons, _) => {
+                self.write_packet(&Packet::SubAck(self.sub_ack(*id, reasons)));
+            }
+            Answer::UnsubAck(id, reasons) => {
+                self.write_packet(&Packet::UnsubAck(self.sub_ack(*id, reasons)));
+            }
+        }
+    }
+
+    /// Counts a message of the client that this answer finishes, for the receive maximum.
+    fn count_finished(&mut self, answer: &Answer) {
+        let finishes = match answer {
+            Answer::PubAck(..) | Answer::PubComp(..) => true,
+            Answer::PubRec(_, reason) => reason.is_failure(),
+            _ => false,
+        };
+        if let (true, Some(link)) = (finishes, self.session.link.as_deref_mut()) {
+            link.unfinished = link.unfinished.saturating_sub(1);
+        }
+    }
+
+    fn ack(&self, id: PacketId, reason: ReasonCode) -> Ack<'static> {
+        Ack { id, reason, properties: self.explained(reason) }
+    }
+
+    fn sub_ack<'r>(&self, id: PacketId, reasons: &'r [ReasonCode]) -> SubAck<'r> {
+        let first_failure = reasons.iter().copied().find(|reason| reason.is_failure());
+        let properties = first_failure.map_or_else(AckProperties::default, |reason| self.explained(reason));
+        SubAck { id, properties, reasons: ReasonCodes::List(reasons) }
+    }
+
+    /// Adds the reason string, if the client wants to have it [MQTT-3.1.2-29].
+    fn explained(&self, reason: ReasonCode) -> AckProperties<'static> {
+        let wanted = self.session.link.as_ref().is_some_and(|link| link.problem_information);
+        AckProperties {
+            reason_string: if wanted { reason_string(reason) } else { None },
+            ..AckProperties::default()
+        }
+    }
+
+    fn write_welcome(&mut self, welcome: &Welcome) {
+        let limits = self.terms.limits;
+        let properties = ConnAckProperties {
+            session_expiry: welcome.session_expiry,
+            receive_maximum: Some(limits.receive_maximum),
+            maximum_packet_size: NonZeroU32::new(limits.packet_bytes),
+            assigned_client_id: welcome.assigned_client_id.as_deref(),
+            server_keep_alive: welcome.keep_alive_is_ours.then_some(welcome.keep_alive),
+            shared_subscription_available: Some(false),
+            ..ConnAckProperties::default()
+        };
+        self.write_packet(&Packet::ConnAck(ConnAck {
+            session_present: welcome.session_present,
+            reason: ReasonCode::Success,
+            properties,
+        }));
+    }
+}
+
+/// Says in words what a client did not get. Which rule decided is not told to peers; `keyward denials` shows it.
+fn reason_string(reason: ReasonCode) -> Option<&'static str> {
+    match reason {
+        ReasonCode::NotAuthorized => Some("not allowed by the broker's rules"),
+        ReasonCode::QuotaExceeded => Some("a limit of the broker is reached"),
+        ReasonCode::SharedSubscriptionsNotSupported => Some("shared subscriptions are not offered"),
+        ReasonCode::TopicFilterInvalid => Some("not a valid topic filter"),
+        ReasonCode::PacketIdentifierInUse => Some("the packet identifier is in use"),
+        _ => None,
+    }
+}

@@ -1,0 +1,149 @@
+//! A live or replayed message is offered to a session: sent at once, queued, or dropped.
+
+use super::{Delivery, Pressure};
+use crate::frames::Frames;
+use crate::outbound::{Measure, Parcel};
+use crate::output::Notice;
+use crate::permit::{self, Permit, Receive, Topic};
+use crate::replay::Live;
+use crate::retained::Holding;
+use keyward_mqtt::packet::Qos;
+use keyward_policy::Reading;
+
+/// Is a message for a session with what is known about it.
+#[derive(Debug)]
+pub(crate) struct Offer<'a> {
+    pub(crate) parcel: Parcel,
+    pub(crate) topic: Topic<'a>,
+    /// The best class of the subscriptions that it came through, by the rights of this stamp.
+    pub(crate) reading: Reading,
+    pub(crate) classed: u64,
+    /// Whether it is a retained message that the session asked for: those are paced and never dropped as too slow.
+    pub(crate) replayed: bool,
+}
+
+impl Delivery<'_> {
+    /// Offers a message that was published now. It may have to wait for a replay.
+    pub(crate) fn offer_live(&mut self, offer: Offer<'_>, frames: &mut Frames) {
+        let retained = offer.parcel.message.retain;
+        let mut fate = Live::Deliver;
+        for replay in &mut self.session.replays {
+            if !replay.matches(offer.topic.name) {
+                continue;
+            }
+            match replay.note_live(offer.topic.hash, retained) {
+                Live::Deliver => {}
+                Live::Hold => {
+                    replay.hold(offer.parcel);
+                    return;
+                }
+                Live::Drop => fate = Live::Drop,
+            }
+        }
+        if fate == Live::Drop {
+            let publisher = offer.parcel.message.publisher.identity.clone();
+            let receiver = self.session.key.identity.clone();
+            return self.out.notice(Notice::QueueFull { publisher, receiver });
+        }
+        self.offer(offer, Some(frames));
+    }
+
+    /// Offers a message: decides whether the session may read it, then sends or queues it.
+    pub(crate) fn offer(&mut self, offer: Offer<'_>, frames: Option<&mut Frames>) {
+        let Some(permit) = self.permit(&offer) else {
+            self.stats.withheld += 1;
+            return;
+        };
+        match offer.parcel.qos {
+            Qos::AtMostOnce => self.send_unacknowledged(permit, &offer, frames),
+            Qos::AtLeastOnce | Qos::ExactlyOnce if self.can_send() => {
+                self.send(permit, None, offer.parcel, frames);
+            }
+            Qos::AtLeastOnce | Qos::ExactlyOnce => self.queue(offer.parcel),
+        }
+    }
+
+    fn permit(&mut self, offer: &Offer<'_>) -> Option<Permit<Receive>> {
+        if offer.reading == Reading::Never && offer.classed == self.entitled.stamp {
+            return None;
+        }
+        permit::receive_covered(self.entitled, offer.classed, offer.reading)
+            .or_else(|| self.ask_permit(offer.topic))
+    }
+
+    /// Permits this session to be handed a message of `topic`, if it may.
+    pub(super) fn ask_permit(&mut self, topic: Topic<'_>) -> Option<Permit<Receive>> {
+        permit::receive(self.entitled, &mut self.session.read_decisions, topic)
+    }
+
+    /// Sends a QoS 0 message, or drops it: nobody waits for one.
+    fn send_unacknowledged(
+        &mut self,
+        permit: Permit<Receive>,
+        offer: &Offer<'_>,
+        frames: Option<&mut Frames>,
+    ) {
+        let is_connected = self.session.link.as_ref().is_some_and(|link| link.established);
+        if !is_connected {
+            return;
+        }
+        if self.can_write() || offer.replayed {
+            self.write_message(permit, &offer.parcel, None, false, frames);
+        } else {
+            let receiver = self.session.key.identity.clone();
+            self.out.notice(Notice::TooSlow { receiver });
+        }
+    }
+
+    /// Puts a message behind all others, if there is room or room can be made (rule 18).
+    fn queue(&mut self, parcel: Parcel) {
+        if self.make_room(&parcel) {
+            self.session.outbound.enqueue(parcel);
+        }
+    }
+
+    fn make_room(&mut self, newcomer: &Parcel) -> bool {
+        let publisher = newcomer.message.publisher.identity.clone();
+        let receiver = self.session.key.identity.clone();
+        if self.terms.pressure == Pressure::Critical {
+            self.out.notice(Notice::NoMemory { identity: receiver });
+            return false;
+        }
+        let size = Holding::of(&newcomer.message);
+        if self.full_by(size).is_some() {
+            self.session.outbound.drop_expired(self.terms.now);
+        }
+        let too_large = size.bytes > self.terms.limits.queue_bytes;
+        while let Some(measure) = self.full_by(size) {
+            let evicted = if too_large { None } else { self.session.outbound.evict(&publisher, measure) };
+            let Some(lost) = evicted else {
+                self.out.notice(Notice::QueueFull { publisher, receiver });
+                return false;
+            };
+            let publisher = lost.message.publisher.identity.clone();
+            self.out.notice(Notice::QueueFull { publisher, receiver: receiver.clone() });
+        }
+        true
+    }
+
+    /// Says by which measure the session's queue, or those of its principal together, have no room for `more`.
+    fn full_by(&self, more: Holding) -> Option<Measure> {
+        let session = self.session.outbound.held();
+        let mut principal = self.principal_holds;
+        principal.subtract(self.held_before);
+        principal.add(session);
+        let limits = self.terms.limits;
+        let bound = self.terms.principal_bound;
+        if session.messages + more.messages > limits.queue_messages
+            || principal.messages + more.messages > bound.messages
+        {
+            Some(Measure::Messages)
+        } else if session.bytes + more.bytes > limits.queue_bytes
+            || principal.bytes + more.bytes > bound.bytes
+        {
+            Some(Measure::Bytes)
+        } else {
+            None
+        }
+    }
+}

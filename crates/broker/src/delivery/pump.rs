@@ -1,0 +1,187 @@
+//! Sends what waits, as fast as the client takes it: first what an earlier link left unfinished, in its order, then
+//! the queue, then the next slice of a replay.
+
+use super::{Delivery, Offer};
+use crate::frames::Frames;
+use crate::input::{Body, ReplaySlice};
+use crate::law::Provenance;
+use crate::limits;
+use crate::link::Answer;
+use crate::message::Message;
+use crate::outbound::{Parcel, Place, Stage};
+use crate::output::Notice;
+use crate::permit::{Permit, Receive, Topic};
+use crate::replay::Replay;
+use keyward_mqtt::packet::Qos;
+use keyward_mqtt::reason::ReasonCode;
+use keyward_policy::Reading;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+impl Delivery<'_> {
+    /// Sends as much as the client and the link take now.
+    pub(crate) fn pump(&mut self) {
+        while self.can_write() {
+            if !self.resend_next() && !self.send_next() {
+                break;
+            }
+        }
+        self.ask_replay();
+    }
+
+    /// Tells whether a message of QoS 1 or 2 may be sent without waiting.
+    pub(super) fn can_send(&self) -> bool {
+        self.session.outbound.is_drained() && self.may_start()
+    }
+
+    fn may_start(&self) -> bool {
+        let outbound = &self.session.outbound;
+        self.can_write()
+            && self.session.link.as_ref().is_some_and(|link| link.quota > 0)
+            && outbound.in_flight() < usize::from(self.terms.limits.in_flight.get())
+            && outbound.window_is_open()
+    }
+
+    /// Sends a message of QoS 1 or 2 that may be sent. One that the client cannot take counts as delivered
+    /// [MQTT-3.1.2-25].
+    pub(super) fn send(
+        &mut self,
+        permit: Permit<Receive>,
+        place: Option<Place>,
+        parcel: Parcel,
+        frames: Option<&mut Frames>,
+    ) {
+        let place = place.unwrap_or_else(|| self.session.outbound.take_place());
+        if !self.write_message(permit, &parcel, Some(place.packet_id()), false, frames) {
+            return;
+        }
+        self.session.outbound.start(place, parcel);
+        if let Some(link) = self.session.link.as_deref_mut() {
+            link.quota = link.quota.saturating_sub(1);
+        }
+    }
+
+    /// Repeats the oldest unfinished exchange that this link does not know [MQTT-4.4.0-1]. Returns false if there is
+    /// none or the client takes no more.
+    fn resend_next(&mut self) -> bool {
+        let Some(index) = self.session.outbound.first_unsent() else { return false };
+        let Some(flight) = self.session.outbound.flight(index) else { return false };
+        let id = flight.place.packet_id();
+        let Stage::Sent(parcel) = &flight.stage else {
+            self.session.outbound.mark_sent(index);
+            self.write_answer(&Answer::PubRel(id, ReasonCode::Success));
+            return true;
+        };
+        let parcel = parcel.clone();
+        if self.session.link.as_ref().is_none_or(|link| link.quota == 0) {
+            return false;
+        }
+        let written = match self.readable(&parcel.message) {
+            Some(permit) => self.write_message(permit, &parcel, Some(id), true, None),
+            None => false,
+        };
+        if written {
+            self.session.outbound.mark_sent(index);
+            if let Some(link) = self.session.link.as_deref_mut() {
+                link.quota = link.quota.saturating_sub(1);
+            }
+        } else if parcel.qos == Qos::ExactlyOnce {
+            // The client may know the packet id: the exchange is finished without its message, so that a later
+            // message of the same id is not taken for a repetition.
+            self.session.outbound.receive(index);
+            self.session.outbound.mark_sent(index);
+            self.write_answer(&Answer::PubRel(id, ReasonCode::Success));
+        } else {
+            self.session.outbound.finish(index);
+        }
+        true
+    }
+
+    /// Sends the first waiting message, or drops it if it expired, its publisher is gone, or it may not be read any
+    /// more. Returns false if nothing waits or the client takes no more.
+    fn send_next(&mut self) -> bool {
+        if !self.may_start() {
+            return false;
+        }
+        let Some((place, parcel)) = self.session.outbound.dequeue() else { return false };
+        if parcel.message.is_expired(self.terms.now) {
+            return true;
+        }
+        if let Some(permit) = self.readable(&parcel.message) {
+            self.send(permit, Some(place), parcel, None);
+        }
+        true
+    }
+
+    /// Asks again about a message that waited: is its publisher still there, may the session still read it?
+    fn readable(&mut self, message: &Arc<Message>) -> Option<Permit<Receive>> {
+        if self.law.provenance(&message.publisher) == Provenance::Gone {
+            let publisher = message.publisher.identity.clone();
+            self.out.notice(Notice::PublisherGone { publisher });
+            return None;
+        }
+        let topic = Topic::new(message.topic_name()?, &self.terms.hash_key);
+        let permit = self.ask_permit(topic);
+        if permit.is_none() {
+            self.stats.withheld += 1;
+        }
+        permit
+    }
+
+    /// Asks for the next retained messages once everything before them is sent.
+    fn ask_replay(&mut self) {
+        if !self.can_send() {
+            return;
+        }
+        let free = usize::from(self.terms.limits.in_flight.get()) - self.session.outbound.in_flight();
+        let most = u16::try_from(free).unwrap_or(u16::MAX).min(limits::REPLAY_SLICE);
+        let Some(replay) = self.session.replays.front_mut() else { return };
+        if let Some((home, ask)) = replay.ask(self.at, most) {
+            self.out.post(home, Body::ReplayAsk(ask));
+        }
+    }
+
+    /// Takes a slice of retained messages that was asked for.
+    pub(crate) fn take_slice(&mut self, slice: ReplaySlice) {
+        let Some(mut replay) = self.session.replays.pop_front() else { return };
+        if !replay.answered(slice.replay, slice.next) {
+            self.session.replays.push_front(replay);
+            return;
+        }
+        for message in slice.messages {
+            self.offer_retained(&replay, message);
+        }
+        if replay.is_finished(self.terms.shards) {
+            self.release_held(replay.into_held());
+        } else {
+            self.session.replays.push_front(replay);
+        }
+        self.pump();
+    }
+
+    fn offer_retained(&mut self, replay: &Replay, message: Arc<Message>) {
+        let gone = self.law.provenance(&message.publisher) == Provenance::Gone;
+        let shared = Arc::clone(&message);
+        let Some(name) = shared.topic_name() else { return };
+        let topic = Topic::new(name, &self.terms.hash_key);
+        if gone || message.is_expired(self.terms.now) || replay.is_outdated(topic.hash) {
+            return;
+        }
+        let (qos, ids) = replay.terms(message.qos);
+        let parcel = Parcel { message, qos, retain: true, ids };
+        self.offer(Offer { parcel, topic, reading: Reading::Mixed, classed: 0, replayed: true }, None);
+    }
+
+    /// Delivers the live messages that waited for the end of a replay.
+    fn release_held(&mut self, held: VecDeque<Parcel>) {
+        for parcel in held {
+            let message = Arc::clone(&parcel.message);
+            let Some(name) = message.topic_name() else { continue };
+            if self.law.provenance(&message.publisher) == Provenance::Gone {
+                continue;
+            }
+            let topic = Topic::new(name, &self.terms.hash_key);
+            self.offer(Offer { parcel, topic, reading: Reading::Mixed, classed: 0, replayed: false }, None);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Puts packets into the outbox of the session's link.
+
+use super::Delivery;
+use crate::frames::{Frames, delivery};
+use crate::input::SubscriptionIdSet;
+use crate::link::Link;
+use crate::outbound::Parcel;
+use crate::outgoing::Outgoing;
+use crate::output::{CloseCause, Notice};
+use crate::permit::{Permit, Receive};
+use core::num::{NonZeroU16, NonZeroU32};
+use keyward_mqtt::codec::{self, PublishHead, encode_publish_head, publish_len};
+use keyward_mqtt::packet::{Packet, PacketId, Version};
+use keyward_mqtt::time::Millis;
+
+impl SubscriptionIdSet {
+    fn as_slice(&self) -> &[NonZeroU32] {
+        match self {
+            Self::None => &[],
+            Self::One(id) => core::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+}
+
+impl Delivery<'_> {
+    /// Writes a PUBLISH; `id` is needed above QoS 0. Returns false if it was not written: there is no link, or it is
+    /// larger than the client takes.
+    pub(super) fn write_message(
+        &mut self,
+        _permit: Permit<Receive>,
+        parcel: &Parcel,
+        id: Option<PacketId>,
+        dup: bool,
+        frames: Option<&mut Frames>,
+    ) -> bool {
+        let Some(link) = self.session.link.as_deref_mut() else { return false };
+        let id = id.unwrap_or(PacketId(NonZeroU16::MIN));
+        let has_ids = link.version == Version::V5 && parcel.ids != SubscriptionIdSet::None;
+        let written = match frames {
+            Some(frames) if !dup && !has_ids => {
+                write_shared(self.out, link, parcel, id, frames, self.terms.now)
+            }
+            _ => write_own(self.out, link, parcel, id, dup, self.terms.now),
+        };
+        if written {
+            self.stats.sent += 1;
+        } else {
+            let receiver = self.session.key.identity.clone();
+            self.out.notice(Notice::TooLarge { receiver });
+        }
+        written
+    }
+
+    /// Writes a packet that carries no message. One that is larger than the client takes is left out, as MQTT has it
+    /// [MQTT-3.1.2-24].
+    pub(super) fn write_packet(&mut self, packet: &Packet<'_>) {
+        let Some(link) = self.session.link.as_deref_mut() else { return };
+        let fits = link.maximum_packet_size == usize::MAX
+            || codec::encoded_len(packet, link.version).is_ok_and(|len| len <= link.maximum_packet_size);
+        if !fits {
+            return;
+        }
+        let version = link.version;
+        // What cannot be encoded is left out: our own packets can.
+        let _ =
+            self.out.write(link, |outbox| outbox.push_with(|bytes| codec::encode(packet, version, bytes)));
+        if link.waiting_bytes() > self.terms.limits.outbox_bytes_hard {
+            self.out.doom(link.id, CloseCause::NotReading, None);
+        }
+    }
+}
+
+/// Copies the frame that all receivers of this kind get.
+fn write_shared(
+    out: &mut Outgoing,
+    link: &mut Link,
+    parcel: &Parcel,
+    id: PacketId,
+    frames: &mut Frames,
+    now: Millis,
+) -> bool {
+    let message = &parcel.message;
+    let Some(frame) = frames.get(message, now, link.version, parcel.qos, parcel.retain) else { return false };
+    if frame.head.len() + message.payload().len() > link.maximum_packet_size {
+        return false;
+    }
+    out.write(link, |outbox| {
+        frame.write(parcel.qos, id, outbox);
+        message.append_payload(outbox);
+    });
+    true
+}
+
+/// Encodes a frame for this receiver alone.
+fn write_own(
+    out: &mut Outgoing,
+    link: &mut Link,
+    parcel: &Parcel,
+    id: PacketId,
+    dup: bool,
+    now: Millis,
+) -> bool {
+    let message = &parcel.message;
+    let head = PublishHead {
+        version: link.version,
+        dup,
+        delivery: delivery(parcel.qos, id),
+        retain: parcel.retain,
+        topic: message.topic(),
+        forwarded: message.forwarded(),
+        message_expiry: message.seconds_left(now),
+        subscription_ids: parcel.ids.as_slice(),
+        payload_len: message.payload().len(),
+    };
+    if publish_len(&head) > link.maximum_packet_size {
+        return false;
+    }
+    out.write(link, |outbox| {
+        let encoded = outbox.push_with(|bytes| encode_publish_head(bytes, &head));
+        if encoded.is_ok() {
+            message.append_payload(outbox);
+        }
+        encoded.is_ok()
+    })
+}

@@ -1,0 +1,135 @@
+//! What is in force: one policy and one directory. They change only between two inputs.
+
+use crate::message::Publisher;
+use crate::placement::{HashKey, Map};
+use crate::principal::{Directory, Principal, Standing};
+use crate::{limits, retained};
+use keyward_ids::Identity;
+use keyward_mqtt::topic::TopicName;
+use keyward_policy::{Action, Policy, Rights};
+use std::sync::Arc;
+
+/// Holds the policy and the directory in force.
+#[derive(Debug)]
+pub(crate) struct Law {
+    generation: u64,
+    policy: Option<Arc<Policy>>,
+    directory: Arc<Directory>,
+    /// Counts the changes of either.
+    turn: u64,
+    absent: Map<Identity, Absent>,
+}
+
+/// Holds the rights of a publisher that has no session here.
+#[derive(Debug)]
+struct Absent {
+    principal: Arc<Principal>,
+    rights: Rights,
+}
+
+/// Says what became of somebody who published something earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provenance {
+    /// It is still there, or what it published is to be kept.
+    Good,
+    /// It was revoked or removed.
+    Gone,
+}
+
+impl Law {
+    pub(crate) fn new(hash_key: HashKey) -> Self {
+        Self {
+            generation: 0,
+            policy: None,
+            directory: Arc::default(),
+            turn: 0,
+            absent: Map::with_hasher(hash_key),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.directory.revision()
+    }
+
+    pub(crate) fn enact_policy(&mut self, generation: u64, policy: Arc<Policy>) {
+        self.generation = generation;
+        self.policy = Some(policy);
+        self.absent.clear();
+        self.turn += 1;
+    }
+
+    pub(crate) fn enact_directory(&mut self, directory: Arc<Directory>) {
+        self.directory = directory;
+        self.turn += 1;
+    }
+
+    pub(crate) fn lookup(&self, identity: &Identity) -> Option<&Arc<Principal>> {
+        self.directory.lookup(identity)
+    }
+
+    /// Compiles the rights of a principal. Without a policy there are none.
+    pub(crate) fn rights(&self, principal: &Principal) -> Rights {
+        self.policy.as_ref().map_or_else(Rights::none, |policy| policy.rights(&principal.subject))
+    }
+
+    /// Returns the principal that published something, if the name still has the life that it had then.
+    pub(crate) fn same_life(&self, publisher: &Publisher) -> Option<&Arc<Principal>> {
+        self.lookup(&publisher.identity).filter(|principal| principal.epoch == publisher.epoch)
+    }
+
+    /// Tells whether what `publisher` had published may still be delivered.
+    pub(crate) fn provenance(&self, publisher: &Publisher) -> Provenance {
+        match self.same_life(publisher).map(|principal| principal.standing) {
+            Some(Standing::Active | Standing::Disabled | Standing::Revoked { keep_messages: true, .. }) => {
+                Provenance::Good
+            }
+            Some(Standing::Revoked { .. } | Standing::Removed) | None => Provenance::Gone,
+        }
+    }
+
+    /// Decides by the rules of this moment whether `principal` may publish to `topic`; its standing is not asked.
+    pub(crate) fn may_publish(&mut self, principal: &Arc<Principal>, topic: TopicName<'_>) -> bool {
+        let identity = &principal.subject.identity;
+        let remembered =
+            self.absent.get(identity).is_some_and(|absent| Arc::ptr_eq(&absent.principal, principal));
+        if !remembered {
+            if self.absent.len() >= limits::ABSENT_RIGHTS {
+                self.absent.clear();
+            }
+            let absent = Absent { principal: Arc::clone(principal), rights: self.rights(principal) };
+            self.absent.insert(identity.clone(), absent);
+        }
+        self.absent.get(identity).is_some_and(|absent| absent.rights.decide(Action::Publish, topic).allowed)
+    }
+
+    /// Says whether a retained message may be delivered: its publisher must be one that may still write there. The
+    /// answer is remembered in the slot until the policy or the principal changes.
+    pub(crate) fn judge(&mut self, slot: &mut retained::Slot) -> retained::Fate {
+        let Some(principal) = self.same_life(&slot.message.publisher).cloned() else {
+            return retained::Fate::Erase;
+        };
+        match principal.standing {
+            Standing::Active | Standing::Revoked { keep_messages: true, .. } => {}
+            Standing::Disabled => return retained::Fate::Withhold,
+            Standing::Revoked { .. } | Standing::Removed => return retained::Fate::Erase,
+        }
+        if let Some(verdict) = &slot.verdict
+            && verdict.generation == self.generation
+            && Arc::ptr_eq(&verdict.principal, &principal)
+        {
+            return retained::Fate::deliver_if(verdict.allowed);
+        }
+        let Some(topic) = slot.message.topic_name() else { return retained::Fate::Erase };
+        let allowed = self.may_publish(&principal, topic);
+        slot.verdict = Some(retained::Verdict { generation: self.generation, principal, allowed });
+        retained::Fate::deliver_if(allowed)
+    }
+}

@@ -1,0 +1,135 @@
+//! What the shard knows of a link. It dies with the link; decoding and keep-alive are elsewhere (`mqtt`, `server`).
+
+use crate::attach::{Attach, LinkId};
+use crate::input::Ticket;
+use crate::limits::Limits;
+use crate::outbox::Outbox;
+use crate::replay::ReplayOrder;
+use keyward_mqtt::packet::{PacketId, Version};
+use keyward_mqtt::reason::ReasonCode;
+use std::collections::VecDeque;
+
+/// Is the link of a session.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) version: Version,
+    /// Whether CONNACK was written: nothing goes before it.
+    pub(crate) established: bool,
+    /// PUBLISH packets of QoS 1 and 2 that the client takes before it must answer one.
+    pub(crate) quota: u16,
+    pub(crate) quota_max: u16,
+    /// PUBLISH packets of QoS 1 and 2 of this link that we have not finished answering.
+    pub(crate) unfinished: u16,
+    /// What `unfinished` may be: the receive maximum that we announced.
+    pub(crate) unfinished_max: u16,
+    pub(crate) maximum_packet_size: usize,
+    /// Whether acknowledgements may carry reason strings.
+    pub(crate) problem_information: bool,
+    pub(crate) outbox: Outbox,
+    /// Bytes that the shell took and has not written.
+    pub(crate) taken: usize,
+    pub(crate) dirty: bool,
+    /// Answers in the order of the client's packets; the first waits for the disk or for other shards.
+    pub(crate) held: VecDeque<Held>,
+}
+
+/// Is an answer that may not leave yet.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) wait: Wait,
+    pub(crate) answer: Answer,
+}
+
+/// Says for what an answer waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Wait {
+    /// Until this is durable.
+    pub(crate) ticket: Ticket,
+    /// Until all shards know our interest up to this token.
+    pub(crate) interest: u64,
+}
+
+/// Is an answer to a client's packet.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    ConnAck(Box<Welcome>),
+    PubAck(PacketId, ReasonCode),
+    PubRec(PacketId, ReasonCode),
+    PubRel(PacketId, ReasonCode),
+    PubComp(PacketId, ReasonCode),
+    SubAck(PacketId, Vec<ReasonCode>, Vec<ReplayOrder>),
+    UnsubAck(PacketId, Vec<ReasonCode>),
+}
+
+/// Is what a successful CONNACK says.
+#[derive(Debug)]
+pub(crate) struct Welcome {
+    pub(crate) session_present: bool,
+    pub(crate) assigned_client_id: Option<String>,
+    /// Seconds of keep-alive that hold.
+    pub(crate) keep_alive: u16,
+    /// Whether `keep_alive` differs from what the client asked for.
+    pub(crate) keep_alive_is_ours: bool,
+    /// Seconds, if they differ from what the client asked for.
+    pub(crate) session_expiry: Option<u32>,
+}
+
+impl Link {
+    pub(crate) fn new(attach: &Attach, limits: &Limits) -> Self {
+        let in_flight = limits.in_flight.get();
+        let quota = attach.receive_maximum.map_or(in_flight, |max| max.get().min(in_flight));
+        Self {
+            id: attach.link,
+            version: attach.version,
+            established: false,
+            quota,
+            quota_max: quota,
+            unfinished: 0,
+            unfinished_max: match attach.version {
+                // 3.1.1 has no such promise: there is no bound but the number of packet ids.
+                Version::V311 => u16::MAX,
+                Version::V5 => limits.receive_maximum.get(),
+            },
+            maximum_packet_size: attach.maximum_packet_size.map_or(usize::MAX, |size| size as usize),
+            problem_information: attach.problem_information,
+            outbox: Outbox::default(),
+            taken: 0,
+            dirty: false,
+            held: VecDeque::new(),
+        }
+    }
+
+    /// Returns the bytes that wait to be written.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.outbox.len() + self.taken
+    }
+
+    /// Gives one place of the client's receive maximum back.
+    pub(crate) fn give_back_quota(&mut self) {
+        self.quota = self.quota.saturating_add(1).min(self.quota_max);
+    }
+
+    /// Tells whether a request of this packet id waits for its answer.
+    pub(crate) fn is_asking(&self, wanted: PacketId) -> bool {
+        self.held.iter().any(|held| match &held.answer {
+            Answer::SubAck(id, ..) | Answer::UnsubAck(id, _) => *id == wanted,
+            _ => false,
+        })
+    }
+}
+
+impl Answer {
+    /// Turns the answer into the one for "there was no room to store it".
+    pub(crate) fn refuse(&mut self) {
+        match self {
+            Self::PubAck(_, reason) | Self::PubRec(_, reason) => *reason = ReasonCode::QuotaExceeded,
+            Self::SubAck(_, reasons, replays) => {
+                reasons.fill(ReasonCode::QuotaExceeded);
+                replays.clear();
+            }
+            // State has changed in memory and the client must know; it is stored with the next batch that fits.
+            Self::ConnAck(_) | Self::PubRel(..) | Self::PubComp(..) | Self::UnsubAck(..) => {}
+        }
+    }
+}

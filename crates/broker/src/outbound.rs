@@ -1,0 +1,331 @@
+//! Messages of QoS 1 and 2 on their way to one session: those under way and, behind them, those that wait.
+
+use crate::input::SubscriptionIdSet;
+use crate::limits;
+use crate::message::Message;
+use crate::placement::{HashKey, Map};
+use crate::retained::Holding;
+use core::num::NonZeroU16;
+use keyward_ids::Identity;
+use keyward_mqtt::packet::{PacketId, Qos};
+use keyward_mqtt::time::Millis;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Numbers a message in the queue of its session; it determines the packet id (rule 16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    /// Returns the packet id: 1 + (place mod 65,535).
+    pub(crate) fn packet_id(self) -> PacketId {
+        // The remainder is at most 65,534.
+        PacketId(NonZeroU16::MIN.saturating_add((self.0 % limits::PLACE_WINDOW) as u16))
+    }
+}
+
+/// Is a message for one session, with the terms on which it gets it.
+#[derive(Debug, Clone)]
+pub(crate) struct Parcel {
+    pub(crate) message: Arc<Message>,
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    pub(crate) ids: SubscriptionIdSet,
+}
+
+/// Is a message that was sent and whose exchange is not finished.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub(crate) place: Place,
+    pub(crate) stage: Stage,
+    /// Whether the newest packet of the exchange was sent over the present link.
+    pub(crate) on_link: bool,
+}
+
+/// Says for what an exchange waits.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// For PUBACK (QoS 1) or PUBREC (QoS 2).
+    Sent(Parcel),
+    /// For PUBCOMP: the message has arrived and is no longer held.
+    Received,
+}
+
+#[derive(Debug)]
+struct Queued {
+    place: Place,
+    parcel: Parcel,
+}
+
+/// Holds what is on its way to one session.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    next_place: u64,
+    in_flight: VecDeque<InFlight>,
+    queue: VecDeque<Queued>,
+    held: Holding,
+    /// What each publisher holds of `queue`, for rule 18.
+    shares: Map<Identity, Holding>,
+    /// How many in flight were not sent over the present link.
+    unsent: usize,
+}
+
+/// Says by which measure a queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    Messages,
+    Bytes,
+}
+
+impl Measure {
+    fn of(self, holding: Holding) -> usize {
+        match self {
+            Self::Messages => holding.messages,
+            Self::Bytes => holding.bytes,
+        }
+    }
+}
+
+impl Outbound {
+    pub(crate) fn new(hash_key: HashKey) -> Self {
+        Self {
+            next_place: 0,
+            in_flight: VecDeque::new(),
+            queue: VecDeque::new(),
+            held: Holding::default(),
+            shares: Map::with_hasher(hash_key),
+            unsent: 0,
+        }
+    }
+
+    /// Returns what is held, under way or waiting.
+    pub(crate) fn held(&self) -> Holding {
+        self.held
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Tells whether nothing waits to be sent, for the first time or again.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.queue.is_empty() && self.unsent == 0
+    }
+
+    /// Tells whether another message may get under way: packet ids stay different (rule 16).
+    pub(crate) fn window_is_open(&self) -> bool {
+        let next = self.queue.front().map_or(self.next_place, |queued| queued.place.0);
+        self.in_flight.front().is_none_or(|oldest| next - oldest.place.0 < limits::PLACE_WINDOW)
+    }
+
+    /// Adds a message behind all others.
+    pub(crate) fn enqueue(&mut self, parcel: Parcel) {
+        let size = Holding::of(&parcel.message);
+        self.held.add(size);
+        self.shares.entry(parcel.message.publisher.identity.clone()).or_default().add(size);
+        let place = self.take_place();
+        self.queue.push_back(Queued { place, parcel });
+    }
+
+    /// Takes the first waiting message out; it is then either sent ([`Outbound::start`]) or dropped.
+    pub(crate) fn dequeue(&mut self) -> Option<(Place, Parcel)> {
+        self.remove_queued(0)
+    }
+
+    /// Gives the place of a message that is sent without waiting.
+    pub(crate) fn take_place(&mut self) -> Place {
+        let place = Place(self.next_place);
+        self.next_place += 1;
+        place
+    }
+
+    /// Notes that a message was sent.
+    pub(crate) fn start(&mut self, place: Place, parcel: Parcel) {
+        self.held.add(Holding::of(&parcel.message));
+        self.in_flight.push_back(InFlight { place, stage: Stage::Sent(parcel), on_link: true });
+    }
+
+    /// Notes that the link is another one: everything under way is to be sent again, in its order.
+    pub(crate) fn restart(&mut self) {
+        for flight in &mut self.in_flight {
+            flight.on_link = false;
+        }
+        self.unsent = self.in_flight.len();
+    }
+
+    /// Returns the index of the first exchange that the present link does not know.
+    pub(crate) fn first_unsent(&self) -> Option<usize> {
+        if self.unsent == 0 {
+            return None;
+        }
+        self.in_flight.iter().position(|flight| !flight.on_link)
+    }
+
+    pub(crate) fn flight(&self, index: usize) -> Option<&InFlight> {
+        self.in_flight.get(index)
+    }
+
+    /// Notes that the newest packet of an exchange was sent over the present link.
+    pub(crate) fn mark_sent(&mut self, index: usize) {
+        if let Some(flight) = self.in_flight.get_mut(index)
+            && !flight.on_link
+        {
+            flight.on_link = true;
+            self.unsent -= 1;
+        }
+    }
+
+    /// Finds the exchange of a packet id.
+    pub(crate) fn find(&self, id: PacketId) -> Option<usize> {
+        let oldest = self.in_flight.front()?.place.0;
+        let wanted = u64::from(id.0.get() - 1);
+        let ahead = (wanted + limits::PLACE_WINDOW - oldest % limits::PLACE_WINDOW) % limits::PLACE_WINDOW;
+        self.in_flight.binary_search_by_key(&Place(oldest + ahead), |flight| flight.place).ok()
+    }
+
+    /// Notes that the message of an exchange has arrived: it is let go, PUBREL and PUBCOMP remain.
+    pub(crate) fn receive(&mut self, index: usize) {
+        if let Some(flight) = self.in_flight.get_mut(index)
+            && let Stage::Sent(parcel) = core::mem::replace(&mut flight.stage, Stage::Received)
+        {
+            self.held.subtract(Holding::of(&parcel.message));
+        }
+    }
+
+    /// Ends an exchange.
+    pub(crate) fn finish(&mut self, index: usize) {
+        let Some(flight) = self.in_flight.remove(index) else { return };
+        if !flight.on_link {
+            self.unsent -= 1;
+        }
+        if let Stage::Sent(parcel) = flight.stage {
+            self.held.subtract(Holding::of(&parcel.message));
+        }
+    }
+
+    /// Drops waiting messages that have expired [MQTT-3.3.2-5].
+    pub(crate) fn drop_expired(&mut self, now: Millis) {
+        let mut index = 0;
+        while let Some(queued) = self.queue.get(index) {
+            if queued.parcel.message.is_expired(now) {
+                self.remove_queued(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Makes room as rule 18 says: removes the oldest waiting message of the publisher that holds most of the queue
+    /// and returns it, or nothing if that is `newcomer` itself or nothing waits.
+    pub(crate) fn evict(&mut self, newcomer: &Identity, measure: Measure) -> Option<Parcel> {
+        let share = |identity: &Identity| measure.of(self.shares.get(identity).copied().unwrap_or_default());
+        let most = self.shares.values().map(|holding| measure.of(*holding)).max()?;
+        if share(newcomer) >= most {
+            return None;
+        }
+        let index =
+            self.queue.iter().position(|queued| share(&queued.parcel.message.publisher.identity) == most)?;
+        self.remove_queued(index).map(|(_, parcel)| parcel)
+    }
+
+    fn remove_queued(&mut self, index: usize) -> Option<(Place, Parcel)> {
+        let Queued { place, parcel } = self.queue.remove(index)?;
+        let size = Holding::of(&parcel.message);
+        self.held.subtract(size);
+        let publisher = &parcel.message.publisher.identity;
+        if let Some(share) = self.shares.get_mut(publisher) {
+            share.subtract(size);
+            if share.messages == 0 {
+                self.shares.remove(publisher);
+            }
+        }
+        Some((place, parcel))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Draft, Publisher};
+    use crate::session::Incarnation;
+
+    fn parcel(publisher: &str) -> Parcel {
+        let message = Message::from(Draft {
+            topic: "t",
+            forwarded: &[],
+            payload: b"x",
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            expires: None,
+            publisher: Publisher { identity: publisher.parse().unwrap(), epoch: 1 },
+            origin: Incarnation(1),
+        });
+        Parcel {
+            message: Arc::new(message),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            ids: SubscriptionIdSet::None,
+        }
+    }
+
+    fn outbound() -> Outbound {
+        Outbound::new(HashKey::new([3; 16]))
+    }
+
+    fn send_next(outbound: &mut Outbound) -> PacketId {
+        let (place, parcel) = outbound.dequeue().unwrap();
+        outbound.start(place, parcel);
+        place.packet_id()
+    }
+
+    #[test]
+    fn packet_ids_follow_places_and_are_found_again_after_they_wrapped() {
+        let mut outbound = outbound();
+        for round in 0..3_u32 {
+            for expected in 1..=65_535_u16 {
+                outbound.enqueue(parcel("device:a"));
+                let id = send_next(&mut outbound);
+                assert_eq!(id.0.get(), expected, "round {round}");
+                let index = outbound.find(id).unwrap();
+                outbound.finish(index);
+            }
+        }
+        assert_eq!(outbound.held(), Holding::default());
+    }
+
+    #[test]
+    fn the_window_closes_before_a_packet_id_could_be_used_twice() {
+        let mut outbound = outbound();
+        outbound.enqueue(parcel("device:a"));
+        let oldest = send_next(&mut outbound);
+        for _ in 1..65_535 {
+            outbound.enqueue(parcel("device:a"));
+            assert!(outbound.window_is_open());
+            let id = send_next(&mut outbound);
+            assert_ne!(id, oldest);
+            let index = outbound.find(id).unwrap();
+            outbound.finish(index);
+        }
+        outbound.enqueue(parcel("device:a"));
+        assert!(!outbound.window_is_open());
+        outbound.finish(0);
+        assert!(outbound.window_is_open());
+    }
+
+    #[test]
+    fn the_oldest_message_of_the_greediest_publisher_makes_room() {
+        let mut outbound = outbound();
+        for publisher in ["device:modest", "device:greedy", "device:greedy"] {
+            outbound.enqueue(parcel(publisher));
+        }
+        let greedy: Identity = "device:greedy".parse().unwrap();
+        let fresh: Identity = "device:fresh".parse().unwrap();
+        assert!(outbound.evict(&greedy, Measure::Messages).is_none());
+        let evicted = outbound.evict(&fresh, Measure::Messages).unwrap();
+        assert_eq!(evicted.message.publisher.identity, greedy);
+        let left: Vec<_> = std::iter::from_fn(|| outbound.dequeue())
+            .map(|(place, parcel)| (place.0, parcel.message.publisher.identity.name().to_owned()))
+            .collect();
+        assert_eq!(left, [(0, "modest".to_owned()), (2, "greedy".to_owned())]);
+    }
+}

@@ -1,0 +1,110 @@
+//! What a shard has to say: to the shell, to other shards and to itself.
+
+use crate::attach::LinkId;
+use crate::input::{Body, ShardMessage};
+use crate::limits;
+use crate::link::Link;
+use crate::outbox::Outbox;
+use crate::output::{CloseCause, Notice, Output};
+use crate::placement::ShardIndex;
+use crate::session::SessionRef;
+use keyward_mqtt::reason::ReasonCode;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Gathers outputs and work for later.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    me: ShardIndex,
+    pub(crate) outputs: VecDeque<Output>,
+    /// What this shard says to itself, in the same words as to others.
+    pub(crate) mail: VecDeque<Body>,
+    /// Links to be closed at the end of this input.
+    pub(crate) doomed: Vec<Doom>,
+    /// Sessions whose link has answers that wait.
+    pub(crate) holding: BTreeSet<SessionRef>,
+    /// Bytes in outboxes, taken ones included.
+    pub(crate) outbox_bytes: usize,
+    pool: Vec<Outbox>,
+}
+
+/// Is the end of a link that was decided while its session was busy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doom {
+    pub(crate) link: LinkId,
+    pub(crate) cause: CloseCause,
+    /// What a client of 5.0 is told.
+    pub(crate) farewell: Option<ReasonCode>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(me: ShardIndex) -> Self {
+        Self {
+            me,
+            outputs: VecDeque::new(),
+            mail: VecDeque::new(),
+            doomed: Vec::new(),
+            holding: BTreeSet::new(),
+            outbox_bytes: 0,
+            pool: Vec::new(),
+        }
+    }
+
+    pub(crate) fn say(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.say(Output::Notice(notice));
+    }
+
+    /// Sends `body` to a shard, this one included.
+    pub(crate) fn post(&mut self, to: ShardIndex, body: Body) {
+        if to == self.me {
+            self.mail.push_back(body);
+        } else {
+            self.say(Output::ToShard { to, message: ShardMessage::new(self.me, body) });
+        }
+    }
+
+    /// Writes into the outbox of `link` what `write` appends, and reports the link dirty once.
+    pub(crate) fn write<R>(&mut self, link: &mut Link, write: impl FnOnce(&mut Outbox) -> R) -> R {
+        if link.outbox.is_unallocated()
+            && let Some(outbox) = self.pool.pop()
+        {
+            link.outbox = outbox;
+        }
+        let before = link.outbox.len();
+        let result = write(&mut link.outbox);
+        self.outbox_bytes += link.outbox.len() - before;
+        if !link.dirty && !link.outbox.is_empty() {
+            link.dirty = true;
+            self.say(Output::Dirty(link.id));
+        }
+        result
+    }
+
+    /// Hands the bytes of `link` to the shell.
+    pub(crate) fn take(&mut self, link: &mut Link) -> Outbox {
+        link.dirty = false;
+        link.taken += link.outbox.len();
+        core::mem::take(&mut link.outbox)
+    }
+
+    /// Notes that everything taken of `link` was written.
+    pub(crate) fn written(&mut self, link: &mut Link) {
+        self.outbox_bytes = self.outbox_bytes.saturating_sub(link.taken);
+        link.taken = 0;
+    }
+
+    /// Keeps the buffers of an outbox for the next link.
+    pub(crate) fn recycle(&mut self, mut outbox: Outbox) {
+        outbox.clear();
+        if self.pool.len() < limits::OUTBOX_POOL && !outbox.is_unallocated() {
+            self.pool.push(outbox);
+        }
+    }
+
+    pub(crate) fn doom(&mut self, link: LinkId, cause: CloseCause, farewell: Option<ReasonCode>) {
+        self.doomed.push(Doom { link, cause, farewell });
+    }
+}

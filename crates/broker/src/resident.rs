@@ -1,0 +1,131 @@
+//! The principals that have sessions on this shard, with their rights and what they use up.
+
+use crate::law::Law;
+use crate::permit::Entitled;
+use crate::placement::{HashKey, Map};
+use crate::principal::{Principal, Standing};
+use crate::retained::Holding;
+use keyward_ids::Identity;
+use keyward_policy::Rights;
+use slab::Slab;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Is one principal with at least one session here.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    pub(crate) identity: Identity,
+    /// The slots of its sessions.
+    pub(crate) sessions: BTreeSet<u32>,
+    /// Messages in the queues of its sessions.
+    pub(crate) queued: Holding,
+    pub(crate) subscriptions: usize,
+    authority: Authority,
+}
+
+/// Holds what a principal may do: compiled at the first use after a change.
+#[derive(Debug)]
+struct Authority {
+    /// The change of the law that this follows.
+    turn: Option<u64>,
+    generation: u64,
+    principal: Option<Arc<Principal>>,
+    rights: Rights,
+    stamp: u64,
+}
+
+impl Resident {
+    fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            sessions: BTreeSet::new(),
+            queued: Holding::default(),
+            subscriptions: 0,
+            authority: Authority {
+                turn: None,
+                generation: 0,
+                principal: None,
+                rights: Rights::none(),
+                stamp: 0,
+            },
+        }
+    }
+
+    /// Compiles the rights again if the law or the principal changed.
+    pub(crate) fn refresh(&mut self, law: &Law) {
+        if self.authority.turn == Some(law.turn()) {
+            return;
+        }
+        let principal = law.lookup(&self.identity);
+        let same_principal = match (&self.authority.principal, principal) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new) || old == new,
+            (None, None) => true,
+            _ => false,
+        };
+        if !same_principal || self.authority.generation != law.generation() || self.authority.turn.is_none() {
+            self.authority.rights = principal.map_or_else(Rights::none, |principal| law.rights(principal));
+            self.authority.stamp += 1;
+        }
+        self.authority.principal = principal.cloned();
+        self.authority.generation = law.generation();
+        self.authority.turn = Some(law.turn());
+    }
+
+    /// Returns what a session that was opened in `epoch` may do. Call [`Resident::refresh`] before.
+    pub(crate) fn entitled(&self, epoch: u64) -> Entitled<'_> {
+        let may_act = self
+            .authority
+            .principal
+            .as_ref()
+            .is_some_and(|principal| principal.epoch == epoch && principal.standing == Standing::Active);
+        Entitled { rights: may_act.then_some(&self.authority.rights), stamp: self.authority.stamp }
+    }
+}
+
+/// Holds all residents.
+#[derive(Debug)]
+pub(crate) struct Residents {
+    slots: Slab<Resident>,
+    by_identity: Map<Identity, usize>,
+}
+
+impl Residents {
+    pub(crate) fn new(hash_key: HashKey) -> Self {
+        Self { slots: Slab::new(), by_identity: Map::with_hasher(hash_key) }
+    }
+
+    /// Returns the slot of `identity`, made if there is none.
+    pub(crate) fn admit(&mut self, identity: &Identity) -> usize {
+        if let Some(slot) = self.by_identity.get(identity) {
+            return *slot;
+        }
+        let slot = self.slots.insert(Resident::new(identity.clone()));
+        self.by_identity.insert(identity.clone(), slot);
+        slot
+    }
+
+    pub(crate) fn find(&self, identity: &Identity) -> Option<&Resident> {
+        self.by_identity.get(identity).and_then(|slot| self.slots.get(*slot))
+    }
+
+    pub(crate) fn get(&self, slot: usize) -> Option<&Resident> {
+        self.slots.get(slot)
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: usize) -> Option<&mut Resident> {
+        self.slots.get_mut(slot)
+    }
+
+    /// Returns one more than the highest slot in use.
+    pub(crate) fn end(&self) -> usize {
+        self.slots.iter().next_back().map_or(0, |(slot, _)| slot + 1)
+    }
+
+    /// Forgets a resident that has no session left.
+    pub(crate) fn dismiss_if_unused(&mut self, slot: usize) {
+        if self.slots.get(slot).is_some_and(|resident| resident.sessions.is_empty()) {
+            let resident = self.slots.remove(slot);
+            self.by_identity.remove(&resident.identity);
+        }
+    }
+}

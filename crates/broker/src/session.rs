@@ -1,0 +1,129 @@
+//! What survives a link: subscriptions, messages under way, the will.
+
+use crate::attach::{LinkId, Testament};
+use crate::limits;
+use crate::link::Link;
+use crate::message::Publisher;
+use crate::outbound::Outbound;
+use crate::permit::Decisions;
+use crate::replay::Replay;
+use keyward_ids::{ClientId, Identity};
+use keyward_mqtt::packet::Version;
+use keyward_mqtt::time::Millis;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Numbers a session, over all shards; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Incarnation(pub(crate) u64);
+
+/// Points to a session of one shard; points to nothing once the session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionRef {
+    pub(crate) slot: u32,
+    pub(crate) incarnation: Incarnation,
+}
+
+/// Names a session. The identity is part of it: a client id that another identity uses is another session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) identity: Identity,
+    pub(crate) client_id: ClientId,
+}
+
+/// Says how long a session outlives its link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// It ends with the link.
+    WithLink,
+    /// It ends so long after the link.
+    After(Millis),
+}
+
+/// Says where an incoming QoS 2 message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inbound {
+    /// It waits for the disk; PUBREC was not sent.
+    Waiting,
+    /// It was accepted: a repetition is answered and not published again. A client that lost its memory may use the
+    /// packet id for another message over a later link; the digest tells the two apart.
+    Accepted {
+        /// The keyed hash of topic and payload.
+        digest: u64,
+        /// Over which link it came.
+        link: LinkId,
+    },
+}
+
+/// Is one session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) incarnation: Incarnation,
+    /// The life of the identity in which it was opened.
+    pub(crate) epoch: u64,
+    /// The slot of its principal.
+    pub(crate) resident: usize,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) link: Option<Box<Link>>,
+    pub(crate) expires_at: Option<Millis>,
+    pub(crate) will: Option<Box<Testament>>,
+    pub(crate) will_at: Option<Millis>,
+    pub(crate) filters: BTreeSet<Arc<str>>,
+    /// The stamp of the rights by which its subscriptions are classed.
+    pub(crate) classed: u64,
+    pub(crate) outbound: Outbound,
+    /// Packet ids of incoming QoS 2 messages.
+    pub(crate) inbound: BTreeMap<u16, Inbound>,
+    pub(crate) replays: VecDeque<Replay>,
+    pub(crate) replays_begun: u64,
+    pub(crate) publish_decisions: Decisions<{ limits::PUBLISH_DECISIONS }>,
+    pub(crate) read_decisions: Decisions<{ limits::READ_DECISIONS }>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        key: SessionKey,
+        incarnation: Incarnation,
+        epoch: u64,
+        resident: usize,
+        outbound: Outbound,
+    ) -> Self {
+        Self {
+            key,
+            incarnation,
+            epoch,
+            resident,
+            lifetime: Lifetime::WithLink,
+            link: None,
+            expires_at: None,
+            will: None,
+            will_at: None,
+            filters: BTreeSet::new(),
+            classed: 0,
+            outbound,
+            inbound: BTreeMap::new(),
+            replays: VecDeque::new(),
+            replays_begun: 0,
+            publish_decisions: Decisions::default(),
+            read_decisions: Decisions::default(),
+        }
+    }
+
+    /// Tells whether the session outlives its link: what happens to it is durable.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.lifetime != Lifetime::WithLink
+    }
+
+    pub(crate) fn publisher(&self) -> Publisher {
+        Publisher { identity: self.key.identity.clone(), epoch: self.epoch }
+    }
+
+    pub(crate) fn link_id(&self) -> Option<LinkId> {
+        self.link.as_ref().map(|link| link.id)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.link.as_ref().map_or(Version::V5, |link| link.version)
+    }
+}

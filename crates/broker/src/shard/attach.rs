@@ -1,0 +1,247 @@
+//! CONNECT, after the door has authenticated it: is it admitted, whose session does it get, what happens to the link
+//! before it.
+
+use super::{Shard, lease};
+use crate::attach::{Attach, Testament};
+use crate::delivery::Pressure;
+use crate::link::{Answer, Link, Welcome};
+use crate::outbound::Outbound;
+use crate::outbox::Outbox;
+use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
+use crate::principal::{Principal, Standing};
+use crate::session::{Incarnation, Lifetime, Session, SessionKey};
+use keyward_mqtt::codec;
+use keyward_mqtt::packet::{ConnAck, Packet, Version};
+use keyward_mqtt::property::ConnAckProperties;
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::Millis;
+use keyward_mqtt::topic::{TopicFilter, TopicName};
+use keyward_policy::{Action, CitedRule};
+use std::sync::Arc;
+
+/// Says why a CONNECT is refused, and what people are told of it.
+#[derive(Debug)]
+struct Refused {
+    reason: ReasonCode,
+    /// What the identity was denied, if it was that.
+    denied: Option<(DeniedAction, Box<str>, Option<CitedRule>)>,
+}
+
+impl From<ReasonCode> for Refused {
+    fn from(reason: ReasonCode) -> Self {
+        Self { reason, denied: None }
+    }
+}
+
+impl Shard {
+    /// Gives a link its session. Entry into the index and check against the directory are one step here: no change
+    /// of the directory can come between them (rule 6).
+    pub(super) fn attach(&mut self, attach: Attach) {
+        if self.by_link.contains_key(&attach.link) {
+            return;
+        }
+        let key =
+            SessionKey { identity: attach.publisher.identity.clone(), client_id: attach.client_id.clone() };
+        match self.admit(&attach, &key) {
+            Ok(()) => self.establish(attach, key),
+            Err(refused) => self.refuse(&attach, refused),
+        }
+    }
+
+    fn admit(&mut self, attach: &Attach, key: &SessionKey) -> Result<(), Refused> {
+        if self.is_stopping {
+            return Err(ReasonCode::ServerUnavailable.into());
+        }
+        let principal = self.law.same_life(&attach.publisher).cloned();
+        let Some(principal) = principal.filter(|principal| principal.standing == Standing::Active) else {
+            let denied = Some((DeniedAction::Attach, "".into(), None));
+            return Err(Refused { reason: ReasonCode::NotAuthorized, denied });
+        };
+        if attach.client_id.as_str().len() > self.config.limits.client_id_bytes {
+            return Err(ReasonCode::ClientIdentifierNotValid.into());
+        }
+        if let Some(will) = &attach.will {
+            self.authorise_will(&principal, will)?;
+        }
+        if self.by_key.contains_key(key) { Ok(()) } else { self.admit_session(key) }
+    }
+
+    /// Refuses a CONNECT whose will its owner may not publish.
+    fn authorise_will(&self, principal: &Arc<Principal>, will: &Testament) -> Result<(), Refused> {
+        if will.weight() > self.config.limits.will_bytes {
+            return Err(ReasonCode::QuotaExceeded.into());
+        }
+        let Ok(topic) = TopicName::parse(&will.topic) else {
+            return Err(ReasonCode::TopicNameInvalid.into());
+        };
+        let rights = self.law.rights(principal);
+        let decision = rights.decide(Action::Publish, topic);
+        if decision.allowed {
+            return Ok(());
+        }
+        let rule = decision.rule.map(|rule| rule.cite());
+        let denied = Some((DeniedAction::Will, will.topic.clone(), rule));
+        Err(Refused { reason: ReasonCode::NotAuthorized, denied })
+    }
+
+    /// Refuses a new session beyond the bounds.
+    fn admit_session(&mut self, key: &SessionKey) -> Result<(), Refused> {
+        let limits = &self.config.limits;
+        if self.pressure() == Pressure::Critical {
+            self.out.notice(Notice::NoMemory { identity: key.identity.clone() });
+            return Err(ReasonCode::ServerBusy.into());
+        }
+        if self.sessions.len() >= super::portion(limits.sessions, self.config.shards) {
+            return Err(ReasonCode::ServerBusy.into());
+        }
+        let bound = lease(limits.sessions_per_identity, &key.identity, self.config.shards);
+        let of_identity = self.residents.find(&key.identity).map_or(0, |resident| resident.sessions.len());
+        if of_identity >= bound { Err(ReasonCode::QuotaExceeded.into()) } else { Ok(()) }
+    }
+
+    fn refuse(&mut self, attach: &Attach, refused: Refused) {
+        let Refused { reason, denied } = refused;
+        if let Some((action, topic, rule)) = denied {
+            let identity = attach.publisher.identity.clone();
+            let client_id = attach.client_id.clone();
+            self.out.say(Output::Denied(Denial { identity, client_id, action, topic, rule }));
+        }
+        let packet = Packet::ConnAck(ConnAck {
+            session_present: false,
+            reason,
+            properties: ConnAckProperties::default(),
+        });
+        let mut last = Outbox::default();
+        // What cannot be encoded is left out: this can.
+        let _ = last.push_with(|bytes| codec::encode(&packet, attach.version, bytes));
+        self.out.say(Output::Close {
+            link: attach.link,
+            cause: CloseCause::Refused(reason),
+            last: Some(last),
+        });
+    }
+
+    fn establish(&mut self, mut attach: Attach, key: SessionKey) {
+        let mut must_be_durable = false;
+        if let Some(slot) = self.by_key.get(&key).copied() {
+            must_be_durable = self.supersede(slot, &attach);
+        }
+        let resumed = self.by_key.get(&key).copied();
+        let slot = match resumed {
+            Some(slot) => slot,
+            None => self.open_session(key, attach.publisher.epoch),
+        };
+        let lifetime = self.lifetime(attach.session_expiry, attach.version, attach.clean_start);
+        self.set_lifetime(slot, lifetime);
+        let welcome = self.welcome(&attach, lifetime, resumed.is_some());
+        let will = attach.will.take().map(Box::new);
+        must_be_durable |=
+            will.as_ref().is_some_and(|will| will.retain || will.delay > 0 || lifetime != Lifetime::WithLink);
+        let link = Link::new(&attach, &self.config.limits);
+        self.by_link.insert(link.id, slot);
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.will = will;
+            session.link = Some(Box::new(link));
+            session.outbound.restart();
+        }
+        let wait = self.wait_if(must_be_durable);
+        self.answer(slot, wait, Answer::ConnAck(Box::new(welcome)));
+    }
+
+    /// Deals with the session that the client had: an older link is closed (rule 5), its will follows, and the session
+    /// ends if the client wants a new one or if the identity has another life. Returns whether a stored session ended.
+    fn supersede(&mut self, slot: u32, attach: &Attach) -> bool {
+        self.cut(slot, CloseCause::TakenOver, Some(ReasonCode::SessionTakenOver), true);
+        self.cancel_expiry_timer(slot);
+        let Some(session) = self.sessions.get(slot as usize) else { return false };
+        let ends = attach.clean_start
+            || session.lifetime == Lifetime::WithLink
+            || session.epoch != attach.publisher.epoch;
+        let was_stored = session.is_stored();
+        let is_due = session.will_at.is_none() && session.will.as_ref().is_some_and(|will| will.delay == 0);
+        if ends || is_due {
+            self.fire_will(slot);
+        } else {
+            // The client is back before its will was due [MQTT-3.1.3-9].
+            self.drop_will(slot);
+        }
+        if ends {
+            self.end_session(slot);
+        }
+        ends && was_stored
+    }
+
+    fn open_session(&mut self, key: SessionKey, epoch: u64) -> u32 {
+        let resident = self.residents.admit(&key.identity);
+        // Shards count in steps of their number from their own index: a number is never used twice.
+        let shards = u64::from(self.config.shards);
+        let incarnation = Incarnation(self.sessions_begun * shards + u64::from(self.config.index.0));
+        self.sessions_begun += 1;
+        let outbound = Outbound::new(self.config.hash_key);
+        let session = Session::new(key.clone(), incarnation, epoch, resident, outbound);
+        // Sessions are bounded far below the range.
+        let slot = self.sessions.insert(session) as u32;
+        self.by_key.insert(key, slot);
+        if let Some(resident) = self.residents.get_mut(resident) {
+            resident.sessions.insert(slot);
+        }
+        slot
+    }
+
+    /// Says how long a session outlives its link: as 5.0 asks, within our bound; in 3.1.1 as long as that bound unless
+    /// it is a clean session.
+    fn lifetime(&self, asked: Option<u32>, version: Version, clean: bool) -> Lifetime {
+        let longest = self.config.limits.session_expiry;
+        match (version, asked) {
+            (Version::V311, _) if clean => Lifetime::WithLink,
+            (Version::V311, _) => Lifetime::After(longest),
+            (Version::V5, None | Some(0)) => Lifetime::WithLink,
+            (Version::V5, Some(secs)) => Lifetime::After(Millis::from_secs(u64::from(secs)).min(longest)),
+        }
+    }
+
+    /// Changes the lifetime of a session, as DISCONNECT may. Returns false if that is not allowed: what was to end
+    /// with its link stays so [MQTT-3.14.2-2].
+    pub(super) fn change_expiry(&mut self, slot: u32, secs: u32) -> bool {
+        let Some(session) = self.sessions.get(slot as usize) else { return false };
+        if session.lifetime == Lifetime::WithLink && secs > 0 {
+            return false;
+        }
+        let lifetime = self.lifetime(Some(secs), Version::V5, false);
+        self.set_lifetime(slot, lifetime);
+        true
+    }
+
+    fn set_lifetime(&mut self, slot: u32, lifetime: Lifetime) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let was_stored = session.is_stored();
+        session.lifetime = lifetime;
+        let is_stored = session.is_stored();
+        if was_stored == is_stored {
+            return;
+        }
+        for text in session.filters.clone() {
+            if let Ok(filter) = TopicFilter::parse(&text) {
+                let announcement = self.interest.set_stored(filter, is_stored);
+                self.announce(announcement);
+            }
+        }
+    }
+
+    fn welcome(&self, attach: &Attach, lifetime: Lifetime, session_present: bool) -> Welcome {
+        let longest = self.config.limits.keep_alive_secs.get();
+        let is_too_long = attach.keep_alive == 0 || attach.keep_alive > longest;
+        let keep_alive_is_ours = attach.version == Version::V5 && is_too_long;
+        let granted = match lifetime {
+            Lifetime::WithLink => 0,
+            Lifetime::After(span) => u32::try_from(span.as_secs()).unwrap_or(u32::MAX),
+        };
+        Welcome {
+            session_present,
+            assigned_client_id: attach.assigned.then(|| attach.client_id.as_str().to_owned()),
+            keep_alive: if keep_alive_is_ours { longest } else { attach.keep_alive },
+            keep_alive_is_ours,
+            session_expiry: attach.session_expiry.filter(|asked| *asked != granted).map(|_| granted),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Links end, and sessions.
+
+use super::Shard;
+use super::timers::Timer;
+use crate::attach::LinkId;
+use crate::link::Link;
+use crate::outbox::Outbox;
+use crate::output::{CloseCause, Output};
+use crate::session::Lifetime;
+use keyward_mqtt::codec;
+use keyward_mqtt::packet::{Disconnect, Packet, Version};
+use keyward_mqtt::property::DisconnectProperties;
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::Millis;
+use keyward_mqtt::topic::TopicFilter;
+
+impl Shard {
+    /// Takes note that a link is gone; its client did not say goodbye.
+    pub(super) fn lost(&mut self, link: LinkId) {
+        if let Some(slot) = self.by_link.get(&link).copied() {
+            self.detach(slot);
+            self.leave(slot, true);
+        }
+    }
+
+    /// Ends the link of a session. Answers that waited are dropped. What becomes of the session is for
+    /// [`Shard::leave`] to say, or for a takeover.
+    pub(super) fn cut(&mut self, slot: u32, cause: CloseCause, farewell: Option<ReasonCode>, flush: bool) {
+        let Some(link) = self.detach(slot) else { return };
+        let Link { id, version, mut outbox, .. } = *link;
+        if let (Some(reason), Version::V5) = (farewell, version) {
+            say_goodbye(&mut outbox, reason);
+        }
+        self.out.say(Output::Close { link: id, cause, last: flush.then_some(outbox) });
+    }
+
+    fn detach(&mut self, slot: u32) -> Option<Box<Link>> {
+        let at = self.session_ref(slot)?;
+        let link = self.sessions.get_mut(slot as usize)?.link.take()?;
+        self.by_link.remove(&link.id);
+        self.out.holding.remove(&at);
+        self.out.outbox_bytes = self.out.outbox_bytes.saturating_sub(link.waiting_bytes());
+        Some(link)
+    }
+
+    /// Does what follows for a session whose link has ended: its will is due, and its own time begins to run.
+    pub(super) fn leave(&mut self, slot: u32, fire_will: bool) {
+        if !fire_will {
+            self.drop_will(slot);
+        }
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let delay = session.will.as_ref().map(|will| Millis::from_secs(u64::from(will.delay)));
+        match session.lifetime {
+            Lifetime::WithLink => {
+                self.fire_will(slot);
+                self.end_session(slot);
+            }
+            Lifetime::After(span) => {
+                let Some(at) = self.session_ref(slot) else { return };
+                self.set_timer(at, self.now.mono.saturating_add(span), Timer::Expiry);
+                match delay {
+                    Some(delay) if delay > Millis::ZERO => {
+                        // The end of the session cuts the delay short [MQTT-3.1.3-9].
+                        self.set_timer(at, self.now.mono.saturating_add(delay.min(span)), Timer::Will);
+                    }
+                    Some(_) => self.fire_will(slot),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Ends a session that has no link. Its will must have been dealt with.
+    pub(super) fn end_session(&mut self, slot: u32) {
+        self.cancel_will_timer(slot);
+        self.cancel_expiry_timer(slot);
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        for filter in session.filters.clone() {
+            if let Ok(filter) = TopicFilter::parse(&filter) {
+                self.unsubscribe_one(slot, filter);
+            }
+        }
+        let Some(session) = self.sessions.try_remove(slot as usize) else { return };
+        self.by_key.remove(&session.key);
+        let held = session.outbound.held();
+        self.queued.subtract(held);
+        if let Some(resident) = self.residents.get_mut(session.resident) {
+            resident.queued.subtract(held);
+            resident.sessions.remove(&slot);
+        }
+        self.residents.dismiss_if_unused(session.resident);
+    }
+
+    /// Tells every client that the broker stops, and closes its link. Sessions stay as they are: no will is due
+    /// because the broker ends.
+    pub(super) fn shut_down(&mut self) {
+        self.is_stopping = true;
+        let linked: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.link.is_some())
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in linked {
+            self.cut(slot, CloseCause::ShuttingDown, Some(ReasonCode::ServerShuttingDown), true);
+        }
+    }
+}
+
+/// Appends a DISCONNECT of 5.0.
+fn say_goodbye(outbox: &mut Outbox, reason: ReasonCode) {
+    let packet = Packet::Disconnect(Disconnect { reason, properties: DisconnectProperties::default() });
+    // What cannot be encoded is left out: this can.
+    let _ = outbox.push_with(|bytes| codec::encode(&packet, Version::V5, bytes));
+}

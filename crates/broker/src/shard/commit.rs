@@ -1,0 +1,120 @@
+//! What must be durable before its effect is seen (rule 14). Messages and sessions are in memory until the disk issue;
+//! the order in which effects leave is kept already, the shell answers every ticket at once.
+
+use super::Shard;
+use crate::input::{CommitOutcome, Ticket};
+use crate::message::Message;
+use crate::output::{CloseCause, Output};
+use crate::permit::{self, Purpose};
+use crate::session::{Inbound, SessionRef};
+use keyward_mqtt::packet::{PacketId, Version};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Numbers what is to be stored and holds what waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    issued: Ticket,
+    done: Ticket,
+    /// Whether this input already has a ticket: one input is one batch.
+    is_open: bool,
+    pending: VecDeque<Pending>,
+}
+
+/// Is a QoS 2 message that goes to nobody before it is durable.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) ticket: Ticket,
+    pub(super) message: Arc<Message>,
+    pub(super) session: SessionRef,
+    pub(super) id: PacketId,
+    /// How its packet id is remembered once it was accepted.
+    pub(super) accepted: Inbound,
+}
+
+impl Commits {
+    pub(super) fn begin_input(&mut self) {
+        self.is_open = false;
+    }
+
+    pub(super) fn done(&self) -> Ticket {
+        self.done
+    }
+
+    pub(super) fn wait_for(&mut self, pending: Pending) {
+        self.pending.push_back(pending);
+    }
+}
+
+impl Shard {
+    /// Returns the ticket of what this input makes durable.
+    pub(super) fn ticket(&mut self) -> Ticket {
+        if !self.commits.is_open {
+            self.commits.is_open = true;
+            self.commits.issued.0 += 1;
+            self.out.say(Output::Commit(self.commits.issued));
+        }
+        self.commits.issued
+    }
+
+    /// Lets go of what waited for `through` and what came before it.
+    pub(super) fn committed(&mut self, through: Ticket, outcome: CommitOutcome) {
+        let since = self.commits.done;
+        self.commits.done = through.min(self.commits.issued).max(since);
+        while let Some(pending) = self.commits.pending.front()
+            && pending.ticket <= self.commits.done
+            && let Some(pending) = self.commits.pending.pop_front()
+        {
+            self.settle(pending, outcome);
+        }
+        if outcome == CommitOutcome::NoRoom {
+            self.refuse_answers(since);
+        }
+        self.release_answers();
+    }
+
+    /// Lets go of answers that waited.
+    pub(super) fn release_answers(&mut self) {
+        for at in self.out.holding.clone() {
+            if self.resolve(at).is_some() {
+                self.deliver(at.slot, |delivery| delivery.release_answers());
+            } else {
+                self.out.holding.remove(&at);
+            }
+        }
+    }
+
+    /// Routes a QoS 2 message that is durable now, by the rights of this moment; forgets it if it could not be stored.
+    fn settle(&mut self, pending: Pending, outcome: CommitOutcome) {
+        let Pending { message, session, id, accepted, .. } = pending;
+        let owner = self
+            .sessions
+            .get_mut(session.slot as usize)
+            .filter(|owner| owner.incarnation == session.incarnation);
+        if let Some(owner) = owner {
+            match outcome {
+                CommitOutcome::Durable => owner.inbound.insert(id.0.get(), accepted),
+                CommitOutcome::NoRoom => owner.inbound.remove(&id.0.get()),
+            };
+        }
+        if outcome == CommitOutcome::Durable
+            && let Ok(permit) = permit::publish_held(&mut self.law, &message, Purpose::Durable)
+        {
+            self.route(permit, message);
+        }
+    }
+
+    /// Refuses what waited for tickets after `since`. 3.1.1 has no word for it: its links are closed.
+    fn refuse_answers(&mut self, since: Ticket) {
+        for at in self.out.holding.clone() {
+            self.deliver(at.slot, |delivery| {
+                if let Some(link) = delivery.session.link.as_deref()
+                    && link.version == Version::V311
+                {
+                    return delivery.out.doom(link.id, CloseCause::NoRoom, None);
+                }
+                delivery.refuse_answers(since);
+            });
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! From one permitted message to all that want it: the retained slot, other shards, sessions here. Large fan-outs go
+//! in slices (rule 2); what is published meanwhile waits behind, so that order is kept.
+
+use super::Shard;
+use crate::delivery::Offer;
+use crate::frames::Frames;
+use crate::input::{Body, SubscriptionIdSet};
+use crate::interest::{Match, Reach, ShardSet};
+use crate::law::Provenance;
+use crate::limits;
+use crate::message::Message;
+use crate::outbound::Parcel;
+use crate::output::Notice;
+use crate::permit::{Permit, Publish, Topic};
+use crate::placement::{ShardIndex, topic_home};
+use core::num::NonZeroU32;
+use keyward_mqtt::packet::Qos;
+use keyward_mqtt::topic::{TopicFilter, TopicName};
+use keyward_policy::Reading;
+use std::sync::Arc;
+
+/// Is a message that has not reached all its receivers here.
+#[derive(Debug)]
+pub(super) struct Fanout {
+    message: Arc<Message>,
+    /// Those that match, by session; `None` until it is this message's turn.
+    matches: Option<Vec<Match>>,
+    next: usize,
+}
+
+impl Fanout {
+    fn new(message: Arc<Message>, mut matches: Option<Vec<Match>>) -> Self {
+        if let Some(matches) = &mut matches {
+            sort(matches);
+        }
+        Self { message, matches, next: 0 }
+    }
+}
+
+/// Brings the subscriptions of one session together. Stable: they stay in the order in which the tree gives them.
+fn sort(matches: &mut [Match]) {
+    matches.sort_by_key(|found| found.slot);
+}
+
+/// Is what several subscriptions of one session make of one message: it gets one copy.
+#[derive(Debug)]
+struct Merged {
+    qos: Qos,
+    retain: bool,
+    reading: Reading,
+    ids: SubscriptionIdSet,
+}
+
+impl Shard {
+    /// Sends a message everywhere where it belongs. Returns whether that makes something durable.
+    pub(super) fn route(&mut self, permit: Permit<Publish>, message: Arc<Message>) -> bool {
+        let Some(topic) = message.topic_name() else { return false };
+        let mut matches = self.fanouts.is_empty().then(|| core::mem::take(&mut self.matches));
+        let reach = self.interest.find(topic, matches.as_mut());
+        self.send_to_shards(&message, topic, reach);
+        if message.retain && self.home_of(topic) == self.config.index {
+            self.keep(&permit, &message);
+        }
+        let durable = reach.stored || message.retain;
+        self.begin(permit, Fanout::new(message, matches));
+        durable
+    }
+
+    fn home_of(&self, topic: TopicName<'_>) -> ShardIndex {
+        topic_home(&self.config.hash_key, topic.as_str(), self.config.shards)
+    }
+
+    /// Tells whether a message of this topic would make something durable beyond its publisher's own session.
+    pub(super) fn reaches_stored(&self, topic: TopicName<'_>) -> bool {
+        self.interest.find(topic, None).stored
+    }
+
+    fn send_to_shards(&mut self, message: &Arc<Message>, topic: TopicName<'_>, reach: Reach) {
+        let mut homes = ShardSet::default();
+        if message.retain {
+            homes.insert(self.home_of(topic));
+        }
+        let mut targets = reach.shards;
+        targets.union(homes);
+        for shard in targets.iter().filter(|shard| *shard != self.config.index) {
+            let body = Body::Publish {
+                message: Arc::clone(message),
+                retain: homes.contains(shard),
+                deliver: reach.shards.contains(shard),
+            };
+            self.out.post(shard, body);
+        }
+    }
+
+    /// Puts a message into the retained slot of its topic, which lives here.
+    pub(super) fn keep(&mut self, _permit: &Permit<Publish>, message: &Arc<Message>) {
+        let Some(topic) = message.topic_name() else { return };
+        if !self.retained.put(topic, Arc::clone(message)) {
+            let publisher = message.publisher.identity.clone();
+            self.out.notice(Notice::RetainedFull { publisher });
+        }
+    }
+
+    /// Delivers a message that came from another shard to the sessions here that want it.
+    pub(super) fn fan_out(&mut self, permit: Permit<Publish>, message: Arc<Message>) {
+        let mut matches = self.fanouts.is_empty().then(|| core::mem::take(&mut self.matches));
+        if let (Some(topic), Some(matches)) = (message.topic_name(), matches.as_mut()) {
+            self.interest.find(topic, Some(matches));
+        }
+        self.begin(permit, Fanout::new(message, matches));
+    }
+
+    fn begin(&mut self, _permit: Permit<Publish>, mut fanout: Fanout) {
+        if self.fanouts.is_empty() && self.deliver_slice(&mut fanout) {
+            self.matches = fanout.matches.unwrap_or_default();
+            self.matches.clear();
+        } else {
+            self.fanouts.push_back(fanout);
+        }
+    }
+
+    /// Goes on with the fan-outs that were too large for one slice.
+    pub(super) fn continue_fanouts(&mut self) {
+        let mut budget = limits::WORK_SLICE;
+        while let Some(mut fanout) = self.fanouts.pop_front() {
+            let is_large = fanout.matches.is_some();
+            let is_done = self.deliver_slice(&mut fanout);
+            if !is_done {
+                self.fanouts.push_front(fanout);
+            }
+            budget -= 1;
+            if !is_done || is_large || budget == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Serves up to a slice of receivers. Returns whether all have been served.
+    fn deliver_slice(&mut self, fanout: &mut Fanout) -> bool {
+        let message = Arc::clone(&fanout.message);
+        let Some(name) = message.topic_name() else { return true };
+        if fanout.next > 0 && self.law.provenance(&message.publisher) == Provenance::Gone {
+            let publisher = message.publisher.identity.clone();
+            self.out.notice(Notice::PublisherGone { publisher });
+            return true;
+        }
+        let matches = fanout.matches.take().unwrap_or_else(|| self.find_matches(name));
+        let mut frames = core::mem::take(&mut self.frames);
+        frames.clear();
+        let topic = Topic::new(name, &self.config.hash_key);
+        let mut budget = limits::FANOUT_SLICE;
+        while let Some(first) = matches.get(fanout.next)
+            && budget > 0
+        {
+            let rest = &matches[fanout.next..];
+            let group = &rest[..rest.iter().take_while(|next| next.slot == first.slot).count()];
+            let cost = self.serve(group, &message, topic, &mut frames);
+            budget = budget.saturating_sub(cost);
+            fanout.next += group.len();
+        }
+        self.frames = frames;
+        let is_done = fanout.next >= matches.len();
+        fanout.matches = Some(matches);
+        is_done
+    }
+
+    fn find_matches(&self, topic: TopicName<'_>) -> Vec<Match> {
+        let mut matches = Vec::new();
+        self.interest.find(topic, Some(&mut matches));
+        sort(&mut matches);
+        matches
+    }
+
+    /// Offers the message to one session. Returns what that cost, in receivers.
+    fn serve(
+        &mut self,
+        group: &[Match],
+        message: &Arc<Message>,
+        topic: Topic<'_>,
+        frames: &mut Frames,
+    ) -> usize {
+        let Some(first) = group.first() else { return 1 };
+        let slot = first.slot;
+        let lives = self
+            .sessions
+            .get(slot as usize)
+            .is_some_and(|session| session.incarnation == first.subscriber.incarnation);
+        if !lives {
+            return 1;
+        }
+        let classing = self.class_subscriptions(slot);
+        let Some(merged) = merge(group, message, classing.stamp) else { return 1 };
+        let Merged { qos, retain, reading, ids } = merged;
+        let parcel = Parcel { message: Arc::clone(message), qos, retain, ids };
+        let offer = Offer { parcel, topic, reading, classed: classing.stamp, replayed: false };
+        self.deliver(slot, |delivery| delivery.offer_live(offer, frames));
+        if classing.was_due { limits::RECLASS_COST } else { 1 }
+    }
+
+    /// Classes the subscriptions of a session anew if its rights have changed since (rule 8).
+    pub(super) fn class_subscriptions(&mut self, slot: u32) -> Classing {
+        let mut classing = Classing { stamp: 0, was_due: false };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return classing };
+        let Some(resident) = self.residents.get_mut(session.resident) else { return classing };
+        resident.refresh(&self.law);
+        let entitled = resident.entitled(session.epoch);
+        classing.stamp = entitled.stamp;
+        if session.classed == entitled.stamp {
+            return classing;
+        }
+        classing.was_due = true;
+        session.classed = entitled.stamp;
+        for text in &session.filters {
+            let Ok(filter) = TopicFilter::parse(text) else { continue };
+            let reading = entitled.rights.map_or(Reading::Never, |rights| rights.reading(filter));
+            self.interest.class(filter, slot, reading, entitled.stamp);
+        }
+        classing
+    }
+}
+
+/// Says by which rights the subscriptions of a session are classed now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Classing {
+    pub(super) stamp: u64,
+    /// Whether they had to be classed anew.
+    was_due: bool,
+}
+
+/// Joins the subscriptions of one session that match: one copy at the highest quality of service, with all
+/// identifiers [MQTT-3.3.4-2], [MQTT-3.3.4-4]. `None` if all of them leave the session's own messages out.
+fn merge(group: &[Match], message: &Message, stamp: u64) -> Option<Merged> {
+    let mut merged: Option<Merged> = None;
+    let mut ids: Vec<NonZeroU32> = Vec::new();
+    for Match { subscriber, .. } in group {
+        if subscriber.no_local && subscriber.incarnation == message.origin {
+            continue;
+        }
+        let merged = merged.get_or_insert(Merged {
+            qos: Qos::AtMostOnce,
+            retain: false,
+            reading: Reading::Never,
+            ids: SubscriptionIdSet::None,
+        });
+        merged.qos = merged.qos.max(subscriber.qos.min(message.qos));
+        merged.retain |= message.retain && subscriber.retain_as_published;
+        let is_current = subscriber.classed == stamp;
+        merged.reading = better(merged.reading, if is_current { subscriber.reading } else { Reading::Mixed });
+        match (subscriber.id, &merged.ids) {
+            (None, _) => {}
+            (Some(id), SubscriptionIdSet::None) => merged.ids = SubscriptionIdSet::One(id),
+            (Some(id), _) => ids.push(id),
+        }
+    }
+    let mut merged = merged?;
+    if let SubscriptionIdSet::One(first) = merged.ids
+        && !ids.is_empty()
+    {
+        ids.insert(0, first);
+        merged.ids = SubscriptionIdSet::Many(ids.into());
+    }
+    Some(merged)
+}
+
+fn better(a: Reading, b: Reading) -> Reading {
+    match (a, b) {
+        (Reading::Covered, _) | (_, Reading::Covered) => Reading::Covered,
+        (Reading::Mixed, _) | (_, Reading::Mixed) => Reading::Mixed,
+        (Reading::Never, Reading::Never) => Reading::Never,
+    }
+}

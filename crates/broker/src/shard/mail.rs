@@ -1,0 +1,79 @@
+//! What other shards say, and what this shard says to itself in the same words.
+
+use super::Shard;
+use crate::input::{Body, ReplayAsk, ReplaySlice, Stored};
+use crate::interest::Announcement;
+use crate::law::Provenance;
+use crate::message::Message;
+use crate::output::Notice;
+use crate::permit::{self, Permit, Publish};
+use crate::placement::ShardIndex;
+use keyward_mqtt::topic::TopicFilter;
+use std::sync::Arc;
+
+impl Shard {
+    pub(super) fn read(&mut self, from: ShardIndex, body: Body) {
+        let permit = permit::published_elsewhere(&body);
+        match body {
+            Body::Publish { message, retain, deliver } => {
+                if let Some(permit) = permit {
+                    self.receive(permit, message, retain, deliver);
+                }
+            }
+            Body::Interest { filter, level, token } => self.hear_interest(from, &filter, level, token),
+            Body::InterestKnown { through } => {
+                self.interest.acknowledge(from, through);
+                self.release_answers();
+            }
+            Body::ReplayAsk(ask) => self.answer_replay(from, &ask),
+            Body::ReplaySlice(slice) => self.take_slice(slice),
+        }
+    }
+
+    /// Takes a message that another shard published. It may have overtaken a revocation there that is known here.
+    fn receive(&mut self, permit: Permit<Publish>, message: Arc<Message>, retain: bool, deliver: bool) {
+        if self.law.provenance(&message.publisher) == Provenance::Gone {
+            let publisher = message.publisher.identity.clone();
+            return self.out.notice(Notice::PublisherGone { publisher });
+        }
+        if retain {
+            self.keep(&permit, &message);
+        }
+        if deliver {
+            self.fan_out(permit, message);
+        }
+    }
+
+    fn hear_interest(&mut self, from: ShardIndex, filter: &str, level: Option<Stored>, token: u64) {
+        if let Ok(filter) = TopicFilter::parse(filter) {
+            self.interest.hear(from, filter, level);
+        }
+        if token > 0 {
+            self.out.post(from, Body::InterestKnown { through: token });
+        }
+    }
+
+    /// Tells all other shards of a change of interest.
+    pub(super) fn announce(&mut self, announcement: Option<Announcement>) {
+        let Some(Announcement { filter, level, token }) = announcement else { return };
+        for shard in (0..self.config.shards).map(ShardIndex).filter(|shard| *shard != self.config.index) {
+            self.out.post(shard, Body::Interest { filter: Arc::clone(&filter), level, token });
+        }
+    }
+
+    fn answer_replay(&mut self, from: ShardIndex, ask: &ReplayAsk) {
+        let Ok(filter) = TopicFilter::parse(&ask.filter) else { return };
+        let law = &mut self.law;
+        let slice = self.retained.slice(filter, ask.after.as_deref(), ask.most, |slot| law.judge(slot));
+        let (session, replay) = (ask.session, ask.replay);
+        let answer = ReplaySlice { session, replay, messages: slice.messages, next: slice.next };
+        self.out.post(from, Body::ReplaySlice(answer));
+    }
+
+    fn take_slice(&mut self, slice: ReplaySlice) {
+        let at = slice.session;
+        if self.resolve(at).is_some() {
+            self.deliver(at.slot, |delivery| delivery.take_slice(slice));
+        }
+    }
+}

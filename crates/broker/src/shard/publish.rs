@@ -1,0 +1,219 @@
+//! A client publishes: decide, then route, then answer.
+
+use super::Shard;
+use super::commit::Pending;
+use crate::delivery::Pressure;
+use crate::limits;
+use crate::link::{Answer, Wait};
+use crate::message::{Draft, Message, deadline};
+use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
+use crate::permit::{self, Permit, Topic};
+use crate::session::Inbound;
+use core::num::NonZeroU16;
+use keyward_mqtt::packet::{Delivery as Exchange, PacketId, Publish, Version};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::topic::TopicName;
+use keyward_policy::Action;
+use std::sync::Arc;
+
+impl Shard {
+    pub(super) fn publish(&mut self, slot: u32, publish: &Publish<'_>) {
+        // Topic aliases are not offered: the connection has refused them already.
+        let Some(topic) = publish.topic else { return self.violation(slot, ReasonCode::TopicAliasInvalid) };
+        self.stats.received += 1;
+        if let Exchange::ExactlyOnce(id) = publish.delivery
+            && self.repeats(slot, id, self.digest(publish))
+        {
+            return;
+        }
+        if publish.delivery.id().is_some() && !self.count_unfinished(slot) {
+            return self.violation(slot, ReasonCode::ReceiveMaximumExceeded);
+        }
+        let Some(permit) = self.permit_publish(slot, topic) else {
+            self.deny(slot, DeniedAction::Publish, topic);
+            return self.refuse_publish(slot, publish.delivery, ReasonCode::NotAuthorized);
+        };
+        if publish.delivery.id().is_some() && self.pressure() == Pressure::Critical {
+            return self.refuse_for_memory(slot, publish.delivery);
+        }
+        let Some(message) = self.draft(slot, topic, publish) else {
+            return self.violation(slot, ReasonCode::MalformedPacket);
+        };
+        match publish.delivery {
+            Exchange::AtMostOnce => {
+                self.route(permit, message);
+            }
+            Exchange::AtLeastOnce(id) => {
+                let durable = self.route(permit, message);
+                let wait = self.wait_if(durable);
+                self.answer(slot, wait, Answer::PubAck(id, ReasonCode::Success));
+            }
+            Exchange::ExactlyOnce(id) => {
+                let digest = self.digest(publish);
+                self.accept_exactly_once(slot, permit, id, digest, message);
+            }
+        }
+    }
+
+    /// Routes a QoS 2 message, at once or when it is durable; the permit of a message that waits is not kept but made
+    /// again then (rule 7).
+    fn accept_exactly_once(
+        &mut self,
+        slot: u32,
+        permit: Permit<permit::Publish>,
+        id: PacketId,
+        digest: u64,
+        message: Arc<Message>,
+    ) {
+        let (Some(at), Some(session)) = (self.session_ref(slot), self.sessions.get_mut(slot as usize)) else {
+            return;
+        };
+        if session.inbound.len() >= inbound_bound(self.config.limits.receive_maximum) {
+            return self.violation(slot, ReasonCode::ReceiveMaximumExceeded);
+        }
+        let Some(link) = session.link_id() else { return };
+        let accepted = Inbound::Accepted { digest, link };
+        let is_stored = session.is_stored();
+        let durable = is_stored
+            || message.retain
+            || message.topic_name().is_some_and(|topic| self.reaches_stored(topic));
+        let state = if durable { Inbound::Waiting } else { accepted };
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.inbound.insert(id.0.get(), state);
+        }
+        let wait = self.wait_if(durable);
+        if durable {
+            self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id, accepted });
+        } else {
+            self.route(permit, message);
+        }
+        self.answer(slot, wait, Answer::PubRec(id, ReasonCode::Success));
+    }
+
+    /// Deals with a QoS 2 message whose packet id is in use. Returns whether that was all there is to do.
+    fn repeats(&mut self, slot: u32, id: PacketId, digest: u64) -> bool {
+        let Some(session) = self.sessions.get(slot as usize) else { return true };
+        let Some(link) = session.link_id() else { return true };
+        match session.inbound.get(&id.0.get()) {
+            None => false,
+            // Its PUBREC is on the way.
+            Some(Inbound::Waiting) => true,
+            Some(Inbound::Accepted { digest: known, .. }) if *known == digest => {
+                self.answer(slot, Wait::default(), Answer::PubRec(id, ReasonCode::Success));
+                true
+            }
+            // Another message under an id that this very link has in use.
+            Some(Inbound::Accepted { link: of, .. }) if *of == link => {
+                match session.version() {
+                    Version::V5 => {
+                        let reason = ReasonCode::PacketIdentifierInUse;
+                        self.answer(slot, Wait::default(), Answer::PubRec(id, reason));
+                    }
+                    Version::V311 => self.violation(slot, ReasonCode::PacketIdentifierInUse),
+                }
+                true
+            }
+            // A client that lost its memory begins anew: this is no repetition.
+            Some(Inbound::Accepted { .. }) => false,
+        }
+    }
+
+    fn digest(&self, publish: &Publish<'_>) -> u64 {
+        let topic = publish.topic.map(TopicName::as_str);
+        self.config.hash_key.hash(&(topic, publish.payload))
+    }
+
+    /// Counts a message of QoS 1 or 2. Returns false if the client has more under way than we take [MQTT-3.3.4-7].
+    fn count_unfinished(&mut self, slot: u32) -> bool {
+        let Some(link) = self.sessions.get_mut(slot as usize).and_then(|session| session.link.as_deref_mut())
+        else {
+            return false;
+        };
+        if link.unfinished >= link.unfinished_max {
+            return false;
+        }
+        link.unfinished += 1;
+        true
+    }
+
+    fn permit_publish(&mut self, slot: u32, topic: TopicName<'_>) -> Option<Permit<permit::Publish>> {
+        let session = self.sessions.get_mut(slot as usize)?;
+        let resident = self.residents.get_mut(session.resident)?;
+        resident.refresh(&self.law);
+        let topic = Topic::new(topic, &self.config.hash_key);
+        permit::publish(resident.entitled(session.epoch), &mut session.publish_decisions, topic)
+    }
+
+    /// Reports a refusal with the rule that decided it.
+    pub(super) fn deny(&mut self, slot: u32, action: DeniedAction, topic: TopicName<'_>) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let rule = self
+            .residents
+            .get(session.resident)
+            .and_then(|resident| resident.entitled(session.epoch).rights)
+            .and_then(|rights| rights.decide(Action::Publish, topic).rule.map(|rule| rule.cite()));
+        let identity = session.key.identity.clone();
+        let client_id = session.key.client_id.clone();
+        let topic = topic.as_str().into();
+        self.out.say(Output::Denied(Denial { identity, client_id, action, topic, rule }));
+    }
+
+    /// Answers a message that goes nowhere. 3.1.1 has no word for it: it is acknowledged.
+    fn refuse_publish(&mut self, slot: u32, delivery: Exchange, reason: ReasonCode) {
+        match delivery {
+            Exchange::AtMostOnce => {}
+            Exchange::AtLeastOnce(id) => self.answer(slot, Wait::default(), Answer::PubAck(id, reason)),
+            Exchange::ExactlyOnce(id) => {
+                let is_v311 = self
+                    .sessions
+                    .get(slot as usize)
+                    .is_some_and(|session| session.version() == Version::V311);
+                let reason = if is_v311 { ReasonCode::Success } else { reason };
+                self.answer(slot, Wait::default(), Answer::PubRec(id, reason));
+            }
+        }
+    }
+
+    /// Refuses a message for want of memory (invariant 11). To acknowledge it and drop it would be a lie, so a 3.1.1
+    /// client, which cannot be told, is closed.
+    fn refuse_for_memory(&mut self, slot: u32, delivery: Exchange) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        self.out.notice(Notice::NoMemory { identity: session.key.identity.clone() });
+        match session.version() {
+            Version::V5 => self.refuse_publish(slot, delivery, ReasonCode::QuotaExceeded),
+            Version::V311 => {
+                self.cut(slot, CloseCause::NoRoom, None, true);
+                self.leave(slot, true);
+            }
+        }
+    }
+
+    fn draft(&self, slot: u32, topic: TopicName<'_>, publish: &Publish<'_>) -> Option<Arc<Message>> {
+        let session = self.sessions.get(slot as usize)?;
+        let mut forwarded = Vec::new();
+        publish.properties.encode_forwarded(&mut forwarded).ok()?;
+        Some(Arc::new(Message::from(Draft {
+            topic: topic.as_str(),
+            forwarded: &forwarded,
+            payload: publish.payload,
+            qos: publish.delivery.qos(),
+            retain: publish.retain,
+            expires: publish.properties.message_expiry.map(|secs| deadline(self.now.mono, secs)),
+            publisher: session.publisher(),
+            origin: session.incarnation,
+        })))
+    }
+
+    /// Returns what an answer waits for: the ticket of this input, if it makes something durable.
+    pub(super) fn wait_if(&mut self, durable: bool) -> Wait {
+        if durable { Wait { ticket: self.ticket(), interest: 0 } } else { Wait::default() }
+    }
+
+    pub(super) fn answer(&mut self, slot: u32, wait: Wait, answer: Answer) {
+        self.deliver(slot, |delivery| delivery.answer(wait, answer));
+    }
+}
+
+fn inbound_bound(receive_maximum: NonZeroU16) -> usize {
+    usize::from(receive_maximum.get()) * limits::INBOUND_FACTOR
+}

@@ -1,0 +1,170 @@
+//! A client subscribes and unsubscribes.
+
+use super::{Shard, lease};
+use crate::interest::{Subscribed, Subscriber};
+use crate::link::{Answer, Wait};
+use crate::output::{Denial, DeniedAction, Output};
+use crate::replay::ReplayOrder;
+use core::num::NonZeroU32;
+use keyward_mqtt::packet::{Qos, RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::topic::{Subscription, TopicFilter};
+use keyward_policy::Reading;
+use std::sync::Arc;
+
+/// Gathers what the answer to a SUBSCRIBE says and waits for.
+#[derive(Debug, Default)]
+struct Granting {
+    reasons: Vec<ReasonCode>,
+    replays: Vec<ReplayOrder>,
+    interest: u64,
+    granted: bool,
+}
+
+impl Shard {
+    pub(super) fn subscribe(&mut self, slot: u32, subscribe: &Subscribe<'_>) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let is_stored = session.is_stored();
+        let is_asking = session.link.as_ref().is_some_and(|link| link.is_asking(subscribe.id));
+        let mut granting = Granting::default();
+        for (text, options) in subscribe.filters {
+            if is_asking {
+                granting.reasons.push(ReasonCode::PacketIdentifierInUse);
+                continue;
+            }
+            match self.subscribe_one(slot, text, options, subscribe.properties.subscription_id) {
+                Ok(subscribed) => granting.grant(subscribed, options, subscribe.properties.subscription_id),
+                Err(reason) => granting.reasons.push(reason),
+            }
+        }
+        let Wait { ticket, .. } = self.wait_if(is_stored && granting.granted);
+        let wait = Wait { ticket, interest: granting.interest };
+        self.answer(slot, wait, Answer::SubAck(subscribe.id, granting.reasons, granting.replays));
+    }
+
+    /// Makes one subscription: granted if something that it could match may be read.
+    fn subscribe_one(
+        &mut self,
+        slot: u32,
+        text: &str,
+        options: SubscribeOptions,
+        id: Option<NonZeroU32>,
+    ) -> Result<Subscribed, ReasonCode> {
+        let subscription = Subscription::parse(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        if subscription.group.is_some() {
+            return Err(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        let filter = subscription.filter;
+        // Classes of older subscriptions are brought up to date first: one stamp holds for all.
+        let stamp = self.class_subscriptions(slot).stamp;
+        let reading = self.permit_subscribe(slot, filter)?;
+        self.check_subscription_limits(slot, filter)?;
+        let session = self.sessions.get_mut(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
+        let subscriber = Subscriber {
+            incarnation: session.incarnation,
+            qos: options.qos,
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            id,
+            reading,
+            classed: stamp,
+        };
+        let subscribed = self.interest.subscribe(filter, slot, subscriber, session.is_stored());
+        if subscribed.is_new {
+            session.filters.insert(Arc::clone(&subscribed.filter));
+            self.subscriptions += 1;
+            if let Some(resident) = self.residents.get_mut(session.resident) {
+                resident.subscriptions += 1;
+            }
+        }
+        self.announce(subscribed.announcement.clone());
+        Ok(subscribed)
+    }
+
+    fn permit_subscribe(&mut self, slot: u32, filter: TopicFilter<'_>) -> Result<Reading, ReasonCode> {
+        let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
+        let resident = self.residents.get(session.resident).ok_or(ReasonCode::UnspecifiedError)?;
+        let rights = resident.entitled(session.epoch).rights;
+        let decision = rights.map(|rights| (rights, rights.decide_subscribe(filter, false)));
+        if let Some((rights, decision)) = &decision
+            && decision.allowed
+        {
+            return Ok(rights.reading(filter));
+        }
+        self.out.say(Output::Denied(Denial {
+            identity: session.key.identity.clone(),
+            client_id: session.key.client_id.clone(),
+            action: DeniedAction::Subscribe,
+            topic: filter.as_str().into(),
+            rule: decision.and_then(|(_, decision)| decision.rule.map(|rule| rule.cite())),
+        }));
+        Err(ReasonCode::NotAuthorized)
+    }
+
+    /// Refuses a new subscription beyond the bounds; one that replaces another is always taken.
+    fn check_subscription_limits(&self, slot: u32, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+        let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
+        let limits = &self.config.limits;
+        let identity = &session.key.identity;
+        let of_identity = self.residents.get(session.resident).map_or(0, |resident| resident.subscriptions);
+        let bound = lease(limits.subscriptions_per_identity, identity, self.config.shards);
+        let is_full = session.filters.len() >= limits.subscriptions_per_session || of_identity >= bound;
+        if is_full && !session.filters.contains(filter.as_str()) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&mut self, slot: u32, unsubscribe: &Unsubscribe<'_>) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let is_stored = session.is_stored();
+        let is_asking = session.link.as_ref().is_some_and(|link| link.is_asking(unsubscribe.id));
+        let mut reasons = Vec::new();
+        for text in unsubscribe.filters {
+            reasons.push(match TopicFilter::parse(text) {
+                _ if is_asking => ReasonCode::PacketIdentifierInUse,
+                Err(_) => ReasonCode::TopicFilterInvalid,
+                Ok(filter) if self.unsubscribe_one(slot, filter) => ReasonCode::Success,
+                Ok(_) => ReasonCode::NoSubscriptionExisted,
+            });
+        }
+        let wait = self.wait_if(is_stored && reasons.contains(&ReasonCode::Success));
+        self.answer(slot, wait, Answer::UnsubAck(unsubscribe.id, reasons));
+    }
+
+    /// Ends one subscription. Returns false if there was none.
+    pub(super) fn unsubscribe_one(&mut self, slot: u32, filter: TopicFilter<'_>) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        if !session.filters.remove(filter.as_str()) {
+            return false;
+        }
+        session.replays.retain(|replay| !replay.is_of(filter.as_str()));
+        self.subscriptions = self.subscriptions.saturating_sub(1);
+        if let Some(resident) = self.residents.get_mut(session.resident) {
+            resident.subscriptions = resident.subscriptions.saturating_sub(1);
+        }
+        let announcement = self.interest.unsubscribe(filter, slot, session.is_stored()).flatten();
+        self.announce(announcement);
+        true
+    }
+}
+
+impl Granting {
+    fn grant(&mut self, subscribed: Subscribed, options: SubscribeOptions, id: Option<NonZeroU32>) {
+        self.granted = true;
+        self.interest = self.interest.max(subscribed.token);
+        self.reasons.push(match options.qos {
+            Qos::AtMostOnce => ReasonCode::Success,
+            Qos::AtLeastOnce => ReasonCode::GrantedQos1,
+            Qos::ExactlyOnce => ReasonCode::GrantedQos2,
+        });
+        let replays = match options.retain_handling {
+            RetainHandling::Always => true,
+            RetainHandling::IfNew => subscribed.is_new,
+            RetainHandling::Never => false,
+        };
+        if replays {
+            self.replays.push(ReplayOrder { filter: subscribed.filter, qos: options.qos, id });
+        }
+    }
+}

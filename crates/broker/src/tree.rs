@@ -1,0 +1,195 @@
+//! A tree of topic filters by levels. Finding what matches a topic walks only branches that match: the cost does not
+//! grow with filters that do not.
+
+use crate::placement::{HashKey, Map};
+use core::str::Split;
+use keyward_mqtt::topic::{Level, TopicFilter, TopicName};
+
+/// Maps topic filters to values.
+#[derive(Debug)]
+pub(crate) struct FilterTree<V> {
+    root: Node<V>,
+    hash_key: HashKey,
+}
+
+#[derive(Debug)]
+struct Node<V> {
+    /// The value of the filter that ends here.
+    here: Option<Box<V>>,
+    /// The value of the filter that goes on with `#`, which matches this level too.
+    below: Option<Box<V>>,
+    plus: Option<Box<Node<V>>>,
+    literals: Map<Box<str>, Node<V>>,
+}
+
+impl<V> Node<V> {
+    fn new(hash_key: HashKey) -> Self {
+        Self { here: None, below: None, plus: None, literals: Map::with_hasher(hash_key) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.here.is_none() && self.below.is_none() && self.plus.is_none() && self.literals.is_empty()
+    }
+}
+
+impl<V> FilterTree<V> {
+    pub(crate) fn new(hash_key: HashKey) -> Self {
+        Self { root: Node::new(hash_key), hash_key }
+    }
+
+    /// Returns the value of `filter`, made with `make` if there is none.
+    pub(crate) fn entry(&mut self, filter: TopicFilter<'_>, make: impl FnOnce() -> V) -> &mut V {
+        let mut node = &mut self.root;
+        for level in filter.levels() {
+            node = match level {
+                Level::Hash => return node.below.get_or_insert_with(|| Box::new(make())),
+                Level::Plus => node.plus.get_or_insert_with(|| Box::new(Node::new(self.hash_key))),
+                Level::Literal(text) => {
+                    // A lookup by reference first: the text is copied only for a new branch.
+                    if !node.literals.contains_key(text) {
+                        node.literals.insert(text.into(), Node::new(self.hash_key));
+                    }
+                    node.literals.entry(text.into()).or_insert_with(|| Node::new(self.hash_key))
+                }
+            };
+        }
+        node.here.get_or_insert_with(|| Box::new(make()))
+    }
+
+    /// Returns the value of `filter`.
+    pub(crate) fn get_mut(&mut self, filter: TopicFilter<'_>) -> Option<&mut V> {
+        let mut node = &mut self.root;
+        for level in filter.levels() {
+            node = match level {
+                Level::Hash => return node.below.as_deref_mut(),
+                Level::Plus => node.plus.as_deref_mut()?,
+                Level::Literal(text) => node.literals.get_mut(text)?,
+            };
+        }
+        node.here.as_deref_mut()
+    }
+
+    /// Removes `filter` and the branches that led to nothing else.
+    pub(crate) fn remove(&mut self, filter: TopicFilter<'_>) {
+        remove(&mut self.root, filter.levels());
+    }
+
+    /// Calls `visit` with the value of every filter that matches `topic`.
+    pub(crate) fn for_each_match<'t>(&'t self, topic: TopicName<'_>, mut visit: impl FnMut(&'t V)) {
+        walk(&self.root, topic.levels(), topic.is_reserved(), &mut visit);
+    }
+}
+
+fn remove<'f, V>(node: &mut Node<V>, mut levels: impl Iterator<Item = Level<'f>>) {
+    match levels.next() {
+        None => node.here = None,
+        Some(Level::Hash) => node.below = None,
+        Some(Level::Plus) => {
+            if let Some(child) = node.plus.as_deref_mut() {
+                remove(child, levels);
+                if child.is_empty() {
+                    node.plus = None;
+                }
+            }
+        }
+        Some(Level::Literal(text)) => {
+            if let Some(child) = node.literals.get_mut(text) {
+                remove(child, levels);
+                if child.is_empty() {
+                    node.literals.remove(text);
+                }
+            }
+        }
+    }
+}
+
+/// Visits what matches below `node`. `hidden` holds at the root for topics that begin with `$`, which a leading
+/// wildcard does not match [MQTT-4.7.2-1]. The depth is bounded by the levels that a topic may have.
+fn walk<'t, V>(node: &'t Node<V>, mut levels: Split<'_, char>, hidden: bool, visit: &mut impl FnMut(&'t V)) {
+    if let (Some(value), false) = (&node.below, hidden) {
+        visit(value);
+    }
+    let Some(level) = levels.next() else {
+        if let Some(value) = &node.here {
+            visit(value);
+        }
+        return;
+    };
+    if let (Some(child), false) = (&node.plus, hidden) {
+        walk(child, levels.clone(), false, visit);
+    }
+    if let Some(child) = node.literals.get(level) {
+        walk(child, levels, false, visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn tree(filters: &BTreeSet<String>) -> FilterTree<String> {
+        let mut tree = FilterTree::new(HashKey::new([1; 16]));
+        for filter in filters {
+            tree.entry(TopicFilter::parse(filter).unwrap(), || filter.clone());
+        }
+        tree
+    }
+
+    fn matches(tree: &FilterTree<String>, topic: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        tree.for_each_match(TopicName::parse(topic).unwrap(), |filter| {
+            assert!(found.insert(filter.clone()), "{filter} was visited twice");
+        });
+        found
+    }
+
+    fn text(levels: Vec<&str>) -> String {
+        levels.join("/")
+    }
+
+    fn any_topic() -> impl Strategy<Value = String> {
+        proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just(""), Just("$c")], 1..5)
+            .prop_map(text)
+            .prop_filter("empty", |topic| !topic.is_empty())
+    }
+
+    fn any_filter() -> impl Strategy<Value = String> {
+        let level = prop_oneof![Just("a"), Just("b"), Just(""), Just("$c"), Just("+")];
+        (proptest::collection::vec(level, 0..5), any::<bool>())
+            .prop_map(|(mut levels, hash)| {
+                if hash {
+                    levels.push("#");
+                }
+                text(levels)
+            })
+            .prop_filter("empty", |filter| !filter.is_empty())
+    }
+
+    proptest! {
+        #[test]
+        fn the_tree_finds_what_matching_one_by_one_finds(
+            filters in proptest::collection::btree_set(any_filter(), 0..12),
+            topic in any_topic(),
+        ) {
+            let name = TopicName::parse(&topic).unwrap();
+            let expected: BTreeSet<_> =
+                filters.iter().filter(|f| TopicFilter::parse(f).unwrap().matches(name)).cloned().collect();
+            prop_assert_eq!(matches(&tree(&filters), &topic), expected);
+        }
+
+        #[test]
+        fn removing_every_filter_leaves_no_branch(
+            filters in proptest::collection::btree_set(any_filter(), 0..12),
+        ) {
+            let mut tree = tree(&filters);
+            for filter in &filters {
+                prop_assert!(tree.get_mut(TopicFilter::parse(filter).unwrap()).is_some());
+                tree.remove(TopicFilter::parse(filter).unwrap());
+                prop_assert!(tree.get_mut(TopicFilter::parse(filter).unwrap()).is_none());
+            }
+            prop_assert!(tree.root.is_empty());
+        }
+    }
+}
