@@ -79,6 +79,12 @@ impl Admission {
         Ok(ConnectionGuard { admission: self.clone(), source, identity: None })
     }
 
+    /// Returns how many connections each of these identities has.
+    pub(crate) fn connections_of(&self, identities: &[&Identity]) -> Vec<usize> {
+        let counts = self.counts();
+        identities.iter().map(|identity| counts.by_identity.get(identity).copied().unwrap_or(0)).collect()
+    }
+
     /// Returns how many connections there are.
     pub(crate) fn connections(&self) -> usize {
         self.counts().all

@@ -75,7 +75,7 @@ pub(crate) enum Stage {
     /// The pool that checks its password.
     Checking(Box<Candidate>),
     /// The moment when it is told that it is refused.
-    Refused(Farewell, RefusalGuard),
+    Refused { farewell: Farewell, _place: RefusalGuard },
 }
 
 /// Is a login whose password is being checked.
@@ -114,7 +114,7 @@ pub(crate) enum ArrivalEnd {
     /// The TLS channel failed.
     Tls(TlsFault),
     /// It holds more than there is room for.
-    Crowded(Crowded),
+    Crowded,
 }
 
 impl From<TlsFault> for ArrivalEnd {
@@ -124,8 +124,8 @@ impl From<TlsFault> for ArrivalEnd {
 }
 
 impl From<Crowded> for ArrivalEnd {
-    fn from(bound: Crowded) -> Self {
-        Self::Crowded(bound)
+    fn from(_: Crowded) -> Self {
+        Self::Crowded
     }
 }
 
@@ -235,7 +235,7 @@ impl Arrival {
         match end {
             ArrivalEnd::Tls(fault) => self.seen(|seen| cause_of(fault, seen)),
             ArrivalEnd::Left if self.spoke && self.is_listened_to() => self.seen(cause_of_leaving),
-            ArrivalEnd::Left | ArrivalEnd::Crowded(_) => None,
+            ArrivalEnd::Left | ArrivalEnd::Crowded => None,
         }
     }
 
@@ -251,8 +251,8 @@ impl Arrival {
 
     fn seen(&self, judge: impl FnOnce(&Circumstances<'_>) -> HandshakeCause) -> Option<HandshakeCause> {
         let local = self.socket.local_addr().ok()?.ip();
-        let asked = self.channel.hello().and_then(|hello| hello.asked.as_ref());
-        Some(judge(&Circumstances { asked, local, names: &self.origin.names }))
+        let hello = self.channel.hello();
+        Some(judge(&Circumstances { hello, local, names: &self.origin.names }))
     }
 }
 

@@ -6,7 +6,8 @@ use super::limits::HANDSHAKE_BYTES;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConfig, UnbufferedServerConnection};
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    WriteTraffic,
 };
 use std::sync::Arc;
 
@@ -210,12 +211,7 @@ impl TlsChannel {
                         plain.extend_from_slice(record.payload);
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => grow(out, 1024, |room| {
-                    data.encode(room).map_err(|error| match error {
-                        EncodeError::InsufficientSize(needed) => Short::Room(needed),
-                        EncodeError::AlreadyEncoded => Short::Spent,
-                    })
-                })?,
+                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out)?,
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
                 Ok(ConnectionState::WriteTraffic(traffic)) => {
@@ -237,20 +233,30 @@ impl TlsChannel {
         }
     }
 
-    /// Appends the alert that rustls has ready after an error.
+    /// Appends the alert that rustls has ready after an error. It is asked only while it has bytes to send: else it
+    /// would look into a buffer again in which it remembers places, and panic.
     fn take_alert(&mut self, out: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) =
-            self.connection.process_tls_records(&mut []).state
-        {
-            let start = out.len();
-            out.resize(start + 512, 0);
-            let written = data.encode(&mut out[start..]).unwrap_or(0);
-            out.truncate(start + written);
-            if written == 0 {
-                return;
+        while self.connection.wants_write() {
+            match self.connection.process_tls_records(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    if encode(&mut data, out).is_err() {
+                        return;
+                    }
+                }
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => while traffic.next_record().is_some() {},
+                _ => return,
             }
         }
     }
+}
+
+fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, out: &mut Vec<u8>) -> Result<(), TlsFault> {
+    grow(out, 1024, |room| {
+        data.encode(room).map_err(|error| match error {
+            EncodeError::InsufficientSize(needed) => Short::Room(needed),
+            EncodeError::AlreadyEncoded => Short::Spent,
+        })
+    })
 }
 
 fn seal_into<Data>(
@@ -299,4 +305,59 @@ fn grow(
     }
     out.truncate(start);
     Err(TlsFault::Library(rustls::Error::EncryptError))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::server::ResolvesServerCertUsingSni;
+
+    fn channel() -> Channel {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        Channel::tls(Arc::new(config)).unwrap()
+    }
+
+    fn open(channel: &mut Channel, bytes: &[u8]) -> Result<Vec<u8>, TlsFault> {
+        let mut wire = vec![0; channel.held()];
+        channel.restore(&mut wire);
+        wire.extend_from_slice(bytes);
+        let mut out = Vec::new();
+        channel.open(&mut wire, &mut Vec::new(), &mut out)?;
+        Ok(out)
+    }
+
+    // Asking rustls for its alert with an empty buffer, after it had seen half a handshake message, made it panic.
+    #[test]
+    fn half_a_handshake_message_before_a_bad_record_is_an_error_and_no_panic() {
+        let mut channel = channel();
+        let half_hello = [&[0x16, 3, 1, 0, 8, 1, 0, 2, 0][..], &[0; 4], &[0; 16_000]].concat();
+        let fault = open(&mut channel, &half_hello).unwrap_err();
+        assert!(matches!(fault, TlsFault::Library(_)), "{fault:?}");
+    }
+
+    #[test]
+    fn what_is_not_tls_is_named_at_its_first_byte() {
+        assert_eq!(open(&mut channel(), &[0x10]), Err(TlsFault::NotTls(Dialect::Mqtt)));
+        assert_eq!(open(&mut channel(), b"GET / HTTP/1.1"), Err(TlsFault::NotTls(Dialect::Http)));
+        assert_eq!(open(&mut channel(), &[0]), Err(TlsFault::NotTls(Dialect::Unknown)));
+    }
+
+    #[test]
+    fn no_bytes_make_the_channel_panic_however_they_are_cut() {
+        let record =
+            [&[0x16, 3, 1, 0, 40, 1, 0, 0, 36, 3, 3][..], &[9; 60], &[0x17, 3, 3, 0, 2, 1, 1]].concat();
+        for flipped in 0..record.len() {
+            for cut in 1..record.len() {
+                let mut bytes = record.clone();
+                bytes[flipped] ^= 0x5a;
+                let mut channel = channel();
+                let _ = open(&mut channel, &bytes[..cut]).and_then(|_| open(&mut channel, &bytes[cut..]));
+            }
+        }
+    }
 }

@@ -17,6 +17,7 @@ use crate::clock;
 use keyward_broker::placement::SHARDS_MAX;
 use keyward_broker::{Directory, HashKey, Shard, ShardConfig, ShardIndex};
 use keyward_identity::{Pepper, Registry};
+use keyward_ids::Identity;
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_policy::Policy;
 use mio::{Poll, Waker};
@@ -406,6 +407,11 @@ impl DataPlane {
     /// Returns the revision of the registry by which the doors decide.
     pub fn registry_revision(&self) -> u64 {
         self.shared.gate.revision()
+    }
+
+    /// Returns how many connections each of these identities has now.
+    pub fn connections_of(&self, identities: &[&Identity]) -> Vec<usize> {
+        self.shared.admission.connections_of(identities)
     }
 
     /// Returns the figures of this moment; waits a second at most for busy shards.

@@ -4,7 +4,7 @@
 //! A storm of handshakes keeps the doors busy, not the workers. From the end of CONNECT to the hand-over nothing is
 //! read from a socket (rule 1).
 
-use super::admission::{Admission, Crowded, Waiting};
+use super::admission::{Admission, Waiting};
 use super::arrival::{Arrival, ArrivalEnd, Candidate, DoorBuffers, Heard, Origin, Said, Stage};
 use super::changes::{Changes, Reporting};
 use super::channel::Channel;
@@ -483,7 +483,8 @@ impl Door {
         }
         if let Some(arrival) = self.arrivals.get_mut(&id) {
             arrival.plain = Zeroizing::default();
-            arrival.stage = Stage::Refused(farewell, self.parts.shared.counts.wait_for_refusal());
+            let place = self.parts.shared.counts.wait_for_refusal();
+            arrival.stage = Stage::Refused { farewell, _place: place };
             self.arm(id);
         }
     }
@@ -545,7 +546,7 @@ impl Door {
         let time = match arrival.stage {
             Stage::Handshake => limits.handshake_time,
             Stage::Connect => limits.connect_time,
-            Stage::Refused(..) => limits.refusal_delay,
+            Stage::Refused { .. } => limits.refusal_delay,
             Stage::Checking(_) => return None, // The pool answers in any case.
         };
         Some(arrival.begun.saturating_add(millis(time)))
@@ -559,7 +560,7 @@ impl Door {
                 continue; // A later stage has its own entry.
             }
             match arrival.stage {
-                Stage::Refused(farewell, _) => self.part(id, farewell),
+                Stage::Refused { farewell, .. } => self.part(id, farewell),
                 _ => self.run_out(id),
             }
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 /// Says what speaks at the other end, judged by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// A TLS handshake record.
     Tls,
     /// An MQTT CONNECT in clear text.
@@ -18,7 +18,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// Judges the first bytes; `None` if there are none.
-    pub fn of(first: &[u8]) -> Option<Self> {
+    pub(crate) fn of(first: &[u8]) -> Option<Self> {
         const METHODS: [&[u8]; 6] = [b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT "];
         Some(match first {
             [] => return None,
@@ -32,7 +32,7 @@ impl Dialect {
 
 /// Is the server name that a client asked for (RFC 6066 §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AskedName {
+pub(crate) enum AskedName {
     /// A text that can be a DNS name.
     Name(String),
     /// An IP address, which the standard forbids and some clients send.
@@ -46,7 +46,7 @@ impl AskedName {
     }
 
     /// Returns the name as text; raw, a peer chose it.
-    pub fn as_text(&self) -> String {
+    pub(crate) fn as_text(&self) -> String {
         match self {
             Self::Name(name) => name.clone(),
             Self::Address(address) => address.to_string(),
@@ -56,9 +56,11 @@ impl AskedName {
 
 /// Is the part of a ClientHello that the lines speak of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hello {
+pub(crate) struct Hello {
     /// Which name was asked for, if any.
-    pub asked: Option<AskedName>,
+    pub(crate) asked: Option<AskedName>,
+    /// Tells that it speaks TLS before 1.2 only. (TLS 1.3 calls itself 1.2 here.)
+    pub(crate) is_old: bool,
 }
 
 /// Reads the ClientHello at the front of what a client sent; `None` while it is not whole, or if it is none.
@@ -70,12 +72,13 @@ pub(crate) fn read(wire: &[u8]) -> Option<Hello> {
     }
     let length = hello.u24()?;
     let mut hello = Reader(hello.take(length)?);
-    hello.take(2 + 32)?; // version, random
+    let is_old = hello.u16()? < 0x0303;
+    hello.take(32)?; // random
     hello.prefixed_u8()?; // session id
     hello.prefixed_u16()?; // cipher suites
     hello.prefixed_u8()?; // compression methods
     let extensions = hello.prefixed_u16().unwrap_or_default();
-    Some(Hello { asked: server_name(extensions) })
+    Some(Hello { asked: server_name(extensions), is_old })
 }
 
 /// Joins the payloads of the handshake records at the front; a hello may be cut over several.
@@ -176,6 +179,14 @@ mod tests {
     fn an_address_in_the_name_is_told_from_a_name() {
         let asked = read(&hello_for("192.168.1.20", 512)).unwrap().asked;
         assert_eq!(asked, Some(AskedName::Address("192.168.1.20".parse().unwrap())));
+    }
+
+    #[test]
+    fn tls_before_1_2_is_told_by_its_version() {
+        let mut hello = hello_for("mqtt.home", 512);
+        assert!(!read(&hello).unwrap().is_old);
+        hello[10] = 2;
+        assert!(read(&hello).unwrap().is_old);
     }
 
     #[test]

@@ -71,17 +71,15 @@ pub(crate) enum Drained {
 /// Says why a link is over.
 #[derive(Debug)]
 pub(crate) enum LinkEnd {
-    /// The peer closed it, or the network did.
+    /// The peer closed it, or the network did, or its TLS records are not in order.
     Gone,
     /// The peer broke a rule of MQTT.
     Refused(Refused),
-    /// The TLS channel failed.
-    Tls(TlsFault),
 }
 
 impl From<TlsFault> for LinkEnd {
-    fn from(fault: TlsFault) -> Self {
-        Self::Tls(fault)
+    fn from(_: TlsFault) -> Self {
+        Self::Gone
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::certificate::ServerNames;
 use super::channel::TlsFault;
-use super::hello::{AskedName, Dialect};
+use super::hello::{AskedName, Dialect, Hello};
 use super::limits::SHOWN_TEXT;
 use crate::escape::escape_cut;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
@@ -61,15 +61,19 @@ pub enum HandshakeCause {
 
 /// Is what is known of a connection that failed.
 pub(crate) struct Circumstances<'a> {
-    pub(crate) asked: Option<&'a AskedName>,
+    pub(crate) hello: Option<&'a Hello>,
     pub(crate) local: IpAddr,
     pub(crate) names: &'a ServerNames,
 }
 
 impl Circumstances<'_> {
+    fn asked(&self) -> Option<&AskedName> {
+        self.hello.and_then(|hello| hello.asked.as_ref())
+    }
+
     /// Returns what the peer wanted and the server certificate does not hold, if there is such a thing.
     fn not_held(&self) -> Option<HandshakeCause> {
-        match self.asked {
+        match self.asked() {
             Some(AskedName::Name(name)) if !self.names.holds_name(name) => {
                 Some(HandshakeCause::NameNotHeld(name.clone()))
             }
@@ -97,7 +101,7 @@ pub(crate) fn cause_of(fault: &TlsFault, seen: &Circumstances<'_>) -> HandshakeC
 
 /// Finds the cause for a peer that left half way without an alert: some TLS stacks just close.
 pub(crate) fn cause_of_leaving(seen: &Circumstances<'_>) -> HandshakeCause {
-    match seen.asked {
+    match seen.asked() {
         Some(_) => seen.not_held().unwrap_or(HandshakeCause::Left),
         None => HandshakeCause::Left,
     }
@@ -108,9 +112,11 @@ fn of_library(error: &Error, seen: &Circumstances<'_>) -> HandshakeCause {
         Error::AlertReceived(alert) => of_alert(*alert, seen),
         Error::InvalidCertificate(error) => of_certificate(error),
         Error::NoCertificatesPresented => HandshakeCause::NoCertificate,
+        // Old hellos lack much that rustls misses before it looks at the version.
+        Error::PeerIncompatible(_) if seen.hello.is_some_and(|hello| hello.is_old) => HandshakeCause::OldTls,
         Error::PeerIncompatible(how) => of_incompatibility(how, error),
         Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName) => {
-            HandshakeCause::NoName(seen.asked.map(AskedName::as_text).unwrap_or_default())
+            HandshakeCause::NoName(seen.asked().map(AskedName::as_text).unwrap_or_default())
         }
         other => HandshakeCause::Other(other.to_string()),
     }
@@ -266,7 +272,8 @@ mod tests {
 
     fn alert(alert: AlertDescription, asked: Option<AskedName>) -> HandshakeCause {
         let local = "192.168.1.5".parse().unwrap();
-        let seen = Circumstances { asked: asked.as_ref(), local, names: &ServerNames::default() };
+        let hello = Hello { asked, is_old: false };
+        let seen = Circumstances { hello: Some(&hello), local, names: &ServerNames::default() };
         cause_of(&TlsFault::Library(Error::AlertReceived(alert)), &seen)
     }
 

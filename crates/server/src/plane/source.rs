@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Is the address that a bound counts for: an IPv4 address, or the first 64 bits of an IPv6 address, because one
 /// house gets all the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
+pub(crate) enum Source {
     /// An IPv4 address, also one that came mapped into IPv6.
     V4(Ipv4Addr),
     /// The network of an IPv6 address.

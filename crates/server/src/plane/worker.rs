@@ -210,9 +210,7 @@ impl Worker {
     fn end_link(&mut self, id: LinkId, end: LinkEnd) {
         match end {
             LinkEnd::Refused(refused) => self.close_with(id, refused.farewell),
-            LinkEnd::Gone | LinkEnd::Tls(_) => {
-                self.links.remove(&id);
-            }
+            LinkEnd::Gone => drop(self.links.remove(&id)),
         }
         self.handle(Input::Lost { link: id });
     }

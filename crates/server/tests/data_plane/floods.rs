@@ -1,0 +1,96 @@
+//! What floods cost those who do not take part.
+
+use crate::peer::{Hello, Peer};
+use crate::world::{PATIENCE, World};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_server::plane::Limits;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Instant;
+
+/// Opens connections that begin a TLS handshake and say no more.
+fn half_open(world: &World, count: usize) -> Vec<TcpStream> {
+    (0..count)
+        .map(|_| {
+            let mut socket = TcpStream::connect(world.tls).unwrap();
+            let _ = socket.write_all(&[0x16, 3, 1, 2, 0, 1]);
+            socket
+        })
+        .collect()
+}
+
+#[test]
+fn five_hundred_half_open_handshakes_of_the_same_house_do_not_shut_a_client_out() {
+    let mut world = World::with(Limits { pending_per_address: 64, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let mut working = Peer::tls(&world, Some(&bundle)).log_in("working");
+    let _flood = half_open(&world, 500);
+    assert!(working.is_alive());
+    let mut newcomer = Peer::tls(&world, Some(&bundle)).log_in("newcomer");
+    assert!(newcomer.is_alive());
+    let stats = world.plane.stats();
+    assert!(stats.pending <= 64, "{stats:?}");
+    assert!(stats.evicted >= 400, "{stats:?}");
+}
+
+#[test]
+fn what_unauthenticated_peers_hold_is_bounded_in_all() {
+    let world = World::with(Limits { pending_bytes: 200_000, ..Limits::default() });
+    // A record that never ends: each peer makes the broker hold what it has sent of it.
+    let mut sockets = half_open(&world, 100);
+    for socket in &mut sockets {
+        let _ = socket.write_all(&[0; 16_000]);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while world.plane.stats().accepted < 100 {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    assert!(world.plane.stats().pending_bytes <= 200_000);
+}
+
+#[test]
+fn connections_per_address_are_bounded() {
+    let mut world = World::with(Limits { connections_per_address: 3, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let mut kept = ["a", "b", "c"].map(|id| Peer::tls(&world, Some(&bundle)).log_in(id));
+    let mut more = Peer::plain(world.tls);
+    let _ = more.try_send(&[0x16]);
+    assert_eq!(more.frame(), None);
+    assert!(kept.iter_mut().all(Peer::is_alive));
+}
+
+#[test]
+fn connections_per_identity_are_bounded() {
+    let mut world = World::with(Limits { connections_per_identity: 2, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let mut kept = ["a", "b"].map(|id| Peer::tls(&world, Some(&bundle)).log_in(id));
+    let code = Peer::tls(&world, Some(&bundle)).hello(&Hello { client_id: "c", ..Hello::default() });
+    assert_eq!(code, ReasonCode::ServerBusy);
+    assert!(kept.iter_mut().all(Peer::is_alive));
+}
+
+#[test]
+fn a_flood_of_guesses_leaves_certificates_and_generated_passwords_alone() {
+    let mut world = World::with(World::hasty());
+    world.add_user("anna", "correct horse battery");
+    let generated = world.add_device_with_password("pump-1");
+    let bundle = world.add_device("pump-2");
+    let mut guessers: Vec<Peer> = (0..60)
+        .map(|_| {
+            let mut peer = Peer::tls(&world, None);
+            let hello = Hello { username: Some("anna"), password: Some("wrong"), ..Hello::default() };
+            peer.send(&hello.bytes());
+            peer
+        })
+        .collect();
+    let begun = Instant::now();
+    Peer::tls(&world, Some(&bundle)).log_in("c1");
+    let hello = Hello { username: Some("pump-1"), password: Some(&generated), ..Hello::default() };
+    assert_eq!(Peer::tls(&world, None).hello(&hello), ReasonCode::Success);
+    assert!(begun.elapsed() < PATIENCE / 4);
+    for guesser in &mut guessers {
+        let code = guesser.connack();
+        assert!(matches!(code, ReasonCode::BadUserNameOrPassword | ReasonCode::ServerBusy), "{code:?}");
+    }
+}

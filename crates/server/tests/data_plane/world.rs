@@ -1,0 +1,250 @@
+//! A data plane on loopback with a registrar behind it, and peers that speak raw bytes to it.
+
+use keyward_broker::{Denial, Directory, Notice};
+use keyward_identity::{
+    AddDevice, AddUser, Command, Context, InitOptions, KeyProtection, KeySource, Lifetimes, NewCredential,
+    NewPassword, Outcome, Registrar, Secret, ServerName, WallTime,
+};
+use keyward_ids::{DeviceId, Identity, UserId};
+use keyward_policy::Policy;
+use keyward_server::clock;
+use keyward_server::plane::{
+    Applied, DataPlane, DataPlaneOptions, HandshakeFailure, Limits, Listener, LoginFailure, Security, Sink,
+    State,
+};
+use keyward_server::wiring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A time within the lifetime of everything, so that the tests do not depend on the clock of the build.
+const BUILD: WallTime = WallTime(1_700_000_000_000);
+
+/// What a device or user shows.
+pub struct Bundle {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Clone for Bundle {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+}
+
+/// Keeps what the data plane tells, and wakes whoever waits for it.
+#[derive(Default)]
+pub struct Recorder {
+    told: Mutex<Told>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub struct Told {
+    pub denials: Vec<Denial>,
+    pub logins: Vec<LoginFailure>,
+    pub handshakes: Vec<HandshakeFailure>,
+    pub notices: Vec<Notice>,
+}
+
+impl Recorder {
+    fn tell(&self, tell: impl FnOnce(&mut Told)) {
+        tell(&mut self.told.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `find` finds something in what was told.
+    pub fn wait<T>(&self, what: &str, find: impl Fn(&Told) -> Option<T>) -> T {
+        let told = self.told.lock().unwrap();
+        let (told, _) = self.changed.wait_timeout_while(told, PATIENCE, |told| find(told).is_none()).unwrap();
+        let seen: Vec<_> = told.handshakes.iter().map(|each| &each.line).collect();
+        find(&told).unwrap_or_else(|| panic!("never told: {what}; told: {:?} {seen:?}", told.logins))
+    }
+
+    pub fn handshake_line(&self, part: &str) -> String {
+        let line = |told: &Told| {
+            told.handshakes.iter().map(|each| &each.line).find(|line| line.contains(part)).cloned()
+        };
+        self.wait(part, line)
+    }
+}
+
+impl Sink for Recorder {
+    fn denied(&self, denial: Denial) {
+        self.tell(|told| told.denials.push(denial));
+    }
+    fn login_failed(&self, failure: LoginFailure) {
+        self.tell(|told| told.logins.push(failure));
+    }
+    fn handshake_failed(&self, failure: HandshakeFailure) {
+        self.tell(|told| told.handshakes.push(failure));
+    }
+    fn notice(&self, notice: Notice) {
+        self.tell(|told| told.notices.push(notice));
+    }
+}
+
+pub struct World {
+    _dir: tempfile::TempDir,
+    pub registrar: Registrar,
+    pub plane: DataPlane,
+    pub told: Arc<Recorder>,
+    directory: Arc<Directory>,
+    pub tls: SocketAddr,
+    pub plain: SocketAddr,
+}
+
+pub fn now() -> WallTime {
+    WallTime(clock::now().wall.0)
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    /// Bounds with times so short that a test can see them run out.
+    pub fn hasty() -> Limits {
+        Limits {
+            handshake_time: Duration::from_millis(300),
+            connect_time: Duration::from_millis(300),
+            refusal_delay: Duration::from_millis(300),
+            linger_time: Duration::from_millis(500),
+            ..Limits::default()
+        }
+    }
+
+    pub fn with(limits: Limits) -> Self {
+        Self::with_broker(limits, keyward_broker::Limits::default())
+    }
+
+    pub fn with_broker(limits: Limits, broker_limits: keyward_broker::Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let registrar = create(dir.path());
+        let registry = registrar.registry();
+        let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
+        let told = Arc::new(Recorder::default());
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let plane = DataPlane::start(DataPlaneOptions {
+            limits,
+            broker_limits,
+            workers: 2,
+            doors: 2,
+            state: State {
+                policy_generation: 1,
+                policy: Arc::new(Policy::builtin()),
+                directory: directory.clone(),
+                registry,
+            },
+            pepper: registrar.pepper(),
+            tls: Some(wiring::tls_material(&registrar)),
+            listeners: vec![
+                Listener::tls("mqtts", vec![loopback]),
+                Listener { name: "mqtt".into(), addresses: vec![loopback], security: Security::Plain },
+            ],
+            sink: told.clone(),
+        })
+        .unwrap();
+        let listeners = plane.listeners();
+        let (tls, plain) = (listeners[0].addresses[0], listeners[1].addresses[0]);
+        Self { _dir: dir, registrar, plane, told, directory, tls, plain }
+    }
+
+    /// Executes a command and hands what follows from it to the data plane, as the control plane does.
+    pub fn command(&mut self, command: Command) -> (Outcome, Applied) {
+        let outcome = self.registrar.execute(command, Context { now: now(), actor: "test" }).unwrap();
+        let registry = self.registrar.registry();
+        self.directory = Arc::new(wiring::directory(&registry, &self.directory));
+        let applied = self.plane.set_directory(self.directory.clone(), registry).unwrap();
+        (outcome, applied)
+    }
+
+    pub fn add_device(&mut self, id: &str) -> Bundle {
+        let credential = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
+        let (outcome, _) = self.command(device(id, credential));
+        let issued = outcome.certificate.unwrap();
+        bundle(&issued.chain_pem, issued.private_key_pem.unwrap().expose_text())
+    }
+
+    /// Adds a device with a generated password, and returns that.
+    pub fn add_device_with_password(&mut self, id: &str) -> String {
+        let (outcome, _) = self.command(device(id, NewCredential::Password(NewPassword::Generate)));
+        outcome.password.unwrap().expose_text().to_owned()
+    }
+
+    pub fn add_user(&mut self, id: &str, password: &str) {
+        let password = NewPassword::Chosen(Secret::new(password.as_bytes().to_vec()));
+        self.command(Command::AddUser(AddUser {
+            id: UserId::parse(id).unwrap(),
+            note: String::new(),
+            credential: NewCredential::Password(password),
+        }));
+    }
+
+    pub fn revoke(&mut self, identity: &str) -> Applied {
+        let identity: Identity = identity.parse().unwrap();
+        self.command(Command::Revoke { identity, keep_messages: false, publish_will: false }).1
+    }
+
+    pub fn reload_tls(&self) {
+        self.plane.set_tls(wiring::tls_material(&self.registrar)).unwrap();
+    }
+
+    pub fn ca_pem(&self) -> String {
+        self.registrar.ca_pem()
+    }
+}
+
+fn create(dir: &std::path::Path) -> Registrar {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let names = ["localhost", "127.0.0.1", "::1"].map(|name| name.parse::<ServerName>().unwrap());
+    Registrar::create(
+        dir,
+        InitOptions {
+            now: now(),
+            build_time: BUILD,
+            accept_clock: false,
+            actor: "test",
+            found_names: names.to_vec(),
+            added_names: Vec::new(),
+            protection: KeyProtection::FileMode,
+            lifetimes: Lifetimes::default(),
+        },
+    )
+    .unwrap()
+}
+
+/// Another installation's device: its certificate is in order, but of another authority.
+pub fn stranger(id: &str) -> Bundle {
+    let dir = tempfile::tempdir().unwrap();
+    let mut registrar = create(dir.path());
+    let credential = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
+    let outcome = registrar.execute(device(id, credential), Context { now: now(), actor: "test" }).unwrap();
+    let issued = outcome.certificate.unwrap();
+    bundle(&issued.chain_pem, issued.private_key_pem.unwrap().expose_text())
+}
+
+fn device(id: &str, credential: NewCredential) -> Command {
+    Command::AddDevice(AddDevice {
+        id: DeviceId::parse(id).unwrap(),
+        device_type: None,
+        site: None,
+        exposure: None,
+        machine_chosen: false,
+        note: String::new(),
+        credential,
+    })
+}
+
+pub fn bundle(chain_pem: &str, key_pem: &str) -> Bundle {
+    Bundle {
+        chain: CertificateDer::pem_slice_iter(chain_pem.as_bytes()).map(Result::unwrap).collect(),
+        key: PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap(),
+    }
+}
