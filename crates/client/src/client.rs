@@ -3,19 +3,16 @@
 use crate::clock::{self, Clock};
 use crate::error::ClientError;
 use crate::message::{Inbox, Message, Publication};
-use crate::options::{ClientOptions, Will};
+use crate::options::ClientOptions;
 use crate::transport::{Received, Transport};
+use crate::wire::{connect_packet, explain, greeting, owned, will_packet};
 use keyward_mqtt::connection::{
-    ClientConnection, ClientError as ConnectionError, ClientEvent, ClientLimits, ClientStep,
-    Message as OutMessage,
+    ClientConnection, ClientEvent, ClientLimits, ClientStep, Message as OutMessage,
 };
 use keyward_mqtt::packet::{
-    ConnAck, Connect, Disconnect, PacketId, Qos, SubscribeFilters, SubscribeOptions, UnsubscribeFilters,
-    Will as WillPacket,
+    Disconnect, PacketId, Qos, SubscribeFilters, SubscribeOptions, UnsubscribeFilters,
 };
-use keyward_mqtt::property::{
-    ConnectProperties, DisconnectProperties, SubscribeProperties, UnsubscribeProperties, WillProperties,
-};
+use keyward_mqtt::property::{DisconnectProperties, SubscribeProperties, UnsubscribeProperties};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
 use std::net::SocketAddr;
@@ -388,67 +385,4 @@ impl Client {
             }
         }
     }
-}
-
-fn owned(text: Option<&str>) -> Option<String> {
-    text.map(str::to_owned)
-}
-
-fn greeting(connack: &ConnAck<'_>) -> Greeting {
-    Greeting {
-        session_present: connack.session_present,
-        assigned_client_id: owned(connack.properties.assigned_client_id),
-        server_keep_alive: connack.properties.server_keep_alive,
-        session_expiry: connack.properties.session_expiry,
-    }
-}
-
-fn connect_packet<'a>(options: &'a ClientOptions, will: Option<WillPacket<'a>>) -> Connect<'a> {
-    Connect {
-        version: options.version,
-        clean_start: options.clean_start,
-        keep_alive: options.keep_alive,
-        client_id: &options.client_id,
-        will,
-        username: options.login.as_ref().map(|login| login.username.as_str()),
-        password: options.login.as_ref().map(|login| login.password.as_slice()),
-        properties: ConnectProperties {
-            session_expiry: (options.session_expiry > 0).then_some(options.session_expiry),
-            ..ConnectProperties::default()
-        },
-    }
-}
-
-fn will_packet(will: &Will) -> Result<WillPacket<'_>, ClientError> {
-    let topic = TopicName::parse(&will.topic)
-        .map_err(|error| ClientError::Request(format!("the will's topic {:?} {error}", will.topic)))?;
-    Ok(WillPacket {
-        topic,
-        payload: &will.payload,
-        qos: will.qos,
-        retain: will.retain,
-        properties: WillProperties {
-            delay: (will.delay > 0).then_some(will.delay),
-            ..WillProperties::default()
-        },
-    })
-}
-
-fn explain(error: ConnectionError) -> ClientError {
-    let problem = match error {
-        ConnectionError::Server(error) => return ClientError::Protocol(error.to_string()),
-        ConnectionError::ServerSilent => return ClientError::TimedOut { awaited: "sign of life" },
-        ConnectionError::NotConnected => return ClientError::Closed,
-        ConnectionError::PacketTooLarge => "the message is larger than the broker takes",
-        ConnectionError::QosNotSupported => {
-            "the broker does not offer this quality of service: use a lower one"
-        }
-        ConnectionError::RetainNotSupported => "the broker keeps no messages: publish without retain",
-        ConnectionError::TopicAlias => "this client uses no topic aliases",
-        ConnectionError::QueueFull | ConnectionError::TooManyRequests => {
-            "too much waits for the broker's answer: wait for some first"
-        }
-        other => return ClientError::Request(format!("the packet cannot be written: {other:?}")),
-    };
-    ClientError::Request(problem.to_owned())
 }

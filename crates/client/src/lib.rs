@@ -22,6 +22,7 @@ mod message;
 mod options;
 mod tls;
 mod transport;
+mod wire;
 
 pub use client::{Client, Greeting};
 pub use error::ClientError;
