@@ -200,3 +200,60 @@ impl Wish<'_> {
         CsrRefusal::AsksForMore { what, id: self.identity.name().to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    fn installation() -> InstallationId {
+        InstallationId::from_random([3; 16])
+    }
+
+    fn take(bytes: &[u8]) -> Result<PublicKey, CsrRefusal> {
+        take_key(bytes, &"device:pump-1".parse().unwrap(), &installation())
+    }
+
+    fn request() -> rcgen::CertificateSigningRequest {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "pump-1");
+        params.serialize_request(&KeyPair::generate().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn pem_and_der_hold_the_same_key() {
+        let request = request();
+        let from_der = take(request.der()).unwrap().id();
+        assert_eq!(take(request.pem().unwrap().as_bytes()).unwrap().id(), from_der);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What is not signed (the name of the signature's algorithm) may be read with tolerance; it says nothing.
+        #[test]
+        fn a_request_altered_in_what_is_signed_is_refused(at in any::<prop::sample::Index>(), flip in 1u8..) {
+            let request = request();
+            let (_, parsed) = X509CertificationRequest::from_der(request.der()).unwrap();
+            let signed = parsed.certification_request_info.raw;
+            let begin = request.der().windows(signed.len()).position(|window| window == signed).unwrap();
+            let mut bytes = request.der().to_vec();
+            bytes[begin + at.index(signed.len())] ^= flip;
+            prop_assert!(take(&bytes).is_err());
+        }
+
+        #[test]
+        fn bytes_that_nobody_meant_are_refused_without_harm(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            looks_like_der in any::<bool>(),
+        ) {
+            if looks_like_der && bytes.len() > 4 {
+                let rest = u16::try_from(bytes.len() - 4).unwrap().to_be_bytes();
+                bytes[..4].copy_from_slice(&[0x30, 0x82, rest[0], rest[1]]);
+            }
+            prop_assert!(take(&bytes).is_err());
+        }
+    }
+}

@@ -25,7 +25,19 @@ const CREATING: &str = "creating";
 /// Holds the folder, and the lock on it until dropped.
 pub(crate) struct Store {
     dir: PathBuf,
-    _lock: File,
+    #[cfg_attr(not(test), expect(dead_code, reason = "held, not used"))]
+    lock: Lock,
+}
+
+/// Holds the lock. It is given back in so many words: a process that another thread is just starting has a copy of
+/// the open file until it is another program, and would keep the lock for that moment.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file gives the lock back as well, unless there is such a copy.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl Store {
@@ -38,7 +50,7 @@ impl Store {
     /// Locks the folder `dir`, which must be private, and ends a creation that was cut off.
     pub(crate) fn hold(dir: &Path) -> Result<Self, OpenError> {
         files::check_private_dir(dir)?;
-        let store = Self { dir: dir.to_owned(), _lock: lock(dir)? };
+        let store = Self { dir: dir.to_owned(), lock: lock(dir)? };
         if Self::exists(dir) && store.draft().0.symlink_metadata().is_ok() {
             store.settle()?;
         }
@@ -149,14 +161,17 @@ pub(crate) fn io_error(path: &Path, action: &'static str, source: std::io::Error
     FileError::Io { path: path.to_owned(), action, source }
 }
 
-fn lock(dir: &Path) -> Result<File, OpenError> {
+fn lock(dir: &Path) -> Result<Lock, OpenError> {
     let path = dir.join(LOCK);
     let failed = |action| {
         let path = path.clone();
         move |errno: rustix::io::Errno| io_error(&path, action, errno.into())
     };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(failed("open"))?;
+    let fd = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(|errno| match errno {
+        rustix::io::Errno::LOOP => FileError::Link(path.clone()),
+        _ => failed("open")(errno),
+    })?;
     match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -168,7 +183,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     let note = format!("process {}", std::process::id());
     // Who holds it is written for people only; the lock itself is what counts.
     let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn holder(path: &Path) -> String {
@@ -176,5 +191,25 @@ fn holder(path: &Path) -> String {
     match std::str::from_utf8(&note) {
         Ok(note) if note.starts_with("process ") && note.len() < 32 => note.escape_debug().to_string(),
         _ => "another process".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A test that ran beside one that started `openssl` found the store locked by itself now and then: the child
+    /// had a copy of the lock's file until it became another program.
+    #[test]
+    fn the_lock_is_given_back_even_if_a_starting_process_has_a_copy_of_its_file() {
+        let closed = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(closed).tempdir().unwrap();
+        let store = Store::hold(dir.path()).unwrap();
+        let copy = store.lock.0.try_clone().unwrap();
+        assert!(matches!(Store::hold(dir.path()), Err(OpenError::Locked { .. })));
+        drop(store);
+        assert!(Store::hold(dir.path()).is_ok());
+        drop(copy);
     }
 }
