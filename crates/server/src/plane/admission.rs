@@ -4,8 +4,8 @@
 //! What was counted is given back when the guard is dropped, wherever that happens: in the door, in an inbox, in a
 //! worker.
 
-use super::limits::{Limits, PENDING_OVERHEAD};
-use super::source::Source;
+use crate::plane::limits::{Limits, PENDING_OVERHEAD};
+use crate::plane::source::Source;
 use keyward_ids::Identity;
 use std::collections::HashMap;
 use std::hash::Hash;

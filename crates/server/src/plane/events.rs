@@ -3,10 +3,10 @@
 //! Telling never delays a link: if the queue is full the event is dropped and counted. Lines about one source are
 //! bounded too, for a scanner must not write the log full; the next line that is told says how many were left out.
 
-use super::admission::Crowded;
-use super::limits::{LINES_PER_ADDRESS, REPORTED_ADDRESSES};
-use super::remedy::HandshakeCause;
-use super::source::Source;
+use crate::plane::admission::Crowded;
+use crate::plane::limits::{LINES_PER_ADDRESS, REPORTED_ADDRESSES};
+use crate::plane::source::Source;
+use crate::plane::tls::remedy::HandshakeCause;
 use keyward_broker::{Denial, Notice};
 use keyward_identity::CertificateRefusal;
 use keyward_ids::Identity;

@@ -1,7 +1,7 @@
 //! A link on its way from the door to its worker, and what else goes into a worker's inbox.
 
-use super::admission::ConnectionGuard;
-use super::channel::Channel;
+use crate::plane::admission::ConnectionGuard;
+use crate::plane::tls::channel::Channel;
 use keyward_broker::{Attach, Directory, ShardMessage, ShardStats};
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
@@ -49,6 +49,15 @@ pub(crate) enum WorkerMessage {
     Directory(Arc<Directory>),
     /// Somebody wants the figures of the shard.
     Count(SyncSender<ShardStats>),
+    /// Somebody wants to know which topics below these filters hold a retained message.
+    RetainedTopics {
+        /// The filters.
+        filters: Arc<[String]>,
+        /// How many topics are enough.
+        most: u16,
+        /// Where to say it.
+        answer: SyncSender<Vec<String>>,
+    },
     /// The broker stops.
     Stop,
 }

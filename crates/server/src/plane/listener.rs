@@ -80,7 +80,7 @@ pub enum ListenError {
     },
     /// TLS is asked for and its settings do not work.
     #[error(transparent)]
-    Tls(#[from] super::tls::TlsError),
+    Tls(#[from] crate::plane::tls::TlsError),
     /// The system gave the doors no handles of the socket.
     #[error("listener `{name}`: {error}")]
     Handles {

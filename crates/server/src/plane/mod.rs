@@ -12,36 +12,28 @@
 //! session holds (`broker`), what an identity is (`identity`).
 
 mod admission;
-mod arrival;
-mod certificate;
 mod changes;
-mod channel;
-mod connect;
 mod data_plane;
 mod door;
 mod events;
 mod handover;
-mod hello;
 mod inbox;
 pub mod limits;
-mod link;
 mod listener;
-mod login;
 mod parting;
-mod passwords;
-mod remedy;
-mod slowdown;
 mod source;
+mod start;
 mod stats;
 mod timers;
 mod tls;
 mod worker;
 
 pub use admission::Crowded;
-pub use data_plane::{Applied, DataPlane, DataPlaneOptions, NotReported, StartError, State, Stopped};
+pub use data_plane::{Applied, DataPlane, NotReported, Stopped};
 pub use events::{HandshakeFailure, LoginCause, LoginFailure, Sink};
 pub use limits::Limits;
 pub use listener::{Bound, ClientAuth, ListenError, Listener, ListenerName, Security};
-pub use remedy::HandshakeCause;
+pub use start::{DataPlaneOptions, StartError, State};
 pub use stats::PlaneStats;
+pub use tls::remedy::HandshakeCause;
 pub use tls::{TlsError, TlsMaterial};

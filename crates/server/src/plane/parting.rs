@@ -4,8 +4,8 @@
 //! read it. So the rest is sent, our half is shut, and what the peer still sends is thrown away until it closes or
 //! the time is up.
 
-use super::admission::ConnectionGuard;
-use super::limits::LINGER_BYTES;
+use crate::plane::admission::ConnectionGuard;
+use crate::plane::limits::LINGER_BYTES;
 use keyward_mqtt::time::Millis;
 use mio::net::TcpStream;
 use std::io::{ErrorKind, Read, Write};

@@ -1,9 +1,9 @@
 //! From a decoded CONNECT to what the door does next.
 
-use super::arrival::{Arrival, Said};
-use super::certificate::Shown;
-use super::events::LoginCause;
-use super::login::{Gate, Known, Verdict};
+use crate::plane::door::arrival::{Arrival, Said};
+use crate::plane::door::gate::{Gate, Known, Verdict};
+use crate::plane::events::LoginCause;
+use crate::plane::tls::certificate::Shown;
 use keyward_broker::{Attach, LinkId};
 use keyward_identity::PasswordRecord;
 use keyward_ids::ClientId;

@@ -3,9 +3,9 @@
 //! After a few failures each further attempt is refused unchecked until a pause has passed; the pause doubles. The
 //! peer sees no difference: it gets the same answer after the same second.
 
-use super::limits::SLOW_DOWN_ENTRIES;
-use super::source::Source;
 use crate::clock::millis;
+use crate::plane::limits::SLOW_DOWN_ENTRIES;
+use crate::plane::source::Source;
 use keyward_mqtt::time::Millis;
 use std::collections::HashMap;
 use std::time::Duration;

@@ -4,8 +4,13 @@
 //! authorities or of an older configuration is never resumed: such a client makes a full handshake, unseen by it.
 //! There is no early data, and no key log: rustls writes one only if it is told to.
 
-use super::certificate::ServerNames;
-use super::listener::ClientAuth;
+pub(crate) mod certificate;
+pub(crate) mod channel;
+pub(crate) mod hello;
+pub(crate) mod remedy;
+
+use crate::plane::listener::ClientAuth;
+use crate::plane::tls::certificate::ServerNames;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};

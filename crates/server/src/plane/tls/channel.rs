@@ -1,8 +1,8 @@
 //! What lies between the socket and MQTT: nothing, or TLS. No socket is touched here, so that a link is a value that
 //! can move from the door to a worker.
 
-use super::hello::{self, Dialect, Hello};
-use super::limits::HANDSHAKE_BYTES;
+use crate::plane::limits::HANDSHAKE_BYTES;
+use crate::plane::tls::hello::{self, Dialect, Hello};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConfig, UnbufferedServerConnection};
 use rustls::unbuffered::{

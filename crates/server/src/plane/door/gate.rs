@@ -4,10 +4,10 @@
 //! is not looked at. No failure of one credential is healed by another: a bad certificate never falls back to a
 //! password. What the peer is told says as little as it can; the cause goes to the operator.
 
-use super::certificate::Shown;
-use super::events::LoginCause;
-use super::slowdown::SlowDown;
-use super::source::Source;
+use crate::plane::door::slowdown::SlowDown;
+use crate::plane::events::LoginCause;
+use crate::plane::source::Source;
+use crate::plane::tls::certificate::Shown;
 use arc_swap::ArcSwap;
 use keyward_identity::{Account, PasswordRecord, Pepper, Registry, WallTime};
 use keyward_ids::Identity;

@@ -2,11 +2,11 @@
 //!
 //! What the peer chose is escaped here; a name stands in a command to paste only if it is plainly a name.
 
-use super::certificate::ServerNames;
-use super::channel::TlsFault;
-use super::hello::{AskedName, Dialect, Hello};
-use super::limits::SHOWN_TEXT;
 use crate::escape::escape_cut;
+use crate::plane::limits::SHOWN_TEXT;
+use crate::plane::tls::certificate::ServerNames;
+use crate::plane::tls::channel::TlsFault;
+use crate::plane::tls::hello::{AskedName, Dialect, Hello};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,10 +1,10 @@
 //! One link in the hands of a worker: its socket, its channel, its decoder, and the bytes that are not done with.
 
-use super::admission::ConnectionGuard;
-use super::channel::{Channel, TlsFault};
-use super::handover::Handover;
-use super::limits::{READ_PER_LINK, WORKER_READ};
-use super::parting::Parting;
+use crate::plane::admission::ConnectionGuard;
+use crate::plane::handover::Handover;
+use crate::plane::limits::{READ_PER_LINK, WORKER_READ};
+use crate::plane::parting::Parting;
+use crate::plane::tls::channel::{Channel, TlsFault};
 use keyward_broker::{LinkId, Outbox};
 use keyward_mqtt::connection::{Farewell, Refused, ServerConnection, Step};
 use keyward_mqtt::packet::Packet;

@@ -1,14 +1,14 @@
 //! A connection in the hands of the door: from accept to the end of its CONNECT.
 
-use super::admission::{ConnectionGuard, Crowded, WaitingGuard};
-use super::certificate::ServerNames;
-use super::channel::{Channel, TlsFault};
-use super::hello::Dialect;
-use super::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
-use super::login::Known;
-use super::remedy::{Circumstances, HandshakeCause, cause_of, cause_of_leaving};
-use super::source::Source;
-use super::stats::RefusalGuard;
+use crate::plane::admission::{ConnectionGuard, Crowded, WaitingGuard};
+use crate::plane::door::gate::Known;
+use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
+use crate::plane::source::Source;
+use crate::plane::stats::RefusalGuard;
+use crate::plane::tls::certificate::ServerNames;
+use crate::plane::tls::channel::{Channel, TlsFault};
+use crate::plane::tls::hello::Dialect;
+use crate::plane::tls::remedy::{Circumstances, HandshakeCause, cause_of, cause_of_leaving};
 use keyward_broker::Attach;
 use keyward_mqtt::connection::{Farewell, ServerConnection};
 use keyward_mqtt::packet::Version;

@@ -1,9 +1,9 @@
 //! The pool that checks chosen passwords: Argon2id is slow on purpose, so it is kept off the threads that serve
 //! links, and bounded in threads, in places, and in how long an attempt may wait.
 
-use super::limits::Limits;
-use super::source::Source;
 use crate::clock::{self, millis};
+use crate::plane::limits::Limits;
+use crate::plane::source::Source;
 use keyward_identity::PasswordRecord;
 use keyward_mqtt::time::Millis;
 use std::collections::VecDeque;

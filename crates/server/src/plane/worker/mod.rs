@@ -4,20 +4,22 @@
 //! Reading comes first on purpose: what was put into the inbox before a client could learn of it is known before a
 //! packet that the client then sent is decided.
 
-use super::changes::{Changes, Reporting};
-use super::events::Reporter;
-use super::handover::{Handover, WorkerMessage};
-use super::inbox::{Inbox, Room, Sender};
-use super::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits, READ_PER_TICK};
-use super::link::{Buffers, Drained, Flushed, Link, LinkEnd};
-use super::parting::{Parted, Parting};
-use super::timers::{Timers, until};
+mod ending;
+mod link;
+
 use crate::clock::{self, millis};
+use crate::plane::changes::{Changes, Reporting};
+use crate::plane::events::Reporter;
+use crate::plane::handover::{Handover, WorkerMessage};
+use crate::plane::inbox::{Inbox, Room, Sender};
+use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits, READ_PER_TICK};
+use crate::plane::parting::Parting;
+use crate::plane::timers::{Timers, until};
 use keyward_broker::output::Report;
 use keyward_broker::{CommitOutcome, Input, LinkId, Output, Shard, ShardIndex};
-use keyward_mqtt::connection::Farewell;
-use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
+use keyward_mqtt::topic::TopicFilter;
+use link::{Buffers, Drained, Flushed, Link};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::{HashMap, VecDeque};
@@ -205,82 +207,6 @@ impl Worker {
         }
     }
 
-    // What ends links.
-
-    fn end_link(&mut self, id: LinkId, end: LinkEnd) {
-        match end {
-            LinkEnd::Refused(refused) => self.close_with(id, refused.farewell),
-            LinkEnd::Gone => drop(self.links.remove(&id)),
-        }
-        self.handle(Input::Lost { link: id });
-    }
-
-    /// Closes a link in order: what the shard has for it still, then a farewell.
-    fn close_with(&mut self, id: LinkId, farewell: Farewell) {
-        let mut last = Vec::new();
-        if let Some(outbox) = self.parts.shard.take_outbox(id) {
-            outbox.slices().for_each(|slice| last.extend_from_slice(slice));
-            self.parts.shard.recycle(outbox);
-        }
-        farewell.encode(&mut last);
-        self.part(id, &last);
-    }
-
-    fn part(&mut self, id: LinkId, last: &[u8]) {
-        let Some(link) = self.links.remove(&id) else { return };
-        let deadline = self.now.mono.saturating_add(millis(self.parts.limits.linger_time));
-        self.partings.insert(id, link.part(last, deadline));
-        self.timers.enter(deadline, id);
-        self.advance_parting(id);
-    }
-
-    fn advance_parting(&mut self, id: LinkId) {
-        let Some(parting) = self.partings.get_mut(&id) else { return };
-        if parting.advance(self.now.mono, self.buffers.scratch()) == Parted::Yes {
-            self.partings.remove(&id);
-        }
-    }
-
-    // Deadlines.
-
-    fn expire(&mut self) {
-        while let Some(id) = self.timers.pop_due(self.now.mono) {
-            self.advance_parting(id);
-            self.expire_link(id);
-        }
-    }
-
-    fn expire_link(&mut self, id: LinkId) {
-        let now = self.now.mono;
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if link.armed.is_none_or(|armed| armed > now) {
-            return; // an entry that a nearer one replaced
-        }
-        link.armed = None;
-        let stall =
-            link.stalled_since().map(|since| since.saturating_add(millis(self.parts.limits.stall_time)));
-        if stall.is_some_and(|deadline| deadline <= now) {
-            return self.end_link(id, LinkEnd::Gone);
-        }
-        if link.is_late(now) {
-            let farewell = link.farewell(ReasonCode::KeepAliveTimeout);
-            self.close_with(id, farewell);
-            return self.handle(Input::Lost { link: id });
-        }
-        if let Some(at) = [link.poll_timeout(), stall].into_iter().flatten().min() {
-            // What is due was handled above; a moment later keeps the loop from spinning in any case.
-            self.arm(id, at.max(now.saturating_add(Millis(1))));
-        }
-    }
-
-    fn arm(&mut self, id: LinkId, at: Millis) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if link.armed.is_none_or(|armed| at < armed) {
-            link.armed = Some(at);
-            self.timers.enter(at, id);
-        }
-    }
-
     // The shard.
 
     fn run_shard(&mut self) {
@@ -383,6 +309,12 @@ impl Worker {
             WorkerMessage::Count(answer) => {
                 // Whoever asked may have given up.
                 let _: Result<_, _> = answer.try_send(self.parts.shard.stats());
+            }
+            WorkerMessage::RetainedTopics { filters, most, answer } => {
+                let filters = filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok());
+                let shard = &mut self.parts.shard;
+                let topics = filters.flat_map(|filter| shard.retained_topics(filter, most)).collect();
+                let _: Result<_, _> = answer.try_send(topics);
             }
             WorkerMessage::Stop => {
                 self.stopping = Some(self.now.mono.saturating_add(millis(self.parts.limits.shutdown_time)));

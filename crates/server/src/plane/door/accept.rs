@@ -1,0 +1,130 @@
+//! Taking connections in, within bounds. Where a bound is reached the oldest unfinished connection makes room: an
+//! honest client needs its place for a fraction of a second, a half-open one holds it for ever.
+
+use super::arrival::{Arrival, Origin};
+use super::{Door, OUT_OF_DESCRIPTORS};
+use crate::plane::admission::WaitingGuard;
+use crate::plane::limits::ACCEPTS_PER_TICK;
+use crate::plane::source::Source;
+use crate::plane::tls::ListenerTls;
+use crate::plane::tls::channel::Channel;
+use keyward_broker::LinkId;
+use keyward_mqtt::connection::ServerConnection;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Door {
+    pub(super) fn accept_all(&mut self) {
+        if self.now.mono < self.no_accept_before {
+            return;
+        }
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].1.backlog {
+                self.accept(index);
+            }
+        }
+    }
+
+    pub(super) fn accept(&mut self, index: usize) {
+        for _ in 0..ACCEPTS_PER_TICK {
+            let listening = &mut self.listeners[index].1;
+            match listening.socket.accept() {
+                Ok((socket, peer)) => {
+                    let (origin, tls) = (listening.origin.clone(), listening.tls.clone());
+                    self.welcome(socket, peer, origin, tls);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        listening.backlog = false;
+                        return;
+                    }
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        // No descriptors, mostly: what waits keeps waiting.
+                        self.no_accept_before = self.now.mono.saturating_add(OUT_OF_DESCRIPTORS);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Takes in a connection, or drops it if a bound says so.
+    pub(super) fn welcome(
+        &mut self,
+        mut socket: TcpStream,
+        peer: SocketAddr,
+        origin: Arc<Origin>,
+        tls: Option<ListenerTls>,
+    ) {
+        let shared = self.parts.shared.clone();
+        shared.counts.accepted();
+        let source = Source::from(peer.ip());
+        self.make_room(source);
+        let Ok(counted) = shared.admission.enter(source) else { return shared.counts.turned_away() };
+        let Some(waiting) = shared.waiting.enter().ok().or_else(|| self.evict_for_place()) else {
+            return shared.counts.turned_away();
+        };
+        let channel = match tls {
+            None => Channel::Plain,
+            Some(tls) => match Channel::tls(tls.config) {
+                Ok(channel) => channel,
+                Err(_) => return shared.counts.turned_away(),
+            },
+        };
+        let id = LinkId(shared.next_link.fetch_add(1, Ordering::Relaxed));
+        if self.register(&mut socket, id).is_err() {
+            return shared.counts.turned_away();
+        }
+        // Small packets are what MQTT is made of; a socket that cannot do it still works.
+        let _: io::Result<()> = socket.set_nodelay(true);
+        let connection = ServerConnection::new(shared.connection_limits);
+        let now = self.now.mono;
+        let arrival = Arrival::new(socket, peer, origin, channel, connection, counted, waiting, now);
+        *self.sources.entry(source).or_default() += 1;
+        self.arrivals.insert(id, arrival);
+        self.arm(id);
+    }
+
+    pub(super) fn register(&self, socket: &mut TcpStream, id: LinkId) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.parts.poll.registry().register(socket, Token(id.0 as usize), interest)
+    }
+
+    /// Drops the oldest unfinished connection of a source that has as many as it may have.
+    pub(super) fn make_room(&mut self, source: Source) {
+        let count = self.sources.get(&source).copied().unwrap_or(0);
+        if count >= self.parts.shared.pending_per_source {
+            self.evict(|arrival| arrival.source == source);
+        }
+    }
+
+    /// Drops the oldest unfinished connection of all, for the place that it holds.
+    pub(super) fn evict_for_place(&mut self) -> Option<WaitingGuard> {
+        self.evict(|_| true);
+        self.parts.shared.waiting.enter().ok()
+    }
+
+    pub(super) fn evict(&mut self, fits: impl Fn(&Arrival) -> bool) {
+        let oldest = self.arrivals.iter().find(|(_, arrival)| arrival.is_listened_to() && fits(arrival));
+        if let Some(id) = oldest.map(|(id, _)| *id) {
+            self.parts.shared.counts.evicted();
+            self.remove(id);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<Arrival> {
+        let arrival = self.arrivals.remove(&id)?;
+        if let Some(count) = self.sources.get_mut(&arrival.source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&arrival.source);
+            }
+        }
+        Some(arrival)
+    }
+}

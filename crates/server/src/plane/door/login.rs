@@ -1,0 +1,135 @@
+//! From the end of CONNECT to the hand-over.
+
+use super::arrival::{Candidate, Said, Stage};
+use super::connect::{Next, decide, said};
+use super::gate::{Known, reason_of};
+use super::passwords::{Attempt, Outcome};
+use super::{Door, DoorMessage};
+use crate::plane::events::LoginCause;
+use crate::plane::handover::{Handover, WorkerMessage};
+use crate::plane::parting::Parting;
+use crate::plane::tls::remedy::HandshakeCause;
+use keyward_broker::placement::shard_of;
+use keyward_broker::{Attach, LinkId};
+use keyward_mqtt::connection::{Farewell, Step};
+use keyward_mqtt::packet::{Packet, Version};
+use zeroize::Zeroizing;
+
+impl Door {
+    pub(super) fn read_connect(&mut self, id: LinkId) {
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        if arrival.speaks_tls_to_plain_port() {
+            let Some(arrival) = self.remove(id) else { return };
+            return self.report_handshake(&arrival, HandshakeCause::TlsToPlainPort);
+        }
+        let plain = std::mem::take(&mut arrival.plain);
+        let shared = &self.parts.shared;
+        let now = self.now;
+        match arrival.connection.decode(now.mono, &plain) {
+            Ok(Step::Incomplete { .. }) => arrival.plain = plain,
+            Ok(Step::Packet { packet: Packet::Connect(connect), size }) => {
+                arrival.begun = now.mono;
+                let next = decide(&shared.gate, now, arrival, id, &connect, shared.client_id_bytes);
+                let said = said(arrival, &connect);
+                arrival.plain = Zeroizing::new(plain[size..].to_vec());
+                self.follow(id, next, said);
+            }
+            Ok(Step::Packet { .. }) => drop(self.remove(id)), // The decoder lets only CONNECT pass first.
+            Err(refused) => {
+                let version = arrival.connection.version().unwrap_or(Version::V5);
+                let said = Said { version, claimed: None, client_id: String::new() };
+                self.report_login(id, &said, LoginCause::Protocol(refused.error));
+                self.part(id, refused.farewell);
+            }
+        }
+    }
+
+    pub(super) fn follow(&mut self, id: LinkId, next: Next, said: Said) {
+        match next {
+            Next::HandOver(known, attach) => self.hand_over(id, &known, attach, &said),
+            Next::Refuse(cause) => self.refuse(id, &said, cause),
+            Next::Check { record, password, claim } => {
+                let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+                let inbox = self.parts.inbox.clone();
+                let attempt = Attempt {
+                    record,
+                    password,
+                    source: arrival.source,
+                    begun: self.now.mono,
+                    answer: Box::new(move |outcome| inbox.command(DoorMessage::Checked(id, outcome))),
+                };
+                match self.parts.shared.passwords.offer(attempt) {
+                    Ok(()) => arrival.stage = Stage::Checking(Box::new(Candidate { said, claim })),
+                    Err(_) => self.refuse(id, &said, LoginCause::PasswordsWait),
+                }
+            }
+        }
+    }
+
+    /// Goes on with a login whose password was checked.
+    pub(super) fn conclude(&mut self, id: LinkId, outcome: Outcome) {
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        let Stage::Checking(candidate) = std::mem::replace(&mut arrival.stage, Stage::Connect) else {
+            return;
+        };
+        let Candidate { said, claim } = *candidate;
+        let (known, attach) = claim.unzip();
+        if outcome == Outcome::TooLate {
+            return self.refuse(id, &said, LoginCause::PasswordsWait);
+        }
+        let name = said.claimed.clone().unwrap_or_default();
+        let known = known.filter(|_| outcome == Outcome::Right);
+        let checked = self.parts.shared.gate.checked(self.now.mono, arrival.source, &name, known);
+        match (checked, attach) {
+            (Ok(known), Some(attach)) => self.hand_over(id, &known, attach, &said),
+            (Ok(_), None) => self.refuse(id, &said, LoginCause::UnknownName),
+            (Err(cause), _) => self.refuse(id, &said, cause),
+        }
+    }
+
+    /// Gives the link to its worker as one value.
+    pub(super) fn hand_over(&mut self, id: LinkId, known: &Known, attach: Box<Attach>, said: &Said) {
+        let shared = self.parts.shared.clone();
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        if let Err(bound) = arrival.counted.identify(&known.identity) {
+            return self.refuse(id, said, LoginCause::Crowded(bound));
+        }
+        let Some(mut arrival) = self.remove(id) else { return };
+        if self.parts.poll.registry().deregister(&mut arrival.socket).is_err() {
+            return;
+        }
+        let shards = u16::try_from(shared.workers.len()).unwrap_or(u16::MAX);
+        let shard = shard_of(&shared.hash_key, &known.identity, attach.client_id(), shards);
+        let handover = Handover {
+            socket: arrival.socket,
+            channel: arrival.channel,
+            connection: arrival.connection,
+            plain: std::mem::take(&mut *arrival.plain),
+            unsent: arrival.unsent,
+            attach,
+            counted: arrival.counted,
+        };
+        let weight = handover.weight();
+        let message = WorkerMessage::Link(Box::new(handover));
+        match shared.workers[usize::from(shard.0)].offer(self.parts.sender, weight, message) {
+            Ok(()) => shared.counts.login(),
+            Err(WorkerMessage::Link(handover)) => self.take_back(id, *handover, said),
+            Err(_) => {}
+        }
+    }
+
+    /// Tells a link that its worker has no room for it.
+    pub(super) fn take_back(&mut self, id: LinkId, handover: Handover, said: &Said) {
+        self.parts.shared.counts.login_failed();
+        let Handover { mut socket, mut channel, mut unsent, counted, .. } = handover;
+        if self.register(&mut socket, id).is_err() {
+            return;
+        }
+        let mut farewell = Vec::new();
+        let reason = reason_of(&LoginCause::WorkerBusy);
+        Farewell::ConnAck(said.version, reason).encode(&mut farewell);
+        if channel.seal(&farewell, &mut unsent).is_ok() {
+            self.see_off(id, Parting::new(socket, unsent, self.linger(), Some(counted)));
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! One door: a thread and a readiness loop that accepts, does TLS, reads CONNECT, has the login checked, and gives
+//! each link to its worker exactly once.
+//!
+//! A storm of handshakes keeps the doors busy, not the workers. From the end of CONNECT to the hand-over nothing is
+//! read from a socket (rule 1).
+
+mod accept;
+mod arrival;
+mod connect;
+pub(crate) mod gate;
+mod login;
+pub(crate) mod passwords;
+mod refuse;
+mod slowdown;
+
+use crate::clock::{self, millis};
+use crate::plane::admission::{Admission, Waiting};
+use crate::plane::changes::{Changes, Reporting};
+use crate::plane::events::Reporter;
+use crate::plane::handover::WorkerMessage;
+use crate::plane::inbox::{Inbox, Sender};
+use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
+use crate::plane::parting::Parting;
+use crate::plane::source::Source;
+use crate::plane::stats::DoorCounts;
+use crate::plane::timers::{Timers, until};
+use crate::plane::tls::ListenerTls;
+use crate::plane::tls::remedy::HandshakeCause;
+use crate::plane::worker::WAKER;
+use arrival::{Arrival, ArrivalEnd, DoorBuffers, Heard, Origin, Stage};
+use gate::Gate;
+use keyward_broker::LinkId;
+use keyward_broker::placement::HashKey;
+use keyward_mqtt::connection::ConnectionLimits;
+use keyward_mqtt::time::{Millis, Now};
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use passwords::{Outcome, PasswordPool};
+use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+/// Reads of one arrival in one tick.
+const READS_PER_TICK: usize = 8;
+
+/// How long a door does not accept after the system said that it has no file descriptors left.
+const OUT_OF_DESCRIPTORS: Millis = Millis(100);
+
+/// Is what a door is made of.
+pub(crate) struct DoorParts {
+    pub(crate) poll: Poll,
+    pub(crate) inbox: Arc<Inbox<DoorMessage>>,
+    /// Which sender it is in the workers' inboxes.
+    pub(crate) sender: Sender,
+    pub(crate) reporting: Reporting,
+    pub(crate) shared: Arc<DoorShared>,
+}
+
+/// Is what all doors share.
+pub(crate) struct DoorShared {
+    pub(crate) gate: Gate,
+    pub(crate) passwords: PasswordPool,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) workers: Arc<[Inbox<WorkerMessage>]>,
+    pub(crate) hash_key: HashKey,
+    pub(crate) reporter: Reporter,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) counts: DoorCounts,
+    pub(crate) limits: Limits,
+    pub(crate) connection_limits: ConnectionLimits,
+    pub(crate) client_id_bytes: usize,
+    /// Pending connections per source at one door.
+    pub(crate) pending_per_source: usize,
+    pub(crate) next_link: AtomicU64,
+}
+
+/// Is what comes into the inbox of a door.
+pub(crate) enum DoorMessage {
+    /// A listener is open.
+    Listen(OpenListener),
+    /// A listener is closed; its connections stay.
+    Unlisten(String),
+    /// New handshakes of a listener use this configuration.
+    Secure(String, ListenerTls),
+    /// A new registry decides; links that it does not hold are to be closed.
+    Registry(u64),
+    /// The pool has checked a password.
+    Checked(LinkId, Outcome),
+    /// Answered when everything before it is done.
+    Acknowledge(SyncSender<()>),
+    /// The broker stops.
+    Stop,
+}
+
+/// Is a listening socket of one listener.
+pub(crate) struct OpenListener {
+    pub(crate) name: String,
+    pub(crate) socket: std::net::TcpListener,
+    /// `None` on a listener without TLS.
+    pub(crate) tls: Option<ListenerTls>,
+}
+
+struct Listening {
+    name: String,
+    socket: TcpListener,
+    tls: Option<ListenerTls>,
+    origin: Arc<Origin>,
+    /// Tells that connections may wait that no event will tell of.
+    backlog: bool,
+}
+
+/// Runs until the broker stops.
+pub(crate) struct Door {
+    parts: DoorParts,
+    now: Now,
+    listeners: Vec<(Token, Listening)>,
+    next_listener: usize,
+    no_accept_before: Millis,
+    /// Oldest first, for links are numbered in the order in which they come.
+    arrivals: BTreeMap<LinkId, Arrival>,
+    sources: HashMap<Source, usize>,
+    partings: HashMap<LinkId, Parting>,
+    timers: Timers<LinkId>,
+    again: Vec<LinkId>,
+    buffers: DoorBuffers,
+    taken: Vec<DoorMessage>,
+    stopping: bool,
+}
+
+impl Door {
+    pub(crate) fn new(parts: DoorParts) -> Self {
+        Self {
+            parts,
+            now: clock::now(),
+            listeners: Vec::new(),
+            next_listener: usize::MAX,
+            no_accept_before: Millis::ZERO,
+            arrivals: BTreeMap::new(),
+            sources: HashMap::new(),
+            partings: HashMap::new(),
+            timers: Timers::default(),
+            again: Vec::new(),
+            buffers: DoorBuffers::default(),
+            taken: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    /// Runs the loop.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_PER_POLL);
+        while !self.stopping {
+            let sleep = self.sleep();
+            match self.parts.poll.poll(&mut events, sleep) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return,
+                _ => {}
+            }
+            self.now = clock::now();
+            for id in std::mem::take(&mut self.again) {
+                self.listen(id);
+            }
+            for event in &events {
+                self.note(event.token());
+            }
+            self.empty_inbox();
+            self.expire();
+            self.accept_all();
+        }
+    }
+
+    fn sleep(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let backlog = self.listeners.iter().any(|(_, listening)| listening.backlog);
+        let accept = backlog.then_some(self.no_accept_before);
+        until(self.now.mono, [self.timers.next(), accept].into_iter().flatten().min())
+    }
+
+    fn note(&mut self, token: Token) {
+        if token == WAKER {
+            return;
+        }
+        if let Some((_, listening)) = self.listeners.iter_mut().find(|(own, _)| *own == token) {
+            listening.backlog = true;
+            return;
+        }
+        let id = LinkId(token.0 as u64);
+        self.advance_parting(id);
+        self.listen(id);
+    }
+
+    // Listening to arrivals.
+
+    fn listen(&mut self, id: LinkId) {
+        for _ in 0..READS_PER_TICK {
+            let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+            if !arrival.is_listened_to() {
+                // Its answer may wait for the socket.
+                if let Err(end) = arrival.flush() {
+                    self.fail(id, &end);
+                }
+                return;
+            }
+            let heard = match arrival.flush().and_then(|()| arrival.hear(&mut self.buffers)) {
+                Ok(heard) => heard,
+                Err(end) => return self.fail(id, &end),
+            };
+            if arrival.has_shaken_hands() {
+                arrival.stage = Stage::Connect;
+                arrival.begun = self.now.mono;
+                self.parts.shared.counts.handshake();
+                self.arm(id);
+            }
+            match heard {
+                Heard::Silence => return,
+                Heard::Progress => {}
+                Heard::Text => self.read_connect(id),
+            }
+        }
+        self.again.push(id);
+    }
+
+    /// Ends an arrival that failed by itself.
+    fn fail(&mut self, id: LinkId, end: &ArrivalEnd) {
+        if let Some(arrival) = self.remove(id) {
+            if let Some(cause) = arrival.cause(end) {
+                self.report_handshake(&arrival, cause);
+            }
+            self.parts.shared.counts.handshake_failed();
+        }
+    }
+
+    fn report_handshake(&self, arrival: &Arrival, cause: HandshakeCause) {
+        let listener = &arrival.origin.listener;
+        self.parts.shared.reporter.handshake_failed(self.now.mono, arrival.peer, listener, cause);
+    }
+
+    // Deadlines.
+
+    fn arm(&mut self, id: LinkId) {
+        let deadline = self.arrivals.get(&id).and_then(|arrival| self.deadline(arrival));
+        if let Some(at) = deadline {
+            self.timers.enter(at, id);
+        }
+    }
+
+    fn deadline(&self, arrival: &Arrival) -> Option<Millis> {
+        let limits = &self.parts.shared.limits;
+        let time = match arrival.stage {
+            Stage::Handshake => limits.handshake_time,
+            Stage::Connect => limits.connect_time,
+            Stage::Refused { .. } => limits.refusal_delay,
+            Stage::Checking(_) => return None, // The pool answers in any case.
+        };
+        Some(arrival.begun.saturating_add(millis(time)))
+    }
+
+    fn expire(&mut self) {
+        while let Some(id) = self.timers.pop_due(self.now.mono) {
+            self.advance_parting(id);
+            let Some(arrival) = self.arrivals.get(&id) else { continue };
+            if self.deadline(arrival).is_none_or(|at| at > self.now.mono) {
+                continue; // A later stage has its own entry.
+            }
+            match arrival.stage {
+                Stage::Refused { farewell, .. } => self.part(id, farewell),
+                _ => self.run_out(id),
+            }
+        }
+    }
+
+    fn run_out(&mut self, id: LinkId) {
+        let Some(arrival) = self.remove(id) else { return };
+        self.parts.shared.counts.handshake_failed();
+        if let Some(cause) = arrival.cause_of_delay() {
+            self.report_handshake(&arrival, cause);
+        }
+    }
+
+    // The inbox.
+
+    fn empty_inbox(&mut self) {
+        let mut taken = std::mem::take(&mut self.taken);
+        while self.parts.inbox.take(INBOX_PER_TICK, &mut taken) {}
+        for message in taken.drain(..) {
+            self.receive(message);
+        }
+        self.taken = taken;
+    }
+
+    fn receive(&mut self, message: DoorMessage) {
+        match message {
+            DoorMessage::Listen(listener) => self.open(listener),
+            DoorMessage::Unlisten(name) => self.listeners.retain(|(_, listening)| listening.name != name),
+            DoorMessage::Secure(name, tls) => self.secure(&name, &tls),
+            DoorMessage::Registry(revision) => self.close_strangers(revision),
+            DoorMessage::Checked(id, outcome) => self.conclude(id, outcome),
+            DoorMessage::Acknowledge(answer) => {
+                // Whoever asked may have given up.
+                let _: Result<_, _> = answer.try_send(());
+            }
+            DoorMessage::Stop => self.stopping = true,
+        }
+    }
+
+    fn open(&mut self, listener: OpenListener) {
+        let OpenListener { name, socket, tls } = listener;
+        let mut socket = TcpListener::from_std(socket);
+        let token = Token(self.next_listener);
+        self.next_listener -= 1;
+        if self.parts.poll.registry().register(&mut socket, token, Interest::READABLE).is_err() {
+            return; // The other doors accept.
+        }
+        let origin = origin(&name, tls.as_ref());
+        self.listeners.push((token, Listening { name, socket, tls, origin, backlog: true }));
+    }
+
+    fn secure(&mut self, name: &str, tls: &ListenerTls) {
+        for (_, listening) in &mut self.listeners {
+            if listening.name == name && listening.tls.is_some() {
+                listening.origin = origin(name, Some(tls));
+                listening.tls = Some(tls.clone());
+            }
+        }
+    }
+
+    /// Closes logins under way that the registry does not hold any more (rule 6), and reports.
+    fn close_strangers(&mut self, revision: u64) {
+        let gate = &self.parts.shared.gate;
+        let is_strange = |arrival: &Arrival| match &arrival.stage {
+            Stage::Checking(candidate) => {
+                candidate.claim.as_ref().is_some_and(|(known, _)| !gate.holds(known))
+            }
+            _ => false,
+        };
+        let strangers: Vec<LinkId> =
+            self.arrivals.iter().filter(|(_, arrival)| is_strange(arrival)).map(|(id, _)| *id).collect();
+        for id in &strangers {
+            drop(self.remove(*id));
+        }
+        self.parts.shared.changes.directory(self.parts.reporting, revision, strangers.len() as u64);
+    }
+}
+
+fn origin(name: &str, tls: Option<&ListenerTls>) -> Arc<Origin> {
+    let names = tls.map(|tls| tls.names.clone()).unwrap_or_default();
+    Arc::new(Origin { listener: name.to_owned(), is_tls: tls.is_some(), names })
+}

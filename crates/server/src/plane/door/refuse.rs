@@ -1,0 +1,77 @@
+//! Refusing logins: what the peer is told, when, and what the operator is told.
+
+use super::Door;
+use super::arrival::{Said, Stage};
+use super::gate::{is_answered_late, reason_of};
+use crate::clock::millis;
+use crate::plane::events::{LoginCause, LoginFailure};
+use crate::plane::parting::{Parted, Parting};
+use keyward_broker::LinkId;
+use keyward_mqtt::connection::Farewell;
+use keyward_mqtt::time::Millis;
+use zeroize::Zeroizing;
+
+impl Door {
+    pub(super) fn refuse(&mut self, id: LinkId, said: &Said, cause: LoginCause) {
+        let farewell = Farewell::ConnAck(said.version, reason_of(&cause));
+        let late = is_answered_late(&cause);
+        self.report_login(id, said, cause);
+        if !late {
+            return self.part(id, farewell);
+        }
+        let waiting = self.parts.shared.counts.refusals_waiting();
+        if waiting >= self.parts.shared.limits.refusals_waiting {
+            drop(self.remove(id));
+            return;
+        }
+        if let Some(arrival) = self.arrivals.get_mut(&id) {
+            arrival.plain = Zeroizing::default();
+            let place = self.parts.shared.counts.wait_for_refusal();
+            arrival.stage = Stage::Refused { farewell, _place: place };
+            self.arm(id);
+        }
+    }
+
+    pub(super) fn report_login(&self, id: LinkId, said: &Said, cause: LoginCause) {
+        self.parts.shared.counts.login_failed();
+        let Some(arrival) = self.arrivals.get(&id) else { return };
+        let failure = LoginFailure {
+            peer: arrival.peer,
+            listener: arrival.origin.listener.clone(),
+            claimed: said.claimed.clone(),
+            client_id: said.client_id.clone(),
+            cause,
+            more: 0,
+        };
+        self.parts.shared.reporter.login_failed(self.now.mono, failure);
+    }
+
+    /// Closes an arrival in order, after a farewell.
+    pub(super) fn part(&mut self, id: LinkId, farewell: Farewell) {
+        let Some(mut arrival) = self.remove(id) else { return };
+        let mut last = Vec::new();
+        farewell.encode(&mut last);
+        let sealed = arrival.channel.seal(&last, &mut arrival.unsent);
+        if sealed.and_then(|()| arrival.channel.seal_end(&mut arrival.unsent)).is_ok() {
+            let parting = Parting::new(arrival.socket, arrival.unsent, self.linger(), Some(arrival.counted));
+            self.see_off(id, parting);
+        }
+    }
+
+    pub(super) fn linger(&self) -> Millis {
+        self.now.mono.saturating_add(millis(self.parts.shared.limits.linger_time))
+    }
+
+    pub(super) fn see_off(&mut self, id: LinkId, parting: Parting) {
+        self.timers.enter(parting.deadline(), id);
+        self.partings.insert(id, parting);
+        self.advance_parting(id);
+    }
+
+    pub(super) fn advance_parting(&mut self, id: LinkId) {
+        let Some(parting) = self.partings.get_mut(&id) else { return };
+        if parting.advance(self.now.mono, self.buffers.scratch()) == Parted::Yes {
+            self.partings.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Bringing a data plane up: loops, threads, the first policy and directory, then the listeners.
+
+use super::admission::{Admission, Waiting};
+use super::changes::{Changes, Reporting};
+use super::data_plane::{DataPlane, NotReported, locked};
+use super::door::gate::Gate;
+use super::door::passwords::PasswordPool;
+use super::door::{Door, DoorParts, DoorShared};
+use super::events::{Reporter, Sink};
+use super::handover::WorkerMessage;
+use super::inbox::{Inbox, Sender};
+use super::limits::{CONNECT_BYTES, Limits};
+use super::listener::{ListenError, Listener};
+use super::stats::DoorCounts;
+use super::tls::{TlsError, TlsMaterial};
+use super::worker::{WAKER, Worker, WorkerParts};
+use keyward_broker::placement::SHARDS_MAX;
+use keyward_broker::{Directory, HashKey, Shard, ShardConfig, ShardIndex};
+use keyward_identity::{Pepper, Registry};
+use keyward_mqtt::connection::ConnectionLimits;
+use keyward_policy::Policy;
+use mio::{Poll, Waker};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+/// Doors and workers if nothing else is said: more of either only moves the work between the cores of a small
+/// machine, and two show every race that any number shows. Of two doors one still accepts while the other is in the
+/// middle of a handshake.
+const THREADS: usize = 2;
+
+/// Is what a data plane starts with.
+pub struct DataPlaneOptions {
+    /// The bounds of connections.
+    pub limits: Limits,
+    /// The bounds of sessions, queues and packets.
+    pub broker_limits: keyward_broker::Limits,
+    /// Worker threads, each with a shard; 0 is one per core, at most two.
+    pub workers: usize,
+    /// Door threads; 0 is one per core, at most two.
+    pub doors: usize,
+    /// Who there is and what they may.
+    pub state: State,
+    /// The key of generated passwords.
+    pub pepper: Arc<Pepper>,
+    /// What TLS listeners show and demand; `None` allows plain ones only.
+    pub tls: Option<TlsMaterial>,
+    /// Where clients knock.
+    pub listeners: Vec<Listener>,
+    /// Who is told what happens.
+    pub sink: Arc<dyn Sink>,
+}
+
+/// Is who there is and what they may, at one moment.
+pub struct State {
+    /// The number of the policy.
+    pub policy_generation: u64,
+    /// The rules.
+    pub policy: Arc<Policy>,
+    /// The principals, for the shards.
+    pub directory: Arc<Directory>,
+    /// The credentials, for the door; of the same revision as the directory.
+    pub registry: Arc<Registry>,
+}
+
+/// Says why a data plane did not start. Nothing listens then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Certificates and key do not make a TLS listener.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system gave no thread, no poll or no random bytes.
+    #[error("the system gave no {what}: {error}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The shards did not come up.
+    #[error(transparent)]
+    NotReported(#[from] NotReported),
+}
+
+struct Loop {
+    poll: Poll,
+    waker: Arc<Waker>,
+}
+
+impl Loop {
+    fn new() -> Result<Self, StartError> {
+        let make = || {
+            let poll = Poll::new()?;
+            let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+            Ok(Self { poll, waker })
+        };
+        make().map_err(|error| StartError::System { what: "readiness queue", error })
+    }
+
+    fn many(count: usize) -> Result<Vec<Self>, StartError> {
+        (0..count).map(|_| Self::new()).collect()
+    }
+}
+
+impl DataPlane {
+    /// Starts doors and workers, waits until the shards have the policy and the directory, then opens the listeners.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub fn start(options: DataPlaneOptions) -> Result<Self, StartError> {
+        let DataPlaneOptions { limits, broker_limits, state, pepper, tls, listeners, sink, .. } = options;
+        let door_loops = Loop::many(threads(options.doors, usize::MAX))?;
+        let worker_loops = Loop::many(threads(options.workers, SHARDS_MAX.into()))?;
+        let hash_key = draw_hash_key()?;
+        let (reporter, _) = Reporter::start(sink, limits.events).map_err(no_thread)?;
+        let senders: Vec<Arc<Waker>> =
+            door_loops.iter().chain(&worker_loops).map(|each| each.waker.clone()).collect();
+        let workers: Arc<[Inbox<WorkerMessage>]> = worker_loops
+            .iter()
+            .map(|each| Inbox::new(each.waker.clone(), &senders, limits.inbox_bytes))
+            .collect();
+        let shared = Arc::new(DoorShared {
+            gate: Gate::new(state.registry, pepper),
+            passwords: PasswordPool::start(&limits).map_err(no_thread)?,
+            admission: Admission::new(&limits),
+            waiting: Waiting::new(&limits),
+            workers,
+            hash_key,
+            reporter,
+            changes: Arc::new(Changes::new(door_loops.len(), worker_loops.len())),
+            counts: DoorCounts::default(),
+            connection_limits: ConnectionLimits {
+                connect_max: CONNECT_BYTES as u32,
+                packet_max: broker_limits.packet_bytes,
+            },
+            client_id_bytes: broker_limits.client_id_bytes,
+            pending_per_source: limits.pending_per_address.div_ceil(door_loops.len()),
+            next_link: AtomicU64::new(1),
+            limits,
+        });
+        let mut plane = Self {
+            doors: door_loops.iter().map(|each| Arc::new(Inbox::new(each.waker.clone(), &[], 0))).collect(),
+            shared,
+            door_threads: Mutex::default(),
+            worker_threads: Mutex::default(),
+            listeners: Mutex::default(),
+            changing: Mutex::new(()),
+            stopped: AtomicBool::new(false),
+        };
+        plane.run_workers(worker_loops, broker_limits)?;
+        plane.run_doors(door_loops)?;
+        plane.set_policy(state.policy_generation, state.policy)?;
+        plane.tell_directory(&state.directory)?;
+        if let Some(tls) = tls {
+            plane.set_tls(tls)?;
+        }
+        for listener in listeners {
+            plane.add_listener(listener)?;
+        }
+        Ok(plane)
+    }
+
+    fn run_workers(&mut self, loops: Vec<Loop>, limits: keyward_broker::Limits) -> Result<(), StartError> {
+        let shards = loops.len();
+        for (index, each) in loops.into_iter().enumerate() {
+            let index16 = ShardIndex(u16::try_from(index).unwrap_or(u16::MAX));
+            let shard = Shard::new(ShardConfig {
+                index: index16,
+                shards: u16::try_from(shards).unwrap_or(u16::MAX),
+                hash_key: self.shared.hash_key,
+                limits,
+            });
+            let worker = Worker::new(WorkerParts {
+                poll: each.poll,
+                shard,
+                inboxes: self.shared.workers.clone(),
+                index: index16,
+                sender: Sender(self.doors.len() + index),
+                reporting: Reporting(self.doors.len() + index),
+                changes: self.shared.changes.clone(),
+                reporter: self.shared.reporter.clone(),
+                limits: self.shared.limits.clone(),
+            });
+            let thread = spawn(format!("worker-{index}"), move || worker.run())?;
+            locked(&self.worker_threads).push(thread);
+        }
+        Ok(())
+    }
+
+    fn run_doors(&mut self, loops: Vec<Loop>) -> Result<(), StartError> {
+        for (index, each) in loops.into_iter().enumerate() {
+            let door = Door::new(DoorParts {
+                poll: each.poll,
+                inbox: self.doors[index].clone(),
+                sender: Sender(index),
+                reporting: Reporting(index),
+                shared: self.shared.clone(),
+            });
+            let thread = spawn(format!("door-{index}"), move || door.run())?;
+            locked(&self.door_threads).push(thread);
+        }
+        Ok(())
+    }
+}
+
+fn threads(asked: usize, most: usize) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    if asked == 0 { cores() } else { asked.min(most) }
+}
+
+/// Starts a thread that takes the process down if it panics: a shard without its thread would leave its clients
+/// hanging, with their messages accepted and never delivered.
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    struct AbortOnPanic;
+    impl Drop for AbortOnPanic {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                std::process::abort();
+            }
+        }
+    }
+    let guarded = move || {
+        let _guard = AbortOnPanic;
+        run();
+    };
+    thread::Builder::new().name(name).spawn(guarded).map_err(no_thread)
+}
+
+fn no_thread(error: io::Error) -> StartError {
+    StartError::System { what: "thread", error }
+}
+
+fn draw_hash_key() -> Result<HashKey, StartError> {
+    let mut random = [0; 16];
+    match aws_lc_rs::rand::fill(&mut random) {
+        Ok(()) => Ok(HashKey::new(random)),
+        Err(error) => {
+            Err(StartError::System { what: "random bytes", error: io::Error::other(error.to_string()) })
+        }
+    }
+}
