@@ -64,9 +64,8 @@ impl Live for Carrier {
         self.plane.listeners().into_iter().map(|bound| (bound.listener.name, bound.addresses)).collect()
     }
 
-    fn retained(&self, filters: &[String], max: usize) -> Vec<String> {
-        let _ = (filters, max);
-        Vec::new()
+    fn retained(&self, filters: &[String], max: u16) -> Vec<String> {
+        self.plane.retained_topics(filters, max)
     }
 
     fn links(&self, identities: &[&Identity]) -> Vec<usize> {

@@ -3,9 +3,9 @@
 //! What is not here: what a request does ([`crate::admin`]), and links ([`crate::plane`]).
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, InRun},
     carrier::Carrier,
-    config::{Address, Config},
+    config::{Config, Overrides},
     control::{ControlSocket, ListenerRow, Refusal, Request, Response},
     home::{Home, HomeError},
     installation::{self, InstallationError, SettingsError},
@@ -122,8 +122,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
         process::forbid_dumps().map_err(system("dumps of this process could not be forbidden"))?;
     }
     home.create()?;
-    let (mut config, text) = installation::settings(&home)?;
-    adjust_first_listener(&mut config, options);
+    let (config, _) = installation::settings(&home)?;
+    let overrides = Overrides { port: options.port, address: options.address };
+    let config = config.overridden(overrides);
     let rules = Rules::load(&home)?;
     let wanted = wanted_names(&config, options)?;
     let protection = installation::protection(options.passphrase_file.as_deref())?;
@@ -138,9 +139,10 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let policy = Arc::new(rules.policy.clone());
     let (plane, directory) = start_plane(&config, &registrar, &policy, &journal)?;
     let plane = Arc::new(plane);
-    let live = Carrier::new(Arc::clone(&plane), directory, journal);
-    let mut admin = Admin::running(home.clone(), registrar, config, policy, Box::new(live));
-    admin.note_hand_edits(&text, &rules, BROKER);
+    let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
+    let mut admin = Admin::running(home.clone(), registrar, InRun { live, config, overrides, policy });
+    // Read again: the first start has written the file.
+    admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
     let admin = Arc::new(Mutex::new(admin));
     attend(&home, admin, plane, first_start, options)
 }
@@ -246,17 +248,6 @@ fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &Sender<()>) {
             Ok(_) => {}
             Err(refusal) => tracing::error!("nothing was reloaded, all is as it was:\n{}", refusal.what),
         },
-    }
-}
-
-/// Lays `--port` and `--address` over the first listener.
-fn adjust_first_listener(config: &mut Config, options: &RunOptions) {
-    let Some(first) = config.listeners.first_mut() else { return };
-    if let Some(port) = options.port {
-        first.port = port;
-    }
-    if let Some(address) = options.address {
-        first.address = Address::One(address);
     }
 }
 

@@ -15,7 +15,7 @@ use keyward_policy::{Action, Subject};
 use std::sync::Arc;
 
 /// How many overlaps a refusal names before it only counts them.
-const OVERLAPS_NAMED: usize = 8;
+const OVERLAPS_NAMED: u16 = 8;
 
 pub(super) fn device(id: &str) -> Result<Identity, Refusal> {
     let parsed = DeviceId::parse(id).map_err(|error| bad_name("device id", id, &error))?;
@@ -251,8 +251,9 @@ impl Admin {
         if overlaps.is_empty() {
             return Ok(());
         }
-        let named: String = overlaps.iter().take(OVERLAPS_NAMED).map(|line| format!("\n  {line}")).collect();
-        let more = match overlaps.len().saturating_sub(OVERLAPS_NAMED) {
+        let named: String =
+            overlaps.iter().take(OVERLAPS_NAMED.into()).map(|line| format!("\n  {line}")).collect();
+        let more = match overlaps.len().saturating_sub(OVERLAPS_NAMED.into()) {
             0 => String::new(),
             more => format!("\n  and {more} more"),
         };

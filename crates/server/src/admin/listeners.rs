@@ -46,7 +46,7 @@ impl Turn<'_> {
         let config =
             Config::parse("keyward.toml", text).map_err(|error| Refusal::new(RefusalCode::BadFile, error))?;
         if let Some(running) = self.admin.running.as_mut() {
-            running.config.listeners = config.listeners;
+            running.config.listeners = config.overridden(running.overrides).listeners;
         }
         // A hand edit that waits for its reload is noted with that reload: here only our own line is.
         match Rules::load(&self.admin.home) {

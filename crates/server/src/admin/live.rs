@@ -34,7 +34,7 @@ pub trait Live: Send {
     fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)>;
 
     /// Returns at most `max` topics with a retained message that one of the filters matches.
-    fn retained(&self, filters: &[String], max: usize) -> Vec<String>;
+    fn retained(&self, filters: &[String], max: u16) -> Vec<String>;
 
     /// Returns how many links each of these identities has now.
     fn links(&self, identities: &[&Identity]) -> Vec<usize>;

@@ -21,7 +21,7 @@ pub use live::{InForce, Live};
 
 use crate::{
     clock,
-    config::Config,
+    config::{Config, Overrides},
     control::{CallError, Changed, Client, Refusal, RefusalCode, Request, Response},
     home::{Home, HomeError},
     installation, names,
@@ -29,6 +29,7 @@ use crate::{
 };
 use keyward_identity::{Command, Context, Outcome, Registrar};
 use keyward_mqtt::time::Millis;
+use keyward_policy::Policy;
 use std::{path::PathBuf, sync::Arc};
 
 /// Executes requests on the registry, the configuration and the rule files.
@@ -39,10 +40,11 @@ pub struct Admin {
 }
 
 /// Holds what is in force in a running broker, and the way into it.
-struct InRun {
-    live: Box<dyn Live>,
-    config: Config,
-    policy: Arc<keyward_policy::Policy>,
+pub(crate) struct InRun {
+    pub(crate) live: Box<dyn Live>,
+    pub(crate) config: Config,
+    pub(crate) overrides: Overrides,
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// Reaches an installation: through the control socket if a broker runs there, else on its stopped store.
@@ -103,15 +105,9 @@ impl Operator {
 }
 
 impl Admin {
-    /// Takes the store of a broker that runs, with what is in force there.
-    pub(crate) fn running(
-        home: Home,
-        registrar: Registrar,
-        config: Config,
-        policy: Arc<keyward_policy::Policy>,
-        live: Box<dyn Live>,
-    ) -> Self {
-        Self { home, registrar, running: Some(InRun { live, config, policy }) }
+    /// Takes the store of a broker that runs.
+    pub(crate) fn running(home: Home, registrar: Registrar, running: InRun) -> Self {
+        Self { home, registrar, running: Some(running) }
     }
 
     /// Carries `request` out for the user of this process.
@@ -196,7 +192,7 @@ impl Admin {
     }
 
     /// Returns the rules in force, or those that the next start would take.
-    fn policy(&self) -> Result<Arc<keyward_policy::Policy>, Refusal> {
+    fn policy(&self) -> Result<Arc<Policy>, Refusal> {
         match &self.running {
             Some(running) => Ok(Arc::clone(&running.policy)),
             None => Ok(Arc::new(Rules::load(&self.home)?.policy)),

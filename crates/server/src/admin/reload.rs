@@ -14,6 +14,10 @@ impl Turn<'_> {
     /// Reads everything again. Whatever is bad, nothing changes and it is named.
     pub(super) fn reload(&mut self) -> Result<Response, Refusal> {
         let (config, text) = installation::settings(&self.admin.home)?;
+        let config = match &self.admin.running {
+            Some(running) => config.overridden(running.overrides),
+            None => config,
+        };
         let rules = Rules::load(&self.admin.home)?;
         let digests = Digests::of(&text, &rules.files);
         let mut changes = digests.differences(&Digests::noted(&self.admin.home));
@@ -113,8 +117,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        admin::{Admin, InForce, Live},
-        config::{Config, Listener},
+        admin::{Admin, InForce, InRun, Live},
+        config::{Config, Listener, Overrides},
         control::{ListenerAdd, Refusal, RefusalCode, Reloaded, Request, Response},
         denials::{Denied, Report},
         home::Home,
@@ -160,7 +164,11 @@ mod tests {
         }
         fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal> {
             self.write(format!("open {} {}", listener.name, listener.port));
-            if listener.port == 666 { Err(Refusal::new(RefusalCode::Failed, "port 666 is taken")) } else { Ok(()) }
+            if listener.port == 666 {
+                Err(Refusal::new(RefusalCode::Failed, "port 666 is taken"))
+            } else {
+                Ok(())
+            }
         }
         fn close_listener(&mut self, name: &str) {
             self.write(format!("close {name}"));
@@ -168,7 +176,7 @@ mod tests {
         fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)> {
             Vec::new()
         }
-        fn retained(&self, filters: &[String], _: usize) -> Vec<String> {
+        fn retained(&self, filters: &[String], _: u16) -> Vec<String> {
             filters.iter().filter(|filter| filter.starts_with("kept/")).cloned().collect()
         }
         fn links(&self, identities: &[&Identity]) -> Vec<usize> {
@@ -197,9 +205,13 @@ mod tests {
         home.create().unwrap();
         let registrar = installation::create(&home, Vec::new(), KeyProtection::FileMode).unwrap();
         let told = Told::default();
-        let policy = Arc::new(Policy::builtin());
-        let mut admin =
-            Admin::running(home.clone(), registrar, Config::default(), policy, Box::new(told.clone()));
+        let running = InRun {
+            live: Box::new(told.clone()),
+            config: Config::default(),
+            overrides: Overrides::default(),
+            policy: Arc::new(Policy::builtin()),
+        };
+        let mut admin = Admin::running(home.clone(), registrar, running);
         let rules = Rules::load(&home).unwrap();
         admin.note_hand_edits(&fs::read_to_string(home.config_file()).unwrap(), &rules, "test");
         Site { admin, told, home, _folder: folder }
@@ -279,7 +291,10 @@ mod tests {
         assert_eq!(site.told.take(), ["open b 2", "certificate", "policy of 0 rules"]);
         site.config("[[listener]]\nname = \"b\"\nport = 3\n");
         site.reload().unwrap();
-        assert_eq!(site.told.take(), ["close mqtts", "close b", "open b 3", "certificate", "policy of 0 rules"]);
+        assert_eq!(
+            site.told.take(),
+            ["close mqtts", "close b", "open b 3", "certificate", "policy of 0 rules"]
+        );
     }
 
     #[test]
@@ -298,12 +313,29 @@ mod tests {
         let before = fs::read_to_string(site.home.config_file()).unwrap();
         let add = |port| {
             let (name, address) = ("b".to_owned(), None);
-            Request::ListenerAdd(ListenerAdd { name, address, port, certificate_required: false, plain: false })
+            Request::ListenerAdd(ListenerAdd {
+                name,
+                address,
+                port,
+                certificate_required: false,
+                plain: false,
+            })
         };
         assert!(site.admin.execute(add(666)).is_err());
         assert_eq!(fs::read_to_string(site.home.config_file()).unwrap(), before);
         site.admin.execute(add(2)).unwrap();
         assert!(site.reload().unwrap().changes.is_empty(), "our own edit is no hand edit");
+    }
+
+    #[test]
+    fn a_port_from_the_command_line_stays_over_a_reload() {
+        let mut site = site();
+        let running = site.admin.running.as_mut().unwrap();
+        running.overrides.port = Some(7);
+        running.config = Config::default().overridden(running.overrides);
+        site.config("[server]\nshards = 1\n");
+        site.reload().unwrap();
+        assert_eq!(site.told.take(), ["certificate", "policy of 0 rules"], "the listener is not touched");
     }
 
     #[test]
@@ -322,7 +354,10 @@ mod tests {
         let mut site = site();
         site.config("[server]\nnames = [\"mqtt.home\"]\n");
         let reloaded = site.reload().unwrap();
-        assert!(reloaded.changes.contains(&"the server certificate names mqtt.home now".to_owned()), "{reloaded:?}");
+        assert!(
+            reloaded.changes.contains(&"the server certificate names mqtt.home now".to_owned()),
+            "{reloaded:?}"
+        );
         assert_eq!(site.told.take(), ["certificate", "certificate", "policy of 0 rules"]);
     }
 

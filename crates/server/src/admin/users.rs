@@ -5,11 +5,13 @@ use super::{
     devices::{bad_name, credential, password, shown, standing},
 };
 use crate::{
+    config::Config,
     control::{NewPassword, Refusal, Response, UserAdd, UserAdded, UserRow},
     wiring::subject,
 };
 use keyward_identity::{Account, AddUser, Command, Outcome, Standing};
 use keyward_ids::{Identity, Kind, UserId};
+use keyward_policy::Policy;
 use std::sync::Arc;
 
 fn user(name: &str) -> Result<UserId, Refusal> {
@@ -19,32 +21,36 @@ fn user(name: &str) -> Result<UserId, Refusal> {
 impl Turn<'_> {
     pub(super) fn add_user(&mut self, add: UserAdd) -> Result<Response, Refusal> {
         let id = user(&add.name)?;
-        let lifetime_days = self.admin.config()?.certificates.days_of(None);
-        let credential = credential(add.credential, lifetime_days);
+        let config = self.admin.config()?;
+        let credential = credential(add.credential, config.certificates.days_of(None));
         let command = Command::AddUser(AddUser { id: id.clone(), note: String::new(), credential });
         let (outcome, in_force) = self.command(command)?;
-        self.user_answer(&Identity::User(id), &outcome, super::incomplete(in_force).into_iter().collect())
+        let notes = super::incomplete(in_force).into_iter().collect();
+        self.user_answer(&Identity::User(id), &outcome, &config, notes)
     }
 
     pub(super) fn set_password(&mut self, name: &str, new: NewPassword) -> Result<Response, Refusal> {
         let identity = Identity::User(user(name)?);
+        // What can fail comes before the change: a generated password is shown once.
+        let config = self.admin.config()?;
         let command = Command::SetPassword { identity: identity.clone(), password: password(new) };
         let (outcome, in_force) = self.command(command)?;
         let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
         if let Some(closed) = in_force.map(|in_force| in_force.closed_links).filter(|closed| *closed > 0) {
             notes.push(format!("links that were opened with the old password and are closed now: {closed}"));
         }
-        self.user_answer(&identity, &outcome, notes)
+        self.user_answer(&identity, &outcome, &config, notes)
     }
 
     fn user_answer(
         &mut self,
         identity: &Identity,
         outcome: &Outcome,
+        config: &Config,
         mut notes: Vec<String>,
     ) -> Result<Response, Refusal> {
         let account = self.admin.account(identity)?;
-        let user = self.admin.user_row(&account, &[]);
+        let user = self.admin.user_row(&account, self.admin.policy().ok().as_deref(), &[]);
         if !user.has_rights {
             notes.push(idle(identity));
         }
@@ -54,7 +60,7 @@ impl Turn<'_> {
             certificate_pem: outcome.certificate.as_ref().map(|issued| issued.chain_pem.clone()),
             ca_pem: self.admin.registrar.ca_pem(),
             password: shown(outcome.password.as_ref()),
-            reach: self.admin.reach(&self.admin.config()?),
+            reach: self.admin.reach(config),
             notes,
         }))
     }
@@ -83,19 +89,20 @@ impl Admin {
         accounts.sort_by(|a, b| a.identity.cmp(&b.identity));
         let identities: Vec<&Identity> = accounts.iter().map(|account| &account.identity).collect();
         let links = self.running.as_ref().map(|running| running.live.links(&identities)).unwrap_or_default();
+        let policy = self.policy().ok();
         let row = |(n, account): (usize, &Arc<Account>)| {
-            self.user_row(account, links.get(n..=n).unwrap_or_default())
+            self.user_row(account, policy.as_deref(), links.get(n..=n).unwrap_or_default())
         };
         Ok(Response::Users(accounts.into_iter().enumerate().map(row).collect()))
     }
 
-    fn user_row(&self, account: &Account, links: &[usize]) -> UserRow {
-        let rights = self.policy().map(|policy| policy.rights(&subject(account)));
+    fn user_row(&self, account: &Account, policy: Option<&Policy>, links: &[usize]) -> UserRow {
+        let rights = policy.map(|policy| policy.rights(&subject(account)));
         UserRow {
             name: account.identity.name().to_owned(),
             standing: standing(account),
             added_unix_ms: account.created.0,
-            has_rights: rights.is_ok_and(|rights| !rights.allows_nothing()),
+            has_rights: rights.is_some_and(|rights| !rights.allows_nothing()),
             links: self.running.as_ref().map(|_| links.first().copied().unwrap_or(0)),
         }
     }

@@ -2,24 +2,24 @@
 //!
 //! What is not here: reading and writing the file ([`crate::admin`]), the rules (`policy.d`, [`crate::rules`]).
 
+mod bounds;
 mod edit;
 mod error;
 mod file;
-mod bounds;
 mod listener;
 mod unit;
 
+pub use bounds::Limits;
 pub use edit::{EditError, add_listener, remove_listener};
 pub use error::ConfigError;
 pub use file::LogFormat;
-pub use bounds::Limits;
 pub use listener::{Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MQTTS_PORT, Security};
 pub use unit::{ByteSize, Span};
 
 use error::Places;
 use keyward_identity::{Lifetimes, ServerName};
 use keyward_ids::TypeId;
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 /// The file that the first start writes: every key with its default, commented out.
 pub const DEFAULT_TEXT: &str = include_str!("keyward.toml");
@@ -117,6 +117,26 @@ impl Config {
             certificates,
             log,
         })
+    }
+}
+
+/// Holds what a start lays over the first listener of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// Another port; 0 lets the system choose.
+    pub port: Option<u16>,
+    /// Another address.
+    pub address: Option<IpAddr>,
+}
+
+impl Config {
+    /// Returns the configuration with its first listener elsewhere.
+    pub fn overridden(mut self, overrides: Overrides) -> Self {
+        if let Some(first) = self.listeners.first_mut() {
+            first.port = overrides.port.unwrap_or(first.port);
+            first.address = overrides.address.map_or(first.address, Address::One);
+        }
+        self
     }
 }
 

@@ -1,6 +1,6 @@
 //! What operators ask for and what comes of it: stories on the stopped store and on a running broker.
 
-mod limits_are_documented;
+mod documents;
 mod running_broker;
 mod site;
 mod stopped_store;

@@ -4,8 +4,8 @@ use keyward_identity::KeyProtection;
 use keyward_server::{
     admin::{self, Admin, OpenOptions, Operator},
     control::{
-        DeviceAdd, DeviceAdded, DeviceRevoke, DeviceRow, NewCredential, NewPassword, PolicyExplain, PolicyExplained,
-        Refusal, Request, Response, Secret, UserAdd, UserAdded,
+        DeviceAdd, DeviceAdded, DeviceRevoke, DeviceRow, NewCredential, NewPassword, PolicyExplain,
+        PolicyExplained, Refusal, Request, Response, Secret, UserAdd, UserAdded,
     },
     home::Home,
     installation,
