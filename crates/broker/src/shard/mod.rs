@@ -24,7 +24,7 @@ use crate::outgoing::Outgoing;
 use crate::output::{CloseCause, Output, Report};
 use crate::placement::{HashKey, Map, SHARDS_MAX, ShardIndex};
 use crate::resident::Residents;
-use crate::retained::{Bounds, Holding, Retained};
+use crate::retained::{Bounds, Fate, Holding, Retained};
 use crate::session::{Session, SessionKey, SessionRef};
 use commit::Commits;
 use fanout::Fanout;
@@ -32,6 +32,7 @@ use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::{Disconnect, Packet};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
+use keyward_mqtt::topic::TopicFilter;
 use slab::Slab;
 use std::collections::{BTreeSet, VecDeque};
 use sweep::Sweep;
@@ -204,6 +205,13 @@ impl Shard {
             outbox_bytes: self.out.outbox_bytes as u64,
             ..self.stats
         }
+    }
+
+    /// Lists topics of this shard with a retained message that `filter` matches: at most `most`, and no more than one
+    /// slice of a replay comes across.
+    pub fn retained_topics(&mut self, filter: TopicFilter<'_>, most: u16) -> Vec<String> {
+        let slice = self.retained.slice(filter, None, most, |_| Fate::Deliver);
+        slice.messages.iter().map(|message| message.topic().to_owned()).collect()
     }
 
     /// Does what this input left to do, as far as a slice goes.
