@@ -128,8 +128,14 @@ impl ClientError {
 }
 
 fn words(text: &Option<String>) -> String {
-    // The words come from the peer: nothing of them may reach a terminal unescaped.
-    text.as_ref().map(|text| format!(" (\"{}\")", text.escape_debug())).unwrap_or_default()
+    // The words come from the peer: nothing in them may steer a terminal.
+    let harmless = |letter: char| match letter {
+        '\'' | '"' => letter.to_string(),
+        other => other.escape_debug().to_string(),
+    };
+    text.as_ref()
+        .map(|text| format!(" ({})", text.chars().map(harmless).collect::<String>()))
+        .unwrap_or_default()
 }
 
 fn login_remedy(reason: ReasonCode) -> &'static str {

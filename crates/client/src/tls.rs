@@ -98,6 +98,10 @@ fn certificate_problem(problem: &CertificateError, host: &str) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; check this machine's clock".to_owned()
         }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "its certificate was not issued to a server; somebody may be playing the broker: do not connect"
+                .to_owned()
+        }
         other => format!("its certificate is wrong ({other})"),
     }
 }

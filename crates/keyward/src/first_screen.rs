@@ -22,8 +22,10 @@ pub(crate) fn first_screen(status: &Status, program: &Program, paint: Paint) -> 
     let _ = writeln!(text, "           SHA-256 {}", escape(&status.ca_fingerprint));
     let _ = writeln!(text, "  Knows    {}\n", acquaintances(status, paint));
     let _ = writeln!(text, "{}", paint.strong(next_heading(status)));
-    for (command, purpose) in next_commands(status) {
-        let _ = writeln!(text, "  {}{}", program.command(command), paint.faint(&format!("   # {purpose}")));
+    let commands = next_commands(status).map(|(command, purpose)| (program.command(command), purpose));
+    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    for (command, purpose) in commands {
+        let _ = writeln!(text, "  {command:width$}  {}", paint.faint(&format!("# {purpose}")));
     }
     if let Some(folder) = &status.offline_folder {
         let _ = writeln!(
@@ -45,14 +47,13 @@ fn listeners(rows: &[ListenerRow]) -> String {
 
 fn listener(row: &ListenerRow) -> String {
     let transport = if row.transport == "plain" { "MQTT without TLS" } else { "MQTT over TLS" };
-    let everywhere =
-        |address: &String| address.contains("0.0.0.0") || address.contains("[::]") || address == "::";
+    let everywhere = |address: &String| matches!(address.as_str(), "0.0.0.0" | "::");
     let place = if row.addresses.iter().all(everywhere) {
         "all addresses".to_owned()
     } else {
         escape(&row.addresses.join(", "))
     };
-    format!("port {} ({transport}, {place}; a client shows {})", row.port, escape(&row.demands))
+    format!("port {} ({transport}, {place}), demands a {}", row.port, escape(&row.demands))
 }
 
 fn acquaintances(status: &Status, paint: Paint) -> String {
@@ -72,16 +73,17 @@ fn next_heading(status: &Status) -> &'static str {
     if status.devices + status.users == 0 { "Next, in a second terminal:" } else { "In a second terminal:" }
 }
 
-fn next_commands(status: &Status) -> Vec<(&'static str, &'static str)> {
-    let mut commands = Vec::new();
+fn next_commands(status: &Status) -> [(&'static str, &'static str); 3] {
+    let denials = ("denials", "when nothing arrives: who was refused what, and why");
     if status.devices + status.users == 0 {
-        commands.push(("device add dev01", "makes key and certificate, prints a first message to send"));
-        commands.push(("user add app", "an application that logs in with a password"));
+        [
+            ("device add dev01", "makes its key and certificate, prints a first message to send"),
+            ("user add app", "an application that logs in with a password"),
+            denials,
+        ]
     } else {
-        commands.push(("status", "who is connected"));
+        [("status", "what runs, and who is connected"), ("device list", "who is known"), denials]
     }
-    commands.push(("denials", "when nothing arrives: who was refused what, and why"));
-    commands
 }
 
 #[cfg(test)]
@@ -97,10 +99,10 @@ mod tests {
             installation: "abcdefghijkmnpqr".to_owned(),
             listeners: vec![ListenerRow {
                 name: "default".to_owned(),
-                addresses: vec!["0.0.0.0".to_owned(), "[::]".to_owned()],
+                addresses: vec!["0.0.0.0".to_owned(), "::".to_owned()],
                 port: 8883,
                 transport: "tls".to_owned(),
-                demands: "a certificate or a password".to_owned(),
+                demands: "client certificate or password".to_owned(),
                 open: true,
             }],
             names: vec!["gate.local".to_owned(), "localhost".to_owned()],

@@ -154,6 +154,6 @@ fn one_process_holds_the_store() {
     let story = Story::begin();
     let broker = story.start();
     let why = story.refused(&["up", "--port", &story::free_port().to_string()]);
-    assert!(why.contains("run"), "{why}");
+    assert!(why.contains("in use by process"), "{why}");
     broker.stop();
 }

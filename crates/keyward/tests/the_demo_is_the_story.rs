@@ -22,7 +22,8 @@ fn the_demo_shows_each_step_and_leaves_nothing_behind() {
         "plays the broker",
         "as if it were dev01",
         "which no rule lets it read",
-        "as client id dev01-main",
+        "dev02 connects as dev01-main",
+        "to resume its session, and again to wipe it",
         "its connection lived on for",
         "dev02 tries to come back",
         "The same for real:",
@@ -41,7 +42,7 @@ fn the_demo_is_exact_for_scripts() {
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().all(|line| line["schema"] == 1));
     let steps: Vec<&Value> = lines.iter().filter_map(|line| line.get("step")).collect();
-    assert!(steps.len() >= 9, "{text}");
+    assert!(steps.len() >= 10, "{text}");
     assert!(steps.iter().all(|step| step["right"] == true), "{text}");
     assert_eq!(lines.last().unwrap()["demo"]["wrong"], 0);
 }

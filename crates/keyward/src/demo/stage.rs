@@ -86,7 +86,7 @@ impl Stage {
 
     /// Returns how `member` connects; `None` is somebody without a certificate.
     pub(super) fn options(&self, member: Option<&Member>, client_id: &str) -> ClientOptions {
-        let mut options = ClientOptions::new("localhost", self.port);
+        let mut options = ClientOptions::new("127.0.0.1", self.port);
         options.tls = Some(TlsOptions {
             roots_pem: self.ca_pem.clone().into_bytes(),
             identity: member.map(|member| member.identity.clone()),

@@ -28,10 +28,12 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Reads the answer off a result, with the words for people.
-    pub(super) fn of<T>(result: &Result<T, ClientError>) -> (Self, String) {
-        let Err(error) = result else { return (Self::Done, "it was done".to_owned()) };
-        (Self::of_error(error), error.to_string())
+    /// Reads the answer off a result, with the client's words for a failure.
+    fn of<T>(result: &Result<T, ClientError>) -> (Self, Option<String>) {
+        match result {
+            Ok(_) => (Self::Done, None),
+            Err(error) => (Self::of_error(error), Some(error.to_string())),
+        }
     }
 
     fn of_error(error: &ClientError) -> Self {
@@ -68,7 +70,7 @@ pub(super) struct Step {
     expected: Vec<Answer>,
     effect_right: bool,
     effect: String,
-    detail: Option<String>,
+    words: Option<String>,
     rule: Option<String>,
 }
 
@@ -82,7 +84,7 @@ impl Step {
             // Nothing is right until it was looked at.
             effect_right: false,
             effect: "nobody looked".to_owned(),
-            detail: None,
+            words: None,
             rule: None,
         }
     }
@@ -94,16 +96,16 @@ impl Step {
         self
     }
 
+    /// Adds the answer that a result holds, and those that are right.
+    pub(super) fn came_to<T>(self, result: &Result<T, ClientError>, expected: &[Answer]) -> Self {
+        let (answer, words) = Answer::of(result);
+        Self { words, ..self.answered(answer, expected) }
+    }
+
     /// Adds what came of it: `right` tells which of the two sentences is true.
     pub(super) fn effect(mut self, right: bool, if_right: &str, if_wrong: &str) -> Self {
         self.effect_right = right;
         self.effect = if right { if_right } else { if_wrong }.to_owned();
-        self
-    }
-
-    /// Adds the words of the other side.
-    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
         self
     }
 
@@ -119,21 +121,30 @@ impl Step {
     }
 
     fn text(&self, paint: Paint) -> String {
-        let mark = if self.is_right() { paint.good("right") } else { paint.bad("WRONG") };
-        let mut text = format!("  {}\n", escape(&self.tried));
-        let _ = writeln!(text, "    answer   {}", self.answer.words());
-        if let Some(detail) = &self.detail {
-            let _ = writeln!(text, "             {}", escape(detail));
-        }
+        let mut text = format!("  {}\n", paint.strong(&escape(&self.tried)));
+        let mut line = |name: &str, words: &str| {
+            let _ = writeln!(text, "    {name:8} {words}");
+        };
+        line("answer", &self.answer.words());
         if let Some(rule) = &self.rule {
-            let _ = writeln!(text, "    because  {}", escape(rule));
+            line("because", &escape(rule));
         }
-        let _ = writeln!(text, "    effect   {}", escape(&self.effect));
-        if self.expected.contains(&self.answer) {
-            let _ = writeln!(text, "    {mark}");
-        } else {
+        line("effect", &escape(&self.effect));
+        line("verdict", &self.verdict(paint));
+        text
+    }
+
+    fn verdict(&self, paint: Paint) -> String {
+        if self.is_right() {
+            return paint.good("right");
+        }
+        let mut text = paint.bad("WRONG");
+        if !self.expected.contains(&self.answer) {
             let expected: Vec<String> = self.expected.iter().map(Answer::words).collect();
-            let _ = writeln!(text, "    {mark}: expected {}", expected.join(" or "));
+            let _ = write!(text, ": expected {}", expected.join(" or "));
+        }
+        if let Some(words) = &self.words {
+            let _ = write!(text, " ({})", escape(words));
         }
         text
     }
@@ -142,7 +153,7 @@ impl Step {
         json!({
             "tried": self.tried,
             "answer": self.answer.words(),
-            "detail": self.detail,
+            "words": self.words,
             "decided_by": self.rule,
             "effect": self.effect,
             "right": self.is_right(),

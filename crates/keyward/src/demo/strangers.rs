@@ -3,9 +3,10 @@
 use crate::failure::{Failure, Outcome};
 use keyward_client::TlsIdentity;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -34,6 +35,25 @@ fn forge(common_name: &str) -> Result<TlsIdentity, rcgen::Error> {
         chain_pem: certificate.pem().into_bytes(),
         key_pem: Zeroizing::new(key.serialize_pem().into_bytes()),
     })
+}
+
+/// Tells whether a chain leads from the certificate of `identity` to `anchor_pem`, whatever it was issued for.
+pub(super) fn chains_to(identity: &TlsIdentity, anchor_pem: &str) -> Outcome<bool> {
+    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot check a chain: {error}"));
+    let chain = certificates(&identity.chain_pem).map_err(|error| failed(&error))?;
+    let [leaf, issuers @ ..] = chain.as_slice() else { return Err(failed(&"there is no certificate")) };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(anchor_pem.as_bytes()).map_err(|error| failed(&error))?);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    // A verifier of clients: it asks for the purpose for which the device's certificate *was* issued.
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| failed(&error))?;
+    Ok(verifier.verify_client_cert(leaf, issuers, UnixTime::now()).is_ok())
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    CertificateDer::pem_slice_iter(pem).collect()
 }
 
 /// Is a TLS server that shows a device's certificate to whoever connects.
@@ -67,9 +87,8 @@ impl Impostor {
 }
 
 fn config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, String> {
-    let text = |error: rustls::pki_types::pem::Error| error.to_string();
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(&identity.chain_pem).collect::<Result<_, _>>().map_err(text)?;
+    let text = |error: pem::Error| error.to_string();
+    let chain = certificates(&identity.chain_pem).map_err(text)?;
     let key = PrivateKeyDer::from_pem_slice(&identity.key_pem).map_err(text)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ServerConfig::builder_with_provider(provider)

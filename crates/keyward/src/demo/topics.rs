@@ -17,8 +17,7 @@ pub(super) fn a_reading_arrives(stage: &mut Stage) -> Outcome {
     let published = dev01.publish(&Publication::new("dev01/status", b"21.5"));
     let arrived = app.next_message(PATIENCE)?;
     let right = arrived.is_some_and(|message| message.topic == "dev01/status" && message.payload == b"21.5");
-    let (answer, _) = Answer::of(&published);
-    let step = Step::new("dev01 publishes 21.5 to dev01/status").answered(answer, &[Answer::Done]).effect(
+    let step = Step::new("dev01 publishes 21.5 to dev01/status").came_to(&published, &[Answer::Done]).effect(
         right,
         "app received dev01/status 21.5",
         "app did not receive it",
@@ -45,12 +44,10 @@ fn a_device_publishes_as_another(stage: &mut Stage, app: &mut Client, dev01: &mu
     dev02.disconnect()?;
     dev01.publish(&Publication::new("dev01/status", b"true reading"))?;
     let slipped = heard_before(app, "true reading")?;
-    let (answer, words) = Answer::of(&forged);
     let rule = stage.deciding_rule("device:dev02", "publish")?;
     stage.tally.record(
         Step::new("dev02 publishes 99.9 to dev01/status, as if it were dev01")
-            .answered(answer, &[REFUSED])
-            .detail(words)
+            .came_to(&forged, &[REFUSED])
             .decided_by(rule)
             .effect(
                 slipped.is_empty(),
@@ -65,12 +62,10 @@ fn an_application_reads_too_much(stage: &mut Stage, app: &mut Client, dev01: &mu
     dev01.publish(&Publication::new("dev01/config", b"wifi password"))?;
     dev01.publish(&Publication::new("dev01/status", b"next reading"))?;
     let slipped = heard_before(app, "next reading")?;
-    let (answer, words) = Answer::of(&asked);
     let rule = stage.deciding_rule("user:app", "subscribe")?;
     stage.tally.record(
         Step::new("app subscribes to dev01/config, which no rule lets it read")
-            .answered(answer, &[REFUSED])
-            .detail(words)
+            .came_to(&asked, &[REFUSED])
             .decided_by(rule)
             .effect(
                 slipped.is_empty(),
