@@ -34,6 +34,42 @@ fn five_hundred_half_open_handshakes_of_the_same_house_do_not_shut_a_client_out(
 }
 
 #[test]
+fn half_open_handshakes_from_many_addresses_do_not_shut_a_client_out() {
+    let mut world = World::with(Limits { pending: 32, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let mut working = Peer::tls(&world, Some(&bundle)).log_in("working");
+    let _flood: Vec<TcpStream> = (0..300_u16).map(|index| half_open_from(&world, index)).collect();
+    assert!(working.is_alive());
+    assert!(Peer::tls(&world, Some(&bundle)).log_in("newcomer").is_alive());
+    assert!(world.plane.stats().pending <= 32);
+}
+
+/// Begins a handshake from one of many addresses of this machine.
+fn half_open_from(world: &World, index: u16) -> TcpStream {
+    let [high, low] = index.to_be_bytes();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 9, high, low], 0)).into()).unwrap();
+    socket.connect(&world.tls.into()).unwrap();
+    let mut socket = TcpStream::from(socket);
+    let _ = socket.write_all(&[0x16, 3, 1, 2, 0, 1]);
+    socket
+}
+
+#[test]
+fn only_so_many_failed_logins_wait_for_their_answer() {
+    let world = World::with(Limits { refusals_waiting: 2, ..World::hasty() });
+    let mut peers: Vec<Peer> = (0..6)
+        .map(|_| {
+            let mut peer = Peer::tls(&world, None);
+            peer.send(&Hello::default().bytes());
+            peer
+        })
+        .collect();
+    let answered = peers.iter_mut().filter_map(|peer| peer.frame()).count();
+    assert!((2..6).contains(&answered), "{answered}");
+}
+
+#[test]
 fn what_unauthenticated_peers_hold_is_bounded_in_all() {
     let world = World::with(Limits { pending_bytes: 200_000, ..Limits::default() });
     // A record that never ends: each peer makes the broker hold what it has sent of it.

@@ -4,6 +4,10 @@
 use crate::peer::{Hello, Peer, publish, subscribe};
 use crate::world::{PATIENCE, World};
 use keyward_mqtt::packet::Packet;
+use keyward_mqtt::reason::ReasonCode;
+use keyward_policy::{Policy, SourceFile};
+use keyward_server::plane::{Limits, Listener};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Counts the acknowledgements of everything that [`pipeline`] sends.
@@ -80,10 +84,7 @@ fn a_message_of_many_records_arrives_whole() {
 
 #[test]
 fn a_reader_that_stops_reading_delays_nobody_and_is_closed() {
-    let mut world = World::with(keyward_server::plane::Limits {
-        stall_time: Duration::from_millis(500),
-        ..keyward_server::plane::Limits::default()
-    });
+    let mut world = World::with(Limits { stall_time: Duration::from_millis(500), ..Limits::default() });
     let bundle = world.add_device("pump-1");
     let mut slow = Peer::tls(&world, Some(&bundle)).log_in("slow");
     slow.send(&subscribe("pump-1/x", 1));
@@ -115,4 +116,69 @@ fn a_closed_link_gives_its_counts_back() {
     }
     let stats = world.plane.stats();
     assert_eq!((stats.pending, stats.pending_bytes), (0, 0));
+}
+
+/// Lets the user `app` do everything.
+fn let_app_do_everything(world: &World) {
+    let text = "[[rule]]\nwho = \"user:app\"\nallow = [\"publish\", \"subscribe\"]\ntopics = [\"#\"]\n";
+    let policy = Policy::load(&[SourceFile { name: "app.toml".into(), text: text.into() }]).unwrap();
+    world.plane.set_policy(2, Arc::new(policy)).unwrap();
+}
+
+#[test]
+fn messages_cross_from_shard_to_shard_in_their_order_even_when_inboxes_are_small() {
+    let mut world = World::with(Limits { inbox_bytes: 16 * 1024, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    world.add_user("app", "correct horse battery");
+    let_app_do_everything(&world);
+    // The sessions of a user are spread over the shards; of eight, some are not where the device is.
+    let mut readers: Vec<Peer> = (0..8)
+        .map(|index| {
+            let mut reader = Peer::tls(&world, None);
+            let client_id = format!("reader-{index}");
+            let hello = Hello {
+                client_id: &client_id,
+                username: Some("app"),
+                password: Some("correct horse battery"),
+                ..Hello::default()
+            };
+            assert_eq!(reader.hello(&hello), ReasonCode::Success);
+            reader.send(&subscribe("pump-1/#", 1));
+            reader.frame().unwrap();
+            reader
+        })
+        .collect();
+    let mut writer = Peer::tls(&world, Some(&bundle)).log_in("writer");
+    let mut burst = Vec::new();
+    for number in 0..150_u8 {
+        burst.extend(publish("pump-1/x", &[number; 1_000], None));
+    }
+    writer.send(&burst);
+    for reader in &mut readers {
+        for number in 0..150_u8 {
+            let frame = reader.frame().unwrap();
+            let Packet::Publish(message) = reader.decode(&frame) else { panic!("not PUBLISH") };
+            assert_eq!(message.payload[0], number);
+        }
+    }
+}
+
+#[test]
+fn a_link_is_refused_when_the_inbox_of_its_worker_has_no_room() {
+    let mut world = World::with(Limits { inbox_bytes: 100, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let code = Peer::tls(&world, Some(&bundle)).hello(&Hello::default());
+    assert_eq!(code, ReasonCode::ServerBusy);
+}
+
+#[test]
+fn ipv6_is_served_beside_ipv4() {
+    let mut world = World::new();
+    let bundle = world.add_device("pump-1");
+    let both = vec!["[::1]:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
+    for address in world.plane.add_listener(Listener::tls("both", both)).unwrap() {
+        let config = crate::peer::tls_config(&world.ca_pem(), Some(&bundle));
+        let name = address.ip().to_string();
+        assert!(Peer::tls_to(address, &name, config).log_in("c1").is_alive());
+    }
 }

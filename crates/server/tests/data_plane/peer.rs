@@ -4,39 +4,51 @@ use crate::world::{Bundle, PATIENCE, World};
 use keyward_mqtt::codec::{self, Sender};
 use keyward_mqtt::frame;
 use keyward_mqtt::packet::{
-    Connect, Delivery, Disconnect, Packet, PacketId, Publish, Subscribe, SubscribeFilters, SubscribeOptions,
-    Version,
+    Connect, Delivery, Packet, PacketId, Publish, Subscribe, SubscribeFilters, SubscribeOptions, Version,
 };
-use keyward_mqtt::property::{
-    ConnectProperties, DisconnectProperties, PublishProperties, SubscribeProperties,
-};
+use keyward_mqtt::property::{ConnectProperties, PublishProperties, SubscribeProperties};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait Stream: Read + Write + Send {
+    fn is_resumed(&self) -> bool;
+}
 
-pub struct Peer {
+impl Stream for TcpStream {
+    fn is_resumed(&self) -> bool {
+        false
+    }
+}
+
+impl Stream for StreamOwned<ClientConnection, TcpStream> {
+    fn is_resumed(&self) -> bool {
+        self.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
+
+pub(crate) struct Peer {
     stream: Box<dyn Stream>,
-    pub socket: TcpStream,
+    pub(crate) socket: TcpStream,
     version: Version,
     buffer: Vec<u8>,
 }
 
 /// What a CONNECT says.
 #[derive(Clone)]
-pub struct Hello<'a> {
-    pub version: Version,
-    pub client_id: &'a str,
-    pub username: Option<&'a str>,
-    pub password: Option<&'a str>,
-    pub keep_alive: u16,
+pub(crate) struct Hello<'a> {
+    pub(crate) version: Version,
+    pub(crate) client_id: &'a str,
+    pub(crate) username: Option<&'a str>,
+    pub(crate) password: Option<&'a str>,
+    pub(crate) keep_alive: u16,
 }
 
 impl Default for Hello<'_> {
@@ -46,7 +58,7 @@ impl Default for Hello<'_> {
 }
 
 impl Hello<'_> {
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let connect = Connect {
             version: self.version,
             clean_start: true,
@@ -61,13 +73,13 @@ impl Hello<'_> {
     }
 }
 
-pub fn encode(packet: &Packet<'_>, version: Version) -> Vec<u8> {
+pub(crate) fn encode(packet: &Packet<'_>, version: Version) -> Vec<u8> {
     let mut bytes = Vec::new();
     codec::encode(packet, version, &mut bytes).unwrap();
     bytes
 }
 
-pub fn publish(topic: &str, payload: &[u8], id: Option<u16>) -> Vec<u8> {
+pub(crate) fn publish(topic: &str, payload: &[u8], id: Option<u16>) -> Vec<u8> {
     let delivery = match id {
         None => Delivery::AtMostOnce,
         Some(id) => Delivery::AtLeastOnce(packet_id(id)),
@@ -78,7 +90,7 @@ pub fn publish(topic: &str, payload: &[u8], id: Option<u16>) -> Vec<u8> {
     encode(&Packet::Publish(packet), Version::V5)
 }
 
-pub fn subscribe(filter: &str, id: u16) -> Vec<u8> {
+pub(crate) fn subscribe(filter: &str, id: u16) -> Vec<u8> {
     let filters = [(filter, SubscribeOptions::default())];
     let packet = Subscribe {
         id: packet_id(id),
@@ -88,22 +100,26 @@ pub fn subscribe(filter: &str, id: u16) -> Vec<u8> {
     encode(&Packet::Subscribe(packet), Version::V5)
 }
 
-pub fn disconnect() -> Vec<u8> {
-    let properties = DisconnectProperties::default();
-    encode(&Packet::Disconnect(Disconnect { reason: ReasonCode::Success, properties }), Version::V5)
-}
-
 fn packet_id(id: u16) -> PacketId {
     PacketId(id.try_into().unwrap())
 }
 
 /// Makes the client's side of TLS, trusting `ca_pem` only.
-pub fn tls_config(ca_pem: &str, bundle: Option<&Bundle>) -> Arc<ClientConfig> {
+pub(crate) fn tls_config(ca_pem: &str, bundle: Option<&Bundle>) -> Arc<ClientConfig> {
+    tls_config_of(ca_pem, bundle, rustls::DEFAULT_VERSIONS)
+}
+
+/// Makes the client's side of TLS in some versions only.
+pub(crate) fn tls_config_of(
+    ca_pem: &str,
+    bundle: Option<&Bundle>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     let config = match bundle {
@@ -114,17 +130,17 @@ pub fn tls_config(ca_pem: &str, bundle: Option<&Bundle>) -> Arc<ClientConfig> {
 }
 
 impl Peer {
-    pub fn plain(address: SocketAddr) -> Self {
+    pub(crate) fn plain(address: SocketAddr) -> Self {
         let socket = connect(address);
         let stream = Box::new(socket.try_clone().unwrap());
         Self { stream, socket, version: Version::V5, buffer: Vec::new() }
     }
 
-    pub fn tls(world: &World, bundle: Option<&Bundle>) -> Self {
+    pub(crate) fn tls(world: &World, bundle: Option<&Bundle>) -> Self {
         Self::tls_to(world.tls, "localhost", tls_config(&world.ca_pem(), bundle))
     }
 
-    pub fn tls_to(address: SocketAddr, name: &str, config: Arc<ClientConfig>) -> Self {
+    pub(crate) fn tls_to(address: SocketAddr, name: &str, config: Arc<ClientConfig>) -> Self {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(config, name).unwrap();
         let socket = connect(address);
@@ -133,20 +149,20 @@ impl Peer {
     }
 
     /// Sends CONNECT and returns the code of CONNACK.
-    pub fn hello(&mut self, hello: &Hello<'_>) -> ReasonCode {
+    pub(crate) fn hello(&mut self, hello: &Hello<'_>) -> ReasonCode {
         self.version = hello.version;
         self.send(&hello.bytes());
         self.connack()
     }
 
     /// Logs in with the defaults, and must be let in.
-    pub fn log_in(mut self, client_id: &str) -> Self {
+    pub(crate) fn log_in(mut self, client_id: &str) -> Self {
         let code = self.hello(&Hello { client_id, ..Hello::default() });
         assert_eq!(code, ReasonCode::Success);
         self
     }
 
-    pub fn connack(&mut self) -> ReasonCode {
+    pub(crate) fn connack(&mut self) -> ReasonCode {
         let frame = self.frame().expect("CONNACK before the end");
         match self.decode(&frame) {
             Packet::ConnAck(ack) => ack.reason,
@@ -154,21 +170,26 @@ impl Peer {
         }
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
+    /// Tells whether its TLS session goes on from an earlier connection.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.stream.is_resumed()
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).unwrap();
     }
 
-    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)?;
         self.stream.flush()
     }
 
-    pub fn decode<'a>(&self, frame: &'a [u8]) -> Packet<'a> {
+    pub(crate) fn decode<'a>(&self, frame: &'a [u8]) -> Packet<'a> {
         codec::decode(self.version, Sender::Server, frame).unwrap()
     }
 
     /// Returns the next packet, or `None` when the broker closes.
-    pub fn frame(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn frame(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(header) = frame::peek(&self.buffer).unwrap()
                 && self.buffer.len() >= header.total_len
@@ -186,16 +207,16 @@ impl Peer {
     }
 
     /// Takes packets until the broker closes, and returns them.
-    pub fn rest(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn rest(&mut self) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| self.frame()).collect()
     }
 
     /// Reads raw bytes and throws them away; false at the end.
-    pub fn raw(&mut self) -> bool {
+    pub(crate) fn raw(&mut self) -> bool {
         matches!(self.stream.read(&mut [0; 4096]), Ok(1..))
     }
 
-    pub fn is_alive(&mut self) -> bool {
+    pub(crate) fn is_alive(&mut self) -> bool {
         let ping = encode(&Packet::PingReq, self.version);
         self.try_send(&ping).is_ok()
             && self.frame().is_some_and(|frame| matches!(self.decode(&frame), Packet::PingResp))

@@ -20,15 +20,15 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A time within the lifetime of everything, so that the tests do not depend on the clock of the build.
 const BUILD: WallTime = WallTime(1_700_000_000_000);
 
 /// What a device or user shows.
-pub struct Bundle {
-    pub chain: Vec<CertificateDer<'static>>,
-    pub key: PrivateKeyDer<'static>,
+pub(crate) struct Bundle {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 impl Clone for Bundle {
@@ -39,17 +39,17 @@ impl Clone for Bundle {
 
 /// Keeps what the data plane tells, and wakes whoever waits for it.
 #[derive(Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     told: Mutex<Told>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-pub struct Told {
-    pub denials: Vec<Denial>,
-    pub logins: Vec<LoginFailure>,
-    pub handshakes: Vec<HandshakeFailure>,
-    pub notices: Vec<Notice>,
+pub(crate) struct Told {
+    pub(crate) denials: Vec<Denial>,
+    pub(crate) logins: Vec<LoginFailure>,
+    pub(crate) handshakes: Vec<HandshakeFailure>,
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl Recorder {
@@ -59,14 +59,14 @@ impl Recorder {
     }
 
     /// Waits until `find` finds something in what was told.
-    pub fn wait<T>(&self, what: &str, find: impl Fn(&Told) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, what: &str, find: impl Fn(&Told) -> Option<T>) -> T {
         let told = self.told.lock().unwrap();
         let (told, _) = self.changed.wait_timeout_while(told, PATIENCE, |told| find(told).is_none()).unwrap();
         let seen: Vec<_> = told.handshakes.iter().map(|each| &each.line).collect();
         find(&told).unwrap_or_else(|| panic!("never told: {what}; told: {:?} {seen:?}", told.logins))
     }
 
-    pub fn handshake_line(&self, part: &str) -> String {
+    pub(crate) fn handshake_line(&self, part: &str) -> String {
         let line = |told: &Told| {
             told.handshakes.iter().map(|each| &each.line).find(|line| line.contains(part)).cloned()
         };
@@ -89,27 +89,27 @@ impl Sink for Recorder {
     }
 }
 
-pub struct World {
+pub(crate) struct World {
     _dir: tempfile::TempDir,
-    pub registrar: Registrar,
-    pub plane: DataPlane,
-    pub told: Arc<Recorder>,
+    pub(crate) registrar: Registrar,
+    pub(crate) plane: DataPlane,
+    pub(crate) told: Arc<Recorder>,
     directory: Arc<Directory>,
-    pub tls: SocketAddr,
-    pub plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    pub(crate) plain: SocketAddr,
 }
 
-pub fn now() -> WallTime {
+pub(crate) fn now() -> WallTime {
     WallTime(clock::now().wall.0)
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Limits::default())
     }
 
     /// Bounds with times so short that a test can see them run out.
-    pub fn hasty() -> Limits {
+    pub(crate) fn hasty() -> Limits {
         Limits {
             handshake_time: Duration::from_millis(300),
             connect_time: Duration::from_millis(300),
@@ -119,11 +119,11 @@ impl World {
         }
     }
 
-    pub fn with(limits: Limits) -> Self {
+    pub(crate) fn with(limits: Limits) -> Self {
         Self::with_broker(limits, keyward_broker::Limits::default())
     }
 
-    pub fn with_broker(limits: Limits, broker_limits: keyward_broker::Limits) -> Self {
+    pub(crate) fn with_broker(limits: Limits, broker_limits: keyward_broker::Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let registrar = create(dir.path());
         let registry = registrar.registry();
@@ -156,7 +156,7 @@ impl World {
     }
 
     /// Executes a command and hands what follows from it to the data plane, as the control plane does.
-    pub fn command(&mut self, command: Command) -> (Outcome, Applied) {
+    pub(crate) fn command(&mut self, command: Command) -> (Outcome, Applied) {
         let outcome = self.registrar.execute(command, Context { now: now(), actor: "test" }).unwrap();
         let registry = self.registrar.registry();
         self.directory = Arc::new(wiring::directory(&registry, &self.directory));
@@ -164,7 +164,7 @@ impl World {
         (outcome, applied)
     }
 
-    pub fn add_device(&mut self, id: &str) -> Bundle {
+    pub(crate) fn add_device(&mut self, id: &str) -> Bundle {
         let credential = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
         let (outcome, _) = self.command(device(id, credential));
         let issued = outcome.certificate.unwrap();
@@ -172,12 +172,12 @@ impl World {
     }
 
     /// Adds a device with a generated password, and returns that.
-    pub fn add_device_with_password(&mut self, id: &str) -> String {
+    pub(crate) fn add_device_with_password(&mut self, id: &str) -> String {
         let (outcome, _) = self.command(device(id, NewCredential::Password(NewPassword::Generate)));
         outcome.password.unwrap().expose_text().to_owned()
     }
 
-    pub fn add_user(&mut self, id: &str, password: &str) {
+    pub(crate) fn add_user(&mut self, id: &str, password: &str) {
         let password = NewPassword::Chosen(Secret::new(password.as_bytes().to_vec()));
         self.command(Command::AddUser(AddUser {
             id: UserId::parse(id).unwrap(),
@@ -186,16 +186,16 @@ impl World {
         }));
     }
 
-    pub fn revoke(&mut self, identity: &str) -> Applied {
+    pub(crate) fn revoke(&mut self, identity: &str) -> Applied {
         let identity: Identity = identity.parse().unwrap();
         self.command(Command::Revoke { identity, keep_messages: false, publish_will: false }).1
     }
 
-    pub fn reload_tls(&self) {
+    pub(crate) fn reload_tls(&self) {
         self.plane.set_tls(wiring::tls_material(&self.registrar)).unwrap();
     }
 
-    pub fn ca_pem(&self) -> String {
+    pub(crate) fn ca_pem(&self) -> String {
         self.registrar.ca_pem()
     }
 }
@@ -221,7 +221,7 @@ fn create(dir: &std::path::Path) -> Registrar {
 }
 
 /// Another installation's device: its certificate is in order, but of another authority.
-pub fn stranger(id: &str) -> Bundle {
+pub(crate) fn stranger(id: &str) -> Bundle {
     let dir = tempfile::tempdir().unwrap();
     let mut registrar = create(dir.path());
     let credential = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
@@ -242,7 +242,7 @@ fn device(id: &str, credential: NewCredential) -> Command {
     })
 }
 
-pub fn bundle(chain_pem: &str, key_pem: &str) -> Bundle {
+pub(crate) fn bundle(chain_pem: &str, key_pem: &str) -> Bundle {
     Bundle {
         chain: CertificateDer::pem_slice_iter(chain_pem.as_bytes()).map(Result::unwrap).collect(),
         key: PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap(),

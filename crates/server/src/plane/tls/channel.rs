@@ -9,6 +9,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, UnbufferedStatus,
     WriteTraffic,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Is the layer between a socket and the MQTT bytes of one link.
@@ -191,7 +192,21 @@ impl TlsChannel {
     }
 
     /// Runs rustls until it wants more bytes or has sealed what it was given; returns how much of `wire` is done with.
+    ///
+    /// Its deframer panics rather than fails when it has lost its place. A peer that finds a way there costs itself its
+    /// link, not everybody the broker; the connection is not used again.
     fn drive(
+        &mut self,
+        wire: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        sealed: Sealed<'_>,
+    ) -> Result<usize, TlsFault> {
+        catch_unwind(AssertUnwindSafe(|| self.run(wire, plain, out, sealed)))
+            .unwrap_or_else(|_| Err(rustls::Error::General("the TLS library panicked".into()).into()))
+    }
+
+    fn run(
         &mut self,
         wire: &mut [u8],
         plain: &mut Vec<u8>,

@@ -186,3 +186,46 @@ impl ClientCertVerifier for DeviceVerifier {
         self.webpki.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_identity::{InitOptions, KeyProtection, Lifetimes, Registrar, ServerName, WallTime};
+
+    fn settings() -> TlsSettings {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let options = InitOptions {
+            now: WallTime(1_800_000_000_000),
+            build_time: WallTime(1_700_000_000_000),
+            accept_clock: false,
+            actor: "test",
+            found_names: vec!["localhost".parse::<ServerName>().unwrap()],
+            added_names: Vec::new(),
+            protection: KeyProtection::FileMode,
+            lifetimes: Lifetimes::default(),
+        };
+        let registrar = Registrar::create(dir.path(), options).unwrap();
+        TlsSettings::new(crate::wiring::tls_material(&registrar)).unwrap()
+    }
+
+    #[test]
+    fn no_keys_are_logged_and_no_early_data_is_taken() {
+        let tls = settings().configure(ClientAuth::default(), 16).unwrap();
+        assert!(!tls.config.key_log.will_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET"));
+        assert_eq!(tls.config.max_early_data_size, 0);
+    }
+
+    #[test]
+    fn a_damaged_key_makes_no_listener() {
+        let ours = settings();
+        let material = TlsMaterial {
+            chain: ours.certified.cert.clone(),
+            key: PrivateKeyDer::Pkcs8(vec![0; 8].into()),
+            device_roots: Vec::new(),
+            device_issuers: Vec::new(),
+        };
+        assert!(matches!(TlsSettings::new(material), Err(TlsError::Key(_))));
+    }
+}

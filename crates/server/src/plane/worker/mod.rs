@@ -57,8 +57,8 @@ pub(crate) struct Worker {
     timers: Timers<LinkId>,
     outputs: VecDeque<Output>,
     taken: Vec<WorkerMessage>,
-    /// Set when an inbox of another shard is over our budget: links are not read until there is room.
-    held_by: Option<ShardIndex>,
+    /// The shards whose inboxes are over our budget, a bit each: links are not read until there is room.
+    held_by: u64,
     stopping: Option<Millis>,
 }
 
@@ -82,7 +82,7 @@ impl Worker {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             taken: Vec::new(),
-            held_by: None,
+            held_by: 0,
             stopping: None,
         }
     }
@@ -164,6 +164,9 @@ impl Worker {
             self.ready.clear();
             return Work::Done;
         }
+        if self.is_shard_due() {
+            return Work::Left; // Slices of earlier work come before new work.
+        }
         let mut budget = READ_PER_TICK;
         for _ in 0..self.ready.len() {
             if self.is_held() {
@@ -181,11 +184,14 @@ impl Worker {
 
     /// Tells whether another shard must catch up before links are read; its inbox wakes us when it has.
     fn is_held(&mut self) -> bool {
-        let full = |shard: ShardIndex| {
-            self.parts.inboxes[usize::from(shard.0)].room(self.parts.sender) == Room::Exhausted
-        };
-        self.held_by = self.held_by.filter(|shard| full(*shard));
-        self.held_by.is_some()
+        if self.held_by != 0 {
+            for (index, inbox) in self.parts.inboxes.iter().enumerate() {
+                if self.held_by & (1 << index) != 0 && inbox.room(self.parts.sender) == Room::Left {
+                    self.held_by &= !(1 << index);
+                }
+            }
+        }
+        self.held_by != 0
     }
 
     fn read_link(&mut self, id: LinkId, budget: &mut usize) {
@@ -210,9 +216,13 @@ impl Worker {
     // The shard.
 
     fn run_shard(&mut self) {
-        if self.parts.shard.poll_timeout().is_some_and(|at| at <= self.now.mono) {
+        if self.is_shard_due() {
             self.handle(Input::Timeout);
         }
+    }
+
+    fn is_shard_due(&self) -> bool {
+        self.parts.shard.poll_timeout().is_some_and(|at| at <= self.now.mono)
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -239,7 +249,8 @@ impl Worker {
                 self.links.remove(&link);
             }
             Output::Close { link, cause: _, last: Some(last) } => {
-                let bytes: Vec<u8> = last.slices().flatten().copied().collect();
+                let mut bytes = Vec::with_capacity(last.len());
+                last.slices().for_each(|slice| bytes.extend_from_slice(slice));
                 self.parts.shard.recycle(last);
                 self.part(link, &bytes);
             }
@@ -247,7 +258,7 @@ impl Worker {
                 let weight = message.weight();
                 let inbox = &self.parts.inboxes[usize::from(to.0)];
                 if inbox.post(self.parts.sender, weight, WorkerMessage::Shard(message)) == Room::Exhausted {
-                    self.held_by = Some(to);
+                    self.held_by |= 1 << to.0;
                 }
             }
             // The memory engine: what is in memory is as durable as it gets.
