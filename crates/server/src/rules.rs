@@ -107,7 +107,7 @@ mod tests {
         let home = Home::at(folder.path());
         fs::create_dir(home.policy_dir()).unwrap();
         for (name, bytes) in files {
-            fs::write(home.policy_dir().join(name), bytes).unwrap();
+            files::write_new(&home.policy_dir().join(name), bytes).unwrap();
         }
         (folder, home)
     }

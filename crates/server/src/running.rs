@@ -26,7 +26,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -105,7 +105,8 @@ pub struct Running {
     admin: Arc<Mutex<Admin>>,
     plane: Arc<DataPlane>,
     first_start: bool,
-    stop: Sender<()>,
+    // Keeps `stopped` waiting when nobody hears signals.
+    _stop: SyncSender<()>,
     stopped: Receiver<()>,
     // Dropped in this order: nobody asks any more, then nobody looks after it.
     control: Option<ControlSocket>,
@@ -155,7 +156,7 @@ fn attend(
     first_start: bool,
     options: &RunOptions,
 ) -> Result<Running, StartError> {
-    let (stop, stopped) = channel();
+    let (stop, stopped) = sync_channel(1);
     let answering = Arc::clone(&admin);
     let handler = move |request: Request, actor: &str| lock(&answering).execute_for(request, actor);
     let control = ControlSocket::start(home, Arc::new(handler)).map_err(system("the control socket"))?;
@@ -169,7 +170,7 @@ fn attend(
     };
     let upkeep = Upkeep::start(Arc::clone(&admin)).map_err(system("no thread for the upkeep"))?;
     let (control, upkeep) = (Some(control), Some(upkeep));
-    Ok(Running { admin, plane, first_start, stop, stopped, control, ear, upkeep })
+    Ok(Running { admin, plane, first_start, _stop: stop, stopped, control, ear, upkeep })
 }
 
 impl Running {
@@ -217,7 +218,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         tracing::info!("stopping: clients are told and their links closed");
-        let _ = self.stop.send(());
         self.control.take();
         self.ear.take();
         self.upkeep.take();
@@ -233,10 +233,11 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |error| StartError::System { what, error }
 }
 
-fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &Sender<()>) {
+fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &SyncSender<()>) {
     match heard {
         Heard::Stop => {
-            let _ = stop.send(());
+            // A place that is taken says the same already.
+            let _ = stop.try_send(());
         }
         Heard::Reload => match lock(admin).execute_for(Request::Reload, "SIGHUP") {
             Ok(Response::Reloaded(reloaded)) => {
@@ -339,13 +340,13 @@ fn plane_error(error: PlaneError, config: &Config) -> StartError {
 
 /// Looks after names, certificate and clock now and then, until it is dropped.
 struct Upkeep {
-    stop: Option<Sender<()>>,
+    stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Upkeep {
     fn start(admin: Arc<Mutex<Admin>>) -> io::Result<Self> {
-        let (stop, stopped) = channel::<()>();
+        let (stop, stopped) = sync_channel::<()>(0);
         let watch = move || {
             while stopped.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
                 lock(&admin).upkeep(BROKER);

@@ -126,7 +126,7 @@ mod tests {
         rules::Rules,
         status::RunningStatus,
     };
-    use keyward_identity::{KeyProtection, Registrar, Registry};
+    use keyward_identity::{KeyProtection, Registrar, Registry, files};
     use keyward_ids::Identity;
     use keyward_mqtt::time::Millis;
     use keyward_policy::Policy;
@@ -219,11 +219,11 @@ mod tests {
 
     impl Site {
         fn config(&self, text: &str) {
-            fs::write(self.home.config_file(), text).unwrap();
+            files::replace(&self.home.config_file(), text.as_bytes()).unwrap();
         }
 
         fn rules(&self, text: &str) {
-            fs::write(self.home.policy_dir().join("a.toml"), text).unwrap();
+            files::replace(&self.home.policy_dir().join("a.toml"), text.as_bytes()).unwrap();
         }
 
         fn reload(&mut self) -> Result<Reloaded, Refusal> {

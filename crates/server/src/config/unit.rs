@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Span {
 
 /// Holds a count between two bounds, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Count<const MIN: u64, const MAX: u64>(pub u64);
+pub(super) struct Count<const MIN: u64, const MAX: u64>(pub(super) u64);
 
 struct CountVisitor<const MIN: u64, const MAX: u64>;
 

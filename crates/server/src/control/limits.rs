@@ -20,3 +20,6 @@ pub const CONTROL_ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// The most changes that `audit` returns.
 pub const AUDIT_ROWS: usize = 1_000;
+
+/// How long the socket rests when the system gives it no connection: out of file descriptors it would spin.
+pub const CONTROL_RETRY: Duration = Duration::from_millis(100);

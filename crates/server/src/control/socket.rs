@@ -92,6 +92,10 @@ impl Drop for ControlSocket {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "without file descriptors accept fails at once, again and again"
+)]
 fn accept(listener: &UnixListener, stopping: &AtomicBool, handler: &Arc<Handler>) {
     let open = Arc::new(AtomicUsize::new(0));
     while !stopping.load(Ordering::Acquire) {
@@ -100,7 +104,7 @@ fn accept(listener: &UnixListener, stopping: &AtomicBool, handler: &Arc<Handler>
             Err(_) if stopping.load(Ordering::Acquire) => return,
             Err(error) => {
                 tracing::warn!(%error, "the control socket could not accept a connection");
-                thread::sleep(std::time::Duration::from_millis(100));
+                thread::sleep(limits::CONTROL_RETRY);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What operators ask for and what comes of it: stories on the stopped store and on a running broker.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
+
 mod documents;
 mod running_broker;
 mod site;

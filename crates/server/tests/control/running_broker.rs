@@ -5,6 +5,7 @@ use keyward_client::{Client, ClientError, ClientOptions, Login, Publication, Tls
 use keyward_mqtt::packet::Qos;
 use keyward_server::{
     admin::{self, OpenOptions, Operator},
+    clock,
     control::{
         DeviceAdded, ListenerAdd, NewPassword, Refusal, RefusalCode, Reloaded, Request, Response, Secret,
     },
@@ -14,7 +15,7 @@ use keyward_server::{
 };
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long a story waits for what must happen.
@@ -98,7 +99,7 @@ impl Broker {
 
     /// Waits until the denials hold what `find` looks for.
     fn denials(&self, find: impl Fn(&Report) -> bool) -> Report {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = clock::now().mono.0 + PATIENCE.as_millis() as u64;
         loop {
             let Ok(Response::Denials(report)) =
                 self.operator().ask(Request::Denials { since_secs: Some(600) })
@@ -108,7 +109,7 @@ impl Broker {
             if find(&report) {
                 return report;
             }
-            assert!(Instant::now() < deadline, "{report:?}");
+            assert!(clock::now().mono.0 < deadline, "{report:?}");
         }
     }
 }
@@ -360,9 +361,9 @@ fn sighup_reloads_and_sigterm_stops() {
     let running = run(site.home.clone(), &RunOptions { ignore_signals: false, ..options() }).unwrap();
     let generation = running.status().running.unwrap().policy_generation;
     signal_hook::low_level::raise(signal_hook::consts::SIGHUP).unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = clock::now().mono.0 + PATIENCE.as_millis() as u64;
     while running.status().running.unwrap().policy_generation == generation {
-        assert!(Instant::now() < deadline, "not reloaded");
+        assert!(clock::now().mono.0 < deadline, "not reloaded");
     }
     signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
     running.wait();

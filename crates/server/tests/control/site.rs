@@ -1,6 +1,6 @@
 //! The words of these stories: an installation in a folder of its own, and what an operator asks it.
 
-use keyward_identity::KeyProtection;
+use keyward_identity::{KeyProtection, files};
 use keyward_server::{
     admin::{self, Admin, OpenOptions, Operator},
     control::{
@@ -35,11 +35,11 @@ impl Site {
 
     pub(crate) fn rule_file(&self, name: &str, text: &str) {
         fs::create_dir_all(self.home.policy_dir()).unwrap();
-        fs::write(self.home.policy_dir().join(name), text).unwrap();
+        files::replace(&self.home.policy_dir().join(name), text.as_bytes()).unwrap();
     }
 
     pub(crate) fn config(&self, text: &str) {
-        fs::write(self.home.config_file(), text).unwrap();
+        files::replace(&self.home.config_file(), text.as_bytes()).unwrap();
     }
 
     pub(crate) fn config_text(&self) -> String {

@@ -1,6 +1,7 @@
 //! Stories on the store of a broker that does not run.
 
 use crate::site::{Ask, Keys, Site, device, revoke};
+use keyward_identity::files;
 use keyward_server::{
     admin::{self, OpenOptions},
     control::{
@@ -331,13 +332,12 @@ fn what_only_a_running_broker_knows_is_said_to_be_so() {
 fn keys_are_sealed_by_a_passphrase_and_stay_closed_without_it() {
     let site = Site::new();
     let file = site.home.directory().join("passphrase");
-    fs::write(&file, "correct horse battery\n").unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    files::write_new(&file, b"correct horse battery\n").unwrap();
     let sealed = OpenOptions { passphrase_file: Some(file.clone()) };
     admin::open_stopped(&site.home, &sealed).unwrap().add_device("dev01");
     assert!(admin::open_stopped(&site.home, &OpenOptions::default()).is_err());
     assert_eq!(admin::open_stopped(&site.home, &sealed).unwrap().devices().len(), 1);
-    fs::write(&file, "\n").unwrap();
+    files::replace(&file, b"\n").unwrap();
     let refusal = admin::open_stopped(&site.home, &sealed).err().unwrap();
     assert!(refusal.what.contains("holds no passphrase"), "{refusal}");
 }
