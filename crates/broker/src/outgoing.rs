@@ -1,7 +1,7 @@
 //! What a shard has to say: to the shell, to other shards and to itself.
 
 use crate::attach::LinkId;
-use crate::input::{Body, ShardMessage};
+use crate::input::{Body, ShardMessage, Ticket};
 use crate::limits;
 use crate::link::Link;
 use crate::outbox::Outbox;
@@ -20,8 +20,8 @@ pub(crate) struct Outgoing {
     pub(crate) mail: VecDeque<Body>,
     /// Links to be closed at the end of this input.
     pub(crate) doomed: Vec<Doom>,
-    /// Sessions whose link has answers that wait.
-    pub(crate) holding: BTreeSet<SessionRef>,
+    /// Sessions whose link has answers that wait, by the ticket for which the first of them does.
+    pub(crate) holding: BTreeSet<(Ticket, SessionRef)>,
     /// Bytes in outboxes, taken ones included.
     pub(crate) outbox_bytes: usize,
     pool: Vec<Outbox>,

@@ -27,23 +27,31 @@ impl Delivery<'_> {
         if link.held.len() >= limits::HELD_ANSWERS {
             return self.out.doom(link.id, CloseCause::NotReading, Some(ReasonCode::QuotaExceeded));
         }
+        if link.held.is_empty() {
+            self.out.holding.insert((wait.ticket, self.at));
+        }
         link.held.push_back(Held { wait, answer });
-        self.out.holding.insert(self.at);
     }
 
     /// Lets go of the answers whose time has come.
     pub(crate) fn release_answers(&mut self) {
-        while let Some(link) = self.session.link.as_deref_mut()
-            && let Some(first) = link.held.front()
-            && self.terms.progress.allows(first.wait)
+        if let Some(first) = self.first_held() {
+            self.out.holding.remove(&(first.ticket, self.at));
+        }
+        while let Some(first) = self.first_held()
+            && self.terms.progress.allows(first)
+            && let Some(link) = self.session.link.as_deref_mut()
+            && let Some(held) = link.held.pop_front()
         {
-            if let Some(held) = link.held.pop_front() {
-                self.complete(held.answer);
-            }
+            self.complete(held.answer);
         }
-        if self.session.link.as_ref().is_none_or(|link| link.held.is_empty()) {
-            self.out.holding.remove(&self.at);
+        if let Some(first) = self.first_held() {
+            self.out.holding.insert((first.ticket, self.at));
         }
+    }
+
+    fn first_held(&self) -> Option<Wait> {
+        self.session.link.as_ref()?.held.front().map(|held| held.wait)
     }
 
     /// Turns the answers that wait for a ticket after `since`, up to the newest, into refusals.

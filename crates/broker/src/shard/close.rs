@@ -38,7 +38,9 @@ impl Shard {
         let at = self.session_ref(slot)?;
         let link = self.sessions.get_mut(slot as usize)?.link.take()?;
         self.by_link.remove(&link.id);
-        self.out.holding.remove(&at);
+        if let Some(first) = link.held.front() {
+            self.out.holding.remove(&(first.wait.ticket, at));
+        }
         self.out.outbox_bytes = self.out.outbox_bytes.saturating_sub(link.waiting_bytes());
         Some(link)
     }

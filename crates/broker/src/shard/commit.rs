@@ -70,17 +70,20 @@ impl Shard {
         if outcome == CommitOutcome::NoRoom {
             self.refuse_answers(since);
         }
-        self.release_answers();
+        let due = |(ticket, _): &&(Ticket, SessionRef)| *ticket <= self.commits.done;
+        let waiting = self.out.holding.iter().take_while(due).map(|(_, at)| *at).collect();
+        self.release_answers(waiting);
     }
 
-    /// Lets go of answers that waited.
-    pub(super) fn release_answers(&mut self) {
-        for at in self.out.holding.clone() {
-            if self.resolve(at).is_some() {
-                self.deliver(at.slot, |delivery| delivery.release_answers());
-            } else {
-                self.out.holding.remove(&at);
-            }
+    /// Lets go of answers that waited for other shards.
+    pub(super) fn interest_settled(&mut self) {
+        let waiting = self.out.holding.iter().map(|(_, at)| *at).collect();
+        self.release_answers(waiting);
+    }
+
+    fn release_answers(&mut self, waiting: Vec<SessionRef>) {
+        for at in waiting {
+            self.deliver(at.slot, |delivery| delivery.release_answers());
         }
     }
 
@@ -106,7 +109,7 @@ impl Shard {
 
     /// Refuses what waited for tickets after `since`. 3.1.1 has no word for it: its links are closed.
     fn refuse_answers(&mut self, since: Ticket) {
-        for at in self.out.holding.clone() {
+        for (_, at) in self.out.holding.clone() {
             self.deliver(at.slot, |delivery| {
                 if let Some(link) = delivery.session.link.as_deref()
                     && link.version == Version::V311

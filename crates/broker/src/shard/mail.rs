@@ -23,7 +23,7 @@ impl Shard {
             Body::Interest { filter, level, token } => self.hear_interest(from, &filter, level, token),
             Body::InterestKnown { through } => {
                 self.interest.acknowledge(from, through);
-                self.release_answers();
+                self.interest_settled();
             }
             Body::ReplayAsk(ask) => self.answer_replay(from, &ask),
             Body::ReplaySlice(slice) => self.take_slice(slice),

@@ -1,0 +1,125 @@
+//! Rule 14: what leaves only after it is durable, and in which order.
+
+use crate::peer::{Got, hello, hello5, letter};
+use crate::world::{in_every_world, in_every_world_and_version};
+use keyward_broker::{CloseCause, CommitOutcome};
+use keyward_mqtt::packet::Version;
+use keyward_mqtt::reason::ReasonCode;
+
+#[test]
+fn a_puback_waits_if_a_stored_session_has_the_message() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.subscribe(app, "pump/stored");
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.got(pump);
+        w.slow_store();
+        w.publish(pump, letter("pump/nobody", "x").qos1(1));
+        assert!(matches!(w.got(pump)[..], [Got::PubAck(1, ..)]), "nothing is stored, nothing waits");
+        w.publish(pump, letter("pump/stored", "x").qos1(2));
+        w.publish(pump, letter("pump/nobody", "x").qos1(3));
+        assert_eq!(w.got(pump), [], "the third waits behind the second");
+        assert_eq!(w.messages(app).len(), 1, "QoS 1 goes on at once");
+        w.store(CommitOutcome::Durable);
+        assert!(matches!(w.got(pump)[..], [Got::PubAck(2, ..), Got::PubAck(3, ..)]));
+    });
+}
+
+#[test]
+fn a_qos_2_message_goes_to_nobody_before_it_is_durable() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app").clean());
+        w.subscribe(app, "#");
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "x").qos2(1));
+        assert_eq!(w.messages(app), []);
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.messages(app).len(), 1);
+    });
+}
+
+#[test]
+fn a_retained_message_is_acknowledged_when_it_is_durable() {
+    in_every_world_and_version(|w, version| {
+        let pump = w.connect(hello(version, "device:pump", "pump").clean());
+        w.got(pump);
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "x").qos1(1).retained());
+        assert_eq!(w.got(pump), []);
+        w.store(CommitOutcome::Durable);
+        assert!(matches!(w.got(pump)[..], [Got::PubAck(1, ..)]));
+    });
+}
+
+#[test]
+fn without_room_the_publisher_is_told_or_closed() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.subscribe(app, "#");
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.got(pump);
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "x").qos1(1));
+        w.publish(pump, letter("pump/a", "y").qos2(2));
+        w.store(CommitOutcome::NoRoom);
+        match version {
+            Version::V311 => assert_eq!(w.closed(pump), Some(CloseCause::NoRoom)),
+            Version::V5 => {
+                let got = w.got(pump);
+                assert!(
+                    matches!(
+                        got[..],
+                        [
+                            Got::PubAck(1, ReasonCode::QuotaExceeded, _),
+                            Got::PubRec(2, ReasonCode::QuotaExceeded)
+                        ]
+                    ),
+                    "{got:?}"
+                );
+                w.publish(pump, letter("pump/a", "y").qos2(2));
+                w.store(CommitOutcome::Durable);
+                assert!(w.payloads(app).contains(&"y".to_owned()), "the packet id was free again");
+            }
+        }
+    });
+}
+
+#[test]
+fn subscriptions_of_a_stored_session_are_confirmed_when_they_are_durable() {
+    in_every_world(|w| {
+        for (hello, waits) in
+            [(hello5("user:app", "stored"), true), (hello5("user:app", "short").expiry(0), false)]
+        {
+            let app = w.connect(hello);
+            w.got(app);
+            w.slow_store();
+            w.subscribe_only(app, 1, "#", crate::peer::at(keyward_mqtt::packet::Qos::AtMostOnce), None);
+            w.settle();
+            assert_eq!(w.got(app).is_empty(), waits);
+            w.store(CommitOutcome::Durable);
+            assert_eq!(w.got(app).len(), usize::from(waits));
+            w.unsubscribe(app, "#");
+            assert_eq!(w.got(app).is_empty(), waits);
+            w.store(CommitOutcome::Durable);
+        }
+    });
+}
+
+#[test]
+fn nothing_goes_before_a_connack_that_waits() {
+    in_every_world_and_version(|w, version| {
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.subscribe(pump, "pump/#");
+        w.lose(pump);
+        w.slow_store();
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.publish(app, letter("pump/a", "kept").qos1(1));
+        let pump = w.try_connect(hello(version, "device:pump", "pump").retained_will("pump/gone", "x"));
+        w.publish(app, letter("pump/a", "live").qos1(2));
+        assert_eq!(w.got(pump), []);
+        w.store(CommitOutcome::Durable);
+        let got = w.got(pump);
+        assert!(matches!(&got[..], [Got::ConnAck { .. }, Got::Message(_), Got::Message(_)]), "{got:?}");
+    });
+}

@@ -1,0 +1,19 @@
+//! Stories of the routing core: whole brokers of one, two and three shards in memory, clients that speak encoded
+//! packets, and a clock that only the story moves.
+#![allow(clippy::unwrap_used, reason = "a story whose assumption fails has failed")]
+
+mod peer;
+mod world;
+
+mod acknowledgements_wait_for_the_disk;
+mod links_are_taken_over_in_order;
+mod messages_arrive_as_their_qos_promises;
+mod nobody_gets_what_is_not_theirs;
+mod permissions_hold_at_every_moment;
+mod queues_have_bounds;
+mod random_histories_break_no_promise;
+mod retained_messages_are_replayed_once;
+mod revocation_ends_everything;
+mod sessions_live_as_long_as_asked;
+mod subscriptions_follow_their_options;
+mod wills_speak_for_the_lost;

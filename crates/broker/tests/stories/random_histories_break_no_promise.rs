@@ -1,0 +1,249 @@
+//! Random histories over three shards against naive expectations.
+
+use crate::peer::{Peer, at, hello, letter};
+use crate::world::{World, app_may_everything, rule};
+use keyward_broker::{Limits, Standing};
+use keyward_mqtt::packet::{Qos, Version};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::collections::{BTreeMap, BTreeSet};
+
+const NAMES: [&str; 4] = ["device:pump", "device:lamp", "user:app", "user:eve"];
+const TOPICS: [&str; 4] = ["pump/a", "lamp/a", "pump/b", "x"];
+const FILTERS: [&str; 6] = ["#", "pump/#", "+/a", "lamp/a", "x", "pump/b"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Connect { who: usize, client: usize, clean: bool, v5: bool },
+    Lose { who: usize, client: usize },
+    Leave { who: usize, client: usize },
+    Subscribe { who: usize, client: usize, filter: usize, qos: usize },
+    Unsubscribe { who: usize, client: usize, filter: usize },
+    Publish { who: usize, client: usize, topic: usize, qos: usize, retain: bool },
+    Rules { readable: BTreeSet<usize> },
+    Revive { who: usize },
+    Disable { who: usize },
+    Revoke { who: usize },
+    Pass { secs: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0..NAMES.len();
+    let client = 0..2_usize;
+    prop_oneof![
+        6 => (who.clone(), client.clone(), any::<bool>(), any::<bool>())
+            .prop_map(|(who, client, clean, v5)| Step::Connect { who, client, clean, v5 }),
+        2 => (who.clone(), client.clone()).prop_map(|(who, client)| Step::Lose { who, client }),
+        1 => (who.clone(), client.clone()).prop_map(|(who, client)| Step::Leave { who, client }),
+        6 => (who.clone(), client.clone(), 0..FILTERS.len(), 0..3_usize)
+            .prop_map(|(who, client, filter, qos)| Step::Subscribe { who, client, filter, qos }),
+        1 => (who.clone(), client.clone(), 0..FILTERS.len())
+            .prop_map(|(who, client, filter)| Step::Unsubscribe { who, client, filter }),
+        12 => (who.clone(), client, 0..TOPICS.len(), 0..3_usize, any::<bool>()).prop_map(
+            |(who, client, topic, qos, retain)| Step::Publish { who, client, topic, qos, retain }
+        ),
+        1 => proptest::collection::btree_set(0..TOPICS.len(), 0..4)
+            .prop_map(|readable| Step::Rules { readable }),
+        2 => who.clone().prop_map(|who| Step::Revive { who }),
+        1 => who.clone().prop_map(|who| Step::Disable { who }),
+        1 => who.prop_map(|who| Step::Revoke { who }),
+        1 => (0..100_u64).prop_map(|secs| Step::Pass { secs }),
+    ]
+}
+
+/// Knows, without any of the broker's machinery, what may never happen.
+struct Model {
+    world: World,
+    links: BTreeMap<(usize, usize), Peer>,
+    /// What `user:eve` may read beside nothing.
+    readable: BTreeSet<usize>,
+    epochs: [u64; 4],
+    standing: [Standing; 4],
+    published: u64,
+    /// Who published what at which quality of service, by payload, and in which epoch.
+    authors: BTreeMap<String, (usize, u64, Qos)>,
+    /// Payloads of QoS 2 that a client got live.
+    once: BTreeSet<(usize, usize, String)>,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            world: World::new(3, Limits::default()),
+            links: BTreeMap::new(),
+            readable: BTreeSet::new(),
+            epochs: [1; 4],
+            standing: [Standing::Active; 4],
+            published: 0,
+            authors: BTreeMap::new(),
+            once: BTreeSet::new(),
+        }
+    }
+
+    fn may_read(&self, who: usize, topic: &str) -> bool {
+        match NAMES[who] {
+            "user:app" => true,
+            "user:eve" => self.readable.iter().any(|index| TOPICS[*index] == topic),
+            device => topic.starts_with(&format!("{}/", &device[7..])),
+        }
+    }
+
+    fn may_publish(&self, who: usize, topic: &str) -> bool {
+        NAMES[who] != "user:eve" && self.may_read(who, topic)
+    }
+
+    fn play(&mut self, step: &Step) {
+        match step {
+            Step::Connect { who, client, clean, v5 } => self.connect(*who, *client, *clean, *v5),
+            Step::Lose { who, client } => self.with(*who, *client, |w, peer| w.lose(peer)),
+            Step::Leave { who, client } => self.with(*who, *client, |w, peer| w.disconnect(peer)),
+            Step::Subscribe { who, client, filter, qos } => self.with(*who, *client, |w, peer| {
+                w.subscribe_only(peer, 9, FILTERS[*filter], at(qos_of(*qos)), None);
+                w.settle();
+            }),
+            Step::Unsubscribe { who, client, filter } => {
+                self.with(*who, *client, |w, peer| w.unsubscribe(peer, FILTERS[*filter]));
+            }
+            Step::Publish { who, client, topic, qos, retain } => {
+                self.publish(*who, *client, *topic, qos_of(*qos), *retain);
+            }
+            Step::Rules { readable } => self.change_rules(readable.clone()),
+            Step::Revive { who } => {
+                if self.standing[*who] != Standing::Active {
+                    self.epochs[*who] += u64::from(self.standing[*who] != Standing::Disabled);
+                    self.set(*who, Standing::Active);
+                }
+            }
+            Step::Disable { who } if self.standing[*who] == Standing::Active => {
+                self.set(*who, Standing::Disabled);
+            }
+            Step::Disable { .. } => {}
+            Step::Revoke { who } => {
+                self.set(*who, Standing::Revoked { keep_messages: false, publish_will: false });
+            }
+            Step::Pass { secs } => self.world.pass(*secs),
+        }
+        self.check();
+    }
+
+    fn with(&mut self, who: usize, client: usize, act: impl FnOnce(&mut World, Peer)) {
+        if let Some(peer) = self.links.get(&(who, client)).copied()
+            && self.world.is_open(peer)
+        {
+            act(&mut self.world, peer);
+        }
+    }
+
+    fn connect(&mut self, who: usize, client: usize, clean: bool, v5: bool) {
+        let version = if v5 { Version::V5 } else { Version::V311 };
+        let mut greeting = hello(version, NAMES[who], &client.to_string()).epoch(self.epochs[who]);
+        if clean {
+            greeting = greeting.clean();
+        }
+        let peer = self.world.try_connect(greeting);
+        self.check();
+        self.links.insert((who, client), peer);
+        assert_eq!(self.world.is_open(peer), self.standing[who] == Standing::Active);
+    }
+
+    fn publish(&mut self, who: usize, client: usize, topic: usize, qos: Qos, retain: bool) {
+        self.published += 1;
+        let payload = self.published.to_string();
+        self.authors.insert(payload.clone(), (who, self.epochs[who], qos));
+        let number = (self.published % 60_000 + 1) as u16;
+        self.with(who, client, |w, peer| {
+            let letter = letter(TOPICS[topic], &payload).qos(qos, number);
+            w.publish(peer, if retain { letter.retained() } else { letter });
+        });
+    }
+
+    fn change_rules(&mut self, readable: BTreeSet<usize>) {
+        let topics: Vec<_> = readable.iter().map(|index| TOPICS[*index]).collect();
+        let mut text = app_may_everything();
+        if !topics.is_empty() {
+            text += &rule("user:eve", "allow", &["subscribe"], &topics);
+        }
+        self.readable = readable;
+        self.world.rules(&text);
+    }
+
+    fn set(&mut self, who: usize, standing: Standing) {
+        self.standing[who] = standing;
+        self.world.set(NAMES[who], self.epochs[who], standing);
+    }
+
+    /// Looks at what arrived since the last step.
+    fn check(&mut self) {
+        for ((who, client), peer) in self.links.clone() {
+            assert!(!self.world.is_open(peer) || self.standing[who] == Standing::Active);
+            for message in self.world.messages(peer) {
+                let payload = String::from_utf8(message.payload.clone()).unwrap();
+                let (author, epoch, qos) = self.authors[&payload];
+                assert!(self.may_read(who, &message.topic), "{} got {message:?}", NAMES[who]);
+                assert!(self.may_publish(author, &message.topic), "{} wrote {message:?}", NAMES[author]);
+                assert!(message.qos <= qos);
+                let is_gone =
+                    self.epochs[author] != epoch || matches!(self.standing[author], Standing::Revoked { .. });
+                assert!(!is_gone, "{} is gone and {message:?} arrived", NAMES[author]);
+                if message.qos == Qos::ExactlyOnce && !message.retain && !message.dup {
+                    assert!(self.once.insert((who, client, payload)), "{message:?} came twice");
+                }
+            }
+        }
+    }
+}
+
+fn qos_of(number: usize) -> Qos {
+    [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce][number]
+}
+
+#[test]
+fn nobody_gets_what_it_may_not_read_and_qos_2_never_comes_twice() {
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[42; 32]);
+    let mut runner = TestRunner::new_with_rng(config, seed);
+    let histories = proptest::collection::vec(step(), 1..80);
+    runner
+        .run(&histories, |steps| {
+            let mut model = Model::new();
+            steps.iter().for_each(|step| model.play(step));
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn everything_that_may_be_read_arrives_when_nothing_goes_wrong() {
+    let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
+    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[43; 32]);
+    let mut runner = TestRunner::new_with_rng(config, seed);
+    let sends = proptest::collection::vec((0..TOPICS.len(), 1..3_usize), 1..60);
+    runner
+        .run(&(sends, 1..4_u16), |(sends, shards)| {
+            let mut w = World::new(shards, Limits::default());
+            let readers: Vec<_> = FILTERS
+                .iter()
+                .map(|filter| {
+                    let reader = w.connect(hello(Version::V5, "user:app", filter));
+                    w.subscribe(reader, filter);
+                    (reader, keyward_mqtt::topic::TopicFilter::parse(filter).unwrap())
+                })
+                .collect();
+            let writer = w.connect(hello(Version::V5, "user:app", "writer"));
+            for (number, (topic, qos)) in (1..).zip(&sends) {
+                w.publish(writer, letter(TOPICS[*topic], &number.to_string()).qos(qos_of(*qos), number));
+            }
+            for (reader, filter) in readers {
+                let expected: Vec<_> = (1..)
+                    .zip(&sends)
+                    .filter(|(_, (topic, _))| {
+                        filter.matches(keyward_mqtt::topic::TopicName::parse(TOPICS[*topic]).unwrap())
+                    })
+                    .map(|(number, _): (u16, _)| number.to_string())
+                    .collect();
+                prop_assert_eq!(w.payloads(reader), expected);
+            }
+            Ok(())
+        })
+        .unwrap();
+}

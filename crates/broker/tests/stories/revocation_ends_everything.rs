@@ -1,0 +1,184 @@
+//! Rules 6 and 7 of the order of things: who is revoked, and what becomes of what it had said and was to hear.
+
+use crate::peer::{hello, hello5, letter};
+use crate::world::{World, in_every_world, in_every_world_and_version};
+use keyward_broker::output::Report;
+use keyward_broker::{CloseCause, DeniedAction, Notice, Standing};
+use keyward_mqtt::reason::ReasonCode;
+
+fn closed(w: &World) -> u64 {
+    let closed = |report: &Report| match report {
+        Report::Directory { revision, closed } if *revision == w.revision() => Some(*closed),
+        _ => None,
+    };
+    assert_eq!(w.reports.iter().filter_map(closed).count(), w.shard_count(), "every shard reports once");
+    w.reports.iter().filter_map(closed).sum()
+}
+
+#[test]
+fn a_revoked_identity_is_closed_with_all_its_links_and_sessions() {
+    in_every_world_and_version(|w, version| {
+        let links: Vec<_> =
+            ["a", "b", "c"].iter().map(|id| w.connect(hello(version, "user:eve", id))).collect();
+        let absent = w.connect(hello(version, "user:eve", "absent"));
+        w.lose(absent);
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.revoke("user:eve");
+        for link in links {
+            assert_eq!(w.closed(link), Some(CloseCause::NotAllowed));
+        }
+        assert_eq!(closed(w), 3);
+        assert!(w.is_open(pump));
+        assert_eq!(w.stats().sessions, 1);
+    });
+}
+
+#[test]
+fn what_was_not_written_to_a_revoked_link_is_dropped() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.subscribe(pump, "pump/#");
+        w.set_reading(pump, false);
+        let app = w.connect(hello5("user:app", "app"));
+        w.got(pump);
+        for _ in 0..3 {
+            w.publish(app, letter("pump/a", "secret"));
+        }
+        w.revoke("device:pump");
+        assert_eq!(w.got(pump), []);
+        assert_eq!(w.stats().outbox_bytes, 0);
+    });
+}
+
+#[test]
+fn a_connect_is_checked_against_the_registry_of_this_moment() {
+    in_every_world_and_version(|w, version| {
+        for (name, epoch, standing) in [
+            ("device:pump", 1, Some(Standing::Disabled)),
+            ("device:pump", 1, Some(Standing::Removed)),
+            ("device:pump", 1, Some(Standing::Revoked { keep_messages: true, publish_will: true })),
+            ("device:pump", 2, Some(Standing::Active)),
+            ("device:stranger", 1, None),
+        ] {
+            if let Some(standing) = standing {
+                w.set(name, epoch, standing);
+            }
+            let peer = w.try_connect(hello(version, name, "x"));
+            assert_eq!(w.closed(peer), Some(CloseCause::Refused(ReasonCode::NotAuthorized)), "{standing:?}");
+            assert_eq!(w.denials.pop().unwrap().action, DeniedAction::Attach);
+        }
+    });
+}
+
+#[test]
+fn a_removed_id_that_is_added_again_inherits_no_session() {
+    in_every_world_and_version(|w, version| {
+        let old = w.connect(hello(version, "device:pump", "pump"));
+        w.subscribe(old, "pump/#");
+        w.lose(old);
+        w.set("device:pump", 2, Standing::Active);
+        let new = w.connect(hello(version, "device:pump", "pump").epoch(2));
+        w.got(new);
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.publish(app, letter("pump/a", "x").qos1(1));
+        assert_eq!(w.got(new), []);
+    });
+}
+
+#[test]
+fn queued_messages_of_a_revoked_publisher_are_not_delivered_and_are_counted() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.subscribe(app, "#");
+        w.lose(app);
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "poison").qos1(1));
+        let lamp = w.connect(hello(version, "device:lamp", "lamp"));
+        w.publish(lamp, letter("lamp/a", "light").qos1(1));
+        w.revoke("device:pump");
+        let app = w.connect(hello(version, "user:app", "app"));
+        assert_eq!(w.payloads(app), ["light"]);
+        let gone = Notice::PublisherGone { publisher: crate::world::identity("device:pump") };
+        assert_eq!(w.notices.iter().filter(|notice| **notice == gone).count(), 1);
+    });
+}
+
+#[test]
+fn queued_messages_are_kept_if_the_operator_says_so() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.subscribe(app, "#");
+        w.lose(app);
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "last reading").qos1(1));
+        w.set("device:pump", 1, Standing::Revoked { keep_messages: true, publish_will: false });
+        let app = w.connect(hello(version, "user:app", "app"));
+        assert_eq!(w.payloads(app), ["last reading"]);
+    });
+}
+
+#[test]
+fn messages_under_way_of_a_revoked_publisher_are_not_repeated() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app").silent());
+        w.subscribe(app, "#");
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "1").qos1(1));
+        w.publish(pump, letter("pump/a", "2").qos2(2));
+        assert_eq!(w.messages(app).len(), 2);
+        w.lose(app);
+        w.revoke("device:pump");
+        let app = w.connect(hello(version, "user:app", "app"));
+        assert_eq!(w.messages(app), []);
+        assert_eq!(w.stats().queued, 0);
+    });
+}
+
+#[test]
+fn a_disabled_identity_keeps_its_session_and_gets_nothing_meanwhile() {
+    in_every_world_and_version(|w, version| {
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.subscribe(pump, "pump/#");
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.set("device:pump", 1, Standing::Disabled);
+        assert_eq!(w.closed(pump), Some(CloseCause::NotAllowed));
+        w.publish(app, letter("pump/a", "meanwhile").qos1(1));
+        assert_eq!(w.stats().queued, 0);
+        w.set("device:pump", 1, Standing::Active);
+        w.publish(app, letter("pump/a", "afterwards").qos1(2));
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        assert_eq!(w.payloads(pump), ["afterwards"]);
+    });
+}
+
+#[test]
+fn a_mass_revocation_goes_in_slices_and_reports_at_the_end() {
+    in_every_world(|w| {
+        let limits = keyward_broker::Limits { sessions_per_identity: 10_000, ..Default::default() };
+        *w = World::new(w.shard_count() as u16, limits);
+        for number in 0..700 {
+            w.connect(hello5("user:eve", &number.to_string()));
+        }
+        w.revoke("user:eve");
+        assert_eq!(closed(w), 700);
+        assert_eq!(w.stats().sessions, 0);
+    });
+}
+
+#[test]
+fn a_message_that_overtakes_the_revocation_of_its_publisher_stops_at_the_readers_shard() {
+    in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "#");
+        let pump = w.connect(hello5("device:pump", "pump"));
+        if w.shard_of(app) == w.shard_of(pump) {
+            return;
+        }
+        let reader = w.shard_of(app);
+        w.set_deaf(reader, true);
+        w.publish(pump, letter("pump/a", "poison"));
+        w.revoke("device:pump");
+        w.set_deaf(reader, false);
+        assert_eq!(w.messages(app), []);
+    });
+}

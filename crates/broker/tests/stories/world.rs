@@ -1,0 +1,401 @@
+//! A broker in memory: its shards, the wires between them, its clients, its registry and its rules.
+
+use crate::peer::{Got, Hello, Peer, Wire};
+use keyward_broker::output::Report;
+use keyward_broker::placement::shard_of;
+use keyward_broker::{
+    Attach, CloseCause, CommitOutcome, Denial, Directory, HashKey, Input, Limits, LinkId, Notice, Output,
+    Principal, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Ticket,
+};
+use keyward_ids::{ClientId, Identity};
+use keyward_mqtt::codec::{self, Sender};
+use keyward_mqtt::packet::{Packet, Version};
+use keyward_mqtt::time::{Millis, Now, UnixMillis};
+use keyward_policy::{Policy, SourceFile, Subject};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Is a broker with its clients.
+pub(crate) struct World {
+    hash_key: HashKey,
+    shards: Vec<Shard>,
+    inboxes: Vec<VecDeque<ShardMessage>>,
+    /// Shards whose inbox is not read for now.
+    deaf: Vec<bool>,
+    now: Millis,
+    wires: BTreeMap<LinkId, Wire>,
+    principals: BTreeMap<Identity, Principal>,
+    revision: u64,
+    generation: u64,
+    links: u64,
+    /// Tickets that the store has not answered, if it is slow.
+    unstored: Option<Vec<(usize, Ticket)>>,
+    pub(crate) denials: Vec<Denial>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) reports: Vec<Report>,
+}
+
+/// Runs a story in a broker of one, of two and of three shards.
+pub(crate) fn in_every_world(story: impl Fn(&mut World)) {
+    in_every_world_with(Limits::default(), story);
+}
+
+/// Runs a story in both versions and every size of broker.
+pub(crate) fn in_every_world_and_version(story: impl Fn(&mut World, Version)) {
+    for version in [Version::V311, Version::V5] {
+        in_every_world(|world| story(world, version));
+    }
+}
+
+pub(crate) fn in_every_world_with(limits: Limits, story: impl Fn(&mut World)) {
+    for shards in 1..=3 {
+        story(&mut World::new(shards, limits));
+    }
+}
+
+/// Names the identity `text`: `device:NAME` or `user:NAME`.
+pub(crate) fn identity(text: &str) -> Identity {
+    text.parse().unwrap()
+}
+
+/// Writes one rule.
+pub(crate) fn rule(who: &str, effect: &str, actions: &[&str], topics: &[&str]) -> String {
+    format!("[[rule]]\nwho = \"{who}\"\n{effect} = {actions:?}\ntopics = {topics:?}\n")
+}
+
+/// The rules of most stories: `user:app` may do everything, others have their own topics.
+pub(crate) fn app_may_everything() -> String {
+    rule("user:app", "allow", &["publish", "subscribe"], &["#"])
+}
+
+impl World {
+    pub(crate) fn new(shards: u16, limits: Limits) -> Self {
+        let hash_key = HashKey::new([7; 16]);
+        let shard = |index| Shard::new(ShardConfig { index: ShardIndex(index), shards, hash_key, limits });
+        let mut world = Self {
+            hash_key,
+            shards: (0..shards).map(shard).collect(),
+            inboxes: (0..shards).map(|_| VecDeque::new()).collect(),
+            deaf: vec![false; usize::from(shards)],
+            now: Millis(1_000_000),
+            wires: BTreeMap::new(),
+            principals: BTreeMap::new(),
+            revision: 0,
+            generation: 0,
+            links: 0,
+            unstored: None,
+            denials: Vec::new(),
+            notices: Vec::new(),
+            reports: Vec::new(),
+        };
+        world.rules(&app_may_everything());
+        for name in ["device:pump", "device:lamp", "user:app", "user:eve"] {
+            world.set(name, 1, Standing::Active);
+        }
+        world
+    }
+
+    // Registry and rules.
+
+    /// Puts other rules in force.
+    pub(crate) fn rules(&mut self, text: &str) {
+        let policy = Policy::load(&[SourceFile::new("policy.d/test.toml", text)]);
+        let policy = Arc::new(policy.unwrap_or_else(|errors| panic!("{errors}")));
+        self.generation += 1;
+        let generation = self.generation;
+        self.tell_all(|| Input::Policy { generation, policy: Arc::clone(&policy) });
+    }
+
+    /// Puts a principal into the registry.
+    pub(crate) fn set(&mut self, name: &str, epoch: u64, standing: Standing) {
+        let subject = Subject::new(identity(name));
+        self.principals.insert(identity(name), Principal { subject, epoch, standing });
+        self.publish_directory();
+    }
+
+    /// Revokes an identity; nothing of it is kept.
+    pub(crate) fn revoke(&mut self, name: &str) {
+        self.set(name, 1, Standing::Revoked { keep_messages: false, publish_will: false });
+    }
+
+    fn publish_directory(&mut self) {
+        self.revision += 1;
+        let principals = self.principals.values().cloned().map(Arc::new);
+        let directory = Arc::new(Directory::new(self.revision, principals));
+        self.tell_all(|| Input::Directory(Arc::clone(&directory)));
+    }
+
+    fn tell_all(&mut self, input: impl Fn() -> Input<'static>) {
+        for index in 0..self.shards.len() {
+            self.give(index, input());
+        }
+        self.settle();
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    // Clients.
+
+    /// Connects and expects to be welcomed.
+    pub(crate) fn connect(&mut self, hello: Hello) -> Peer {
+        let peer = self.try_connect(hello);
+        assert!(self.is_open(peer), "refused: {:?}", self.wires[&peer.link].got);
+        peer
+    }
+
+    /// Connects; what comes of it lies with the peer.
+    pub(crate) fn try_connect(&mut self, hello: Hello) -> Peer {
+        let peer = self.begin_connect(hello);
+        self.settle();
+        peer
+    }
+
+    /// Hands the link to its shard and lets nothing else happen.
+    pub(crate) fn begin_connect(&mut self, hello: Hello) -> Peer {
+        self.links += 1;
+        let link = LinkId(self.links);
+        let client_id = ClientId::new(&hello.client_id);
+        let shard = shard_of(&self.hash_key, &hello.identity, &client_id, self.shards.len() as u16);
+        let (who, epoch, assigned) = (hello.identity.clone(), hello.epoch, hello.assigned);
+        let attach =
+            hello.with_packet(|connect| Attach::new(link, connect, who, epoch, client_id, assigned).unwrap());
+        let wire = Wire::new(usize::from(shard.0), hello.version, hello.acknowledges);
+        self.wires.insert(link, wire);
+        self.give(usize::from(shard.0), Input::Attach(Box::new(attach)));
+        Peer { link, version: hello.version }
+    }
+
+    /// Sends a packet, encoded and decoded again, and lets all that follows happen.
+    pub(crate) fn send(&mut self, peer: Peer, packet: &Packet<'_>) {
+        self.send_only(peer, packet);
+        self.settle();
+    }
+
+    /// Sends a packet and lets nothing else happen.
+    pub(crate) fn send_only(&mut self, peer: Peer, packet: &Packet<'_>) {
+        let mut bytes = Vec::new();
+        codec::encode(packet, peer.version, &mut bytes).unwrap();
+        let packet = codec::decode(peer.version, Sender::Client, &bytes).unwrap();
+        let shard = self.wires[&peer.link].shard;
+        self.give(shard, Input::Packet { link: peer.link, packet });
+    }
+
+    /// Cuts the link without a word.
+    pub(crate) fn lose(&mut self, peer: Peer) {
+        let shard = self.wires[&peer.link].shard;
+        self.wires.get_mut(&peer.link).unwrap().closed.get_or_insert(None);
+        self.give(shard, Input::Lost { link: peer.link });
+        self.settle();
+    }
+
+    /// Returns what the peer got since the last question.
+    pub(crate) fn got(&mut self, peer: Peer) -> Vec<Got> {
+        std::mem::take(&mut self.wires.get_mut(&peer.link).unwrap().got)
+    }
+
+    /// Returns payloads of the messages that the peer got since the last question, as texts.
+    pub(crate) fn payloads(&mut self, peer: Peer) -> Vec<String> {
+        let messages = self.messages(peer);
+        messages.into_iter().map(|message| String::from_utf8(message.payload).unwrap()).collect()
+    }
+
+    /// Returns the messages that the peer got since the last question.
+    pub(crate) fn messages(&mut self, peer: Peer) -> Vec<crate::peer::Message> {
+        let got = self.got(peer).into_iter();
+        got.filter_map(|got| if let Got::Message(message) = got { Some(message) } else { None }).collect()
+    }
+
+    pub(crate) fn wire_got(&mut self, peer: Peer) -> &mut Vec<Got> {
+        &mut self.wires.get_mut(&peer.link).unwrap().got
+    }
+
+    pub(crate) fn is_open(&self, peer: Peer) -> bool {
+        self.wires[&peer.link].closed.is_none()
+    }
+
+    /// Returns why the broker closed the link, if it did.
+    pub(crate) fn closed(&self, peer: Peer) -> Option<CloseCause> {
+        self.wires[&peer.link].closed.flatten()
+    }
+
+    /// Says whether the client reads. What it does not read stays with the shell.
+    pub(crate) fn set_reading(&mut self, peer: Peer, reads: bool) {
+        let wire = self.wires.get_mut(&peer.link).unwrap();
+        wire.reads = reads;
+        if reads && wire.has_unwritten {
+            wire.has_unwritten = false;
+            wire.read();
+            let shard = wire.shard;
+            self.give(shard, Input::Written { link: peer.link });
+            self.settle();
+        }
+    }
+
+    // The machine room.
+
+    /// Lets `secs` seconds pass.
+    pub(crate) fn pass(&mut self, secs: u64) {
+        let end = self.now.saturating_add(Millis::from_secs(secs));
+        while let Some(due) =
+            self.shards.iter().filter_map(Shard::poll_timeout).min().filter(|due| *due <= end)
+        {
+            self.now = self.now.max(due);
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    /// Stops reading the inbox of the shard where `topic` is retained, or lets it read again.
+    pub(crate) fn set_deaf(&mut self, shard: usize, deaf: bool) {
+        self.deaf[shard] = deaf;
+        if !deaf {
+            self.settle();
+        }
+    }
+
+    pub(crate) fn shard_of(&self, peer: Peer) -> usize {
+        self.wires[&peer.link].shard
+    }
+
+    pub(crate) fn home_of(&self, topic: &str) -> usize {
+        let home = keyward_broker::placement::topic_home(&self.hash_key, topic, self.shards.len() as u16);
+        usize::from(home.0)
+    }
+
+    /// Makes the store slow: tickets wait for [`World::store`].
+    pub(crate) fn slow_store(&mut self) {
+        self.unstored = Some(Vec::new());
+    }
+
+    /// Lets the store answer what waits.
+    pub(crate) fn store(&mut self, outcome: CommitOutcome) {
+        let waiting = self.unstored.replace(Vec::new()).unwrap_or_default();
+        for (shard, through) in waiting {
+            self.give(shard, Input::Committed { through, outcome });
+        }
+        self.settle();
+    }
+
+    pub(crate) fn shut_down(&mut self) {
+        self.tell_all(|| Input::Shutdown);
+    }
+
+    pub(crate) fn stats(&self) -> ShardStats {
+        self.shards.iter().map(Shard::stats).fold(ShardStats::default(), |sum, one| ShardStats {
+            sessions: sum.sessions + one.sessions,
+            links: sum.links + one.links,
+            subscriptions: sum.subscriptions + one.subscriptions,
+            retained: sum.retained + one.retained,
+            retained_bytes: sum.retained_bytes + one.retained_bytes,
+            queued: sum.queued + one.queued,
+            queued_bytes: sum.queued_bytes + one.queued_bytes,
+            outbox_bytes: sum.outbox_bytes + one.outbox_bytes,
+            received: sum.received + one.received,
+            sent: sum.sent + one.sent,
+            withheld: sum.withheld + one.withheld,
+        })
+    }
+
+    fn give(&mut self, shard: usize, input: Input<'_>) {
+        let now = Now { mono: self.now, wall: UnixMillis(self.now.0) };
+        self.shards[shard].handle(now, input);
+        self.take_outputs(shard);
+    }
+
+    fn take_outputs(&mut self, shard: usize) {
+        while let Some(output) = self.shards[shard].poll_output() {
+            self.apply(shard, output);
+        }
+    }
+
+    fn apply(&mut self, shard: usize, output: Output) {
+        match output {
+            Output::Established { link, keep_alive } => {
+                self.wires.get_mut(&link).unwrap().keep_alive = Some(keep_alive);
+            }
+            Output::Dirty(link) => self.write(shard, link),
+            Output::Close { link, cause, last } => self.wires.get_mut(&link).unwrap().close(cause, last),
+            Output::ToShard { to, message } => {
+                assert_ne!(usize::from(to.0), shard, "a shard wrote to itself");
+                assert!(message.weight() > 0);
+                self.inboxes[usize::from(to.0)].push_back(message);
+            }
+            Output::Commit(ticket) => match &mut self.unstored {
+                Some(unstored) => unstored.push((shard, ticket)),
+                None => {
+                    self.give(shard, Input::Committed { through: ticket, outcome: CommitOutcome::Durable });
+                }
+            },
+            Output::Denied(denial) => self.denials.push(denial),
+            Output::Notice(notice) => self.notices.push(notice),
+            Output::Reported(report) => self.reports.push(report),
+        }
+    }
+
+    /// Writes what waits for a link, as the worker does at the end of a tick.
+    fn write(&mut self, shard: usize, link: LinkId) {
+        let Some(outbox) = self.shards[shard].take_outbox(link) else { return };
+        let wire = self.wires.get_mut(&link).unwrap();
+        wire.arrive(&outbox);
+        self.shards[shard].recycle(outbox);
+        if self.wires[&link].reads {
+            self.give(shard, Input::Written { link });
+        }
+    }
+
+    /// Lets everything happen that needs no time: inboxes, slices, acknowledgements of clients.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..1_000_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    /// Lets things happen one by one until `condition` holds.
+    pub(crate) fn settle_until(&mut self, condition: impl Fn(&Self) -> bool) {
+        while !condition(self) {
+            assert!(self.step(), "the world came to rest before");
+        }
+    }
+
+    /// Tells whether the peer got something like this since the last question.
+    pub(crate) fn has_got(&self, peer: Peer, like: impl Fn(&Got) -> bool) -> bool {
+        self.wires[&peer.link].got.iter().any(like)
+    }
+
+    fn step(&mut self) -> bool {
+        for shard in 0..self.shards.len() {
+            if !self.deaf[shard]
+                && let Some(message) = self.inboxes[shard].pop_front()
+            {
+                self.give(shard, Input::FromShard(message));
+                return true;
+            }
+            if self.shards[shard].poll_timeout().is_some_and(|due| due <= self.now) {
+                self.give(shard, Input::Timeout);
+                return true;
+            }
+        }
+        let ready = self.wires.iter_mut().find_map(|(link, wire)| {
+            let answer = wire.answers.pop_front()?;
+            Some((*link, wire.shard, wire.version, answer))
+        });
+        let Some((link, shard, version, bytes)) = ready else { return false };
+        let packet = codec::decode(version, Sender::Client, &bytes).unwrap();
+        self.give(shard, Input::Packet { link, packet });
+        true
+    }
+}
