@@ -1,26 +1,26 @@
 //! `keyward up`: runs the broker in the foreground.
 
 use crate::args::{LogFormat, UpArgs};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::first_screen::first_screen;
 use crate::reach::Site;
 use keyward_server::config;
-use keyward_server::logging::{self, LogOptions};
+use keyward_server::logging::LogOptions;
 use keyward_server::running::{self, RunOptions};
 use std::path::PathBuf;
 
 /// Runs the broker until a signal stops it.
 pub(crate) fn run(site: &Site, args: UpArgs, passphrase_file: Option<PathBuf>) -> Outcome {
-    let format = match args.log {
+    let format = args.log.map(|format| match format {
         LogFormat::Text => config::LogFormat::Text,
         LogFormat::Json => config::LogFormat::Json,
-    };
+    });
     let filter = std::env::var("KEYWARD_LOG").ok();
-    logging::start(&LogOptions { filter, format }).map_err(Failure::misuse)?;
     let options = RunOptions {
         names: args.names,
         port: args.port,
         passphrase_file,
+        log: Some(LogOptions { filter, format }),
         dumpable: args.dumpable,
         ..RunOptions::default()
     };

@@ -3,25 +3,26 @@
 //! Secrets have no `Debug`, so they cannot get here; what peers chose is escaped by whoever logs it
 //! ([`crate::escape`]).
 
-use crate::config::LogFormat;
+use crate::config::{Log, LogFormat};
 use std::io::{self, IsTerminal};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
-/// Says how log lines look and how many there are.
+/// Says how log lines look and how many there are, as far as somebody said so.
 #[derive(Debug, Clone, Default)]
 pub struct LogOptions {
-    /// The filter, like `info` or `keyward_server=debug`; `None` is `info`.
+    /// The filter, like `info` or `keyward_server=debug`; without it that of `keyward.toml`, else `info`.
     pub filter: Option<String>,
-    /// Text or JSON.
-    pub format: LogFormat,
+    /// Text or JSON; without it that of `keyward.toml`, else text.
+    pub format: Option<LogFormat>,
 }
 
-/// Starts logging to standard error, in colour only on a terminal. Only the first call in a process counts.
+/// Starts logging to standard error, in colour only on a terminal; `configured` counts where `options` says nothing.
+/// Only the first call in a process counts.
 ///
 /// # Errors
 /// A line that says what is wrong with the filter.
-pub fn start(options: &LogOptions) -> Result<(), String> {
-    let filter = options.filter.as_deref().unwrap_or("info");
+pub fn start(options: &LogOptions, configured: &Log) -> Result<(), String> {
+    let filter = options.filter.as_deref().or(configured.filter.as_deref()).unwrap_or("info");
     let parsed = EnvFilter::try_new(filter).map_err(|error| {
         format!("log filter {filter:?}: {error}; expected a level like info, or warn,keyward_server=debug")
     })?;
@@ -30,7 +31,7 @@ pub fn start(options: &LogOptions) -> Result<(), String> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     // An error says that somebody started logging before: theirs holds.
-    let _ = match options.format {
+    let _ = match options.format.unwrap_or(configured.format) {
         LogFormat::Text => lines.with_target(false).finish().try_init(),
         LogFormat::Json => lines.json().finish().try_init(),
     };
@@ -44,7 +45,7 @@ mod tests {
     #[test]
     fn a_bad_filter_is_named() {
         let options = LogOptions { filter: Some("keyward=loud".to_owned()), ..LogOptions::default() };
-        let error = start(&options).unwrap_err();
+        let error = start(&options, &Log::default()).unwrap_err();
         assert!(error.contains("keyward=loud") && error.contains("expected a level"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     home::{Home, HomeError},
     installation::{self, InstallationError, SettingsError},
     journal::Journal,
+    logging::{self, LogOptions},
     names,
     plane::{DataPlane, DataPlaneOptions, ListenError, StartError as PlaneError, State},
     process,
@@ -49,6 +50,8 @@ pub struct RunOptions {
     pub address: Option<IpAddr>,
     /// The file with the passphrase of the keys; without it the systemd credential `keyward-passphrase`.
     pub passphrase_file: Option<PathBuf>,
+    /// How to log to standard error; `None` leaves logging to the caller.
+    pub log: Option<LogOptions>,
     /// Whether the process may be dumped and traced by its user, for debugging.
     pub dumpable: bool,
     /// Whether signals are left to the caller (the demo and tests run a broker inside their process).
@@ -84,9 +87,9 @@ pub enum StartError {
     /// A rule file is bad.
     #[error("the rules are not valid, so nothing was started:\n{0}")]
     Rules(#[from] RulesError),
-    /// A name is no name.
+    /// A name or a log filter is none.
     #[error("{0}")]
-    Name(String),
+    Argument(String),
     /// The server certificate cannot be used, or threads cannot be started.
     #[error("the data plane did not start: {0}")]
     Plane(String),
@@ -124,6 +127,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     }
     home.create()?;
     let (config, _) = installation::settings(&home)?;
+    if let Some(log) = &options.log {
+        logging::start(log, &config.log).map_err(StartError::Argument)?;
+    }
     let overrides = Overrides { port: options.port, address: options.address };
     let config = config.overridden(overrides);
     let rules = Rules::load(&home)?;
@@ -256,10 +262,10 @@ fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &SyncSender<()>) {
 fn wanted_names(config: &Config, options: &RunOptions) -> Result<Vec<ServerName>, StartError> {
     let mut wanted = config.names.clone();
     for name in &options.names {
-        wanted.push(name.parse().map_err(|error| StartError::Name(format!("--name: {error}")))?);
+        wanted.push(name.parse().map_err(|error| StartError::Argument(format!("--name: {error}")))?);
     }
     if let Ok(list) = std::env::var("KEYWARD_NAMES") {
-        wanted.extend(names::parse_list(&list).map_err(StartError::Name)?);
+        wanted.extend(names::parse_list(&list).map_err(StartError::Argument)?);
     }
     wanted.sort();
     wanted.dedup();

@@ -16,9 +16,9 @@ pub(crate) struct UpArgs {
     /// Let a debugger look into the process (its memory holds keys)
     #[arg(long)]
     pub(crate) dumpable: bool,
-    /// How log lines are written
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
-    pub(crate) log: LogFormat,
+    /// How log lines are written, instead of the configured way
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) log: Option<LogFormat>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
