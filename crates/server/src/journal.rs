@@ -4,7 +4,7 @@
 
 use crate::{
     clock,
-    denials::{Denials, Denied, FailedHandshake, FailedLogin, Report},
+    denials::{Denials, Denied, FailedHandshake, FailedLogin, Report, limits::NOTICE_ROWS},
     escape::escape_cut,
     plane::{HandshakeFailure, LoginCause, LoginFailure, Sink},
     status::NoticeRow,
@@ -17,9 +17,6 @@ use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
-
-/// Different facts that are counted apart; what is beyond is counted under its kind alone.
-pub const NOTICE_ROWS: usize = 256;
 
 /// Characters of a peer-chosen text in a log line.
 const LINE_TEXT: usize = 128;
@@ -187,5 +184,59 @@ fn let_in_again(identity: &Identity) -> String {
     match identity.kind() {
         Kind::Device => format!("keyward device enable {}", identity.name()),
         Kind::User => format!("see `keyward user list` for {identity}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(name: &str) -> Identity {
+        name.parse().unwrap()
+    }
+
+    fn login(cause: LoginCause, claimed: &str) -> LoginFailure {
+        LoginFailure {
+            peer: "192.0.2.7:1000".parse().unwrap(),
+            listener: "mqtts".to_owned(),
+            claimed: Some(claimed.to_owned()),
+            client_id: "c".to_owned(),
+            cause,
+            more: 0,
+        }
+    }
+
+    #[test]
+    fn a_failed_login_is_kept_with_its_cause_and_what_helps() {
+        let journal = Journal::default();
+        journal.login_failed(login(LoginCause::UnknownName, "ada"));
+        journal.login_failed(login(LoginCause::ShutOut(identity("device:dev01")), "dev01"));
+        let rows = journal.report(clock::now(), None, &|_| None).logins;
+        let remedies: Vec<_> = rows.iter().filter_map(|row| row.remedy.as_deref()).collect();
+        assert_eq!(rows.len(), 2);
+        assert!(
+            remedies.contains(&"keyward user add ada") && remedies.contains(&"keyward device enable dev01")
+        );
+        assert_eq!(journal.last_hour(clock::now()), [0, 2, 0]);
+    }
+
+    #[test]
+    fn a_name_that_could_run_a_command_does_not_stand_in_the_command_to_paste() {
+        let remedy = remedy(&login(LoginCause::UnknownName, "x; rm -rf ~")).unwrap();
+        assert_eq!(remedy, "keyward user add NAME");
+    }
+
+    #[test]
+    fn facts_are_counted_by_identity_within_a_bound() {
+        let journal = Journal::default();
+        for n in 0..NOTICE_ROWS + 50 {
+            journal.notice(Notice::TooSlow { receiver: identity(&format!("device:d{n}")) });
+        }
+        journal.notice(Notice::TooSlow { receiver: identity("device:d0") });
+        let rows = journal.notices();
+        assert_eq!(rows.len(), NOTICE_ROWS + 1);
+        assert_eq!(rows[0].count, 50);
+        assert!(rows[0].what.ends_with("(others)"), "{rows:?}");
+        assert_eq!(rows[1].count, 2);
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     admin::{Admin, InRun},
     carrier::Carrier,
     config::{Config, Overrides},
-    control::{ControlSocket, ListenerRow, Refusal, Request, Response},
+    control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Request, Response},
     home::{Home, HomeError},
     installation::{self, InstallationError, SettingsError},
     journal::Journal,
@@ -163,8 +163,12 @@ fn attend(
     options: &RunOptions,
 ) -> Result<Running, StartError> {
     let (stop, stopped) = sync_channel(1);
-    let answering = Arc::clone(&admin);
-    let handler = move |request: Request, actor: &str| lock(&answering).execute_for(request, actor);
+    // Weak, so that a connection that is still open does not hold the store when the broker has stopped.
+    let answering = Arc::downgrade(&admin);
+    let handler = move |request: Request, actor: &str| match answering.upgrade() {
+        Some(admin) => lock(&admin).execute_for(request, actor),
+        None => Err(Refusal::new(RefusalCode::WrongMoment, "the broker has stopped; try again")),
+    };
     let control = ControlSocket::start(home, Arc::new(handler)).map_err(system("the control socket"))?;
     let ear = match options.ignore_signals {
         true => None,

@@ -72,6 +72,32 @@ pub fn listener(configured: &config::Listener) -> Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::installation;
+    use keyward_identity::{AddUser, Command, Context, KeyProtection, NewCredential, NewPassword};
+    use keyward_ids::Identity;
+
+    #[test]
+    fn a_principal_that_did_not_change_stays_the_same_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = crate::home::Home::at(folder.path().join("keyward"));
+        home.create().unwrap();
+        let mut store = installation::create(&home, Vec::new(), KeyProtection::FileMode).unwrap();
+        let mut execute = |command| {
+            store.execute(command, Context { now: installation::wall_time(), actor: "test" }).unwrap();
+            store.registry()
+        };
+        let add = |id: &str| {
+            let credential = NewCredential::Password(NewPassword::Generate);
+            Command::AddUser(AddUser { id: id.parse().unwrap(), note: String::new(), credential })
+        };
+        let (ada, ben) = ("user:ada".parse().unwrap(), "user:ben".parse().unwrap());
+        execute(add("ada"));
+        let before = directory(&execute(add("ben")), &Directory::default());
+        let after = directory(&execute(Command::Disable { identity: Identity::clone(&ben) }), &before);
+        assert!(Arc::ptr_eq(before.lookup(&ada).unwrap(), after.lookup(&ada).unwrap()));
+        assert_eq!(after.lookup(&ben).unwrap().standing, Standing::Disabled);
+        assert!(after.revision() > before.revision());
+    }
 
     #[test]
     fn a_listener_on_all_addresses_opens_a_socket_for_each_family() {

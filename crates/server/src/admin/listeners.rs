@@ -7,7 +7,7 @@ use crate::{
     installation,
     rules::Rules,
 };
-use keyward_identity::files;
+use keyward_identity::{Command, files};
 use std::net::SocketAddr;
 
 impl Turn<'_> {
@@ -18,44 +18,49 @@ impl Turn<'_> {
         if let Some(running) = self.admin.running.as_mut() {
             running.live.open_listener(&listener)?;
         }
-        if let Err(refusal) = self.write(&text) {
+        if let Err(refusal) =
+            self.edit(&old, &text, format!("keyward.toml: listener {} added", listener.name))
+        {
             if let Some(running) = self.admin.running.as_mut() {
                 running.live.close_listener(&listener.name);
             }
             return Err(refusal);
         }
-        self.audit_edit(&text, format!("keyward.toml: listener {} added", listener.name))
+        self.admin.listeners()
     }
 
     pub(super) fn remove_listener(&mut self, name: &str) -> Result<Response, Refusal> {
         let (_, old) = installation::settings(&self.admin.home)?;
         let text = config::remove_listener(&old, name)?;
-        self.write(&text)?;
+        self.edit(&old, &text, format!("keyward.toml: listener {name} removed"))?;
         if let Some(running) = self.admin.running.as_mut() {
             running.live.close_listener(name);
         }
-        self.audit_edit(&text, format!("keyward.toml: listener {name} removed"))
+        self.admin.listeners()
     }
 
-    fn write(&self, text: &str) -> Result<(), Refusal> {
-        files::replace(&self.admin.home.config_file(), text.as_bytes())
-            .map_err(|error| Refusal::new(RefusalCode::Failed, error))
-    }
-
-    fn audit_edit(&mut self, text: &str, what: String) -> Result<Response, Refusal> {
+    /// Writes `keyward.toml` and audits it; if the ledger takes nothing, the old text is put back.
+    fn edit(&mut self, old: &str, new: &str, what: String) -> Result<(), Refusal> {
+        let path = self.admin.home.config_file();
+        let write = |text: &str| {
+            files::replace(&path, text.as_bytes()).map_err(|error| Refusal::new(RefusalCode::Failed, error))
+        };
         let config =
-            Config::parse("keyward.toml", text).map_err(|error| Refusal::new(RefusalCode::BadFile, error))?;
+            Config::parse("keyward.toml", new).map_err(|error| Refusal::new(RefusalCode::BadFile, error))?;
+        write(new)?;
+        // Rules that are bad just now are audited when they are mended: only our own line is noted then.
+        let audited = match Rules::load(&self.admin.home) {
+            Ok(rules) => self.note(&[what], &Digests::of(new, &rules.files)),
+            Err(_) => self.command(Command::NoteConfigChange { summary: what }).map(|_| ()),
+        };
+        if let Err(refusal) = audited {
+            write(old)?;
+            return Err(refusal);
+        }
         if let Some(running) = self.admin.running.as_mut() {
             running.config.listeners = config.overridden(running.overrides).listeners;
         }
-        // A hand edit that waits for its reload is noted with that reload: here only our own line is.
-        match Rules::load(&self.admin.home) {
-            Ok(rules) => self.note(&[what], &Digests::of(text, &rules.files))?,
-            Err(_) => {
-                self.command(keyward_identity::Command::NoteConfigChange { summary: what })?;
-            }
-        }
-        self.admin.listeners()
+        Ok(())
     }
 }
 

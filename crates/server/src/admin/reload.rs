@@ -3,7 +3,7 @@
 use super::{Turn, audited::Digests};
 use crate::{
     config::{Config, Listener},
-    control::{Refusal, RefusalCode, Reloaded, Response},
+    control::{Refusal, Reloaded, Response},
     installation,
     rules::Rules,
 };
@@ -25,12 +25,17 @@ impl Turn<'_> {
             Some(running) => needs_restart(&running.config, &config),
             None => Vec::new(),
         };
-        self.switch_listeners(&config)?;
-        if !changes.is_empty() {
-            self.note(&changes, &digests)?;
+        self.secure_anew()?;
+        let before = self.admin.running.as_ref().map(|running| running.config.listeners.clone());
+        let before = before.unwrap_or_default();
+        self.switch_listeners(&before, &config.listeners)?;
+        if !changes.is_empty()
+            && let Err(refusal) = self.note(&changes, &digests)
+        {
+            self.switch_listeners(&config.listeners, &before)?;
+            return Err(refusal);
         }
         self.add_names(&config, &mut changes);
-        self.secure_anew()?;
         let in_force = self.admin.running.as_mut().map(|running| {
             running.policy = Arc::new(rules.policy);
             running.config = config;
@@ -50,7 +55,11 @@ impl Turn<'_> {
         }
         summary.truncate(end);
         self.command(Command::NoteConfigChange { summary })?;
-        digests.note(&self.admin.home).map_err(|error| Refusal::new(RefusalCode::Failed, error))
+        // Without this file the same is noted once more.
+        if let Err(error) = digests.note(&self.admin.home) {
+            tracing::warn!("what was audited cannot be remembered: {error}");
+        }
+        Ok(())
     }
 
     /// Adds the names of the configuration that the certificate does not hold yet. One that is refused, or a clock in
@@ -77,20 +86,22 @@ impl Turn<'_> {
 
     /// Closes the listeners that are gone, for a new one may use their port, and opens those that are new. If one
     /// cannot be opened, the others are undone and those that were closed come back.
-    fn switch_listeners(&mut self, config: &Config) -> Result<(), Refusal> {
+    fn switch_listeners(&mut self, from: &[Listener], to: &[Listener]) -> Result<(), Refusal> {
         let Some(running) = self.admin.running.as_mut() else { return Ok(()) };
-        let old = running.config.listeners.clone();
-        let (kept, gone): (Vec<Listener>, Vec<Listener>) =
-            old.into_iter().partition(|listener| config.listeners.contains(listener));
-        let new: Vec<&Listener> =
-            config.listeners.iter().filter(|listener| !kept.contains(listener)).collect();
-        gone.iter().for_each(|listener| running.live.close_listener(&listener.name));
+        let live = &mut running.live;
+        let gone: Vec<&Listener> = from.iter().filter(|listener| !to.contains(listener)).collect();
+        let new: Vec<&Listener> = to.iter().filter(|listener| !from.contains(listener)).collect();
+        gone.iter().for_each(|listener| live.close_listener(&listener.name));
         for (opened, listener) in new.iter().enumerate() {
-            let Err(refusal) = running.live.open_listener(listener) else { continue };
-            new[..opened].iter().for_each(|listener| running.live.close_listener(&listener.name));
+            let Err(refusal) = live.open_listener(listener) else { continue };
+            new[..opened].iter().for_each(|listener| live.close_listener(&listener.name));
             for listener in &gone {
-                if let Err(error) = running.live.open_listener(listener) {
-                    tracing::error!(listener = listener.name, what = %error.what, "a listener could not be opened again");
+                if let Err(error) = live.open_listener(listener) {
+                    tracing::error!(
+                        listener = listener.name,
+                        what = %error.what,
+                        "a listener could not be opened again"
+                    );
                 }
             }
             return Err(refusal);
@@ -288,12 +299,12 @@ mod tests {
         let mut site = site();
         site.config("[[listener]]\nname = \"mqtts\"\nport = 8883\n[[listener]]\nname = \"b\"\nport = 2\n");
         site.reload().unwrap();
-        assert_eq!(site.told.take(), ["open b 2", "certificate", "policy of 0 rules"]);
+        assert_eq!(site.told.take(), ["certificate", "open b 2", "policy of 0 rules"]);
         site.config("[[listener]]\nname = \"b\"\nport = 3\n");
         site.reload().unwrap();
         assert_eq!(
             site.told.take(),
-            ["close mqtts", "close b", "open b 3", "certificate", "policy of 0 rules"]
+            ["certificate", "close mqtts", "close b", "open b 3", "policy of 0 rules"]
         );
     }
 
@@ -303,7 +314,10 @@ mod tests {
         site.rules(RULE);
         site.config("[[listener]]\nname = \"b\"\nport = 2\n[[listener]]\nname = \"c\"\nport = 666\n");
         assert_eq!(site.reload().unwrap_err().what, "port 666 is taken");
-        assert_eq!(site.told.take(), ["close mqtts", "open b 2", "open c 666", "close b", "open mqtts 8883"]);
+        assert_eq!(
+            site.told.take(),
+            ["certificate", "close mqtts", "open b 2", "open c 666", "close b", "open mqtts 8883"]
+        );
         assert_eq!(site.admin.running.as_ref().unwrap().config, Config::default());
     }
 

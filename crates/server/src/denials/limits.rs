@@ -8,3 +8,7 @@ pub const DENIAL_ROWS_EACH: usize = 64;
 
 /// Characters of a topic or a name that a row keeps.
 pub const DENIAL_TEXT: usize = 256;
+
+/// Counted facts (dropped messages, withheld wills …) that are told apart by identity; what is beyond is counted by
+/// its kind alone.
+pub const NOTICE_ROWS: usize = 256;

@@ -347,6 +347,26 @@ fn a_broker_starts_without_the_root_keys() {
 }
 
 #[test]
+fn an_edit_while_the_broker_is_stopped_is_audited_at_the_start() {
+    let mut broker = Broker::new();
+    broker.running.take().unwrap().stop();
+    broker.site.rule_file("app.toml", "");
+    let broker = Broker::start(broker.site);
+    let last = broker.operator().audit().pop().unwrap();
+    assert!(last.starts_with("policy.d/app.toml added, sha256:"), "{last}");
+}
+
+#[test]
+fn a_connection_that_is_left_open_does_not_hold_the_store() {
+    let mut broker = Broker::new();
+    let mut operator = broker.operator();
+    operator.devices();
+    broker.running.take().unwrap().stop();
+    broker.site.stopped();
+    assert_eq!(operator.refusal(Request::DeviceList).code, RefusalCode::WrongMoment);
+}
+
+#[test]
 fn clients_are_told_when_the_broker_stops() {
     let mut broker = Broker::new();
     let mut client = connect(&broker.device("dev01"));
