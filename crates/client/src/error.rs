@@ -55,7 +55,7 @@ pub enum ClientError {
         said: Option<String>,
     },
     /// The broker did not take a message.
-    #[error("the broker refused the message to {topic}: {} (0x{:02X}){}; `keyward denials` on the broker names the rule", .reason.as_str(), *.reason as u8, words(.said))]
+    #[error("the broker refused the message to {}: {} (0x{:02X}){}; `keyward denials` on the broker names the rule", .topic.escape_debug(), .reason.as_str(), *.reason as u8, words(.said))]
     PublishRefused {
         /// Where it was published.
         topic: String,
@@ -65,7 +65,7 @@ pub enum ClientError {
         said: Option<String>,
     },
     /// The broker granted no subscription to a filter.
-    #[error("the broker refused the subscription to {filter}: {} (0x{:02X}); `keyward denials` on the broker names the rule", .reason.as_str(), *.reason as u8)]
+    #[error("the broker refused the subscription to {}: {} (0x{:02X}); `keyward denials` on the broker names the rule", .filter.escape_debug(), .reason.as_str(), *.reason as u8)]
     SubscribeRefused {
         /// What was asked for.
         filter: String,

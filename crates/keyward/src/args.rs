@@ -29,6 +29,13 @@ Examples:
   keyward device add dev01         add a device: key, certificate and a filled first command
   keyward denials                  when nothing arrives: who was refused what, and why
 
+Environment:
+  KEYWARD_DIR              the directory, as --dir
+  KEYWARD_NAMES            more names for the broker's certificate, with commas between them
+  KEYWARD_PASSPHRASE_FILE  as --passphrase-file
+  KEYWARD_LOG              what `up` logs: info, or for instance warn,keyward_server=debug
+  NO_COLOR                 no colour, even on a terminal
+
 Exit codes: 0 done, 1 refused or failed, 2 misuse of the command line."
 )]
 pub(crate) struct Cli {

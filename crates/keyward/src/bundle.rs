@@ -158,12 +158,33 @@ pub(crate) fn mosquitto_command(contents: &Contents<'_>, dir: &Path) -> Option<S
     })
 }
 
-/// Returns the command by which `keyward pub` publishes a first message with this bundle.
-pub(crate) fn keyward_command(contents: &Contents<'_>, dir: &Path, program: &Program) -> Option<String> {
-    let topic = contents.first_topic.as_deref()?;
-    let bundle = quote(&dir.to_string_lossy());
-    let own_key = if contents.certificate_pem.is_some() && !contents.has_key { " --key KEY.pem" } else { "" };
-    Some(program.client_command(&format!("pub --bundle-dir {bundle}{own_key} -t {} -m hello", quote(topic))))
+/// Returns the commands that wait for a first message with this bundle, and publish it.
+pub(crate) fn keyward_commands(
+    contents: &Contents<'_>,
+    dir: &Path,
+    program: &Program,
+) -> Option<[String; 2]> {
+    let topic = quote(contents.first_topic.as_deref()?);
+    let login = contents.login(dir);
+    Some([
+        program.client_command(&format!("sub {login} -t {topic}")),
+        program.client_command(&format!("pub {login} -t {topic} -m hello")),
+    ])
+}
+
+impl Contents<'_> {
+    /// Writes the flags with which `keyward pub` and `keyward sub` log in.
+    pub(crate) fn login(&self, dir: &Path) -> String {
+        let bundle = format!("--bundle-dir {}", quote(&dir.to_string_lossy()));
+        match (self.certificate_pem.is_some(), self.has_key) {
+            (true, true) => bundle,
+            (true, false) => format!("{bundle} --key KEY.pem"),
+            (false, _) => {
+                let name = self.address.identity.split_once(':').map_or("", |(_, name)| name);
+                format!("{bundle} --user {name} --password-file -")
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -124,26 +124,20 @@ fn tell_added(site: &Site, added: &DeviceAdded, contents: &Contents<'_>, dir: &P
         let _ = writeln!(text, "Password   {}   (shown only now)", paint.strong(password.expose()));
     }
     let _ = writeln!(text, "\nBundle     {}", dir.display());
-    text.push_str(&first_message(site, contents, dir, &added.device.id));
+    if added.device.connected.is_none() {
+        let _ = writeln!(text, "\nThe broker does not run; start it: {}", site.program.command("up"));
+    }
+    text.push_str(&first_message(site, contents, dir));
     text
 }
 
 /// Writes the commands that publish a first message, and the one that shows it arrive.
-fn first_message(site: &Site, contents: &Contents<'_>, dir: &Path, id: &str) -> String {
-    let Some(topic) = &contents.first_topic else { return String::new() };
-    let program = &site.program;
-    let bundle = crate::program::quote(&dir.to_string_lossy());
-    let key = if contents.certificate_pem.is_some() && !contents.has_key { " --key KEY.pem" } else { "" };
-    let login = if contents.certificate_pem.is_none() {
-        format!(" --user {id} --password-file -")
-    } else {
-        key.into()
+fn first_message(site: &Site, contents: &Contents<'_>, dir: &Path) -> String {
+    let Some([wait, publish]) = bundle::keyward_commands(contents, dir, &site.program) else {
+        return String::new();
     };
-    let mut text = format!(
-        "\nTo see it work, wait in one terminal and publish in another:\n  {}\n  {}\n",
-        program.client_command(&format!("sub --bundle-dir {bundle}{login} -t {topic}")),
-        program.client_command(&format!("pub --bundle-dir {bundle}{login} -t {topic} -m hello")),
-    );
+    let mut text =
+        format!("\nTo see it work, wait in one terminal and publish in another:\n  {wait}\n  {publish}\n");
     if let Some(command) = bundle::mosquitto_command(contents, dir) {
         let _ = writeln!(text, "or with any other MQTT client, for instance:\n  {command}");
     }

@@ -72,9 +72,15 @@ impl Screen {
             drop(self.json("refused", &value));
         } else {
             let mark = Paint { on: self.paint.on && io::stderr().is_terminal() }.bad("error:");
-            drop(writeln!(io::stderr(), "{mark} {}", failure.what));
+            let lines: Vec<String> = failure.what.lines().map(harmless).collect();
+            drop(writeln!(io::stderr(), "{mark} {}", lines.join("\n")));
         }
     }
+}
+
+/// Escapes a line that may hold escapes already: backslashes are left as they are.
+fn harmless(line: &str) -> String {
+    line.split('\\').map(escape).collect::<Vec<_>>().join("\\")
 }
 
 /// Turns a value into JSON.
@@ -141,6 +147,17 @@ pub(crate) fn table<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_escaped_once() {
+        assert_eq!(harmless("a\u{1b}[2J and \\u{1b}"), "a\\u{1b}[2J and \\u{1b}");
+    }
+
+    #[test]
+    fn colour_is_for_terminals() {
+        assert_eq!(Paint { on: true }.good("right"), "\u{1b}[32mright\u{1b}[0m");
+        assert_eq!(Paint::plain().bad("WRONG"), "WRONG");
+    }
 
     #[test]
     fn no_cell_of_a_table_reaches_the_terminal_unescaped() {

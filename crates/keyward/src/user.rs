@@ -90,11 +90,8 @@ fn tell_added(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&P
 
 /// Writes the flags with which `keyward sub` logs in as the new user.
 fn login(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&Path>) -> String {
-    match dir.filter(|_| added.certificate_pem.is_some()) {
-        Some(dir) => {
-            let key = if args.certificate { "" } else { " --key KEY.pem" };
-            format!("--bundle-dir {}{key}", quote(&dir.to_string_lossy()))
-        }
+    match dir {
+        Some(dir) => contents(args, added).login(dir),
         None => format!(
             "--host {} --port {} --ca {} --user {} --password-file -",
             quote(&added.reach.host),

@@ -127,6 +127,20 @@ fn a_generated_password_is_shown_once_on_standard_output_only() {
 }
 
 #[test]
+fn a_device_with_a_password_gets_a_bundle_without_it() {
+    let story = Story::stopped();
+    let told = story.ok(&["device", "add", "dev01", "--password"]);
+    let password = told.lines().find_map(|line| line.strip_prefix("Password   ")).unwrap();
+    let password = password.split_whitespace().next().unwrap();
+    assert!(told.contains("pub --bundle-dir") && told.contains("--user dev01 --password-file -"), "{told}");
+    for entry in fs::read_dir(story.path("dev01")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains(password), "{text}");
+    }
+    assert!(!story.path("dev01/key.pem").exists());
+}
+
+#[test]
 fn a_new_user_is_told_that_it_can_do_nothing_and_what_changes_it() {
     let story = Story::stopped();
     let output = story.fed(&["user", "add", "app", "--password-stdin"], "correct horse battery\n");

@@ -1,6 +1,6 @@
 //! The README.txt of a bundle.
 
-use super::{CA, CERT, Contents, KEY, keyward_command, mosquitto_command};
+use super::{CA, CERT, Contents, KEY, keyward_commands, mosquitto_command};
 use crate::args::BundleKind;
 use crate::program::Program;
 use std::fmt::Write;
@@ -16,10 +16,8 @@ pub(super) fn text(contents: &Contents<'_>, dir: &Path, program: &Program) -> St
     for (name, what) in files(contents) {
         let _ = writeln!(text, "  {name:14} {what}");
     }
-    let commands: Vec<String> = [keyward_command(contents, dir, program), mosquitto_command(contents, dir)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let ours = keyward_commands(contents, dir, program).map(|[_, publish]| publish);
+    let commands: Vec<String> = [ours, mosquitto_command(contents, dir)].into_iter().flatten().collect();
     if !commands.is_empty() {
         text.push_str("\nA first message\n");
         for command in commands {
