@@ -1,6 +1,6 @@
 //! What is in force: one policy and one directory. They change only between two inputs.
 
-use crate::message::Publisher;
+use crate::message::{Message, Publisher};
 use crate::placement::{HashKey, Map};
 use crate::principal::{Directory, Principal, Standing};
 use crate::{limits, retained};
@@ -85,13 +85,19 @@ impl Law {
         self.lookup(&publisher.identity).filter(|principal| principal.epoch == publisher.epoch)
     }
 
-    /// Tells whether what `publisher` had published may still be delivered.
-    pub(crate) fn provenance(&self, publisher: &Publisher) -> Provenance {
-        match self.same_life(publisher).map(|principal| principal.standing) {
-            Some(Standing::Active | Standing::Disabled | Standing::Revoked { keep_messages: true, .. }) => {
-                Provenance::Good
+    /// Tells whether a message may still be delivered, as far as its publisher is concerned.
+    pub(crate) fn provenance(&self, message: &Message) -> Provenance {
+        match self.same_life(&message.publisher).map(|principal| principal.standing) {
+            Some(Standing::Active | Standing::Disabled) => Provenance::Good,
+            Some(Standing::Revoked { keep_messages, publish_will }) => {
+                // A will that the operator wanted to be published comes after the revocation.
+                if keep_messages || (publish_will && message.is_will) {
+                    Provenance::Good
+                } else {
+                    Provenance::Gone
+                }
             }
-            Some(Standing::Revoked { .. } | Standing::Removed) | None => Provenance::Gone,
+            Some(Standing::Removed) | None => Provenance::Gone,
         }
     }
 
@@ -116,10 +122,11 @@ impl Law {
         let Some(principal) = self.same_life(&slot.message.publisher).cloned() else {
             return retained::Fate::Erase;
         };
-        match principal.standing {
-            Standing::Active | Standing::Revoked { keep_messages: true, .. } => {}
-            Standing::Disabled => return retained::Fate::Withhold,
-            Standing::Revoked { .. } | Standing::Removed => return retained::Fate::Erase,
+        if self.provenance(&slot.message) == Provenance::Gone {
+            return retained::Fate::Erase;
+        }
+        if principal.standing == Standing::Disabled {
+            return retained::Fate::Withhold;
         }
         if let Some(verdict) = &slot.verdict
             && verdict.generation == self.generation

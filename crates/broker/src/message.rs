@@ -33,6 +33,7 @@ pub struct Message {
     pub(crate) publisher: Publisher,
     /// The session that it came from, for No Local.
     pub(crate) origin: Incarnation,
+    pub(crate) is_will: bool,
 }
 
 /// Is what a message is made of.
@@ -46,6 +47,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) expires: Option<Millis>,
     pub(crate) publisher: Publisher,
     pub(crate) origin: Incarnation,
+    pub(crate) is_will: bool,
 }
 
 impl From<Draft<'_>> for Message {
@@ -62,6 +64,7 @@ impl From<Draft<'_>> for Message {
             expires: draft.expires,
             publisher: draft.publisher,
             origin: draft.origin,
+            is_will: draft.is_will,
         }
     }
 }

@@ -259,6 +259,7 @@ mod tests {
             expires: None,
             publisher: Publisher { identity: publisher.parse().unwrap(), epoch: 1 },
             origin: Incarnation(1),
+            is_will: false,
         });
         Parcel {
             message: Arc::new(message),

@@ -113,6 +113,11 @@ impl Replay {
         true
     }
 
+    /// Gives the open question up: it is asked again when somebody is there to hear the answer.
+    pub(crate) fn postpone(&mut self) {
+        self.asked = false;
+    }
+
     /// Tells whether all shards have been asked.
     pub(crate) fn is_finished(&self, shards: u16) -> bool {
         self.home >= shards

@@ -341,3 +341,95 @@ impl<J: FnMut(&mut Slot) -> Fate> Walk<J> {
         ControlFlow::Break(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Draft, Publisher};
+    use crate::session::Incarnation;
+    use keyward_mqtt::packet::Qos;
+    use proptest::prelude::*;
+
+    fn store(topics: &BTreeSet<String>) -> Retained {
+        let bound = Holding { messages: 1_000, bytes: 1_000_000 };
+        let mut retained = Retained::new(HashKey::new([5; 16]), Bounds { all: bound, per_publisher: bound });
+        for topic in topics {
+            let message = Message::from(Draft {
+                topic,
+                forwarded: &[],
+                payload: b"x",
+                qos: Qos::AtMostOnce,
+                retain: true,
+                expires: None,
+                publisher: Publisher { identity: "device:a".parse().unwrap(), epoch: 1 },
+                origin: Incarnation(1),
+                is_will: false,
+            });
+            assert!(retained.put(TopicName::parse(topic).unwrap(), Arc::new(message)));
+        }
+        retained
+    }
+
+    /// Collects a whole replay, slice by slice.
+    fn replay(retained: &mut Retained, filter: &str, most: u16, fate: Fate) -> Vec<String> {
+        let filter = TopicFilter::parse(filter).unwrap();
+        let mut topics = Vec::new();
+        let mut after: Option<Arc<str>> = None;
+        loop {
+            let slice = retained.slice(filter, after.as_deref(), most, |_| fate);
+            assert!(slice.messages.len() <= usize::from(most));
+            topics.extend(slice.messages.iter().map(|message| message.topic().to_owned()));
+            after = slice.next;
+            if after.is_none() {
+                return topics;
+            }
+        }
+    }
+
+    fn any_topic() -> impl Strategy<Value = String> {
+        proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just(""), Just("$c")], 1..5)
+            .prop_map(|levels| levels.join("/"))
+            .prop_filter("empty", |topic| !topic.is_empty())
+    }
+
+    fn any_filter() -> impl Strategy<Value = String> {
+        let level = prop_oneof![Just("a"), Just("b"), Just(""), Just("$c"), Just("+"), Just("+")];
+        (proptest::collection::vec(level, 0..5), any::<bool>())
+            .prop_map(|(mut levels, hash)| {
+                if hash {
+                    levels.push("#");
+                }
+                levels.join("/")
+            })
+            .prop_filter("empty", |filter| !filter.is_empty())
+    }
+
+    proptest! {
+        #[test]
+        fn a_replay_in_slices_finds_each_match_once(
+            topics in proptest::collection::btree_set(any_topic(), 0..30),
+            filter in any_filter(),
+            most in 1..6_u16,
+        ) {
+            let parsed = TopicFilter::parse(&filter).unwrap();
+            let expected: BTreeSet<_> =
+                topics.iter().filter(|t| parsed.matches(TopicName::parse(t).unwrap())).cloned().collect();
+            let found = replay(&mut store(&topics), &filter, most, Fate::Deliver);
+            prop_assert_eq!(found.len(), expected.len());
+            prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
+        }
+
+        #[test]
+        fn erasing_everything_leaves_no_branch(
+            topics in proptest::collection::btree_set(any_topic(), 0..30),
+        ) {
+            let mut retained = store(&topics);
+            prop_assert_eq!(retained.held().messages, topics.len());
+            for filter in ["#", "$c/#"] {
+                replay(&mut retained, filter, 2, Fate::Erase);
+            }
+            prop_assert_eq!(retained.held(), Holding::default());
+            prop_assert!(retained.root.children.is_empty() && retained.by_publisher.is_empty());
+        }
+    }
+}

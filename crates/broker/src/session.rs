@@ -1,6 +1,7 @@
 //! What survives a link: subscriptions, messages under way, the will.
 
 use crate::attach::{LinkId, Testament};
+use crate::input::Ticket;
 use crate::limits;
 use crate::link::Link;
 use crate::message::Publisher;
@@ -43,8 +44,8 @@ pub(crate) enum Lifetime {
 /// Says where an incoming QoS 2 message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inbound {
-    /// It waits for the disk; PUBREC was not sent.
-    Waiting,
+    /// It waits for the disk under this ticket; PUBREC was not sent.
+    Waiting(Ticket),
     /// It was accepted: a repetition is answered and not published again. A client that lost its memory may use the
     /// packet id for another message over a later link; the digest tells the two apart.
     Accepted {

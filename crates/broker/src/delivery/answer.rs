@@ -87,7 +87,11 @@ impl Delivery<'_> {
     }
 
     fn begin_replay(&mut self, order: ReplayOrder) {
-        self.session.replays.retain(|replay| !replay.is_of(&order.filter));
+        if let Some(older) = self.session.replays.iter().position(|replay| replay.is_of(&order.filter))
+            && let Some(older) = self.session.replays.remove(older)
+        {
+            self.release_held(older.into_held());
+        }
         self.session.replays_begun += 1;
         let replay = Replay::new(self.session.replays_begun, order, self.terms.hash_key);
         self.session.replays.push_back(replay);

@@ -115,7 +115,7 @@ impl Delivery<'_> {
 
     /// Asks again about a message that waited: is its publisher still there, may the session still read it?
     fn readable(&mut self, message: &Arc<Message>) -> Option<Permit<Receive>> {
-        if self.law.provenance(&message.publisher) == Provenance::Gone {
+        if self.law.provenance(message) == Provenance::Gone {
             let publisher = message.publisher.identity.clone();
             self.out.notice(Notice::PublisherGone { publisher });
             return None;
@@ -133,8 +133,8 @@ impl Delivery<'_> {
         if !self.can_send() {
             return;
         }
-        let free = usize::from(self.terms.limits.in_flight.get()) - self.session.outbound.in_flight();
-        let most = u16::try_from(free).unwrap_or(u16::MAX).min(limits::REPLAY_SLICE);
+        let quota = self.session.link.as_ref().map_or(0, |link| link.quota);
+        let most = quota.min(limits::REPLAY_SLICE);
         let Some(replay) = self.session.replays.front_mut() else { return };
         if let Some((home, ask)) = replay.ask(self.at, most) {
             self.out.post(home, Body::ReplayAsk(ask));
@@ -143,12 +143,20 @@ impl Delivery<'_> {
 
     /// Takes a slice of retained messages that was asked for.
     pub(crate) fn take_slice(&mut self, slice: ReplaySlice) {
+        let is_connected = self.session.link.as_ref().is_some_and(|link| link.established);
         let Some(mut replay) = self.session.replays.pop_front() else { return };
-        if !replay.answered(slice.replay, slice.next) {
-            self.session.replays.push_front(replay);
-            return;
+        if is_connected && replay.answered(slice.replay, slice.next) {
+            self.play(replay, slice.messages);
+            return self.pump();
         }
-        for message in slice.messages {
+        if !is_connected {
+            replay.postpone();
+        }
+        self.session.replays.push_front(replay);
+    }
+
+    fn play(&mut self, replay: Replay, messages: Vec<Arc<Message>>) {
+        for message in messages {
             self.offer_retained(&replay, message);
         }
         if replay.is_finished(self.terms.shards) {
@@ -156,11 +164,10 @@ impl Delivery<'_> {
         } else {
             self.session.replays.push_front(replay);
         }
-        self.pump();
     }
 
     fn offer_retained(&mut self, replay: &Replay, message: Arc<Message>) {
-        let gone = self.law.provenance(&message.publisher) == Provenance::Gone;
+        let gone = self.law.provenance(&message) == Provenance::Gone;
         let shared = Arc::clone(&message);
         let Some(name) = shared.topic_name() else { return };
         let topic = Topic::new(name, &self.terms.hash_key);
@@ -173,11 +180,11 @@ impl Delivery<'_> {
     }
 
     /// Delivers the live messages that waited for the end of a replay.
-    fn release_held(&mut self, held: VecDeque<Parcel>) {
+    pub(super) fn release_held(&mut self, held: VecDeque<Parcel>) {
         for parcel in held {
             let message = Arc::clone(&parcel.message);
             let Some(name) = message.topic_name() else { continue };
-            if self.law.provenance(&message.publisher) == Provenance::Gone {
+            if self.law.provenance(&message) == Provenance::Gone {
                 continue;
             }
             let topic = Topic::new(name, &self.terms.hash_key);

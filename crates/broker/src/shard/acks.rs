@@ -58,7 +58,7 @@ impl Shard {
                 self.answer(slot, wait, Answer::PubComp(id, ReasonCode::Success));
             }
             // PUBREC was not sent: there is nothing that it could answer.
-            Some(Inbound::Waiting) => self.violation(slot, ReasonCode::ProtocolError),
+            Some(Inbound::Waiting(_)) => self.violation(slot, ReasonCode::ProtocolError),
             None => {
                 let reason = self.not_found(slot);
                 self.answer(slot, Wait::default(), Answer::PubComp(id, reason));

@@ -111,7 +111,8 @@ impl Shard {
     }
 
     fn begin(&mut self, _permit: Permit<Publish>, mut fanout: Fanout) {
-        if self.fanouts.is_empty() && self.deliver_slice(&mut fanout) {
+        let mut budget = limits::FANOUT_SLICE;
+        if self.fanouts.is_empty() && self.deliver_slice(&mut fanout, &mut budget) {
             self.matches = fanout.matches.unwrap_or_default();
             self.matches.clear();
         } else {
@@ -121,25 +122,21 @@ impl Shard {
 
     /// Goes on with the fan-outs that were too large for one slice.
     pub(super) fn continue_fanouts(&mut self) {
-        let mut budget = limits::WORK_SLICE;
-        while let Some(mut fanout) = self.fanouts.pop_front() {
-            let is_large = fanout.matches.is_some();
-            let is_done = self.deliver_slice(&mut fanout);
-            if !is_done {
+        let mut budget = limits::FANOUT_SLICE;
+        while budget > 0
+            && let Some(mut fanout) = self.fanouts.pop_front()
+        {
+            if !self.deliver_slice(&mut fanout, &mut budget) {
                 self.fanouts.push_front(fanout);
-            }
-            budget -= 1;
-            if !is_done || is_large || budget == 0 {
-                return;
             }
         }
     }
 
-    /// Serves up to a slice of receivers. Returns whether all have been served.
-    fn deliver_slice(&mut self, fanout: &mut Fanout) -> bool {
+    /// Serves receivers until the budget is used up. Returns whether all have been served.
+    fn deliver_slice(&mut self, fanout: &mut Fanout, budget: &mut usize) -> bool {
         let message = Arc::clone(&fanout.message);
         let Some(name) = message.topic_name() else { return true };
-        if fanout.next > 0 && self.law.provenance(&message.publisher) == Provenance::Gone {
+        if fanout.next > 0 && self.law.provenance(&message) == Provenance::Gone {
             let publisher = message.publisher.identity.clone();
             self.out.notice(Notice::PublisherGone { publisher });
             return true;
@@ -148,14 +145,15 @@ impl Shard {
         let mut frames = core::mem::take(&mut self.frames);
         frames.clear();
         let topic = Topic::new(name, &self.config.hash_key);
-        let mut budget = limits::FANOUT_SLICE;
+        // A message that nobody wants costs something too.
+        *budget = budget.saturating_sub(1);
         while let Some(first) = matches.get(fanout.next)
-            && budget > 0
+            && *budget > 0
         {
             let rest = &matches[fanout.next..];
             let group = &rest[..rest.iter().take_while(|next| next.slot == first.slot).count()];
             let cost = self.serve(group, &message, topic, &mut frames);
-            budget = budget.saturating_sub(cost);
+            *budget = budget.saturating_sub(cost);
             fanout.next += group.len();
         }
         self.frames = frames;

@@ -32,7 +32,7 @@ impl Shard {
 
     /// Takes a message that another shard published. It may have overtaken a revocation there that is known here.
     fn receive(&mut self, permit: Permit<Publish>, message: Arc<Message>, retain: bool, deliver: bool) {
-        if self.law.provenance(&message.publisher) == Provenance::Gone {
+        if self.law.provenance(&message) == Provenance::Gone {
             let publisher = message.publisher.identity.clone();
             return self.out.notice(Notice::PublisherGone { publisher });
         }

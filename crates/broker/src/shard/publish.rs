@@ -77,11 +77,11 @@ impl Shard {
         let durable = is_stored
             || message.retain
             || message.topic_name().is_some_and(|topic| self.reaches_stored(topic));
-        let state = if durable { Inbound::Waiting } else { accepted };
+        let wait = self.wait_if(durable);
+        let state = if durable { Inbound::Waiting(wait.ticket) } else { accepted };
         if let Some(session) = self.sessions.get_mut(slot as usize) {
             session.inbound.insert(id.0.get(), state);
         }
-        let wait = self.wait_if(durable);
         if durable {
             self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id, accepted });
         } else {
@@ -96,8 +96,12 @@ impl Shard {
         let Some(link) = session.link_id() else { return true };
         match session.inbound.get(&id.0.get()) {
             None => false,
-            // Its PUBREC is on the way.
-            Some(Inbound::Waiting) => true,
+            // Its PUBREC waits for the disk, or was dropped with an older link.
+            Some(Inbound::Waiting(ticket)) => {
+                let wait = Wait { ticket: *ticket, interest: 0 };
+                self.answer(slot, wait, Answer::PubRec(id, ReasonCode::Success));
+                true
+            }
             Some(Inbound::Accepted { digest: known, .. }) if *known == digest => {
                 self.answer(slot, Wait::default(), Answer::PubRec(id, ReasonCode::Success));
                 true
@@ -147,10 +151,11 @@ impl Shard {
     /// Reports a refusal with the rule that decided it.
     pub(super) fn deny(&mut self, slot: u32, action: DeniedAction, topic: TopicName<'_>) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
-        let rule = self
-            .residents
-            .get(session.resident)
-            .and_then(|resident| resident.entitled(session.epoch).rights)
+        let Some(resident) = self.residents.get_mut(session.resident) else { return };
+        resident.refresh(&self.law);
+        let rule = resident
+            .entitled(session.epoch)
+            .rights
             .and_then(|rights| rights.decide(Action::Publish, topic).rule.map(|rule| rule.cite()));
         let identity = session.key.identity.clone();
         let client_id = session.key.client_id.clone();
@@ -201,6 +206,7 @@ impl Shard {
             expires: publish.properties.message_expiry.map(|secs| deadline(self.now.mono, secs)),
             publisher: session.publisher(),
             origin: session.incarnation,
+            is_will: false,
         })))
     }
 

@@ -21,6 +21,7 @@ impl Shard {
             expires: will.expiry.map(|secs| deadline(self.now.mono, secs)),
             publisher: session.publisher(),
             origin: session.incarnation,
+            is_will: true,
         });
         let owner = session.key.identity.clone();
         match permit::publish_held(&mut self.law, &message, Purpose::Will) {

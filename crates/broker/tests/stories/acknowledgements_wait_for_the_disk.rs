@@ -123,3 +123,22 @@ fn nothing_goes_before_a_connack_that_waits() {
         assert!(matches!(&got[..], [Got::ConnAck { .. }, Got::Message(_), Got::Message(_)]), "{got:?}");
     });
 }
+
+#[test]
+fn a_qos_2_message_repeated_over_a_new_link_while_it_waits_is_answered() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.subscribe(app, "#");
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "x").qos2(1));
+        w.lose(pump);
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.got(pump);
+        w.publish(pump, letter("pump/a", "x").qos2(1).dup());
+        assert_eq!(w.got(pump), []);
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.got(pump)[0], Got::PubRec(1, ReasonCode::Success));
+        assert_eq!(w.payloads(app), ["x"]);
+    });
+}

@@ -84,7 +84,7 @@ fn a_device_and_a_user_of_one_name_are_two() {
         w.subscribe(device, "pump/#");
         let user = w.connect(hello(version, "user:pump", "pump"));
         assert!(w.is_open(device));
-        assert_eq!(w.subscribe(user, "pump/#"), [ReasonCode::NotAuthorized]);
+        assert!(w.subscribe(user, "pump/#")[0].is_failure());
     });
 }
 
@@ -95,7 +95,11 @@ fn an_identity_without_rules_gets_nothing_and_says_nothing() {
         w.subscribe(app, "#");
         let eve = w.connect(hello(version, "user:eve", "eve"));
         w.got(eve);
-        assert_eq!(w.subscribe(eve, "#"), [ReasonCode::NotAuthorized]);
+        let refused = match version {
+            Version::V311 => ReasonCode::UnspecifiedError,
+            Version::V5 => ReasonCode::NotAuthorized,
+        };
+        assert_eq!(w.subscribe(eve, "#"), [refused]);
         w.publish(eve, letter("pump/interval", "0"));
         w.publish(eve, letter("pump/interval", "1").qos1(1));
         w.publish(eve, letter("pump/interval", "2").qos2(2));

@@ -2,8 +2,10 @@
 
 use crate::peer::{Peer, at, hello, letter};
 use crate::world::{World, app_may_everything, rule};
-use keyward_broker::{Limits, Standing};
-use keyward_mqtt::packet::{Qos, Version};
+use keyward_broker::{CommitOutcome, Limits, Standing};
+use keyward_mqtt::packet::{Ack, Packet, Qos, Version};
+use keyward_mqtt::property::AckProperties;
+use keyward_mqtt::reason::ReasonCode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +27,8 @@ enum Step {
     Disable { who: usize },
     Revoke { who: usize },
     Pass { secs: u64 },
+    SetDeaf { shard: usize, deaf: bool },
+    Store { slow: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,6 +52,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => who.clone().prop_map(|who| Step::Disable { who }),
         1 => who.prop_map(|who| Step::Revoke { who }),
         1 => (0..100_u64).prop_map(|secs| Step::Pass { secs }),
+        3 => (0..3_usize, any::<bool>()).prop_map(|(shard, deaf)| Step::SetDeaf { shard, deaf }),
+        2 => any::<bool>().prop_map(|slow| Step::Store { slow }),
     ]
 }
 
@@ -122,6 +128,9 @@ impl Model {
                 self.set(*who, Standing::Revoked { keep_messages: false, publish_will: false });
             }
             Step::Pass { secs } => self.world.pass(*secs),
+            Step::SetDeaf { shard, deaf } => self.world.set_deaf(*shard, *deaf),
+            Step::Store { slow: true } => self.world.slow_store(),
+            Step::Store { slow: false } => self.world.store(CommitOutcome::Durable),
         }
         self.check();
     }
@@ -143,7 +152,7 @@ impl Model {
         let peer = self.world.try_connect(greeting);
         self.check();
         self.links.insert((who, client), peer);
-        assert_eq!(self.world.is_open(peer), self.standing[who] == Standing::Active);
+        assert!(!self.world.is_open(peer) || self.standing[who] == Standing::Active);
     }
 
     fn publish(&mut self, who: usize, client: usize, topic: usize, qos: Qos, retain: bool) {
@@ -243,6 +252,123 @@ fn everything_that_may_be_read_arrives_when_nothing_goes_wrong() {
                     .collect();
                 prop_assert_eq!(w.payloads(reader), expected);
             }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn one_history_has_one_trace() {
+    let config = Config { cases: 20, failure_persistence: None, ..Config::default() };
+    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[44; 32]);
+    let mut runner = TestRunner::new_with_rng(config, seed);
+    let histories = proptest::collection::vec(step(), 1..80);
+    runner
+        .run(&histories, |steps| {
+            let trace = || {
+                let mut model = Model::new();
+                model.world.record();
+                steps.iter().for_each(|step| model.play(step));
+                model.world.take_record()
+            };
+            prop_assert_eq!(trace(), trace());
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Is a packet that makes little sense where it comes.
+#[derive(Debug, Clone)]
+enum Noise {
+    Ack { kind: usize, id: u16, code: bool },
+    Publish { topic: usize, qos: usize, id: u16, retain: bool },
+    Subscribe { filter: usize, id: u16 },
+    Unsubscribe { filter: usize },
+    Connect { v5: bool, clean: bool },
+    Lose,
+    Mute { reads: bool },
+    Store { kept: bool },
+    Pass { secs: u64 },
+}
+
+fn noise() -> impl Strategy<Value = Noise> {
+    prop_oneof![
+        8 => (0..4_usize, 1..8_u16, any::<bool>()).prop_map(|(kind, id, code)| Noise::Ack { kind, id, code }),
+        8 => (0..TOPICS.len(), 0..3_usize, 1..8_u16, any::<bool>())
+            .prop_map(|(topic, qos, id, retain)| Noise::Publish { topic, qos, id, retain }),
+        3 => (0..FILTERS.len(), 1..8_u16).prop_map(|(filter, id)| Noise::Subscribe { filter, id }),
+        1 => (0..FILTERS.len()).prop_map(|filter| Noise::Unsubscribe { filter }),
+        2 => (any::<bool>(), any::<bool>()).prop_map(|(v5, clean)| Noise::Connect { v5, clean }),
+        1 => Just(Noise::Lose),
+        1 => any::<bool>().prop_map(|reads| Noise::Mute { reads }),
+        2 => any::<bool>().prop_map(|kept| Noise::Store { kept }),
+        1 => (0..50_u64).prop_map(|secs| Noise::Pass { secs }),
+    ]
+}
+
+fn make(w: &mut World, peer: &mut Peer, noise: &Noise) {
+    match noise {
+        Noise::Connect { v5, clean } => {
+            let version = if *v5 { Version::V5 } else { Version::V311 };
+            let greeting = hello(version, "user:app", "noise").silent().will("x", "gone");
+            *peer = w.try_connect(if *clean { greeting.clean() } else { greeting });
+        }
+        Noise::Pass { secs } => w.pass(*secs),
+        Noise::Store { kept } => {
+            w.store(if *kept { CommitOutcome::Durable } else { CommitOutcome::NoRoom });
+        }
+        Noise::Lose => w.lose(*peer),
+        _ if !w.is_open(*peer) => {}
+        Noise::Ack { kind, id, code } => acknowledge(w, *peer, *kind, *id, *code),
+        Noise::Publish { topic, qos, id, retain } => {
+            let letter = letter(TOPICS[*topic], "noise").qos(qos_of(*qos), *id);
+            w.publish(*peer, if *retain { letter.retained() } else { letter });
+        }
+        Noise::Subscribe { filter, id } => {
+            w.subscribe_only(*peer, *id, FILTERS[*filter], at(qos_of(usize::from(id % 3))), None);
+            w.settle();
+        }
+        Noise::Unsubscribe { filter } => w.unsubscribe(*peer, FILTERS[*filter]),
+        Noise::Mute { reads } => w.set_reading(*peer, *reads),
+    }
+}
+
+fn acknowledge(w: &mut World, peer: Peer, kind: usize, id: u16, fails: bool) {
+    let reason = if fails && kind < 2 { ReasonCode::UnspecifiedError } else { ReasonCode::Success };
+    let ack = Ack { id: crate::peer::id(id), reason, properties: AckProperties::default() };
+    let packet = match kind {
+        0 => Packet::PubAck(ack),
+        1 => Packet::PubRec(ack),
+        2 => Packet::PubRel(ack),
+        _ => Packet::PubComp(ack),
+    };
+    w.send(peer, &packet);
+}
+
+#[test]
+fn no_sequence_of_packets_breaks_a_shard_or_its_books() {
+    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[45; 32]);
+    let mut runner = TestRunner::new_with_rng(config, seed);
+    let noises = proptest::collection::vec(noise(), 1..120);
+    runner
+        .run(&(noises, any::<bool>(), 1..4_u16), |(noises, slow, shards)| {
+            let limits = Limits { outbox_bytes: 200, queue_messages: 5, ..Limits::default() };
+            let mut w = World::new(shards, limits);
+            if slow {
+                w.slow_store();
+            }
+            let mut peer = w.connect(hello(Version::V5, "user:app", "noise").silent());
+            noises.iter().for_each(|noise| make(&mut w, &mut peer, noise));
+            // Everybody leaves: nothing may be left in the books.
+            w.store(CommitOutcome::Durable);
+            let last = w.connect(hello(Version::V5, "user:app", "noise").clean().expiry(0).silent());
+            w.store(CommitOutcome::Durable);
+            w.disconnect(last);
+            let stats = w.stats();
+            let books =
+                (stats.sessions, stats.subscriptions, stats.queued, stats.queued_bytes, stats.outbox_bytes);
+            prop_assert_eq!(books, (0, 0, 0, 0, 0));
             Ok(())
         })
         .unwrap();

@@ -1,7 +1,7 @@
 //! Filters, overlapping subscriptions, identifiers, No Local, Retain As Published.
 
 use crate::peer::{Got, at, hello, hello5, id, letter};
-use crate::world::{in_every_world, in_every_world_and_version, in_every_world_with, rule};
+use crate::world::{in_every_world, in_every_world_and_version, in_every_world_with};
 use keyward_broker::Limits;
 use keyward_mqtt::packet::{
     Packet, Qos, RetainHandling, Subscribe, SubscribeFilters, SubscribeOptions, Version,
@@ -36,18 +36,6 @@ fn each_filter_has_its_own_code() {
             ReasonCode::GrantedQos2,
         ];
         assert_eq!(w.got(pump), [Got::SubAck(3, expected.to_vec())]);
-    });
-}
-
-#[test]
-fn wildcards_do_not_reach_topics_of_the_broker() {
-    in_every_world(|w| {
-        w.rules(&rule("user:app", "allow", &["publish", "subscribe"], &["#", "$app/#"]));
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.subscribe(app, "+/x");
-        w.publish(app, letter("$app/x", "hidden"));
-        assert_eq!(w.payloads(app), Vec::<String>::new());
     });
 }
 
@@ -227,6 +215,26 @@ fn retain_handling_says_when_retained_messages_come() {
             }
             w.unsubscribe(app, "pump/+");
             w.got(app);
+        }
+    });
+}
+
+#[test]
+fn a_fan_out_that_is_too_large_for_one_slice_reaches_everybody_in_order() {
+    let limits = Limits { sessions_per_identity: 10_000, ..Limits::default() };
+    in_every_world_with(limits, |w| {
+        let readers: Vec<_> =
+            (0..1_500).map(|number| w.connect(hello5("device:pump", &number.to_string()))).collect();
+        for reader in &readers {
+            w.subscribe(*reader, "pump/#");
+        }
+        let app = w.connect(hello5("user:app", "app"));
+        for payload in ["1", "2", "3"] {
+            w.send_only(app, &letter("pump/a", payload).packet());
+        }
+        w.settle();
+        for reader in readers {
+            assert_eq!(w.payloads(reader), ["1", "2", "3"]);
         }
     });
 }

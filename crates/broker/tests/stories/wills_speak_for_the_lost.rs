@@ -100,7 +100,6 @@ fn a_revoked_will_is_published_if_the_operator_says_so() {
         let app = reader(w);
         let _pump = w.connect(hello(version, "device:pump", "pump").will("pump/gone", "gone"));
         w.set("device:pump", 1, Standing::Revoked { keep_messages: false, publish_will: true });
-        // It is a message of a revoked publisher: readers on other shards take it as it was decided there.
         assert_eq!(w.payloads(app), ["gone"]);
     });
 }

@@ -30,6 +30,8 @@ pub(crate) struct World {
     links: u64,
     /// Tickets that the store has not answered, if it is slow.
     unstored: Option<Vec<(usize, Ticket)>>,
+    /// What the shards said, in words, if that is recorded.
+    record: Option<Vec<String>>,
     pub(crate) denials: Vec<Denial>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) reports: Vec<Report>,
@@ -84,6 +86,7 @@ impl World {
             generation: 0,
             links: 0,
             unstored: None,
+            record: None,
             denials: Vec::new(),
             notices: Vec::new(),
             reports: Vec::new(),
@@ -287,6 +290,15 @@ impl World {
         self.settle();
     }
 
+    /// Writes down what the shards say from now on.
+    pub(crate) fn record(&mut self) {
+        self.record = Some(Vec::new());
+    }
+
+    pub(crate) fn take_record(&mut self) -> Vec<String> {
+        self.record.take().unwrap_or_default()
+    }
+
     pub(crate) fn shut_down(&mut self) {
         self.tell_all(|| Input::Shutdown);
     }
@@ -308,15 +320,18 @@ impl World {
     }
 
     fn give(&mut self, shard: usize, input: Input<'_>) {
-        let now = Now { mono: self.now, wall: UnixMillis(self.now.0) };
-        self.shards[shard].handle(now, input);
-        self.take_outputs(shard);
-    }
-
-    fn take_outputs(&mut self, shard: usize) {
+        self.handle(shard, input);
         while let Some(output) = self.shards[shard].poll_output() {
+            if let Some(record) = &mut self.record {
+                record.push(format!("{shard}: {output:?}"));
+            }
             self.apply(shard, output);
         }
+    }
+
+    fn handle(&mut self, shard: usize, input: Input<'_>) {
+        let now = Now { mono: self.now, wall: UnixMillis(self.now.0) };
+        self.shards[shard].handle(now, input);
     }
 
     fn apply(&mut self, shard: usize, output: Output) {
@@ -334,7 +349,7 @@ impl World {
             Output::Commit(ticket) => match &mut self.unstored {
                 Some(unstored) => unstored.push((shard, ticket)),
                 None => {
-                    self.give(shard, Input::Committed { through: ticket, outcome: CommitOutcome::Durable });
+                    self.handle(shard, Input::Committed { through: ticket, outcome: CommitOutcome::Durable });
                 }
             },
             Output::Denied(denial) => self.denials.push(denial),
@@ -350,7 +365,7 @@ impl World {
         wire.arrive(&outbox);
         self.shards[shard].recycle(outbox);
         if self.wires[&link].reads {
-            self.give(shard, Input::Written { link });
+            self.handle(shard, Input::Written { link });
         }
     }
 
