@@ -1,4 +1,9 @@
 //! The IO shell: door, workers, control socket, wiring.
+//!
+//! [`running::run`] starts a broker: it opens the store of a [`home`], starts the [`plane`] that clients talk to, and
+//! answers operators ([`control`], [`admin`]). Everything that touches a socket, a clock, a signal or a file of an
+//! installation is in this crate or in `identity`; what messages mean is in `broker`, what rules mean in `policy`.
+
 pub mod admin;
 mod carrier;
 pub mod clock;

@@ -344,6 +344,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_ends_anywhere_is_read_or_refused() {
+        let text = uncommented().replace("mqtts", "\u{e4}\u{202e}");
+        let refused =
+            text.char_indices().filter(|(end, _)| Config::parse("keyward.toml", &text[..*end]).is_err());
+        assert!(refused.count() > 100);
+    }
+
+    #[test]
     fn what_is_no_toml_is_refused_with_its_place() {
         let error = refused("[server\n");
         assert!(error.starts_with("keyward.toml:1:8: "), "{error}");
