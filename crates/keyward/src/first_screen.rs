@@ -87,12 +87,13 @@ fn next_commands(status: &Status) -> [(&'static str, &'static str); 3] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use keyward_server::home::Home;
     use keyward_server::status::ClockState;
 
-    fn fresh() -> Status {
+    /// A broker that was just installed.
+    pub(crate) fn fresh() -> Status {
         Status {
             home: "/srv/kw".to_owned(),
             version: "0.1.0".to_owned(),

@@ -114,3 +114,24 @@ fn attention(status: &Status, paint: Paint) -> String {
     let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
     if lines.is_empty() { lines } else { format!("\n{}\n{lines}", paint.strong("To do")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::first_screen::tests::fresh;
+    use keyward_server::home::Home;
+
+    #[test]
+    fn what_needs_attention_stands_at_the_end_and_cannot_steer_the_terminal() {
+        let status = Status {
+            clock: ClockState::Doubted { why: "it stands before the ledger".to_owned() },
+            warnings: vec!["a\u{1b}[2J".to_owned()],
+            ..fresh()
+        };
+        let text = tell(&status, &Program::of_process(&Home::at("/srv/kw")), Paint::plain());
+        assert!(text.starts_with("Keyward 0.1.0 does not run in /srv/kw; start it with: "), "{text}");
+        let todo = text.split_once("To do\n").unwrap().1;
+        assert_eq!(todo.lines().count(), 3, "{todo}");
+        assert!(todo.contains("/srv/kw/offline") && todo.contains("a\\u{1b}[2J"), "{todo}");
+    }
+}

@@ -70,7 +70,10 @@ fn identity(args: &ConnectArgs) -> Outcome<Option<TlsIdentity>> {
         (Some(_), None) => Err(Failure::misuse(
             "the bundle holds no private key: it stayed where the signing request was made; name it with --key",
         )),
-        _ => Ok(None),
+        (None, Some(_)) => {
+            Err(Failure::misuse("--key needs the certificate beside it: give --cert or --bundle-dir"))
+        }
+        (None, None) => Ok(None),
     }
 }
 

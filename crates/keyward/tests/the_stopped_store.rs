@@ -113,6 +113,39 @@ fn a_signing_request_of_openssl_is_signed_and_its_key_stays_where_it_is() {
 }
 
 #[test]
+fn whom_to_trust_and_which_key_to_use_is_asked_before_anything_is_sent() {
+    let story = Story::stopped();
+    openssl(&[
+        "req",
+        "-new",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=dev01",
+        "-keyout",
+        &story.path("k.pem").to_string_lossy(),
+        "-out",
+        &story.path("r.csr").to_string_lossy(),
+    ]);
+    story.ok(&["device", "add", "dev01", "--csr", "r.csr"]);
+    let keyless = story.run(&["pub", "--bundle-dir", "dev01", "-t", "a", "-m", "x"]);
+    assert_eq!(keyless.status.code(), Some(2), "{}", said(&keyless));
+    assert!(said(&keyless).contains("--key"), "{}", said(&keyless));
+
+    let publish = ["pub", "-t", "a", "-m", "x"];
+    let anchorless = story.command(&publish).env("KEYWARD_DIR", story.path("none")).output().unwrap();
+    assert_eq!(anchorless.status.code(), Some(2), "{}", said(&anchorless));
+    assert!(said(&anchorless).contains("--ca"), "{}", said(&anchorless));
+
+    fs::set_permissions(story.path("k.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    let why = story.refused(&["pub", "--bundle-dir", "dev01", "--key", "k.pem", "-t", "a", "-m", "x"]);
+    assert!(why.contains("chmod 600"), "{why}");
+}
+
+#[test]
 fn a_generated_password_is_shown_once_on_standard_output_only() {
     let story = Story::stopped();
     let output = story.run(&["--json", "user", "add", "app"]);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct ConnectArgs {
     /// Take host, key, certificate and trust anchor from a bundle that `device add` wrote
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["ca", "cert", "key"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["ca", "cert"])]
     pub(crate) bundle_dir: Option<PathBuf>,
     /// The broker's name or address [default: of the bundle, else localhost]
     #[arg(long, value_name = "HOST")]
@@ -22,8 +22,8 @@ pub(crate) struct ConnectArgs {
     /// The client's certificate with its chain (PEM)
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
-    /// The client's private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    /// The client's private key (PEM); with --bundle-dir only if the bundle holds none
+    #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// The user name
     #[arg(long, value_name = "NAME", requires = "password_file")]
