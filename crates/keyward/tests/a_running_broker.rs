@@ -157,3 +157,16 @@ fn one_process_holds_the_store() {
     assert!(why.contains("in use by process"), "{why}");
     broker.stop();
 }
+
+#[test]
+fn a_start_waits_for_a_command_that_holds_the_store_for_a_moment() {
+    let story = Story::stopped();
+    let home = keyward_server::home::Home::at(story.dir());
+    let held = keyward_server::admin::open_stopped(&home, &Default::default()).ok().unwrap();
+    let release = std::thread::spawn(move || {
+        std::thread::park_timeout(std::time::Duration::from_millis(500));
+        drop(held);
+    });
+    story.start().stop();
+    release.join().unwrap();
+}

@@ -5,6 +5,7 @@
 use crate::{
     clock,
     config::{Config, DEFAULT_TEXT, MAX_CONFIG_BYTES},
+    control::Client,
     home::Home,
     names,
 };
@@ -12,10 +13,21 @@ use keyward_identity::{
     InitOptions, KeyProtection, Lifetimes, OpenError, OpenOptions, Registrar, Secret, ServerName, WallTime,
     files::{self, FileError},
 };
-use std::path::{Path, PathBuf};
+use keyward_mqtt::time::Millis;
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 /// The longest passphrase file, in bytes.
 const PASSPHRASE_BYTES: usize = 4 * 1024;
+
+/// How long a start or a command waits for another command that holds the store.
+const PATIENCE: Millis = Millis::from_secs(5);
+
+/// How long it waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The commit date of this program, or 1970 if it was built without one.
 pub fn build_time() -> WallTime {
@@ -70,13 +82,24 @@ pub fn protection(file: Option<&Path>) -> Result<KeyProtection, InstallationErro
     Ok(KeyProtection::Passphrase(Secret::from_zeroizing(bytes)))
 }
 
-/// Opens the store of `home` and holds it until the value is dropped.
+/// Opens the store of `home` and holds it until the value is dropped. A command on the stopped store holds it for a
+/// moment: this waits for such a one, but not for a broker that runs.
 ///
 /// # Errors
 /// [`InstallationError`] if another process holds it or it cannot be read.
 pub fn open(home: &Home, protection: KeyProtection) -> Result<Registrar, InstallationError> {
     let options = OpenOptions { build_time: build_time(), protection, lifetimes: Lifetimes::default() };
-    Ok(Registrar::open(home.directory(), options)?)
+    let deadline = clock::now().mono.saturating_add(PATIENCE);
+    loop {
+        match Registrar::open(home.directory(), options.clone()) {
+            Err(OpenError::Locked { .. })
+                if clock::now().mono < deadline && Client::connect(home).is_err() =>
+            {
+                thread::park_timeout(LOOK_AGAIN);
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 /// Makes the installation of `home`: authorities, ledger, `keyward.toml` and an empty `policy.d`.

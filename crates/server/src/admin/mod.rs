@@ -84,9 +84,11 @@ pub fn open(home: &Home, options: &OpenOptions) -> Result<Operator, CallError> {
     home.check().map_err(Refusal::from)?;
     match Client::connect(home) {
         Ok(client) => Ok(Operator::Running(client)),
-        Err(CallError::NotRunning(_)) => {
-            Ok(open_stopped(home, options).map(|admin| Operator::Stopped(Box::new(admin)))?)
-        }
+        Err(CallError::NotRunning(_)) => match open_stopped(home, options) {
+            Ok(admin) => Ok(Operator::Stopped(Box::new(admin))),
+            // A broker that started meanwhile holds the store: it is the one to ask.
+            Err(refusal) => Client::connect(home).map(Operator::Running).map_err(|_| refusal.into()),
+        },
         Err(error) => Err(error),
     }
 }
