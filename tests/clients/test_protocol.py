@@ -48,7 +48,9 @@ def test_a_stored_session_keeps_its_messages_while_the_client_is_away(keyward, v
         sender.publish("a1/cmd", str(n), qos=1 + n % 2)
     back = Client(bundle, version, client_id="sleeper", clean=False, expiry=300).connect()
     assert back.flags.session_present
-    assert [back.receive()[1] for _ in range(20)] == [str(n) for n in range(20)]
+    received = [int(back.receive()[1]) for _ in range(20)]
+    # paho hands a QoS 2 message over when its exchange ends, so the two qualities of service arrive in two rows.
+    assert sorted(received, key=lambda n: n % 2) == [*range(0, 20, 2), *range(1, 20, 2)]
 
 
 @VERSIONS
@@ -119,14 +121,16 @@ def test_order_is_kept_for_a_thousand_messages_between_two_clients(keyward):
     to.subscribe("shared/#", qos=2)
     for n in range(1000):
         source.paho.publish("shared/n", str(n), n % 3)
-    assert [int(to.receive()[1]) for _ in range(1000)] == list(range(1000))
+    received = [int(to.receive()[1]) for _ in range(1000)]
+    # Order holds per quality of service (MQTT 5.0 chapter 4.6): paho hands QoS 2 over later than the others.
+    assert sorted(received, key=lambda n: n % 3) == sorted(range(1000), key=lambda n: (n % 3, n))
 
 
 @pytest.mark.parametrize("version", ["mqttv311", "mqttv5"])
 def test_the_mosquitto_clients_publish_and_subscribe_over_mutual_tls(keyward, version):
     bundle = keyward.device("m1")
     sub = subprocess.Popen(
-        ["mosquitto_sub", *bundle.mosquitto(), "-V", version, "-i", "sub", "-q", "2", "-t", "m1/#", "-v", "-C", "3", "-W", "10", "-d"],
+        ["stdbuf", "-oL", "mosquitto_sub", *bundle.mosquitto(), "-V", version, "-i", "sub", "-q", "2", "-t", "m1/#", "-v", "-C", "3", "-W", "10", "-d"],
         stdout=subprocess.PIPE, text=True,
     )
     for line in sub.stdout:
