@@ -144,7 +144,7 @@ fn subtract<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
     }
 }
 
-/// Counts the connections that are not authenticated yet, over all doors, and what they hold.
+/// Counts the connections of one door that are not authenticated yet, and what they hold.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     count: AtomicUsize,
@@ -154,12 +154,13 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+    /// Makes the count of one of `doors` doors. Each has its portion, so that each can make room by itself.
+    pub(crate) fn new(limits: &Limits, doors: usize) -> Arc<Self> {
         Arc::new(Self {
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            max_count: limits.pending,
-            max_bytes: limits.pending_bytes,
+            max_count: (limits.pending / doors).max(1),
+            max_bytes: limits.pending_bytes / doors,
         })
     }
 
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_login_is_bounded_in_number_and_bytes() {
-        let waiting = Waiting::new(&limits());
+        let waiting = Waiting::new(&limits(), 1);
         let mut first = waiting.enter().unwrap();
         let second = waiting.enter().unwrap();
         assert_eq!(waiting.enter().unwrap_err(), Crowded::Pending);

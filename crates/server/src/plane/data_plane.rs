@@ -1,6 +1,7 @@
 //! The data plane as one value: doors, workers, and the changes that are handed to them.
 
 use crate::clock;
+use crate::plane::admission::Waiting;
 use crate::plane::door::{DoorMessage, DoorShared, OpenListener};
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::Inbox;
@@ -43,6 +44,7 @@ pub struct Stopped {
 pub struct DataPlane {
     pub(super) shared: Arc<DoorShared>,
     pub(super) doors: Vec<Arc<Inbox<DoorMessage>>>,
+    pub(super) waiting: Vec<Arc<Waiting>>,
     pub(super) door_threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) worker_threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) listeners: Mutex<Listeners>,
@@ -251,8 +253,8 @@ impl DataPlane {
         let shared = &self.shared;
         let mut stats = PlaneStats {
             connections: shared.admission.connections(),
-            pending: shared.waiting.count(),
-            pending_bytes: shared.waiting.bytes(),
+            pending: self.waiting.iter().map(|door| door.count()).sum(),
+            pending_bytes: self.waiting.iter().map(|door| door.bytes()).sum(),
             events_dropped: shared.reporter.dropped(),
             lines_left_out: shared.reporter.left_out(),
             ..PlaneStats::default()

@@ -1,19 +1,19 @@
 //! Bringing a data plane up: loops, threads, the first policy and directory, then the listeners.
 
-use super::admission::{Admission, Waiting};
-use super::changes::{Changes, Reporting};
-use super::data_plane::{DataPlane, NotReported, locked};
-use super::door::gate::Gate;
-use super::door::passwords::PasswordPool;
-use super::door::{Door, DoorParts, DoorShared};
-use super::events::{Reporter, Sink};
-use super::handover::WorkerMessage;
-use super::inbox::{Inbox, Sender};
-use super::limits::{CONNECT_BYTES, Limits};
-use super::listener::{ListenError, Listener};
-use super::stats::DoorCounts;
-use super::tls::{TlsError, TlsMaterial};
-use super::worker::{WAKER, Worker, WorkerParts};
+use crate::plane::admission::{Admission, Waiting};
+use crate::plane::changes::{Changes, Reporting};
+use crate::plane::data_plane::{DataPlane, NotReported, locked};
+use crate::plane::door::gate::Gate;
+use crate::plane::door::passwords::PasswordPool;
+use crate::plane::door::{Door, DoorParts, DoorShared};
+use crate::plane::events::{Reporter, Sink};
+use crate::plane::handover::WorkerMessage;
+use crate::plane::inbox::{Inbox, Sender};
+use crate::plane::limits::{CONNECT_BYTES, Limits};
+use crate::plane::listener::{ListenError, Listener};
+use crate::plane::stats::DoorCounts;
+use crate::plane::tls::{TlsError, TlsMaterial};
+use crate::plane::worker::{WAKER, Worker, WorkerParts};
 use keyward_broker::placement::SHARDS_MAX;
 use keyward_broker::{Directory, HashKey, Shard, ShardConfig, ShardIndex};
 use keyward_identity::{Pepper, Registry};
@@ -127,7 +127,6 @@ impl DataPlane {
             gate: Gate::new(state.registry, pepper),
             passwords: PasswordPool::start(&limits).map_err(no_thread)?,
             admission: Admission::new(&limits),
-            waiting: Waiting::new(&limits),
             workers,
             hash_key,
             reporter,
@@ -142,7 +141,9 @@ impl DataPlane {
             next_link: AtomicU64::new(1),
             limits,
         });
+        let doors = door_loops.len();
         let mut plane = Self {
+            waiting: (0..doors).map(|_| Waiting::new(&shared.limits, doors)).collect(),
             doors: door_loops.iter().map(|each| Arc::new(Inbox::new(each.waker.clone(), &[], 0))).collect(),
             shared,
             door_threads: Mutex::default(),
@@ -198,6 +199,7 @@ impl DataPlane {
                 inbox: self.doors[index].clone(),
                 sender: Sender(index),
                 reporting: Reporting(index),
+                waiting: self.waiting[index].clone(),
                 shared: self.shared.clone(),
             });
             let thread = spawn(format!("door-{index}"), move || door.run())?;

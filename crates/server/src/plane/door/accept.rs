@@ -1,9 +1,8 @@
 //! Taking connections in, within bounds. Where a bound is reached the oldest unfinished connection makes room: an
 //! honest client needs its place for a fraction of a second, a half-open one holds it for ever.
 
-use super::arrival::{Arrival, Origin};
+use super::arrival::{Arrival, Charged, Origin};
 use super::{Door, OUT_OF_DESCRIPTORS};
-use crate::plane::admission::WaitingGuard;
 use crate::plane::limits::ACCEPTS_PER_TICK;
 use crate::plane::source::Source;
 use crate::plane::tls::ListenerTls;
@@ -66,9 +65,11 @@ impl Door {
         let source = Source::from(peer.ip());
         self.make_room(source);
         let Ok(counted) = shared.admission.enter(source) else { return shared.counts.turned_away() };
-        let Some(waiting) = shared.waiting.enter().ok().or_else(|| self.evict_for_place()) else {
-            return shared.counts.turned_away();
-        };
+        let place = self.parts.waiting.enter().or_else(|_| {
+            self.evict(|_, _| true);
+            self.parts.waiting.enter()
+        });
+        let Ok(waiting) = place else { return shared.counts.turned_away() };
         let channel = match tls {
             None => Channel::Plain,
             Some(tls) => match Channel::tls(tls.config) {
@@ -84,7 +85,7 @@ impl Door {
         let _: io::Result<()> = socket.set_nodelay(true);
         let connection = ServerConnection::new(shared.connection_limits);
         let now = self.now.mono;
-        let arrival = Arrival::new(socket, peer, origin, channel, connection, counted, waiting, now);
+        let arrival = Arrival::new(socket, peer, origin, channel, connection, (counted, waiting), now);
         *self.sources.entry(source).or_default() += 1;
         self.arrivals.insert(id, arrival);
         self.arm(id);
@@ -99,22 +100,33 @@ impl Door {
     pub(super) fn make_room(&mut self, source: Source) {
         let count = self.sources.get(&source).copied().unwrap_or(0);
         if count >= self.parts.shared.pending_per_source {
-            self.evict(|arrival| arrival.source == source);
+            self.evict(|_, arrival| arrival.source == source);
         }
     }
 
-    /// Drops the oldest unfinished connection of all, for the place that it holds.
-    pub(super) fn evict_for_place(&mut self) -> Option<WaitingGuard> {
-        self.evict(|_| true);
-        self.parts.shared.waiting.enter().ok()
+    /// Accounts for what an arrival makes us hold. Where that is too much in all, older ones make room; false if it
+    /// is too much for one, or nobody is older.
+    pub(super) fn charge(&mut self, id: LinkId) -> bool {
+        loop {
+            let Some(arrival) = self.arrivals.get_mut(&id) else { return false };
+            match arrival.charge() {
+                Charged::Yes => return true,
+                Charged::TooMuchForOne => return false,
+                Charged::TooMuchInAll => {}
+            }
+            if !self.evict(|other, _| other < id) {
+                return false;
+            }
+        }
     }
 
-    pub(super) fn evict(&mut self, fits: impl Fn(&Arrival) -> bool) {
-        let oldest = self.arrivals.iter().find(|(_, arrival)| arrival.is_listened_to() && fits(arrival));
-        if let Some(id) = oldest.map(|(id, _)| *id) {
-            self.parts.shared.counts.evicted();
-            self.remove(id);
-        }
+    /// Drops the oldest unfinished connection that fits; false if there is none.
+    fn evict(&mut self, fits: impl Fn(LinkId, &Arrival) -> bool) -> bool {
+        let fits = |(id, arrival): &(&LinkId, &Arrival)| arrival.is_listened_to() && fits(**id, arrival);
+        let Some(id) = self.arrivals.iter().find(fits).map(|(id, _)| *id) else { return false };
+        self.parts.shared.counts.evicted();
+        self.remove(id);
+        true
     }
 
     pub(super) fn remove(&mut self, id: LinkId) -> Option<Arrival> {

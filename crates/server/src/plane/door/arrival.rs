@@ -1,6 +1,6 @@
 //! A connection in the hands of the door: from accept to the end of its CONNECT.
 
-use crate::plane::admission::{ConnectionGuard, Crowded, WaitingGuard};
+use crate::plane::admission::{ConnectionGuard, WaitingGuard};
 use crate::plane::door::gate::Known;
 use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
 use crate::plane::source::Source;
@@ -106,6 +106,17 @@ pub(crate) enum Heard {
     Silence,
 }
 
+/// Says whether what an arrival makes us hold is within the bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charged {
+    /// It is.
+    Yes,
+    /// No peer may hold so much.
+    TooMuchForOne,
+    /// All together hold too much.
+    TooMuchInAll,
+}
+
 /// Says why an arrival is over.
 #[derive(Debug)]
 pub(crate) enum ArrivalEnd {
@@ -123,22 +134,14 @@ impl From<TlsFault> for ArrivalEnd {
     }
 }
 
-impl From<Crowded> for ArrivalEnd {
-    fn from(_: Crowded) -> Self {
-        Self::Crowded
-    }
-}
-
 impl Arrival {
-    #[expect(clippy::too_many_arguments, reason = "called once: what accept has gathered")]
     pub(crate) fn new(
         socket: TcpStream,
         peer: SocketAddr,
         origin: Arc<Origin>,
         channel: Channel,
         connection: ServerConnection,
-        counted: ConnectionGuard,
-        waiting: WaitingGuard,
+        (counted, waiting): (ConnectionGuard, WaitingGuard),
         begun: Millis,
     ) -> Self {
         let stage = if origin.is_tls { Stage::Handshake } else { Stage::Connect };
@@ -193,7 +196,6 @@ impl Arrival {
         self.plain.extend_from_slice(text);
         let heard = if text.is_empty() { Heard::Progress } else { Heard::Text };
         buffers.plain.zeroize(); // It may hold a password.
-        self.charge()?;
         self.flush()?;
         match self.channel.is_closed_by_peer() && heard == Heard::Progress {
             true => Err(ArrivalEnd::Left),
@@ -202,12 +204,15 @@ impl Arrival {
     }
 
     /// Accounts for what it makes us hold, and bounds it (invariant 10).
-    fn charge(&mut self) -> Result<(), ArrivalEnd> {
+    pub(crate) fn charge(&mut self) -> Charged {
         let held = self.channel.held() + self.plain.len() + self.unsent.len();
         if held > HANDSHAKE_BYTES + CONNECT_BYTES {
-            return Err(Crowded::PendingBytes.into());
+            return Charged::TooMuchForOne;
         }
-        Ok(self.waiting.charge(held)?)
+        match self.waiting.charge(held) {
+            Ok(()) => Charged::Yes,
+            Err(_) => Charged::TooMuchInAll,
+        }
     }
 
     /// Writes what the channel has to say.

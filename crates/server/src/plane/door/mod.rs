@@ -56,6 +56,7 @@ pub(crate) struct DoorParts {
     /// Which sender it is in the workers' inboxes.
     pub(crate) sender: Sender,
     pub(crate) reporting: Reporting,
+    pub(crate) waiting: Arc<Waiting>,
     pub(crate) shared: Arc<DoorShared>,
 }
 
@@ -64,7 +65,6 @@ pub(crate) struct DoorShared {
     pub(crate) gate: Gate,
     pub(crate) passwords: PasswordPool,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) waiting: Arc<Waiting>,
     pub(crate) workers: Arc<[Inbox<WorkerMessage>]>,
     pub(crate) hash_key: HashKey,
     pub(crate) reporter: Reporter,
@@ -210,6 +210,10 @@ impl Door {
                 Ok(heard) => heard,
                 Err(end) => return self.fail(id, &end),
             };
+            if !self.charge(id) {
+                return self.fail(id, &ArrivalEnd::Crowded);
+            }
+            let Some(arrival) = self.arrivals.get_mut(&id) else { return };
             if arrival.has_shaken_hands() {
                 arrival.stage = Stage::Connect;
                 arrival.begun = self.now.mono;
