@@ -89,6 +89,9 @@ pub struct Limits {
     pub password_age: Duration,
     /// Bytes that one sender may have in one inbox. 4 MiB: two packets of the greatest size.
     pub inbox_bytes: usize,
+    /// Bytes of packets that authenticated clients have begun and not finished, in all. 64 MiB: thirty of the
+    /// greatest size; the link that would exceed it is closed (0x97).
+    pub unfinished_bytes: usize,
     /// How long a client may take nothing of what is sent to it. 60 s: beyond it the link is dead or hostile.
     pub stall_time: Duration,
     /// How long a farewell may take to arrive. 2 s.
@@ -120,6 +123,7 @@ impl Default for Limits {
             password_queue: 64,
             password_age: Duration::from_secs(5),
             inbox_bytes: 4 * 1024 * 1024,
+            unfinished_bytes: 64 * 1024 * 1024,
             stall_time: Duration::from_secs(60),
             linger_time: Duration::from_secs(2),
             report_time: Duration::from_secs(5),

@@ -214,9 +214,12 @@ fn threads(asked: usize, most: usize) -> usize {
     if asked == 0 { cores() } else { asked.min(most) }
 }
 
-/// Starts a thread that takes the process down if it panics: a shard without its thread would leave its clients
-/// hanging, with their messages accepted and never delivered.
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+/// Starts a thread that takes the process down if it fails or panics: a shard without its thread would leave its
+/// clients hanging, with their messages accepted and never delivered.
+fn spawn(
+    name: String,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
     struct AbortOnPanic;
     impl Drop for AbortOnPanic {
         fn drop(&mut self) {
@@ -227,7 +230,9 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
     }
     let guarded = move || {
         let _guard = AbortOnPanic;
-        run();
+        if run().is_err() {
+            std::process::abort();
+        }
     };
     thread::Builder::new().name(name).spawn(guarded).map_err(no_thread)
 }

@@ -182,3 +182,28 @@ fn ipv6_is_served_beside_ipv4() {
         assert!(Peer::tls_to(address, &name, config).log_in("c1").is_alive());
     }
 }
+
+#[test]
+fn packets_that_are_never_finished_are_bounded_over_all_links() {
+    let mut world = World::with(Limits { unfinished_bytes: 1_000_000, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let whole = publish("pump-1/x", &[7; 200_000], None);
+    let mut peers: Vec<Peer> =
+        (0..8).map(|index| Peer::tls(&world, Some(&bundle)).log_in(&format!("c{index}"))).collect();
+    for peer in &mut peers {
+        let _ = peer.try_send(&whole[..190_000]);
+    }
+    // All eight are with one worker, which has half of the bytes: two fit.
+    let mut refused = 0;
+    for peer in &mut peers {
+        let _ = peer.try_send(&whole[190_000..]);
+        match peer.is_alive() {
+            true => {}
+            false => refused += 1,
+        }
+    }
+    assert!(refused > 0, "every packet was held");
+    let mut newcomer = Peer::tls(&world, Some(&bundle)).log_in("newcomer");
+    newcomer.send(&whole);
+    assert!(newcomer.is_alive(), "what closed links held is free again");
+}

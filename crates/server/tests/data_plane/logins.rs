@@ -55,6 +55,15 @@ fn a_generated_password_opens_the_door_over_tls() {
 }
 
 #[test]
+fn a_password_opens_a_listener_without_tls() {
+    let mut world = World::new();
+    let generated = world.add_device_with_password("pump-1");
+    let mut peer = Peer::plain(world.plain);
+    assert_eq!(peer.hello(&password("pump-1", &generated)), ReasonCode::Success);
+    assert!(peer.is_alive());
+}
+
+#[test]
 fn a_chosen_password_opens_the_door_over_tls() {
     let mut world = World::new();
     world.add_user("anna", "correct horse battery");

@@ -36,8 +36,8 @@ use keyward_mqtt::time::{Millis, Now};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use passwords::{Outcome, PasswordPool};
-use std::collections::{BTreeMap, HashMap};
-use std::io::ErrorKind;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::SyncSender;
@@ -125,7 +125,8 @@ pub(crate) struct Door {
     sources: HashMap<Source, usize>,
     partings: HashMap<LinkId, Parting>,
     timers: Timers<LinkId>,
-    again: Vec<LinkId>,
+    /// Those that had more to say than one tick allows.
+    again: BTreeSet<LinkId>,
     buffers: DoorBuffers,
     taken: Vec<DoorMessage>,
     stopping: bool,
@@ -143,7 +144,7 @@ impl Door {
             sources: HashMap::new(),
             partings: HashMap::new(),
             timers: Timers::default(),
-            again: Vec::new(),
+            again: BTreeSet::new(),
             buffers: DoorBuffers::default(),
             taken: Vec::new(),
             stopping: false,
@@ -151,12 +152,15 @@ impl Door {
     }
 
     /// Runs the loop.
-    pub(crate) fn run(mut self) {
+    ///
+    /// # Errors
+    /// The system refuses to say what is ready; the door cannot go on.
+    pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         while !self.stopping {
             let sleep = self.sleep();
             match self.parts.poll.poll(&mut events, sleep) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return,
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             self.now = clock::now();
@@ -170,6 +174,7 @@ impl Door {
             self.expire();
             self.accept_all();
         }
+        Ok(())
     }
 
     fn sleep(&self) -> Option<Duration> {
@@ -226,7 +231,7 @@ impl Door {
                 Heard::Text => self.read_connect(id),
             }
         }
-        self.again.push(id);
+        self.again.insert(id);
     }
 
     /// Ends an arrival that failed by itself.

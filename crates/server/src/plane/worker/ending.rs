@@ -1,7 +1,7 @@
 //! How links end: by their peer, by a breach of the protocol, by a deadline; and how they are seen off.
 
 use super::Worker;
-use super::link::LinkEnd;
+use super::link::{Link, LinkEnd};
 use crate::clock::millis;
 use crate::plane::parting::Parted;
 use keyward_broker::{Input, LinkId};
@@ -13,9 +13,24 @@ impl Worker {
     pub(super) fn end_link(&mut self, id: LinkId, end: LinkEnd) {
         match end {
             LinkEnd::Refused(refused) => self.close_with(id, refused.farewell),
-            LinkEnd::Gone => drop(self.links.remove(&id)),
+            LinkEnd::Gone => drop(self.take(id)),
         }
         self.handle(Input::Lost { link: id });
+    }
+
+    /// Closes a link whose unfinished packet is more than there is memory for.
+    pub(super) fn refuse_more(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let farewell = link.farewell(ReasonCode::QuotaExceeded);
+        self.close_with(id, farewell);
+        self.handle(Input::Lost { link: id });
+    }
+
+    /// Takes a link out of the loop.
+    pub(super) fn take(&mut self, id: LinkId) -> Option<Link> {
+        let link = self.links.remove(&id)?;
+        self.unfinished -= link.held();
+        Some(link)
     }
 
     /// Closes a link in order: what the shard has for it still, then a farewell.
@@ -30,7 +45,7 @@ impl Worker {
     }
 
     pub(super) fn part(&mut self, id: LinkId, last: &[u8]) {
-        let Some(link) = self.links.remove(&id) else { return };
+        let Some(link) = self.take(id) else { return };
         let deadline = self.now.mono.saturating_add(millis(self.parts.limits.linger_time));
         self.partings.insert(id, link.part(last, deadline));
         self.timers.enter(deadline, id);

@@ -177,6 +177,11 @@ impl Link {
         digest(&mut self.connection, &mut self.plain, &mut self.need, now, text, deliver)
     }
 
+    /// Returns how many bytes of an unfinished packet it holds.
+    pub(crate) fn held(&self) -> usize {
+        self.plain.len()
+    }
+
     /// Tells whether bytes wait for the peer to take more.
     pub(crate) fn is_blocked(&self) -> bool {
         self.sent < self.unsent.len()

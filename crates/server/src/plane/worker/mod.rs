@@ -59,6 +59,8 @@ pub(crate) struct Worker {
     taken: Vec<WorkerMessage>,
     /// The shards whose inboxes are over our budget, a bit each: links are not read until there is room.
     held_by: u64,
+    /// Bytes of unfinished packets of all links.
+    unfinished: usize,
     stopping: Option<Millis>,
 }
 
@@ -83,12 +85,16 @@ impl Worker {
             outputs: VecDeque::new(),
             taken: Vec::new(),
             held_by: 0,
+            unfinished: 0,
             stopping: None,
         }
     }
 
     /// Runs the loop.
-    pub(crate) fn run(mut self) {
+    ///
+    /// # Errors
+    /// The system refuses to say what is ready; the worker cannot go on.
+    pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         let mut work = Work::Done;
         while !self.is_finished() {
@@ -97,7 +103,7 @@ impl Worker {
                 Work::Done => until(self.now.mono, self.next_deadline()),
             };
             match self.parts.poll.poll(&mut events, sleep) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             self.now = clock::now();
@@ -106,6 +112,7 @@ impl Worker {
             }
             work = self.tick();
         }
+        Ok(())
     }
 
     fn is_finished(&self) -> bool {
@@ -197,16 +204,21 @@ impl Worker {
     fn read_link(&mut self, id: LinkId, budget: &mut usize) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.queued = false;
+        let held = link.held();
         let (shard, outputs, now) = (&mut self.parts.shard, &mut self.outputs, self.now);
         let end = link.read(now, &mut self.buffers, budget, |packet| {
             feed(shard, outputs, now, Input::Packet { link: id, packet });
         });
         let answered = link.is_blocked() && link.stalled_since().is_none();
+        self.unfinished = self.unfinished + link.held() - held;
         self.apply_outputs();
         match end {
             Ok(Drained::NotYet) => self.enqueue(id),
             Ok(Drained::Yes) => {}
             Err(end) => return self.end_link(id, end),
+        }
+        if self.unfinished > self.parts.limits.unfinished_bytes / self.parts.inboxes.len() {
+            return self.refuse_more(id);
         }
         if answered {
             self.dirty.push(id); // TLS has something to say for itself, as a key update
@@ -245,9 +257,7 @@ impl Worker {
                     self.dirty.push(id);
                 }
             }
-            Output::Close { link, cause: _, last: None } => {
-                self.links.remove(&link);
-            }
+            Output::Close { link, cause: _, last: None } => drop(self.take(link)),
             Output::Close { link, cause: _, last: Some(last) } => {
                 let mut bytes = Vec::with_capacity(last.len());
                 last.slices().for_each(|slice| bytes.extend_from_slice(slice));
@@ -342,6 +352,7 @@ impl Worker {
         if registry.register(link.socket(), Token(id.0 as usize), interest).is_err() {
             return; // The system has no memory; the client comes again.
         }
+        self.unfinished += link.held();
         self.links.insert(id, link);
         self.handle(Input::Attach(attach));
     }
