@@ -1,4 +1,4 @@
-//! The command line as data: every command, argument and help text. What a command does is in the module of its name.
+//! The command line as data: every command, argument and help text. What a command does is in the module of its name in `commands`.
 
 mod broker;
 mod messages;

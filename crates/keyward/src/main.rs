@@ -1,33 +1,23 @@
 //! The `keyward` command: parses the command line, runs one command, and ends with its exit code.
 
 mod args;
-mod audit;
 mod bundle;
 mod clock;
-mod completions;
+mod commands;
 mod demo;
-mod denials;
-mod device;
 mod failure;
-mod first_screen;
 mod keypair;
-mod listener;
-mod policy;
 mod program;
-mod publish;
 mod reach;
-mod reload;
 mod screen;
 mod secret;
-mod server_name;
-mod status;
-mod subscribe;
-mod target;
-mod up;
-mod user;
 
 use args::{Cli, Command};
 use clap::Parser;
+use commands::{
+    audit, completions, denials, device, listener, policy, publish, reload, server_name, status, subscribe,
+    up, user,
+};
 use failure::Outcome;
 use keyward_server::process;
 use reach::Site;

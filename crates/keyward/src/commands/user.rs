@@ -3,7 +3,7 @@
 use crate::args::{UserAddArgs, UserCommand, UserPasswdArgs};
 use crate::bundle::{Address, Contents, Draft};
 use crate::clock::day;
-use crate::device::{own_key, print_json, read_csr, standing};
+use crate::commands::device::{own_key, print_json, read_csr, standing};
 use crate::failure::Outcome;
 use crate::program::quote;
 use crate::reach::{Site, notes, unexpected};

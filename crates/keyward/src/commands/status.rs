@@ -1,8 +1,8 @@
 //! `keyward status`.
 
 use crate::clock::{day, span};
+use crate::commands::listener::listing;
 use crate::failure::Outcome;
-use crate::listener::listing;
 use crate::program::Program;
 use crate::reach::{Site, counted};
 use crate::screen::{Paint, table};
@@ -118,7 +118,7 @@ fn attention(status: &Status, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::first_screen::tests::fresh;
+    use crate::commands::first_screen::tests::fresh;
     use keyward_server::home::Home;
 
     #[test]

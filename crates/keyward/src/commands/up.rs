@@ -1,8 +1,8 @@
 //! `keyward up`: runs the broker in the foreground.
 
 use crate::args::{LogFormat, UpArgs};
+use crate::commands::first_screen::first_screen;
 use crate::failure::Outcome;
-use crate::first_screen::first_screen;
 use crate::reach::Site;
 use keyward_server::config;
 use keyward_server::logging::LogOptions;

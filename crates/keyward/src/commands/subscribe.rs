@@ -2,9 +2,9 @@
 
 use crate::args::{Global, SubArgs};
 use crate::clock;
+use crate::commands::target;
 use crate::failure::{Failure, Outcome};
 use crate::screen::Screen;
-use crate::target;
 use base64ct::{Base64, Encoding};
 use keyward_client::{Client, Message};
 use keyward_mqtt::packet::SubscribeOptions;

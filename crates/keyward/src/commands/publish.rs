@@ -1,9 +1,9 @@
 //! `keyward pub`.
 
 use crate::args::{Global, PubArgs};
+use crate::commands::target;
 use crate::failure::{Failure, Outcome};
 use crate::screen::Screen;
-use crate::target;
 use keyward_client::{Client, Publication};
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::reason::ReasonCode;

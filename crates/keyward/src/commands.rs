@@ -1,0 +1,18 @@
+//! What each command does, one module a command. Arguments are in `args`; what several commands need is beside this
+//! folder (`reach`, `screen`, `bundle`, `secret`).
+
+pub(crate) mod audit;
+pub(crate) mod completions;
+pub(crate) mod denials;
+pub(crate) mod device;
+mod first_screen;
+pub(crate) mod listener;
+pub(crate) mod policy;
+pub(crate) mod publish;
+pub(crate) mod reload;
+pub(crate) mod server_name;
+pub(crate) mod status;
+pub(crate) mod subscribe;
+mod target;
+pub(crate) mod up;
+pub(crate) mod user;
