@@ -158,7 +158,7 @@ impl Shard {
             || session.lifetime == Lifetime::WithLink
             || session.epoch != attach.publisher.epoch;
         let was_stored = session.is_stored();
-        let is_due = session.will_at.is_none() && session.will.as_ref().is_some_and(|will| will.delay == 0);
+        let is_due = session.will.as_ref().is_some_and(|will| will.delay == 0);
         if ends || is_due {
             self.fire_will(slot);
         } else {

@@ -231,6 +231,8 @@ pub(crate) struct Wire {
     pub(crate) keep_alive: Option<u16>,
     /// Set when the link is closed, with the cause if the broker closed it.
     pub(crate) closed: Option<Option<CloseCause>>,
+    /// Whether what was not written then was to be written still.
+    pub(crate) flushed: bool,
     bytes: Vec<u8>,
     pub(crate) got: Vec<Got>,
     /// Encoded acknowledgements to be sent.
@@ -247,6 +249,7 @@ impl Wire {
             has_unwritten: false,
             keep_alive: None,
             closed: None,
+            flushed: false,
             bytes: Vec::new(),
             got: Vec::new(),
             answers: VecDeque::new(),
@@ -266,6 +269,7 @@ impl Wire {
 
     pub(crate) fn close(&mut self, cause: CloseCause, last: Option<Outbox>) {
         assert!(self.closed.is_none(), "closed twice");
+        self.flushed = last.is_some();
         if let Some(last) = last {
             self.arrive(&last);
         }

@@ -279,3 +279,23 @@ fn live_messages_wait_when_a_replay_has_seen_too_many_topics() {
         assert_eq!(w.payloads(app), ["last"]);
     });
 }
+
+#[test]
+fn a_slice_that_finds_its_reader_gone_is_asked_for_again() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "x").retained());
+        let app = w.connect(hello5("user:app", "app"));
+        let home = w.home_of("pump/a");
+        if home == w.shard_of(app) {
+            return;
+        }
+        w.subscribe_only(app, 1, "pump/#", at(Qos::AtMostOnce), None);
+        w.settle_until(|w| w.has_got(app, |got| matches!(got, Got::SubAck(..))));
+        w.set_deaf(home, true);
+        w.lose(app);
+        w.set_deaf(home, false);
+        let app = w.connect(hello5("user:app", "app"));
+        assert_eq!(w.payloads(app), ["x"]);
+    });
+}

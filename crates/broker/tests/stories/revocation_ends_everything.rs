@@ -1,6 +1,6 @@
 //! Rules 6 and 7 of the order of things: who is revoked, and what becomes of what it had said and was to hear.
 
-use crate::peer::{hello, hello5, letter};
+use crate::peer::{Got, hello, hello5, letter};
 use crate::world::{World, in_every_world, in_every_world_and_version};
 use keyward_broker::output::Report;
 use keyward_broker::{CloseCause, DeniedAction, Notice, Standing};
@@ -45,6 +45,7 @@ fn what_was_not_written_to_a_revoked_link_is_dropped() {
             w.publish(app, letter("pump/a", "secret"));
         }
         w.revoke("device:pump");
+        assert!(!w.was_flushed(pump));
         assert_eq!(w.got(pump), []);
         assert_eq!(w.stats().outbox_bytes, 0);
     });
@@ -100,6 +101,48 @@ fn queued_messages_of_a_revoked_publisher_are_not_delivered_and_are_counted() {
         assert_eq!(w.payloads(app), ["light"]);
         let gone = Notice::PublisherGone { publisher: crate::world::identity("device:pump") };
         assert_eq!(w.notices.iter().filter(|notice| **notice == gone).count(), 1);
+    });
+}
+
+#[test]
+fn queued_messages_of_a_removed_publisher_are_not_delivered() {
+    in_every_world(|w| {
+        for (epoch, standing) in [(1, Standing::Removed), (2, Standing::Active)] {
+            w.set("device:pump", 1, Standing::Active);
+            let app = w.connect(hello5("user:app", "app"));
+            w.subscribe(app, "#");
+            w.lose(app);
+            let pump = w.connect(hello5("device:pump", "pump"));
+            w.publish(pump, letter("pump/a", "of an earlier life").qos1(1));
+            w.set("device:pump", epoch, standing);
+            let app = w.connect(hello5("user:app", "app"));
+            assert_eq!(w.payloads(app), Vec::<String>::new(), "{standing:?}");
+        }
+    });
+}
+
+#[test]
+fn an_earlier_life_gets_nothing_in_the_midst_of_a_long_sweep() {
+    in_every_world(|w| {
+        let limits = keyward_broker::Limits { sessions_per_identity: 10_000, ..Default::default() };
+        *w = World::new(w.shard_count() as u16, limits);
+        let olds: Vec<_> =
+            (0..600).map(|number| w.connect(hello5("device:pump", &number.to_string()))).collect();
+        for old in &olds {
+            w.subscribe(*old, "pump/#");
+            w.got(*old);
+        }
+        let app = w.connect(hello5("user:app", "app"));
+        w.set_only("device:pump", 2, Standing::Active);
+        assert!(olds.iter().any(|old| w.is_open(*old)), "the sweep is not over");
+        w.send_only(app, &letter("pump/a", "for the new life").packet());
+        let new = w.begin_connect(hello5("device:pump", "599").epoch(2));
+        w.settle();
+        assert!(matches!(w.got(new)[..], [Got::ConnAck { session_present: false, .. }]));
+        for old in olds {
+            assert!(!w.is_open(old));
+            assert_eq!(w.messages(old), []);
+        }
     });
 }
 

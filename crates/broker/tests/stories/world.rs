@@ -107,10 +107,17 @@ impl World {
         self.generation += 1;
         let generation = self.generation;
         self.tell_all(|| Input::Policy { generation, policy: Arc::clone(&policy) });
+        self.settle();
     }
 
     /// Puts a principal into the registry.
     pub(crate) fn set(&mut self, name: &str, epoch: u64, standing: Standing) {
+        self.set_only(name, epoch, standing);
+        self.settle();
+    }
+
+    /// Puts a principal into the registry and lets nothing else happen.
+    pub(crate) fn set_only(&mut self, name: &str, epoch: u64, standing: Standing) {
         let subject = Subject::new(identity(name));
         self.principals.insert(identity(name), Principal { subject, epoch, standing });
         self.publish_directory();
@@ -132,7 +139,6 @@ impl World {
         for index in 0..self.shards.len() {
             self.give(index, input());
         }
-        self.settle();
     }
 
     pub(crate) fn revision(&self) -> u64 {
@@ -231,6 +237,11 @@ impl World {
         self.wires[&peer.link].closed.flatten()
     }
 
+    /// Tells whether the broker wanted what was not written to be written before it closed the link.
+    pub(crate) fn was_flushed(&self, peer: Peer) -> bool {
+        self.wires[&peer.link].flushed
+    }
+
     /// Says whether the client reads. What it does not read stays with the shell.
     pub(crate) fn set_reading(&mut self, peer: Peer, reads: bool) {
         let wire = self.wires.get_mut(&peer.link).unwrap();
@@ -301,6 +312,7 @@ impl World {
 
     pub(crate) fn shut_down(&mut self) {
         self.tell_all(|| Input::Shutdown);
+        self.settle();
     }
 
     pub(crate) fn stats(&self) -> ShardStats {
