@@ -146,7 +146,8 @@ pub enum Notice {
         /// Whose queue was full.
         receiver: Identity,
     },
-    /// A retained message was not kept because there are too many, or too many of its publisher. It was delivered.
+    /// A retained message was not kept because there are too many, or too many of its publisher, or memory is short. It
+    /// was delivered.
     RetainedFull {
         /// Who had published it.
         publisher: Identity,

@@ -2,7 +2,7 @@
 //! in slices (rule 2); what is published meanwhile waits behind, so that order is kept.
 
 use super::Shard;
-use crate::delivery::Offer;
+use crate::delivery::{Offer, Pressure};
 use crate::frames::Frames;
 use crate::input::{Body, SubscriptionIdSet};
 use crate::interest::{Match, Reach, ShardSet};
@@ -95,7 +95,12 @@ impl Shard {
     /// Puts a message into the retained slot of its topic, which lives here.
     pub(super) fn keep(&mut self, _permit: &Permit<Publish>, message: &Arc<Message>) {
         let Some(topic) = message.topic_name() else { return };
-        if !self.retained.put(topic, Arc::clone(message)) {
+        let is_short = self.pressure() == Pressure::Critical && !message.payload().is_empty();
+        if is_short {
+            // What the slot held is outdated all the same.
+            self.retained.remove(topic);
+        }
+        if is_short || !self.retained.put(topic, Arc::clone(message)) {
             let publisher = message.publisher.identity.clone();
             self.out.notice(Notice::RetainedFull { publisher });
         }

@@ -165,3 +165,20 @@ fn when_memory_is_short_what_would_be_queued_is_refused_and_the_rest_goes_on() {
         assert_eq!(w.payloads(old), ["room again"]);
     });
 }
+
+#[test]
+fn when_memory_is_short_nothing_more_is_retained() {
+    let limits = Limits { memory_total: 60_000, ..Limits::default() };
+    in_every_world_with(limits, |w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        for number in 1..=300 {
+            w.publish(pump, letter(&format!("pump/{number}"), &"x".repeat(500)).retained());
+        }
+        assert!(w.stats().retained_bytes <= 60_000);
+        assert!(w.notices.iter().any(|notice| matches!(notice, Notice::RetainedFull { .. })));
+        for number in 1..=300 {
+            w.publish(pump, letter(&format!("pump/{number}"), "").retained());
+        }
+        assert_eq!(w.stats().retained, 0, "slots can be emptied all the same");
+    });
+}
