@@ -14,7 +14,7 @@ unset KEYWARD_DIR KEYWARD_NAMES SSLKEYLOGFILE
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 
 # command → Debian package that brings it
-needs="cc:gcc openssl:openssl"
+needs="cc:gcc openssl:openssl strip:binutils"
 if [ "$mode" = full ]; then
   needs="$needs mosquitto_pub:mosquitto-clients buildah:buildah podman:podman runc:runc python3:python3"
 fi

@@ -21,7 +21,7 @@ fail() { echo "container: $*" >&2; pod logs "$name" >&2 || true; exit 1; }
 
 mkdir -p "$work/context/dist"
 cp Containerfile "$work/context/"
-cp "$KEYWARD_BIN" "$work/context/dist/keyward"
+strip -o "$work/context/dist/keyward" "$KEYWARD_BIN"
 ldd "$KEYWARD_BIN" 2>&1 | grep -qE 'statically linked|not a dynamic' || fail "the binary is not static: $(ldd "$KEYWARD_BIN")"
 buildah "${storage[@]}" bud --isolation chroot --build-arg SOURCE=prebuilt -t "$name" "$work/context" >"$work/build.log" 2>&1 ||
   { cat "$work/build.log" >&2; fail "the image was not built"; }
@@ -53,5 +53,5 @@ pod stop -t 10 "$name" >/dev/null
 pod rm "$name" >/dev/null
 start
 publish "second life"
-size=$(stat -c %s "$KEYWARD_BIN")
+size=$(stat -c %s "$work/context/dist/keyward")
 echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume"
