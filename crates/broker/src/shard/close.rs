@@ -27,9 +27,9 @@ impl Shard {
     /// [`Shard::leave`] to say, or for a takeover.
     pub(super) fn cut(&mut self, slot: u32, cause: CloseCause, farewell: Option<ReasonCode>, flush: bool) {
         let Some(link) = self.detach(slot) else { return };
-        let Link { id, version, mut outbox, .. } = *link;
+        let Link { id, version, maximum_packet_size, mut outbox, .. } = *link;
         if let (Some(reason), Version::V5) = (farewell, version) {
-            say_goodbye(&mut outbox, reason);
+            say_goodbye(&mut outbox, reason, maximum_packet_size);
         }
         self.out.say(Output::Close { link: id, cause, last: flush.then_some(outbox) });
     }
@@ -109,9 +109,15 @@ impl Shard {
     }
 }
 
-/// Appends a DISCONNECT of 5.0.
-fn say_goodbye(outbox: &mut Outbox, reason: ReasonCode) {
-    let packet = Packet::Disconnect(Disconnect { reason, properties: DisconnectProperties::default() });
+/// Appends a DISCONNECT of 5.0, with the code in words where the client takes a packet of that size [MQTT-3.14.2-3].
+fn say_goodbye(outbox: &mut Outbox, reason: ReasonCode, room: usize) {
+    let goodbye = |reason_string| {
+        let properties = DisconnectProperties { reason_string, ..DisconnectProperties::default() };
+        Packet::Disconnect(Disconnect { reason, properties })
+    };
+    let wordy = goodbye(Some(reason.as_str()));
+    let fits = codec::encoded_len(&wordy, Version::V5).is_ok_and(|len| len <= room);
+    let packet = if fits { wordy } else { goodbye(None) };
     // What cannot be encoded is left out: this can.
     let _ = outbox.push_with(|bytes| codec::encode(&packet, Version::V5, bytes));
 }

@@ -41,8 +41,8 @@ pub const ACCEPTS_PER_TICK: usize = 64;
 pub const UNSENT_BYTES: usize = 256 * 1024;
 
 /// Bytes that a link which is being closed may still send to us; they are thrown away so that the farewell arrives
-/// (an unread byte would turn the close into a reset).
-pub const LINGER_BYTES: usize = 1024 * 1024;
+/// (an unread byte would turn the close into a reset). Twice the largest packet: what refuses a packet is its header.
+pub const LINGER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Addresses and identities whose failures are remembered; the stalest makes room.
 pub const SLOW_DOWN_ENTRIES: usize = 4_096;
