@@ -26,7 +26,7 @@ ldd "$KEYWARD_BIN" 2>&1 | grep -qE 'statically linked|not a dynamic' || fail "th
 buildah "${storage[@]}" bud --isolation chroot --build-arg SOURCE=prebuilt -t "$name" "$work/context" >"$work/build.log" 2>&1 ||
   { cat "$work/build.log" >&2; fail "the image was not built"; }
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(.venv/bin/python -c 'import sys; sys.path.insert(0, "tests/clients"); from conftest import free_port; print(free_port())')
 start() {
   pod run -d --name "$name" --network host --read-only --cap-drop all --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
     -v "$name:/data" -e KEYWARD_NAMES=broker.test "$name" up --port "$port" >/dev/null

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import queue
+import random
 import socket
 import ssl
 import subprocess
@@ -20,9 +21,15 @@ PATIENCE = 10.0  # seconds until a story gives up waiting for an effect
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, below those that the system gives to outgoing connections: one of these could be
+    taken by another story's client before the broker is up."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        try:
+            with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True):
+                return port
+        except OSError:
+            continue
 
 
 class Keyward:
