@@ -89,7 +89,7 @@ impl Live for Carrier {
             denials_last_hour,
             login_failures_last_hour,
             handshake_failures_last_hour,
-            lost_reports: stats.events_dropped + stats.lines_left_out,
+            lost_reports: stats.events_dropped,
             notices: self.journal.notices(),
             policy_generation: self.policy_generation,
             registry_revision: self.directory.revision(),

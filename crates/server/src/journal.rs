@@ -6,7 +6,7 @@ use crate::{
     clock,
     denials::{Denials, Denied, FailedHandshake, FailedLogin, Report, limits::NOTICE_ROWS},
     escape::escape_cut,
-    plane::{HandshakeFailure, LoginCause, LoginFailure, Sink},
+    plane::{HandshakeFailure, LogLine, LoginCause, LoginFailure, Sink},
     status::NoticeRow,
 };
 use keyward_broker::{Denial, DeniedAction, Notice};
@@ -88,21 +88,25 @@ impl Sink for Journal {
         let address = failure.peer.ip();
         let cause = failure.cause.to_string();
         let remedy = remedy(&failure);
-        tracing::warn!(
-            peer = %failure.peer,
-            listener = failure.listener,
-            claimed = failure.claimed.as_deref().map(|name| escape_cut(name, LINE_TEXT)),
-            client_id = escape_cut(&failure.client_id, LINE_TEXT),
-            left_out = failure.more,
-            "login failed: {cause}{}",
-            remedy.as_deref().map(|remedy| format!(" → {remedy}")).unwrap_or_default()
-        );
+        if let LogLine::Written { left_out } = failure.log {
+            tracing::warn!(
+                peer = %failure.peer,
+                listener = failure.listener,
+                claimed = failure.claimed.as_deref().map(|name| escape_cut(name, LINE_TEXT)),
+                client_id = escape_cut(&failure.client_id, LINE_TEXT),
+                left_out,
+                "login failed: {cause}{}",
+                remedy.as_deref().map(|remedy| format!(" → {remedy}")).unwrap_or_default()
+            );
+        }
         let who = failure.claimed.unwrap_or_default();
         self.book().denials.login_failed(clock::now(), FailedLogin { who, address, cause, remedy });
     }
 
     fn handshake_failed(&self, failure: HandshakeFailure) {
-        tracing::warn!(left_out = failure.more, "{}", failure.line);
+        if let LogLine::Written { left_out } = failure.log {
+            tracing::warn!(left_out, "{}", failure.line);
+        }
         let handshake = FailedHandshake { address: failure.peer.ip(), remedy: failure.line };
         self.book().denials.handshake_failed(clock::now(), handshake);
     }
@@ -202,7 +206,7 @@ mod tests {
             claimed: Some(claimed.to_owned()),
             client_id: "c".to_owned(),
             cause,
-            more: 0,
+            log: LogLine::Written { left_out: 0 },
         }
     }
 

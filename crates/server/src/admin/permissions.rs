@@ -3,7 +3,7 @@
 use super::{Admin, devices::bad_name, needs_running};
 use crate::{
     control::{ExplainAction, PolicyChecked, PolicyExplain, PolicyExplained, Refusal, Response},
-    denials::Denied,
+    denials::{Denied, limits::DENIAL_TEXT},
     rules::Rules,
     wiring::subject,
 };
@@ -65,11 +65,21 @@ impl Admin {
         };
         let since = since_secs.map(|secs| Millis(secs.saturating_mul(1_000)));
         let registry = self.registrar.registry();
-        let would_allow = |denied: &Denied| {
-            let account = registry.find(&denied.who.parse().ok()?)?;
-            would_allow(&running.policy, &subject(account), denied)
+        let advice = |who: &str, action: &str, topic: &str| {
+            let account = registry.find(&who.parse().ok()?)?;
+            advice(&running.policy, &subject(account), action, topic)
         };
-        Ok(Response::Denials(running.live.denials(since, &would_allow)))
+        let would_allow = |denied: &Denied| match advice(&denied.who, denied.action, &denied.topic)? {
+            Advice::AddRules(text) => Some(text),
+            Advice::Say(_) => None,
+        };
+        let mut report = running.live.denials(since, &would_allow);
+        for row in report.denials.iter_mut().filter(|row| row.would_allow.is_none()) {
+            if let Some(Advice::Say(remedy)) = advice(&row.who, &row.action, &row.topic) {
+                row.remedy = Some(remedy);
+            }
+        }
+        Ok(Response::Denials(report))
     }
 }
 
@@ -86,32 +96,33 @@ fn explained(explanation: &Explanation) -> PolicyExplained {
     }
 }
 
-/// Returns the one line that would allow what was refused; the rules of this moment count.
-fn would_allow(policy: &Policy, subject: &Subject, denied: &Denied) -> Option<String> {
-    let action = match denied.action {
+/// Is what helps against a refusal.
+enum Advice {
+    /// These rules, appended to a rule file.
+    AddRules(String),
+    /// A sentence, where no further rule helps.
+    Say(String),
+}
+
+/// Says what would allow what was refused; the rules of this moment count.
+fn advice(policy: &Policy, subject: &Subject, action: &str, topic: &str) -> Option<Advice> {
+    let action = match action {
         "publish" | "will" => Action::Publish,
         "subscribe" => Action::Subscribe,
         _ => return None,
     };
-    let explanation = policy.explain(subject, action, &denied.topic).ok()?;
+    if topic.chars().count() > DENIAL_TEXT {
+        let cut = "only the beginning of its topic is known: allow a filter that ends with '#'";
+        return Some(Advice::Say(cut.to_owned()));
+    }
+    let explanation = policy.explain(subject, action, topic).ok()?;
     if explanation.allowed {
-        return Some("allowed by the rules as they are now".to_owned());
+        return Some(Advice::Say("allowed by the rules as they are now".to_owned()));
     }
-    match explanation.remedy? {
-        Remedy::AddFile(text) => Some(one_line(&text)),
-        other => Some(other.to_string()),
-    }
-}
-
-/// Writes a rule file with one rule as one line, which is a rule file too.
-fn one_line(text: &str) -> String {
-    let Some((head, rule)) = text.split_once("[[rule]]\n") else { return text.trim().replace('\n', "; ") };
-    let keys: Vec<&str> = rule.lines().filter(|line| !line.is_empty()).collect();
-    let line = format!("rule = [{{ {} }}]", keys.join(", "));
-    match head.trim() {
-        "" => line,
-        tier => format!("{line}   # in a file that begins with {tier}"),
-    }
+    Some(match explanation.remedy? {
+        Remedy::AddFile(text) => Advice::AddRules(text),
+        other => Advice::Say(other.to_string()),
+    })
 }
 
 #[cfg(test)]
@@ -119,23 +130,36 @@ mod tests {
     use super::*;
     use keyward_policy::SourceFile;
 
-    #[test]
-    fn the_line_that_would_allow_it_is_a_rule_file_that_does() {
+    fn advised(topic: &str) -> Advice {
         let subject = Subject::new("device:dev01".parse().unwrap());
-        let topic = "dev02/\"quoted\"/{x}/status";
-        let denied =
-            Denied { who: "device:dev01".into(), action: "publish", topic: topic.into(), rule: None };
-        let line = would_allow(&Policy::builtin(), &subject, &denied).unwrap();
-        assert_eq!(line.lines().count(), 1);
-        let policy = Policy::load(&[SourceFile { name: "policy.d/a.toml".into(), text: line }]).unwrap();
-        assert!(policy.explain(&subject, Action::Publish, topic).unwrap().allowed);
+        advice(&Policy::builtin(), &subject, "publish", topic).unwrap()
+    }
+
+    #[test]
+    fn the_rules_that_would_allow_it_do_also_behind_others() {
+        let topics = ["dev02/\"quoted\"/{x}/status", "back\\slash/\u{202e}\n"];
+        let text: String = topics
+            .into_iter()
+            .map(|topic| match advised(topic) {
+                Advice::AddRules(text) => text,
+                Advice::Say(what) => panic!("{what}"),
+            })
+            .collect();
+        let policy = Policy::load(&[SourceFile { name: "policy.d/a.toml".into(), text }]).unwrap();
+        let subject = Subject::new("device:dev01".parse().unwrap());
+        for topic in topics {
+            assert!(policy.explain(&subject, Action::Publish, topic).unwrap().allowed, "{topic:?}");
+        }
     }
 
     #[test]
     fn what_no_rule_can_allow_is_said() {
-        let subject = Subject::new("device:dev01".parse().unwrap());
-        let denied =
-            Denied { who: "device:dev01".into(), action: "publish", topic: "$SYS/x".into(), rule: None };
-        assert_eq!(would_allow(&Policy::builtin(), &subject, &denied).unwrap(), "no rule can allow it");
+        assert!(matches!(advised("$SYS/x"), Advice::Say(what) if what == "no rule can allow it"));
+    }
+
+    #[test]
+    fn a_topic_of_which_the_end_was_forgotten_gets_no_rule() {
+        let long = format!("{}…", "x".repeat(DENIAL_TEXT));
+        assert!(matches!(advised(&long), Advice::Say(what) if what.contains("'#'")));
     }
 }

@@ -39,8 +39,12 @@ pub struct DenialRow {
     pub first_unix_ms: u64,
     /// When last.
     pub last_unix_ms: u64,
-    /// The one line that would allow it.
+    /// The rules that would allow it, as TOML that can follow others in a rule file; a line `tier = N` before them
+    /// wants a file of that tier.
     pub would_allow: Option<String>,
+    /// What else there is to say where no further rule would help.
+    #[serde(default)]
+    pub remedy: Option<String>,
 }
 
 /// Holds one kind of failed login.
@@ -149,7 +153,7 @@ impl Denials {
     }
 
     /// Returns what was refused within `since` (everything that is remembered without it), newest first.
-    /// `would_allow` is asked for the one line that would allow a refused action.
+    /// `would_allow` is asked for the rules that would allow a refused action.
     pub fn report(
         &self,
         now: Now,
@@ -167,6 +171,7 @@ impl Denials {
                 first_unix_ms: times.first_unix,
                 last_unix_ms: times.last_unix,
                 would_allow: would_allow(denied),
+                remedy: None,
             }),
             logins: self.logins.newest_first(from, |login, times| LoginRow {
                 who: login.who.clone(),

@@ -256,7 +256,6 @@ impl DataPlane {
             pending: self.waiting.iter().map(|door| door.count()).sum(),
             pending_bytes: self.waiting.iter().map(|door| door.bytes()).sum(),
             events_dropped: shared.reporter.dropped(),
-            lines_left_out: shared.reporter.left_out(),
             ..PlaneStats::default()
         };
         shared.counts.tell(&mut stats);

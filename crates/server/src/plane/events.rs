@@ -1,7 +1,8 @@
 //! What the data plane tells the rest of the program: refusals and counted facts, over a bounded queue.
 //!
-//! Telling never delays a link: if the queue is full the event is dropped and counted. Lines about one source are
-//! bounded too, for a scanner must not write the log full; the next line that is told says how many were left out.
+//! Telling never delays a link: if the queue is full the event is dropped and counted. Every failure is told, so that
+//! it can be counted, but *lines* about one source are bounded, for a scanner must not write the log full; the next
+//! line that is written says how many were left out.
 
 use crate::plane::admission::Crowded;
 use crate::plane::limits::{LINES_PER_ADDRESS, REPORTED_ADDRESSES};
@@ -44,8 +45,20 @@ pub struct HandshakeFailure {
     pub cause: HandshakeCause,
     /// One line for people, with the remedy; what the peer chose is escaped.
     pub line: String,
-    /// Lines about this source that were left out since the last one.
-    pub more: u32,
+    /// Whether it is worth a line of the log.
+    pub log: LogLine,
+}
+
+/// Says whether a failure gets a line of the log; it counts in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLine {
+    /// It gets one.
+    Written {
+        /// Lines about this source that were left out since the last one.
+        left_out: u32,
+    },
+    /// It gets none: its source has caused enough of them.
+    LeftOut,
 }
 
 /// Tells of a login that failed. None of this is told to the peer.
@@ -61,8 +74,8 @@ pub struct LoginFailure {
     pub client_id: String,
     /// Why it failed.
     pub cause: LoginCause,
-    /// Lines about this source that were left out since the last one.
-    pub more: u32,
+    /// Whether it is worth a line of the log.
+    pub log: LogLine,
 }
 
 /// Says why a login failed.
@@ -151,7 +164,6 @@ pub(crate) struct Reporter {
 #[derive(Default)]
 struct Shared {
     dropped: AtomicU64,
-    left_out: AtomicU64,
     lines: Mutex<LineLimit>,
 }
 
@@ -171,11 +183,10 @@ impl Reporter {
         self.send(Event::Notice(notice));
     }
 
-    pub(crate) fn login_failed(&self, now: Millis, mut failure: LoginFailure) {
-        if let Some(more) = self.line(now, failure.peer) {
-            failure.more = more;
-            self.send(Event::Login(failure));
-        }
+    /// Tells of a failed login; decides about its line.
+    pub(crate) fn login_failed(&self, now: Millis, failure: LoginFailure) {
+        let log = self.log(now, failure.peer);
+        self.send(Event::Login(LoginFailure { log, ..failure }));
     }
 
     pub(crate) fn handshake_failed(
@@ -185,11 +196,9 @@ impl Reporter {
         listener: &str,
         cause: HandshakeCause,
     ) {
-        if let Some(more) = self.line(now, peer) {
-            let line = cause.line(peer, listener);
-            let listener = listener.to_owned();
-            self.send(Event::Handshake(HandshakeFailure { peer, listener, cause, line, more }));
-        }
+        let line = cause.line(peer, listener);
+        let (listener, log) = (listener.to_owned(), self.log(now, peer));
+        self.send(Event::Handshake(HandshakeFailure { peer, listener, cause, line, log }));
     }
 
     /// Returns how many events were dropped because the queue was full.
@@ -197,18 +206,8 @@ impl Reporter {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Returns how many lines were left out because their source had caused enough of them.
-    pub(crate) fn left_out(&self) -> u64 {
-        self.shared.left_out.load(Ordering::Relaxed)
-    }
-
-    fn line(&self, now: Millis, peer: SocketAddr) -> Option<u32> {
-        let mut lines = self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let more = lines.allow(now, peer.ip().into());
-        if more.is_none() {
-            self.shared.left_out.fetch_add(1, Ordering::Relaxed);
-        }
-        more
+    fn log(&self, now: Millis, peer: SocketAddr) -> LogLine {
+        self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).allow(now, peer.ip().into())
     }
 
     fn send(&self, event: Event) {
@@ -245,8 +244,7 @@ struct Lines {
 impl LineLimit {
     const WINDOW: Millis = Millis::from_secs(60);
 
-    /// Returns how many lines of this source were left out before this one; `None` if this one is left out too.
-    fn allow(&mut self, now: Millis, source: Source) -> Option<u32> {
+    fn allow(&mut self, now: Millis, source: Source) -> LogLine {
         if !self.sources.contains_key(&source) && self.sources.len() >= REPORTED_ADDRESSES {
             self.make_room(now);
         }
@@ -257,10 +255,10 @@ impl LineLimit {
         }
         if lines.told >= LINES_PER_ADDRESS {
             lines.left_out = lines.left_out.saturating_add(1);
-            return None;
+            return LogLine::LeftOut;
         }
         lines.told += 1;
-        Some(std::mem::take(&mut lines.left_out))
+        LogLine::Written { left_out: std::mem::take(&mut lines.left_out) }
     }
 
     fn make_room(&mut self, now: Millis) {
@@ -282,16 +280,70 @@ mod tests {
         Source::V4(std::net::Ipv4Addr::from_bits(number))
     }
 
+    fn written(left_out: u32) -> LogLine {
+        LogLine::Written { left_out }
+    }
+
+    /// Counts lines and hands on to what remembers.
+    #[derive(Default)]
+    struct Counting {
+        lines: AtomicU64,
+        journal: crate::journal::Journal,
+    }
+
+    impl Sink for Counting {
+        fn denied(&self, _: Denial) {}
+        fn login_failed(&self, failure: LoginFailure) {
+            if failure.log != LogLine::LeftOut {
+                self.lines.fetch_add(1, Ordering::Relaxed);
+            }
+            self.journal.login_failed(failure);
+        }
+        fn handshake_failed(&self, failure: HandshakeFailure) {
+            self.journal.handshake_failed(failure);
+        }
+        fn notice(&self, _: Notice) {}
+    }
+
+    #[test]
+    fn every_failure_of_an_address_counts_though_only_some_get_a_line() {
+        let sink = Arc::new(Counting::default());
+        let (reporter, thread) = Reporter::start(sink.clone(), 64).unwrap();
+        let peer: SocketAddr = "192.0.2.7:1000".parse().unwrap();
+        for n in 0..20 {
+            reporter.login_failed(
+                Millis(n),
+                LoginFailure {
+                    peer,
+                    listener: "mqtts".to_owned(),
+                    claimed: Some(format!("name-{}", n % 3)),
+                    client_id: "c".to_owned(),
+                    cause: LoginCause::UnknownName,
+                    log: LogLine::LeftOut,
+                },
+            );
+            reporter.handshake_failed(Millis(n), peer, "mqtts", HandshakeCause::TooSlow);
+        }
+        drop(reporter);
+        thread.join().unwrap();
+        let report = sink.journal.report(crate::clock::now(), None, &|_| None);
+        assert_eq!(report.logins.len(), 3);
+        assert_eq!(report.logins.iter().map(|row| row.count).sum::<u64>(), 20);
+        assert_eq!(report.handshakes.iter().map(|row| row.count).collect::<Vec<_>>(), [20]);
+        assert_eq!(sink.journal.last_hour(crate::clock::now()), [0, 20, 20]);
+        assert!(sink.lines.load(Ordering::Relaxed) <= u64::from(LINES_PER_ADDRESS));
+    }
+
     #[test]
     fn lines_of_one_source_are_bounded_per_minute_and_what_was_left_out_is_said() {
         let mut lines = LineLimit::default();
         for _ in 0..LINES_PER_ADDRESS {
-            assert_eq!(lines.allow(Millis(0), source(1)), Some(0));
+            assert_eq!(lines.allow(Millis(0), source(1)), written(0));
         }
-        assert_eq!(lines.allow(Millis(1), source(1)), None);
-        assert_eq!(lines.allow(Millis(2), source(1)), None);
-        assert_eq!(lines.allow(Millis(2), source(2)), Some(0), "another source is not silenced");
-        assert_eq!(lines.allow(Millis(60_000), source(1)), Some(2));
+        assert_eq!(lines.allow(Millis(1), source(1)), LogLine::LeftOut);
+        assert_eq!(lines.allow(Millis(2), source(1)), LogLine::LeftOut);
+        assert_eq!(lines.allow(Millis(2), source(2)), written(0), "another source is not silenced");
+        assert_eq!(lines.allow(Millis(60_000), source(1)), written(2));
     }
 
     #[test]

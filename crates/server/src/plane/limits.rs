@@ -50,7 +50,7 @@ pub const SLOW_DOWN_ENTRIES: usize = 4_096;
 /// Addresses for which handshake lines are counted; the stalest makes room.
 pub const REPORTED_ADDRESSES: usize = 1_024;
 
-/// Handshake and login lines per address and minute; more are counted, not told: a scanner must not write the log
+/// Handshake and login lines per address and minute; more are counted, not written: a scanner must not write the log
 /// full.
 pub const LINES_PER_ADDRESS: u32 = 6;
 

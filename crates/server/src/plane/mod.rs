@@ -30,7 +30,7 @@ mod worker;
 
 pub use admission::Crowded;
 pub use data_plane::{Applied, DataPlane, NotReported, Stopped};
-pub use events::{HandshakeFailure, LoginCause, LoginFailure, Sink};
+pub use events::{HandshakeFailure, LogLine, LoginCause, LoginFailure, Sink};
 pub use limits::Limits;
 pub use listener::{Bound, ClientAuth, ListenError, Listener, ListenerName, Security};
 pub use start::{DataPlaneOptions, StartError, State};

@@ -29,8 +29,6 @@ pub struct PlaneStats {
     pub logins_failed: u64,
     /// Events dropped because the queue to the sink was full.
     pub events_dropped: u64,
-    /// Lines left out because their source had caused enough of them.
-    pub lines_left_out: u64,
     /// The figures of each shard; empty for a shard that did not answer in time.
     pub shards: Vec<ShardStats>,
 }

@@ -4,7 +4,7 @@ use super::Door;
 use super::arrival::{Said, Stage};
 use super::gate::{is_answered_late, reason_of};
 use crate::clock::millis;
-use crate::plane::events::{LoginCause, LoginFailure};
+use crate::plane::events::{LogLine, LoginCause, LoginFailure};
 use crate::plane::parting::{Parted, Parting};
 use keyward_broker::LinkId;
 use keyward_mqtt::connection::Farewell;
@@ -41,7 +41,7 @@ impl Door {
             claimed: said.claimed.clone(),
             client_id: said.client_id.clone(),
             cause,
-            more: 0,
+            log: LogLine::LeftOut, // The reporter decides.
         };
         self.parts.shared.reporter.login_failed(self.now.mono, failure);
     }
