@@ -79,7 +79,7 @@ impl Screen {
 }
 
 /// Escapes a line that may hold escapes already: backslashes are left as they are.
-fn harmless(line: &str) -> String {
+pub(crate) fn harmless(line: &str) -> String {
     line.split('\\').map(escape).collect::<Vec<_>>().join("\\")
 }
 
@@ -132,11 +132,27 @@ pub(crate) fn table<const N: usize>(
     heading: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
+    layout(heading, rows, escape)
+}
+
+/// Lays out rows as [`table`] does, whose cells the broker has escaped already: backslashes are left as they are.
+pub(crate) fn table_of_escaped<const N: usize>(
+    heading: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    layout(heading, rows, harmless)
+}
+
+fn layout<const N: usize>(
+    heading: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    make_safe: fn(&str) -> String,
+) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heading.map(str::to_uppercase));
     for row in rows {
-        table.add_row(row.map(|cell| escape(&cell)));
+        table.add_row(row.map(|cell| make_safe(&cell)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -157,6 +173,12 @@ mod tests {
     fn colour_is_for_terminals() {
         assert_eq!(Paint { on: true }.good("right"), "\u{1b}[32mright\u{1b}[0m");
         assert_eq!(Paint::plain().bad("WRONG"), "WRONG");
+    }
+
+    #[test]
+    fn what_was_escaped_already_is_not_escaped_again() {
+        let text = table_of_escaped(["what"], [["a\\u{202e}\u{1b}".to_owned()]]);
+        assert!(text.contains("a\\u{202e}\\u{1b}") && !text.contains("\\\\"), "{text}");
     }
 
     #[test]

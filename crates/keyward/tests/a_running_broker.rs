@@ -110,6 +110,35 @@ fn a_refused_message_is_named_with_its_code_and_found_under_denials() {
 }
 
 #[test]
+fn the_lines_of_denials_can_be_pasted_one_after_the_other() {
+    let story = Story::begin();
+    let broker = story.start();
+    story.ok(&["device", "add", "dev01"]);
+    let here_already = "[[rule]]\nwho = \"users\"\nallow = [\"publish\"]\ntopics = [\"x\"]";
+    story.write(&story.dir().join("policy.d/allowed.toml"), here_already);
+    let topics = ["shared/x", "it's/\"a\"\\U0000002F\n$(id)/\u{202e}{id}"];
+    let publish = |topic| story.run(&["pub", "--bundle-dir", "dev01", "-t", topic, "-m", "x"]);
+    for topic in topics {
+        assert_eq!(publish(topic).status.code(), Some(1));
+    }
+    let told = story.ok(&["denials"]);
+    assert!(!told.contains('\u{202e}'), "{told}");
+    let lines: Vec<_> = told.lines().map(str::trim).filter(|line| line.starts_with("printf ")).collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    for line in lines {
+        let pasted = std::process::Command::new("sh").args(["-c", line]).output().unwrap();
+        assert!(pasted.status.success(), "{line}: {}", said(&pasted));
+    }
+    story.ok(&["reload"]);
+    for topic in topics {
+        let published = publish(topic);
+        assert!(published.status.success(), "{topic}: {}", said(&published));
+    }
+    assert_eq!(publish("it's/other").status.code(), Some(1), "nothing else is allowed");
+    broker.stop();
+}
+
+#[test]
 fn a_password_logs_in_and_a_wrong_one_does_not() {
     let story = Story::begin();
     let broker = story.start();

@@ -4,7 +4,7 @@ use crate::args::AuditArgs;
 use crate::clock::moment;
 use crate::failure::Outcome;
 use crate::reach::Site;
-use crate::screen::table;
+use crate::screen::table_of_escaped;
 use keyward_server::control::{AuditRow, Request, Response};
 
 /// Lists changes.
@@ -24,5 +24,5 @@ fn listing(rows: &[AuditRow]) -> String {
     let rows = rows
         .iter()
         .map(|row| [row.sequence.to_string(), moment(row.at_unix_ms), row.actor.clone(), row.what.clone()]);
-    table(["no", "when", "who", "what"], rows)
+    table_of_escaped(["no", "when", "who", "what"], rows)
 }

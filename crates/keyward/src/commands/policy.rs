@@ -3,10 +3,10 @@
 use crate::args::{ExplainArgs, PolicyCommand, Verb};
 use crate::failure::Outcome;
 use crate::reach::{Site, counted};
+use crate::screen::harmless;
 use keyward_server::control::{
     ExplainAction, PolicyChecked, PolicyExplain, PolicyExplained, Request, Response,
 };
-use keyward_server::escape::escape;
 use std::fmt::Write;
 
 /// Runs the command.
@@ -38,7 +38,7 @@ fn tell_check(checked: &PolicyChecked) -> String {
         counted(checked.files.len(), "file", "files"),
     );
     for finding in &checked.findings {
-        let _ = writeln!(text, "  {}", escape(finding));
+        let _ = writeln!(text, "  {}", harmless(finding));
     }
     if checked.findings.is_empty() {
         text.push_str("Every rule applies to somebody.\n");
@@ -51,7 +51,7 @@ fn tell_explanation(explained: &PolicyExplained, site: &Site) -> String {
     let mut text = String::new();
     for (index, line) in explained.text.lines().enumerate() {
         // The explanation has lines of its own; what stands in each of them is escaped.
-        let line = escape(line);
+        let line = harmless(line);
         let line = match (index, explained.allowed) {
             (0, true) => paint.good(&line),
             (0, false) => paint.bad(&line),

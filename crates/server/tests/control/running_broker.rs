@@ -204,7 +204,7 @@ fn a_disabled_device_waits_outside_until_it_is_enabled() {
 }
 
 #[test]
-fn the_line_that_denials_shows_allows_it_after_a_reload() {
+fn the_rules_that_denials_shows_allow_it_after_a_reload() {
     let broker = Broker::new();
     let mut client = connect(&broker.device("dev01"));
     assert!(!publish(&mut client, "shared/x"));
