@@ -79,13 +79,14 @@ pub struct Limits {
     pub connect_time: Duration,
     /// How long after it began a failed login is answered. 1 s: guessing is slow, whatever the answer cost us.
     pub refusal_delay: Duration,
-    /// Failed logins that wait for their answer. 512; beyond it the newest is closed without an answer.
+    /// Failed logins that wait for their answer. 512; beyond it the newest is closed without an answer, whatever its
+    /// fault was.
     pub refusals_waiting: usize,
     /// Threads that check chosen passwords (Argon2id). 1: two cores serve handshakes and messages too.
     pub password_threads: usize,
     /// Chosen passwords that wait for a thread. 64: at 20 to 50 ms each the last waits for about 3 s.
     pub password_queue: usize,
-    /// How long a chosen password may wait before the answer is "server busy". 5 s: clients give up after it.
+    /// How long a chosen password may wait before it is refused unchecked. 5 s: clients give up after it.
     pub password_age: Duration,
     /// Bytes that one sender may have in one inbox. 4 MiB: two packets of the greatest size.
     pub inbox_bytes: usize,

@@ -195,3 +195,37 @@ fn a_client_id_beyond_the_bound_is_refused() {
     let code = Peer::tls(&world, Some(&bundle)).hello(&hello);
     assert_eq!(code, ReasonCode::ClientIdentifierNotValid);
 }
+
+#[test]
+fn when_too_many_passwords_wait_nobody_can_tell_what_kind_of_account_a_name_has() {
+    let delay = Duration::from_millis(700);
+    let limits = keyward_server::plane::Limits { refusal_delay: delay, password_queue: 0, ..World::hasty() };
+    let mut world = World::with(limits);
+    world.add_user("anna", "correct horse battery");
+    world.add_device_with_password("pump-1");
+    for name in ["anna", "pump-1", "nobody"] {
+        let mut peer = Peer::tls(&world, None);
+        let begun = Instant::now();
+        assert_eq!(peer.hello(&password(name, "wrong")), ReasonCode::BadUserNameOrPassword, "{name}");
+        assert!(begun.elapsed() >= delay, "{name} took {:?}", begun.elapsed());
+    }
+    world.told.wait("the cause", |told| {
+        told.logins.iter().find(|each| each.cause == LoginCause::PasswordsWait).map(drop)
+    });
+}
+
+#[test]
+fn a_wrong_client_id_is_told_only_to_whom_the_credential_belongs_to() {
+    let mut world = World::with(World::hasty());
+    world.add_user("anna", "correct horse battery");
+    let generated = world.add_device_with_password("pump-1");
+    let client_id = &"x".repeat(300);
+    let code = |name: &str, secret: &str| {
+        Peer::tls(&world, None).hello(&Hello { client_id, ..password(name, secret) })
+    };
+    for name in ["anna", "pump-1", "nobody"] {
+        assert_eq!(code(name, "wrong"), ReasonCode::BadUserNameOrPassword, "{name}");
+    }
+    assert_eq!(code("anna", "correct horse battery"), ReasonCode::ClientIdentifierNotValid);
+    assert_eq!(code("pump-1", &generated), ReasonCode::ClientIdentifierNotValid);
+}

@@ -2,6 +2,7 @@
 
 use crate::plane::admission::{ConnectionGuard, WaitingGuard};
 use crate::plane::door::gate::Known;
+use crate::plane::events::LoginCause;
 use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
 use crate::plane::source::Source;
 use crate::plane::stats::RefusalGuard;
@@ -82,8 +83,15 @@ pub(crate) enum Stage {
 pub(crate) struct Candidate {
     /// What its CONNECT said.
     pub(crate) said: Said,
-    /// What is handed over if the password is right; `None` for a name that nobody has.
-    pub(crate) claim: Option<(Known, Box<Attach>)>,
+    /// What follows if the password is right; `None` for a name that nobody has.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// Is who a CONNECT is for if its credential is right, and what is handed over then, unless something else is wrong
+/// with it: that is told only to whom the credential belongs to.
+pub(crate) struct Claim {
+    pub(crate) known: Known,
+    pub(crate) attach: Result<Box<Attach>, LoginCause>,
 }
 
 /// Is what is kept of a CONNECT for the answer and for the operator.

@@ -1,6 +1,6 @@
 //! From a decoded CONNECT to what the door does next.
 
-use crate::plane::door::arrival::{Arrival, Said};
+use crate::plane::door::arrival::{Arrival, Claim, Said};
 use crate::plane::door::gate::{Gate, Known, Verdict};
 use crate::plane::events::LoginCause;
 use crate::plane::tls::certificate::Shown;
@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 /// Says what the door does with a CONNECT.
 pub(crate) enum Next {
     /// It hands the link over.
-    HandOver(Known, Box<Attach>),
+    HandOver(Claim),
     /// It has the password checked.
-    Check { record: PasswordRecord, password: Zeroizing<Vec<u8>>, claim: Option<(Known, Box<Attach>)> },
+    Check { record: PasswordRecord, password: Zeroizing<Vec<u8>>, claim: Option<Claim> },
     /// It refuses.
     Refuse(LoginCause),
 }
@@ -30,23 +30,17 @@ pub(crate) fn decide(
     connect: &Connect<'_>,
     client_id_bytes: usize,
 ) -> Next {
-    if connect.client_id.len() > client_id_bytes {
-        return Next::Refuse(LoginCause::ClientId);
-    }
     let certificate = arrival.channel.peer_certificate();
+    let claim = |known: Known| {
+        let attach = attach(link, connect, &known, client_id_bytes);
+        Claim { known, attach }
+    };
     match gate.judge(now, arrival.source, certificate, connect) {
         Verdict::Refused(cause) => Next::Refuse(cause),
-        Verdict::Admitted(known) => match attach(link, connect, &known) {
-            Ok(attach) => Next::HandOver(known, attach),
-            Err(cause) => Next::Refuse(cause),
-        },
+        Verdict::Admitted(known) => Next::HandOver(claim(known)),
         Verdict::Check { record, claimed } => {
             let password = Zeroizing::new(connect.password.unwrap_or_default().to_vec());
-            let claim = claimed.map(|known| attach(link, connect, &known).map(|attach| (known, attach)));
-            match claim.transpose() {
-                Ok(claim) => Next::Check { record, password, claim },
-                Err(cause) => Next::Refuse(cause),
-            }
+            Next::Check { record, password, claim: claimed.map(claim) }
         }
     }
 }
@@ -61,7 +55,15 @@ pub(crate) fn said(arrival: &Arrival, connect: &Connect<'_>) -> Said {
     }
 }
 
-fn attach(link: LinkId, connect: &Connect<'_>, known: &Known) -> Result<Box<Attach>, LoginCause> {
+fn attach(
+    link: LinkId,
+    connect: &Connect<'_>,
+    known: &Known,
+    client_id_bytes: usize,
+) -> Result<Box<Attach>, LoginCause> {
+    if connect.client_id.len() > client_id_bytes {
+        return Err(LoginCause::ClientId);
+    }
     let assigned = connect.client_id.is_empty();
     let client_id = match assigned {
         true => draw_client_id().ok_or(LoginCause::WorkerBusy)?,

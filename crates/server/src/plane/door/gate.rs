@@ -183,19 +183,22 @@ pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
         | LoginCause::Certificate(_)
         | LoginCause::CertificateUnusable
         | LoginCause::OtherName { .. } => ReasonCode::NotAuthorized,
+        // A full queue too: only chosen passwords and unknown names wait in it.
         LoginCause::NoUserName
         | LoginCause::UnknownName
         | LoginCause::WrongPassword
         | LoginCause::ShutOut(_)
-        | LoginCause::SlowedDown { .. } => ReasonCode::BadUserNameOrPassword,
+        | LoginCause::SlowedDown { .. }
+        | LoginCause::PasswordsWait => ReasonCode::BadUserNameOrPassword,
         LoginCause::EnhancedAuthentication => ReasonCode::BadAuthenticationMethod,
         LoginCause::ClientId => ReasonCode::ClientIdentifierNotValid,
-        LoginCause::Crowded(_) | LoginCause::PasswordsWait | LoginCause::WorkerBusy => ReasonCode::ServerBusy,
+        LoginCause::Crowded(_) | LoginCause::WorkerBusy => ReasonCode::ServerBusy,
         LoginCause::Protocol(error) => error.reason(),
     }
 }
 
-/// Tells whether the answer waits until a second after the login began: what was guessed, and what looks the same.
+/// Tells whether the answer waits until a second after the login began: all but breaches of the protocol and what
+/// says that the broker is full.
 pub(crate) fn is_answered_late(cause: &LoginCause) -> bool {
-    matches!(reason_of(cause), ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword)
+    !matches!(cause, LoginCause::Protocol(_) | LoginCause::Crowded(_) | LoginCause::WorkerBusy)
 }

@@ -1,6 +1,6 @@
 //! From the end of CONNECT to the hand-over.
 
-use super::arrival::{Candidate, Said, Stage};
+use super::arrival::{Candidate, Claim, Said, Stage};
 use super::connect::{Next, decide, said};
 use super::gate::{Known, reason_of};
 use super::passwords::{Attempt, Outcome};
@@ -46,7 +46,10 @@ impl Door {
 
     pub(super) fn follow(&mut self, id: LinkId, next: Next, said: Said) {
         match next {
-            Next::HandOver(known, attach) => self.hand_over(id, &known, attach, &said),
+            Next::HandOver(Claim { known, attach }) => match attach {
+                Ok(attach) => self.hand_over(id, &known, attach, &said),
+                Err(cause) => self.refuse(id, &said, cause),
+            },
             Next::Refuse(cause) => self.refuse(id, &said, cause),
             Next::Check { record, password, claim } => {
                 let Some(arrival) = self.arrivals.get_mut(&id) else { return };
@@ -73,7 +76,7 @@ impl Door {
             return;
         };
         let Candidate { said, claim } = *candidate;
-        let (known, attach) = claim.unzip();
+        let (known, attach) = claim.map(|claim| (claim.known, claim.attach)).unzip();
         if outcome == Outcome::TooLate {
             return self.refuse(id, &said, LoginCause::PasswordsWait);
         }
@@ -81,9 +84,9 @@ impl Door {
         let known = known.filter(|_| outcome == Outcome::Right);
         let checked = self.parts.shared.gate.checked(self.now.mono, arrival.source, &name, known);
         match (checked, attach) {
-            (Ok(known), Some(attach)) => self.hand_over(id, &known, attach, &said),
+            (Ok(known), Some(Ok(attach))) => self.hand_over(id, &known, attach, &said),
+            (Ok(_), Some(Err(cause))) | (Err(cause), _) => self.refuse(id, &said, cause),
             (Ok(_), None) => self.refuse(id, &said, LoginCause::UnknownName),
-            (Err(cause), _) => self.refuse(id, &said, cause),
         }
     }
 

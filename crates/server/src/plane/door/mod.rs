@@ -343,7 +343,7 @@ impl Door {
         let gate = &self.parts.shared.gate;
         let is_strange = |arrival: &Arrival| match &arrival.stage {
             Stage::Checking(candidate) => {
-                candidate.claim.as_ref().is_some_and(|(known, _)| !gate.holds(known))
+                candidate.claim.as_ref().is_some_and(|claim| !gate.holds(&claim.known))
             }
             _ => false,
         };
