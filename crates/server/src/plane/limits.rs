@@ -44,7 +44,8 @@ pub const UNSENT_BYTES: usize = 256 * 1024;
 /// (an unread byte would turn the close into a reset). Twice the largest packet: what refuses a packet is its header.
 pub const LINGER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Addresses and identities whose failures are remembered; the stalest makes room.
+/// Guesses by address and account whose failures are remembered, and as many for names that nobody has; the stalest
+/// makes room.
 pub const SLOW_DOWN_ENTRIES: usize = 4_096;
 
 /// Addresses for which handshake lines are counted; the stalest makes room.

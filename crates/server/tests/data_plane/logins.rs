@@ -135,16 +135,35 @@ fn guessing_is_slowed_down_where_it_happens_even_for_the_right_password() {
         refusal_delay: Duration::from_millis(10),
         ..World::hasty()
     });
-    let right = world.add_device_with_password("pump-1");
-    for _ in 0..3 {
-        let code = Peer::tls(&world, None).hello(&password("pump-1", "wrong"));
+    world.add_user("anna", "correct horse battery");
+    for name in ["anna", "user:anna", "ANNA"] {
+        let code = Peer::tls(&world, None).hello(&password(name, "wrong"));
         assert_eq!(code, ReasonCode::BadUserNameOrPassword);
     }
-    let code = Peer::tls(&world, None).hello(&password("pump-1", &right));
+    let code = Peer::tls(&world, None).hello(&password("anna", "correct horse battery"));
     assert_eq!(code, ReasonCode::BadUserNameOrPassword);
     world.told.wait("a slow-down", |told| {
         told.logins.iter().find(|each| matches!(each.cause, LoginCause::SlowedDown { .. })).map(drop)
     });
+}
+
+#[test]
+fn nobody_is_locked_out_by_what_others_failed_at_from_the_same_address() {
+    let limits = keyward_server::plane::Limits { refusal_delay: Duration::ZERO, ..World::hasty() };
+    let mut world = World::with(limits);
+    world.add_user("anna", "correct horse battery");
+    let generated = world.add_device_with_password("pump-1");
+    for n in 0..80 {
+        let name = format!("nobody-{n}");
+        let code = Peer::plain(world.plain).hello(&password(&name, "wrong"));
+        assert_eq!(code, ReasonCode::BadUserNameOrPassword);
+    }
+    for _ in 0..5 {
+        Peer::plain(world.plain).hello(&password("pump-1", "wrong"));
+    }
+    for (name, secret) in [("anna", "correct horse battery"), ("pump-1", &generated)] {
+        assert_eq!(Peer::plain(world.plain).hello(&password(name, secret)), ReasonCode::Success, "{name}");
+    }
 }
 
 #[test]

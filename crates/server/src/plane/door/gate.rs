@@ -4,7 +4,7 @@
 //! is not looked at. No failure of one credential is healed by another: a bad certificate never falls back to a
 //! password. What the peer is told says as little as it can; the cause goes to the operator.
 
-use crate::plane::door::slowdown::SlowDown;
+use crate::plane::door::slowdown::{Guess, SlowDown};
 use crate::plane::events::LoginCause;
 use crate::plane::source::Source;
 use crate::plane::tls::certificate::Shown;
@@ -128,23 +128,25 @@ impl Gate {
         name: &str,
         password: &[u8],
     ) -> Result<Verdict, LoginCause> {
-        if let Some(pause) = self.slow().pause(now, source, name) {
+        let registry = self.registry.load();
+        let account = registry.find_login(name);
+        let record = account.and_then(|account| account.password.as_ref());
+        if let Some((account, record)) = account.zip(record).filter(|(_, record)| !record.is_slow()) {
+            let known = Known::of(account);
+            return match record.verify_generated(&self.pepper, password) {
+                true => self.still_held(known).map(Verdict::Admitted),
+                false => Err(LoginCause::WrongPassword),
+            };
+        }
+        let guess = Guess::new(source, name, account.map(|account| &**account));
+        if let Some(pause) = self.slow().pause(now, &guess) {
             return Err(LoginCause::SlowedDown { seconds: pause.0.div_ceil(1_000) });
         }
-        let registry = self.registry.load();
-        let found = registry.find_login(name);
-        let Some((account, record)) = found.and_then(|account| Some((account, account.password.as_ref()?)))
-        else {
-            return Ok(Verdict::Check { record: self.decoy.clone(), claimed: None });
-        };
-        if record.is_slow() {
-            return Ok(Verdict::Check { record: record.clone(), claimed: Some(Known::of(account)) });
-        }
-        let right = record.verify_generated(&self.pepper, password);
-        self.checked(now, source, name, right.then(|| Known::of(account))).map(Verdict::Admitted)
+        let record = record.unwrap_or(&self.decoy).clone();
+        Ok(Verdict::Check { record, claimed: account.map(|account| Known::of(account)) })
     }
 
-    /// Draws the conclusion from a check of a password: `known` is who it is if it was right.
+    /// Draws the conclusion from a check of a chosen password: `known` is who it is if it was right.
     pub(crate) fn checked(
         &self,
         now: Millis,
@@ -152,12 +154,18 @@ impl Gate {
         name: &str,
         known: Option<Known>,
     ) -> Result<Known, LoginCause> {
+        let registry = self.registry.load();
+        let account = registry.find_login(name);
+        let guess = Guess::new(source, name, account.map(|account| &**account));
         let Some(known) = known else {
-            self.slow().failed(now, source, name);
-            let unknown = self.registry.load().find_login(name).is_none();
-            return Err(if unknown { LoginCause::UnknownName } else { LoginCause::WrongPassword });
+            self.slow().failed(now, guess);
+            return Err(if account.is_none() { LoginCause::UnknownName } else { LoginCause::WrongPassword });
         };
-        self.slow().succeeded(source, name);
+        self.slow().succeeded(&guess);
+        self.still_held(known)
+    }
+
+    fn still_held(&self, known: Known) -> Result<Known, LoginCause> {
         match self.holds(&known) {
             true => Ok(known),
             false => Err(LoginCause::ShutOut(known.identity)),

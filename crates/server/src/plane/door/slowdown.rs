@@ -1,11 +1,14 @@
-//! Slows down guessing, by (source, name): never by the name alone, or anybody could lock anybody out.
+//! Slows down guessing of chosen passwords, by (source, account): never by the account alone, or anybody could lock
+//! anybody out, and never by the source alone, or one client could lock out its whole house.
 //!
 //! After a few failures each further attempt is refused unchecked until a pause has passed; the pause doubles. The
-//! peer sees no difference: it gets the same answer after the same second.
+//! peer sees no difference: it gets the same answer after the same second. Generated passwords are not slowed down:
+//! 128 random bits are not guessed, and to check one costs microseconds.
 
 use crate::clock::millis;
 use crate::plane::limits::SLOW_DOWN_ENTRIES;
 use crate::plane::source::Source;
+use keyward_identity::Account;
 use keyward_mqtt::time::Millis;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,24 +21,38 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After this time without a failure all is forgotten.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
-/// Names per source that are counted apart; the others of that source are counted as one, so that trying many names
-/// does not make us forget the first.
-const NAMES_PER_SOURCE: usize = 64;
 /// Bytes of a name that tell it from others: the longest valid name.
 const NAME_BYTES: usize = keyward_ids::MAX_NAME_LEN;
 
-/// Remembers failed logins.
+/// Remembers failed logins: those of accounts apart from those of names that nobody has, so that trying many names
+/// does not make us forget a failure that counts. Both are kept alike, and neither shows in an answer.
 #[derive(Debug, Default)]
 pub(crate) struct SlowDown {
-    failures: HashMap<Key, Failures>,
-    names: HashMap<Source, usize>,
+    accounts: Table,
+    nobodies: Table,
 }
 
+/// Says whose password was guessed, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+pub(crate) struct Guess {
     source: Source,
-    /// `None` stands for all further names.
-    name: Option<String>,
+    name: String,
+    is_account: bool,
+}
+
+impl Guess {
+    /// Makes the guess of `source` for `name`, which is `account` in whatever spelling.
+    pub(crate) fn new(source: Source, name: &str, account: Option<&Account>) -> Self {
+        let spelled = account.map(|account| account.identity.to_string());
+        let end = name.floor_char_boundary(NAME_BYTES);
+        let name = spelled.unwrap_or_else(|| name[..end].to_ascii_lowercase());
+        Self { source, name, is_account: account.is_some() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    failures: HashMap<Guess, Failures>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,17 +75,31 @@ impl Failures {
 }
 
 impl SlowDown {
-    /// Returns for how long attempts of `source` for `name` are refused unchecked; `None` if they are not.
-    pub(crate) fn pause(&self, now: Millis, source: Source, name: &str) -> Option<Millis> {
-        let failures = self.failures.get(&self.key(source, name))?;
-        let left = failures.until().saturating_sub(now);
+    /// Returns for how long such guesses are refused unchecked; `None` if they are not.
+    pub(crate) fn pause(&self, now: Millis, guess: &Guess) -> Option<Millis> {
+        let table = if guess.is_account { &self.accounts } else { &self.nobodies };
+        let left = table.failures.get(guess)?.until().saturating_sub(now);
         (left > Millis::ZERO).then_some(left)
     }
 
     /// Counts a checked attempt that failed.
-    pub(crate) fn failed(&mut self, now: Millis, source: Source, name: &str) {
-        let key = self.key(source, name);
-        if let Some(failures) = self.failures.get_mut(&key) {
+    pub(crate) fn failed(&mut self, now: Millis, guess: Guess) {
+        self.table(&guess).failed(now, guess);
+    }
+
+    /// Forgets the failures of who has logged in now.
+    pub(crate) fn succeeded(&mut self, guess: &Guess) {
+        self.table(guess).failures.remove(guess);
+    }
+
+    fn table(&mut self, guess: &Guess) -> &mut Table {
+        if guess.is_account { &mut self.accounts } else { &mut self.nobodies }
+    }
+}
+
+impl Table {
+    fn failed(&mut self, now: Millis, guess: Guess) {
+        if let Some(failures) = self.failures.get_mut(&guess) {
             let fresh = now.saturating_sub(failures.last) < millis(MEMORY);
             *failures =
                 Failures { count: if fresh { failures.count.saturating_add(1) } else { 1 }, last: now };
@@ -77,46 +108,13 @@ impl SlowDown {
         if self.failures.len() >= SLOW_DOWN_ENTRIES {
             self.forget_stalest();
         }
-        if key.name.is_some() {
-            *self.names.entry(source).or_default() += 1;
-        }
-        self.failures.insert(key, Failures { count: 1, last: now });
-    }
-
-    /// Forgets the failures of a name that has logged in now.
-    pub(crate) fn succeeded(&mut self, source: Source, name: &str) {
-        let key = self.key(source, name);
-        if key.name.is_some() {
-            self.forget(&key);
-        }
-    }
-
-    fn key(&self, source: Source, name: &str) -> Key {
-        let end = name.floor_char_boundary(NAME_BYTES);
-        let own = Key { source, name: Some(name[..end].to_ascii_lowercase()) };
-        let full = self.names.get(&source).is_some_and(|count| *count >= NAMES_PER_SOURCE);
-        match full && !self.failures.contains_key(&own) {
-            true => Key { source, name: None },
-            false => own,
-        }
+        self.failures.insert(guess, Failures { count: 1, last: now });
     }
 
     fn forget_stalest(&mut self) {
         let stalest = self.failures.iter().min_by_key(|(_, failures)| failures.last);
-        if let Some(key) = stalest.map(|(key, _)| key.clone()) {
-            self.forget(&key);
-        }
-    }
-
-    fn forget(&mut self, key: &Key) {
-        if self.failures.remove(key).is_none() || key.name.is_none() {
-            return;
-        }
-        if let Some(count) = self.names.get_mut(&key.source) {
-            *count -= 1;
-            if *count == 0 {
-                self.names.remove(&key.source);
-            }
+        if let Some(guess) = stalest.map(|(guess, _)| guess.clone()) {
+            self.failures.remove(&guess);
         }
     }
 }
@@ -133,46 +131,56 @@ mod tests {
         Millis::from_secs(secs)
     }
 
+    /// A guess for a name that somebody has.
+    fn account(last: u8, name: &str) -> Guess {
+        Guess { source: source(last), name: name.to_owned(), is_account: true }
+    }
+
+    /// A guess for a name that nobody has.
+    fn nobody(last: u8, name: &str) -> Guess {
+        Guess::new(source(last), name, None)
+    }
+
     #[test]
     fn pauses_begin_after_a_few_failures_and_double_up_to_a_minute() {
         let mut slow = SlowDown::default();
         for _ in 0..2 {
-            slow.failed(at(0), source(1), "anna");
+            slow.failed(at(0), nobody(1, "anna"));
         }
-        assert_eq!(slow.pause(at(0), source(1), "anna"), None);
-        slow.failed(at(0), source(1), "anna");
-        assert_eq!(slow.pause(at(0), source(1), "anna"), Some(at(2)));
-        assert_eq!(slow.pause(at(2), source(1), "anna"), None);
-        slow.failed(at(2), source(1), "ANNA");
-        assert_eq!(slow.pause(at(2), source(1), "anna"), Some(at(4)));
+        assert_eq!(slow.pause(at(0), &nobody(1, "anna")), None);
+        slow.failed(at(0), nobody(1, "anna"));
+        assert_eq!(slow.pause(at(0), &nobody(1, "anna")), Some(at(2)));
+        assert_eq!(slow.pause(at(2), &nobody(1, "anna")), None);
+        slow.failed(at(2), nobody(1, "ANNA"));
+        assert_eq!(slow.pause(at(2), &nobody(1, "anna")), Some(at(4)));
         for _ in 0..50 {
-            slow.failed(at(2), source(1), "anna");
+            slow.failed(at(2), nobody(1, "anna"));
         }
-        assert_eq!(slow.pause(at(2), source(1), "anna"), Some(at(60)));
+        assert_eq!(slow.pause(at(2), &nobody(1, "anna")), Some(at(60)));
     }
 
     #[test]
     fn a_name_is_slowed_down_only_where_it_failed() {
         let mut slow = SlowDown::default();
         for _ in 0..9 {
-            slow.failed(at(0), source(1), "anna");
+            slow.failed(at(0), account(1, "anna"));
         }
-        assert_eq!(slow.pause(at(0), source(2), "anna"), None);
-        assert_eq!(slow.pause(at(0), source(1), "bert"), None);
+        assert_eq!(slow.pause(at(0), &account(2, "anna")), None);
+        assert_eq!(slow.pause(at(0), &account(1, "bert")), None);
     }
 
     #[test]
-    fn trying_many_names_does_not_make_the_first_forgotten() {
+    fn trying_many_names_neither_forgets_an_account_nor_slows_down_another() {
         let mut slow = SlowDown::default();
         for _ in 0..5 {
-            slow.failed(at(0), source(1), "anna");
+            slow.failed(at(0), account(1, "anna"));
         }
         for i in 0..10_000 {
-            slow.failed(at(0), source(1), &format!("name-{i}"));
+            slow.failed(at(0), nobody(1, &format!("name-{i}")));
         }
-        assert!(slow.pause(at(0), source(1), "anna").is_some());
-        assert!(slow.pause(at(0), source(1), "never-tried").is_some(), "further names count as one");
-        assert!(slow.failures.len() <= NAMES_PER_SOURCE + 1);
+        assert!(slow.pause(at(0), &account(1, "anna")).is_some());
+        assert_eq!(slow.pause(at(0), &account(1, "bert")), None);
+        assert_eq!(slow.nobodies.failures.len(), SLOW_DOWN_ENTRIES);
     }
 
     #[test]
@@ -180,22 +188,21 @@ mod tests {
         let mut slow = SlowDown::default();
         for i in 0..SLOW_DOWN_ENTRIES + 100 {
             let address = std::net::Ipv4Addr::from_bits(u32::try_from(i).unwrap());
-            slow.failed(at(i as u64), Source::V4(address), "anna");
+            slow.failed(at(i as u64), Guess { source: Source::V4(address), ..account(1, "anna") });
         }
-        assert_eq!(slow.failures.len(), SLOW_DOWN_ENTRIES);
-        assert_eq!(slow.names.len(), SLOW_DOWN_ENTRIES);
+        assert_eq!(slow.accounts.failures.len(), SLOW_DOWN_ENTRIES);
     }
 
     #[test]
     fn success_and_time_forget() {
         let mut slow = SlowDown::default();
         for _ in 0..9 {
-            slow.failed(at(0), source(1), "anna");
-            slow.failed(at(0), source(1), "bert");
+            slow.failed(at(0), account(1, "anna"));
+            slow.failed(at(0), account(1, "bert"));
         }
-        slow.succeeded(source(1), "anna");
-        assert_eq!(slow.pause(at(0), source(1), "anna"), None);
-        slow.failed(at(3600), source(1), "bert");
-        assert_eq!(slow.pause(at(3600), source(1), "bert"), None);
+        slow.succeeded(&account(1, "anna"));
+        assert_eq!(slow.pause(at(0), &account(1, "anna")), None);
+        slow.failed(at(3600), account(1, "bert"));
+        assert_eq!(slow.pause(at(3600), &account(1, "bert")), None);
     }
 }
