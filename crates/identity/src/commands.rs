@@ -322,6 +322,13 @@ pub enum Refusal {
         /// Who is called so.
         holder: Identity,
     },
+    /// The certificate would be too large for small devices.
+    #[error(
+        "'{0}' does not fit into the server's certificate: the names that were added may take {max} bytes in all, \
+         so that small devices can read it; remove one first: keyward server name remove NAME",
+        max = crate::limits::ADDED_NAME_BYTES
+    )]
+    ServerNamesTooLong(ServerName),
     /// A bound of `limits` is reached.
     #[error("{what}: at most {max} are kept")]
     Full {

@@ -53,6 +53,9 @@ fn first_events(
     let mut names = ServerNames::default();
     names.refind(&found);
     options.added_names.iter().for_each(|name| names.set(name.clone(), NameOrigin::Added));
+    if names.added_bytes() > limits::ADDED_NAME_BYTES {
+        return Err(OpenError::NamesTooLong);
+    }
     let certified = names.certified();
     if certified.is_empty() {
         return Err(OpenError::NoNames);

@@ -160,13 +160,13 @@ impl ServerNames {
     }
 
     /// Returns the names that the certificate is to show: all that were added, then found names (short ones first)
-    /// while they fit into [`limits::FOUND_NAME_BYTES`].
+    /// while they fit into [`limits::NAME_BYTES`].
     pub fn certified(&self) -> Vec<ServerName> {
         let of =
             |wanted| self.iter().filter(move |(_, origin)| *origin == wanted).map(|(name, _)| name.clone());
         let mut found: Vec<_> = of(NameOrigin::Found).collect();
         found.sort_by_key(ServerName::encoded_len);
-        let mut room = limits::FOUND_NAME_BYTES;
+        let mut room = limits::NAME_BYTES.saturating_sub(self.added_bytes());
         found.retain(|name| match room.checked_sub(name.encoded_len()) {
             Some(left) => {
                 room = left;
@@ -177,6 +177,12 @@ impl ServerNames {
         let mut names: Vec<_> = of(NameOrigin::Added).chain(found).collect();
         names.sort();
         names
+    }
+
+    /// Returns how many bytes the added names take in the certificate.
+    pub(crate) fn added_bytes(&self) -> usize {
+        let added = self.iter().filter(|(_, origin)| *origin == NameOrigin::Added);
+        added.map(|(name, _)| name.encoded_len()).sum()
     }
 
     /// Returns how many names are held, hidden ones included.
@@ -267,7 +273,7 @@ mod tests {
         names.set("mqtt.home".parse().unwrap(), NameOrigin::Added);
         let certified = names.certified();
         assert!(certified.contains(&"mqtt.home".parse().unwrap()));
-        assert_eq!(certified.len(), 1 + limits::FOUND_NAME_BYTES / 18);
+        assert_eq!(certified.len(), 1 + (limits::NAME_BYTES - "mqtt.home".len() - 2) / 18);
     }
 
     #[test]

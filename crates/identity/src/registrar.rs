@@ -95,6 +95,13 @@ pub enum OpenError {
     /// The server has no name at all.
     #[error("the server's certificate would name nothing; give at least one name")]
     NoNames,
+    /// The server's certificate would be too large for small devices.
+    #[error(
+        "the names given to the server take more than {} bytes in its certificate, which small devices could not \
+         read; give fewer or shorter ones",
+        limits::ADDED_NAME_BYTES
+    )]
+    NamesTooLong,
     /// The ledger cannot be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

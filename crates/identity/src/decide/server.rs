@@ -26,6 +26,9 @@ impl Clerk<'_> {
         }
         let mut after = names.clone();
         after.set(name.clone(), NameOrigin::Added);
+        if after.added_bytes() > limits::ADDED_NAME_BYTES {
+            return Err(Refusal::ServerNamesTooLong(name));
+        }
         self.with_certificate(Event::ServerNameAdded { name }, &after)
     }
 

@@ -1,13 +1,7 @@
 //! What stands in the certificates, and who accepts them. OpenSSL is the judge.
 
 use crate::support::*;
-
 use keyward_identity::{KeySource, NewCredential, fingerprint};
-
-/// Everything that a Certificate message of TLS 1.3 adds: its header, the list, an entry's length and extensions.
-fn message_len(chain: &[Vec<u8>]) -> usize {
-    4 + 1 + 3 + chain.iter().map(|der| 3 + der.len() + 2).sum::<usize>()
-}
 
 fn pem_to_der(house: &House, pem: &str) -> Vec<u8> {
     let from = house.write("one.pem", pem);

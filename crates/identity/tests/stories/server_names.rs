@@ -73,14 +73,42 @@ fn a_name_that_a_device_has_cannot_become_the_servers() {
 #[test]
 fn there_are_only_so_many_names() {
     let mut house = House::new();
-    let room = keyward_identity::limits::SERVER_NAMES - house.registrar().server_names().len();
-    for n in 0..room {
-        house.run(add(&format!("n{n}.home")));
-    }
+    let many = (0..100).map(|n| name(&format!("10.0.1.{n}"))).collect();
+    house.run(Command::FindServerNames { names: many });
     assert!(matches!(house.refused(add("one-too-many.home")), Refusal::Full { .. }));
     let many = (0..200).map(|n| name(&format!("10.0.0.{n}"))).collect();
     house.run(Command::FindServerNames { names: many });
     assert!(house.registrar().server_names().len() <= keyward_identity::limits::SERVER_NAMES);
+}
+
+#[test]
+fn names_are_added_until_small_devices_could_not_read_the_certificate() {
+    let mut house = House::new();
+    let many = (0..40).map(|n| name(&format!("fd00::{n:x}"))).collect();
+    house.run(Command::FindServerNames { names: many });
+    let refused =
+        (0..60).find_map(|n| match house.execute(add(&format!("a-rather-long-name-{n}.example.org"))) {
+            Ok(_) => None,
+            Err(refusal) => Some((n, refusal)),
+        });
+    let (added, refusal) = refused.unwrap();
+    assert!(added > 5, "{added}");
+    assert!(matches!(refusal, Refusal::ServerNamesTooLong(_)) && refusal.to_string().contains("name remove"));
+    let server = house.registrar().server_identity();
+    assert!(message_len(&server.chain) < 1_500, "{}", message_len(&server.chain));
+    assert!(server.names.len() > added, "some found names are left");
+    house.run(remove_name("a-rather-long-name-0.example.org"));
+    house.run(add("a-rather-long-name-60.example.org"));
+    assert!(message_len(&house.registrar().server_identity().chain) < 1_500);
+}
+
+#[test]
+fn the_longest_name_fits() {
+    let mut house = House::new();
+    let label = "x".repeat(61);
+    house.run(add(&format!("{label}.{label}.{label}.{label}.longx")));
+    let server = house.registrar().server_identity();
+    assert!(message_len(&server.chain) < 1_500, "{}", message_len(&server.chain));
 }
 
 #[test]

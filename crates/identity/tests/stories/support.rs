@@ -179,6 +179,12 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Returns the length of the Certificate message of TLS 1.3 with this chain: header, context, list, and each entry's
+/// length and extensions (RFC 8446 §4.4.2).
+pub fn message_len(chain: &[Vec<u8>]) -> usize {
+    4 + 1 + 3 + chain.iter().map(|der| 3 + der.len() + 2).sum::<usize>()
+}
+
 /// Splits a PEM text into its blocks.
 pub fn blocks(pem: &str) -> Vec<String> {
     pem.split_inclusive("-----END CERTIFICATE-----\n").map(str::to_owned).collect()
