@@ -45,6 +45,15 @@ pub fn escape_cut(text: &str, max: usize) -> String {
     }
 }
 
+/// Returns `text` cut to about `max` characters and otherwise as it is: for a field of a log line, where the log's
+/// format quotes and escapes it (text once, JSON exactly).
+pub fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
 fn steers(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,

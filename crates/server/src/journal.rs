@@ -5,7 +5,7 @@
 use crate::{
     clock,
     denials::{Denials, Denied, FailedHandshake, FailedLogin, Report, limits::NOTICE_ROWS},
-    escape::escape_cut,
+    escape::cut,
     plane::{HandshakeFailure, LogLine, LoginCause, LoginFailure, Sink},
     status::NoticeRow,
 };
@@ -76,9 +76,9 @@ impl Sink for Journal {
             tracing::info!(
                 identity = %denial.identity,
                 action,
-                topic = escape_cut(&denial.topic, LINE_TEXT),
+                topic = cut(&denial.topic, LINE_TEXT),
                 rule = denial.rule.map_or_else(|| "none allows it".to_owned(), |rule| rule.to_string()),
-                client_id = escape_cut(denial.client_id.as_str(), LINE_TEXT),
+                client_id = cut(denial.client_id.as_str(), LINE_TEXT),
                 "denied"
             );
         }
@@ -92,8 +92,8 @@ impl Sink for Journal {
             tracing::warn!(
                 peer = %failure.peer,
                 listener = failure.listener,
-                claimed = failure.claimed.as_deref().map(|name| escape_cut(name, LINE_TEXT)),
-                client_id = escape_cut(&failure.client_id, LINE_TEXT),
+                claimed = failure.claimed.as_deref().map(|name| cut(name, LINE_TEXT)),
+                client_id = cut(&failure.client_id, LINE_TEXT),
                 left_out,
                 "login failed: {cause}{}",
                 remedy.as_deref().map(|remedy| format!(" → {remedy}")).unwrap_or_default()

@@ -41,6 +41,31 @@ pub fn start(options: &LogOptions, configured: &Log) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_peer_chose_is_escaped_once_in_a_log_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let topic = crate::escape::cut("a\\b\n\u{1b}[2J\u{202e}\"", 128);
+        tracing::subscriber::with_default(log, || tracing::info!(topic, "denied"));
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains(r#"topic="a\\b\n\u{1b}[2J\u{202e}\"""#), "{text}");
+    }
 
     #[test]
     fn a_bad_filter_is_named() {
