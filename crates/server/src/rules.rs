@@ -23,8 +23,15 @@ pub struct Rules {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RulesError {
+    /// The folder is gone. No rules at all would be in force without it, denying ones included.
+    #[error(
+        "{}: is missing, and the rules with it: put the folder back, or make an empty one if there are to be no rules \
+         (mkdir -m 700)",
+        .0.display()
+    )]
+    Missing(PathBuf),
     /// The folder cannot be read.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}; the user of the broker must be able to read it", path.display())]
     Unreadable {
         /// The path.
         path: PathBuf,
@@ -48,7 +55,8 @@ pub enum RulesError {
 }
 
 impl Rules {
-    /// Reads and compiles all rule files of `home`, sorted by name. A missing folder holds no rules.
+    /// Reads and compiles all rule files of `home`, sorted by name. A missing folder is an error: only a
+    /// first start makes it.
     ///
     /// # Errors
     /// [`RulesError`], with file, line and column where there are such.
@@ -66,7 +74,9 @@ fn read(folder: &Path) -> Result<Vec<SourceFile>, RulesError> {
     };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(RulesError::Missing(folder.to_owned()));
+        }
         Err(error) => return Err(unreadable(folder)(error)),
     };
     let mut paths = Vec::new();
@@ -130,9 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_holds_no_rules() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(Rules::load(&Home::at(folder.path())).unwrap().files.is_empty());
+    fn an_empty_folder_holds_no_rules_and_a_missing_one_is_an_error() {
+        let (_folder, home) = home(&[]);
+        assert!(Rules::load(&home).unwrap().files.is_empty());
+        fs::remove_dir(home.policy_dir()).unwrap();
+        let error = Rules::load(&home).unwrap_err().to_string();
+        assert!(error.contains("policy.d: is missing") && error.contains("mkdir -m 700"), "{error}");
     }
 
     #[test]

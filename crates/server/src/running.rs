@@ -20,7 +20,7 @@ use crate::{
     wiring,
 };
 use keyward_broker::Directory;
-use keyward_identity::{Command, Context, Registrar, ServerName};
+use keyward_identity::{Command, Context, Registrar, ServerName, files};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -132,10 +132,13 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     }
     let overrides = Overrides { port: options.port, address: options.address };
     let config = config.overridden(overrides);
+    let first_start = !home.is_installed();
+    if first_start {
+        files::ensure_private_dir(&home.policy_dir()).map_err(InstallationError::from)?;
+    }
     let rules = Rules::load(&home)?;
     let wanted = wanted_names(&config, options)?;
     let protection = installation::protection(options.passphrase_file.as_deref())?;
-    let first_start = !home.is_installed();
     let mut registrar = if first_start {
         installation::create(&home, wanted.clone(), protection)?
     } else {

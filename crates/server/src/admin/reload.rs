@@ -285,6 +285,32 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_rules_that_is_gone_changes_nothing() {
+        let mut site = site();
+        site.rules(RULE);
+        site.reload().unwrap();
+        site.told.take();
+        let aside = site.home.directory().join("aside");
+        fs::rename(site.home.policy_dir(), &aside).unwrap();
+        let refusal = site.reload().unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::BadFile);
+        assert!(refusal.what.contains("policy.d: is missing"), "{refusal}");
+        assert_eq!(site.told.take(), [""; 0]);
+        fs::rename(&aside, site.home.policy_dir()).unwrap();
+        assert!(site.reload().unwrap().changes.is_empty());
+    }
+
+    #[test]
+    fn rules_removed_by_hand_are_out_of_force_and_audited() {
+        let mut site = site();
+        site.rules(RULE);
+        site.reload().unwrap();
+        fs::remove_file(site.home.policy_dir().join("a.toml")).unwrap();
+        assert_eq!(site.reload().unwrap().changes, ["policy.d/a.toml removed"]);
+        assert!(site.audit().iter().any(|what| what.contains("policy.d/a.toml removed")));
+    }
+
+    #[test]
     fn a_bad_configuration_changes_nothing_not_even_the_good_rules_beside_it() {
         let mut site = site();
         site.config("[server]\nshards = 0\n");

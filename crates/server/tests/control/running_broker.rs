@@ -222,6 +222,16 @@ fn the_rules_that_denials_shows_allow_it_after_a_reload() {
 }
 
 #[test]
+fn a_start_without_the_folder_of_rules_is_refused_but_the_first_one_makes_it() {
+    let mut broker = Broker::new();
+    assert!(broker.site.home.policy_dir().is_dir());
+    drop(broker.running.take());
+    std::fs::remove_dir(broker.site.home.policy_dir()).unwrap();
+    let error = run(broker.site.home.clone(), &options()).err().unwrap();
+    assert!(matches!(error, StartError::Rules(_)) && error.to_string().contains("mkdir"), "{error}");
+}
+
+#[test]
 fn a_bad_rule_file_leaves_the_rules_in_force() {
     let broker = Broker::new();
     let mut client = connect(&broker.device("dev01"));
