@@ -20,7 +20,7 @@ use crate::{
     wiring,
 };
 use keyward_broker::Directory;
-use keyward_identity::{Command, Context, Registrar, ServerName, files};
+use keyward_identity::{Command, Context, Registrar, ServerName, WallTime, files};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -215,6 +215,11 @@ impl Running {
         lock(&self.admin).execute(request)
     }
 
+    /// Looks after names, certificate and clock as the broker itself does every five minutes, as if it were `now`.
+    pub fn upkeep(&self, now: WallTime) {
+        lock(&self.admin).upkeep(BROKER, now);
+    }
+
     /// Waits until a signal asks the broker to stop, then stops it.
     pub fn wait(self) {
         // The sender lives in `self`, so an error cannot come.
@@ -362,7 +367,7 @@ impl Upkeep {
         let (stop, stopped) = sync_channel::<()>(0);
         let watch = move || {
             while stopped.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
-                lock(&admin).upkeep(BROKER);
+                lock(&admin).upkeep(BROKER, installation::wall_time());
             }
         };
         let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(watch)?;

@@ -27,7 +27,7 @@ use crate::{
     installation, names,
     rules::Rules,
 };
-use keyward_identity::{Command, Context, Outcome, Registrar};
+use keyward_identity::{Command, Context, Outcome, Registrar, WallTime};
 use keyward_mqtt::time::Millis;
 use keyward_policy::Policy;
 use std::{path::PathBuf, sync::Arc};
@@ -127,7 +127,7 @@ impl Admin {
     /// # Errors
     /// [`Refusal`]; nothing was changed then.
     pub fn execute_for(&mut self, request: Request, actor: &str) -> Result<Response, Refusal> {
-        let mut turn = Turn { admin: self, actor, began: clock::now().mono };
+        let mut turn = Turn::begin(self, actor);
         match request {
             Request::Status => Ok(Response::Status(Box::new(turn.admin.status()))),
             Request::DeviceAdd(add) => turn.add_device(add),
@@ -165,19 +165,20 @@ impl Admin {
         if changes.is_empty() {
             return;
         }
-        let mut turn = Turn { admin: self, actor, began: clock::now().mono };
+        let mut turn = Turn::begin(self, actor);
         if let Err(refusal) = turn.note(&changes, &digests) {
             tracing::error!("changes of the configuration could not be audited: {}", refusal.what);
         }
     }
 
     /// Looks after what changes by itself: the addresses of the machine and the age of the server certificate.
-    pub(crate) fn upkeep(&mut self, actor: &str) {
+    /// `now` is the time on the wall.
+    pub(crate) fn upkeep(&mut self, actor: &str, now: WallTime) {
         let mut commands = vec![Command::FindServerNames { names: names::find() }];
-        if self.registrar.server_renewal_due(installation::wall_time()) {
+        if self.registrar.server_renewal_due(now) {
             commands.push(Command::RenewServer);
         }
-        let mut turn = Turn { admin: self, actor, began: clock::now().mono };
+        let mut turn = Turn { now, ..Turn::begin(self, actor) };
         for command in commands {
             if let Err(refusal) = turn.command(command) {
                 tracing::warn!("the server certificate stays as it is: {}", refusal.what);
@@ -207,12 +208,19 @@ struct Turn<'a> {
     admin: &'a mut Admin,
     actor: &'a str,
     began: Millis,
+    now: WallTime,
+}
+
+impl<'a> Turn<'a> {
+    fn begin(admin: &'a mut Admin, actor: &'a str) -> Self {
+        Self { admin, actor, began: clock::now().mono, now: installation::wall_time() }
+    }
 }
 
 impl Turn<'_> {
     /// Executes a command of the registry and carries what changed into the running broker.
     fn command(&mut self, command: Command) -> Result<(Outcome, Option<InForce>), Refusal> {
-        let context = Context { now: installation::wall_time(), actor: self.actor };
+        let context = Context { now: self.now, actor: self.actor };
         let outcome = self.admin.registrar.execute(command, context)?;
         let in_force = if outcome.changed { self.carry(outcome.server_certificate_changed) } else { None };
         Ok((outcome, in_force))

@@ -2,6 +2,7 @@
 
 use crate::site::{Ask, Keys, Site, device, revoke};
 use keyward_client::{Client, ClientError, ClientOptions, Login, Publication, TlsIdentity, TlsOptions};
+use keyward_identity::WallTime;
 use keyward_mqtt::packet::Qos;
 use keyward_server::{
     admin::{self, OpenOptions, Operator},
@@ -14,7 +15,9 @@ use keyward_server::{
     status::Status,
 };
 use std::{
+    io::Write,
     net::{Ipv4Addr, TcpListener, TcpStream},
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -274,6 +277,42 @@ fn a_new_server_name_is_served_without_a_restart() {
     broker.denials(|report| report.handshakes.iter().any(|row| row.remedy.contains("mqtt.home")));
     broker.operator().ask(Request::ServerNameAdd { name: "mqtt.home".into() }).unwrap();
     connect(&options);
+}
+
+#[test]
+fn the_running_broker_renews_its_certificate_with_the_same_key_and_keeps_its_links() {
+    const DAY: u64 = 86_400_000;
+    let broker = Broker::new();
+    let mut client = connect(&broker.device("dev01"));
+    let today = clock::now().wall.0;
+    let (serial, key) = served(broker.port);
+    broker.running().upkeep(WallTime(today + 260 * DAY));
+    assert_eq!(served(broker.port).0, serial, "it is not due before two thirds of its life");
+    broker.running().upkeep(WallTime(today + 270 * DAY));
+    let (new_serial, new_key) = served(broker.port);
+    assert_ne!(new_serial, serial);
+    assert_eq!(new_key, key);
+    assert!(publish(&mut client, "dev01/status"), "the link stays");
+}
+
+/// Returns serial number and public key of the certificate that a new connection is shown, as openssl reads it.
+fn served(port: u16) -> (String, String) {
+    let openssl = |arguments: &[&str], input: &[u8]| {
+        let mut child = Command::new("openssl")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap().stdout
+    };
+    let shown = openssl(&["s_client", "-connect", &format!("127.0.0.1:{port}")], b"");
+    let told = String::from_utf8(openssl(&["x509", "-noout", "-serial", "-pubkey"], &shown)).unwrap();
+    let (serial, key) = told.split_once('\n').unwrap();
+    assert!(serial.starts_with("serial=") && key.contains("PUBLIC KEY"), "{told}");
+    (serial.to_owned(), key.to_owned())
 }
 
 #[test]
