@@ -29,7 +29,7 @@ const PATIENCE: Millis = Millis::from_secs(5);
 /// How long it waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The commit date of this program, or 1970 if it was built without one.
+/// The commit date of this program, or that of its release if it was built without git.
 pub fn build_time() -> WallTime {
     WallTime(env!("KEYWARD_COMMIT_SECONDS").parse::<u64>().unwrap_or(0).saturating_mul(1_000))
 }
@@ -156,4 +156,17 @@ pub fn settings(home: &Home) -> Result<(Config, String), SettingsError> {
     };
     let text = String::from_utf8(bytes).map_err(|_| SettingsError::NoText)?;
     Ok((Config::parse("keyward.toml", &text)?, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_knows_a_date_before_which_no_clock_is_right() {
+        let release = include_str!("../release-date.txt").split_whitespace().next().unwrap();
+        let release = WallTime(release.parse::<u64>().unwrap() * 1_000);
+        assert!(build_time() >= release && release > WallTime(1_700_000_000_000), "{}", build_time());
+        assert!(build_time() < wall_time());
+    }
 }
