@@ -7,7 +7,7 @@ use crate::{
     },
     clock::{ClockGuard, ClockVerdict, WallTime},
     commands::{Command, Context, Outcome, Refusal},
-    decide::{Clerk, bounded},
+    decide::{Clerk, bounded, check_free},
     events::AuthorityCertificates,
     files::{self, FileError},
     founding::found,
@@ -24,7 +24,7 @@ use crate::{
     store::Store,
     vault::{KeyFile, KeyProtection, Vault, VaultError},
 };
-use keyward_ids::Kind;
+use keyward_ids::{Identity, Kind};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -270,6 +270,14 @@ impl Registrar {
     /// Returns the server root as PEM: the trust anchor of bundles, the content of `DIR/ca.pem`.
     pub fn ca_pem(&self) -> String {
         ca_pem(&self.state.authorities)
+    }
+
+    /// Tells beforehand whether a device or user of this name could be added.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the name is reserved, the server's or taken.
+    pub fn check_free(&self, identity: &Identity) -> Result<(), Refusal> {
+        check_free(&self.state, identity)
     }
 
     /// Returns the names and addresses of the server.

@@ -48,8 +48,7 @@ fn dir(home: &Home, surroundings: &Surroundings) -> Option<String> {
     if usual.as_ref().map(Home::directory) == Some(home.directory()) {
         return None;
     }
-    let absolute = std::path::absolute(home.directory()).unwrap_or_else(|_| home.directory().to_owned());
-    Some(quote(&absolute.to_string_lossy()))
+    Some(quote(&home.directory().to_string_lossy()))
 }
 
 /// Quotes a word for a POSIX shell, if it needs that.

@@ -5,10 +5,11 @@ use crate::failure::{Failure, Outcome};
 use crate::program::Program;
 use crate::screen::Screen;
 use keyward_server::admin::{self, OpenOptions};
-use keyward_server::control::{Changed, Request, Response};
+use keyward_server::control::{Changed, Reach, Request, Response};
 use keyward_server::escape::escape;
 use keyward_server::home::{Home, Surroundings};
 use std::fmt::{Display, Write};
+use std::net::ToSocketAddrs;
 
 /// Holds what every command about an installation needs.
 pub(crate) struct Site {
@@ -35,6 +36,22 @@ impl Site {
         Ok(admin::open(&self.home, &self.options)?.call(request)?)
     }
 
+    /// Asks for somebody new, who is to reach the broker at `host`, else where this machine finds it.
+    pub(crate) fn ask_to_add(&self, request: Request, host: Option<&str>) -> Outcome<Response> {
+        let mut response = self.ask(request)?;
+        let (reach, notes) = match &mut response {
+            Response::DeviceAdded(added) => (&mut added.reach, &mut added.notes),
+            Response::UserAdded(added) => (&mut added.reach, &mut added.notes),
+            _ => return Ok(response),
+        };
+        match host {
+            Some(host) => reach.host = host.to_owned(),
+            // Here and not in the broker: a resolver may take seconds.
+            None => notes.extend(settle(reach, resolves)),
+        }
+        Ok(response)
+    }
+
     /// Prints an answer: exact for scripts, else as `show` tells it, if it is the answer that was expected.
     pub(crate) fn show(&self, response: &Response, show: impl Fn(&Response) -> Option<String>) -> Outcome {
         if self.screen.is_json() {
@@ -50,6 +67,22 @@ impl Site {
             _ => None,
         })
     }
+}
+
+/// Puts an address in the place of a host name that this machine cannot resolve at this moment, and says so.
+fn settle(reach: &mut Reach, resolves: impl Fn(&str, u16) -> bool) -> Option<String> {
+    if reach.host == reach.otherwise || resolves(&reach.host, reach.port) {
+        return None;
+    }
+    let name = std::mem::replace(&mut reach.host, reach.otherwise.clone());
+    Some(format!(
+        "{name} does not resolve on this machine, so {} stands in its place; --host chooses another",
+        reach.otherwise
+    ))
+}
+
+fn resolves(host: &str, port: u16) -> bool {
+    (host, port).to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some())
 }
 
 /// Says that the broker answered something else than was asked.
@@ -89,6 +122,18 @@ pub(crate) fn counted<N: Copy + From<u8> + PartialEq + Display>(count: N, one: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_does_not_resolve_gives_way_to_an_address() {
+        let reach = || Reach { host: "mqtt.home".into(), otherwise: "192.0.2.1".into(), port: 8883 };
+        let mut kept = reach();
+        assert_eq!((settle(&mut kept, |_, _| true), kept.host.as_str()), (None, "mqtt.home"));
+        let mut given_up = reach();
+        let note = settle(&mut given_up, |_, _| false).unwrap();
+        assert_eq!(given_up.host, "192.0.2.1");
+        assert!(note.contains("mqtt.home") && note.contains("--host"), "{note}");
+        assert!(resolves("127.0.0.1", 1));
+    }
 
     #[test]
     fn a_change_says_how_many_links_it_closed_and_when_it_held() {

@@ -74,9 +74,11 @@ impl Home {
         data.map(|data| Self::at(data.join("keyward"))).ok_or(HomeError::Nowhere)
     }
 
-    /// Takes `directory` as it is. Touches no file.
+    /// Takes `directory`, made absolute, so that what is printed about it holds in every other place too. Touches no
+    /// file.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        let given = directory.into();
+        Self { directory: std::path::absolute(&given).unwrap_or(given) }
     }
 
     /// Checks that the directory exists, belongs to this user and is closed to others.
@@ -164,6 +166,13 @@ mod tests {
         let none_given = Surroundings { keyward_dir: None, state_directory: None, ..everything };
         assert_eq!(find(None, none_given), Path::new("/data/keyward"));
         assert_eq!(find(None, user()), Path::new("/home/ada/.local/share/keyward"));
+    }
+
+    #[test]
+    fn a_relative_directory_is_made_absolute() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(find(Some("kw"), user()), here.join("kw"));
+        assert_eq!(Home::at("./kw").policy_dir(), here.join("kw/policy.d"));
     }
 
     #[test]

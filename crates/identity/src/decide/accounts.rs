@@ -7,6 +7,7 @@ use crate::{
     events::Event,
     limits,
     names::check_new_name,
+    state::State,
 };
 use keyward_ids::Identity;
 
@@ -44,14 +45,10 @@ impl Clerk<'_> {
         note: &str,
         credential: &NewCredential,
     ) -> Result<Decision, Refusal> {
-        check_new_name(identity, &self.state.server_names)?;
+        check_free(self.state, identity)?;
         bounded("note", note, limits::NOTE_BYTES)?;
-        match self.state.registry.find(identity) {
-            None if self.state.registry.len() >= limits::ACCOUNTS => {
-                return Err(Refusal::Full { what: "accounts", max: limits::ACCOUNTS });
-            }
-            None => {}
-            Some(account) => refuse_existing(account)?,
+        if self.state.registry.find(identity).is_none() && self.state.registry.len() >= limits::ACCOUNTS {
+            return Err(Refusal::Full { what: "accounts", max: limits::ACCOUNTS });
         }
         let mut decision = match credential {
             NewCredential::Certificate { key, lifetime_days } => {
@@ -113,6 +110,12 @@ impl Clerk<'_> {
             _ => Ok(account),
         }
     }
+}
+
+/// Checks that a new identity may be called so and that nobody is.
+pub(crate) fn check_free(state: &State, identity: &Identity) -> Result<(), Refusal> {
+    check_new_name(identity, &state.server_names)?;
+    state.registry.find(identity).map_or(Ok(()), |account| refuse_existing(account))
 }
 
 fn refuse_existing(account: &Account) -> Result<(), Refusal> {

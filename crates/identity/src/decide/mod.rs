@@ -4,6 +4,8 @@ mod accounts;
 mod credentials;
 mod server;
 
+pub(crate) use accounts::check_free;
+
 use crate::{
     authority::{Lifetimes, Signers, SigningError},
     clock::{ClockVerdict, WallTime},

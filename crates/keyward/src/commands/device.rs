@@ -48,7 +48,7 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
         credential,
         allow_overlap: args.allow_overlap,
     };
-    let response = site.ask(Request::DeviceAdd(request))?;
+    let response = site.ask_to_add(Request::DeviceAdd(request), args.host.as_deref())?;
     let Response::DeviceAdded(added) = &response else { return Err(unexpected()) };
     let contents = contents(args, added, has_key);
     let dir = draft.finish(&contents, &site.program)?;
@@ -93,7 +93,7 @@ fn exposure(exposure: ExposureArg) -> Exposure {
 }
 
 fn contents<'a>(args: &DeviceAddArgs, added: &'a DeviceAdded, has_key: bool) -> Contents<'a> {
-    let host = args.host.clone().unwrap_or_else(|| added.reach.host.clone());
+    let host = added.reach.host.clone();
     let identity = format!("device:{}", added.device.id);
     let own = added.topics.iter().find_map(|filter| filter.strip_suffix("/#"));
     Contents {

@@ -32,7 +32,8 @@ fn add(site: &Site, args: &UserAddArgs) -> Outcome {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(args.name.as_str()));
     let draft = if wanted { Some(Draft::create(&out)?) } else { None };
     let credential = credential(args, draft.as_ref())?;
-    let response = site.ask(Request::UserAdd(UserAdd { name: args.name.to_string(), credential }))?;
+    let request = Request::UserAdd(UserAdd { name: args.name.to_string(), credential });
+    let response = site.ask_to_add(request, args.host.as_deref())?;
     let Response::UserAdded(added) = &response else { return Err(unexpected()) };
     let dir = match draft {
         Some(draft) => Some(draft.finish(&contents(args, added), &site.program)?),
@@ -56,7 +57,7 @@ fn credential(args: &UserAddArgs, draft: Option<&Draft>) -> Outcome<NewCredentia
 }
 
 fn contents<'a>(args: &UserAddArgs, added: &'a UserAdded) -> Contents<'a> {
-    let host = args.host.clone().unwrap_or_else(|| added.reach.host.clone());
+    let host = added.reach.host.clone();
     let identity = format!("user:{}", added.user.name);
     Contents {
         address: Address::new(identity, added.installation.clone(), host, added.reach.port),

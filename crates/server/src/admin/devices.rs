@@ -60,6 +60,8 @@ pub(super) fn shown(password: Option<&identity::Secret>) -> Option<Secret> {
 impl Turn<'_> {
     pub(super) fn add_device(&mut self, add: DeviceAdd) -> Result<Response, Refusal> {
         let new = parse(&add)?;
+        // What cannot be had at all comes before what can be accepted.
+        self.admin.registrar.check_free(&new.identity)?;
         if !add.allow_overlap {
             self.admin.refuse_overlap(&new)?;
         }

@@ -61,11 +61,19 @@ pub(super) fn reach(config: &Config, bound: &[(String, Vec<SocketAddr>)], regist
         None => address,
     };
     let certified = registrar.server_identity().names.clone();
-    let host = match address {
-        Address::One(ip) if certified.contains(&ServerName::Ip(ip)) => ip.to_string(),
-        _ => host(&certified, &registrar.status(crate::installation::wall_time()).server_names),
+    let (host, otherwise) = match address {
+        Address::One(ip) if certified.contains(&ServerName::Ip(ip)) => (ip.to_string(), ip.to_string()),
+        _ => (host(&certified, registrar.server_names()), self::address(&certified)),
     };
-    Reach { host, port }
+    Reach { host, otherwise, port }
+}
+
+/// Returns an address of the network that the certificate holds, else `localhost`: good without a resolver.
+fn address(certified: &[ServerName]) -> String {
+    let of_network = certified.iter().find(
+        |name| matches!(name, ServerName::Ip(ip) if ip.is_ipv4() && !ip.is_loopback() && !ip.is_unspecified()),
+    );
+    of_network.map_or_else(|| "localhost".to_owned(), ToString::to_string)
 }
 
 fn host(certified: &[ServerName], known: &Known) -> String {

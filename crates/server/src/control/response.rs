@@ -75,6 +75,8 @@ pub enum RefusalCode {
 pub struct Reach {
     /// A name or address that the server certificate names; others follow in `ServerNames`.
     pub host: String,
+    /// An address of this machine, or `localhost`, for where `host` is a name that nobody resolves yet.
+    pub otherwise: String,
     /// The TCP port of the first TLS listener.
     pub port: u16,
 }

@@ -103,6 +103,17 @@ fn a_revoked_device_is_not_enabled_again() {
 }
 
 #[test]
+fn a_name_that_cannot_be_had_is_refused_before_its_topics_are_looked_at() {
+    let site = Site::new();
+    let mut store = site.stopped();
+    store.add_device("dev01");
+    for (id, why) in [("devices", "reserved"), ("dev01", "exists already")] {
+        let refusal = store.refusal(Request::DeviceAdd(device(id, &Keys::new())));
+        assert!(refusal.what.contains(why) && !refusal.what.contains("--allow-overlap"), "{refusal}");
+    }
+}
+
+#[test]
 fn a_name_that_is_no_name_reserved_or_taken_is_refused() {
     let site = Site::new();
     let mut store = site.stopped();
