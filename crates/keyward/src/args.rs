@@ -136,6 +136,7 @@ const UP_EXAMPLES: &str = "\
 Examples:
   keyward up                       listen on 8883 (MQTT over TLS) and nothing else
   keyward up --port 18883          another port, for instance because 8883 is in use
+  keyward up --address 127.0.0.1   reachable from this machine only
   keyward up --name mqtt.home      a name by which clients reach this machine; goes into its certificate
   keyward up --log json            log lines for a collector";
 

@@ -18,14 +18,24 @@ use commands::{
     audit, completions, denials, device, listener, policy, publish, reload, server_name, status, subscribe,
     up, user,
 };
-use failure::Outcome;
+use failure::{Failure, Outcome};
 use keyward_server::process;
 use reach::Site;
 use screen::Screen;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json() => {
+            let what = error.to_string();
+            let failure = Failure::misuse(what.strip_prefix("error: ").unwrap_or(&what).trim_end());
+            Screen::new(true).refusal(&failure);
+            return failure.exit_code();
+        }
+        // Prints help, version or what is wrong, and ends the process.
+        Err(error) => error.exit(),
+    };
     let screen = Screen::new(cli.global.json);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,6 +44,11 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Tells whether a script reads, when the command line as a whole could not be read.
+fn wants_json() -> bool {
+    std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 fn run(cli: Cli) -> Outcome {

@@ -3,7 +3,7 @@
 
 mod story;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use story::{Story, said};
 
 #[test]
@@ -166,6 +166,16 @@ fn a_revoked_device_is_out_before_the_command_returns() {
     let told = story.ok(&["device", "revoke", "dev01"]);
     assert!(told.contains("in force everywhere after"), "{told}");
     story.refused(&["pub", "--bundle-dir", "dev01", "-t", "dev01/status", "-m", "x"]);
+    broker.stop();
+}
+
+#[test]
+fn a_broker_on_one_address_is_not_reached_on_another() {
+    let story = Story::begin();
+    let broker = story.start_with(&["--address", "127.0.0.2"]);
+    assert!(broker.screen.contains("127.0.0.2"), "{}", broker.screen);
+    assert!(TcpStream::connect(("127.0.0.2", broker.port)).is_ok());
+    assert!(TcpStream::connect(("127.0.0.1", broker.port)).is_err());
     broker.stop();
 }
 

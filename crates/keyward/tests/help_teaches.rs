@@ -32,6 +32,7 @@ fn misuse_ends_with_code_2_and_touches_nothing() {
         &["fly"],
         &["up", "--port", "0"],
         &["up", "--port", "70000"],
+        &["up", "--address", "here"],
         &["device", "add"],
         &["device", "add", "a/b"],
         &["device", "add", "d", "--csr", "x", "--password"],
@@ -46,6 +47,20 @@ fn misuse_ends_with_code_2_and_touches_nothing() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
     }
     assert!(!story.dir().exists());
+}
+
+#[test]
+fn misuse_is_json_for_a_script_and_help_stays_help() {
+    let story = Story::begin();
+    for arguments in [&["--json", "fly"][..], &["device", "add", "a/b", "--json"], &["--json"]] {
+        let output = story.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&told["schema"], &told["refused"]["code"]), (&1.into(), &"misuse".into()), "{told}");
+        assert!(!told["refused"]["what"].as_str().unwrap().is_empty() && output.stderr.is_empty());
+    }
+    assert!(story.ok(&["--json", "up", "--help"]).contains("Examples:"));
+    assert_eq!(story.run(&["sub", "-t", "a", "--", "--json"]).stdout, b"", "behind -- it is no flag");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use crate::{
     admin::{Admin, InRun},
     carrier::Carrier,
-    config::{Config, Overrides},
+    config::{Address, Config, Overrides},
     control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Request, Response},
     home::{Home, HomeError},
     installation::{self, InstallationError, SettingsError},
@@ -132,6 +132,11 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     }
     let overrides = Overrides { port: options.port, address: options.address };
     let config = config.overridden(overrides);
+    let takes = |address| config.listeners.iter().any(|listener| listener.address == Address::One(address));
+    if let Some(address) = options.address.filter(|address| !takes(*address)) {
+        let what = format!("--address {address}: no listener with TLS is configured that could open there");
+        return Err(StartError::Argument(what));
+    }
     let first_start = !home.is_installed();
     if first_start {
         files::ensure_private_dir(&home.policy_dir()).map_err(InstallationError::from)?;

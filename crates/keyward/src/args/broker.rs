@@ -10,6 +10,9 @@ pub(crate) struct UpArgs {
     /// Listen on this port instead of the configured one
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+    /// Listen on this address of the machine instead of the configured ones, for instance 127.0.0.1
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<IpAddr>,
     /// A name or address by which clients reach this machine; may be given more than once
     #[arg(long = "name", value_name = "NAME")]
     pub(crate) names: Vec<String>,
@@ -41,7 +44,10 @@ Examples:
 Examples:
   keyward policy explain --as device:dev01 publish dev01/status
   keyward policy explain --as user:app subscribe '#'
-  keyward policy explain --as user:app receive dev01/status")]
+  keyward policy explain --as user:app receive dev01/status
+
+The question was answered either way: the exit code is 0 for allowed and for denied. Scripts read
+`allowed` with --json.")]
     Explain(ExplainArgs),
 }
 

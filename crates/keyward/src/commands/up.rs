@@ -19,6 +19,7 @@ pub(crate) fn run(site: &Site, args: UpArgs, passphrase_file: Option<PathBuf>) -
     let options = RunOptions {
         names: args.names,
         port: args.port,
+        address: args.address,
         passphrase_file,
         log: Some(LogOptions { filter, format }),
         dumpable: args.dumpable,

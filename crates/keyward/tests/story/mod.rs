@@ -95,9 +95,15 @@ impl Story {
 
     /// Starts the broker on a free port and reads its first screen.
     pub(crate) fn start(&self) -> Broker {
+        self.start_with(&[])
+    }
+
+    /// Starts the broker with more flags.
+    pub(crate) fn start_with(&self, flags: &[&str]) -> Broker {
         let port = free_port();
         let mut child = self
             .command(&["up", "--port", &port.to_string()])
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(fs::File::options().create(true).append(true).open(self.path("log")).unwrap())
             .spawn()

@@ -120,21 +120,24 @@ impl Config {
     }
 }
 
-/// Holds what a start lays over the first listener of the file.
+/// Holds what a start lays over the first listener with TLS of the file, or the first of all without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Overrides {
     /// Another port; 0 lets the system choose.
     pub port: Option<u16>,
-    /// Another address.
+    /// Another address. A listener without TLS takes no other than a loopback address.
     pub address: Option<IpAddr>,
 }
 
 impl Config {
-    /// Returns the configuration with its first listener elsewhere.
+    /// Returns the configuration with a listener elsewhere.
     pub fn overridden(mut self, overrides: Overrides) -> Self {
-        if let Some(first) = self.listeners.first_mut() {
-            first.port = overrides.port.unwrap_or(first.port);
-            first.address = overrides.address.map_or(first.address, Address::One);
+        let has_tls = |listener: &Listener| listener.security != Security::PlainPassword;
+        let place = self.listeners.iter().position(has_tls).unwrap_or(0);
+        if let Some(listener) = self.listeners.get_mut(place) {
+            listener.port = overrides.port.unwrap_or(listener.port);
+            let fits = |address: &IpAddr| has_tls(listener) || address.is_loopback();
+            listener.address = overrides.address.filter(fits).map_or(listener.address, Address::One);
         }
         self
     }
@@ -323,6 +326,19 @@ mod tests {
         let text = "[[listener]]\nname = \"a\"\nport = 1883\ntls = false\naddress = \"127.0.0.1\"";
         let config = Config::parse("keyward.toml", text).unwrap();
         assert_eq!(config.listeners[0].security, Security::PlainPassword);
+    }
+
+    #[test]
+    fn another_address_of_a_start_never_opens_a_plain_listener_to_the_network() {
+        let plain = "[[listener]]\nname = \"a\"\nport = 1883\ntls = false\naddress = \"127.0.0.1\"\n";
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        let overrides = Overrides { port: Some(7), address: Some(address) };
+        let config = Config::parse("keyward.toml", plain).unwrap().overridden(overrides);
+        assert_eq!(config.listeners[0].address, Address::One("127.0.0.1".parse().unwrap()));
+        let both = format!("{plain}[[listener]]\nname = \"b\"\nport = 8883\n");
+        let config = Config::parse("keyward.toml", &both).unwrap().overridden(overrides);
+        let places: Vec<_> = config.listeners.iter().map(|one| (one.address, one.port)).collect();
+        assert_eq!(places, [(Address::One("127.0.0.1".parse().unwrap()), 1883), (Address::One(address), 7)]);
     }
 
     #[test]
