@@ -113,16 +113,21 @@ impl ConnectionGuard {
         self.identity = Some(identity.clone());
         Ok(())
     }
+
+    /// Gives back the count of its identity alone.
+    pub(crate) fn forget_identity(&mut self) {
+        if let Some(identity) = self.identity.take() {
+            subtract(&mut self.admission.counts().by_identity, &identity);
+        }
+    }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
+        self.forget_identity();
         let mut counts = self.admission.counts();
         counts.all -= 1;
         subtract(&mut counts.by_source, &self.source);
-        if let Some(identity) = &self.identity {
-            subtract(&mut counts.by_identity, identity);
-        }
     }
 }
 

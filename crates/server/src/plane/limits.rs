@@ -28,6 +28,15 @@ pub const READ_PER_LINK: usize = 64 * 1024;
 /// Bytes read from all links in one tick: about a millisecond of work.
 pub const READ_PER_TICK: usize = 512 * 1024;
 
+/// Packets taken from one link in one tick; the others come in between.
+pub const PACKETS_PER_LINK: usize = 64;
+
+/// Packets taken from all links in one tick, so that the inbox with its changes of rights is looked at often.
+pub const PACKETS_PER_TICK: usize = 1_024;
+
+/// Bytes per second at which a packet must come that was begun, beyond `packet_time`: slower than a modem.
+pub const PACKET_RATE: u64 = 4 * 1024;
+
 /// Messages taken from the inbox in one tick.
 pub const INBOX_PER_TICK: usize = 1_024;
 
@@ -92,8 +101,14 @@ pub struct Limits {
     /// Bytes that one sender may have in one inbox. 4 MiB: two packets of the greatest size.
     pub inbox_bytes: usize,
     /// Bytes of packets that authenticated clients have begun and not finished, in all. 64 MiB: thirty of the
-    /// greatest size; the link that would exceed it is closed (0x97).
+    /// greatest size; beyond it the identity that holds most loses a link (0x97).
     pub unfinished_bytes: usize,
+    /// Bytes of these of one identity at one shard. 8 MiB: four packets of the greatest size; beyond it the link that
+    /// holds most is closed (0x97).
+    pub unfinished_bytes_per_identity: usize,
+    /// How long a packet that was begun may take to come, and a second more for each 4 KiB of it. 30 s: a network
+    /// that fails for a moment heals in this time.
+    pub packet_time: Duration,
     /// How long a client may take nothing of what is sent to it. 60 s: beyond it the link is dead or hostile.
     pub stall_time: Duration,
     /// How long a farewell may take to arrive. 2 s.
@@ -126,6 +141,8 @@ impl Default for Limits {
             password_age: Duration::from_secs(5),
             inbox_bytes: 4 * 1024 * 1024,
             unfinished_bytes: 64 * 1024 * 1024,
+            unfinished_bytes_per_identity: 8 * 1024 * 1024,
+            packet_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(60),
             linger_time: Duration::from_secs(2),
             report_time: Duration::from_secs(5),

@@ -19,7 +19,7 @@ pub(crate) struct Parting {
     shut: bool,
     swallowed: usize,
     deadline: Millis,
-    _counted: Option<ConnectionGuard>,
+    _counted: ConnectionGuard,
 }
 
 /// Says whether a connection is gone.
@@ -32,12 +32,15 @@ pub(crate) enum Parted {
 }
 
 impl Parting {
+    /// Sees off a connection. It counts for its address still, but not for its identity: a client that takes over its
+    /// own session again and again must not shut itself out.
     pub(crate) fn new(
         socket: TcpStream,
         unsent: Vec<u8>,
         deadline: Millis,
-        counted: Option<ConnectionGuard>,
+        mut counted: ConnectionGuard,
     ) -> Self {
+        counted.forget_identity();
         Self { socket, unsent, sent: 0, shut: false, swallowed: 0, deadline, _counted: counted }
     }
 

@@ -107,6 +107,15 @@ fn connections_per_identity_are_bounded() {
 }
 
 #[test]
+fn a_client_that_takes_over_its_session_again_and_again_does_not_shut_itself_out() {
+    let mut world = World::with(Limits { connections_per_identity: 2, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    // None of them closes its end.
+    let mut links: Vec<Peer> = (0..8).map(|_| Peer::tls(&world, Some(&bundle)).log_in("same")).collect();
+    assert!(links.pop().is_some_and(|mut last| last.is_alive()));
+}
+
+#[test]
 fn a_flood_of_guesses_leaves_certificates_and_generated_passwords_alone() {
     let mut world = World::with(World::hasty());
     world.add_user("anna", "correct horse battery");

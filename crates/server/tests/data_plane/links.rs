@@ -183,9 +183,14 @@ fn ipv6_is_served_beside_ipv4() {
     }
 }
 
-#[test]
-fn packets_that_are_never_finished_are_bounded_over_all_links() {
-    let mut world = World::with(Limits { unfinished_bytes: 1_000_000, ..Limits::default() });
+/// A broker whose packets are small, so that few bytes fill its bounds.
+fn small(limits: Limits) -> World {
+    World::with_broker(limits, keyward_broker::Limits { packet_bytes: 250_000, ..Default::default() })
+}
+
+/// Begins a packet on each of eight links of one device, finishes them, and counts the links that are closed.
+fn closed_of_eight(limits: Limits) -> usize {
+    let mut world = small(limits);
     let bundle = world.add_device("pump-1");
     let whole = publish("pump-1/x", &[7; 200_000], None);
     let mut peers: Vec<Peer> =
@@ -193,17 +198,90 @@ fn packets_that_are_never_finished_are_bounded_over_all_links() {
     for peer in &mut peers {
         let _ = peer.try_send(&whole[..190_000]);
     }
-    // All eight are with one worker, which has half of the bytes: two fit.
-    let mut refused = 0;
     for peer in &mut peers {
         let _ = peer.try_send(&whole[190_000..]);
-        match peer.is_alive() {
-            true => {}
-            false => refused += 1,
-        }
     }
-    assert!(refused > 0, "every packet was held");
+    let closed = peers.iter_mut().filter_map(|peer| (!peer.is_alive()).then_some(())).count();
     let mut newcomer = Peer::tls(&world, Some(&bundle)).log_in("newcomer");
     newcomer.send(&whole);
     assert!(newcomer.is_alive(), "what closed links held is free again");
+    closed
+}
+
+#[test]
+fn packets_that_are_never_finished_are_bounded_over_all_links() {
+    // All eight are with one worker, which has half of the bytes: two fit.
+    assert!(closed_of_eight(Limits { unfinished_bytes: 1_000_000, ..Limits::default() }) > 0);
+}
+
+#[test]
+fn packets_that_are_never_finished_are_bounded_per_identity() {
+    assert!(closed_of_eight(Limits { unfinished_bytes_per_identity: 500_000, ..Limits::default() }) > 0);
+}
+
+#[test]
+fn who_holds_most_gives_way_and_not_who_is_read() {
+    let mut world = small(Limits { unfinished_bytes: 1_000_000, ..Limits::default() });
+    let thief = world.add_device("thief");
+    let mut holders = ["a", "b"].map(|id| Peer::tls(&world, Some(&thief)).log_in(id));
+    for (holder, length) in holders.iter_mut().zip([245_000, 235_000]) {
+        let message = publish("thief/x", &vec![7; length], None);
+        holder.send(&message[..length]);
+    }
+    let mut others: Vec<(Peer, Vec<u8>)> = (0..16)
+        .map(|index| {
+            let id = format!("pump-{index}");
+            let bundle = world.add_device(&id);
+            let message = publish(&format!("{id}/x"), &[7; 31_000], None);
+            (Peer::tls(&world, Some(&bundle)).log_in("c"), message)
+        })
+        .collect();
+    // One after the other they begin a packet; sooner or later one is with the worker of the thief.
+    for (other, message) in &mut others {
+        other.send(&message[..30_000]);
+    }
+    let last = holders[0].frame().expect("a farewell");
+    let Packet::Disconnect(end) = holders[0].decode(&last) else { panic!("not DISCONNECT") };
+    assert_eq!(end.reason, ReasonCode::QuotaExceeded);
+    for (other, message) in &mut others {
+        other.send(&message[30_000..]);
+        assert!(other.is_alive());
+    }
+}
+
+#[test]
+fn a_packet_that_was_begun_must_come_in_time() {
+    let mut world = World::with(Limits { packet_time: Duration::from_millis(300), ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let mut peer = Peer::tls(&world, Some(&bundle)).log_in("c1");
+    peer.send(&publish("pump-1/x", &[7; 100], None)[..50]);
+    let last = peer.frame().expect("a farewell");
+    let Packet::Disconnect(end) = peer.decode(&last) else { panic!("not DISCONNECT") };
+    assert_eq!(end.reason, ReasonCode::KeepAliveTimeout);
+}
+
+#[test]
+fn a_change_of_rights_is_in_force_within_a_second_while_a_link_floods() {
+    let mut world = World::new();
+    let (flooder, other) = (world.add_device("flooder"), world.add_device("pump-1"));
+    let mut flood = Peer::tls(&world, Some(&flooder)).log_in("flood");
+    for level in 1..=40_u16 {
+        flood.send(&subscribe(&format!("flooder/x/{level}/#"), level));
+        flood.frame().unwrap();
+    }
+    let mut victims: Vec<Peer> =
+        (0..4).map(|index| Peer::tls(&world, Some(&other)).log_in(&format!("c{index}"))).collect();
+    let burst = publish("flooder/x/1/y", b"x", None).repeat(2_000);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = stop.clone();
+    let flooding = std::thread::spawn(move || {
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) && flood.try_send(&burst).is_ok() {}
+    });
+    assert!(victims.iter_mut().all(Peer::is_alive));
+    let applied = world.revoke("device:pump-1");
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(applied.took < Duration::from_secs(1), "{applied:?}");
+    assert_eq!(applied.closed, 4);
+    drop(world);
+    flooding.join().unwrap();
 }

@@ -132,7 +132,7 @@ impl Door {
         let reason = reason_of(&LoginCause::WorkerBusy);
         Farewell::ConnAck(said.version, reason).encode(&mut farewell);
         if channel.seal(&farewell, &mut unsent).is_ok() {
-            self.see_off(id, Parting::new(socket, unsent, self.linger(), Some(counted)));
+            self.see_off(id, Parting::new(socket, unsent, self.linger(), counted));
         }
     }
 }

@@ -53,7 +53,7 @@ impl Door {
         farewell.encode(&mut last);
         let sealed = arrival.channel.seal(&last, &mut arrival.unsent);
         if sealed.and_then(|()| arrival.channel.seal_end(&mut arrival.unsent)).is_ok() {
-            let parting = Parting::new(arrival.socket, arrival.unsent, self.linger(), Some(arrival.counted));
+            let parting = Parting::new(arrival.socket, arrival.unsent, self.linger(), arrival.counted);
             self.see_off(id, parting);
         }
     }

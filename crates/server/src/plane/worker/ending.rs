@@ -18,18 +18,10 @@ impl Worker {
         self.handle(Input::Lost { link: id });
     }
 
-    /// Closes a link whose unfinished packet is more than there is memory for.
-    pub(super) fn refuse_more(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(&id) else { return };
-        let farewell = link.farewell(ReasonCode::QuotaExceeded);
-        self.close_with(id, farewell);
-        self.handle(Input::Lost { link: id });
-    }
-
     /// Takes a link out of the loop.
     pub(super) fn take(&mut self, id: LinkId) -> Option<Link> {
         let link = self.links.remove(&id)?;
-        self.unfinished -= link.held();
+        self.unfinished.change(link.identity(), link.held(), 0);
         Some(link)
     }
 
@@ -78,12 +70,17 @@ impl Worker {
         if stall.is_some_and(|deadline| deadline <= now) {
             return self.end_link(id, LinkEnd::Gone);
         }
-        if link.is_late(now) {
+        // What we have not read yet is no fault of the client.
+        let packet = match link.queued {
+            true => Some(now.saturating_add(Millis::from_secs(1))),
+            false => link.packet_deadline(self.parts.limits.packet_time),
+        };
+        if link.is_late(now) || packet.is_some_and(|deadline| deadline <= now) {
             let farewell = link.farewell(ReasonCode::KeepAliveTimeout);
             self.close_with(id, farewell);
             return self.handle(Input::Lost { link: id });
         }
-        if let Some(at) = [link.poll_timeout(), stall].into_iter().flatten().min() {
+        if let Some(at) = [link.poll_timeout(), stall, packet].into_iter().flatten().min() {
             // What is due was handled above; a moment later keeps the loop from spinning in any case.
             self.arm(id, at.max(now.saturating_add(Millis(1))));
         }

@@ -1,16 +1,20 @@
 //! One link in the hands of a worker: its socket, its channel, its decoder, and the bytes that are not done with.
 
+use super::inflow::Inflow;
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::handover::Handover;
 use crate::plane::limits::{READ_PER_LINK, WORKER_READ};
 use crate::plane::parting::Parting;
 use crate::plane::tls::channel::{Channel, TlsFault};
 use keyward_broker::{LinkId, Outbox};
-use keyward_mqtt::connection::{Farewell, Refused, ServerConnection, Step};
+use keyward_ids::Identity;
+use keyward_mqtt::connection::{Farewell, Refused, ServerConnection};
 use keyward_mqtt::packet::Packet;
 use keyward_mqtt::time::{Millis, Now};
 use mio::net::TcpStream;
 use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 /// Buffers of a worker that all its links use in turn.
 pub(crate) struct Buffers {
@@ -35,13 +39,11 @@ impl Buffers {
 /// Is a link of a worker.
 pub(crate) struct Link {
     pub(crate) id: LinkId,
+    identity: Identity,
     socket: TcpStream,
     channel: Channel,
     connection: ServerConnection,
-    /// An unfinished packet, or what came behind CONNECT.
-    plain: Vec<u8>,
-    /// How long the unfinished packet will be, as far as its header tells.
-    need: usize,
+    inflow: Inflow,
     unsent: Vec<u8>,
     sent: usize,
     /// Since when the peer has taken nothing though there was something.
@@ -98,11 +100,11 @@ impl Link {
         let Handover { socket, channel, connection, plain, unsent, attach, counted } = handover;
         let link = Self {
             id: attach.link(),
+            identity: attach.identity().clone(),
             socket,
             channel,
             connection,
-            plain,
-            need: 0,
+            inflow: Inflow::new(plain),
             unsent,
             sent: 0,
             stalled: None,
@@ -127,20 +129,28 @@ impl Link {
         self.connection.poll_timeout()
     }
 
-    /// Reads what the socket has, up to the link's share, and delivers every whole packet.
+    /// Reads what the socket has, up to the link's share, and delivers whole packets until `deliver` breaks off.
     pub(crate) fn read(
         &mut self,
         now: Now,
         buffers: &mut Buffers,
         budget: &mut usize,
-        mut deliver: impl FnMut(Packet<'_>),
+        mut deliver: impl FnMut(Packet<'_>) -> ControlFlow<()>,
     ) -> Result<Drained, LinkEnd> {
-        // What came behind CONNECT was read by the door: no event will come for it.
-        if !self.plain.is_empty() && self.need == 0 {
-            self.digest(now, &[], &mut deliver)?;
-        }
         let mut left = READ_PER_LINK;
-        while left > 0 {
+        loop {
+            // What came behind CONNECT, or was too much for the last tick: no event will come for it.
+            if self.inflow.may_be_whole()
+                && self.inflow.digest(&mut self.connection, now, &[], &mut deliver)?.is_break()
+            {
+                return Ok(Drained::NotYet);
+            }
+            if self.channel.is_closed_by_peer() {
+                return Err(LinkEnd::Gone);
+            }
+            if left == 0 {
+                return Ok(Drained::NotYet);
+            }
             let held = self.channel.restore(&mut buffers.wire);
             let count = match self.socket.read(&mut buffers.wire[held..]) {
                 Ok(0) => return Err(LinkEnd::Gone),
@@ -152,15 +162,13 @@ impl Link {
             *budget = budget.saturating_sub(count);
             let text =
                 self.channel.open(&mut buffers.wire[..held + count], &mut buffers.plain, &mut self.unsent)?;
-            digest(&mut self.connection, &mut self.plain, &mut self.need, now, text, &mut deliver)?;
-            if self.channel.is_closed_by_peer() {
-                return Err(LinkEnd::Gone);
+            if self.inflow.digest(&mut self.connection, now, text, &mut deliver)?.is_break() {
+                return Ok(Drained::NotYet);
             }
-            if short && !self.hung_up {
+            if short && !self.hung_up && !self.channel.is_closed_by_peer() {
                 return Ok(Drained::Yes);
             }
         }
-        Ok(Drained::NotYet)
     }
 
     /// Puts the bytes of an unfinished record back after a read that gave nothing.
@@ -173,13 +181,19 @@ impl Link {
         }
     }
 
-    fn digest(&mut self, now: Now, text: &[u8], deliver: &mut impl FnMut(Packet<'_>)) -> Result<(), LinkEnd> {
-        digest(&mut self.connection, &mut self.plain, &mut self.need, now, text, deliver)
-    }
-
     /// Returns how many bytes of an unfinished packet it holds.
     pub(crate) fn held(&self) -> usize {
-        self.plain.len()
+        self.inflow.held()
+    }
+
+    /// Returns whose link it is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns when the packet that the client has begun must be whole.
+    pub(crate) fn packet_deadline(&self, time: Duration) -> Option<Millis> {
+        self.inflow.deadline(time)
     }
 
     /// Tells whether bytes wait for the peer to take more.
@@ -263,55 +277,7 @@ impl Link {
             let _: Result<(), TlsFault> = self.channel.seal_end(&mut self.unsent);
         }
         let unsent = self.unsent.split_off(self.sent);
-        Parting::new(self.socket, unsent, deadline, Some(self.counted))
-    }
-}
-
-/// Decodes and delivers whole packets from `plain` and the `text` behind it; an unfinished one stays in `plain`.
-fn digest(
-    connection: &mut ServerConnection,
-    plain: &mut Vec<u8>,
-    need: &mut usize,
-    now: Now,
-    text: &[u8],
-    deliver: &mut impl FnMut(Packet<'_>),
-) -> Result<(), LinkEnd> {
-    if plain.is_empty() {
-        let used = decode_all(connection, need, now, text, deliver)?;
-        *plain = text[used..].to_vec();
-        return Ok(());
-    }
-    plain.extend_from_slice(text);
-    if plain.len() < *need {
-        return Ok(());
-    }
-    let used = decode_all(connection, need, now, plain, deliver)?;
-    match used == plain.len() {
-        true => *plain = Vec::new(),
-        false => drop(plain.drain(..used)),
-    }
-    Ok(())
-}
-
-fn decode_all(
-    connection: &mut ServerConnection,
-    need: &mut usize,
-    now: Now,
-    input: &[u8],
-    deliver: &mut impl FnMut(Packet<'_>),
-) -> Result<usize, LinkEnd> {
-    let mut used = 0;
-    loop {
-        match connection.decode(now.mono, &input[used..]).map_err(LinkEnd::Refused)? {
-            Step::Packet { packet, size } => {
-                deliver(packet);
-                used += size;
-            }
-            Step::Incomplete { need: more } => {
-                *need = more;
-                return Ok(used);
-            }
-        }
+        Parting::new(self.socket, unsent, deadline, self.counted)
     }
 }
 

@@ -5,14 +5,18 @@
 //! packet that the client then sent is decided.
 
 mod ending;
+mod inflow;
 mod link;
+mod unfinished;
 
 use crate::clock::{self, millis};
 use crate::plane::changes::{Changes, Reporting};
 use crate::plane::events::Reporter;
 use crate::plane::handover::{Handover, WorkerMessage};
 use crate::plane::inbox::{Inbox, Room, Sender};
-use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits, READ_PER_TICK};
+use crate::plane::limits::{
+    EVENTS_PER_POLL, INBOX_PER_TICK, Limits, PACKETS_PER_LINK, PACKETS_PER_TICK, READ_PER_TICK,
+};
 use crate::plane::parting::Parting;
 use crate::plane::timers::{Timers, until};
 use keyward_broker::output::Report;
@@ -24,7 +28,9 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use unfinished::Unfinished;
 
 /// The token of a loop's own waker; links are numbered from 1.
 pub(crate) const WAKER: Token = Token(0);
@@ -42,6 +48,8 @@ pub(crate) struct WorkerParts {
     pub(crate) changes: Arc<Changes>,
     pub(crate) reporter: Reporter,
     pub(crate) limits: Limits,
+    /// The size of the largest packet.
+    pub(crate) packet_bytes: usize,
 }
 
 /// Runs until the broker stops.
@@ -59,9 +67,14 @@ pub(crate) struct Worker {
     taken: Vec<WorkerMessage>,
     /// The shards whose inboxes are over our budget, a bit each: links are not read until there is room.
     held_by: u64,
-    /// Bytes of unfinished packets of all links.
-    unfinished: usize,
+    unfinished: Unfinished,
     stopping: Option<Millis>,
+}
+
+/// Is what may be read from all links in one tick still.
+struct Budget {
+    bytes: usize,
+    packets: usize,
 }
 
 /// Says whether work is left that needs no event.
@@ -85,7 +98,7 @@ impl Worker {
             outputs: VecDeque::new(),
             taken: Vec::new(),
             held_by: 0,
-            unfinished: 0,
+            unfinished: Unfinished::default(),
             stopping: None,
         }
     }
@@ -174,12 +187,12 @@ impl Worker {
         if self.is_shard_due() {
             return Work::Left; // Slices of earlier work come before new work.
         }
-        let mut budget = READ_PER_TICK;
+        let mut budget = Budget { bytes: READ_PER_TICK, packets: PACKETS_PER_TICK };
         for _ in 0..self.ready.len() {
             if self.is_held() {
                 return Work::Done;
             }
-            if budget == 0 {
+            if budget.bytes == 0 || budget.packets == 0 || self.is_shard_due() {
                 break;
             }
             if let Some(id) = self.ready.pop_front() {
@@ -201,28 +214,40 @@ impl Worker {
         self.held_by != 0
     }
 
-    fn read_link(&mut self, id: LinkId, budget: &mut usize) {
+    fn read_link(&mut self, id: LinkId, budget: &mut Budget) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.queued = false;
         let held = link.held();
         let (shard, outputs, now) = (&mut self.parts.shard, &mut self.outputs, self.now);
-        let end = link.read(now, &mut self.buffers, budget, |packet| {
+        let Budget { bytes, packets } = budget;
+        let mut share = PACKETS_PER_LINK.min(*packets);
+        let end = link.read(now, &mut self.buffers, bytes, |packet| {
             feed(shard, outputs, now, Input::Packet { link: id, packet });
+            *packets -= 1;
+            share -= 1;
+            // Work that the packet left comes before the next packet.
+            match share == 0 || is_due(shard, now) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         });
         let answered = link.is_blocked() && link.stalled_since().is_none();
-        self.unfinished = self.unfinished + link.held() - held;
+        let identity = link.identity().clone();
+        let deadline = link.packet_deadline(self.parts.limits.packet_time);
+        self.unfinished.change(&identity, held, link.held());
         self.apply_outputs();
         match end {
             Ok(Drained::NotYet) => self.enqueue(id),
             Ok(Drained::Yes) => {}
             Err(end) => return self.end_link(id, end),
         }
-        if self.unfinished > self.parts.limits.unfinished_bytes / self.parts.inboxes.len() {
-            return self.refuse_more(id);
+        if let Some(at) = deadline {
+            self.arm(id, at);
         }
         if answered {
             self.dirty.push(id); // TLS has something to say for itself, as a key update
         }
+        self.bound_unfinished(&identity);
     }
 
     // The shard.
@@ -234,7 +259,7 @@ impl Worker {
     }
 
     fn is_shard_due(&self) -> bool {
-        self.parts.shard.poll_timeout().is_some_and(|at| at <= self.now.mono)
+        is_due(&self.parts.shard, self.now)
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -352,7 +377,7 @@ impl Worker {
         if registry.register(link.socket(), Token(id.0 as usize), interest).is_err() {
             return; // The system has no memory; the client comes again.
         }
-        self.unfinished += link.held();
+        self.unfinished.change(link.identity(), 0, link.held());
         self.links.insert(id, link);
         self.handle(Input::Attach(attach));
     }
@@ -398,6 +423,11 @@ impl Worker {
     fn watch_stall(&mut self, id: LinkId) {
         self.arm(id, self.now.mono.saturating_add(millis(self.parts.limits.stall_time)));
     }
+}
+
+/// Tells whether slices of earlier work wait.
+fn is_due(shard: &Shard, now: Now) -> bool {
+    shard.poll_timeout().is_some_and(|at| at <= now.mono)
 }
 
 /// Gives the shard one input and collects what comes out before the next.
