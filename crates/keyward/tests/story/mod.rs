@@ -101,9 +101,15 @@ impl Story {
     /// Starts the broker with more flags.
     pub(crate) fn start_with(&self, flags: &[&str]) -> Broker {
         let port = free_port();
-        let mut child = self
-            .command(&["up", "--port", &port.to_string()])
-            .args(flags)
+        let mut command = self.command(&["up", "--port", &port.to_string()]);
+        command.args(flags);
+        self.start_from(command, port)
+    }
+
+    /// Starts the broker by a prepared command and reads its first screen.
+    pub(crate) fn start_from(&self, mut command: Command, port: u16) -> Broker {
+        let mut child = command
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::options().create(true).append(true).open(self.path("log")).unwrap())
             .spawn()
@@ -128,6 +134,10 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the broker to stop, as systemd does, and waits until it has.
     pub(crate) fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -289,6 +289,28 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "a story that was not told is said to be so")]
+    fn another_user_is_turned_away_even_where_the_modes_of_the_files_let_it_in() {
+        use std::os::unix::fs::PermissionsExt;
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can play another user");
+            return;
+        }
+        let (folder, home, _socket) = socket();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(home.control_socket(), fs::Permissions::from_mode(0o666)).unwrap();
+        let request = b"{\"schema\":1,\"request\":\"device_list\"}\n";
+        assert!(say(&home, request).contains("\"response\""));
+        let stranger = thread::spawn(move || {
+            // Of this thread alone.
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
+            say(&home, request)
+        });
+        let answer = stranger.join().unwrap();
+        assert!(answer.contains("\"code\":\"forbidden\"") && !answer.contains("response"), "{answer}");
+    }
+
+    #[test]
     fn a_socket_that_was_left_behind_is_replaced() {
         let (_folder, home, socket) = socket();
         std::mem::forget(socket);
