@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use zeroize::Zeroizing;
 
-/// Places in the queue that one source may take, so that one guesser does not take them all.
+/// Places in the queue that one source may take while at least half of them are free; then it gets one.
 const PLACES_PER_SOURCE: usize = 8;
 
 /// Is an attempt to log in with a chosen password.
@@ -34,7 +34,7 @@ pub(crate) enum Outcome {
     Right,
     /// The password is wrong, or the name unknown.
     Wrong,
-    /// The attempt waited too long and was not checked.
+    /// The attempt waited too long, or had to make room, and was not checked.
     TooLate,
 }
 
@@ -74,17 +74,42 @@ impl PasswordPool {
         Ok(pool)
     }
 
-    /// Puts an attempt into the queue, or gives it back if there is no place for it.
+    /// Puts an attempt into the queue, or gives it back if there is no place for it. In a full queue a source that
+    /// waits for nothing yet gets the place of the newest attempt of the source that waits for most.
     pub(crate) fn offer(&self, attempt: Attempt) -> Result<(), Attempt> {
         let mut queue = self.shared.queue();
-        let same = queue.attempts.iter().filter(|waiting| waiting.source == attempt.source).count();
-        if queue.attempts.len() >= self.shared.places || same >= PLACES_PER_SOURCE {
+        let places = self.shared.places;
+        let share = if 2 * queue.attempts.len() >= places { 1 } else { PLACES_PER_SOURCE };
+        if queue.count(attempt.source) >= share {
             return Err(attempt);
         }
+        let displaced = match queue.attempts.len() >= places {
+            true => match queue.displace() {
+                None => return Err(attempt),
+                displaced => displaced,
+            },
+            false => None,
+        };
         queue.attempts.push_back(attempt);
         drop(queue);
         self.shared.changed.notify_one();
+        if let Some(displaced) = displaced {
+            (displaced.answer)(Outcome::TooLate);
+        }
         Ok(())
+    }
+}
+
+impl Queue {
+    fn count(&self, source: Source) -> usize {
+        self.attempts.iter().filter(|waiting| waiting.source == source).count()
+    }
+
+    /// Takes out the newest attempt of the source that has most, if that is more than one.
+    fn displace(&mut self) -> Option<Attempt> {
+        let counted = (0..self.attempts.len()).map(|index| (self.count(self.attempts[index].source), index));
+        let (count, index) = counted.max()?;
+        if count < 2 { None } else { self.attempts.remove(index) }
     }
 }
 
@@ -141,10 +166,19 @@ mod tests {
     use std::time::Duration;
 
     fn attempt(last: u8, answers: &SyncSender<Outcome>, password: &[u8]) -> Attempt {
-        let answers = answers.clone();
         Attempt {
             record: PasswordRecord::choose(b"correct horse", "anna").unwrap(),
             password: Zeroizing::new(password.to_vec()),
+            ..attempt_of(last, answers)
+        }
+    }
+
+    /// An attempt that costs nothing to make.
+    fn attempt_of(last: u8, answers: &SyncSender<Outcome>) -> Attempt {
+        let answers = answers.clone();
+        Attempt {
+            record: PasswordRecord::decoy(),
+            password: Zeroizing::default(),
             source: Source::from(std::net::IpAddr::from([192, 0, 2, last])),
             begun: clock::now().mono,
             answer: Box::new(move |outcome| answers.send(outcome).unwrap()),
@@ -165,18 +199,47 @@ mod tests {
         assert_eq!(next(&answers), Outcome::Wrong);
     }
 
+    /// A pool that checks nothing.
+    fn waiting_pool(places: usize) -> PasswordPool {
+        let limits = Limits { password_threads: 0, password_queue: places, ..Limits::default() };
+        PasswordPool::start(&limits).unwrap()
+    }
+
     #[test]
     fn places_are_bounded_in_all_and_per_source() {
-        let limits =
-            Limits { password_threads: 0, password_queue: PLACES_PER_SOURCE + 1, ..Limits::default() };
-        let pool = PasswordPool::start(&limits).unwrap();
+        let pool = waiting_pool(3 * PLACES_PER_SOURCE);
         let (sender, _answers) = sync_channel(64);
         for _ in 0..PLACES_PER_SOURCE {
-            assert!(pool.offer(attempt(1, &sender, b"x")).is_ok());
+            assert!(pool.offer(attempt_of(1, &sender)).is_ok());
         }
-        assert!(pool.offer(attempt(1, &sender, b"x")).is_err(), "the source has its share");
-        assert!(pool.offer(attempt(2, &sender, b"x")).is_ok());
-        assert!(pool.offer(attempt(3, &sender, b"x")).is_err(), "the queue is full");
+        assert!(pool.offer(attempt_of(1, &sender)).is_err(), "the source has its share");
+        assert!(pool.offer(attempt_of(2, &sender)).is_ok());
+
+        let pool = waiting_pool(2);
+        assert!(pool.offer(attempt_of(1, &sender)).is_ok());
+        assert!(pool.offer(attempt_of(1, &sender)).is_err(), "half of the queue is one place for each");
+        assert!(pool.offer(attempt_of(2, &sender)).is_ok());
+        assert!(pool.offer(attempt_of(3, &sender)).is_err(), "the queue is full of as many sources");
+    }
+
+    #[test]
+    fn a_full_queue_has_a_place_for_a_source_that_has_none() {
+        let pool = waiting_pool(3 * PLACES_PER_SOURCE);
+        let (flood, displaced) = sync_channel(64);
+        for source in 1..=40 {
+            for _ in 0..PLACES_PER_SOURCE {
+                let _: Result<(), Attempt> = pool.offer(attempt_of(source, &flood));
+            }
+        }
+        assert!(pool.offer(attempt_of(200, &flood)).is_err(), "every place is another source's");
+
+        let pool = waiting_pool(3 * PLACES_PER_SOURCE);
+        for source in [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2].into_iter().chain(3..=14) {
+            assert!(pool.offer(attempt_of(source, &flood)).is_ok());
+        }
+        displaced.try_iter().for_each(drop);
+        assert!(pool.offer(attempt_of(200, &flood)).is_ok());
+        assert_eq!(displaced.try_recv(), Ok(Outcome::TooLate), "who has most makes room");
     }
 
     #[test]
