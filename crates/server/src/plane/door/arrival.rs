@@ -36,7 +36,9 @@ pub(crate) struct DoorBuffers {
 
 impl Default for DoorBuffers {
     fn default() -> Self {
-        Self { wire: vec![0; HANDSHAKE_BYTES + DOOR_READ].into(), plain: Vec::new() }
+        // What TLS opens is never longer than what came: this never grows and leaves no passwords behind.
+        let wire = vec![0; HANDSHAKE_BYTES + DOOR_READ].into();
+        Self { wire, plain: Vec::with_capacity(HANDSHAKE_BYTES + DOOR_READ) }
     }
 }
 
@@ -196,14 +198,18 @@ impl Arrival {
         let text = match opened {
             Ok(text) => text,
             Err(fault) => {
+                buffers.plain.zeroize();
+                buffers.wire[..held + count].zeroize();
                 // The alert, if it still gets out.
                 let _: Result<(), ArrivalEnd> = self.flush();
                 return Err(fault.into());
             }
         };
-        self.plain.extend_from_slice(text);
+        append(&mut self.plain, text);
         let heard = if text.is_empty() { Heard::Progress } else { Heard::Text };
-        buffers.plain.zeroize(); // It may hold a password.
+        // Both may hold a password: TLS opens records where they lie.
+        buffers.plain.zeroize();
+        buffers.wire[..held + count].zeroize();
         self.flush()?;
         match self.channel.is_closed_by_peer() && heard == Heard::Progress {
             true => Err(ArrivalEnd::Left),
@@ -269,4 +275,32 @@ impl Arrival {
     }
 }
 
+/// Appends to a secret. It grows by hand, for `Vec` would leave the old bytes behind in freed memory.
+fn append(secret: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    let wanted = secret.len() + more.len();
+    if wanted > secret.capacity() {
+        let mut larger =
+            Zeroizing::new(Vec::with_capacity((2 * wanted).min(CONNECT_BYTES + DOOR_READ).max(wanted)));
+        larger.extend_from_slice(secret);
+        *secret = larger; // The old one is overwritten when it is dropped.
+    }
+    secret.extend_from_slice(more);
+}
+
 const _: () = assert!(CONNECT_BYTES + DOOR_READ < HANDSHAKE_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_comes_in_pieces_is_kept_whole() {
+        let text: Vec<u8> = (0..CONNECT_BYTES).map(|n| (n % 251) as u8).collect();
+        let mut secret = Zeroizing::default();
+        for piece in text.chunks(700) {
+            append(&mut secret, piece);
+        }
+        assert!(*secret == text);
+        assert!(secret.capacity() <= CONNECT_BYTES + DOOR_READ);
+    }
+}
