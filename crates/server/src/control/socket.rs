@@ -289,7 +289,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::print_stderr, reason = "a story that was not told is said to be so")]
     fn another_user_is_turned_away_even_where_the_modes_of_the_files_let_it_in() {
         use std::os::unix::fs::PermissionsExt;
         if !rustix::process::geteuid().is_root() {
