@@ -77,10 +77,12 @@ impl Live for Carrier {
         let stats = self.plane.stats();
         let [denials_last_hour, login_failures_last_hour, handshake_failures_last_hour] =
             self.journal.last_hour(now);
-        let sum = |of: fn(&keyward_broker::ShardStats) -> u64| stats.shards.iter().map(of).sum::<u64>();
+        let sum =
+            |of: fn(&keyward_broker::ShardStats) -> u64| stats.shards.iter().flatten().map(of).sum::<u64>();
         RunningStatus {
             pid: std::process::id(),
             uptime_secs: now.mono.saturating_sub(self.began).0 / 1_000,
+            silent_shards: stats.shards.iter().filter(|shard| shard.is_none()).count() as u64,
             links: sum(|shard| shard.links),
             sessions: sum(|shard| shard.sessions),
             subscriptions: sum(|shard| shard.subscriptions),

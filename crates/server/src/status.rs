@@ -69,6 +69,8 @@ pub struct RunningStatus {
     pub pid: u32,
     /// Seconds since the start.
     pub uptime_secs: u64,
+    /// Shards that were too busy to say what they hold: the five figures that follow leave them out.
+    pub silent_shards: u64,
     /// Connected clients.
     pub links: u64,
     /// Sessions, connected or not.

@@ -72,6 +72,10 @@ fn traffic(running: &RunningStatus, program: &Program) -> String {
         running.retained,
         running.queued,
     );
+    if running.silent_shards > 0 {
+        let silent = counted(running.silent_shards, "shard does", "shards do");
+        let _ = writeln!(text, "           {silent} not answer: these figures leave out what is there");
+    }
     let _ = writeln!(
         text,
         "Last hour  {} refused actions, {} failed logins, {} failed handshakes: {}",
@@ -120,6 +124,15 @@ mod tests {
     use super::*;
     use crate::commands::first_screen::tests::fresh;
     use keyward_server::home::Home;
+
+    #[test]
+    fn figures_without_a_busy_shard_say_so() {
+        let program = Program::of_process(&Home::at("/srv/kw"));
+        let whole = RunningStatus { links: 3, ..RunningStatus::default() };
+        assert!(!traffic(&whole, &program).contains("answer"));
+        let text = traffic(&RunningStatus { silent_shards: 1, ..whole }, &program);
+        assert!(text.contains("1 shard does not answer"), "{text}");
+    }
 
     #[test]
     fn what_needs_attention_stands_at_the_end_and_cannot_steer_the_terminal() {

@@ -229,22 +229,25 @@ impl DataPlane {
     pub fn retained_topics(&self, filters: &[String], most: u16) -> Vec<String> {
         let filters: Arc<[String]> = filters.into();
         let ask = |answer| WorkerMessage::RetainedTopics { filters: filters.clone(), most, answer };
-        let mut topics = self.ask_workers(ask).concat();
+        let mut topics: Vec<String> = self.ask_workers(ask).into_iter().flatten().flatten().collect();
         topics.sort();
         topics.dedup();
         topics.truncate(most.into());
         topics
     }
 
-    /// Asks every worker the same and waits a second at most; what a busy one would say is left empty.
-    fn ask_workers<T: Default>(&self, question: impl Fn(SyncSender<T>) -> WorkerMessage) -> Vec<T> {
+    /// Asks every worker the same and waits a second at most for all; `None` for one that is too busy to answer.
+    fn ask_workers<T>(&self, question: impl Fn(SyncSender<T>) -> WorkerMessage) -> Vec<Option<T>> {
         let ask = |worker: &Inbox<WorkerMessage>| {
             let (answer, answers) = sync_channel(1);
             worker.command(question(answer));
             answers
         };
         let asked: Vec<_> = self.shared.workers.iter().map(ask).collect();
-        let answer = |answers: Receiver<T>| answers.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+        let begun = clock::now().mono;
+        let answer = |answers: Receiver<T>| {
+            answers.recv_timeout(Duration::from_secs(1).saturating_sub(since(begun))).ok()
+        };
         asked.into_iter().map(answer).collect()
     }
 

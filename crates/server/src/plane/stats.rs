@@ -29,8 +29,8 @@ pub struct PlaneStats {
     pub logins_failed: u64,
     /// Events dropped because the queue to the sink was full.
     pub events_dropped: u64,
-    /// The figures of each shard; empty for a shard that did not answer in time.
-    pub shards: Vec<ShardStats>,
+    /// The figures of each shard; `None` for a shard that did not answer in time.
+    pub shards: Vec<Option<ShardStats>>,
 }
 
 /// Counts what happens at the doors.
