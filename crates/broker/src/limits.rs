@@ -157,3 +157,7 @@ pub const OUTBOX_POOL: usize = 64;
 
 /// Bytes that a message is counted with beyond topic, payload and properties.
 pub const MESSAGE_OVERHEAD: usize = 160;
+
+/// Bytes that a retained message is counted with beyond these: its slot in an ordered map that may be half empty, and
+/// what its topic is remembered with there and among the expiries.
+pub const RETAINED_OVERHEAD: usize = 192;

@@ -1,11 +1,12 @@
-//! The retained messages that live on one shard (rule 12): a tree by topic levels, ordered, so that a replay visits
-//! only what its filter matches and can go on where it stopped.
+//! The retained messages that live on one shard (rule 12): one map by topic, ordered level by level, so that a replay
+//! leaps over branches that its filter does not match and can go on where it stopped. A deep topic costs no more than
+//! its bytes.
 
 use crate::limits;
 use crate::message::Message;
 use crate::placement::{HashKey, Map};
 use crate::principal::Principal;
-use core::ops::{Bound, ControlFlow};
+use core::ops::Bound;
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
 use keyward_mqtt::topic::{Level, TopicFilter, TopicName};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// Holds the retained messages of one shard.
 #[derive(Debug)]
 pub(crate) struct Retained {
-    root: Node,
+    slots: BTreeMap<Key, Slot>,
     expiries: BTreeSet<(Millis, Arc<str>)>,
     by_publisher: Map<Identity, Holding>,
     held: Holding,
@@ -36,11 +37,10 @@ pub(crate) struct Holding {
     pub(crate) bytes: usize,
 }
 
-#[derive(Debug, Default)]
-struct Node {
-    slot: Option<Box<Slot>>,
-    children: BTreeMap<Box<str>, Node>,
-}
+/// Is a topic with NUL, which no topic holds, in place of each `/`: texts then compare as their levels do, and a topic
+/// stands right before those below it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(Box<str>);
 
 /// Is one retained message with what was last decided about its publisher.
 #[derive(Debug)]
@@ -100,12 +100,19 @@ impl Holding {
     pub(crate) fn of(message: &Message) -> Self {
         Self { messages: 1, bytes: message.weight() }
     }
+
+    /// Counts a message with what its slot costs.
+    fn of_slot(message: &Message) -> Self {
+        let topic = message.topic().len();
+        let expiry = if message.expires.is_some() { topic } else { 0 };
+        Self { messages: 1, bytes: message.weight() + topic + expiry + limits::RETAINED_OVERHEAD }
+    }
 }
 
 impl Retained {
     pub(crate) fn new(hash_key: HashKey, bounds: Bounds) -> Self {
         Self {
-            root: Node::default(),
+            slots: BTreeMap::new(),
             expiries: BTreeSet::new(),
             by_publisher: Map::with_hasher(hash_key),
             held: Holding::default(),
@@ -124,7 +131,7 @@ impl Retained {
         if message.payload().is_empty() {
             return true;
         }
-        let size = Holding::of(&message);
+        let size = Holding::of_slot(&message);
         let by_publisher = self.by_publisher.get(&message.publisher.identity).copied().unwrap_or_default();
         if !self.held.fits(size, self.bounds.all) || !by_publisher.fits(size, self.bounds.per_publisher) {
             return false;
@@ -134,21 +141,14 @@ impl Retained {
         if let Some(expires) = message.expires {
             self.expiries.insert((expires, topic.as_str().into()));
         }
-        let mut node = &mut self.root;
-        for level in topic.levels() {
-            if !node.children.contains_key(level) {
-                node.children.insert(level.into(), Node::default());
-            }
-            node = node.children.entry(level.into()).or_default();
-        }
-        node.slot = Some(Box::new(Slot { message, verdict: None }));
+        self.slots.insert(Key::new(topic.as_str()), Slot { message, verdict: None });
         true
     }
 
     /// Empties the slot of `topic`.
     pub(crate) fn remove(&mut self, topic: TopicName<'_>) {
-        let Some(slot) = take(&mut self.root, topic.levels()) else { return };
-        let size = Holding::of(&slot.message);
+        let Some(slot) = self.slots.remove(&Key::new(topic.as_str())) else { return };
+        let size = Holding::of_slot(&slot.message);
         self.held.subtract(size);
         let publisher = &slot.message.publisher.identity;
         if let Some(holding) = self.by_publisher.get_mut(publisher) {
@@ -191,24 +191,35 @@ impl Retained {
         filter: TopicFilter<'_>,
         after: Option<&str>,
         most: u16,
-        judge: impl FnMut(&mut Slot) -> Fate,
+        mut judge: impl FnMut(&mut Slot) -> Fate,
     ) -> Slice {
-        let cursor: Option<Vec<&str>> = after.map(|topic| topic.split('/').collect());
         let levels: Vec<Level<'_>> = filter.levels().collect();
-        let mut walk = Walk {
-            judge,
-            path: String::new(),
-            depth: 0,
-            messages: Vec::new(),
-            erased: Vec::new(),
-            stopped: None,
-            most: usize::from(most.max(1)),
-            bytes: limits::REPLAY_SLICE_BYTES,
-            visits: limits::REPLAY_VISITS,
-        };
-        // A break only says that the slice is full; `stopped` holds where.
-        let _ = walk.visit(&mut self.root, &levels, cursor.as_deref());
-        let (messages, erased, next) = (walk.messages, walk.erased, walk.stopped);
+        let mut from = after.map_or(Bound::Unbounded, |topic| Bound::Excluded(Key::new(topic)));
+        let (mut messages, mut erased, mut next) = (Vec::new(), Vec::new(), None);
+        let (mut bytes, mut visits) = (limits::REPLAY_SLICE_BYTES, limits::REPLAY_VISITS);
+        while let Some((key, slot)) = self.slots.range_mut((from, Bound::Unbounded)).next() {
+            let leap = key.compare(&levels);
+            if leap == Leap::Matches {
+                match judge(slot) {
+                    Fate::Deliver => {
+                        bytes = bytes.saturating_sub(slot.message.weight());
+                        messages.push(Arc::clone(&slot.message));
+                    }
+                    Fate::Withhold => {}
+                    Fate::Erase => erased.push(key.topic()),
+                }
+            }
+            visits -= 1;
+            if messages.len() >= usize::from(most) || bytes == 0 || visits == 0 {
+                next = Some(key.topic().into());
+                break;
+            }
+            from = match leap {
+                Leap::Matches | Leap::Next => Bound::Excluded(key.copy()),
+                Leap::To(key) => Bound::Included(key),
+                Leap::End => break,
+            };
+        }
         for topic in erased {
             if let Ok(name) = TopicName::parse(&topic) {
                 self.remove(name);
@@ -218,127 +229,65 @@ impl Retained {
     }
 }
 
-fn take<'t>(node: &mut Node, mut levels: impl Iterator<Item = &'t str>) -> Option<Box<Slot>> {
-    let Some(level) = levels.next() else { return node.slot.take() };
-    let child = node.children.get_mut(level)?;
-    let slot = take(child, levels);
-    if child.slot.is_none() && child.children.is_empty() {
-        node.children.remove(level);
-    }
-    slot
+/// Says where, in the order of topics, a filter may match next.
+#[derive(Debug, PartialEq, Eq)]
+enum Leap {
+    /// It matches here.
+    Matches,
+    /// Perhaps at the very next topic.
+    Next,
+    /// Nowhere before this.
+    To(Key),
+    /// Nowhere.
+    End,
 }
 
-struct Walk<J> {
-    judge: J,
-    path: String,
-    depth: usize,
-    messages: Vec<Arc<Message>>,
-    erased: Vec<Box<str>>,
-    stopped: Option<Arc<str>>,
-    most: usize,
-    bytes: usize,
-    visits: u32,
-}
+impl Key {
+    const SEPARATOR: char = '\0';
+    /// Stands behind a topic and all that lies below it: the character after the separator.
+    const PAST: char = '\u{1}';
 
-impl<J: FnMut(&mut Slot) -> Fate> Walk<J> {
-    /// Visits `node`, which matched all levels before `levels`, and what lies below it. A `cursor` holds the levels
-    /// below this node of the topic after which to begin; the node itself and all before the cursor are then done.
-    fn visit(&mut self, node: &mut Node, levels: &[Level<'_>], cursor: Option<&[&str]>) -> ControlFlow<()> {
-        let ends_here = matches!(levels, [] | [Level::Hash]);
-        if ends_here && cursor.is_none() && self.depth > 0 {
-            self.take(node);
-        }
-        if cursor.is_none() {
-            self.count_visit()?;
-        }
-        let (wanted, below) = match levels {
-            [] => return ControlFlow::Continue(()),
-            [Level::Hash, ..] => (None, levels),
-            [Level::Plus, below @ ..] => (None, below),
-            [Level::Literal(text), below @ ..] => (Some(*text), below),
-        };
-        let (start, deeper) = match cursor {
-            Some([first, deeper @ ..]) => (Some(*first), Some(deeper)),
-            Some([]) | None => (None, None),
-        };
-        match wanted {
-            Some(text) => self.visit_one(node, text, below, start, deeper),
-            None => self.visit_all(node, below, start, deeper),
-        }
+    fn new(topic: &str) -> Self {
+        Self(topic.replace('/', "\0").into())
     }
 
-    fn visit_one(
-        &mut self,
-        node: &mut Node,
-        text: &str,
-        below: &[Level<'_>],
-        start: Option<&str>,
-        deeper: Option<&[&str]>,
-    ) -> ControlFlow<()> {
-        if start.is_some_and(|start| text < start) {
-            return ControlFlow::Continue(());
-        }
-        let Some(child) = node.children.get_mut(text) else { return ControlFlow::Continue(()) };
-        self.descend(text, child, below, if start == Some(text) { deeper } else { None })
+    fn copy(&self) -> Self {
+        Self(self.0.clone())
     }
 
-    fn visit_all(
-        &mut self,
-        node: &mut Node,
-        below: &[Level<'_>],
-        start: Option<&str>,
-        deeper: Option<&[&str]>,
-    ) -> ControlFlow<()> {
-        let first = start.map_or(Bound::Unbounded, Bound::Included);
-        let at_root = self.depth == 0;
-        for (level, child) in node.children.range_mut::<str, _>((first, Bound::Unbounded)) {
-            if at_root && level.starts_with('$') {
-                continue;
+    fn topic(&self) -> String {
+        self.0.replace(Self::SEPARATOR, "/")
+    }
+
+    /// Matches this topic with a filter; tells where to go on if it does not match.
+    fn compare(&self, filter: &[Level<'_>]) -> Leap {
+        let mut wanted = filter.iter();
+        // The bytes of this topic whose levels matched, the separator behind them included.
+        let mut matched = 0;
+        for level in self.0.split(Self::SEPARATOR) {
+            let hidden = matched == 0 && self.0.starts_with('$');
+            match wanted.next() {
+                Some(Level::Hash | Level::Plus) if hidden => return self.past(matched + level.len()),
+                Some(Level::Hash) => return Leap::Matches,
+                Some(Level::Literal(text)) if *text > level => {
+                    return Leap::To(Self([&self.0[..matched], text].concat().into()));
+                }
+                Some(Level::Literal(text)) if *text < level => {
+                    return matched.checked_sub(1).map_or(Leap::End, |before| self.past(before));
+                }
+                None => return matched.checked_sub(1).map_or(Leap::End, |before| self.past(before)),
+                Some(Level::Literal(_) | Level::Plus) => matched += level.len() + 1,
             }
-            self.descend(level, child, below, if start == Some(level) { deeper } else { None })?;
         }
-        ControlFlow::Continue(())
+        // A final `#` matches the level above it too [MQTT-4.7.1-2].
+        if matches!(wanted.as_slice(), [] | [Level::Hash]) { Leap::Matches } else { Leap::Next }
     }
 
-    fn descend(
-        &mut self,
-        level: &str,
-        child: &mut Node,
-        below: &[Level<'_>],
-        cursor: Option<&[&str]>,
-    ) -> ControlFlow<()> {
-        let before = self.path.len();
-        if self.depth > 0 {
-            self.path.push('/');
-        }
-        self.path.push_str(level);
-        self.depth += 1;
-        self.visit(child, below, cursor)?;
-        self.depth -= 1;
-        self.path.truncate(before);
-        ControlFlow::Continue(())
-    }
-
-    fn take(&mut self, node: &mut Node) {
-        let Some(slot) = node.slot.as_deref_mut() else { return };
-        match (self.judge)(slot) {
-            Fate::Deliver => {
-                self.most -= 1;
-                self.bytes = self.bytes.saturating_sub(slot.message.weight());
-                self.messages.push(Arc::clone(&slot.message));
-            }
-            Fate::Withhold => {}
-            Fate::Erase => self.erased.push(self.path.as_str().into()),
-        }
-    }
-
-    fn count_visit(&mut self) -> ControlFlow<()> {
-        self.visits = self.visits.saturating_sub(1);
-        if self.depth == 0 || (self.most > 0 && self.bytes > 0 && self.visits > 0) {
-            return ControlFlow::Continue(());
-        }
-        self.stopped = Some(self.path.as_str().into());
-        ControlFlow::Break(())
+    /// Leaps over the topic that ends at byte `end` of this one, and over all below it.
+    fn past(&self, end: usize) -> Leap {
+        let mut past = String::from(&self.0[..end]);
+        past.push(Self::PAST);
+        Leap::To(Self(past.into()))
     }
 }
 
@@ -351,7 +300,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn store(topics: &BTreeSet<String>) -> Retained {
-        let bound = Holding { messages: 1_000, bytes: 1_000_000 };
+        let bound = Holding { messages: 20_000, bytes: 100_000_000 };
         let mut retained = Retained::new(HashKey::new([5; 16]), Bounds { all: bound, per_publisher: bound });
         for topic in topics {
             let message = Message::from(Draft {
@@ -404,6 +353,18 @@ mod tests {
             .prop_filter("empty", |filter| !filter.is_empty())
     }
 
+    #[test]
+    fn a_replay_leaps_over_what_its_filter_does_not_match() {
+        let beside = (0..10_000).map(|number| format!("b/{number}/x/y"));
+        let topics = beside.chain(["a/1/x".to_owned(), "c/1/x".to_owned()]).collect();
+        let mut retained = store(&topics);
+        for filter in ["+/1/x", "c/+/x", "a/#"] {
+            let slice = retained.slice(TopicFilter::parse(filter).unwrap(), None, 64, |_| Fate::Deliver);
+            assert_eq!(slice.next, None, "{filter} looked at more than {} topics", limits::REPLAY_VISITS);
+            assert!(!slice.messages.is_empty());
+        }
+    }
+
     proptest! {
         #[test]
         fn a_replay_in_slices_finds_each_match_once(
@@ -429,7 +390,7 @@ mod tests {
                 replay(&mut retained, filter, 2, Fate::Erase);
             }
             prop_assert_eq!(retained.held(), Holding::default());
-            prop_assert!(retained.root.children.is_empty() && retained.by_publisher.is_empty());
+            prop_assert!(retained.slots.is_empty() && retained.by_publisher.is_empty());
         }
     }
 }

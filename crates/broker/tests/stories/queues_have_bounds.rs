@@ -182,3 +182,15 @@ fn when_memory_is_short_nothing_more_is_retained() {
         assert_eq!(w.stats().retained, 0, "slots can be emptied all the same");
     });
 }
+
+#[test]
+fn a_retained_message_is_charged_for_its_topic_wherever_that_is_held_and_gives_all_back() {
+    in_every_world_with(Limits::default(), |w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        let deep = format!("pump/{}", "x".repeat(900)) + &"/".repeat(25);
+        w.publish(pump, letter(&deep, "x").retained().expiring(60));
+        assert!(w.stats().retained_bytes as usize > 3 * deep.len(), "message, slot, expiry");
+        w.publish(pump, letter(&deep, "").retained());
+        assert_eq!(w.stats().retained_bytes, 0);
+    });
+}
