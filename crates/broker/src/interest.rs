@@ -102,6 +102,8 @@ pub(crate) struct Reach {
     pub(crate) shards: ShardSet,
     /// Whether a session that outlives its link wants it, here or there.
     pub(crate) stored: bool,
+    /// What it cost to find that out, in nodes and subscriptions looked at.
+    pub(crate) cost: usize,
 }
 
 /// Says what the other shards are to be told after a change.
@@ -231,15 +233,19 @@ impl Interest {
     /// Finds whom a message concerns; appends the subscriptions here to `matches`, if they are asked for.
     pub(crate) fn find(&self, topic: TopicName<'_>, mut matches: Option<&mut Vec<Match>>) -> Reach {
         let mut reach = Reach::default();
-        self.tree.for_each_match(topic, |wanted| {
+        let mut found = 0;
+        let nodes = self.tree.for_each_match(topic, |wanted| {
+            found += wanted.subscribers.len();
             reach.shards.union(wanted.elsewhere);
             reach.stored |= wanted.stored > 0 || !wanted.stored_by.is_empty();
             if let Some(matches) = matches.as_deref_mut() {
-                let found = wanted.subscribers.iter();
-                matches
-                    .extend(found.map(|(slot, subscriber)| Match { slot: *slot, subscriber: *subscriber }));
+                let subscribers = wanted.subscribers.iter();
+                matches.extend(
+                    subscribers.map(|(slot, subscriber)| Match { slot: *slot, subscriber: *subscriber }),
+                );
             }
         });
+        reach.cost = nodes + found;
         reach
     }
 }

@@ -108,11 +108,15 @@ pub const REPLAY_VISITS: u32 = 2_048;
 /// Bytes after which a slice of a replay ends; one message is always taken.
 pub const REPLAY_SLICE_BYTES: usize = 64 * 1024;
 
-/// Receivers that one slice of a fan-out serves: about a millisecond of work (rule 2).
-pub const FANOUT_SLICE: usize = 1_024;
+/// Steps of fan-outs between two [`crate::Input::Timeout`]: a node or a subscription looked at is one step, a receiver
+/// [`FANOUT_RECEIVER`]. One to two milliseconds of work (rule 2), whatever overlapping subscriptions make of a message.
+pub const FANOUT_SLICE: usize = 16_384;
 
-/// Receivers as many as which a session counts in a fan-out if its subscriptions must be classed anew.
-pub const RECLASS_COST: usize = 16;
+/// Steps that a receiver counts for.
+pub const FANOUT_RECEIVER: usize = 8;
+
+/// Steps that a session counts for beside if its subscriptions must be classed anew.
+pub const RECLASS_COST: usize = 128;
 
 /// Principals that one slice of a registry change looks at; one that is refused counts for [`SWEEP_CLOSE_COST`].
 pub const SWEEP_SLICE: usize = 4_096;
@@ -139,6 +143,10 @@ pub const PUBLISH_DECISIONS: usize = 32;
 /// Decisions about reading that a session remembers (rule 8).
 pub const READ_DECISIONS: usize = 64;
 
+/// Bytes of a topic beyond which a decision about it is not remembered but made again: what is remembered stands in no
+/// budget, and few topics are longer.
+pub const DECISION_TOPIC_BYTES: usize = 256;
+
 /// Distance below which the places of the oldest unfinished and the newest sent message lie (rule 16): packet ids of
 /// messages under way are all different.
 pub const PLACE_WINDOW: u64 = 65_535;
@@ -161,3 +169,7 @@ pub const MESSAGE_OVERHEAD: usize = 160;
 /// Bytes that a retained message is counted with beyond these: its slot in an ordered map that may be half empty, and
 /// what its topic is remembered with there and among the expiries.
 pub const RETAINED_OVERHEAD: usize = 192;
+
+/// Bytes of the longest topic that a session remembers a decision about; longer ones are decided each time. A session
+/// remembers up to 96 decisions, which with topics of 64 KiB would be 6 MiB that nobody counts.
+pub const DECISION_TOPIC_BYTES: usize = 256;

@@ -74,9 +74,9 @@ impl<V> FilterTree<V> {
         remove(&mut self.root, filter.levels());
     }
 
-    /// Calls `visit` with the value of every filter that matches `topic`.
-    pub(crate) fn for_each_match<'t>(&'t self, topic: TopicName<'_>, mut visit: impl FnMut(&'t V)) {
-        walk(&self.root, topic.levels(), topic.is_reserved(), &mut visit);
+    /// Calls `visit` with the value of every filter that matches `topic`. Returns how many nodes that took.
+    pub(crate) fn for_each_match<'t>(&'t self, topic: TopicName<'_>, mut visit: impl FnMut(&'t V)) -> usize {
+        walk(&self.root, topic.levels(), topic.is_reserved(), &mut visit)
     }
 }
 
@@ -103,9 +103,14 @@ fn remove<'f, V>(node: &mut Node<V>, mut levels: impl Iterator<Item = Level<'f>>
     }
 }
 
-/// Visits what matches below `node`. `hidden` holds at the root for topics that begin with `$`, which a leading
+/// Visits what matches below `node`, and counts the nodes. `hidden` holds at the root for topics that begin with `$`, which a leading
 /// wildcard does not match [MQTT-4.7.2-1]. The depth is bounded by the levels that a topic may have.
-fn walk<'t, V>(node: &'t Node<V>, mut levels: Split<'_, char>, hidden: bool, visit: &mut impl FnMut(&'t V)) {
+fn walk<'t, V>(
+    node: &'t Node<V>,
+    mut levels: Split<'_, char>,
+    hidden: bool,
+    visit: &mut impl FnMut(&'t V),
+) -> usize {
     if let (Some(value), false) = (&node.below, hidden) {
         visit(value);
     }
@@ -113,14 +118,16 @@ fn walk<'t, V>(node: &'t Node<V>, mut levels: Split<'_, char>, hidden: bool, vis
         if let Some(value) = &node.here {
             visit(value);
         }
-        return;
+        return 1;
     };
+    let mut nodes = 1;
     if let (Some(child), false) = (&node.plus, hidden) {
-        walk(child, levels.clone(), false, visit);
+        nodes += walk(child, levels.clone(), false, visit);
     }
     if let Some(child) = node.literals.get(level) {
-        walk(child, levels, false, visit);
+        nodes += walk(child, levels, false, visit);
     }
+    nodes
 }
 
 #[cfg(test)]
@@ -143,6 +150,16 @@ mod tests {
             assert!(found.insert(filter.clone()), "{filter} was visited twice");
         });
         found
+    }
+
+    #[test]
+    fn the_cost_of_a_match_does_not_grow_with_filters_that_do_not_match() {
+        let few = tree(&["a/+/c".to_owned()].into());
+        let beside = (0..10_000).map(|number| format!("a/b/{number}/#"));
+        let many = tree(&beside.chain(["a/+/c".to_owned()]).collect());
+        let topic = TopicName::parse("a/b/c").unwrap();
+        // One more: the node that the others have in common.
+        assert_eq!(many.for_each_match(topic, |_| {}), few.for_each_match(topic, |_| {}) + 1);
     }
 
     fn text(levels: Vec<&str>) -> String {

@@ -26,14 +26,19 @@ pub(super) struct Fanout {
     /// Those that match, by session; `None` until it is this message's turn.
     matches: Option<Vec<Match>>,
     next: usize,
+    /// Whether other shards are still to be told.
+    is_for_all: bool,
+    has_waited: bool,
 }
 
 impl Fanout {
-    fn new(message: Arc<Message>, mut matches: Option<Vec<Match>>) -> Self {
-        if let Some(matches) = &mut matches {
-            sort(matches);
-        }
-        Self { message, matches, next: 0 }
+    fn new(message: Arc<Message>, mut matches: Vec<Match>) -> Self {
+        sort(&mut matches);
+        Self { message, matches: Some(matches), next: 0, is_for_all: false, has_waited: false }
+    }
+
+    fn waiting(message: Arc<Message>, is_for_all: bool) -> Self {
+        Self { message, matches: None, next: 0, is_for_all, has_waited: true }
     }
 }
 
@@ -52,27 +57,45 @@ struct Merged {
 }
 
 impl Shard {
-    /// Sends a message everywhere where it belongs. Returns whether that makes something durable.
+    /// Sends a message everywhere where it belongs, now or when those before it are through. Returns whether that makes
+    /// something durable; of a message that waits it is assumed.
     pub(super) fn route(&mut self, permit: Permit<Publish>, message: Arc<Message>) -> bool {
         let Some(topic) = message.topic_name() else { return false };
-        let mut matches = self.fanouts.is_empty().then(|| core::mem::take(&mut self.matches));
-        let reach = self.interest.find(topic, matches.as_mut());
-        self.send_to_shards(&message, topic, reach);
         if message.retain && self.home_of(topic) == self.config.index {
             self.keep(&permit, &message);
         }
+        if self.must_wait() {
+            self.fanouts.push_back(Fanout::waiting(message, true));
+            return true;
+        }
+        let mut matches = core::mem::take(&mut self.matches);
+        let reach = self.find(topic, Some(&mut matches));
+        self.send_to_shards(&message, topic, reach);
         let durable = reach.stored || message.retain;
         self.begin(permit, Fanout::new(message, matches));
         durable
+    }
+
+    /// Tells whether a message must wait for others, or for the next slice.
+    fn must_wait(&self) -> bool {
+        !self.fanouts.is_empty() || self.fanout_budget == 0
+    }
+
+    /// Finds whom a message concerns, and takes what that costs off this slice.
+    fn find(&mut self, topic: TopicName<'_>, matches: Option<&mut Vec<Match>>) -> Reach {
+        let reach = self.interest.find(topic, matches);
+        self.fanout_budget = self.fanout_budget.saturating_sub(reach.cost);
+        reach
     }
 
     fn home_of(&self, topic: TopicName<'_>) -> ShardIndex {
         topic_home(&self.config.hash_key, topic.as_str(), self.config.shards)
     }
 
-    /// Tells whether a message of this topic would make something durable beyond its publisher's own session.
-    pub(super) fn reaches_stored(&self, topic: TopicName<'_>) -> bool {
-        self.interest.find(topic, None).stored
+    /// Tells whether a message of this topic would make something durable beyond its publisher's own session; of one
+    /// that would wait it is assumed.
+    pub(super) fn reaches_stored(&mut self, topic: TopicName<'_>) -> bool {
+        self.must_wait() || self.find(topic, None).stored
     }
 
     fn send_to_shards(&mut self, message: &Arc<Message>, topic: TopicName<'_>, reach: Reach) {
@@ -108,57 +131,61 @@ impl Shard {
 
     /// Delivers a message that came from another shard to the sessions here that want it.
     pub(super) fn fan_out(&mut self, permit: Permit<Publish>, message: Arc<Message>) {
-        let mut matches = self.fanouts.is_empty().then(|| core::mem::take(&mut self.matches));
-        if let (Some(topic), Some(matches)) = (message.topic_name(), matches.as_mut()) {
-            self.interest.find(topic, Some(matches));
+        if self.must_wait() {
+            return self.fanouts.push_back(Fanout::waiting(message, false));
+        }
+        let mut matches = core::mem::take(&mut self.matches);
+        if let Some(topic) = message.topic_name() {
+            self.find(topic, Some(&mut matches));
         }
         self.begin(permit, Fanout::new(message, matches));
     }
 
     fn begin(&mut self, _permit: Permit<Publish>, mut fanout: Fanout) {
-        let mut budget = limits::FANOUT_SLICE;
-        if self.fanouts.is_empty() && self.deliver_slice(&mut fanout, &mut budget) {
+        if self.deliver_slice(&mut fanout) {
             self.matches = fanout.matches.unwrap_or_default();
             self.matches.clear();
         } else {
+            fanout.has_waited = true;
             self.fanouts.push_back(fanout);
         }
     }
 
-    /// Goes on with the fan-outs that were too large for one slice.
+    /// Begins a new slice, and goes on with the fan-outs that the last one had no time for.
     pub(super) fn continue_fanouts(&mut self) {
-        let mut budget = limits::FANOUT_SLICE;
-        while budget > 0
+        self.fanout_budget = limits::FANOUT_SLICE;
+        while self.fanout_budget > 0
             && let Some(mut fanout) = self.fanouts.pop_front()
         {
-            if !self.deliver_slice(&mut fanout, &mut budget) {
+            if !self.deliver_slice(&mut fanout) {
                 self.fanouts.push_front(fanout);
             }
         }
     }
 
-    /// Serves receivers until the budget is used up. Returns whether all have been served.
-    fn deliver_slice(&mut self, fanout: &mut Fanout, budget: &mut usize) -> bool {
+    /// Serves receivers until this slice is used up. Returns whether all have been served.
+    fn deliver_slice(&mut self, fanout: &mut Fanout) -> bool {
         let message = Arc::clone(&fanout.message);
         let Some(name) = message.topic_name() else { return true };
-        if fanout.next > 0 && self.law.provenance(&message) == Provenance::Gone {
+        if fanout.has_waited && self.law.provenance(&message) == Provenance::Gone {
             let publisher = message.publisher.identity.clone();
             self.out.notice(Notice::PublisherGone { publisher });
             return true;
         }
-        let matches = fanout.matches.take().unwrap_or_else(|| self.find_matches(name));
+        let matches = match fanout.matches.take() {
+            Some(matches) => matches,
+            None => self.find_matches(fanout, name),
+        };
         let mut frames = core::mem::take(&mut self.frames);
         frames.clear();
         let topic = Topic::new(name, &self.config.hash_key);
-        // A message that nobody wants costs something too.
-        *budget = budget.saturating_sub(1);
         while let Some(first) = matches.get(fanout.next)
-            && *budget > 0
+            && self.fanout_budget > 0
         {
             let rest = &matches[fanout.next..];
             let group = &rest[..rest.iter().take_while(|next| next.slot == first.slot).count()];
             let cost = self.serve(group, &message, topic, &mut frames);
-            *budget = budget.saturating_sub(cost);
+            self.fanout_budget = self.fanout_budget.saturating_sub(cost);
             fanout.next += group.len();
         }
         self.frames = frames;
@@ -167,14 +194,18 @@ impl Shard {
         is_done
     }
 
-    fn find_matches(&self, topic: TopicName<'_>) -> Vec<Match> {
+    /// Finds the receivers of a message whose turn it is, and tells other shards if they do not know.
+    fn find_matches(&mut self, fanout: &mut Fanout, topic: TopicName<'_>) -> Vec<Match> {
         let mut matches = Vec::new();
-        self.interest.find(topic, Some(&mut matches));
+        let reach = self.find(topic, Some(&mut matches));
+        if core::mem::take(&mut fanout.is_for_all) {
+            self.send_to_shards(&fanout.message, topic, reach);
+        }
         sort(&mut matches);
         matches
     }
 
-    /// Offers the message to one session. Returns what that cost, in receivers.
+    /// Offers the message to one session. Returns what that cost, in steps.
     fn serve(
         &mut self,
         group: &[Match],
@@ -182,7 +213,7 @@ impl Shard {
         topic: Topic<'_>,
         frames: &mut Frames,
     ) -> usize {
-        let Some(first) = group.first() else { return 1 };
+        let Some(first) = group.first() else { return 0 };
         let slot = first.slot;
         let lives = self
             .sessions
@@ -192,12 +223,12 @@ impl Shard {
             return 1;
         }
         let classing = self.class_subscriptions(slot);
-        let Some(merged) = merge(group, message, classing.stamp) else { return 1 };
+        let Some(merged) = merge(group, message, classing.stamp) else { return group.len() };
         let Merged { qos, retain, reading, ids } = merged;
         let parcel = Parcel { message: Arc::clone(message), qos, retain, ids };
         let offer = Offer { parcel, topic, reading, classed: classing.stamp, replayed: false };
         self.deliver(slot, |delivery| delivery.offer_live(offer, frames));
-        if classing.was_due { limits::RECLASS_COST } else { 1 }
+        limits::FANOUT_RECEIVER + group.len() + if classing.was_due { limits::RECLASS_COST } else { 0 }
     }
 
     /// Classes the subscriptions of a session anew if its rights have changed since (rule 8).

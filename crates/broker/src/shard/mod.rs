@@ -96,6 +96,8 @@ pub struct Shard {
     timers: BTreeSet<(Millis, SessionRef, Timer)>,
     commits: Commits,
     fanouts: VecDeque<Fanout>,
+    /// Steps of fan-outs that are left before the next [`Input::Timeout`].
+    fanout_budget: usize,
     /// Empty between two messages; kept for its buffer.
     matches: Vec<Match>,
     frames: Frames,
@@ -132,6 +134,7 @@ impl Shard {
             timers: BTreeSet::new(),
             commits: Commits::default(),
             fanouts: VecDeque::new(),
+            fanout_budget: limits::FANOUT_SLICE,
             matches: Vec::new(),
             frames: Frames::default(),
             sweep: None,
@@ -167,6 +170,12 @@ impl Shard {
     /// Returns the next output; `None` when there is none before the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.outputs.pop_front()
+    }
+
+    /// Tells whether work is left that goes on with [`Input::Timeout`]. Links are not to be read before: what they say
+    /// would wait behind it, and in memory.
+    pub fn is_behind(&self) -> bool {
+        self.has_work()
     }
 
     /// Returns when [`Input::Timeout`] is due; a time that is not later than the last input's means at once.
@@ -229,7 +238,10 @@ impl Shard {
     }
 
     fn has_work(&self) -> bool {
-        !self.out.mail.is_empty() || !self.fanouts.is_empty() || self.sweep.is_some()
+        !self.out.mail.is_empty()
+            || self.fanout_budget == 0
+            || !self.fanouts.is_empty()
+            || self.sweep.is_some()
     }
 
     fn packet(&mut self, link: LinkId, packet: Packet<'_>) {

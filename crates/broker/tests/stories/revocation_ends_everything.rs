@@ -225,3 +225,30 @@ fn a_message_that_overtakes_the_revocation_of_its_publisher_stops_at_the_readers
         assert_eq!(w.messages(app), []);
     });
 }
+
+#[test]
+fn a_revocation_is_in_force_at_once_while_its_publishers_messages_wait_for_their_turn() {
+    let mut world = World::new(1, keyward_broker::Limits::default());
+    let w = &mut world;
+    // Filters of nine levels, each `a` or `+`: one topic matches them all.
+    let pump = w.connect(hello5("device:pump", "pump"));
+    let overlapping = |number: u32| -> String {
+        (0..9).map(|bit| if number & (1 << bit) == 0 { "/a" } else { "/+" }).collect()
+    };
+    for number in 0..512 {
+        w.subscribe(pump, &format!("pump{}", overlapping(number)));
+    }
+    let topic = format!("pump{}", "/a".repeat(9));
+    w.got(pump);
+    for _ in 0..500 {
+        w.send_only(pump, &letter(&topic, "x").packet());
+    }
+    assert!(w.is_behind(pump), "what overlaps is charged");
+    assert!(w.messages(pump).len() < 50, "one slice serves few of them");
+    w.set_only("device:pump", 1, Standing::Revoked { keep_messages: false, publish_will: false });
+    assert_eq!(w.closed(pump), Some(CloseCause::NotAllowed));
+    assert_eq!(closed(w), 1);
+    w.settle();
+    assert!(!w.is_behind(pump));
+    assert!(w.notices.iter().any(|notice| matches!(notice, Notice::PublisherGone { .. })));
+}

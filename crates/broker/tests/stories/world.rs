@@ -282,6 +282,10 @@ impl World {
         self.wires[&peer.link].shard
     }
 
+    pub(crate) fn is_behind(&self, peer: Peer) -> bool {
+        self.shards[self.shard_of(peer)].is_behind()
+    }
+
     pub(crate) fn home_of(&self, topic: &str) -> usize {
         let home = keyward_broker::placement::topic_home(&self.hash_key, topic, self.shards.len() as u16);
         usize::from(home.0)
