@@ -4,6 +4,8 @@
 
 use crate::input::Body;
 use crate::law::Law;
+use crate::limits;
+use crate::limits;
 use crate::message::{Message, Publisher};
 use crate::placement::HashKey;
 use crate::principal::Standing;
@@ -141,6 +143,9 @@ struct Decided {
 impl<const N: usize> Decisions<N> {
     fn ask(&mut self, entitled: Entitled<'_>, action: Action, topic: Topic<'_>) -> bool {
         let Some(rights) = entitled.rights else { return false };
+        if topic.name.as_str().len() > limits::DECISION_TOPIC_BYTES {
+            return rights.decide(action, topic.name).allowed;
+        }
         if self.0.is_empty() {
             self.0.resize_with(N, || None);
         }
@@ -155,5 +160,34 @@ impl<const N: usize> Decisions<N> {
         let allowed = rights.decide(action, topic.name).allowed;
         *place = Some(Decided { stamp: entitled.stamp, topic: topic.name.as_str().into(), allowed });
         allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_policy::{Policy, Subject};
+
+    #[test]
+    fn long_topics_are_decided_and_not_remembered() {
+        let subject = Subject {
+            identity: "device:pump".parse().unwrap(),
+            device_type: None,
+            site: None,
+            machine_chosen: false,
+        };
+        let rights = Policy::builtin().rights(&subject);
+        let entitled = Entitled { rights: Some(&rights), stamp: 1 };
+        let hash_key = HashKey::new([7; 16]);
+        let mut decisions = Decisions::<4>::default();
+        let mut ask = |name: &str| {
+            let topic = Topic::new(TopicName::parse(name).unwrap(), &hash_key);
+            let permit = publish(entitled, &mut decisions, topic).is_some();
+            (permit, decisions.0.iter().flatten().count())
+        };
+        let long = "x".repeat(limits::DECISION_TOPIC_BYTES);
+        assert_eq!(ask(&format!("pump/{long}")), (true, 0));
+        assert_eq!(ask(&format!("tank/{long}")), (false, 0));
+        assert_eq!(ask("pump/a"), (true, 1));
     }
 }
