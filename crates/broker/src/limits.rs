@@ -22,6 +22,15 @@ pub struct Limits {
     pub subscriptions_per_session: usize,
     /// Subscriptions of one identity. Default 10,000.
     pub subscriptions_per_identity: usize,
+    /// Of these, such with a wildcard. Default 1,000: only they can overlap without end, and one message costs as much
+    /// as it has subscriptions that match.
+    pub wildcards_per_identity: usize,
+    /// Bytes of the subscriptions of one identity, each with [`SUBSCRIPTION_OVERHEAD`] and [`FILTER_LEVEL`]. Default
+    /// 32 MB: 10,000 of the usual five levels.
+    pub subscription_bytes_per_identity: usize,
+    /// Levels of a topic or filter. Default 32, as many as a rule can name; MQTT itself sets no bound, and the deepest
+    /// topics in use have about ten.
+    pub topic_levels: usize,
     /// Messages of QoS 1 and 2 that one session holds, those under way included. Default 1,000, as Mosquitto.
     pub queue_messages: usize,
     /// Bytes of these messages (payload, topic and properties). Default 16 MB: eight messages of the largest size.
@@ -57,7 +66,7 @@ pub struct Limits {
     /// Seconds of keep-alive that a client of 5.0 may ask for at most; one that asks for none gets this.
     /// Default 3,600: a link whose peer vanished is found within two hours.
     pub keep_alive_secs: NonZeroU16,
-    /// Bytes of queues, outboxes and retained messages in all (invariant 11). Default 1 GiB: at 80 % QoS 0 is no
+    /// Bytes of queues, outboxes, subscriptions and retained messages in all (invariant 11). Default 1 GiB: at 80 % QoS 0 is no
     /// longer sent to links that are behind, at 90 % what would be queued or retained and new sessions are refused.
     pub memory_total: usize,
 }
@@ -71,6 +80,9 @@ impl Default for Limits {
             session_expiry: Millis::from_secs(30 * 24 * 3600),
             subscriptions_per_session: 1_000,
             subscriptions_per_identity: 10_000,
+            wildcards_per_identity: 1_000,
+            subscription_bytes_per_identity: 32_000_000,
+            topic_levels: 32,
             queue_messages: 1_000,
             queue_bytes: 16_000_000,
             queue_messages_per_identity: 20_000,
@@ -170,6 +182,8 @@ pub const MESSAGE_OVERHEAD: usize = 160;
 /// what its topic is remembered with there and among the expiries.
 pub const RETAINED_OVERHEAD: usize = 192;
 
-/// Bytes of the longest topic that a session remembers a decision about; longer ones are decided each time. A session
-/// remembers up to 96 decisions, which with topics of 64 KiB would be 6 MiB that nobody counts.
-pub const DECISION_TOPIC_BYTES: usize = 256;
+/// Bytes that a subscription is counted with beyond its filter (three times: tree, session, branches) and its levels.
+pub const SUBSCRIPTION_OVERHEAD: usize = 800;
+
+/// Bytes that each level of a subscription's filter is counted with: a branch with a hash map of its own.
+pub const FILTER_LEVEL: usize = 400;

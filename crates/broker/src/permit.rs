@@ -5,7 +5,6 @@
 use crate::input::Body;
 use crate::law::Law;
 use crate::limits;
-use crate::limits;
 use crate::message::{Message, Publisher};
 use crate::placement::HashKey;
 use crate::principal::Standing;

@@ -20,6 +20,9 @@ pub(crate) struct Resident {
     /// Messages in the queues of its sessions.
     pub(crate) queued: Holding,
     pub(crate) subscriptions: usize,
+    /// How many of them have a wildcard.
+    pub(crate) wildcards: usize,
+    pub(crate) subscription_bytes: usize,
     authority: Authority,
 }
 
@@ -41,6 +44,8 @@ impl Resident {
             sessions: BTreeSet::new(),
             queued: Holding::default(),
             subscriptions: 0,
+            wildcards: 0,
+            subscription_bytes: 0,
             authority: Authority {
                 turn: None,
                 generation: 0,

@@ -93,6 +93,7 @@ pub struct Shard {
     retained: Retained,
     queued: Holding,
     subscriptions: usize,
+    subscription_bytes: usize,
     timers: BTreeSet<(Millis, SessionRef, Timer)>,
     commits: Commits,
     fanouts: VecDeque<Fanout>,
@@ -131,6 +132,7 @@ impl Shard {
             retained: Retained::new(hash_key, bounds),
             queued: Holding::default(),
             subscriptions: 0,
+            subscription_bytes: 0,
             timers: BTreeSet::new(),
             commits: Commits::default(),
             fanouts: VecDeque::new(),
@@ -332,7 +334,8 @@ impl Shard {
     }
 
     fn pressure(&self) -> Pressure {
-        let used = self.queued.bytes + self.retained.held().bytes + self.out.outbox_bytes;
+        let used =
+            self.queued.bytes + self.retained.held().bytes + self.out.outbox_bytes + self.subscription_bytes;
         let total = portion(self.config.limits.memory_total, self.config.shards);
         if used >= total / 10 * 9 {
             Pressure::Critical

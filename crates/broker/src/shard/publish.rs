@@ -29,6 +29,9 @@ impl Shard {
         if publish.delivery.id().is_some() && !self.count_unfinished(slot) {
             return self.violation(slot, ReasonCode::ReceiveMaximumExceeded);
         }
+        if topic.levels().count() > self.config.limits.topic_levels {
+            return self.refuse_publish(slot, publish.delivery, ReasonCode::TopicNameInvalid);
+        }
         let Some(permit) = self.permit_publish(slot, topic) else {
             self.deny(slot, DeniedAction::Publish, topic);
             return self.refuse_publish(slot, publish.delivery, ReasonCode::NotAuthorized);

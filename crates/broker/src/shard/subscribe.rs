@@ -1,7 +1,9 @@
 //! A client subscribes and unsubscribes.
 
 use super::{Shard, lease};
+use crate::delivery::Pressure;
 use crate::interest::{Subscribed, Subscriber};
+use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::output::{Denial, DeniedAction, Output};
 use crate::replay::ReplayOrder;
@@ -55,6 +57,9 @@ impl Shard {
             return Err(ReasonCode::SharedSubscriptionsNotSupported);
         }
         let filter = subscription.filter;
+        if filter.levels().count() > self.config.limits.topic_levels {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
         // Classes of older subscriptions are brought up to date first: one stamp holds for all.
         let stamp = self.class_subscriptions(slot).stamp;
         let reading = self.permit_subscribe(slot, filter)?;
@@ -73,8 +78,11 @@ impl Shard {
         if subscribed.is_new {
             session.filters.insert(Arc::clone(&subscribed.filter));
             self.subscriptions += 1;
+            self.subscription_bytes += cost(filter, self.config.shards);
             if let Some(resident) = self.residents.get_mut(session.resident) {
                 resident.subscriptions += 1;
+                resident.wildcards += usize::from(!filter.is_literal());
+                resident.subscription_bytes += cost(filter, self.config.shards);
             }
         }
         self.announce(subscribed.announcement.clone());
@@ -106,9 +114,14 @@ impl Shard {
         let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
         let limits = &self.config.limits;
         let identity = &session.key.identity;
-        let of_identity = self.residents.get(session.resident).map_or(0, |resident| resident.subscriptions);
-        let bound = lease(limits.subscriptions_per_identity, identity, self.config.shards);
-        let is_full = session.filters.len() >= limits.subscriptions_per_session || of_identity >= bound;
+        let Some(resident) = self.residents.get(session.resident) else { return Ok(()) };
+        let bound = |total| lease(total, identity, self.config.shards);
+        let bytes = resident.subscription_bytes + cost(filter, self.config.shards);
+        let is_full = session.filters.len() >= limits.subscriptions_per_session
+            || resident.subscriptions >= bound(limits.subscriptions_per_identity)
+            || (!filter.is_literal() && resident.wildcards >= bound(limits.wildcards_per_identity))
+            || bytes > bound(limits.subscription_bytes_per_identity)
+            || self.pressure() == Pressure::Critical;
         if is_full && !session.filters.contains(filter.as_str()) {
             return Err(ReasonCode::QuotaExceeded);
         }
@@ -139,14 +152,25 @@ impl Shard {
             return false;
         }
         session.replays.retain(|replay| !replay.is_of(filter.as_str()));
+        let bytes = cost(filter, self.config.shards);
         self.subscriptions = self.subscriptions.saturating_sub(1);
+        self.subscription_bytes = self.subscription_bytes.saturating_sub(bytes);
         if let Some(resident) = self.residents.get_mut(session.resident) {
             resident.subscriptions = resident.subscriptions.saturating_sub(1);
+            resident.wildcards = resident.wildcards.saturating_sub(usize::from(!filter.is_literal()));
+            resident.subscription_bytes = resident.subscription_bytes.saturating_sub(bytes);
         }
         let announcement = self.interest.unsubscribe(filter, slot, session.is_stored()).flatten();
         self.announce(announcement);
         true
     }
+}
+
+/// Returns the bytes that a subscription is charged for; with other shards, which hear of its filter, one copy more.
+fn cost(filter: TopicFilter<'_>, shards: u16) -> usize {
+    let text = filter.as_str().len();
+    let branch = text + filter.levels().count() * limits::FILTER_LEVEL;
+    limits::SUBSCRIPTION_OVERHEAD + 2 * text + branch * usize::from(shards).min(2)
 }
 
 impl Granting {

@@ -194,3 +194,31 @@ fn a_retained_message_is_charged_for_its_topic_wherever_that_is_held_and_gives_a
         assert_eq!(w.stats().retained_bytes, 0);
     });
 }
+
+#[test]
+fn subscriptions_are_bounded_in_bytes_wildcards_and_levels_and_give_all_back() {
+    let limits =
+        Limits { subscription_bytes_per_identity: 30_000, wildcards_per_identity: 1, ..Limits::default() };
+    in_every_world_with(limits, |w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        let long = format!("pump/{}", "x".repeat(40_000));
+        assert_eq!(w.subscribe(pump, &long), [ReasonCode::QuotaExceeded]);
+        assert_eq!(w.subscribe(pump, &"pump/".repeat(40)), [ReasonCode::TopicFilterInvalid]);
+        for _ in 0..20 {
+            assert_eq!(w.subscribe(pump, "pump/+"), [ReasonCode::GrantedQos2]);
+            assert_eq!(w.subscribe(pump, "pump/+/b"), [ReasonCode::QuotaExceeded]);
+            assert_eq!(w.subscribe(pump, &format!("pump/{}", "y".repeat(3_000))), [ReasonCode::GrantedQos2]);
+            w.unsubscribe(pump, "pump/+");
+            w.unsubscribe(pump, &format!("pump/{}", "y".repeat(3_000)));
+        }
+    });
+}
+
+#[test]
+fn a_topic_of_too_many_levels_is_refused() {
+    in_every_world_with(Limits::default(), |w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.publish(pump, letter(&format!("pump{}", "/".repeat(32)), "x").qos1(1));
+        assert!(w.has_got(pump, |got| matches!(got, Got::PubAck(1, ReasonCode::TopicNameInvalid, _))));
+    });
+}
