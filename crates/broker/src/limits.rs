@@ -124,6 +124,10 @@ pub const REPLAY_SLICE_BYTES: usize = 64 * 1024;
 /// [`FANOUT_RECEIVER`]. One to two milliseconds of work (rule 2), whatever overlapping subscriptions make of a message.
 pub const FANOUT_SLICE: usize = 16_384;
 
+/// Bytes of the messages that wait for their fan-out on a shard; beyond, QoS 0 is dropped, and for the rest the shard
+/// works before it takes more.
+pub const FANOUT_WAITING_BYTES: usize = 4 * 1024 * 1024;
+
 /// Steps that a receiver counts for.
 pub const FANOUT_RECEIVER: usize = 8;
 

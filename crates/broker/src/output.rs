@@ -139,6 +139,11 @@ pub enum Notice {
         /// Who should have got it.
         receiver: Identity,
     },
+    /// A QoS 0 message was dropped because the shard of its receivers is far behind.
+    ShardBehind {
+        /// Who had published it.
+        publisher: Identity,
+    },
     /// A message was lost because a queue was full; the publisher is the one that held most of it (rule 18).
     QueueFull {
         /// Whose message was lost.

@@ -141,6 +141,7 @@ fn fact(notice: &Notice) -> (&'static str, &Identity) {
             ("message not delivered: its publisher was revoked or removed", publisher)
         }
         Notice::TooSlow { receiver } => ("QoS 0 message dropped: the receiver is slow", receiver),
+        Notice::ShardBehind { publisher } => ("QoS 0 message dropped: the broker is behind", publisher),
         Notice::QueueFull { publisher, .. } => {
             ("message lost: a queue was full, mostly of this publisher's", publisher)
         }

@@ -17,6 +17,7 @@ use core::num::NonZeroU32;
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::topic::{TopicFilter, TopicName};
 use keyward_policy::Reading;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Is a message that has not reached all its receivers here.
@@ -39,6 +40,39 @@ impl Fanout {
 
     fn waiting(message: Arc<Message>, is_for_all: bool) -> Self {
         Self { message, matches: None, next: 0, is_for_all, has_waited: true }
+    }
+}
+
+/// Holds the messages that wait for their turn, and knows what they weigh.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    fanouts: VecDeque<Fanout>,
+    bytes: usize,
+}
+
+impl Waiting {
+    pub(super) fn is_empty(&self) -> bool {
+        self.fanouts.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn push_back(&mut self, fanout: Fanout) {
+        self.bytes += fanout.message.weight();
+        self.fanouts.push_back(fanout);
+    }
+
+    fn push_front(&mut self, fanout: Fanout) {
+        self.bytes += fanout.message.weight();
+        self.fanouts.push_front(fanout);
+    }
+
+    fn pop_front(&mut self) -> Option<Fanout> {
+        let fanout = self.fanouts.pop_front()?;
+        self.bytes -= fanout.message.weight();
+        Some(fanout)
     }
 }
 
@@ -65,7 +99,7 @@ impl Shard {
             self.keep(&permit, &message);
         }
         if self.must_wait() {
-            self.fanouts.push_back(Fanout::waiting(message, true));
+            self.wait(Fanout::waiting(message, true));
             return true;
         }
         let mut matches = core::mem::take(&mut self.matches);
@@ -79,6 +113,22 @@ impl Shard {
     /// Tells whether a message must wait for others, or for the next slice.
     fn must_wait(&self) -> bool {
         !self.fanouts.is_empty() || self.fanout_budget == 0
+    }
+
+    /// Lets a message wait for its turn. Where too much waits, QoS 0 is dropped; for the rest the work is done here and
+    /// now: then this shard's inbox fills, and whoever sends to it stops reading (rule 3).
+    fn wait(&mut self, fanout: Fanout) {
+        if self.fanouts.bytes() >= limits::FANOUT_WAITING_BYTES {
+            let message = &fanout.message;
+            if message.qos == Qos::AtMostOnce && !message.retain {
+                let publisher = message.publisher.identity.clone();
+                return self.out.notice(Notice::ShardBehind { publisher });
+            }
+            while self.fanouts.bytes() >= limits::FANOUT_WAITING_BYTES {
+                self.continue_fanouts();
+            }
+        }
+        self.fanouts.push_back(fanout);
     }
 
     /// Finds whom a message concerns, and takes what that costs off this slice.
@@ -132,7 +182,7 @@ impl Shard {
     /// Delivers a message that came from another shard to the sessions here that want it.
     pub(super) fn fan_out(&mut self, permit: Permit<Publish>, message: Arc<Message>) {
         if self.must_wait() {
-            return self.fanouts.push_back(Fanout::waiting(message, false));
+            return self.wait(Fanout::waiting(message, false));
         }
         let mut matches = core::mem::take(&mut self.matches);
         if let Some(topic) = message.topic_name() {

@@ -27,14 +27,14 @@ use crate::resident::Residents;
 use crate::retained::{Bounds, Fate, Holding, Retained};
 use crate::session::{Session, SessionKey, SessionRef};
 use commit::Commits;
-use fanout::Fanout;
+use fanout::Waiting;
 use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::{Disconnect, Packet};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
 use keyward_mqtt::topic::TopicFilter;
 use slab::Slab;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use sweep::Sweep;
 use timers::Timer;
 
@@ -96,7 +96,7 @@ pub struct Shard {
     subscription_bytes: usize,
     timers: BTreeSet<(Millis, SessionRef, Timer)>,
     commits: Commits,
-    fanouts: VecDeque<Fanout>,
+    fanouts: Waiting,
     /// Steps of fan-outs that are left before the next [`Input::Timeout`].
     fanout_budget: usize,
     /// Empty between two messages; kept for its buffer.
@@ -135,7 +135,7 @@ impl Shard {
             subscription_bytes: 0,
             timers: BTreeSet::new(),
             commits: Commits::default(),
-            fanouts: VecDeque::new(),
+            fanouts: Waiting::default(),
             fanout_budget: limits::FANOUT_SLICE,
             matches: Vec::new(),
             frames: Frames::default(),
@@ -334,8 +334,11 @@ impl Shard {
     }
 
     fn pressure(&self) -> Pressure {
-        let used =
-            self.queued.bytes + self.retained.held().bytes + self.out.outbox_bytes + self.subscription_bytes;
+        let used = self.queued.bytes
+            + self.retained.held().bytes
+            + self.out.outbox_bytes
+            + self.subscription_bytes
+            + self.fanouts.bytes();
         let total = portion(self.config.limits.memory_total, self.config.shards);
         if used >= total / 10 * 9 {
             Pressure::Critical

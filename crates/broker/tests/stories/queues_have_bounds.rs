@@ -222,3 +222,27 @@ fn a_topic_of_too_many_levels_is_refused() {
         assert!(w.has_got(pump, |got| matches!(got, Got::PubAck(1, ReasonCode::TopicNameInvalid, _))));
     });
 }
+
+#[test]
+fn what_waits_for_its_fan_out_is_bounded_and_only_qos_0_is_lost() {
+    let mut world = World::new(1, Limits { queue_messages: 5_000, ..Limits::default() });
+    let w = &mut world;
+    let pump = w.connect(hello5("device:pump", "pump"));
+    for number in 0..512_u32 {
+        let filter: String = (0..9).map(|bit| if number & (1 << bit) == 0 { "/a" } else { "/+" }).collect();
+        w.subscribe(pump, &format!("pump{filter}"));
+    }
+    let topic = format!("pump{}", "/a".repeat(9));
+    w.got(pump);
+    let large = "x".repeat(100_000);
+    for _ in 0..200 {
+        w.send_only(pump, &letter(&topic, &large).packet());
+    }
+    assert!(w.notices.iter().any(|notice| matches!(notice, Notice::ShardBehind { .. })));
+    assert!(w.is_behind(pump), "what is kept waits still");
+    for id in 1..=10 {
+        w.send_only(pump, &letter(&topic, "kept").qos1(id).packet());
+    }
+    w.settle();
+    assert_eq!(w.payloads(pump).iter().filter(|payload| *payload == "kept").count(), 10);
+}
