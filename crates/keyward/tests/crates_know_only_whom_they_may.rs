@@ -122,3 +122,27 @@ fn each_crate_lives_in_the_folder_of_its_name() {
         assert_eq!(folder, short(&package.name));
     }
 }
+
+#[test]
+fn the_table_in_the_architecture_is_this_one() {
+    let root = metadata().workspace_root;
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let section =
+        text.split("## The crates and who may know whom").nth(1).unwrap().split("\n## ").next().unwrap();
+    let words =
+        |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let everyone: BTreeSet<String> = EDGES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut written = BTreeMap::new();
+    for line in section.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let name = cells[0].trim_matches('`').to_owned();
+        let mut to = if cells[2] == "all" { everyone.clone() } else { words(cells[2]) };
+        to.remove(&name);
+        written.insert(name, to);
+    }
+    let checked: BTreeMap<String, BTreeSet<String>> = EDGES
+        .iter()
+        .map(|(name, to)| ((*name).to_owned(), to.iter().map(|to| (*to).to_owned()).collect()))
+        .collect();
+    assert_eq!(written, checked);
+}
