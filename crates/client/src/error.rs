@@ -47,7 +47,7 @@ pub enum ClientError {
     #[error("TLS failed: {0}; check that the port speaks MQTT over TLS")]
     Tls(String),
     /// CONNACK carried a refusal.
-    #[error("the broker refused the login: {} (0x{:02X}){}; {}", .reason.as_str(), *.reason as u8, words(.said), login_remedy(*.reason))]
+    #[error("the broker refused the login: {} (0x{:02X}){}; {}", .reason.as_str(), *.reason as u8, words(.said, *.reason), login_remedy(*.reason))]
     Refused {
         /// Why, as a code of MQTT 5.0; return codes of 3.1.1 are translated.
         reason: ReasonCode,
@@ -55,7 +55,7 @@ pub enum ClientError {
         said: Option<String>,
     },
     /// The broker did not take a message.
-    #[error("the broker refused the message to {}: {} (0x{:02X}){}; `keyward denials` on the broker names the rule", .topic.escape_debug(), .reason.as_str(), *.reason as u8, words(.said))]
+    #[error("the broker refused the message to {}: {} (0x{:02X}){}; `keyward denials` on the broker names the rule", .topic.escape_debug(), .reason.as_str(), *.reason as u8, words(.said, *.reason))]
     PublishRefused {
         /// Where it was published.
         topic: String,
@@ -73,7 +73,7 @@ pub enum ClientError {
         reason: ReasonCode,
     },
     /// The broker said goodbye (DISCONNECT of 5.0).
-    #[error("the broker closed the connection: {} (0x{:02X}){}", .reason.as_str(), *.reason as u8, words(.said))]
+    #[error("the broker closed the connection: {} (0x{:02X}){}", .reason.as_str(), *.reason as u8, words(.said, *.reason))]
     Disconnected {
         /// Why.
         reason: ReasonCode,
@@ -127,13 +127,15 @@ impl ClientError {
     }
 }
 
-fn words(text: &Option<String>) -> String {
+/// Returns the broker's words in brackets, unless they are only the name of the code.
+fn words(text: &Option<String>, reason: ReasonCode) -> String {
     // The words come from the peer: nothing in them may steer a terminal.
     let harmless = |letter: char| match letter {
         '\'' | '"' => letter.to_string(),
         other => other.escape_debug().to_string(),
     };
     text.as_ref()
+        .filter(|text| text.as_str() != reason.as_str())
         .map(|text| format!(" ({})", text.chars().map(harmless).collect::<String>()))
         .unwrap_or_default()
 }

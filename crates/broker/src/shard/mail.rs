@@ -8,6 +8,7 @@ use crate::message::Message;
 use crate::output::Notice;
 use crate::permit::{self, Permit, Publish};
 use crate::placement::ShardIndex;
+use crate::retained::Fate;
 use keyward_mqtt::topic::TopicFilter;
 use std::sync::Arc;
 
@@ -63,8 +64,14 @@ impl Shard {
 
     fn answer_replay(&mut self, from: ShardIndex, ask: &ReplayAsk) {
         let Ok(filter) = TopicFilter::parse(&ask.filter) else { return };
-        let law = &mut self.law;
-        let slice = self.retained.slice(filter, ask.after.as_deref(), ask.most, |slot| law.judge(slot));
+        let (law, out) = (&mut self.law, &mut self.out);
+        let slice = self.retained.slice(filter, ask.after.as_deref(), ask.most, |slot| {
+            let fate = law.judge(slot);
+            if fate == Fate::Erase {
+                out.notice(Notice::PublisherGone { publisher: slot.message.publisher.identity.clone() });
+            }
+            fate
+        });
         let (session, replay) = (ask.session, ask.replay);
         let answer = ReplaySlice { session, replay, messages: slice.messages, next: slice.next };
         self.out.post(from, Body::ReplaySlice(answer));

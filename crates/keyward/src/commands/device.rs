@@ -230,7 +230,7 @@ fn tell_detail(detail: &DeviceDetail) -> String {
     });
     text.push_str(&table(["credential", "now", "ends", "serial", "key (first 16 digits)"], credentials));
     if !detail.rules.is_empty() {
-        text.push_str("\nRules\n");
+        text.push_str("\nWhat it reads, and rules without effect for it (`keyward policy explain` tells of publishing)\n");
         for rule in &detail.rules {
             let _ = writeln!(text, "  {}", escape(rule));
         }

@@ -25,8 +25,12 @@ fn tell(reloaded: &Reloaded) -> String {
     for change in &reloaded.needs_restart {
         let _ = writeln!(text, "at the next start: {}", escape(change));
     }
-    if let Some(ms) = reloaded.in_force_ms.filter(|_| !reloaded.changes.is_empty()) {
-        let _ = writeln!(text, "In force everywhere after {ms} ms.");
+    match reloaded.in_force_ms {
+        None => text.push_str("No broker runs here: the files are good, and count from the next start on.\n"),
+        Some(ms) if !reloaded.changes.is_empty() => {
+            let _ = writeln!(text, "In force everywhere after {ms} ms.");
+        }
+        Some(_) => {}
     }
     text
 }
@@ -39,5 +43,12 @@ mod tests {
     fn a_reload_without_a_difference_says_so() {
         let nothing = Reloaded { changes: Vec::new(), needs_restart: Vec::new(), in_force_ms: Some(1) };
         assert_eq!(tell(&nothing), "Nothing differed.\n");
+    }
+
+    #[test]
+    fn a_reload_without_a_broker_says_so() {
+        let stopped =
+            Reloaded { changes: vec!["a.toml".into()], needs_restart: Vec::new(), in_force_ms: None };
+        assert!(tell(&stopped).contains("No broker runs here"));
     }
 }

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// Is one installation, gone when the story ends.
@@ -162,7 +163,19 @@ pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Asks the system for a port that nobody uses now.
+/// Finds a port that nobody uses now, and no other story of this process is given. It lies below those that the system
+/// gives to outgoing connections: one of these could be taken by another story's client before the broker is up.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    (0..COUNT)
+        .map(|_| {
+            FIRST
+                + (std::process::id().wrapping_mul(101) % COUNT + NEXT.fetch_add(1, Ordering::Relaxed))
+                    % COUNT
+        })
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|port| ["0.0.0.0", "::"].iter().all(|any| std::net::TcpListener::bind((*any, *port)).is_ok()))
+        .unwrap()
 }

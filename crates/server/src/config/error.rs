@@ -56,6 +56,11 @@ impl<'a> Places<'a> {
     pub(super) fn refused(&self, error: &toml::de::Error) -> ConfigError {
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
+        if message == "duplicate key" {
+            let again = shorten(self.text.get(span.clone()).unwrap_or_default());
+            let expected = "each section and key once: write below the one that stands above".to_owned();
+            return self.at(&span, expected, format!("`{again}` again"));
+        }
         let (problem, expected) = message.split_once(", expected ").unwrap_or((message, ""));
         let given = given(problem);
         if expected.is_empty() {

@@ -247,6 +247,12 @@ mod tests {
     }
 
     #[test]
+    fn a_section_that_is_opened_twice_is_named_with_what_to_do() {
+        let said = refused(&format!("{DEFAULT_TEXT}\n[limits]\nin_flight = 3\n"));
+        assert!(said.contains("`limits` again") && said.contains("stands above"), "{said}");
+    }
+
+    #[test]
     fn what_the_default_file_comments_out_are_the_defaults() {
         let text = uncommented();
         assert!(text.contains("\nmemory_total = ") && text.contains("\n[[listener]]"), "{text}");
