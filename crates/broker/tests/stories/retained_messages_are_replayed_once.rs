@@ -210,6 +210,18 @@ fn a_retained_message_follows_the_standing_of_its_publisher() {
 }
 
 #[test]
+fn a_retained_message_that_is_withheld_because_its_publisher_was_revoked_is_counted() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        keep(w, pump, "pump/a", "x");
+        w.set("device:pump", 1, Standing::Revoked { keep_messages: false, publish_will: false });
+        assert_eq!(retained_for(w, "#"), Vec::<String>::new());
+        let gone = w.notices.iter().filter(|notice| matches!(notice, Notice::PublisherGone { .. })).count();
+        assert_eq!(gone, 1);
+    });
+}
+
+#[test]
 fn a_retained_message_expires() {
     in_every_world(|w| {
         let pump = w.connect(hello5("device:pump", "pump"));
