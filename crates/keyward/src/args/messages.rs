@@ -16,7 +16,7 @@ pub(crate) struct ConnectArgs {
     /// The broker's port [default: of the bundle, else 8883]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
-    /// The trust anchor of the broker: ca.pem
+    /// The trust anchor of the broker: ca.pem; by default that of the bundle, or of the installation on this machine
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// The client's certificate with its chain (PEM)
