@@ -174,13 +174,8 @@ impl Shard {
         self.out.outputs.pop_front()
     }
 
-    /// Tells whether work is left that goes on with [`Input::Timeout`]. Links are not to be read before: what they say
-    /// would wait behind it, and in memory.
-    pub fn is_behind(&self) -> bool {
-        self.has_work()
-    }
-
     /// Returns when [`Input::Timeout`] is due; a time that is not later than the last input's means at once.
+    /// Links are not to be read while it is due: what they say would wait behind the work that is left, and in memory.
     pub fn poll_timeout(&self) -> Option<Millis> {
         if self.has_work() {
             return Some(self.now.mono);

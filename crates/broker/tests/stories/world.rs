@@ -282,8 +282,13 @@ impl World {
         self.wires[&peer.link].shard
     }
 
+    /// Tells whether a shard has work now, asked as the shell asks.
+    fn is_due(&self, shard: usize) -> bool {
+        self.shards[shard].poll_timeout().is_some_and(|due| due <= self.now)
+    }
+
     pub(crate) fn is_behind(&self, peer: Peer) -> bool {
-        self.shards[self.shard_of(peer)].is_behind()
+        self.is_due(self.shard_of(peer))
     }
 
     pub(crate) fn home_of(&self, topic: &str) -> usize {
@@ -415,7 +420,7 @@ impl World {
                 self.give(shard, Input::FromShard(message));
                 return true;
             }
-            if self.shards[shard].poll_timeout().is_some_and(|due| due <= self.now) {
+            if self.is_due(shard) {
                 self.give(shard, Input::Timeout);
                 return true;
             }
