@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("broker", &["ids", "mqtt", "policy"]),
     ("server", &["ids", "mqtt", "policy", "identity", "broker"]),
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
+    ("sim", &["ids", "mqtt", "policy", "broker"]),
 ];
 
 /// What reading TOML brings into a pure crate: data structures and parsers.
