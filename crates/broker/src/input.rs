@@ -53,6 +53,9 @@ pub enum Input<'a> {
         /// To which link.
         link: LinkId,
     },
+    /// The broker itself publishes these topics and payloads, retained: what `$SYS/` holds. A topic that does not begin
+    /// with `$` is left out.
+    Announce(&'a [(String, String)]),
     /// The time of [`Shard::poll_timeout`](crate::Shard::poll_timeout) has come.
     Timeout,
     /// The broker stops: every link is told and closed. Nothing but `Timeout` comes after.

@@ -87,6 +87,9 @@ impl Law {
 
     /// Tells whether a message may still be delivered, as far as its publisher is concerned.
     pub(crate) fn provenance(&self, message: &Message) -> Provenance {
+        if message.publisher.is_broker() {
+            return Provenance::Good;
+        }
         match self.same_life(&message.publisher).map(|principal| principal.standing) {
             Some(Standing::Active | Standing::Disabled) => Provenance::Good,
             Some(Standing::Revoked { keep_messages, publish_will }) => {
@@ -119,6 +122,9 @@ impl Law {
     /// Says whether a retained message may be delivered: its publisher must be one that may still write there. The
     /// answer is remembered in the slot until the policy or the principal changes.
     pub(crate) fn judge(&mut self, slot: &mut retained::Slot) -> retained::Fate {
+        if slot.message.publisher.is_broker() {
+            return retained::Fate::Deliver;
+        }
         let Some(principal) = self.same_life(&slot.message.publisher).cloned() else {
             return retained::Fate::Erase;
         };

@@ -29,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     /// Bytes that the shell took and has not written.
     pub(crate) taken: usize,
+    /// Packets in the outbox and in what was taken.
+    pub(crate) waiting_packets: usize,
     pub(crate) dirty: bool,
     /// Answers in the order of the client's packets; the first waits for the disk or for other shards.
     pub(crate) held: VecDeque<Held>,
@@ -95,6 +97,7 @@ impl Link {
             problem_information: attach.problem_information,
             outbox: Outbox::default(),
             taken: 0,
+            waiting_packets: 0,
             dirty: false,
             held: VecDeque::new(),
         }

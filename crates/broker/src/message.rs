@@ -3,7 +3,7 @@
 use crate::limits;
 use crate::outbox::Outbox;
 use crate::session::Incarnation;
-use keyward_ids::Identity;
+use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
 use keyward_mqtt::topic::TopicName;
@@ -16,6 +16,22 @@ pub struct Publisher {
     pub identity: Identity,
     /// In which epoch of the registry.
     pub epoch: u64,
+}
+
+impl Publisher {
+    /// No account reaches this epoch.
+    const EPOCH_OF_BROKER: u64 = u64::MAX;
+
+    /// Returns the broker itself, which publishes below `$SYS/`.
+    pub(crate) fn broker() -> Option<Self> {
+        let identity = Identity::new(Kind::User, "keyward").ok()?;
+        Some(Self { identity, epoch: Self::EPOCH_OF_BROKER })
+    }
+
+    /// Tells whether this is the broker itself, whatever the accounts are called.
+    pub(crate) fn is_broker(&self) -> bool {
+        self.epoch == Self::EPOCH_OF_BROKER
+    }
 }
 
 /// Is a message on its way. Immutable and shared.

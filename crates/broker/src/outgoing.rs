@@ -24,6 +24,11 @@ pub(crate) struct Outgoing {
     pub(crate) holding: BTreeSet<(Ticket, SessionRef)>,
     /// Bytes in outboxes, taken ones included.
     pub(crate) outbox_bytes: usize,
+    /// Packets there.
+    pub(crate) outbox_packets: usize,
+    /// Packets and bytes that were written into outboxes since the start.
+    pub(crate) packets_sent: u64,
+    pub(crate) bytes_sent: u64,
     pool: Vec<Outbox>,
 }
 
@@ -45,6 +50,9 @@ impl Outgoing {
             doomed: Vec::new(),
             holding: BTreeSet::new(),
             outbox_bytes: 0,
+            outbox_packets: 0,
+            packets_sent: 0,
+            bytes_sent: 0,
             pool: Vec::new(),
         }
     }
@@ -66,7 +74,7 @@ impl Outgoing {
         }
     }
 
-    /// Writes into the outbox of `link` what `write` appends, and reports the link dirty once.
+    /// Writes into the outbox of `link` the packet that `write` appends, and reports the link dirty once.
     pub(crate) fn write<R>(&mut self, link: &mut Link, write: impl FnOnce(&mut Outbox) -> R) -> R {
         if link.outbox.is_unallocated()
             && let Some(outbox) = self.pool.pop()
@@ -75,7 +83,14 @@ impl Outgoing {
         }
         let before = link.outbox.len();
         let result = write(&mut link.outbox);
-        self.outbox_bytes += link.outbox.len() - before;
+        let written = link.outbox.len() - before;
+        if written > 0 {
+            self.outbox_bytes += written;
+            self.outbox_packets += 1;
+            self.packets_sent += 1;
+            self.bytes_sent += written as u64;
+            link.waiting_packets += 1;
+        }
         if !link.dirty && !link.outbox.is_empty() {
             link.dirty = true;
             self.say(Output::Dirty(link.id));
@@ -94,6 +109,11 @@ impl Outgoing {
     pub(crate) fn written(&mut self, link: &mut Link) {
         self.outbox_bytes = self.outbox_bytes.saturating_sub(link.taken);
         link.taken = 0;
+        // Packets of which none is in the outbox are written; of the others nobody knows how many are.
+        if link.outbox.is_empty() {
+            self.outbox_packets = self.outbox_packets.saturating_sub(link.waiting_packets);
+            link.waiting_packets = 0;
+        }
     }
 
     /// Keeps the buffers of an outbox for the next link.

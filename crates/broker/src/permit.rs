@@ -103,6 +103,11 @@ pub(crate) fn publish_held(
     Permit::granted(law.may_publish(&principal, topic)).ok_or(Refusal::Rule)
 }
 
+/// Permits the broker itself to publish to `topic`: where no client may, and nowhere else.
+pub(crate) fn publish_as_broker(topic: TopicName<'_>) -> Option<Permit<Publish>> {
+    Permit::granted(topic.is_reserved())
+}
+
 /// Says for what a held message is routed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {

@@ -43,6 +43,7 @@ impl Delivery<'_> {
         if fate == Live::Drop {
             let publisher = offer.parcel.message.publisher.identity.clone();
             let receiver = self.session.key.identity.clone();
+            self.stats.dropped += 1;
             return self.out.notice(Notice::QueueFull { publisher, receiver });
         }
         self.offer(offer, Some(frames));
@@ -91,6 +92,7 @@ impl Delivery<'_> {
             self.write_message(permit, &offer.parcel, None, false, frames);
         } else {
             let receiver = self.session.key.identity.clone();
+            self.stats.dropped += 1;
             self.out.notice(Notice::TooSlow { receiver });
         }
     }
@@ -106,6 +108,7 @@ impl Delivery<'_> {
         let publisher = newcomer.message.publisher.identity.clone();
         let receiver = self.session.key.identity.clone();
         if self.terms.pressure == Pressure::Critical {
+            self.stats.dropped += 1;
             self.out.notice(Notice::NoMemory { identity: receiver });
             return false;
         }
@@ -115,6 +118,8 @@ impl Delivery<'_> {
         }
         let too_large = size.bytes > self.terms.limits.queue_bytes;
         while let Some(measure) = self.full_by(size) {
+            // Either the newcomer is lost or one that waited.
+            self.stats.dropped += 1;
             let evicted = if too_large { None } else { self.session.outbound.evict(&publisher, measure) };
             let Some(lost) = evicted else {
                 self.out.notice(Notice::QueueFull { publisher, receiver });

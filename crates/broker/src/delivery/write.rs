@@ -45,6 +45,7 @@ impl Delivery<'_> {
         };
         if written {
             self.stats.sent += 1;
+            self.stats.sent_payload += parcel.message.payload().len() as u64;
         } else {
             let receiver = self.session.key.identity.clone();
             self.out.notice(Notice::TooLarge { receiver });

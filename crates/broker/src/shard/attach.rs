@@ -40,6 +40,7 @@ impl Shard {
         if self.by_link.contains_key(&attach.link) {
             return;
         }
+        self.stats.packets_received += 1;
         let key =
             SessionKey { identity: attach.publisher.identity.clone(), client_id: attach.client_id.clone() };
         match self.admit(&attach, &key) {

@@ -42,6 +42,7 @@ impl Shard {
             self.out.holding.remove(&(first.wait.ticket, at));
         }
         self.out.outbox_bytes = self.out.outbox_bytes.saturating_sub(link.waiting_bytes());
+        self.out.outbox_packets = self.out.outbox_packets.saturating_sub(link.waiting_packets);
         Some(link)
     }
 

@@ -122,6 +122,7 @@ impl Shard {
             let message = &fanout.message;
             if message.qos == Qos::AtMostOnce && !message.retain {
                 let publisher = message.publisher.identity.clone();
+                self.stats.dropped += 1;
                 return self.out.notice(Notice::ShardBehind { publisher });
             }
             while self.fanouts.bytes() >= limits::FANOUT_WAITING_BYTES {

@@ -1,6 +1,7 @@
 //! One shard: everything that happens to its sessions, one input after the other.
 
 mod acks;
+mod announce;
 mod attach;
 mod close;
 mod commit;
@@ -70,12 +71,56 @@ pub struct ShardStats {
     pub queued_bytes: u64,
     /// Bytes that wait for links to be written.
     pub outbox_bytes: u64,
+    /// Packets that wait there.
+    pub outbox_packets: u64,
     /// Messages received from clients, since the start.
     pub received: u64,
+    /// Bytes of their payloads.
+    pub received_payload: u64,
     /// Messages written to clients, since the start.
     pub sent: u64,
+    /// Bytes of their payloads.
+    pub sent_payload: u64,
+    /// Messages that were to be sent and were lost because a receiver or this shard was behind, since the start.
+    pub dropped: u64,
+    /// Packets received from clients, CONNECT included, since the start.
+    pub packets_received: u64,
+    /// Packets written for clients, since the start; farewells are not counted.
+    pub packets_sent: u64,
+    /// Bytes of these.
+    pub bytes_sent: u64,
+    /// Sessions that ended because nobody came back for them, since the start.
+    pub expired: u64,
     /// Messages that matched a subscription but that the subscriber may not read, since the start.
     pub withheld: u64,
+}
+
+impl ShardStats {
+    /// Adds the figures of another shard.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sessions: self.sessions + other.sessions,
+            links: self.links + other.links,
+            subscriptions: self.subscriptions + other.subscriptions,
+            retained: self.retained + other.retained,
+            retained_bytes: self.retained_bytes + other.retained_bytes,
+            queued: self.queued + other.queued,
+            queued_bytes: self.queued_bytes + other.queued_bytes,
+            outbox_bytes: self.outbox_bytes + other.outbox_bytes,
+            outbox_packets: self.outbox_packets + other.outbox_packets,
+            received: self.received + other.received,
+            received_payload: self.received_payload + other.received_payload,
+            sent: self.sent + other.sent,
+            sent_payload: self.sent_payload + other.sent_payload,
+            dropped: self.dropped + other.dropped,
+            packets_received: self.packets_received + other.packets_received,
+            packets_sent: self.packets_sent + other.packets_sent,
+            bytes_sent: self.bytes_sent + other.bytes_sent,
+            expired: self.expired + other.expired,
+            withheld: self.withheld + other.withheld,
+        }
+    }
 }
 
 /// Is the routing core. See the crate's documentation for how to use one.
@@ -163,6 +208,7 @@ impl Shard {
             }
             Input::Directory(directory) => self.enact_directory(directory),
             Input::Written { link } => self.written(link),
+            Input::Announce(values) => self.publish_own(values),
             Input::Timeout => self.run_timers(),
             Input::Shutdown => self.shut_down(),
         }
@@ -209,6 +255,9 @@ impl Shard {
             queued: self.queued.messages as u64,
             queued_bytes: self.queued.bytes as u64,
             outbox_bytes: self.out.outbox_bytes as u64,
+            outbox_packets: self.out.outbox_packets as u64,
+            packets_sent: self.out.packets_sent,
+            bytes_sent: self.out.bytes_sent,
             ..self.stats
         }
     }
@@ -243,6 +292,7 @@ impl Shard {
 
     fn packet(&mut self, link: LinkId, packet: Packet<'_>) {
         let Some(slot) = self.by_link.get(&link).copied() else { return };
+        self.stats.packets_received += 1;
         match packet {
             Packet::Publish(publish) => self.publish(slot, &publish),
             Packet::PubAck(ack) => self.pub_ack(slot, ack.id),

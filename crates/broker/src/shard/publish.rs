@@ -21,6 +21,7 @@ impl Shard {
         // Topic aliases are not offered: the connection has refused them already.
         let Some(topic) = publish.topic else { return self.violation(slot, ReasonCode::TopicAliasInvalid) };
         self.stats.received += 1;
+        self.stats.received_payload += publish.payload.len() as u64;
         if let Exchange::ExactlyOnce(id) = publish.delivery
             && self.repeats(slot, id, self.digest(publish))
         {

@@ -37,6 +37,7 @@ impl Shard {
         match timer {
             Timer::Will => self.fire_will(at.slot),
             Timer::Expiry => {
+                self.stats.expired += 1;
                 self.fire_will(at.slot);
                 self.end_session(at.slot);
             }

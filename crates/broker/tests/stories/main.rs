@@ -16,4 +16,5 @@ mod retained_messages_are_replayed_once;
 mod revocation_ends_everything;
 mod sessions_live_as_long_as_asked;
 mod subscriptions_follow_their_options;
+mod the_broker_speaks_of_itself;
 mod wills_speak_for_the_lost;

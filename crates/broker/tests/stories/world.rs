@@ -319,25 +319,21 @@ impl World {
         self.record.take().unwrap_or_default()
     }
 
+    /// Lets the broker itself publish.
+    pub(crate) fn announce(&mut self, values: &[(&str, &str)]) {
+        let values: Vec<_> =
+            values.iter().map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned())).collect();
+        self.give(0, Input::Announce(&values));
+        self.settle();
+    }
+
     pub(crate) fn shut_down(&mut self) {
         self.tell_all(|| Input::Shutdown);
         self.settle();
     }
 
     pub(crate) fn stats(&self) -> ShardStats {
-        self.shards.iter().map(Shard::stats).fold(ShardStats::default(), |sum, one| ShardStats {
-            sessions: sum.sessions + one.sessions,
-            links: sum.links + one.links,
-            subscriptions: sum.subscriptions + one.subscriptions,
-            retained: sum.retained + one.retained,
-            retained_bytes: sum.retained_bytes + one.retained_bytes,
-            queued: sum.queued + one.queued,
-            queued_bytes: sum.queued_bytes + one.queued_bytes,
-            outbox_bytes: sum.outbox_bytes + one.outbox_bytes,
-            received: sum.received + one.received,
-            sent: sum.sent + one.sent,
-            withheld: sum.withheld + one.withheld,
-        })
+        self.shards.iter().map(Shard::stats).fold(ShardStats::default(), ShardStats::plus)
     }
 
     fn give(&mut self, shard: usize, input: Input<'_>) {
