@@ -72,7 +72,8 @@ impl Delivery<'_> {
     fn can_write(&self) -> bool {
         let bound = match self.terms.pressure {
             Pressure::None => self.terms.limits.outbox_bytes,
-            Pressure::High | Pressure::Critical => self.terms.limits.outbox_bytes / 8,
+            Pressure::High => self.terms.limits.outbox_bytes / 8,
+            Pressure::Critical => self.terms.limits.outbox_bytes / 64,
         };
         self.session.link.as_ref().is_some_and(|link| link.established && link.waiting_bytes() < bound)
     }

@@ -53,6 +53,12 @@ pub enum Input<'a> {
         /// To which link.
         link: LinkId,
     },
+    /// The shell holds so many bytes for the links of this shard and in its inbox, beyond what it took from outboxes
+    /// and has not written: said when it changed, once a tick.
+    Burden {
+        /// How many.
+        bytes: usize,
+    },
     /// The broker itself publishes these topics and payloads, retained: what `$SYS/` holds. A topic that does not begin
     /// with `$` is left out.
     Announce(&'a [(String, String)]),

@@ -1,6 +1,7 @@
 //! Who wants which topics: sessions of this shard, one by one, and other shards, as one bit each (rule 10).
 
 use crate::input::Stored;
+use crate::limits;
 use crate::placement::{HashKey, ShardIndex};
 use crate::session::Incarnation;
 use crate::tree::FilterTree;
@@ -19,6 +20,8 @@ pub(crate) struct Interest {
     issued: u64,
     /// Up to which token each other shard knows our interest.
     known: Vec<u64>,
+    /// Bytes that filters take at other shards because somebody here wants them.
+    copied: usize,
     me: ShardIndex,
 }
 
@@ -148,7 +151,18 @@ impl Wanted {
 
 impl Interest {
     pub(crate) fn new(hash_key: HashKey, me: ShardIndex, shards: u16) -> Self {
-        Self { tree: FilterTree::new(hash_key), issued: 0, known: vec![0; usize::from(shards)], me }
+        Self {
+            tree: FilterTree::new(hash_key),
+            issued: 0,
+            known: vec![0; usize::from(shards)],
+            copied: 0,
+            me,
+        }
+    }
+
+    /// Returns the bytes that the copies of filters at other shards take.
+    pub(crate) fn copied_bytes(&self) -> usize {
+        self.copied * (self.known.len() - 1)
     }
 
     /// Returns the token up to which all other shards know our interest.
@@ -178,7 +192,7 @@ impl Interest {
         if is_new && stored {
             wanted.stored += 1;
         }
-        let announcement = announce(wanted, before, &mut self.issued);
+        let announcement = announce(wanted, before, &mut self.issued, &mut self.copied);
         Subscribed { filter: Arc::clone(&wanted.filter), is_new, token: wanted.token, announcement }
     }
 
@@ -195,7 +209,7 @@ impl Interest {
         if stored {
             wanted.stored = wanted.stored.saturating_sub(1);
         }
-        let announcement = announce(wanted, before, &mut self.issued);
+        let announcement = announce(wanted, before, &mut self.issued, &mut self.copied);
         if wanted.is_unused() {
             self.tree.remove(filter);
         }
@@ -207,7 +221,7 @@ impl Interest {
         let wanted = self.tree.get_mut(filter)?;
         let before = wanted.level();
         wanted.stored = if stored { wanted.stored + 1 } else { wanted.stored.saturating_sub(1) };
-        announce(wanted, before, &mut self.issued)
+        announce(wanted, before, &mut self.issued, &mut self.copied)
     }
 
     /// Classes a subscription anew.
@@ -250,12 +264,27 @@ impl Interest {
     }
 }
 
+/// Returns the bytes that a filter takes in the tree of a shard.
+pub(crate) fn branch_bytes(filter: &str) -> usize {
+    filter.len() + (filter.matches('/').count() + 1) * limits::FILTER_LEVEL
+}
+
 /// Says what is to be told if the level changed. Interest may be coarser than what is wanted, never finer: a rise is
 /// answered before anybody relies on it, a fall is not.
-fn announce(wanted: &mut Wanted, before: Option<Stored>, issued: &mut u64) -> Option<Announcement> {
+fn announce(
+    wanted: &mut Wanted,
+    before: Option<Stored>,
+    issued: &mut u64,
+    copied: &mut usize,
+) -> Option<Announcement> {
     let level = wanted.level();
     if level == before {
         return None;
+    }
+    match (before, level) {
+        (None, _) => *copied += branch_bytes(&wanted.filter),
+        (_, None) => *copied = copied.saturating_sub(branch_bytes(&wanted.filter)),
+        _ => {}
     }
     let rises = before.is_none() || level == Some(Stored(true));
     if rises {

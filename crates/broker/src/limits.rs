@@ -66,8 +66,10 @@ pub struct Limits {
     /// Seconds of keep-alive that a client of 5.0 may ask for at most; one that asks for none gets this.
     /// Default 3,600: a link whose peer vanished is found within two hours.
     pub keep_alive_secs: NonZeroU16,
-    /// Bytes of queues, outboxes, subscriptions and retained messages in all (invariant 11). Default 1 GiB: at 80 % QoS 0 is no
-    /// longer sent to links that are behind, at 90 % what would be queued or retained and new sessions are refused.
+    /// Bytes of all that clients make the broker hold after their login: queues, outboxes, retained messages, sessions
+    /// and links, subscriptions, messages between shards, packets that are not whole, what was not written yet
+    /// (invariant 11). Default 1 GiB: at 80 % QoS 0 is no longer sent to links that are behind, at 90 % what would be
+    /// queued or retained, subscriptions and new sessions are refused.
     pub memory_total: usize,
 }
 
@@ -191,3 +193,21 @@ pub const SUBSCRIPTION_OVERHEAD: usize = 800;
 
 /// Bytes that each level of a subscription's filter is counted with: a branch with a hash map of its own.
 pub const FILTER_LEVEL: usize = 400;
+
+/// Bytes that a session is counted with beyond client id, will, subscriptions and queue.
+pub const SESSION_OVERHEAD: usize = 1_536;
+
+/// Bytes that a link of a session is counted with beyond its outbox: socket, TLS state, decoder.
+pub const LINK_OVERHEAD: usize = 10 * 1024;
+
+/// Bytes that the packet id of an incoming QoS 2 message is counted with.
+pub const INBOUND_BYTES: usize = 64;
+
+/// Bytes that a replay of retained messages is counted with beyond what it remembers.
+pub const REPLAY_OVERHEAD: usize = 256;
+
+/// Bytes that each topic is counted with that a replay remembers.
+pub const REPLAY_SEEN_BYTES: usize = 20;
+
+/// Bytes of a will that are taken even when memory is short: "offline" fits in.
+pub const SMALL_WILL: usize = 1_024;

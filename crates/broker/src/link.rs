@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) dirty: bool,
     /// Answers in the order of the client's packets; the first waits for the disk or for other shards.
     pub(crate) held: VecDeque<Held>,
+    /// The bytes of these.
+    pub(crate) held_bytes: usize,
 }
 
 /// Is an answer that may not leave yet.
@@ -100,6 +102,7 @@ impl Link {
             waiting_packets: 0,
             dirty: false,
             held: VecDeque::new(),
+            held_bytes: 0,
         }
     }
 
@@ -119,6 +122,18 @@ impl Link {
             Answer::SubAck(id, ..) | Answer::UnsubAck(id, _) => *id == wanted,
             _ => false,
         })
+    }
+}
+
+impl Held {
+    /// Returns the bytes that it holds.
+    pub(crate) fn weight(&self) -> usize {
+        let lists = match &self.answer {
+            Answer::SubAck(_, reasons, replays) => reasons.len() + replays.len() * size_of::<ReplayOrder>(),
+            Answer::UnsubAck(_, reasons) => reasons.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + lists
     }
 }
 

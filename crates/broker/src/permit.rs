@@ -135,7 +135,7 @@ pub(crate) fn published_elsewhere(letter: &Body) -> Option<Permit<Publish>> {
 /// Remembers the last decisions about topics: direct-mapped by topic hash, allocated on first use, valid while the
 /// rights are (rule 8). Forgetting one costs a decision, never a message.
 #[derive(Debug, Default)]
-pub(crate) struct Decisions<const N: usize>(Vec<Option<Decided>>);
+pub(crate) struct Decisions<const N: usize>(Vec<Option<Decided>>, usize);
 
 #[derive(Debug)]
 struct Decided {
@@ -145,6 +145,11 @@ struct Decided {
 }
 
 impl<const N: usize> Decisions<N> {
+    /// Returns the bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len() * size_of::<Option<Decided>>() + self.1
+    }
+
     fn ask(&mut self, entitled: Entitled<'_>, action: Action, topic: Topic<'_>) -> bool {
         let Some(rights) = entitled.rights else { return false };
         if topic.name.as_str().len() > limits::DECISION_TOPIC_BYTES {
@@ -162,6 +167,8 @@ impl<const N: usize> Decisions<N> {
             return decided.allowed;
         }
         let allowed = rights.decide(action, topic.name).allowed;
+        self.1 += topic.name.as_str().len();
+        self.1 -= place.as_ref().map_or(0, |decided| decided.topic.len());
         *place = Some(Decided { stamp: entitled.stamp, topic: topic.name.as_str().into(), allowed });
         allowed
     }

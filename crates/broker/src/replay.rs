@@ -34,6 +34,7 @@ pub(crate) struct Replay {
     seen: Set<u64>,
     /// Live messages that wait because `seen` is full.
     held: VecDeque<Parcel>,
+    held_bytes: usize,
 }
 
 /// Says what is to be done with a live message that matches a replay.
@@ -57,6 +58,7 @@ impl Replay {
             asked: false,
             seen: Set::with_hasher(hash_key),
             held: VecDeque::new(),
+            held_bytes: 0,
         }
     }
 
@@ -80,7 +82,13 @@ impl Replay {
         Live::Deliver
     }
 
+    /// Returns the bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        limits::REPLAY_OVERHEAD + self.seen.len() * limits::REPLAY_SEEN_BYTES + self.held_bytes
+    }
+
     pub(crate) fn hold(&mut self, parcel: Parcel) {
+        self.held_bytes += parcel.message.weight();
         self.held.push_back(parcel);
     }
 

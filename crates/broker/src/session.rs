@@ -80,6 +80,8 @@ pub(crate) struct Session {
     pub(crate) replays_begun: u64,
     pub(crate) publish_decisions: Decisions<{ limits::PUBLISH_DECISIONS }>,
     pub(crate) read_decisions: Decisions<{ limits::READ_DECISIONS }>,
+    /// The bytes that it is counted with now.
+    counted: usize,
 }
 
 impl Session {
@@ -108,12 +110,38 @@ impl Session {
             replays_begun: 0,
             publish_decisions: Decisions::default(),
             read_decisions: Decisions::default(),
+            counted: 0,
         }
     }
 
     /// Tells whether the session outlives its link: what happens to it is durable.
     pub(crate) fn is_stored(&self) -> bool {
         self.lifetime != Lifetime::WithLink
+    }
+
+    /// Returns the bytes that it was counted with, and is counted with from now on: all but its queue, its outbox and
+    /// its subscriptions, which have counts of their own.
+    pub(crate) fn weigh(&mut self) -> (usize, usize) {
+        let after = limits::SESSION_OVERHEAD
+            + self.key.client_id.as_str().len()
+            + self.will.as_ref().map_or(0, |will| will.weight())
+            + self.inbound.len() * limits::INBOUND_BYTES
+            + self.publish_decisions.bytes()
+            + self.read_decisions.bytes()
+            + self.replays.iter().map(Replay::bytes).sum::<usize>()
+            + self.link.as_ref().map_or(0, |link| limits::LINK_OVERHEAD + link.held_bytes);
+        (core::mem::replace(&mut self.counted, after), after)
+    }
+
+    /// Returns the bytes that it was counted with.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted
+    }
+
+    /// Gives back what is remembered only to be faster.
+    pub(crate) fn forget_decisions(&mut self) {
+        self.publish_decisions = Decisions::default();
+        self.read_decisions = Decisions::default();
     }
 
     pub(crate) fn publisher(&self) -> Publisher {

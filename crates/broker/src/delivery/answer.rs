@@ -1,6 +1,6 @@
 //! Answers to a client's packets, in the order of these packets, each not before what it asserts is true (rule 14).
 
-use super::{Delivery, Progress};
+use super::{Delivery, Pressure, Progress};
 use crate::input::Ticket;
 use crate::limits;
 use crate::link::{Answer, Held, Wait, Welcome};
@@ -24,13 +24,17 @@ impl Delivery<'_> {
         if link.held.is_empty() && self.terms.progress.allows(wait) {
             return self.complete(answer);
         }
-        if link.held.len() >= limits::HELD_ANSWERS {
+        let is_short = self.terms.pressure == Pressure::Critical;
+        let is_full = link.held.len() >= limits::HELD_ANSWERS;
+        if is_full || (is_short && link.held_bytes > self.terms.limits.outbox_bytes) {
             return self.out.doom(link.id, CloseCause::NotReading, Some(ReasonCode::QuotaExceeded));
         }
         if link.held.is_empty() {
             self.out.holding.insert((wait.ticket, self.at));
         }
-        link.held.push_back(Held { wait, answer });
+        let held = Held { wait, answer };
+        link.held_bytes += held.weight();
+        link.held.push_back(held);
     }
 
     /// Lets go of the answers whose time has come.
@@ -43,6 +47,7 @@ impl Delivery<'_> {
             && let Some(link) = self.session.link.as_deref_mut()
             && let Some(held) = link.held.pop_front()
         {
+            link.held_bytes = link.held_bytes.saturating_sub(held.weight());
             self.complete(held.answer);
         }
         if let Some(first) = self.first_held() {

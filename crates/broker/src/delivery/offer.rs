@@ -33,6 +33,7 @@ impl Delivery<'_> {
             }
             match replay.note_live(offer.topic.hash, retained) {
                 Live::Deliver => {}
+                Live::Hold if self.terms.pressure == Pressure::Critical => fate = Live::Drop,
                 Live::Hold => {
                     replay.hold(offer.parcel);
                     return;

@@ -1,6 +1,6 @@
 //! Puts packets into the outbox of the session's link.
 
-use super::Delivery;
+use super::{Delivery, Pressure};
 use crate::frames::{Frames, delivery};
 use crate::input::SubscriptionIdSet;
 use crate::link::Link;
@@ -66,7 +66,11 @@ impl Delivery<'_> {
         // What cannot be encoded is left out: our own packets can.
         let _ =
             self.out.write(link, |outbox| outbox.push_with(|bytes| codec::encode(packet, version, bytes)));
-        if link.waiting_bytes() > self.terms.limits.outbox_bytes_hard {
+        let bound = match self.terms.pressure {
+            Pressure::Critical => self.terms.limits.outbox_bytes,
+            Pressure::None | Pressure::High => self.terms.limits.outbox_bytes_hard,
+        };
+        if link.waiting_bytes() > bound {
             self.out.doom(link.id, CloseCause::NotReading, None);
         }
     }

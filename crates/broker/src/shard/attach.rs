@@ -4,6 +4,7 @@
 use super::{Shard, lease};
 use crate::attach::{Attach, Testament};
 use crate::delivery::Pressure;
+use crate::limits;
 use crate::link::{Answer, Link, Welcome};
 use crate::outbound::Outbound;
 use crate::outbox::Outbox;
@@ -63,6 +64,10 @@ impl Shard {
         }
         if let Some(will) = &attach.will {
             self.authorise_will(&principal, will)?;
+            if self.pressure() == Pressure::Critical && will.weight() > limits::SMALL_WILL {
+                self.out.notice(Notice::NoMemory { identity: key.identity.clone() });
+                return Err(ReasonCode::ServerBusy.into());
+            }
         }
         if self.by_key.contains_key(key) { Ok(()) } else { self.admit_session(key) }
     }

@@ -43,6 +43,7 @@ impl Shard {
         }
         self.out.outbox_bytes = self.out.outbox_bytes.saturating_sub(link.waiting_bytes());
         self.out.outbox_packets = self.out.outbox_packets.saturating_sub(link.waiting_packets);
+        self.weigh(slot);
         Some(link)
     }
 
@@ -85,6 +86,7 @@ impl Shard {
         }
         let Some(session) = self.sessions.try_remove(slot as usize) else { return };
         self.by_key.remove(&session.key);
+        self.session_bytes = self.session_bytes.saturating_sub(session.counted());
         let held = session.outbound.held();
         self.queued.subtract(held);
         if let Some(resident) = self.residents.get_mut(session.resident) {

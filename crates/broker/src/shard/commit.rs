@@ -19,6 +19,8 @@ pub(super) struct Commits {
     /// Whether this input already has a ticket: one input is one batch.
     is_open: bool,
     pending: VecDeque<Pending>,
+    /// The bytes of the messages there.
+    bytes: usize,
 }
 
 /// Is a QoS 2 message that goes to nobody before it is durable.
@@ -42,7 +44,13 @@ impl Commits {
     }
 
     pub(super) fn wait_for(&mut self, pending: Pending) {
+        self.bytes += pending.message.weight();
         self.pending.push_back(pending);
+    }
+
+    /// Returns the bytes of the messages that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -65,6 +73,7 @@ impl Shard {
             && pending.ticket <= self.commits.done
             && let Some(pending) = self.commits.pending.pop_front()
         {
+            self.commits.bytes = self.commits.bytes.saturating_sub(pending.message.weight());
             self.settle(pending, outcome);
         }
         if outcome == CommitOutcome::NoRoom {

@@ -30,16 +30,27 @@ pub(super) struct Fanout {
     /// Whether other shards are still to be told.
     is_for_all: bool,
     has_waited: bool,
+    /// The bytes that it is counted with while it waits.
+    counted: usize,
 }
 
 impl Fanout {
     fn new(message: Arc<Message>, mut matches: Vec<Match>) -> Self {
         sort(&mut matches);
-        Self { message, matches: Some(matches), next: 0, is_for_all: false, has_waited: false }
+        Self { message, matches: Some(matches), next: 0, is_for_all: false, has_waited: false, counted: 0 }
     }
 
     fn waiting(message: Arc<Message>, is_for_all: bool) -> Self {
-        Self { message, matches: None, next: 0, is_for_all, has_waited: true }
+        Self { message, matches: None, next: 0, is_for_all, has_waited: true, counted: 0 }
+    }
+}
+
+impl Fanout {
+    /// Counts it: its message and those whom it goes to.
+    fn count(&mut self) -> usize {
+        let matches = self.matches.as_ref().map_or(0, |matches| matches.len() * size_of::<Match>());
+        self.counted = self.message.weight() + matches;
+        self.counted
     }
 }
 
@@ -59,19 +70,19 @@ impl Waiting {
         self.bytes
     }
 
-    fn push_back(&mut self, fanout: Fanout) {
-        self.bytes += fanout.message.weight();
+    fn push_back(&mut self, mut fanout: Fanout) {
+        self.bytes += fanout.count();
         self.fanouts.push_back(fanout);
     }
 
-    fn push_front(&mut self, fanout: Fanout) {
-        self.bytes += fanout.message.weight();
+    fn push_front(&mut self, mut fanout: Fanout) {
+        self.bytes += fanout.count();
         self.fanouts.push_front(fanout);
     }
 
     fn pop_front(&mut self) -> Option<Fanout> {
         let fanout = self.fanouts.pop_front()?;
-        self.bytes -= fanout.message.weight();
+        self.bytes -= fanout.counted;
         Some(fanout)
     }
 }

@@ -7,6 +7,7 @@ mod close;
 mod commit;
 mod fanout;
 mod mail;
+mod memory;
 mod publish;
 mod subscribe;
 mod sweep;
@@ -89,6 +90,8 @@ pub struct ShardStats {
     pub packets_sent: u64,
     /// Bytes of these.
     pub bytes_sent: u64,
+    /// Bytes that count against `memory_total` (invariant 11).
+    pub memory: u64,
     /// Sessions that ended because nobody came back for them, since the start.
     pub expired: u64,
     /// Messages that matched a subscription but that the subscriber may not read, since the start.
@@ -117,6 +120,7 @@ impl ShardStats {
             packets_received: self.packets_received + other.packets_received,
             packets_sent: self.packets_sent + other.packets_sent,
             bytes_sent: self.bytes_sent + other.bytes_sent,
+            memory: self.memory + other.memory,
             expired: self.expired + other.expired,
             withheld: self.withheld + other.withheld,
         }
@@ -139,6 +143,10 @@ pub struct Shard {
     queued: Holding,
     subscriptions: usize,
     subscription_bytes: usize,
+    /// What sessions weigh beside queues, outboxes and subscriptions.
+    session_bytes: usize,
+    /// What the shell holds for the links of this shard.
+    burden: usize,
     timers: BTreeSet<(Millis, SessionRef, Timer)>,
     commits: Commits,
     fanouts: Waiting,
@@ -178,6 +186,8 @@ impl Shard {
             queued: Holding::default(),
             subscriptions: 0,
             subscription_bytes: 0,
+            session_bytes: 0,
+            burden: 0,
             timers: BTreeSet::new(),
             commits: Commits::default(),
             fanouts: Waiting::default(),
@@ -208,6 +218,7 @@ impl Shard {
             }
             Input::Directory(directory) => self.enact_directory(directory),
             Input::Written { link } => self.written(link),
+            Input::Burden { bytes } => self.burden = bytes,
             Input::Announce(values) => self.publish_own(values),
             Input::Timeout => self.run_timers(),
             Input::Shutdown => self.shut_down(),
@@ -256,6 +267,7 @@ impl Shard {
             queued_bytes: self.queued.bytes as u64,
             outbox_bytes: self.out.outbox_bytes as u64,
             outbox_packets: self.out.outbox_packets as u64,
+            memory: self.memory() as u64,
             packets_sent: self.out.packets_sent,
             bytes_sent: self.out.bytes_sent,
             ..self.stats
@@ -370,28 +382,18 @@ impl Shard {
             session,
         };
         let result = act(&mut delivery);
-        let after = delivery.session.outbound.held();
+        let Delivery { session, .. } = delivery;
+        if pressure == Pressure::Critical {
+            session.forget_decisions();
+        }
+        let (light, heavy) = session.weigh();
+        self.session_bytes = self.session_bytes + heavy - light;
+        let after = session.outbound.held();
         for holding in [&mut resident.queued, &mut self.queued] {
             holding.subtract(before);
             holding.add(after);
         }
         Some(result)
-    }
-
-    fn pressure(&self) -> Pressure {
-        let used = self.queued.bytes
-            + self.retained.held().bytes
-            + self.out.outbox_bytes
-            + self.subscription_bytes
-            + self.fanouts.bytes();
-        let total = portion(self.config.limits.memory_total, self.config.shards);
-        if used >= total / 10 * 9 {
-            Pressure::Critical
-        } else if used >= total / 10 * 8 {
-            Pressure::High
-        } else {
-            Pressure::None
-        }
     }
 
     fn session_ref(&self, slot: u32) -> Option<SessionRef> {

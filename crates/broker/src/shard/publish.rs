@@ -18,6 +18,14 @@ use std::sync::Arc;
 
 impl Shard {
     pub(super) fn publish(&mut self, slot: u32, publish: &Publish<'_>) {
+        self.accept_publish(slot, publish);
+        // With an answer the session was weighed then.
+        if publish.delivery.id().is_none() {
+            self.weigh(slot);
+        }
+    }
+
+    fn accept_publish(&mut self, slot: u32, publish: &Publish<'_>) {
         // Topic aliases are not offered: the connection has refused them already.
         let Some(topic) = publish.topic else { return self.violation(slot, ReasonCode::TopicAliasInvalid) };
         self.stats.received += 1;

@@ -2,7 +2,7 @@
 
 use super::{Shard, lease};
 use crate::delivery::Pressure;
-use crate::interest::{Subscribed, Subscriber};
+use crate::interest::{Subscribed, Subscriber, branch_bytes};
 use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::output::{Denial, DeniedAction, Output};
@@ -78,7 +78,7 @@ impl Shard {
         if subscribed.is_new {
             session.filters.insert(Arc::clone(&subscribed.filter));
             self.subscriptions += 1;
-            self.subscription_bytes += cost(filter, self.config.shards);
+            self.subscription_bytes += cost(filter, 1);
             if let Some(resident) = self.residents.get_mut(session.resident) {
                 resident.subscriptions += 1;
                 resident.wildcards += usize::from(!filter.is_literal());
@@ -154,7 +154,7 @@ impl Shard {
         session.replays.retain(|replay| !replay.is_of(filter.as_str()));
         let bytes = cost(filter, self.config.shards);
         self.subscriptions = self.subscriptions.saturating_sub(1);
-        self.subscription_bytes = self.subscription_bytes.saturating_sub(bytes);
+        self.subscription_bytes = self.subscription_bytes.saturating_sub(cost(filter, 1));
         if let Some(resident) = self.residents.get_mut(session.resident) {
             resident.subscriptions = resident.subscriptions.saturating_sub(1);
             resident.wildcards = resident.wildcards.saturating_sub(usize::from(!filter.is_literal()));
@@ -166,11 +166,11 @@ impl Shard {
     }
 }
 
-/// Returns the bytes that a subscription is charged for; with other shards, which hear of its filter, one copy more.
+/// Returns the bytes that an identity is charged for a subscription; with other shards, which hear of its filter, one
+/// copy more.
 fn cost(filter: TopicFilter<'_>, shards: u16) -> usize {
-    let text = filter.as_str().len();
-    let branch = text + filter.levels().count() * limits::FILTER_LEVEL;
-    limits::SUBSCRIPTION_OVERHEAD + 2 * text + branch * usize::from(shards).min(2)
+    let text = filter.as_str();
+    limits::SUBSCRIPTION_OVERHEAD + 2 * text.len() + branch_bytes(text) * usize::from(shards).min(2)
 }
 
 impl Granting {

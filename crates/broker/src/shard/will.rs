@@ -36,6 +36,7 @@ impl Shard {
                 }
             }
         }
+        self.weigh(slot);
     }
 
     /// Forgets the will of a session: it ended well, or its client is back in time.
@@ -43,6 +44,7 @@ impl Shard {
         self.cancel_will_timer(slot);
         if let Some(session) = self.sessions.get_mut(slot as usize) {
             session.will = None;
+            self.weigh(slot);
         }
     }
 }

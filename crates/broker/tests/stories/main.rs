@@ -7,6 +7,7 @@ mod world;
 
 mod acknowledgements_wait_for_the_disk;
 mod links_are_taken_over_in_order;
+mod memory_is_bounded;
 mod messages_arrive_as_their_qos_promises;
 mod nobody_gets_what_is_not_theirs;
 mod permissions_hold_at_every_moment;

@@ -145,16 +145,16 @@ fn who_sends_and_never_reads_its_answers_is_closed() {
 
 #[test]
 fn when_memory_is_short_what_would_be_queued_is_refused_and_the_rest_goes_on() {
-    let limits = Limits { memory_total: 60_000, ..Limits::default() };
+    let limits = Limits { memory_total: 600_000, ..Limits::default() };
     in_every_world_with(limits, |w| {
         let reader = w.connect(hello5("device:pump", "reader"));
         w.subscribe(reader, "pump/#");
         w.lose(reader);
         let pump = w.connect(hello5("device:pump", "pump"));
         for number in 1..=200 {
-            w.publish(pump, letter("pump/a", &"x".repeat(500)).qos1(number));
+            w.publish(pump, letter("pump/a", &"x".repeat(5_000)).qos1(number));
         }
-        assert!(w.stats().queued_bytes <= 60_000);
+        assert!(w.stats().queued_bytes <= 600_000);
         let refused = |got: &Got| matches!(got, Got::PubAck(_, ReasonCode::QuotaExceeded, _));
         assert!(w.got(pump).iter().any(refused));
         let newcomer = w.try_connect(hello5("device:pump", "newcomer"));
@@ -168,13 +168,13 @@ fn when_memory_is_short_what_would_be_queued_is_refused_and_the_rest_goes_on() {
 
 #[test]
 fn when_memory_is_short_nothing_more_is_retained() {
-    let limits = Limits { memory_total: 60_000, ..Limits::default() };
+    let limits = Limits { memory_total: 600_000, ..Limits::default() };
     in_every_world_with(limits, |w| {
         let pump = w.connect(hello5("device:pump", "pump"));
         for number in 1..=300 {
-            w.publish(pump, letter(&format!("pump/{number}"), &"x".repeat(500)).retained());
+            w.publish(pump, letter(&format!("pump/{number}"), &"x".repeat(5_000)).retained());
         }
-        assert!(w.stats().retained_bytes <= 60_000);
+        assert!(w.stats().retained_bytes <= 600_000);
         assert!(w.notices.iter().any(|notice| matches!(notice, Notice::RetainedFull { .. })));
         for number in 1..=300 {
             w.publish(pump, letter(&format!("pump/{number}"), "").retained());

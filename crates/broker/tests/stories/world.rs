@@ -319,6 +319,11 @@ impl World {
         self.record.take().unwrap_or_default()
     }
 
+    /// Says what the shell of the first shard holds.
+    pub(crate) fn burden(&mut self, bytes: usize) {
+        self.give(0, Input::Burden { bytes });
+    }
+
     /// Lets the broker itself publish.
     pub(crate) fn announce(&mut self, values: &[(&str, &str)]) {
         let values: Vec<_> =
