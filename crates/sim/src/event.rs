@@ -117,6 +117,8 @@ pub enum What {
         link: LinkId,
         /// What.
         packet: Packet,
+        /// Its size on the wire.
+        bytes: usize,
     },
     /// A shell tells its shard that a link is lost: closed by the peer, silent too long, or in breach of the protocol.
     Loses {
@@ -339,7 +341,9 @@ impl fmt::Display for What {
             }
             Self::Attaches { shard, link } => write!(f, "{shard} attaches link {}", link.0),
             Self::Takes { shard, link, packet } => write!(f, "{shard} takes from link {}: {packet}", link.0),
-            Self::Writes { shard, link, packet } => write!(f, "{shard} writes to link {}: {packet}", link.0),
+            Self::Writes { shard, link, packet, bytes } => {
+                write!(f, "{shard} writes to link {}: {packet}, {bytes} bytes", link.0)
+            }
             Self::Loses { shard, link } => write!(f, "{shard} loses link {}", link.0),
             Self::Closes { shard, link, cause, flushed } => {
                 let how = if *flushed { "flushed" } else { "dropped" };
