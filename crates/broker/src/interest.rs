@@ -118,11 +118,19 @@ pub(crate) struct Announcement {
     pub(crate) token: u64,
 }
 
+impl Subscribed {
+    /// Tells whether there was no such subscription.
+    pub(crate) fn is_new(&self) -> bool {
+        self.before.is_none()
+    }
+}
+
 /// Is the result of a subscription.
 #[derive(Debug)]
 pub(crate) struct Subscribed {
     pub(crate) filter: Arc<str>,
-    pub(crate) is_new: bool,
+    /// The subscription that it replaced.
+    pub(crate) before: Option<Subscriber>,
     /// The token that all shards must know before the SUBACK leaves.
     pub(crate) token: u64,
     pub(crate) announcement: Option<Announcement>,
@@ -187,13 +195,13 @@ impl Interest {
         stored: bool,
     ) -> Subscribed {
         let wanted = self.tree.entry(filter, || Wanted::new(filter.as_str()));
-        let before = wanted.level();
-        let is_new = wanted.subscribers.insert(slot, subscriber).is_none();
-        if is_new && stored {
+        let level = wanted.level();
+        let before = wanted.subscribers.insert(slot, subscriber);
+        if before.is_none() && stored {
             wanted.stored += 1;
         }
-        let announcement = announce(wanted, before, &mut self.issued, &mut self.copied);
-        Subscribed { filter: Arc::clone(&wanted.filter), is_new, token: wanted.token, announcement }
+        let announcement = announce(wanted, level, &mut self.issued, &mut self.copied);
+        Subscribed { filter: Arc::clone(&wanted.filter), before, token: wanted.token, announcement }
     }
 
     /// Removes the subscription of a session. `None` if there was none.

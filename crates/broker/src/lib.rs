@@ -10,6 +10,7 @@
 //! (`policy`). Time, hash keys, policy and principals come in as inputs: one sequence of inputs, one trace.
 
 pub mod attach;
+pub mod bound;
 mod delivery;
 mod frames;
 pub mod input;
@@ -33,6 +34,7 @@ pub mod shard;
 mod tree;
 
 pub use attach::{Attach, LinkId};
+pub use bound::Bound;
 pub use input::{CommitOutcome, Input, ShardMessage, Ticket};
 pub use limits::Limits;
 pub use message::{Message, Publisher};

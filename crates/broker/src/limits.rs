@@ -31,6 +31,9 @@ pub struct Limits {
     /// Levels of a topic or filter. Default 32, as many as a rule can name; MQTT itself sets no bound, and the deepest
     /// topics in use have about ten.
     pub topic_levels: usize,
+    /// Bytes of a topic or filter. Default 4,096: four times what a rule can name; MQTT would allow 65,535, and each
+    /// retained topic and each subscription holds it more than once.
+    pub topic_bytes: usize,
     /// Messages of QoS 1 and 2 that one session holds, those under way included. Default 1,000, as Mosquitto.
     pub queue_messages: usize,
     /// Bytes of these messages (payload, topic and properties). Default 16 MB: eight messages of the largest size.
@@ -85,6 +88,7 @@ impl Default for Limits {
             wildcards_per_identity: 1_000,
             subscription_bytes_per_identity: 32_000_000,
             topic_levels: 32,
+            topic_bytes: 4_096,
             queue_messages: 1_000,
             queue_bytes: 16_000_000,
             queue_messages_per_identity: 20_000,
@@ -144,6 +148,12 @@ pub const SWEEP_CLOSE_COST: usize = 16;
 
 /// Timers and expired retained messages that one call works off.
 pub const TIMER_SLICE: usize = 256;
+
+/// Subscriptions of ended sessions that one call takes away: about a millisecond of work.
+pub const END_SLICE: usize = 1_024;
+
+/// Sessions that one call of a shutdown looks at, to tell their clients.
+pub const SHUTDOWN_SLICE: usize = 512;
 
 /// Incoming QoS 2 messages of a session whose PUBREL has not come, as a multiple of the receive maximum: links that
 /// were lost may each have left some.

@@ -1,6 +1,7 @@
 //! What comes out of a shard.
 
 use crate::attach::LinkId;
+use crate::bound::Bound;
 use crate::input::{ShardMessage, Ticket};
 use crate::outbox::Outbox;
 use crate::placement::ShardIndex;
@@ -166,6 +167,13 @@ pub enum Notice {
     TooLarge {
         /// Who should have got it.
         receiver: Identity,
+    },
+    /// Something was refused, or a link closed, because the identity ran into a bound.
+    Limit {
+        /// Whose client it was.
+        identity: Identity,
+        /// Which bound.
+        bound: Bound,
     },
     /// A message was refused, or a session, because memory is short (invariant 11).
     NoMemory {

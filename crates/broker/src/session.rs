@@ -66,6 +66,8 @@ pub(crate) struct Session {
     /// The slot of its principal.
     pub(crate) resident: usize,
     pub(crate) lifetime: Lifetime,
+    /// Whether it is over and only its subscriptions are still to be taken away.
+    pub(crate) has_ended: bool,
     pub(crate) link: Option<Box<Link>>,
     pub(crate) expires_at: Option<Millis>,
     pub(crate) will: Option<Box<Testament>>,
@@ -98,6 +100,7 @@ impl Session {
             epoch,
             resident,
             lifetime: Lifetime::WithLink,
+            has_ended: false,
             link: None,
             expires_at: None,
             will: None,

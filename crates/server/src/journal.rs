@@ -148,6 +148,7 @@ fn fact(notice: &Notice) -> (&'static str, &Identity) {
         Notice::RetainedFull { publisher } => ("retained message not kept: there are too many", publisher),
         Notice::WillWithheld { owner } => ("will not published: its owner may not", owner),
         Notice::TooLarge { receiver } => ("message not sent: larger than the client accepts", receiver),
+        Notice::Limit { identity, .. } => ("a limit was reached", identity),
         Notice::NoMemory { identity } => ("refused: memory is short", identity),
     }
 }

@@ -1,6 +1,7 @@
 //! Puts packets into the outbox of the session's link.
 
 use super::{Delivery, Pressure};
+use crate::bound::Bound;
 use crate::frames::{Frames, delivery};
 use crate::input::SubscriptionIdSet;
 use crate::link::Link;
@@ -72,6 +73,8 @@ impl Delivery<'_> {
         };
         if link.waiting_bytes() > bound {
             self.out.doom(link.id, CloseCause::NotReading, None);
+            let identity = self.session.key.identity.clone();
+            self.out.notice(Notice::Limit { identity, bound: Bound::OutboxBytesHard });
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Shard, lease};
 use crate::attach::{Attach, Testament};
+use crate::bound::Bound;
 use crate::delivery::Pressure;
 use crate::limits;
 use crate::link::{Answer, Link, Welcome};
@@ -60,10 +61,11 @@ impl Shard {
             return Err(Refused { reason: ReasonCode::NotAuthorized, denied });
         };
         if attach.client_id.as_str().len() > self.config.limits.client_id_bytes {
+            self.refuse_beyond(key, Bound::ClientIdBytes);
             return Err(ReasonCode::ClientIdentifierNotValid.into());
         }
         if let Some(will) = &attach.will {
-            self.authorise_will(&principal, will)?;
+            self.authorise_will(&principal, key, will)?;
             if self.pressure() == Pressure::Critical && will.weight() > limits::SMALL_WILL {
                 self.out.notice(Notice::NoMemory { identity: key.identity.clone() });
                 return Err(ReasonCode::ServerBusy.into());
@@ -73,9 +75,19 @@ impl Shard {
     }
 
     /// Refuses a CONNECT whose will its owner may not publish.
-    fn authorise_will(&self, principal: &Arc<Principal>, will: &Testament) -> Result<(), Refused> {
+    fn authorise_will(
+        &mut self,
+        principal: &Arc<Principal>,
+        key: &SessionKey,
+        will: &Testament,
+    ) -> Result<(), Refused> {
         if will.weight() > self.config.limits.will_bytes {
+            self.refuse_beyond(key, Bound::WillBytes);
             return Err(ReasonCode::QuotaExceeded.into());
+        }
+        if let Some(bound) = self.topic_bound(&will.topic) {
+            self.refuse_beyond(key, bound);
+            return Err(ReasonCode::TopicNameInvalid.into());
         }
         let Ok(topic) = TopicName::parse(&will.topic) else {
             return Err(ReasonCode::TopicNameInvalid.into());
@@ -98,11 +110,21 @@ impl Shard {
             return Err(ReasonCode::ServerBusy.into());
         }
         if self.sessions.len() >= super::portion(limits.sessions, self.config.shards) {
+            self.refuse_beyond(key, Bound::Sessions);
             return Err(ReasonCode::ServerBusy.into());
         }
         let bound = lease(limits.sessions_per_identity, &key.identity, self.config.shards);
         let of_identity = self.residents.find(&key.identity).map_or(0, |resident| resident.sessions.len());
-        if of_identity >= bound { Err(ReasonCode::QuotaExceeded.into()) } else { Ok(()) }
+        if of_identity < bound {
+            return Ok(());
+        }
+        self.refuse_beyond(key, Bound::SessionsPerIdentity);
+        Err(ReasonCode::QuotaExceeded.into())
+    }
+
+    /// Tells people that a CONNECT is refused because of a bound.
+    fn refuse_beyond(&mut self, key: &SessionKey, bound: Bound) {
+        self.out.notice(Notice::Limit { identity: key.identity.clone(), bound });
     }
 
     fn refuse(&mut self, attach: &Attach, refused: Refused) {

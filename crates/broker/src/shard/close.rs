@@ -1,4 +1,4 @@
-//! Links end, and sessions.
+//! Links end, and what follows for their sessions.
 
 use super::Shard;
 use super::timers::Timer;
@@ -12,7 +12,6 @@ use keyward_mqtt::packet::{Disconnect, Packet, Version};
 use keyward_mqtt::property::DisconnectProperties;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
-use keyward_mqtt::topic::TopicFilter;
 
 impl Shard {
     /// Takes note that a link is gone; its client did not say goodbye.
@@ -71,43 +70,6 @@ impl Shard {
                     None => {}
                 }
             }
-        }
-    }
-
-    /// Ends a session that has no link. Its will must have been dealt with.
-    pub(super) fn end_session(&mut self, slot: u32) {
-        self.cancel_will_timer(slot);
-        self.cancel_expiry_timer(slot);
-        let Some(session) = self.sessions.get(slot as usize) else { return };
-        for filter in session.filters.clone() {
-            if let Ok(filter) = TopicFilter::parse(&filter) {
-                self.unsubscribe_one(slot, filter);
-            }
-        }
-        let Some(session) = self.sessions.try_remove(slot as usize) else { return };
-        self.by_key.remove(&session.key);
-        self.session_bytes = self.session_bytes.saturating_sub(session.counted());
-        let held = session.outbound.held();
-        self.queued.subtract(held);
-        if let Some(resident) = self.residents.get_mut(session.resident) {
-            resident.queued.subtract(held);
-            resident.sessions.remove(&slot);
-        }
-        self.residents.dismiss_if_unused(session.resident);
-    }
-
-    /// Tells every client that the broker stops, and closes its link. Sessions stay as they are: no will is due
-    /// because the broker ends.
-    pub(super) fn shut_down(&mut self) {
-        self.is_stopping = true;
-        let linked: Vec<u32> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.link.is_some())
-            .map(|(slot, _)| slot as u32)
-            .collect();
-        for slot in linked {
-            self.cut(slot, CloseCause::ShuttingDown, Some(ReasonCode::ServerShuttingDown), true);
         }
     }
 }

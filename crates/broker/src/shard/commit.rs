@@ -3,11 +3,13 @@
 
 use super::Shard;
 use crate::input::{CommitOutcome, Ticket};
+use crate::interest::Subscriber;
 use crate::message::Message;
 use crate::output::{CloseCause, Output};
 use crate::permit::{self, Purpose};
 use crate::session::{Inbound, SessionRef};
 use keyward_mqtt::packet::{PacketId, Version};
+use keyward_mqtt::topic::TopicFilter;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -19,8 +21,25 @@ pub(super) struct Commits {
     /// Whether this input already has a ticket: one input is one batch.
     is_open: bool,
     pending: VecDeque<Pending>,
-    /// The bytes of the messages there.
+    /// The bytes of the messages there, and of the subscriptions.
     bytes: usize,
+    subscribed: VecDeque<Subscribing>,
+}
+
+/// Is a subscription that is not stored yet.
+#[derive(Debug)]
+pub(super) struct Subscribing {
+    pub(super) ticket: Ticket,
+    pub(super) session: SessionRef,
+    pub(super) filter: Arc<str>,
+    /// What it replaced.
+    pub(super) before: Option<Subscriber>,
+}
+
+impl Subscribing {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.filter.len()
+    }
 }
 
 /// Is a QoS 2 message that goes to nobody before it is durable.
@@ -48,7 +67,12 @@ impl Commits {
         self.pending.push_back(pending);
     }
 
-    /// Returns the bytes of the messages that wait.
+    pub(super) fn wait_to_subscribe(&mut self, subscribing: Subscribing) {
+        self.bytes += subscribing.weight();
+        self.subscribed.push_back(subscribing);
+    }
+
+    /// Returns the bytes of the messages and subscriptions that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -75,6 +99,15 @@ impl Shard {
         {
             self.commits.bytes = self.commits.bytes.saturating_sub(pending.message.weight());
             self.settle(pending, outcome);
+        }
+        while let Some(subscribing) = self.commits.subscribed.front()
+            && subscribing.ticket <= self.commits.done
+            && let Some(subscribing) = self.commits.subscribed.pop_front()
+        {
+            self.commits.bytes = self.commits.bytes.saturating_sub(subscribing.weight());
+            if outcome == CommitOutcome::NoRoom {
+                self.undo_subscription(subscribing);
+            }
         }
         if outcome == CommitOutcome::NoRoom {
             self.refuse_answers(since);
@@ -113,6 +146,29 @@ impl Shard {
             && let Ok(permit) = permit::publish_held(&mut self.law, &message, Purpose::Durable)
         {
             self.route(permit, message);
+        }
+    }
+
+    /// Takes a subscription back that could not be stored: what it replaced holds again. If a later one replaces it,
+    /// that is the one which stands or falls.
+    fn undo_subscription(&mut self, undone: Subscribing) {
+        let Subscribing { session, filter: text, before, .. } = undone;
+        let later = self.commits.subscribed.iter_mut();
+        if let Some(later) = later.into_iter().find(|later| later.session == session && later.filter == text)
+        {
+            later.before = before;
+            return;
+        }
+        let Some(owner) = self.resolve(session).filter(|owner| owner.filters.contains(&text)) else { return };
+        let is_stored = owner.is_stored();
+        let Ok(filter) = TopicFilter::parse(&text) else { return };
+        match before {
+            None => {
+                self.unsubscribe_one(session.slot, filter);
+            }
+            Some(before) => {
+                self.interest.subscribe(filter, session.slot, before, is_stored);
+            }
         }
     }
 

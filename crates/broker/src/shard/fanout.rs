@@ -280,7 +280,7 @@ impl Shard {
         let lives = self
             .sessions
             .get(slot as usize)
-            .is_some_and(|session| session.incarnation == first.subscriber.incarnation);
+            .is_some_and(|session| session.incarnation == first.subscriber.incarnation && !session.has_ended);
         if !lives {
             return 1;
         }

@@ -5,6 +5,7 @@ mod announce;
 mod attach;
 mod close;
 mod commit;
+mod ending;
 mod fanout;
 mod mail;
 mod memory;
@@ -15,6 +16,7 @@ mod timers;
 mod will;
 
 use crate::attach::LinkId;
+use crate::bound::Bound;
 use crate::delivery::{Delivery, Pressure, Progress, Terms};
 use crate::frames::Frames;
 use crate::input::{Input, ShardMessage};
@@ -23,12 +25,13 @@ use crate::law::Law;
 use crate::limits::{self, Limits};
 use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
-use crate::output::{CloseCause, Output, Report};
+use crate::output::{CloseCause, Notice, Output, Report};
 use crate::placement::{HashKey, Map, SHARDS_MAX, ShardIndex};
 use crate::resident::Residents;
 use crate::retained::{Bounds, Fate, Holding, Retained};
 use crate::session::{Session, SessionKey, SessionRef};
 use commit::Commits;
+use ending::Endings;
 use fanout::Waiting;
 use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::{Disconnect, Packet};
@@ -157,6 +160,9 @@ pub struct Shard {
     frames: Frames,
     sweep: Option<Sweep>,
     is_stopping: bool,
+    /// The session after those that the shutdown has come to.
+    stopping: Option<usize>,
+    endings: Endings,
     out: Outgoing,
     stats: ShardStats,
 }
@@ -196,6 +202,8 @@ impl Shard {
             frames: Frames::default(),
             sweep: None,
             is_stopping: false,
+            stopping: None,
+            endings: Endings::default(),
             out: Outgoing::new(index),
             stats: ShardStats::default(),
         }
@@ -300,6 +308,8 @@ impl Shard {
             || self.fanout_budget == 0
             || !self.fanouts.is_empty()
             || self.sweep.is_some()
+            || self.stopping.is_some()
+            || !self.endings.is_empty()
     }
 
     fn packet(&mut self, link: LinkId, packet: Packet<'_>) {
@@ -394,6 +404,23 @@ impl Shard {
             holding.add(after);
         }
         Some(result)
+    }
+
+    /// Tells people that the owner of a session ran into a bound.
+    fn notice_limit(&mut self, slot: u32, bound: Bound) {
+        if let Some(session) = self.sessions.get(slot as usize) {
+            let identity = session.key.identity.clone();
+            self.out.notice(Notice::Limit { identity, bound });
+        }
+    }
+
+    /// Says which bound of topics and filters `text` breaks.
+    fn topic_bound(&self, text: &str) -> Option<Bound> {
+        if text.len() > self.config.limits.topic_bytes {
+            return Some(Bound::TopicBytes);
+        }
+        let levels = text.bytes().filter(|byte| *byte == b'/').count() + 1;
+        (levels > self.config.limits.topic_levels).then_some(Bound::TopicLevels)
     }
 
     fn session_ref(&self, slot: u32) -> Option<SessionRef> {

@@ -2,6 +2,7 @@
 
 use super::Shard;
 use super::commit::Pending;
+use crate::bound::Bound;
 use crate::delivery::Pressure;
 use crate::limits;
 use crate::link::{Answer, Wait};
@@ -36,9 +37,11 @@ impl Shard {
             return;
         }
         if publish.delivery.id().is_some() && !self.count_unfinished(slot) {
+            self.notice_limit(slot, Bound::ReceiveMaximum);
             return self.violation(slot, ReasonCode::ReceiveMaximumExceeded);
         }
-        if topic.levels().count() > self.config.limits.topic_levels {
+        if let Some(bound) = self.topic_bound(topic.as_str()) {
+            self.notice_limit(slot, bound);
             return self.refuse_publish(slot, publish.delivery, ReasonCode::TopicNameInvalid);
         }
         let Some(permit) = self.permit_publish(slot, topic) else {
@@ -81,6 +84,7 @@ impl Shard {
             return;
         };
         if session.inbound.len() >= inbound_bound(self.config.limits.receive_maximum) {
+            self.notice_limit(slot, Bound::ReceiveMaximum);
             return self.violation(slot, ReasonCode::ReceiveMaximumExceeded);
         }
         let Some(link) = session.link_id() else { return };

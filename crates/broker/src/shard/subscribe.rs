@@ -1,11 +1,13 @@
 //! A client subscribes and unsubscribes.
 
+use super::commit::Subscribing;
 use super::{Shard, lease};
+use crate::bound::Bound;
 use crate::delivery::Pressure;
 use crate::interest::{Subscribed, Subscriber, branch_bytes};
 use crate::limits;
 use crate::link::{Answer, Wait};
-use crate::output::{Denial, DeniedAction, Output};
+use crate::output::{Denial, DeniedAction, Notice, Output};
 use crate::replay::ReplayOrder;
 use core::num::NonZeroU32;
 use keyward_mqtt::packet::{Qos, RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
@@ -21,6 +23,8 @@ struct Granting {
     replays: Vec<ReplayOrder>,
     interest: u64,
     granted: bool,
+    /// What was made of sessions that are stored, with what each replaced.
+    made: Vec<(Arc<str>, Option<Subscriber>)>,
 }
 
 impl Shard {
@@ -40,6 +44,11 @@ impl Shard {
             }
         }
         let Wait { ticket, .. } = self.wait_if(is_stored && granting.granted);
+        if is_stored && let Some(session) = self.session_ref(slot) {
+            for (filter, before) in granting.made {
+                self.commits.wait_to_subscribe(Subscribing { ticket, session, filter, before });
+            }
+        }
         let wait = Wait { ticket, interest: granting.interest };
         self.answer(slot, wait, Answer::SubAck(subscribe.id, granting.reasons, granting.replays));
     }
@@ -57,7 +66,8 @@ impl Shard {
             return Err(ReasonCode::SharedSubscriptionsNotSupported);
         }
         let filter = subscription.filter;
-        if filter.levels().count() > self.config.limits.topic_levels {
+        if let Some(bound) = self.topic_bound(filter.as_str()) {
+            self.notice_limit(slot, bound);
             return Err(ReasonCode::TopicFilterInvalid);
         }
         // Classes of older subscriptions are brought up to date first: one stamp holds for all.
@@ -75,7 +85,7 @@ impl Shard {
             classed: stamp,
         };
         let subscribed = self.interest.subscribe(filter, slot, subscriber, session.is_stored());
-        if subscribed.is_new {
+        if subscribed.is_new() {
             session.filters.insert(Arc::clone(&subscribed.filter));
             self.subscriptions += 1;
             self.subscription_bytes += cost(filter, 1);
@@ -110,22 +120,34 @@ impl Shard {
     }
 
     /// Refuses a new subscription beyond the bounds; one that replaces another is always taken.
-    fn check_subscription_limits(&self, slot: u32, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+    fn check_subscription_limits(&mut self, slot: u32, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
         let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
-        let limits = &self.config.limits;
+        if session.filters.contains(filter.as_str()) {
+            return Ok(());
+        }
         let identity = &session.key.identity;
+        if self.pressure() == Pressure::Critical {
+            let identity = identity.clone();
+            self.out.notice(Notice::NoMemory { identity });
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        let limits = &self.config.limits;
         let Some(resident) = self.residents.get(session.resident) else { return Ok(()) };
         let bound = |total| lease(total, identity, self.config.shards);
         let bytes = resident.subscription_bytes + cost(filter, self.config.shards);
-        let is_full = session.filters.len() >= limits.subscriptions_per_session
-            || resident.subscriptions >= bound(limits.subscriptions_per_identity)
-            || (!filter.is_literal() && resident.wildcards >= bound(limits.wildcards_per_identity))
-            || bytes > bound(limits.subscription_bytes_per_identity)
-            || self.pressure() == Pressure::Critical;
-        if is_full && !session.filters.contains(filter.as_str()) {
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        Ok(())
+        let broken = if session.filters.len() >= limits.subscriptions_per_session {
+            Bound::SubscriptionsPerSession
+        } else if resident.subscriptions >= bound(limits.subscriptions_per_identity) {
+            Bound::SubscriptionsPerIdentity
+        } else if !filter.is_literal() && resident.wildcards >= bound(limits.wildcards_per_identity) {
+            Bound::WildcardsPerIdentity
+        } else if bytes > bound(limits.subscription_bytes_per_identity) {
+            Bound::SubscriptionBytesPerIdentity
+        } else {
+            return Ok(());
+        };
+        self.notice_limit(slot, broken);
+        Err(ReasonCode::QuotaExceeded)
     }
 
     pub(super) fn unsubscribe(&mut self, slot: u32, unsubscribe: &Unsubscribe<'_>) {
@@ -176,6 +198,7 @@ fn cost(filter: TopicFilter<'_>, shards: u16) -> usize {
 impl Granting {
     fn grant(&mut self, subscribed: Subscribed, options: SubscribeOptions, id: Option<NonZeroU32>) {
         self.granted = true;
+        self.made.push((Arc::clone(&subscribed.filter), subscribed.before));
         self.interest = self.interest.max(subscribed.token);
         self.reasons.push(match options.qos {
             Qos::AtMostOnce => ReasonCode::Success,
@@ -184,7 +207,7 @@ impl Granting {
         });
         let replays = match options.retain_handling {
             RetainHandling::Always => true,
-            RetainHandling::IfNew => subscribed.is_new,
+            RetainHandling::IfNew => subscribed.is_new(),
             RetainHandling::Never => false,
         };
         if replays {

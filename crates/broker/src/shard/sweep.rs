@@ -67,7 +67,9 @@ impl Shard {
         let principal = self.law.lookup(&found.identity).cloned();
         let mut closed = 0;
         for slot in found.sessions.clone() {
-            let Some(session) = self.sessions.get(slot as usize) else { continue };
+            let Some(session) = self.sessions.get(slot as usize).filter(|session| !session.has_ended) else {
+                continue;
+            };
             let standing = principal.as_ref().filter(|principal| principal.epoch == session.epoch);
             let verdict = match standing.map(|principal| principal.standing) {
                 Some(Standing::Active) => Verdict::Stays,

@@ -28,6 +28,8 @@ impl Shard {
         self.retained.expire(self.now.mono, limits::TIMER_SLICE);
         self.continue_fanouts();
         self.continue_sweep();
+        self.continue_endings();
+        self.continue_shutdown();
     }
 
     fn ring(&mut self, at: SessionRef, timer: Timer) {

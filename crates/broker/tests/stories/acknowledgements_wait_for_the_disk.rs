@@ -1,9 +1,9 @@
 //! Rule 14: what leaves only after it is durable, and in which order.
 
-use crate::peer::{Got, hello, hello5, letter};
+use crate::peer::{Got, at, hello, hello5, letter};
 use crate::world::{in_every_world, in_every_world_and_version};
 use keyward_broker::{CloseCause, CommitOutcome};
-use keyward_mqtt::packet::Version;
+use keyward_mqtt::packet::{Qos, Version};
 use keyward_mqtt::reason::ReasonCode;
 
 #[test]
@@ -82,6 +82,51 @@ fn without_room_the_publisher_is_told_or_closed() {
                 assert!(w.payloads(app).contains(&"y".to_owned()), "the packet id was free again");
             }
         }
+    });
+}
+
+#[test]
+fn a_subscription_that_could_not_be_stored_is_none_and_what_it_replaced_holds_again() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe_with(app, "pump/old", at(Qos::AtLeastOnce), None);
+        w.slow_store();
+        w.subscribe_only(app, 1, "pump/new", at(Qos::AtLeastOnce), None);
+        w.subscribe_only(app, 2, "pump/old", at(Qos::AtMostOnce), None);
+        w.subscribe_only(app, 3, "pump/new", at(Qos::AtMostOnce), None);
+        w.settle();
+        w.store(CommitOutcome::NoRoom);
+        let refused =
+            |got: &Got| matches!(got, Got::SubAck(_, reasons) if *reasons == [ReasonCode::QuotaExceeded]);
+        assert_eq!(w.got(app).iter().filter(|got| refused(got)).count(), 3);
+        assert_eq!(w.stats().subscriptions, 1);
+        w.publish(pump, letter("pump/new", "x").qos1(1));
+        w.publish(pump, letter("pump/old", "y").qos1(2));
+        w.store(CommitOutcome::Durable);
+        let messages = w.messages(app);
+        assert_eq!(messages.len(), 1);
+        assert_eq!((&*messages[0].payload, messages[0].qos), (&b"y"[..], Qos::AtLeastOnce));
+    });
+}
+
+#[test]
+fn a_subscription_that_a_later_one_replaced_falls_without_it() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        let app = w.connect(hello5("user:app", "app"));
+        w.slow_store();
+        w.subscribe_only(app, 1, "pump/a", at(Qos::AtMostOnce), None);
+        let first = w.take_unstored();
+        w.subscribe_only(app, 2, "pump/a", at(Qos::AtLeastOnce), None);
+        w.answer_tickets(first, CommitOutcome::NoRoom);
+        w.store(CommitOutcome::Durable);
+        w.publish(pump, letter("pump/a", "x").qos1(1));
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.messages(app).len(), 1);
+        w.unsubscribe(app, "pump/a");
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.stats().subscriptions, 0);
     });
 }
 

@@ -7,6 +7,7 @@ mod world;
 
 mod acknowledgements_wait_for_the_disk;
 mod links_are_taken_over_in_order;
+mod long_work_goes_in_slices;
 mod memory_is_bounded;
 mod messages_arrive_as_their_qos_promises;
 mod nobody_gets_what_is_not_theirs;
@@ -18,4 +19,5 @@ mod revocation_ends_everything;
 mod sessions_live_as_long_as_asked;
 mod subscriptions_follow_their_options;
 mod the_broker_speaks_of_itself;
+mod who_runs_into_a_bound_is_named;
 mod wills_speak_for_the_lost;

@@ -197,8 +197,12 @@ fn a_retained_message_is_charged_for_its_topic_wherever_that_is_held_and_gives_a
 
 #[test]
 fn subscriptions_are_bounded_in_bytes_wildcards_and_levels_and_give_all_back() {
-    let limits =
-        Limits { subscription_bytes_per_identity: 30_000, wildcards_per_identity: 1, ..Limits::default() };
+    let limits = Limits {
+        subscription_bytes_per_identity: 30_000,
+        wildcards_per_identity: 1,
+        topic_bytes: 65_535,
+        ..Limits::default()
+    };
     in_every_world_with(limits, |w| {
         let pump = w.connect(hello5("device:pump", "pump"));
         let long = format!("pump/{}", "x".repeat(40_000));

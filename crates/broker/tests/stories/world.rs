@@ -303,8 +303,18 @@ impl World {
 
     /// Lets the store answer what waits.
     pub(crate) fn store(&mut self, outcome: CommitOutcome) {
-        let waiting = self.unstored.replace(Vec::new()).unwrap_or_default();
-        for (shard, through) in waiting {
+        let waiting = self.take_unstored();
+        self.answer_tickets(waiting, outcome);
+    }
+
+    /// Takes the tickets that wait for an answer of the store.
+    pub(crate) fn take_unstored(&mut self) -> Vec<(usize, Ticket)> {
+        self.unstored.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// Lets the store answer these tickets.
+    pub(crate) fn answer_tickets(&mut self, tickets: Vec<(usize, Ticket)>, outcome: CommitOutcome) {
+        for (shard, through) in tickets {
             self.give(shard, Input::Committed { through, outcome });
         }
         self.settle();
@@ -317,6 +327,18 @@ impl World {
 
     pub(crate) fn take_record(&mut self) -> Vec<String> {
         self.record.take().unwrap_or_default()
+    }
+
+    /// Begins to stop and lets nothing else happen.
+    pub(crate) fn begin_shut_down(&mut self) {
+        self.tell_all(|| Input::Shutdown);
+    }
+
+    /// Cuts the link without a word and lets nothing else happen.
+    pub(crate) fn lose_only(&mut self, peer: Peer) {
+        let shard = self.wires[&peer.link].shard;
+        self.wires.get_mut(&peer.link).unwrap().closed.get_or_insert(None);
+        self.give(shard, Input::Lost { link: peer.link });
     }
 
     /// Says what the shell of the first shard holds.

@@ -1,0 +1,71 @@
+//! The bounds that one client can run into, as they are named to people.
+
+use crate::limits::Limits;
+
+/// Names a bound of [`Limits`] that somebody ran into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Bound {
+    /// Sessions in all.
+    Sessions,
+    /// Sessions of one identity.
+    SessionsPerIdentity,
+    /// Subscriptions of one session.
+    SubscriptionsPerSession,
+    /// Subscriptions of one identity.
+    SubscriptionsPerIdentity,
+    /// Of these, such with a wildcard.
+    WildcardsPerIdentity,
+    /// Bytes of the subscriptions of one identity.
+    SubscriptionBytesPerIdentity,
+    /// Levels of a topic or filter.
+    TopicLevels,
+    /// Bytes of a topic or filter.
+    TopicBytes,
+    /// Bytes of a will.
+    WillBytes,
+    /// Bytes of a client id.
+    ClientIdBytes,
+    /// Messages under way to us.
+    ReceiveMaximum,
+    /// Bytes that a client does not take.
+    OutboxBytesHard,
+}
+
+impl Bound {
+    /// Returns its name: the field of [`Limits`], and mostly the key in `keyward.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::SessionsPerIdentity => "sessions_per_identity",
+            Self::SubscriptionsPerSession => "subscriptions_per_session",
+            Self::SubscriptionsPerIdentity => "subscriptions_per_identity",
+            Self::WildcardsPerIdentity => "wildcards_per_identity",
+            Self::SubscriptionBytesPerIdentity => "subscription_bytes_per_identity",
+            Self::TopicLevels => "topic_levels",
+            Self::TopicBytes => "topic_bytes",
+            Self::WillBytes => "will_bytes",
+            Self::ClientIdBytes => "client_id_bytes",
+            Self::ReceiveMaximum => "receive_maximum",
+            Self::OutboxBytesHard => "outbox_bytes_hard",
+        }
+    }
+
+    /// Returns its value among `limits`.
+    pub fn value(self, limits: &Limits) -> u64 {
+        let value = match self {
+            Self::Sessions => limits.sessions,
+            Self::SessionsPerIdentity => limits.sessions_per_identity,
+            Self::SubscriptionsPerSession => limits.subscriptions_per_session,
+            Self::SubscriptionsPerIdentity => limits.subscriptions_per_identity,
+            Self::WildcardsPerIdentity => limits.wildcards_per_identity,
+            Self::SubscriptionBytesPerIdentity => limits.subscription_bytes_per_identity,
+            Self::TopicLevels => limits.topic_levels,
+            Self::TopicBytes => limits.topic_bytes,
+            Self::WillBytes => limits.will_bytes,
+            Self::ClientIdBytes => limits.client_id_bytes,
+            Self::ReceiveMaximum => limits.receive_maximum.get().into(),
+            Self::OutboxBytesHard => limits.outbox_bytes_hard,
+        };
+        value as u64
+    }
+}

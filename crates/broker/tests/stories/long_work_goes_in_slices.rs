@@ -1,0 +1,69 @@
+//! Rule 2: the end of what is large, and of everything, does not hold up the rest.
+
+use crate::peer::{hello5, letter};
+use crate::world::{World, in_every_world_with};
+use keyward_broker::{CloseCause, Limits};
+
+const MANY: u64 = 5_000;
+
+fn roomy() -> Limits {
+    Limits {
+        subscriptions_per_session: 10_000,
+        subscription_bytes_per_identity: usize::MAX / 2,
+        sessions_per_identity: 10_000,
+        ..Limits::default()
+    }
+}
+
+fn with_many_subscriptions(w: &mut World) -> crate::peer::Peer {
+    let pump = w.connect(hello5("device:pump", "pump").expiry(0));
+    for number in 0..MANY {
+        w.subscribe(pump, &format!("pump/{number}"));
+    }
+    assert_eq!(w.stats().subscriptions, MANY);
+    pump
+}
+
+#[test]
+fn the_end_of_a_session_with_very_many_subscriptions_goes_in_slices() {
+    in_every_world_with(roomy(), |w| {
+        let pump = with_many_subscriptions(w);
+        w.lose_only(pump);
+        assert!(w.is_behind(pump));
+        let left = w.stats().subscriptions;
+        assert!(left > 0 && left < MANY, "{left}");
+        w.settle();
+        assert_eq!((w.stats().subscriptions, w.stats().sessions, w.stats().memory), (0, 0, 0));
+    });
+}
+
+#[test]
+fn a_session_that_is_being_taken_away_gets_nothing_and_its_name_is_free() {
+    in_every_world_with(roomy(), |w| {
+        let pump = with_many_subscriptions(w);
+        w.lose_only(pump);
+        let app = w.begin_connect(hello5("user:app", "app"));
+        w.send_only(app, &letter("pump/4999", "x").packet());
+        let sent = w.stats().sent;
+        let again = w.begin_connect(hello5("device:pump", "pump"));
+        w.settle();
+        assert_eq!(w.stats().sent, sent);
+        w.subscribe(again, "pump/4999");
+        w.publish(app, letter("pump/4999", "y"));
+        assert_eq!(w.payloads(again), ["y"]);
+        assert_eq!((w.stats().subscriptions, w.stats().sessions), (1, 2));
+    });
+}
+
+#[test]
+fn a_shutdown_tells_its_clients_in_slices() {
+    in_every_world_with(roomy(), |w| {
+        let peers: Vec<_> =
+            (0..3_000).map(|number| w.connect(hello5("device:pump", &format!("pump-{number}")))).collect();
+        w.begin_shut_down();
+        let open = peers.iter().filter(|peer| w.is_open(**peer)).count();
+        assert!(open > 0 && open < peers.len(), "{open}");
+        w.settle();
+        assert!(peers.iter().all(|peer| w.closed(*peer) == Some(CloseCause::ShuttingDown)));
+    });
+}
