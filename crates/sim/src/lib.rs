@@ -6,7 +6,17 @@
 //!
 //! What is not here: sockets, TLS and passwords (`server`'s tests), disks (the store's).
 
+mod broker;
+mod client;
+pub mod crowd;
+pub mod dice;
 pub mod event;
+mod log;
+mod operator;
 pub mod packet;
 pub mod rules;
+pub mod run;
 pub mod setup;
+mod wire;
+mod words;
+pub mod world;

@@ -46,6 +46,8 @@ pub enum Packet {
         session_present: bool,
         /// The verdict.
         reason: ReasonCode,
+        /// What the broker asks to be kept to.
+        terms: Terms,
     },
     /// PUBLISH.
     Publish(Publish),
@@ -100,6 +102,19 @@ pub enum Packet {
     },
     /// Something that has no place in honest traffic.
     Other(String),
+}
+
+/// Is what a CONNACK asks the client to keep to, 5.0 only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Seconds that the session outlives its link, if that is not what the client asked for.
+    pub session_expiry: Option<u32>,
+    /// Messages of QoS 1 and 2 that the client may have under way.
+    pub receive_maximum: Option<u16>,
+    /// Aliases that the client may set.
+    pub topic_alias_maximum: Option<u16>,
+    /// Seconds of keep-alive, if they are not those that the client asked for.
+    pub keep_alive: Option<u16>,
 }
 
 /// Is a message under way.
@@ -162,7 +177,7 @@ impl fmt::Display for Hello {
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ConnAck { session_present, reason } => {
+            Self::ConnAck { session_present, reason, .. } => {
                 let session = if *session_present { "session present" } else { "new session" };
                 write!(f, "CONNACK {session}, {}", reason.as_str())
             }

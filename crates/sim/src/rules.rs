@@ -28,7 +28,7 @@ impl Rules {
     /// # Errors
     /// A filter is none, or a rule is empty.
     pub fn compile(&self) -> Result<Policy, PolicyErrors> {
-        Policy::load(&[SourceFile::new("policy.d/world.toml", &self.to_toml())])
+        Policy::load(&[SourceFile::new("policy.d/world.toml", self.to_toml())])
     }
 
     fn to_toml(&self) -> String {

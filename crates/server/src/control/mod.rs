@@ -7,11 +7,11 @@
 mod address;
 mod client;
 pub mod limits;
-pub(crate) mod line;
+mod line;
 mod request;
 mod response;
 mod secret;
-pub(crate) mod socket;
+mod socket;
 
 pub use client::{CallError, Client};
 pub use request::{

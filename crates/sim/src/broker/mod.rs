@@ -1,0 +1,162 @@
+//! A broker process: a door, shards in their shells, inboxes between them, and an engine.
+
+pub(crate) mod door;
+pub(crate) mod engine;
+pub(crate) mod inbox;
+pub(crate) mod link;
+pub(crate) mod shell;
+
+use crate::dice::Dice;
+use crate::event::Serial;
+use crate::log::Log;
+use crate::operator::{Operator, Order};
+use crate::setup::Setup;
+use crate::wire::Wires;
+use door::Door;
+use engine::Engine;
+use inbox::{Inbox, Mail};
+use keyward_broker::{HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats};
+use keyward_mqtt::connection::ConnectionLimits;
+use keyward_mqtt::time::Millis;
+use shell::Shell;
+
+/// Is a broker process.
+pub(crate) struct Broker {
+    door: Door,
+    shells: Vec<Shell>,
+    inboxes: Vec<Inbox>,
+    engine: Engine,
+}
+
+/// Is what one part of a broker sees of the others and of the world.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) log: &'a mut Log,
+    pub(crate) wires: &'a mut Wires,
+    pub(crate) inboxes: &'a mut [Inbox],
+    pub(crate) engine: &'a mut Engine,
+    pub(crate) dice: &'a mut Dice,
+    /// What shards have reported.
+    pub(crate) reports: &'a mut Vec<(usize, Serial)>,
+}
+
+/// Is what a broker needs of the world at each step.
+pub(crate) struct Outside<'a> {
+    pub(crate) log: &'a mut Log,
+    pub(crate) wires: &'a mut Wires,
+    pub(crate) dice: &'a mut Dice,
+    pub(crate) reports: &'a mut Vec<(usize, Serial)>,
+}
+
+impl Broker {
+    /// Starts a broker with the registry and the rules of `operator`.
+    pub(crate) fn start(setup: &Setup, operator: &Operator, outside: &mut Outside<'_>) -> Self {
+        let shards = setup.shards;
+        let count = usize::from(shards);
+        let hash_key = hash_key(outside.dice);
+        let limits =
+            ConnectionLimits { packet_max: setup.limits.packet_bytes, ..ConnectionLimits::default() };
+        let budget = outside.dice.one_of([3_000, 20_000, 4_000_000]);
+        let shell = |index: u16| {
+            let config = ShardConfig { index: ShardIndex(index), shards, hash_key, limits: setup.limits };
+            Shell::new(usize::from(index), Shard::new(config))
+        };
+        let mut broker = Self {
+            door: Door::new(operator.snapshot(), hash_key, limits, shards),
+            shells: (0..shards).map(shell).collect(),
+            inboxes: (0..count).map(|_| Inbox::new(count + 1, budget)).collect(),
+            engine: Engine::new(setup.engine, count),
+        };
+        // No listener opens before every shard knows the law.
+        for shard in 0..count {
+            for mail in operator.law() {
+                broker.with(outside, shard, |shell, around| shell.prepare(around, mail));
+            }
+        }
+        broker
+    }
+
+    pub(crate) fn accept(&mut self, link: LinkId) {
+        self.door.accept(link);
+    }
+
+    /// Runs the door once.
+    pub(crate) fn tick_door(&mut self, outside: &mut Outside<'_>) {
+        let Self { door, inboxes, engine, .. } = self;
+        let Outside { log, wires, dice, reports } = outside;
+        door.tick(&mut Surroundings { log, wires, inboxes, engine, dice, reports });
+    }
+
+    /// Runs one shard's tick.
+    pub(crate) fn tick_shard(&mut self, outside: &mut Outside<'_>, shard: usize) {
+        self.with(outside, shard, Shell::tick);
+    }
+
+    fn with(
+        &mut self,
+        outside: &mut Outside<'_>,
+        shard: usize,
+        act: impl FnOnce(&mut Shell, &mut Surroundings<'_>),
+    ) {
+        let Self { shells, inboxes, engine, .. } = self;
+        let Outside { log, wires, dice, reports } = outside;
+        act(&mut shells[shard], &mut Surroundings { log, wires, inboxes, engine, dice, reports });
+    }
+
+    /// Lets the engine answer some of what waits for it.
+    pub(crate) fn answer_some(&mut self, dice: &mut Dice) {
+        self.engine.answer_some(&mut self.inboxes, dice);
+    }
+
+    /// Lets the engine answer all that waits for it.
+    pub(crate) fn answer_all(&mut self) {
+        self.engine.answer_all(&mut self.inboxes);
+    }
+
+    /// Lets the door go by a change of the registry.
+    pub(crate) fn swap(&mut self, operator: &Operator) {
+        self.door.swap(operator.snapshot());
+    }
+
+    /// Puts an order into the inbox of one shard.
+    pub(crate) fn order(&mut self, shard: usize, order: &Order) {
+        self.inboxes[shard].command(order.mail());
+    }
+
+    /// Tells all shards to stop.
+    pub(crate) fn stop(&mut self) {
+        self.inboxes.iter_mut().for_each(|inbox| inbox.command(Mail::Stop));
+    }
+
+    /// Tells whether a broker that was told to stop has told and closed every link.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.shells.iter().all(Shell::is_stopped)
+    }
+
+    pub(crate) fn shards(&self) -> usize {
+        self.shells.len()
+    }
+
+    pub(crate) fn stats(&self) -> Vec<ShardStats> {
+        self.shells.iter().map(Shell::stats).collect()
+    }
+
+    /// Returns when the next timer of a shard is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Millis> {
+        self.shells.iter().filter_map(Shell::poll_timeout).min()
+    }
+
+    /// Tells whether nothing is left to do at `now`.
+    pub(crate) fn is_idle(&self, now: Millis) -> bool {
+        self.door.is_idle()
+            && self.engine.is_idle()
+            && self.inboxes.iter().all(|inbox| inbox.len() == 0)
+            && self.shells.iter().all(|shell| shell.is_idle(now))
+    }
+}
+
+fn hash_key(dice: &mut Dice) -> HashKey {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&dice.draw().to_le_bytes());
+    key[8..].copy_from_slice(&dice.draw().to_le_bytes());
+    HashKey::new(key)
+}

@@ -1,0 +1,89 @@
+//! Many runs, on all cores.
+
+use crate::run::{Failure, Outcome, Plan, Trace, run};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Of so many seeds one is run twice, and the two traces are compared.
+const REPEATED: u64 = 16;
+
+/// Says which runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowd {
+    /// The first seed.
+    pub first: u64,
+    /// How many seeds.
+    pub seeds: u64,
+    /// Steps of each.
+    pub steps: u32,
+    /// Shards of each.
+    pub shards: u16,
+}
+
+/// Says what became of all.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Runs that broke no promise.
+    pub runs: u64,
+    /// What happened in them.
+    pub events: u64,
+    /// Runs that were repeated, with the same trace.
+    pub repeated: u64,
+    /// What went wrong: of each core at most one, for all stop at the first.
+    pub failures: Vec<Failure>,
+}
+
+impl Crowd {
+    /// Runs all seeds, or until one fails; `progress` is told how many are done.
+    pub fn run(self, progress: impl Fn(u64) + Sync) -> Tally {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+        let tally = Mutex::new(Tally::default());
+        thread::scope(|scope| {
+            for _ in 0..cores {
+                scope.spawn(|| {
+                    while !failed.load(Ordering::Relaxed) {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= self.seeds {
+                            break;
+                        }
+                        let outcome = self.run_one(number);
+                        failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
+                        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                        tally.add(outcome);
+                        progress(tally.runs);
+                    }
+                });
+            }
+        });
+        tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one seed, some of them twice.
+    fn run_one(&self, number: u64) -> Result<(Outcome, bool), Failure> {
+        let plan = Plan { seed: self.first + number, steps: self.steps, shards: self.shards };
+        if !number.is_multiple_of(REPEATED) {
+            return run(plan, Trace::Off).map(|outcome| (outcome, false));
+        }
+        let (once, again) = (run(plan, Trace::Digest)?, run(plan, Trace::Digest)?);
+        if once == again {
+            return Ok((once, true));
+        }
+        let what = "two runs of this seed differ: compare their traces".to_owned();
+        Err(Failure { plan, step: 0, what, recent: Vec::new() })
+    }
+}
+
+impl Tally {
+    fn add(&mut self, outcome: Result<(Outcome, bool), Failure>) {
+        match outcome {
+            Ok((outcome, repeated)) => {
+                self.runs += 1;
+                self.events += outcome.events;
+                self.repeated += u64::from(repeated);
+            }
+            Err(failure) => self.failures.push(failure),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line of the simulated world: replays one seed, or runs many on all cores.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its user")]
+
+mod clock;
+
+use clap::Parser;
+use keyward_sim::crowd::{Crowd, Tally};
+use keyward_sim::run::{self, Plan, Trace};
+use std::process::ExitCode;
+
+/// After so many runs progress is told.
+const TOLD: u64 = 200;
+
+/// Runs the broker in a simulated world and checks it against a reference model.
+#[derive(Debug, Parser)]
+#[command(name = "keyward-sim")]
+struct Cli {
+    /// Replays one seed.
+    #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
+    seed: Option<u64>,
+
+    /// Runs so many seeds, on all cores.
+    #[arg(long)]
+    seeds: Option<u64>,
+
+    /// The first of many seeds.
+    #[arg(long, default_value_t = 0, conflicts_with = "seed")]
+    first: u64,
+
+    /// Steps of each run.
+    #[arg(long, default_value_t = 400)]
+    steps: u32,
+
+    /// Shards of the broker.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=3))]
+    shards: u16,
+
+    /// Prints everything that happens.
+    #[arg(long, conflicts_with = "seeds")]
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    let Cli { seed, seeds, first, steps, shards, trace } = Cli::parse();
+    run::keep_panics();
+    match seed {
+        Some(seed) => replay(Plan { seed, steps, shards }, trace),
+        None => run_many(Crowd { first, seeds: seeds.unwrap_or_default(), steps, shards }),
+    }
+}
+
+fn replay(plan: Plan, trace: bool) -> ExitCode {
+    match run::run(plan, if trace { Trace::Print } else { Trace::Digest }) {
+        Ok(outcome) => {
+            let digest = outcome.digest.map(|digest| format!(", trace {digest:016x}")).unwrap_or_default();
+            println!("seed {}: {} events{digest}", plan.seed, outcome.events);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_many(crowd: Crowd) -> ExitCode {
+    let begun = clock::now();
+    let tally = crowd.run(|runs| {
+        if runs.is_multiple_of(TOLD) {
+            eprintln!("{runs} of {} seeds", crowd.seeds);
+        }
+    });
+    let seconds = begun.elapsed().as_secs_f64();
+    let Tally { runs, events, repeated, failures } = tally;
+    for failure in &failures {
+        println!("{failure}\n");
+    }
+    println!(
+        "{runs} seeds of {} steps with {} shards, {repeated} of them twice with the same trace; {events} events",
+        crowd.steps, crowd.shards
+    );
+    println!("{seconds:.1} s, {:.1} seeds a second", runs as f64 / seconds.max(0.001));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,166 @@
+//! The operator with the store: registry and rules, which survive a crash, and the way of a change into the broker:
+//! on disk → at the door → into one inbox after the other (rules 6 and 7).
+
+use crate::broker::Broker;
+use crate::broker::inbox::Mail;
+use crate::event::{AccountNo, Change, Serial, What};
+use crate::log::Log;
+use crate::rules::Rules;
+use keyward_broker::{Directory, Principal, Standing};
+use keyward_ids::Identity;
+use keyward_policy::{Policy, Subject};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Holds what is on disk, and the changes that are under way.
+pub(crate) struct Operator {
+    principals: Vec<Arc<Principal>>,
+    directory: Arc<Directory>,
+    generation: u64,
+    policy: Arc<Policy>,
+    /// Orders with the next shard that gets them.
+    handing: VecDeque<(Order, usize)>,
+    /// Shards that have not reported.
+    awaited: BTreeMap<Serial, BTreeSet<usize>>,
+}
+
+/// Is the registry as the door sees it.
+#[derive(Clone)]
+pub(crate) struct Snapshot(Arc<Directory>);
+
+/// Is a change on its way to the shards.
+#[derive(Clone)]
+pub(crate) enum Order {
+    Policy { generation: u64, policy: Arc<Policy> },
+    Directory(Arc<Directory>),
+}
+
+impl Order {
+    pub(crate) fn mail(&self) -> Mail {
+        match self {
+            Self::Policy { generation, policy } => {
+                Mail::Policy { generation: *generation, policy: Arc::clone(policy) }
+            }
+            Self::Directory(directory) => Mail::Directory(Arc::clone(directory)),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Tells whether an identity may log in with the credentials of an epoch.
+    pub(crate) fn holds(&self, identity: &Identity, epoch: u64) -> bool {
+        self.0
+            .lookup(identity)
+            .is_some_and(|principal| principal.standing == Standing::Active && principal.epoch == epoch)
+    }
+}
+
+impl Operator {
+    /// Begins with these accounts, all active, and these rules.
+    ///
+    /// # Panics
+    /// The rules do not compile: the setup is wrong.
+    pub(crate) fn new(accounts: &[Identity], rules: &Arc<Rules>) -> Self {
+        let principal = |identity: &Identity| {
+            let subject = Subject::new(identity.clone());
+            Arc::new(Principal { subject, epoch: 1, standing: Standing::Active })
+        };
+        let principals: Vec<_> = accounts.iter().map(principal).collect();
+        let directory = Arc::new(Directory::new(0, principals.iter().cloned()));
+        Self {
+            principals,
+            directory,
+            generation: 0,
+            policy: compile(rules),
+            handing: VecDeque::new(),
+            awaited: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot(Arc::clone(&self.directory))
+    }
+
+    pub(crate) fn principal(&self, account: AccountNo) -> &Principal {
+        &self.principals[account.0]
+    }
+
+    /// Returns what a shard is given before anything else.
+    pub(crate) fn law(&self) -> [Mail; 2] {
+        [self.order_policy().mail(), Order::Directory(Arc::clone(&self.directory)).mail()]
+    }
+
+    fn order_policy(&self) -> Order {
+        Order::Policy { generation: self.generation, policy: Arc::clone(&self.policy) }
+    }
+
+    /// Puts other rules on disk and on their way.
+    pub(crate) fn set_rules(&mut self, log: &mut Log, broker: &Broker, rules: Rules) {
+        self.generation += 1;
+        self.policy = compile(&rules);
+        let change = Change::Rules { generation: self.generation, rules: Arc::new(rules) };
+        self.begin(log, broker, change, self.order_policy());
+    }
+
+    /// Puts another standing of an account on disk, at the door, and on its way.
+    pub(crate) fn set_account(
+        &mut self,
+        log: &mut Log,
+        broker: &mut Broker,
+        account: AccountNo,
+        epoch: u64,
+        standing: Standing,
+    ) {
+        let subject = self.principals[account.0].subject.clone();
+        self.principals[account.0] = Arc::new(Principal { subject, epoch, standing });
+        let revision = self.directory.revision() + 1;
+        self.directory = Arc::new(Directory::new(revision, self.principals.iter().cloned()));
+        broker.swap(self);
+        let change = Change::Account { revision, account, epoch, standing };
+        self.begin(log, broker, change, Order::Directory(Arc::clone(&self.directory)));
+    }
+
+    fn begin(&mut self, log: &mut Log, broker: &Broker, change: Change, order: Order) {
+        self.awaited.insert(change.serial(), (0..broker.shards()).collect());
+        log.say(What::Orders(change));
+        self.handing.push_back((order, 0));
+    }
+
+    /// Hands the oldest order that is under way to the next shard.
+    pub(crate) fn hand_on(&mut self, broker: &mut Broker) {
+        let Some((order, shard)) = self.handing.front_mut() else { return };
+        broker.order(*shard, order);
+        *shard += 1;
+        if *shard == broker.shards() {
+            self.handing.pop_front();
+        }
+    }
+
+    /// Tells whether no order is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.handing.is_empty()
+    }
+
+    /// Takes note of a report; the command returns when all shards have reported.
+    pub(crate) fn note(&mut self, log: &mut Log, shard: usize, change: Serial) {
+        let Some(awaited) = self.awaited.get_mut(&change) else { return };
+        awaited.remove(&shard);
+        if awaited.is_empty() {
+            self.awaited.remove(&change);
+            log.say(What::Returns(change));
+        }
+    }
+
+    /// Forgets who waits for what: the broker is another one, which begins with what is on disk.
+    pub(crate) fn forget_commands(&mut self) {
+        self.handing.clear();
+        self.awaited.clear();
+    }
+}
+
+fn compile(rules: &Rules) -> Arc<Policy> {
+    match rules.compile() {
+        Ok(policy) => Arc::new(policy),
+        Err(errors) => panic!("the rules of the world do not compile: {errors}"),
+    }
+}
