@@ -21,10 +21,12 @@ pub struct Attach {
     pub(crate) version: Version,
     pub(crate) clean_start: bool,
     pub(crate) keep_alive: u16,
-    /// Seconds as asked for by 5.0; `None` in 3.1.1.
+    /// Seconds as asked for by 5.0; `None` before it.
     pub(crate) session_expiry: Option<u32>,
     pub(crate) receive_maximum: Option<NonZeroU16>,
     pub(crate) maximum_packet_size: Option<u32>,
+    /// How many topic aliases the client takes; 0 is none.
+    pub(crate) topic_alias_maximum: u16,
     pub(crate) problem_information: bool,
     pub(crate) will: Option<Testament>,
 }
@@ -67,11 +69,12 @@ impl Attach {
             clean_start: connect.clean_start,
             keep_alive: connect.keep_alive,
             session_expiry: match connect.version {
-                Version::V311 => None,
+                Version::V31 | Version::V311 => None,
                 Version::V5 => Some(properties.session_expiry.unwrap_or(0)),
             },
             receive_maximum: properties.receive_maximum,
             maximum_packet_size: properties.maximum_packet_size.map(|size| size.get()),
+            topic_alias_maximum: properties.topic_alias_maximum.unwrap_or(0),
             problem_information: properties.request_problem_information.unwrap_or(true),
             will: connect.will.as_ref().map(Testament::new).transpose()?,
         })
@@ -85,6 +88,11 @@ impl Attach {
     /// Returns who is attached.
     pub fn identity(&self) -> &Identity {
         &self.publisher.identity
+    }
+
+    /// Returns how many topic aliases the client takes from us; 0 is none.
+    pub fn topic_alias_maximum(&self) -> u16 {
+        self.topic_alias_maximum
     }
 
     /// Returns the client id.

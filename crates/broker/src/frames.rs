@@ -56,7 +56,7 @@ impl Frames {
         qos: Qos,
         retain: bool,
     ) -> Option<&Frame> {
-        let kind = version as usize * 6 + qos as usize * 2 + usize::from(retain);
+        let kind = usize::from(version.is_v5()) * 6 + qos as usize * 2 + usize::from(retain);
         let frame = self.frames.get_mut(kind)?;
         if !frame.is_made {
             frame.head.clear();
@@ -66,6 +66,7 @@ impl Frames {
                 delivery: delivery(qos, PacketId(NonZeroU16::MIN)),
                 retain,
                 topic: message.topic(),
+                topic_alias: None,
                 forwarded: message.forwarded(),
                 message_expiry: message.seconds_left(now),
                 subscription_ids: &[],

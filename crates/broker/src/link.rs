@@ -92,7 +92,7 @@ impl Link {
             unfinished: 0,
             unfinished_max: match attach.version {
                 // 3.1.1 has no such promise: there is no bound but the number of packet ids.
-                Version::V311 => u16::MAX,
+                Version::V31 | Version::V311 => u16::MAX,
                 Version::V5 => limits.receive_maximum.get(),
             },
             maximum_packet_size: attach.maximum_packet_size.map_or(usize::MAX, |size| size as usize),

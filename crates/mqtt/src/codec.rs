@@ -61,6 +61,7 @@ pub(crate) fn decode_framed<'a>(
     frame: &'a [u8],
 ) -> Result<Packet<'a>, DecodeError> {
     let refused = |violation| DecodeError { packet: Some(header.kind), violation };
+    frame::check_flags(version, header.kind, header.flags).map_err(refused)?;
     match frame.get(header.header_len..header.total_len) {
         Some(body) => decode_body(version, sender, header, body).map_err(refused),
         None => Err(refused(Violation::Truncated)),
@@ -94,7 +95,7 @@ fn decode_body<'a>(
         PacketType::Auth => Packet::Auth(disconnect::read_auth(sender, reader)?),
     };
     reader.end()?;
-    if wire_version(&packet, version) == Version::V5 && !header.is_shortest() {
+    if wire_version(&packet, version).is_v5() && !header.is_shortest() {
         return Err(Violation::LengthForm);
     }
     Ok(packet)
@@ -108,8 +109,8 @@ pub(crate) fn check_sender(version: Version, sender: Sender, kind: PacketType) -
         P::Connect | P::Subscribe | P::Unsubscribe | P::PingReq => sender == Sender::Client,
         P::ConnAck | P::SubAck | P::UnsubAck | P::PingResp => sender == Sender::Server,
         P::Publish | P::PubAck | P::PubRec | P::PubRel | P::PubComp => true,
-        P::Disconnect => sender == Sender::Client || version == Version::V5,
-        P::Auth if version == Version::V311 => return Err(Violation::ReservedType),
+        P::Disconnect => sender == Sender::Client || version.is_v5(),
+        P::Auth if !version.is_v5() => return Err(Violation::ReservedType),
         P::Auth => true,
     };
     if sent { Ok(()) } else { Err(Violation::WrongSender) }

@@ -13,6 +13,7 @@ pub use crate::limits::{ClientLimits, ConnectionLimits};
 
 use crate::codec::{DecodeError, Violation};
 use crate::frame::{self, Header, PacketType};
+use crate::packet::Version;
 
 /// Says whether a frame is all there.
 enum Framed<'a> {
@@ -24,6 +25,7 @@ enum Framed<'a> {
 /// that the body of a packet that is refused is never waited for.
 #[inline]
 fn find_frame(
+    version: Version,
     input: &[u8],
     limit: u32,
     allowed: impl Fn(PacketType) -> Result<(), Violation>,
@@ -31,6 +33,7 @@ fn find_frame(
     let Some(&first) = input.first() else { return Ok(Framed::Incomplete { need: 2 }) };
     let kind = frame::peek_type(first)?;
     let refused = |violation| DecodeError { packet: Some(kind), violation };
+    frame::check_flags(version, kind, first & 0x0F).map_err(refused)?;
     allowed(kind).map_err(refused)?;
     let Some(header) = frame::peek(input)? else {
         return Ok(Framed::Incomplete { need: input.len() + 1 });

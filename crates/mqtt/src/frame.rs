@@ -1,6 +1,7 @@
 //! The fixed header (chapter 2.1): which packet comes, and how long it is, before its body is there.
 
 use crate::codec::{DecodeError, VARINT_MAX, Violation, varint_len};
+use crate::packet::Version;
 use core::fmt;
 
 /// Is the type of a control packet (chapter 2.1.2).
@@ -121,7 +122,8 @@ impl Header {
 /// Reads the first byte of a packet.
 ///
 /// # Errors
-/// The type is 0, or the flags are not those of the type [MQTT-2.1.3-1].
+/// The type is 0, or the flags are not those of the type [MQTT-2.1.3-1]. DUP passes where MQTT 3.1 lets it stand: the
+/// version is not known here.
 #[inline]
 pub fn peek_type(first: u8) -> Result<PacketType, DecodeError> {
     let Some(kind) = PacketType::from_nibble(first >> 4) else {
@@ -129,11 +131,26 @@ pub fn peek_type(first: u8) -> Result<PacketType, DecodeError> {
     };
     let flags = first & 0x0F;
     match kind.fixed_flags() {
-        Some(fixed) if fixed != flags => {
+        Some(fixed) if fixed != flags && !is_repeated(kind, flags) => {
             Err(DecodeError { packet: Some(kind), violation: Violation::ReservedFlags })
         }
         _ => Ok(kind),
     }
+}
+
+/// Refuses DUP on a packet other than PUBLISH where the version does not allow it.
+#[inline]
+pub(crate) fn check_flags(version: Version, kind: PacketType, flags: u8) -> Result<(), Violation> {
+    if version != Version::V31 && is_repeated(kind, flags) {
+        return Err(Violation::ReservedFlags);
+    }
+    Ok(())
+}
+
+/// Tells whether the flags are those of a PUBREL, SUBSCRIBE or UNSUBSCRIBE that is sent again (MQTT 3.1, chapter 2.1).
+#[inline]
+fn is_repeated(kind: PacketType, flags: u8) -> bool {
+    kind.fixed_flags() == Some(0b0010) && flags == 0b1010
 }
 
 /// Reads the fixed header at the start of `input`; `None` if it is not all there. The body need not be there.

@@ -1,4 +1,4 @@
-//! MQTT 3.1.1 and 5.0 packets, topics, codec and connection state machines, without IO.
+//! MQTT 3.1, 3.1.1 and 5.0 packets, topics, codec and connection state machines, without IO.
 //!
 //! The rule of use. A server makes one [`connection::ServerConnection`] a link, gives it the bytes that came and gets
 //! packets that borrow from them; what it sends it writes with [`codec::encode`], or with

@@ -1,6 +1,6 @@
 //! The control packets as values that borrow from the buffer they were read from.
 //!
-//! One type serves both protocol versions: what a version lacks is empty when decoded and left out when encoded.
+//! One type serves all protocol versions: what a version lacks is empty when decoded and left out when encoded.
 
 use crate::frame::PacketType;
 use crate::property::{
@@ -9,15 +9,35 @@ use crate::property::{
 };
 use crate::reason::ReasonCode;
 use crate::topic::TopicName;
+use core::fmt;
 use core::num::NonZeroU16;
 
 /// Is a version of the protocol that this crate speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
+    /// MQTT 3.1, protocol name "MQIsdp", level 3.
+    V31,
     /// MQTT 3.1.1, protocol level 4.
     V311,
     /// MQTT 5.0, protocol level 5.
     V5,
+}
+
+impl Version {
+    /// Tells whether it is 5.0, which alone has properties and reason codes; the two before differ little.
+    pub fn is_v5(self) -> bool {
+        self == Self::V5
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V31 => "MQTT 3.1",
+            Self::V311 => "MQTT 3.1.1",
+            Self::V5 => "MQTT 5.0",
+        })
+    }
 }
 
 /// Is a quality of service (chapter 4.3).

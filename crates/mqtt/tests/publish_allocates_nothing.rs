@@ -70,6 +70,7 @@ fn a_publish_is_written_without_an_allocation() {
             delivery: publish.delivery,
             retain: false,
             topic: "a/b",
+            topic_alias: None,
             forwarded: &forwarded,
             message_expiry: None,
             subscription_ids: &[],

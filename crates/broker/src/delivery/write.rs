@@ -11,7 +11,7 @@ use crate::output::{CloseCause, Notice};
 use crate::permit::{Permit, Receive};
 use core::num::{NonZeroU16, NonZeroU32};
 use keyward_mqtt::codec::{self, PublishHead, encode_publish_head, publish_len};
-use keyward_mqtt::packet::{Packet, PacketId, Version};
+use keyward_mqtt::packet::{Packet, PacketId};
 use keyward_mqtt::time::Millis;
 
 impl SubscriptionIdSet {
@@ -37,7 +37,7 @@ impl Delivery<'_> {
     ) -> bool {
         let Some(link) = self.session.link.as_deref_mut() else { return false };
         let id = id.unwrap_or(PacketId(NonZeroU16::MIN));
-        let has_ids = link.version == Version::V5 && parcel.ids != SubscriptionIdSet::None;
+        let has_ids = link.version.is_v5() && parcel.ids != SubscriptionIdSet::None;
         let written = match frames {
             Some(frames) if !dup && !has_ids => {
                 write_shared(self.out, link, parcel, id, frames, self.terms.now)
@@ -116,6 +116,7 @@ fn write_own(
         delivery: delivery(parcel.qos, id),
         retain: parcel.retain,
         topic: message.topic(),
+        topic_alias: None,
         forwarded: message.forwarded(),
         message_expiry: message.seconds_left(now),
         subscription_ids: parcel.ids.as_slice(),

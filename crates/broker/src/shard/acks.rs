@@ -79,10 +79,10 @@ impl Shard {
         self.deliver(slot, |delivery| delivery.finished(id));
     }
 
-    /// Returns the code for an unknown packet id; 3.1.1 has none.
+    /// Returns the code for an unknown packet id; only 5.0 has one.
     fn not_found(&self, slot: u32) -> ReasonCode {
         match self.sessions.get(slot as usize).map(|session| session.version()) {
-            Some(Version::V311) | None => ReasonCode::Success,
+            Some(Version::V31 | Version::V311) | None => ReasonCode::Success,
             Some(Version::V5) => ReasonCode::PacketIdentifierNotFound,
         }
     }

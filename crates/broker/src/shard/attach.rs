@@ -221,8 +221,8 @@ impl Shard {
     fn lifetime(&self, asked: Option<u32>, version: Version, clean: bool) -> Lifetime {
         let longest = self.config.limits.session_expiry;
         match (version, asked) {
-            (Version::V311, _) if clean => Lifetime::WithLink,
-            (Version::V311, _) => Lifetime::After(longest),
+            (Version::V31 | Version::V311, _) if clean => Lifetime::WithLink,
+            (Version::V31 | Version::V311, _) => Lifetime::After(longest),
             (Version::V5, None | Some(0)) => Lifetime::WithLink,
             (Version::V5, Some(secs)) => Lifetime::After(Millis::from_secs(u64::from(secs)).min(longest)),
         }
@@ -259,7 +259,7 @@ impl Shard {
     fn welcome(&self, attach: &Attach, lifetime: Lifetime, session_present: bool) -> Welcome {
         let longest = self.config.limits.keep_alive_secs.get();
         let is_too_long = attach.keep_alive == 0 || attach.keep_alive > longest;
-        let keep_alive_is_ours = attach.version == Version::V5 && is_too_long;
+        let keep_alive_is_ours = attach.version.is_v5() && is_too_long;
         let granted = match lifetime {
             Lifetime::WithLink => 0,
             Lifetime::After(span) => u32::try_from(span.as_secs()).unwrap_or(u32::MAX),

@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::output::{CloseCause, Output};
 use crate::permit::{self, Purpose};
 use crate::session::{Inbound, SessionRef};
-use keyward_mqtt::packet::{PacketId, Version};
+use keyward_mqtt::packet::PacketId;
 use keyward_mqtt::topic::TopicFilter;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -177,7 +177,7 @@ impl Shard {
         for (_, at) in self.out.holding.clone() {
             self.deliver(at.slot, |delivery| {
                 if let Some(link) = delivery.session.link.as_deref()
-                    && link.version == Version::V311
+                    && !link.version.is_v5()
                 {
                     return delivery.out.doom(link.id, CloseCause::NoRoom, None);
                 }

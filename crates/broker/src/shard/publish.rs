@@ -129,7 +129,7 @@ impl Shard {
                         let reason = ReasonCode::PacketIdentifierInUse;
                         self.answer(slot, Wait::default(), Answer::PubRec(id, reason));
                     }
-                    Version::V311 => self.violation(slot, ReasonCode::PacketIdentifierInUse),
+                    Version::V31 | Version::V311 => self.violation(slot, ReasonCode::PacketIdentifierInUse),
                 }
                 true
             }
@@ -185,10 +185,8 @@ impl Shard {
             Exchange::AtMostOnce => {}
             Exchange::AtLeastOnce(id) => self.answer(slot, Wait::default(), Answer::PubAck(id, reason)),
             Exchange::ExactlyOnce(id) => {
-                let is_v311 = self
-                    .sessions
-                    .get(slot as usize)
-                    .is_some_and(|session| session.version() == Version::V311);
+                let is_v311 =
+                    self.sessions.get(slot as usize).is_some_and(|session| !session.version().is_v5());
                 let reason = if is_v311 { ReasonCode::Success } else { reason };
                 self.answer(slot, Wait::default(), Answer::PubRec(id, reason));
             }
@@ -202,7 +200,7 @@ impl Shard {
         self.out.notice(Notice::NoMemory { identity: session.key.identity.clone() });
         match session.version() {
             Version::V5 => self.refuse_publish(slot, delivery, ReasonCode::QuotaExceeded),
-            Version::V311 => {
+            Version::V31 | Version::V311 => {
                 self.cut(slot, CloseCause::NoRoom, None, true);
                 self.leave(slot, true);
             }

@@ -10,7 +10,7 @@ use crate::link::{Answer, Wait};
 use crate::output::{Denial, DeniedAction, Notice, Output};
 use crate::replay::ReplayOrder;
 use core::num::NonZeroU32;
-use keyward_mqtt::packet::{Qos, RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
+use keyward_mqtt::packet::{Qos, RetainHandling, Subscribe, SubscribeOptions, Unsubscribe, Version};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::{Subscription, TopicFilter};
 use keyward_policy::Reading;
@@ -32,15 +32,16 @@ impl Shard {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let is_stored = session.is_stored();
         let is_asking = session.link.as_ref().is_some_and(|link| link.is_asking(subscribe.id));
+        let has_words = session.version() != Version::V31;
         let mut granting = Granting::default();
         for (text, options) in subscribe.filters {
             if is_asking {
-                granting.reasons.push(ReasonCode::PacketIdentifierInUse);
+                granting.refuse(ReasonCode::PacketIdentifierInUse, options.qos, has_words);
                 continue;
             }
             match self.subscribe_one(slot, text, options, subscribe.properties.subscription_id) {
                 Ok(subscribed) => granting.grant(subscribed, options, subscribe.properties.subscription_id),
-                Err(reason) => granting.reasons.push(reason),
+                Err(reason) => granting.refuse(reason, options.qos, has_words),
             }
         }
         let Wait { ticket, .. } = self.wait_if(is_stored && granting.granted);
@@ -195,16 +196,26 @@ fn cost(filter: TopicFilter<'_>, shards: u16) -> usize {
     limits::SUBSCRIPTION_OVERHEAD + 2 * text.len() + branch_bytes(text) * usize::from(shards).min(2)
 }
 
+/// Returns the code of a subscription that is granted as it was asked for.
+fn granted(qos: Qos) -> ReasonCode {
+    match qos {
+        Qos::AtMostOnce => ReasonCode::Success,
+        Qos::AtLeastOnce => ReasonCode::GrantedQos1,
+        Qos::ExactlyOnce => ReasonCode::GrantedQos2,
+    }
+}
+
 impl Granting {
+    /// Notes a filter that gets no subscription. 3.1 has no word for that: it is answered as if it were granted.
+    fn refuse(&mut self, reason: ReasonCode, asked: Qos, has_words: bool) {
+        self.reasons.push(if has_words { reason } else { granted(asked) });
+    }
+
     fn grant(&mut self, subscribed: Subscribed, options: SubscribeOptions, id: Option<NonZeroU32>) {
         self.granted = true;
         self.made.push((Arc::clone(&subscribed.filter), subscribed.before));
         self.interest = self.interest.max(subscribed.token);
-        self.reasons.push(match options.qos {
-            Qos::AtMostOnce => ReasonCode::Success,
-            Qos::AtLeastOnce => ReasonCode::GrantedQos1,
-            Qos::ExactlyOnce => ReasonCode::GrantedQos2,
-        });
+        self.reasons.push(granted(options.qos));
         let replays = match options.retain_handling {
             RetainHandling::Always => true,
             RetainHandling::IfNew => subscribed.is_new(),

@@ -64,7 +64,7 @@ fn without_room_the_publisher_is_told_or_closed() {
         w.publish(pump, letter("pump/a", "y").qos2(2));
         w.store(CommitOutcome::NoRoom);
         match version {
-            Version::V311 => assert_eq!(w.closed(pump), Some(CloseCause::NoRoom)),
+            Version::V31 | Version::V311 => assert_eq!(w.closed(pump), Some(CloseCause::NoRoom)),
             Version::V5 => {
                 let got = w.got(pump);
                 assert!(

@@ -14,11 +14,12 @@ fn the_older_link_is_told_and_closed() {
         let second = w.connect(hello(version, "device:pump", "pump"));
         assert_eq!(w.closed(first), Some(CloseCause::TakenOver));
         let told = match version {
-            Version::V311 => vec![],
+            Version::V31 | Version::V311 => vec![],
             Version::V5 => vec![Got::Disconnect(ReasonCode::SessionTakenOver)],
         };
         assert_eq!(w.got(first), told);
-        assert!(matches!(w.got(second)[0], Got::ConnAck { session_present: true, .. }));
+        let told = version != Version::V31;
+        assert!(matches!(w.got(second)[0], Got::ConnAck { session_present, .. } if session_present == told));
     });
 }
 

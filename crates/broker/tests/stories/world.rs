@@ -42,9 +42,9 @@ pub(crate) fn in_every_world(story: impl Fn(&mut World)) {
     in_every_world_with(Limits::default(), story);
 }
 
-/// Runs a story in both versions and every size of broker.
+/// Runs a story in every version and every size of broker.
 pub(crate) fn in_every_world_and_version(story: impl Fn(&mut World, Version)) {
-    for version in [Version::V311, Version::V5] {
+    for version in [Version::V31, Version::V311, Version::V5] {
         in_every_world(|world| story(world, version));
     }
 }

@@ -63,6 +63,9 @@ pub(crate) struct WillArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum VersionArg {
+    /// MQTT 3.1
+    #[value(name = "3.1", alias = "3", alias = "31")]
+    V31,
     /// MQTT 3.1.1
     #[value(name = "3.1.1", alias = "4", alias = "311")]
     V311,
@@ -74,6 +77,7 @@ pub(crate) enum VersionArg {
 impl From<VersionArg> for Version {
     fn from(version: VersionArg) -> Self {
         match version {
+            VersionArg::V31 => Self::V31,
             VersionArg::V311 => Self::V311,
             VersionArg::V5 => Self::V5,
         }

@@ -19,7 +19,7 @@ pub(super) fn read<'a>(
     let mut ack =
         Ack { id: reader.packet_id()?, reason: ReasonCode::Success, properties: AckProperties::default() };
     // 5.0 may leave out the properties, or the code and the properties; 3.1.1 has neither.
-    if version == Version::V5 && !reader.is_empty() {
+    if version.is_v5() && !reader.is_empty() {
         ack.reason = codes::parse(kind, sender, reader.u8()?)?;
         if !reader.is_empty() {
             ack.properties = properties::read(version, reader)?;
@@ -31,7 +31,7 @@ pub(super) fn read<'a>(
 
 pub(super) fn write(ack: &Ack<'_>, version: Version, sink: &mut impl Sink) -> Result<(), EncodeError> {
     sink.u16(ack.id.0.get());
-    if version == Version::V311 {
+    if !version.is_v5() {
         return Ok(());
     }
     let bare = is_empty(&ack.properties);
@@ -62,7 +62,7 @@ pub(super) fn read_sub<'a>(version: Version, reader: &mut Reader<'a>) -> Result<
 
 pub(super) fn read_unsub<'a>(version: Version, reader: &mut Reader<'a>) -> Result<SubAck<'a>, Violation> {
     let id = reader.packet_id()?;
-    if version == Version::V311 {
+    if !version.is_v5() {
         reader.end()?;
         return Ok(SubAck { id, properties: AckProperties::default(), reasons: ReasonCodes::Raw(&[]) });
     }
@@ -84,7 +84,7 @@ pub(super) fn write_sub(ack: &SubAck<'_>, version: Version, sink: &mut impl Sink
         return Err(EncodeError::EmptyList);
     }
     for code in ack.reasons {
-        sink.u8(codes::write_suback(version, code));
+        sink.u8(codes::write_suback(version, code)?);
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ pub(super) fn write_unsub(
     sink: &mut impl Sink,
 ) -> Result<(), EncodeError> {
     sink.u16(ack.id.0.get());
-    if version == Version::V311 {
+    if !version.is_v5() {
         return Ok(());
     }
     properties::write(&ack.properties, version, sink)?;

@@ -1,6 +1,6 @@
 //! Which packet carries which reason code, from which side (MQTT 5.0, table 2-6), and what 3.1.1 says instead.
 
-use super::{Sender, Violation};
+use super::{EncodeError, Sender, Violation};
 use crate::frame::PacketType;
 use crate::packet::Version;
 use crate::reason::ReasonCode::{self, *};
@@ -156,7 +156,7 @@ fn in_server_disconnect(code: ReasonCode) -> bool {
 
 /// Reads the code of a CONNACK; in 3.1.1 it is a return code from 0 to 5 (MQTT 3.1.1, table 3.1).
 pub(super) fn read_connack(version: Version, byte: u8) -> Result<ReasonCode, Violation> {
-    if version == Version::V5 {
+    if version.is_v5() {
         return parse(PacketType::ConnAck, Sender::Server, byte);
     }
     match byte {
@@ -173,7 +173,7 @@ pub(super) fn read_connack(version: Version, byte: u8) -> Result<ReasonCode, Vio
 /// Returns the byte of a CONNACK. What 3.1.1 cannot say becomes "server unavailable" where trying again may help,
 /// and "not authorized" where it will not.
 pub(super) fn write_connack(version: Version, code: ReasonCode) -> u8 {
-    if version == Version::V5 {
+    if version.is_v5() {
         return code as u8;
     }
     match code {
@@ -194,18 +194,24 @@ pub(super) fn write_connack(version: Version, code: ReasonCode) -> u8 {
     }
 }
 
-/// Reads one code of a SUBACK; in 3.1.1 the only failure is 0x80 [MQTT-3.9.3-2].
+/// Reads one code of a SUBACK; in 3.1.1 the only failure is 0x80 [MQTT-3.9.3-2], in 3.1 there is none.
 pub(super) fn read_suback(version: Version, byte: u8) -> Result<ReasonCode, Violation> {
     match (version, byte) {
-        (Version::V311, 0..=2 | 0x80) | (Version::V5, _) => parse(PacketType::SubAck, Sender::Server, byte),
-        (Version::V311, _) => Err(Violation::ReasonCode(byte)),
+        (Version::V31 | Version::V311, 0..=2) | (Version::V311, 0x80) | (Version::V5, _) => {
+            parse(PacketType::SubAck, Sender::Server, byte)
+        }
+        (Version::V31 | Version::V311, _) => Err(Violation::ReasonCode(byte)),
     }
 }
 
 /// Returns one byte of a SUBACK.
-pub(super) fn write_suback(version: Version, code: ReasonCode) -> u8 {
+///
+/// # Errors
+/// 3.1 has no word for a failure.
+pub(super) fn write_suback(version: Version, code: ReasonCode) -> Result<u8, EncodeError> {
     match version {
-        Version::V311 if code.is_failure() => UnspecifiedError as u8,
-        Version::V311 | Version::V5 => code as u8,
+        Version::V31 if code.is_failure() => Err(EncodeError::NotInVersion(version)),
+        Version::V311 if code.is_failure() => Ok(UnspecifiedError as u8),
+        Version::V31 | Version::V311 | Version::V5 => Ok(code as u8),
     }
 }

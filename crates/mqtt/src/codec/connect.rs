@@ -9,7 +9,7 @@ use crate::packet::{ConnAck, Connect, Qos, Version, Will};
 use crate::topic::TopicName;
 
 const NAME: &[u8] = b"MQTT";
-/// The name in MQTT 3.1: recognised, so that such a client gets the answer that it understands.
+/// The name in MQTT 3.1.
 const NAME_OF_3_1: &[u8] = b"MQIsdp";
 
 const RESERVED: u8 = 1;
@@ -21,10 +21,11 @@ const WILL_RETAIN: u8 = 1 << 5;
 const PASSWORD: u8 = 1 << 6;
 const USERNAME: u8 = 1 << 7;
 
-fn level(version: Version) -> u8 {
+fn name_and_level(version: Version) -> (&'static [u8], u8) {
     match version {
-        Version::V311 => 4,
-        Version::V5 => 5,
+        Version::V31 => (NAME_OF_3_1, 3),
+        Version::V311 => (NAME, 4),
+        Version::V5 => (NAME, 5),
     }
 }
 
@@ -34,6 +35,7 @@ fn read_version(reader: &mut Reader<'_>) -> Result<Version, Violation> {
         return Err(Violation::ProtocolName);
     }
     match (name, reader.u8()?) {
+        (NAME_OF_3_1, 3) => Ok(Version::V31),
         (NAME, 4) => Ok(Version::V311),
         (NAME, 5) => Ok(Version::V5),
         (_, other) => Err(Violation::ProtocolLevel(other)),
@@ -56,6 +58,9 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Connect<'a>, Violation
     let flags = reader.u8()?;
     check_flags(version, flags)?;
     let keep_alive = reader.u16()?;
+    // MQTT 3.1, chapter 3.1: the remaining length outweighs these two flags; what is not there was not sent.
+    let has =
+        |flag, reader: &Reader<'_>| flags & flag != 0 && !(version == Version::V31 && reader.is_empty());
     let connect = Connect {
         version,
         clean_start: flags & CLEAN_START != 0,
@@ -63,15 +68,20 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Connect<'a>, Violation
         properties: properties::read(version, reader)?,
         client_id: reader.text()?,
         will: if flags & WILL == 0 { None } else { Some(read_will(version, flags, reader)?) },
-        username: if flags & USERNAME == 0 { None } else { Some(reader.text()?) },
-        password: if flags & PASSWORD == 0 { None } else { Some(reader.binary()?) },
+        username: if has(USERNAME, reader) { Some(reader.text()?) } else { None },
+        password: if has(PASSWORD, reader) { Some(reader.binary()?) } else { None },
     };
     reader.end()?;
     let authentication = &connect.properties;
     if authentication.authentication_data.is_some() && authentication.authentication_method.is_none() {
         return Err(Violation::AuthMethodMissing);
     }
-    if version == Version::V311 && connect.client_id.is_empty() && !connect.clean_start {
+    let may_be_empty = match version {
+        Version::V31 => false,
+        Version::V311 => connect.clean_start,
+        Version::V5 => true,
+    };
+    if connect.client_id.is_empty() && !may_be_empty {
         return Err(Violation::ClientIdMissing);
     }
     Ok(connect)
@@ -86,7 +96,7 @@ fn check_flags(version: Version, flags: u8) -> Result<(), Violation> {
     if stray || flags & WILL_QOS == WILL_QOS {
         return Err(Violation::WillFlags);
     }
-    if version == Version::V311 && flags & (USERNAME | PASSWORD) == PASSWORD {
+    if !version.is_v5() && flags & (USERNAME | PASSWORD) == PASSWORD {
         return Err(Violation::PasswordWithoutUser);
     }
     Ok(())
@@ -104,11 +114,12 @@ fn read_will<'a>(version: Version, flags: u8, reader: &mut Reader<'a>) -> Result
 
 pub(super) fn write(connect: &Connect<'_>, sink: &mut impl Sink) -> Result<(), EncodeError> {
     let version = connect.version;
-    if version == Version::V311 && connect.password.is_some() && connect.username.is_none() {
+    if !version.is_v5() && connect.password.is_some() && connect.username.is_none() {
         return Err(EncodeError::PasswordWithoutUser);
     }
-    sink.binary(NAME)?;
-    sink.u8(level(version));
+    let (name, level) = name_and_level(version);
+    sink.binary(name)?;
+    sink.u8(level);
     sink.u8(flags(connect));
     sink.u16(connect.keep_alive);
     properties::write(&connect.properties, version, sink)?;
@@ -149,6 +160,8 @@ fn flags(connect: &Connect<'_>) -> u8 {
 
 pub(super) fn read_ack<'a>(version: Version, reader: &mut Reader<'a>) -> Result<ConnAck<'a>, Violation> {
     let session_present = match reader.u8()? {
+        // 3.1 does not use this byte.
+        _ if version == Version::V31 => false,
         0 => false,
         1 => true,
         _ => return Err(Violation::ReservedFlags),
@@ -167,7 +180,9 @@ pub(super) fn write_ack(
     version: Version,
     sink: &mut impl Sink,
 ) -> Result<(), EncodeError> {
-    sink.u8(u8::from(ack.session_present && !ack.reason.is_failure()));
+    // 3.1 has no such flag.
+    let session_present = ack.session_present && !ack.reason.is_failure() && version != Version::V31;
+    sink.u8(u8::from(session_present));
     sink.u8(codes::write_connack(version, ack.reason));
     properties::write(&ack.properties, version, sink)
 }

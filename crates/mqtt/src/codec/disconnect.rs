@@ -17,7 +17,7 @@ pub(super) fn read<'a>(
 ) -> Result<Disconnect<'a>, Violation> {
     let mut disconnect =
         Disconnect { reason: ReasonCode::Success, properties: DisconnectProperties::default() };
-    if version == Version::V5 && !reader.is_empty() {
+    if version.is_v5() && !reader.is_empty() {
         disconnect.reason = codes::parse(PacketType::Disconnect, sender, reader.u8()?)?;
         if !reader.is_empty() {
             disconnect.properties = properties::read(version, reader)?;
@@ -41,7 +41,7 @@ pub(super) fn write(
     version: Version,
     sink: &mut impl Sink,
 ) -> Result<(), EncodeError> {
-    if version == Version::V311 {
+    if !version.is_v5() {
         let plain = disconnect.reason == ReasonCode::Success;
         return if plain { Ok(()) } else { Err(EncodeError::NotInVersion(version)) };
     }
@@ -69,7 +69,7 @@ pub(super) fn read_auth<'a>(sender: Sender, reader: &mut Reader<'a>) -> Result<A
 }
 
 pub(super) fn write_auth(auth: &Auth<'_>, version: Version, sink: &mut impl Sink) -> Result<(), EncodeError> {
-    if version == Version::V311 {
+    if !version.is_v5() {
         return Err(EncodeError::NotInVersion(version));
     }
     if auth.reason == ReasonCode::Success && auth.properties == AuthProperties::default() {

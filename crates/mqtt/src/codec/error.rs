@@ -63,15 +63,15 @@ pub enum Violation {
     Nul,
     /// The packet identifier is 0.
     PacketIdZero,
-    /// The protocol name is not "MQTT".
+    /// The protocol name is neither "MQTT" nor the "MQIsdp" of 3.1.
     ProtocolName,
     /// The protocol level is one that we do not speak.
     ProtocolLevel(u8),
     /// Will QoS or will retain is set without a will, or will QoS is 3.
     WillFlags,
-    /// A password without a user name, in 3.1.1.
+    /// A password without a user name, before 5.0.
     PasswordWithoutUser,
-    /// An empty client identifier without clean session, in 3.1.1.
+    /// An empty client identifier: in 3.1.1 without clean session, in 3.1 always.
     ClientIdMissing,
     /// Authentication data without an authentication method.
     AuthMethodMissing,
@@ -258,10 +258,14 @@ impl fmt::Display for Violation {
             Self::Nul => f.write_str("a text holds the NUL character"),
             Self::PacketIdZero => f.write_str("the packet identifier is 0"),
             Self::ProtocolName => f.write_str("the protocol name is not \"MQTT\""),
-            Self::ProtocolLevel(level) => write!(f, "protocol level {level} is not spoken here: use 4 or 5"),
+            Self::ProtocolLevel(level) => {
+                write!(f, "protocol level {level} is not spoken here: use 3 (MQIsdp), 4 or 5")
+            }
             Self::WillFlags => f.write_str("the will flags contradict each other"),
             Self::PasswordWithoutUser => f.write_str("there is a password but no user name"),
-            Self::ClientIdMissing => f.write_str("the client id is empty without clean session"),
+            Self::ClientIdMissing => {
+                f.write_str("the client id is empty: 5.0 allows it, 3.1.1 with clean session, 3.1 never")
+            }
             Self::AuthMethodMissing => f.write_str("the authentication method is missing"),
             Self::SessionPresent => f.write_str("a session cannot be present here"),
             Self::Qos => f.write_str("QoS 3 does not exist"),
@@ -323,8 +327,7 @@ impl fmt::Display for EncodeError {
             }
             Self::Nul => f.write_str("a text holds the NUL character"),
             Self::PropertyValue(id) => write!(f, "the property \"{id}\" has a value outside its range"),
-            Self::NotInVersion(Version::V311) => f.write_str("MQTT 3.1.1 has no such packet"),
-            Self::NotInVersion(Version::V5) => f.write_str("MQTT 5.0 has no such packet"),
+            Self::NotInVersion(version) => write!(f, "{version} has no such packet or code"),
             Self::TopicMissing => f.write_str("there is neither a topic nor an alias for one"),
             Self::PasswordWithoutUser => f.write_str("a password without a user name needs MQTT 5.0"),
             Self::EmptyList => f.write_str("the list is empty"),

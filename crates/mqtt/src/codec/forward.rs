@@ -7,12 +7,12 @@ use crate::frame::PacketType;
 use crate::packet::{Delivery, Version};
 use crate::property::{PropertyId, PublishProperties, SubscriptionIds};
 use alloc::vec::Vec;
-use core::num::NonZeroU32;
+use core::num::{NonZeroU16, NonZeroU32};
 
 /// Is everything of a PUBLISH but its payload, for one receiver.
 #[derive(Debug, Clone, Copy)]
 pub struct PublishHead<'a> {
-    /// The receiver's version; 3.1.1 gets no properties.
+    /// The receiver's version; only 5.0 gets properties.
     pub version: Version,
     /// Whether this delivery repeats an earlier one.
     pub dup: bool,
@@ -20,8 +20,10 @@ pub struct PublishHead<'a> {
     pub delivery: Delivery,
     /// Retain flag.
     pub retain: bool,
-    /// A topic name that was parsed.
+    /// A topic name that was parsed; empty only where `topic_alias` stands for it.
     pub topic: &'a str,
+    /// The receiver's name for the topic, on its link; left out before 5.0.
+    pub topic_alias: Option<NonZeroU16>,
     /// What [`PublishProperties::encode_forwarded`] wrote.
     pub forwarded: &'a [u8],
     /// Seconds that are left.
@@ -36,13 +38,14 @@ impl PublishHead<'_> {
     fn properties_len(&self) -> usize {
         let expiry = if self.message_expiry.is_some() { 5 } else { 0 };
         let ids: usize = self.subscription_ids.iter().map(|id| 1 + varint_len(id.get() as usize)).sum();
-        expiry + ids + self.forwarded.len()
+        let alias = if self.topic_alias.is_some() { 3 } else { 0 };
+        expiry + alias + ids + self.forwarded.len()
     }
 
     fn remaining_len(&self) -> usize {
         let packet_id = if self.delivery.id().is_some() { 2 } else { 0 };
         let properties = match self.version {
-            Version::V311 => 0,
+            Version::V31 | Version::V311 => 0,
             Version::V5 => {
                 let len = self.properties_len();
                 varint_len(len) + len
@@ -52,7 +55,8 @@ impl PublishHead<'_> {
     }
 
     fn check(&self, remaining: usize) -> Result<(), EncodeError> {
-        if self.topic.is_empty() {
+        // [MQTT-3.3.2-8], chapter 3.3.2.1: only an alias can stand for a topic, and only 5.0 has aliases.
+        if self.topic.is_empty() && !(self.version.is_v5() && self.topic_alias.is_some()) {
             return Err(EncodeError::TopicMissing);
         }
         if remaining > VARINT_MAX as usize {
@@ -74,7 +78,7 @@ pub fn publish_len(head: &PublishHead<'_>) -> usize {
 /// Appends everything of a PUBLISH but its payload.
 ///
 /// # Errors
-/// The topic is too long or empty, an identifier is out of range, or the packet is longer than MQTT can express;
+/// The topic is too long, or empty without an alias, an identifier is out of range, or the packet is longer than MQTT can express;
 /// `out` is then unchanged.
 pub fn encode_publish_head(out: &mut Vec<u8>, head: &PublishHead<'_>) -> Result<(), EncodeError> {
     let remaining = head.remaining_len();
@@ -96,13 +100,17 @@ fn write_head(out: &mut Vec<u8>, head: &PublishHead<'_>, remaining: usize) -> Re
     if let Some(id) = head.delivery.id() {
         out.u16(id.0.get());
     }
-    if head.version == Version::V311 {
+    if !head.version.is_v5() {
         return Ok(());
     }
     out.varint(head.properties_len())?;
     if let Some(seconds) = head.message_expiry {
         out.u8(PropertyId::MessageExpiryInterval as u8);
         out.u32(seconds);
+    }
+    if let Some(alias) = head.topic_alias {
+        out.u8(PropertyId::TopicAlias as u8);
+        out.u16(alias.get());
     }
     for id in head.subscription_ids {
         out.u8(PropertyId::SubscriptionIdentifier as u8);

@@ -32,7 +32,7 @@ pub(super) fn read<'a, P: PropertySet<'a>>(
     reader: &mut Reader<'a>,
 ) -> Result<P, Violation> {
     let mut set = P::default();
-    if version == Version::V311 {
+    if !version.is_v5() {
         return Ok(set);
     }
     let section = reader.section()?;
@@ -50,7 +50,7 @@ pub(super) fn write<'a>(
     version: Version,
     sink: &mut impl Sink,
 ) -> Result<(), EncodeError> {
-    if version == Version::V311 {
+    if !version.is_v5() {
         return Ok(());
     }
     let mut count = Count::default();

@@ -64,7 +64,7 @@ pub(super) fn write(
     version: Version,
     sink: &mut impl Sink,
 ) -> Result<(), EncodeError> {
-    let has_alias = version == Version::V5 && publish.properties.topic_alias.is_some();
+    let has_alias = version.is_v5() && publish.properties.topic_alias.is_some();
     match publish.topic {
         Some(topic) => sink.binary(topic.as_str().as_bytes())?,
         None if has_alias => sink.u16(0),

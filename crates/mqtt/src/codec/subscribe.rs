@@ -24,7 +24,7 @@ pub(super) fn read<'a>(version: Version, reader: &mut Reader<'a>) -> Result<Subs
 
 fn check_options(version: Version, filter: &str, byte: u8) -> Result<(), Violation> {
     let reserved = match version {
-        Version::V311 => 0b1111_1100,
+        Version::V31 | Version::V311 => 0b1111_1100,
         Version::V5 => 0b1100_0000,
     };
     if byte & reserved != 0 {
@@ -50,7 +50,7 @@ pub(super) fn write(
     for (filter, options) in subscribe.filters {
         sink.text(filter)?;
         sink.u8(match version {
-            Version::V311 => options.qos as u8,
+            Version::V31 | Version::V311 => options.qos as u8,
             Version::V5 => options.to_byte(),
         });
     }

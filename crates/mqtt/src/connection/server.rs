@@ -102,7 +102,7 @@ impl Farewell {
     /// Returns the last packet on an open link of this version; 3.1.1 has none.
     fn of_open(version: Version, error: &DecodeError) -> Self {
         match version {
-            Version::V311 => Self::Silent,
+            Version::V31 | Version::V311 => Self::Silent,
             Version::V5 => Self::Disconnect(error.reason()),
         }
     }
@@ -116,7 +116,7 @@ impl Farewell {
         let Some(version) = connect::answer_version(body_of(input)) else { return Self::Silent };
         let has_words = match version {
             Version::V5 => true,
-            Version::V311 => {
+            Version::V31 | Version::V311 => {
                 matches!(error.violation, Violation::ProtocolLevel(_) | Violation::ClientIdMissing)
             }
         };
@@ -167,7 +167,7 @@ impl ServerConnection {
 
     fn decode_first<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<Step<'a>, Refused> {
         let refused = |error| Refused { error, farewell: Farewell::of_first(input, &error) };
-        let framed = find_frame(input, self.limits.connect_max, |kind| match kind {
+        let framed = find_frame(Version::V5, input, self.limits.connect_max, |kind| match kind {
             PacketType::Connect => Ok(()),
             _ => Err(Violation::OutOfOrder),
         });
@@ -191,7 +191,7 @@ impl ServerConnection {
     ) -> Result<Step<'a>, Refused> {
         let Accepted { version, .. } = accepted;
         let refused = |error| Refused { error, farewell: Farewell::of_open(version, &error) };
-        let framed = find_frame(input, self.limits.packet_max, |kind| match kind {
+        let framed = find_frame(version, input, self.limits.packet_max, |kind| match kind {
             PacketType::Connect => Err(Violation::Repeated),
             _ => codec::check_sender(version, Sender::Client, kind),
         });

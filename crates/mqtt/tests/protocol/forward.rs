@@ -6,7 +6,7 @@ use keyward_mqtt::packet::{Delivery, Packet, Publish, Version};
 use keyward_mqtt::property::{PropertyId, PublishProperties, SubscriptionIds};
 use keyward_mqtt::topic::TopicName;
 use proptest::prelude::*;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 fn head(version: Version) -> PublishHead<'static> {
     PublishHead {
@@ -15,6 +15,7 @@ fn head(version: Version) -> PublishHead<'static> {
         delivery: Delivery::AtMostOnce,
         retain: false,
         topic: "a/b",
+        topic_alias: None,
         forwarded: &[],
         message_expiry: None,
         subscription_ids: &[],
@@ -43,6 +44,10 @@ fn a_head_that_cannot_be_written_leaves_nothing_behind() {
         (PublishHead { topic: &long, ..v5 }, EncodeError::ValueTooLong { len: 65_536 }),
         (PublishHead { topic: "", ..v5 }, EncodeError::TopicMissing),
         (
+            PublishHead { topic: "", topic_alias: NonZeroU16::new(1), ..head(Version::V311) },
+            EncodeError::TopicMissing,
+        ),
+        (
             PublishHead { subscription_ids: &ids, ..v5 },
             EncodeError::PropertyValue(PropertyId::SubscriptionIdentifier),
         ),
@@ -62,8 +67,9 @@ proptest! {
     #[test]
     fn a_forwarded_publish_is_what_was_published_with_the_receivers_own_properties(
         sent in any_packet().prop_filter("a publish", |sent| matches!(&sent.packet, Packet::Publish(_))),
-        version in prop::sample::select(vec![Version::V311, Version::V5]),
+        version in prop::sample::select(vec![Version::V31, Version::V311, Version::V5]),
         message_expiry in any::<Option<u32>>(),
+        topic_alias in any::<Option<NonZeroU16>>(), is_known in any::<bool>(),
         numbers in proptest::collection::vec(1_u32..268_435_456, 0..4),
     ) {
         let Packet::Publish(publish) = sent.packet else { unreachable!() };
@@ -71,22 +77,24 @@ proptest! {
         let ids: Vec<NonZeroU32> = numbers.into_iter().filter_map(NonZeroU32::new).collect();
         let mut forwarded = Vec::new();
         publish.properties.encode_forwarded(&mut forwarded).unwrap();
+        // Only 5.0 can leave out a topic, and only for an alias.
+        let named = Some(topic).filter(|_| !(is_known && version.is_v5() && topic_alias.is_some()));
         let head = PublishHead {
-            version, dup: publish.dup, delivery: publish.delivery, retain: publish.retain, topic: topic.as_str(),
-            forwarded: &forwarded, message_expiry, subscription_ids: &ids, payload_len: publish.payload.len(),
+            version, dup: publish.dup, delivery: publish.delivery, retain: publish.retain,
+            topic: named.map_or("", |topic| topic.as_str()), topic_alias, forwarded: &forwarded, message_expiry, subscription_ids: &ids, payload_len: publish.payload.len(),
         };
         let mut frame = Vec::new();
         encode_publish_head(&mut frame, &head).unwrap();
         frame.extend_from_slice(publish.payload);
         prop_assert_eq!(publish_len(&head), frame.len());
         let properties = match version {
-            Version::V311 => PublishProperties::default(),
+            Version::V31 | Version::V311 => PublishProperties::default(),
             Version::V5 => PublishProperties {
-                topic_alias: None, message_expiry, subscription_ids: SubscriptionIds::List(&ids),
+                topic_alias, message_expiry, subscription_ids: SubscriptionIds::List(&ids),
                 ..publish.properties.clone()
             },
         };
-        let expected = Packet::Publish(Publish { topic: Some(topic), properties, ..publish });
+        let expected = Packet::Publish(Publish { topic: named, properties, ..publish });
         prop_assert_eq!(decode(version, Sender::Server, &frame).unwrap(), expected);
     }
 }

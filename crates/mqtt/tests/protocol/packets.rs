@@ -114,12 +114,12 @@ impl Source {
     }
 
     fn sent(&mut self) -> Sent {
-        let version = self.pick(&[Version::V5, Version::V311]);
+        let version = self.pick(&[Version::V5, Version::V311, Version::V31]);
         let sender = self.pick(&[Sender::Client, Sender::Server]);
         let kinds: &[u8] = match (sender, version) {
-            (Sender::Client, Version::V311) => &[1, 3, 4, 5, 6, 7, 8, 10, 12, 14],
+            (Sender::Client, Version::V31 | Version::V311) => &[1, 3, 4, 5, 6, 7, 8, 10, 12, 14],
             (Sender::Client, Version::V5) => &[1, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15],
-            (Sender::Server, Version::V311) => &[2, 3, 4, 5, 6, 7, 9, 11, 13],
+            (Sender::Server, Version::V31 | Version::V311) => &[2, 3, 4, 5, 6, 7, 9, 11, 13],
             (Sender::Server, Version::V5) => &[2, 3, 4, 5, 6, 7, 9, 11, 13, 14, 15],
         };
         let kind = self.pick(kinds);
@@ -130,14 +130,14 @@ impl Source {
         let v5 = version == Version::V5;
         match kind {
             1 => Packet::Connect(self.connect(version)),
-            2 => Packet::ConnAck(self.connack(v5)),
+            2 => Packet::ConnAck(self.connack(version)),
             3 => Packet::Publish(self.publish(v5, sender)),
             4 => Packet::PubAck(self.ack(v5, PacketType::PubAck, sender)),
             5 => Packet::PubRec(self.ack(v5, PacketType::PubRec, sender)),
             6 => Packet::PubRel(self.ack(v5, PacketType::PubRel, sender)),
             7 => Packet::PubComp(self.ack(v5, PacketType::PubComp, sender)),
             8 => Packet::Subscribe(self.subscribe(v5)),
-            9 => Packet::SubAck(self.suback(v5)),
+            9 => Packet::SubAck(self.suback(version)),
             10 => Packet::Unsubscribe(self.unsubscribe(v5)),
             11 => Packet::UnsubAck(self.unsuback(v5)),
             12 => Packet::PingReq,
@@ -155,7 +155,7 @@ impl Source {
             version,
             clean_start,
             keep_alive: self.u16(),
-            client_id: if v5 || clean_start { self.text() } else { "dev01" },
+            client_id: if v5 || (clean_start && version == Version::V311) { self.text() } else { "dev01" },
             will: self.maybe(|s| s.will(v5)),
             username,
             password: if v5 || username.is_some() { self.maybe(Self::blob) } else { None },
@@ -194,8 +194,8 @@ impl Source {
         Will { topic: self.topic(), payload: self.blob(), qos: self.qos(), retain: self.flag(), properties }
     }
 
-    fn connack(&mut self, v5: bool) -> ConnAck<'static> {
-        if !v5 {
+    fn connack(&mut self, version: Version) -> ConnAck<'static> {
+        if !version.is_v5() {
             use ReasonCode as R;
             let reason = self.pick(&[
                 R::Success,
@@ -205,7 +205,7 @@ impl Source {
                 R::BadUserNameOrPassword,
                 R::NotAuthorized,
             ]);
-            let session_present = reason == R::Success && self.flag();
+            let session_present = reason == R::Success && version == Version::V311 && self.flag();
             return ConnAck { session_present, reason, properties: ConnAckProperties::default() };
         }
         let reason = self.code(PacketType::ConnAck, Sender::Server);
@@ -296,12 +296,17 @@ impl Source {
         Subscribe { id: self.id(), properties, filters: SubscribeFilters::List(filters) }
     }
 
-    fn suback(&mut self, v5: bool) -> SubAck<'static> {
-        let reasons = self.list(1, |s| {
-            let code = s.code(PacketType::SubAck, Sender::Server);
-            if v5 || (code as u8) < 0x80 { code } else { ReasonCode::UnspecifiedError }
+    fn suback(&mut self, version: Version) -> SubAck<'static> {
+        let reasons = self.list(1, |s| match (version, s.code(PacketType::SubAck, Sender::Server)) {
+            (Version::V31, code) if code.is_failure() => ReasonCode::GrantedQos1,
+            (Version::V311, code) if code.is_failure() => ReasonCode::UnspecifiedError,
+            (_, code) => code,
         });
-        SubAck { id: self.id(), properties: self.ack_properties(v5), reasons: ReasonCodes::List(reasons) }
+        SubAck {
+            id: self.id(),
+            properties: self.ack_properties(version.is_v5()),
+            reasons: ReasonCodes::List(reasons),
+        }
     }
 
     fn unsubscribe(&mut self, v5: bool) -> Unsubscribe<'static> {

@@ -187,7 +187,7 @@ proptest! {
 
     #[test]
     fn messages_survive_every_cut_and_every_lost_link(
-        version in prop::sample::select(vec![Version::V311, Version::V5]),
+        version in prop::sample::select(vec![Version::V31, Version::V311, Version::V5]),
         in_flight_max in 1_u16..6,
         qos in prop::sample::select(vec![Qos::AtLeastOnce, Qos::ExactlyOnce]),
         steps in proptest::collection::vec((1_usize..30, prop::bool::weighted(0.1)), 0..100),

@@ -83,7 +83,7 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic_a_decoder(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-        for version in [Version::V311, Version::V5] {
+        for version in [Version::V31, Version::V311, Version::V5] {
             for sender in [Sender::Client, Sender::Server] {
                 let _ = decode(version, sender, &bytes);
             }
@@ -92,7 +92,7 @@ proptest! {
 
     #[test]
     fn a_server_never_waits_for_more_than_its_limit(
-        bytes in proptest::collection::vec(any::<u8>(), 0..64), version in prop::sample::select(vec![Version::V311, Version::V5]),
+        bytes in proptest::collection::vec(any::<u8>(), 0..64), version in prop::sample::select(vec![Version::V31, Version::V311, Version::V5]),
     ) {
         let mut fresh = ServerConnection::new(LIMITS);
         if let Ok(Step::Incomplete { need }) = fresh.decode(Millis(0), &bytes) {
@@ -119,7 +119,7 @@ proptest! {
 proptest! {
     #[test]
     fn any_cut_of_a_stream_gives_the_same_packets(
-        (version, packets) in prop::sample::select(vec![Version::V311, Version::V5])
+        (version, packets) in prop::sample::select(vec![Version::V31, Version::V311, Version::V5])
             .prop_flat_map(|v| (Just(v), proptest::collection::vec(any_client_packet(v), 0..6))),
         cuts in proptest::collection::vec(0_usize..40, 0..60),
     ) {

@@ -96,7 +96,7 @@ fn garbage_is_refused_in_silence() {
 fn an_unknown_level_is_answered_in_the_nearest_version() {
     // [MQTT-3.1.2-2] of both versions
     for (connect, answer) in [
-        (r#"10 { "MQIsdp" 03 02 000A "d" }"#, &[0x20, 2, 0, 1][..]),
+        (r#"10 { "MQIsdp" 04 02 000A "d" }"#, &[0x20, 2, 0, 1][..]),
         (r#"10 { "MQTT" 03 02 000A "d" }"#, &[0x20, 2, 0, 1]),
         (r#"10 { "MQTT" 84 02 000A "d" }"#, &[0x20, 2, 0, 1]),
         (r#"10 { "MQTT" 06 02 000A { } "d" }"#, &[0x20, 3, 0, 0x84, 0]),
@@ -105,6 +105,26 @@ fn an_unknown_level_is_answered_in_the_nearest_version() {
         assert_eq!(words(refusal.farewell), answer, "{connect}");
         assert_eq!(refusal.error.fault(), Fault::PeerIncompatible);
         assert_eq!(refusal.error.reason(), ReasonCode::UnsupportedProtocolVersion);
+    }
+}
+
+#[test]
+fn an_empty_client_id_of_3_1_is_rejected() {
+    let refusal = refused(&mut fresh(), r#"10 { "MQIsdp" 03 02 000A "" }"#);
+    assert_eq!(words(refusal.farewell), [0x20, 2, 0, 2]);
+    assert_eq!(refusal.error.violation, Violation::ClientIdMissing);
+}
+
+#[test]
+fn only_on_a_link_of_3_1_does_dup_mark_other_packets_than_publish() {
+    let mut server = open_with(r#"10 { "MQIsdp" 03 02 000A "d" }"#, 0);
+    assert_eq!(server.version(), Some(Version::V31));
+    let subscribe = bytes(r#"8A { 0001 "a" 01 }"#, Version::V31);
+    let step = server.decode(Millis(0), &subscribe);
+    assert!(matches!(step, Ok(Step::Packet { packet: Packet::Subscribe(_), .. })), "{step:?}");
+    for version in [V3, V5] {
+        let refusal = open(version).decode(Millis(0), &[0x8A]).unwrap_err();
+        assert_eq!(refusal.error.violation, Violation::ReservedFlags);
     }
 }
 

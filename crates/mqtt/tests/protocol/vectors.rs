@@ -84,9 +84,11 @@ fn parse(file: &str, number: usize, line: &'static str) -> Option<Vector<'static
         place: format!("{file}:{number}:{claim}"),
         verdict: case[..after(words)].trim(),
         versions: match tokens[words] {
+            "3.1" => &[Version::V31],
             "3" => &[Version::V311],
             "5" => &[Version::V5],
-            "*" => &[Version::V311, Version::V5],
+            "+" => &[Version::V311, Version::V5],
+            "*" => &[Version::V31, Version::V311, Version::V5],
             other => panic!("{file}:{number}: {other} is no version"),
         },
         senders: match tokens[words + 1] {

@@ -88,7 +88,7 @@ fn the_peer_cannot_tell_an_unknown_name_from_a_wrong_password_but_the_operator_c
     world.add_user("anna", "correct horse battery");
     world.add_device_with_password("pump-1");
     for name in ["anna", "pump-1", "nobody", "no/name\n", "user:anna"] {
-        for version in [Version::V311, Version::V5] {
+        for version in [Version::V31, Version::V311, Version::V5] {
             let hello = Hello { version, ..password(name, "wrong") };
             assert_eq!(Peer::tls(&world, None).hello(&hello), ReasonCode::BadUserNameOrPassword, "{name}");
         }

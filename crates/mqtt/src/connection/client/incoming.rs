@@ -23,7 +23,8 @@ impl ClientConnection {
             Link::Open { terms, .. } => (*terms, true),
             Link::Down | Link::Ended => return Err(ClientError::NotConnected),
         };
-        let framed = find_frame(input, terms.packet_max, |kind| terms.check_order(is_open, kind));
+        let framed =
+            find_frame(terms.version, input, terms.packet_max, |kind| terms.check_order(is_open, kind));
         let (header, frame) = match framed {
             Ok(Framed::Incomplete { need }) => return Ok(ClientStep::Incomplete { need }),
             Ok(Framed::Complete { header, frame }) => (header, frame),
@@ -40,7 +41,7 @@ impl ClientConnection {
     /// Ends the link; an open one of 5.0 with a DISCONNECT that says why.
     fn give_up(&mut self, error: ClientError) -> ClientError {
         if let Link::Open { terms, .. } = &self.link
-            && terms.version == Version::V5
+            && terms.version.is_v5()
         {
             let reason = match error {
                 ClientError::Server(error) => error.reason(),
@@ -95,7 +96,12 @@ impl ClientConnection {
         let keep_alive_secs = connack.properties.server_keep_alive.unwrap_or(terms.keep_alive_secs);
         let keep_alive = KeepAlive::new(now, keep_alive_secs);
         self.link = Link::Open { terms: *terms, offer, keep_alive };
-        let discarded = if connack.session_present { Default::default() } else { self.session.discard() };
+        // 3.1 does not tell: the session is taken to be there unless it was to begin anew.
+        let is_present = match terms.version {
+            Version::V31 => !terms.clean_start,
+            Version::V311 | Version::V5 => connack.session_present,
+        };
+        let discarded = if is_present { Default::default() } else { self.session.discard() };
         self.session.publishes().try_for_each(|publish| offer.check_stored(publish))?;
         self.resume(now)?;
         Ok(Some(ClientEvent::Connected { connack, discarded }))
@@ -184,7 +190,7 @@ impl ClientConnection {
     fn on_unsuback<'a>(&mut self, terms: &Terms, unsuback: SubAck<'a>) -> Outcome<'a> {
         let codes = unsuback.reasons.iter().count();
         let is_answer = match self.requests.get(&unsuback.id) {
-            Some(Request::Unsubscribe(filters)) => terms.version == Version::V311 || codes == *filters,
+            Some(Request::Unsubscribe(filters)) => !terms.version.is_v5() || codes == *filters,
             _ => false,
         };
         if !is_answer {
