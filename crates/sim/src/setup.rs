@@ -123,9 +123,9 @@ fn draw_clients(dice: &mut Dice, accounts: usize) -> Vec<ClientSetup> {
 pub(crate) fn draw_rules(dice: &mut Dice, accounts: &[Identity]) -> Rules {
     let mut rules = Vec::new();
     for who in accounts {
-        let generous = dice.chance(500);
+        let generous = dice.chance(650);
         let topics = if generous { vec!["#".to_owned()] } else { draw_grants(dice) };
-        let mut actions = match dice.below(6) {
+        let mut actions = match dice.below(9) {
             0 => vec![Action::Publish],
             1 => vec![Action::Subscribe],
             _ => vec![Action::Publish, Action::Subscribe],

@@ -82,6 +82,11 @@ impl Inbox {
         Some(mail)
     }
 
+    /// Returns the bytes of all that lies here.
+    pub(crate) fn bytes(&self) -> usize {
+        self.used.iter().sum()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }

@@ -47,6 +47,8 @@ pub(crate) struct Shell {
     /// Links that the shard has closed and the shell has not yet.
     closed: BTreeSet<LinkId>,
     stopping: bool,
+    /// What the shard was told last that the shell holds.
+    burden: usize,
 }
 
 /// Says how far reading a link went.
@@ -73,6 +75,7 @@ impl Shell {
             outputs: VecDeque::new(),
             closed: BTreeSet::new(),
             stopping: false,
+            burden: 0,
         }
     }
 
@@ -115,8 +118,21 @@ impl Shell {
         self.empty_inbox(around);
         self.write_links(around);
         self.advance_partings(around);
+        self.weigh(around);
         if around.log.len() > before {
             around.log.say(What::Counts { shard: self.no(), stats: self.shard.stats() });
+        }
+    }
+
+    /// Tells the shard what the shell holds for its links (invariant 11).
+    fn weigh(&mut self, around: &mut Surroundings<'_>) {
+        let unread = self.links.values().filter_map(|link| link.decoder.as_ref());
+        let held = unread.map(|decoder| decoder.bytes.len()).sum::<usize>();
+        let parting = self.partings.values().map(|parting| parting.unsent.len()).sum::<usize>();
+        let bytes = held + parting + around.inboxes[self.index].bytes();
+        if bytes != self.burden {
+            self.burden = bytes;
+            self.handle(around, Input::Burden { bytes });
         }
     }
 

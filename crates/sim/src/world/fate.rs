@@ -32,28 +32,28 @@ enum Deed {
 
 /// How often what happens, relative to the others.
 const DEEDS: [(u64, Deed); 15] = [
-    (150, Deed::Connect),
-    (420, Deed::Publish),
-    (120, Deed::Subscribe),
-    (25, Deed::Unsubscribe),
-    (25, Deed::Disconnect),
-    (15, Deed::BreakLink),
-    (6, Deed::Forget),
-    (20, Deed::StopReading),
-    (40, Deed::Cut),
-    (20, Deed::Stall),
-    (20, Deed::Rudeness),
-    (14, Deed::Rules),
-    (18, Deed::Account),
-    (3, Deed::Crash),
-    (1, Deed::Stop),
+    (800, Deed::Connect),
+    (4_800, Deed::Publish),
+    (800, Deed::Subscribe),
+    (200, Deed::Unsubscribe),
+    (120, Deed::Disconnect),
+    (80, Deed::BreakLink),
+    (15, Deed::Forget),
+    (120, Deed::StopReading),
+    (220, Deed::Cut),
+    (140, Deed::Stall),
+    (160, Deed::Rudeness),
+    (40, Deed::Rules),
+    (60, Deed::Account),
+    (6, Deed::Crash),
+    (2, Deed::Stop),
 ];
 
 impl World {
     /// Lets the dice decide what happens next: some deeds, then each part of the world gets its turn, or does not.
     pub fn step(&mut self) {
         self.draw_time();
-        for _ in 0..self.dice.between(1, 3) {
+        for _ in 0..self.dice.between(2, 7) {
             if let Some(deed) = self.dice.weighted(&DEEDS) {
                 self.act(deed);
             }
@@ -104,12 +104,24 @@ impl World {
             if self.dice.chance(750) {
                 self.listen(client);
             }
+            self.keep_busy(client);
             match self.dice.below(4) {
                 0 => {}
                 3 => self.acknowledge(client, true),
                 _ => self.acknowledge(client, false),
             }
             self.with(client, |client, desk| client.ping_if_due(desk));
+        }
+    }
+
+    /// Has a client do what clients do of themselves: connect, and ask for something.
+    fn keep_busy(&mut self, client: ClientNo) {
+        if !self.clients[client.0].has_link() {
+            if self.dice.chance(120) {
+                self.greet(client);
+            }
+        } else if self.clients[client.0].filters().is_empty() && self.dice.chance(100) {
+            self.subscribe_some(client);
         }
     }
 
@@ -181,13 +193,13 @@ impl World {
         let (epoch, _) = self.account(AccountNo(this.setup().account));
         let dice = &mut self.dice;
         let is_v5 = version == Version::V5;
-        let stale = u64::from(dice.chance(50));
+        let stale = u64::from(dice.chance(20));
         let mut hello = Hello {
             version,
-            clean_start: must_start_clean || dice.chance(120),
+            clean_start: must_start_clean || dice.chance(80),
             keep_alive: dice.one_of([0, 5, 20, 60]),
             session_expiry: dice
-                .one_of([None, Some(0), Some(2), Some(60), Some(600), Some(u32::MAX)])
+                .one_of([None, Some(0), Some(2), Some(60), Some(600), Some(600), Some(700), Some(u32::MAX)])
                 .filter(|_| is_v5),
             receive_maximum: dice.one_of([None, None, Some(1), Some(2), Some(5)]).filter(|_| is_v5),
             maximum_packet_size: dice.one_of([None, None, None, Some(70), Some(500)]).filter(|_| is_v5),
@@ -355,7 +367,13 @@ impl World {
 
     /// Changes the standing of an account, as the registry does: what takes a credential away begins another epoch.
     fn change_account(&mut self) {
-        let account = AccountNo(self.dice.below(self.setup.accounts.len()));
+        let accounts: Vec<AccountNo> = (0..self.setup.accounts.len()).map(AccountNo).collect();
+        let ended = accounts.iter().find(|account| self.account(**account).1 != Standing::Active).copied();
+        // Who is shut out is mostly let in again soon, or nobody would be left.
+        let account = match ended {
+            Some(account) if self.dice.chance(700) => account,
+            _ => AccountNo(self.dice.below(accounts.len())),
+        };
         let (epoch, standing) = self.account(account);
         let (keep_messages, publish_will) = (self.dice.chance(500), self.dice.chance(500));
         let next = match standing {
