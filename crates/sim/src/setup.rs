@@ -111,7 +111,7 @@ fn draw_clients(dice: &mut Dice, accounts: usize) -> Vec<ClientSetup> {
             clients.push(ClientSetup {
                 account,
                 client_id: format!("c{number}"),
-                version: dice.one_of([Version::V311, Version::V5, Version::V5]),
+                version: dice.one_of([Version::V31, Version::V311, Version::V5, Version::V5]),
                 is_honest: !dice.chance(150),
             });
         }
@@ -159,13 +159,13 @@ fn draw_limits(dice: &mut Dice) -> Limits {
     let mut limits = Limits { session_expiry: Millis::from_secs(900), ..Limits::default() };
     limits.keep_alive_secs = NonZeroU16::MIN.saturating_add(59);
     let small = |dice: &mut Dice, bound: &mut usize, choices: [usize; 3]| {
-        if dice.chance(250) {
+        if dice.chance(150) {
             *bound = dice.one_of(choices);
         }
     };
-    small(dice, &mut limits.queue_messages, [3, 6, 20]);
-    small(dice, &mut limits.queue_bytes, [600, 2_000, 6_000]);
-    small(dice, &mut limits.queue_messages_per_identity, [6, 12, 40]);
+    small(dice, &mut limits.queue_messages, [4, 12, 40]);
+    small(dice, &mut limits.queue_bytes, [1_600, 4_000, 16_000]);
+    small(dice, &mut limits.queue_messages_per_identity, [12, 40, 90]);
     small(dice, &mut limits.sessions_per_identity, [3, 6, 9]);
     small(dice, &mut limits.subscriptions_per_session, [1, 3, 5]);
     small(dice, &mut limits.subscriptions_per_identity, [3, 6, 12]);
