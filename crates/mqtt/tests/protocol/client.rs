@@ -24,13 +24,13 @@ const LIMITS: ClientLimits = ClientLimits {
 };
 
 /// Is a client, and the server's side of its story.
-struct Story {
-    client: ClientConnection,
-    now: Millis,
+pub(crate) struct Story {
+    pub(crate) client: ClientConnection,
+    pub(crate) now: Millis,
     version: Version,
 }
 
-fn connect(version: Version) -> Connect<'static> {
+pub(crate) fn connect(version: Version) -> Connect<'static> {
     Connect {
         version,
         clean_start: false,
@@ -43,42 +43,42 @@ fn connect(version: Version) -> Connect<'static> {
     }
 }
 
-fn message(qos: Qos, payload: &[u8]) -> Message<'_> {
+pub(crate) fn message(qos: Qos, payload: &[u8]) -> Message<'_> {
     let properties = PublishProperties::default();
     Message { topic: TopicName::parse("t").unwrap(), payload, qos, retain: false, properties }
 }
 
-fn normal_end() -> Disconnect<'static> {
+pub(crate) fn normal_end() -> Disconnect<'static> {
     Disconnect { reason: ReasonCode::Success, properties: DisconnectProperties::default() }
 }
 
 impl Story {
-    fn new(version: Version) -> Self {
+    pub(crate) fn new(version: Version) -> Self {
         Self { client: ClientConnection::new(LIMITS), now: Millis(0), version }
     }
 
     /// Returns a story whose link the server accepted.
-    fn connected(version: Version) -> Self {
+    pub(crate) fn connected(version: Version) -> Self {
         let mut story = Self::new(version);
         story.connects(&connect(version), "20 { 00 00 {5 } }");
         story
     }
 
-    fn connects(&mut self, connect: &Connect<'_>, connack: &str) -> String {
+    pub(crate) fn connects(&mut self, connect: &Connect<'_>, connack: &str) -> String {
         self.client.connect(self.now, connect).unwrap();
         assert_eq!(self.sent().len(), 1);
         self.gets(connack)
     }
 
     /// Loses the link and takes a new one.
-    fn reconnects(&mut self, connack: &str) -> String {
+    pub(crate) fn reconnects(&mut self, connack: &str) -> String {
         self.client.link_lost();
         self.connects(&connect(self.version), connack)
     }
 
     /// Gives the client one packet; returns its event, printed, or nothing.
     #[track_caller]
-    fn gets(&mut self, notation: &str) -> String {
+    pub(crate) fn gets(&mut self, notation: &str) -> String {
         let input = bytes(notation, self.version);
         match self.client.handle(self.now, &input).unwrap() {
             ClientStep::Packet { event, size } => {
@@ -99,7 +99,7 @@ impl Story {
     }
 
     /// Takes what the client sent, cut into packets.
-    fn sent(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn sent(&mut self) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         while let Some(header) = frame::peek(self.client.output()).unwrap() {
             let packet = self.client.output()[..header.total_len].to_vec();
@@ -112,12 +112,12 @@ impl Story {
     }
 
     #[track_caller]
-    fn sends(&mut self, expected: &[&str]) {
+    pub(crate) fn sends(&mut self, expected: &[&str]) {
         let expected: Vec<_> = expected.iter().map(|notation| bytes(notation, self.version)).collect();
         assert_eq!(self.sent(), expected);
     }
 
-    fn publishes(&mut self, qos: Qos, payload: &[u8]) -> Result<Option<PacketId>, ClientError> {
+    pub(crate) fn publishes(&mut self, qos: Qos, payload: &[u8]) -> Result<Option<PacketId>, ClientError> {
         self.client.publish(self.now, &message(qos, payload))
     }
 }
@@ -402,7 +402,7 @@ fn the_clients_disconnect_ends_the_link() {
     assert_eq!(story.client.disconnect(&normal_end()), Err(ClientError::NotConnected));
 }
 
-fn subscribe(story: &mut Story, filters: &[&str]) -> Result<PacketId, ClientError> {
+pub(crate) fn subscribe(story: &mut Story, filters: &[&str]) -> Result<PacketId, ClientError> {
     let list: Vec<_> = filters.iter().map(|filter| (*filter, SubscribeOptions::default())).collect();
     story.client.subscribe(Millis(0), SubscribeFilters::List(&list), &SubscribeProperties::default())
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its vocabulary too")]
 
+mod clauses_of_the_standard;
 mod client;
 mod codec_tables;
 mod forward;
