@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick]
+# Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick | fuzz [SECONDS]]
 #
 #   ./test.sh        everything: formatting, lints, unit and integration tests, the demo, foreign clients, the container
 #   ./test.sh quick  formatting, lints, unit and integration tests
+#   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
 # Debian packages come by apt-get (as root; otherwise the one line to run is printed), Python packages go into .venv.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 mode=${1:-full}
-case "$mode" in full | quick) ;; *) echo "usage: ./test.sh [quick]" >&2; exit 2 ;; esac
+case "$mode" in full | quick | fuzz) ;; *) echo "usage: ./test.sh [quick | fuzz [SECONDS]]" >&2; exit 2 ;; esac
 unset KEYWARD_DIR KEYWARD_NAMES SSLKEYLOGFILE
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 
 # command → Debian package that brings it
 needs="cc:gcc openssl:openssl strip:binutils"
+[ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
   needs="$needs mosquitto_pub:mosquitto-clients buildah:buildah podman:podman runc:runc python3:python3"
 fi
@@ -40,6 +42,25 @@ python_packages() {
   cmp -s tests/clients/requirements.txt .venv/requirements.txt && return 0
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
   cp tests/clients/requirements.txt .venv/requirements.txt
+}
+
+# What libFuzzer finds lies in crates/fuzz/libfuzzer/artifacts, and what it learned in corpus/ beside it.
+fuzz() {
+  local seconds=$1 here=$PWD target
+  if ! rustup toolchain list | grep -q nightly; then
+    echo "libFuzzer needs a nightly toolchain: rustup toolchain install nightly --profile minimal" >&2
+    return 1
+  fi
+  [ -x .cache/bin/cargo-fuzz ] || cargo install --quiet --locked --root .cache --version 0.13.2 cargo-fuzz || return 1
+  export PATH="$here/.cache/bin:$PATH" RUSTUP_TOOLCHAIN=nightly
+  (cd crates/fuzz && cargo fuzz build --fuzz-dir libfuzzer) || return 1
+  for target in crates/fuzz/seeds/*; do
+    target=${target##*/}
+    echo "── $target"
+    mkdir -p "crates/fuzz/libfuzzer/corpus/$target"
+    (cd crates/fuzz && cargo fuzz run --fuzz-dir libfuzzer "$target" "libfuzzer/corpus/$target" "seeds/$target" \
+      -- -max_total_time="$seconds" -max_len=4096 -print_final_stats=0 -verbosity=0) || return 1
+  done
 }
 
 timings=""
@@ -69,6 +90,10 @@ foreign_clients() {
 container() { KEYWARD_BIN="$PWD/target/$target/release/keyward" tests/container.sh; }
 
 stage "packages" install_packages
+if [ "$mode" = fuzz ]; then
+  fuzz "${2:-30}"
+  exit
+fi
 stage "formatting" cargo fmt --all --check
 stage "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 stage "unit and integration tests" cargo test --locked --workspace --quiet

@@ -17,8 +17,7 @@ pub(crate) struct Link {
     /// Whether CONNACK was written: nothing goes before it.
     pub(crate) established: bool,
     /// PUBLISH packets of QoS 1 and 2 that the client takes before it must answer one.
-    pub(crate) quota: u16,
-    pub(crate) quota_max: u16,
+    pub(crate) receive_maximum: u16,
     /// PUBLISH packets of QoS 1 and 2 of this link that we have not finished answering.
     pub(crate) unfinished: u16,
     /// What `unfinished` may be: the receive maximum that we announced.
@@ -82,13 +81,12 @@ pub(crate) struct Welcome {
 impl Link {
     pub(crate) fn new(attach: &Attach, limits: &Limits) -> Self {
         let in_flight = limits.in_flight.get();
-        let quota = attach.receive_maximum.map_or(in_flight, |max| max.get().min(in_flight));
+        let receive_maximum = attach.receive_maximum.map_or(in_flight, |max| max.get().min(in_flight));
         Self {
             id: attach.link,
             version: attach.version,
             established: false,
-            quota,
-            quota_max: quota,
+            receive_maximum,
             unfinished: 0,
             unfinished_max: match attach.version {
                 // 3.1.1 has no such promise: there is no bound but the number of packet ids.
@@ -109,11 +107,6 @@ impl Link {
     /// Returns the bytes that wait to be written.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.outbox.len() + self.taken
-    }
-
-    /// Gives one place of the client's receive maximum back.
-    pub(crate) fn give_back_quota(&mut self) {
-        self.quota = self.quota.saturating_add(1).min(self.quota_max);
     }
 
     /// Tells whether a request of this packet id waits for its answer.

@@ -107,6 +107,11 @@ impl Outbound {
         self.in_flight.len()
     }
 
+    /// Returns how many exchanges the present link knows and has not finished.
+    pub(crate) fn on_link(&self) -> usize {
+        self.in_flight.len() - self.unsent
+    }
+
     /// Tells whether nothing waits to be sent, for the first time or again.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.unsent == 0

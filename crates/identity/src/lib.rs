@@ -24,6 +24,8 @@ mod commands;
 mod cow_map;
 mod csr;
 mod decide;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod events;
 pub mod files;
 mod founding;

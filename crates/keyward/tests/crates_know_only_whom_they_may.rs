@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["ids", "mqtt", "policy", "identity", "broker"]),
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
     ("sim", &["ids", "mqtt", "policy", "broker"]),
+    ("fuzz", &["ids", "mqtt", "policy", "identity", "server"]),
 ];
 
 /// What reading TOML brings into a pure crate: data structures and parsers.

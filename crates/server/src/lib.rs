@@ -9,6 +9,8 @@ mod carrier;
 pub mod clock;
 pub mod config;
 pub mod control;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 pub mod denials;
 pub mod escape;
 pub mod home;

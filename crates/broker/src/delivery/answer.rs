@@ -111,16 +111,12 @@ impl Delivery<'_> {
         self.count_finished(answer);
         match answer {
             Answer::ConnAck(welcome) => self.write_welcome(welcome),
-            Answer::PubAck(id, reason) => self.write_packet(&Packet::PubAck(self.ack(*id, *reason))),
-            Answer::PubRec(id, reason) => self.write_packet(&Packet::PubRec(self.ack(*id, *reason))),
-            Answer::PubRel(id, reason) => self.write_packet(&Packet::PubRel(self.ack(*id, *reason))),
-            Answer::PubComp(id, reason) => self.write_packet(&Packet::PubComp(self.ack(*id, *reason))),
-            Answer::SubAck(id, reasons, _) => {
-                self.write_packet(&Packet::SubAck(self.sub_ack(*id, reasons)));
-            }
-            Answer::UnsubAck(id, reasons) => {
-                self.write_packet(&Packet::UnsubAck(self.sub_ack(*id, reasons)));
-            }
+            Answer::PubAck(id, reason) => self.write_ack(Packet::PubAck, *id, *reason),
+            Answer::PubRec(id, reason) => self.write_ack(Packet::PubRec, *id, *reason),
+            Answer::PubRel(id, reason) => self.write_ack(Packet::PubRel, *id, *reason),
+            Answer::PubComp(id, reason) => self.write_ack(Packet::PubComp, *id, *reason),
+            Answer::SubAck(id, reasons, _) => self.write_sub_ack(Packet::SubAck, *id, reasons),
+            Answer::UnsubAck(id, reasons) => self.write_sub_ack(Packet::UnsubAck, *id, reasons),
         }
     }
 
@@ -136,23 +132,38 @@ impl Delivery<'_> {
         }
     }
 
-    fn ack(&self, id: PacketId, reason: ReasonCode) -> Ack<'static> {
-        Ack { id, reason, properties: self.explained(reason) }
+    fn write_ack(
+        &mut self,
+        packet: impl Fn(Ack<'static>) -> Packet<'static>,
+        id: PacketId,
+        reason: ReasonCode,
+    ) {
+        self.write_explained(Some(reason), |properties| packet(Ack { id, reason, properties }));
     }
 
-    fn sub_ack<'r>(&self, id: PacketId, reasons: &'r [ReasonCode]) -> SubAck<'r> {
+    fn write_sub_ack<'r>(
+        &mut self,
+        packet: impl Fn(SubAck<'r>) -> Packet<'r>,
+        id: PacketId,
+        reasons: &'r [ReasonCode],
+    ) {
         let first_failure = reasons.iter().copied().find(|reason| reason.is_failure());
-        let properties = first_failure.map_or_else(AckProperties::default, |reason| self.explained(reason));
-        SubAck { id, properties, reasons: ReasonCodes::List(reasons) }
+        let reasons = ReasonCodes::List(reasons);
+        self.write_explained(first_failure, |properties| packet(SubAck { id, properties, reasons }));
     }
 
-    /// Adds the reason string, if the client wants to have it [MQTT-3.1.2-29].
-    fn explained(&self, reason: ReasonCode) -> AckProperties<'static> {
+    /// Writes an acknowledgement, with the reason in words if the client wants to have it [MQTT-3.1.2-29] and takes a
+    /// packet of that size [MQTT-3.4.2-2].
+    fn write_explained<'r>(
+        &mut self,
+        reason: Option<ReasonCode>,
+        packet: impl Fn(AckProperties<'static>) -> Packet<'r>,
+    ) {
         let wanted = self.session.link.as_ref().is_some_and(|link| link.problem_information);
-        AckProperties {
-            reason_string: if wanted { reason_string(reason) } else { None },
-            ..AckProperties::default()
-        }
+        let reason_string = reason.filter(|_| wanted).and_then(reason_string);
+        let wordy = packet(AckProperties { reason_string, ..AckProperties::default() });
+        let packet = if self.fits(&wordy) { wordy } else { packet(AckProperties::default()) };
+        self.write_packet(&packet);
     }
 
     fn write_welcome(&mut self, welcome: &Welcome) {

@@ -37,9 +37,16 @@ impl Delivery<'_> {
     fn may_start(&self) -> bool {
         let outbound = &self.session.outbound;
         self.can_write()
-            && self.session.link.as_ref().is_some_and(|link| link.quota > 0)
+            && self.quota() > 0
             && outbound.in_flight() < usize::from(self.terms.limits.in_flight.get())
             && outbound.window_is_open()
+    }
+
+    /// Returns how many more messages of QoS 1 and 2 the client takes now [MQTT-3.3.4-9]. A PUBREL that is owed from an
+    /// older link holds a place too: the client has not finished that message.
+    fn quota(&self) -> u16 {
+        let most = self.session.link.as_ref().map_or(0, |link| link.receive_maximum);
+        most.saturating_sub(u16::try_from(self.session.outbound.on_link()).unwrap_or(u16::MAX))
     }
 
     /// Sends a message of QoS 1 or 2 that may be sent. One that the client cannot take counts as delivered
@@ -56,9 +63,6 @@ impl Delivery<'_> {
             return;
         }
         self.session.outbound.start(place, parcel);
-        if let Some(link) = self.session.link.as_deref_mut() {
-            link.quota = link.quota.saturating_sub(1);
-        }
     }
 
     /// Repeats the oldest unfinished exchange that this link does not know [MQTT-4.4.0-1]. Returns false if there is
@@ -73,7 +77,7 @@ impl Delivery<'_> {
             return true;
         };
         let parcel = parcel.clone();
-        if self.session.link.as_ref().is_none_or(|link| link.quota == 0) {
+        if self.quota() == 0 {
             return false;
         }
         let written = match self.readable(&parcel.message) {
@@ -82,9 +86,6 @@ impl Delivery<'_> {
         };
         if written {
             self.session.outbound.mark_sent(index);
-            if let Some(link) = self.session.link.as_deref_mut() {
-                link.quota = link.quota.saturating_sub(1);
-            }
         } else if parcel.qos == Qos::ExactlyOnce {
             // The client may know the packet id: the exchange is finished without its message, so that a later
             // message of the same id is not taken for a repetition.
@@ -133,8 +134,7 @@ impl Delivery<'_> {
         if !self.can_send() {
             return;
         }
-        let quota = self.session.link.as_ref().map_or(0, |link| link.quota);
-        let most = quota.min(limits::REPLAY_SLICE);
+        let most = self.quota().min(limits::REPLAY_SLICE);
         let Some(replay) = self.session.replays.front_mut() else { return };
         if let Some((home, ask)) = replay.ask(self.at, most) {
             self.out.post(home, Body::ReplayAsk(ask));

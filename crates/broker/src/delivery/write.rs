@@ -54,15 +54,20 @@ impl Delivery<'_> {
         written
     }
 
+    /// Tells whether the client takes a packet of this size.
+    pub(super) fn fits(&self, packet: &Packet<'_>) -> bool {
+        let Some(link) = self.session.link.as_deref() else { return false };
+        link.maximum_packet_size == usize::MAX
+            || codec::encoded_len(packet, link.version).is_ok_and(|len| len <= link.maximum_packet_size)
+    }
+
     /// Writes a packet that carries no message. One that is larger than the client takes is left out, as MQTT has it
     /// [MQTT-3.1.2-24].
     pub(super) fn write_packet(&mut self, packet: &Packet<'_>) {
-        let Some(link) = self.session.link.as_deref_mut() else { return };
-        let fits = link.maximum_packet_size == usize::MAX
-            || codec::encoded_len(packet, link.version).is_ok_and(|len| len <= link.maximum_packet_size);
-        if !fits {
+        if !self.fits(packet) {
             return;
         }
+        let Some(link) = self.session.link.as_deref_mut() else { return };
         let version = link.version;
         // What cannot be encoded is left out: our own packets can.
         let _ =

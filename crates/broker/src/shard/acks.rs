@@ -110,9 +110,6 @@ impl Delivery<'_> {
         if let Some(index) = self.session.outbound.find(id) {
             self.session.outbound.finish(index);
         }
-        if let Some(link) = self.session.link.as_deref_mut() {
-            link.give_back_quota();
-        }
         self.pump();
     }
 }

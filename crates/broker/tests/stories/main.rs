@@ -6,6 +6,7 @@ mod peer;
 mod world;
 
 mod acknowledgements_wait_for_the_disk;
+mod clauses_of_the_standard;
 mod links_are_taken_over_in_order;
 mod long_work_goes_in_slices;
 mod memory_is_bounded;
@@ -19,5 +20,6 @@ mod revocation_ends_everything;
 mod sessions_live_as_long_as_asked;
 mod subscriptions_follow_their_options;
 mod the_broker_speaks_of_itself;
+mod what_other_brokers_got_wrong;
 mod who_runs_into_a_bound_is_named;
 mod wills_speak_for_the_lost;

@@ -12,7 +12,7 @@ use keyward_mqtt::packet::{
 };
 use keyward_mqtt::property::{
     AckProperties, ConnectProperties, DisconnectProperties, PublishProperties, SubscribeProperties,
-    UnsubscribeProperties, WillProperties,
+    UnsubscribeProperties, UserProperties, WillProperties,
 };
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
@@ -40,6 +40,7 @@ pub(crate) struct Hello {
     receive_maximum: Option<u16>,
     packet_max: Option<u32>,
     problem_information: Option<bool>,
+    response_information: Option<bool>,
     will: Option<LastWord>,
 }
 
@@ -49,6 +50,7 @@ struct LastWord {
     payload: String,
     retain: bool,
     delay: u32,
+    user: &'static [(&'static str, &'static str)],
 }
 
 /// Greets as `name` with a client id, for a session that outlives its link (an hour in 5.0).
@@ -66,6 +68,7 @@ pub(crate) fn hello(version: Version, name: &str, client_id: &str) -> Hello {
         receive_maximum: None,
         packet_max: None,
         problem_information: None,
+        response_information: None,
         will: None,
     }
 }
@@ -128,7 +131,7 @@ impl Hello {
 
     pub(crate) fn will(mut self, topic: &str, payload: &str) -> Self {
         let (topic, payload) = (topic.to_owned(), payload.to_owned());
-        self.will = Some(LastWord { topic, payload, retain: false, delay: 0 });
+        self.will = Some(LastWord { topic, payload, retain: false, delay: 0, user: &[] });
         self
     }
 
@@ -143,6 +146,18 @@ impl Hello {
         self
     }
 
+    /// Adds user properties to the will.
+    pub(crate) fn will_user(mut self, user: &'static [(&'static str, &'static str)]) -> Self {
+        self.will.as_mut().unwrap().user = user;
+        self
+    }
+
+    /// Says whether response information is wanted.
+    pub(crate) fn response_information(mut self, wanted: bool) -> Self {
+        self.response_information = Some(wanted);
+        self
+    }
+
     /// Makes the packet, through its encoding.
     pub(crate) fn with_packet<R>(&self, use_it: impl FnOnce(&Connect<'_>) -> R) -> R {
         let is_v5 = self.version == Version::V5;
@@ -151,6 +166,7 @@ impl Hello {
             receive_maximum: self.receive_maximum.and_then(NonZeroU16::new),
             maximum_packet_size: self.packet_max.and_then(NonZeroU32::new),
             request_problem_information: self.problem_information,
+            request_response_information: self.response_information,
             ..ConnectProperties::default()
         };
         let will = self.will.as_ref().map(|will| Will {
@@ -160,6 +176,7 @@ impl Hello {
             retain: will.retain,
             properties: WillProperties {
                 delay: (is_v5 && will.delay > 0).then_some(will.delay),
+                user: UserProperties::List(will.user),
                 ..WillProperties::default()
             },
         });
@@ -235,6 +252,8 @@ pub(crate) struct Wire {
     pub(crate) flushed: bool,
     bytes: Vec<u8>,
     pub(crate) got: Vec<Got>,
+    /// The packets of `got` as they came.
+    pub(crate) frames: Vec<Vec<u8>>,
     /// Encoded acknowledgements to be sent.
     pub(crate) answers: VecDeque<Vec<u8>>,
 }
@@ -252,6 +271,7 @@ impl Wire {
             flushed: false,
             bytes: Vec::new(),
             got: Vec::new(),
+            frames: Vec::new(),
             answers: VecDeque::new(),
         }
     }
@@ -287,6 +307,7 @@ impl Wire {
             let packet = codec::decode(self.version, Sender::Server, frame).unwrap();
             self.acknowledge(&packet);
             self.got.push(Got::from(packet));
+            self.frames.push(frame.to_vec());
         }
         assert!(rest.is_empty(), "half a packet was written");
     }
@@ -491,6 +512,16 @@ impl World {
 
     pub(crate) fn pubrec(&mut self, peer: Peer, number: u16) {
         self.send(peer, &Packet::PubRec(ack(number)));
+    }
+
+    /// Refuses a message of QoS 1 with this code.
+    pub(crate) fn puback_with(&mut self, peer: Peer, number: u16, reason: ReasonCode) {
+        self.send(peer, &Packet::PubAck(Ack { reason, ..ack(number) }));
+    }
+
+    /// Refuses a message of QoS 2 with this code.
+    pub(crate) fn pubrec_with(&mut self, peer: Peer, number: u16, reason: ReasonCode) {
+        self.send(peer, &Packet::PubRec(Ack { reason, ..ack(number) }));
     }
 
     pub(crate) fn pubrel(&mut self, peer: Peer, number: u16) {

@@ -212,6 +212,11 @@ impl World {
         std::mem::take(&mut self.wires.get_mut(&peer.link).unwrap().got)
     }
 
+    /// Returns every packet that the peer ever got, as it came.
+    pub(crate) fn frames(&self, peer: Peer) -> &[Vec<u8>] {
+        &self.wires[&peer.link].frames
+    }
+
     /// Returns payloads of the messages that the peer got since the last question, as texts.
     pub(crate) fn payloads(&mut self, peer: Peer) -> Vec<String> {
         let messages = self.messages(peer);

@@ -72,6 +72,16 @@ pub(super) fn encode(
     Ok((bytes, chain))
 }
 
+/// Replaces chain and checksum by those that fit, as one who can write to the file could.
+#[cfg(feature = "decoders")]
+pub(super) fn seal(previous: &[u8; 32], record: &mut [u8]) {
+    let Some(content) = record.len().checked_sub(TRAILER_LEN) else { return };
+    let chain = sha256([previous, &record[..content], &[]]);
+    record[content..content + 32].copy_from_slice(&chain);
+    let checksum = sha256([&record[..content + 32], &[], &[]]);
+    record[content + 32..].copy_from_slice(&checksum[..CHECKSUM_LEN]);
+}
+
 /// Checks a whole record (length, body, trailer) and returns its hash.
 pub(super) fn check(previous: &[u8; 32], sequence: u64, bytes: &[u8]) -> Result<[u8; 32], BadRecord> {
     let damaged = BadRecord::Damaged;

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use zeroize::Zeroizing;
 
 /// Reads lines from a socket, bounded in length.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     buffer: Zeroizing<Vec<u8>>,
     used: usize,
     max: usize,
@@ -12,7 +12,7 @@ pub(super) struct Lines {
 
 /// Says what came instead of a line.
 #[derive(Debug)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     /// The peer closed between two lines.
     Closed,
     /// The peer closed, failed or was silent within a line.
@@ -23,12 +23,12 @@ pub(super) enum Cut {
 
 impl Lines {
     /// Reads lines of at most `max` bytes.
-    pub(super) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { buffer: Zeroizing::new(vec![0; max.min(64 * 1024)]), used: 0, max }
     }
 
     /// Reads one line, without its end.
-    pub(super) fn next(&mut self, source: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, Cut> {
+    pub(crate) fn next(&mut self, source: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, Cut> {
         let mut searched = 0;
         loop {
             if let Some(at) = self.buffer[searched..self.used].iter().position(|byte| *byte == b'\n') {
@@ -68,7 +68,7 @@ impl Lines {
 }
 
 /// Writes `value` as one line.
-pub(super) fn write(sink: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
+pub(crate) fn write(sink: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
     let mut counter = Counter(0);
     serde_json::to_writer(&mut counter, value)?;
     // The exact capacity keeps `Vec` from moving, which would leave a copy behind.

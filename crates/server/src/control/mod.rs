@@ -7,11 +7,11 @@
 mod address;
 mod client;
 pub mod limits;
-mod line;
+pub(crate) mod line;
 mod request;
 mod response;
 mod secret;
-mod socket;
+pub(crate) mod socket;
 
 pub use client::{CallError, Client};
 pub use request::{

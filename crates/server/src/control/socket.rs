@@ -182,7 +182,7 @@ fn serve(stream: &mut UnixStream, actor: &str, handler: &Handler) {
     }
 }
 
-fn parse(line: &[u8]) -> Result<Request, Refusal> {
+pub(crate) fn parse(line: &[u8]) -> Result<Request, Refusal> {
     let version: Versioned = serde_json::from_slice(line)
         .map_err(|_| invalid("the request is not a JSON object with a `schema` number".to_owned()))?;
     if version.schema != SCHEMA {

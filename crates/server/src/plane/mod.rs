@@ -25,7 +25,7 @@ mod source;
 mod start;
 mod stats;
 mod timers;
-mod tls;
+pub(crate) mod tls;
 mod worker;
 
 pub use admission::Crowded;

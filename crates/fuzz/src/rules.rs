@@ -1,0 +1,39 @@
+//! Rule files: everything that is refused says where, and everything that is accepted can decide.
+
+use keyward_ids::Identity;
+use keyward_mqtt::topic::TopicName;
+use keyward_policy::{Action, Policy, SourceFile, Subject};
+
+/// Loads one rule file and asks it.
+pub fn rules(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    match Policy::load(&[SourceFile::new("policy.d/fuzz.toml", text)]) {
+        Err(errors) => {
+            assert!(!errors.errors().is_empty(), "refused without a reason");
+            assert!(
+                errors.to_string().contains("policy.d/fuzz.toml"),
+                "an error without its place: {errors}"
+            );
+        }
+        Ok(policy) => ask(&policy),
+    }
+}
+
+fn ask(policy: &Policy) {
+    for name in ["device:pump", "user:app"] {
+        let Ok(identity) = name.parse::<Identity>() else { panic!("{name} is a name") };
+        let subject = Subject::new(identity);
+        let rights = policy.rights(&subject);
+        for topic in ["devices/pump/status", "a/b", "$SYS/broker/uptime", "/"] {
+            let Ok(topic) = TopicName::parse(topic) else { panic!("{topic} is a topic") };
+            for action in [Action::Publish, Action::Receive] {
+                let decision = rights.decide(action, topic);
+                let Ok(explained) = policy.explain(&subject, action, topic.as_str()) else {
+                    panic!("{} cannot be explained", topic.as_str())
+                };
+                assert_eq!(decision.allowed, explained.allowed, "{name} {} {explained}", topic.as_str());
+            }
+        }
+    }
+    let _ = policy.check(&[]);
+}
