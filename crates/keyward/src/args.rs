@@ -49,14 +49,22 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Where authorities, registry and configuration live [default: ~/.local/share/keyward, or /var/lib/keyward as a service]
-    #[arg(long, global = true, value_name = "DIR", env = "KEYWARD_DIR", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Read the passphrase that protects the keys from this file
-    #[arg(long, global = true, value_name = "FILE", env = "KEYWARD_PASSPHRASE_FILE", hide_env_values = true)]
-    pub(crate) passphrase_file: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Print JSON for scripts (with a `schema` number) instead of tables for people
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+impl Global {
+    /// Returns the file of the passphrase: `--passphrase-file`, else `KEYWARD_PASSPHRASE_FILE` unless it is empty.
+    pub(crate) fn passphrase_file(&self) -> Option<PathBuf> {
+        let of_environment = || std::env::var_os("KEYWARD_PASSPHRASE_FILE").filter(|file| !file.is_empty());
+        self.passphrase_file.clone().or_else(|| of_environment().map(PathBuf::from))
+    }
 }
 
 #[derive(Debug, Subcommand)]

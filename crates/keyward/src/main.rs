@@ -60,7 +60,7 @@ fn run(cli: Cli) -> Outcome {
     let screen = Screen::new(cli.global.json);
     let site = || Site::find(&cli.global);
     match cli.command {
-        Command::Up(args) => up::run(&site()?, args, cli.global.passphrase_file.clone()),
+        Command::Up(args) => up::run(&site()?, args, cli.global.passphrase_file()),
         Command::Demo => demo::run(screen),
         Command::Status => status::run(&site()?),
         Command::Device(command) => device::run(&site()?, command),

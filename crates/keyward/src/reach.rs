@@ -27,7 +27,7 @@ impl Site {
             program: Program::of_process(&home),
             home,
             screen: Screen::new(global.json),
-            options: OpenOptions { passphrase_file: global.passphrase_file.clone() },
+            options: OpenOptions { passphrase_file: global.passphrase_file() },
         })
     }
 

@@ -233,6 +233,13 @@ fn the_directory_is_found_by_flag_and_by_environment() {
     let elsewhere =
         story.command(&["device", "list"]).env("KEYWARD_DIR", story.path("none")).output().unwrap();
     assert_eq!(elsewhere.status.code(), Some(1));
+    let empty = story
+        .command(&["--dir", &dir, "device", "list"])
+        .env("KEYWARD_DIR", "")
+        .env("KEYWARD_PASSPHRASE_FILE", "")
+        .output()
+        .unwrap();
+    assert!(said(&empty).contains("dev01"), "{}", said(&empty));
 }
 
 #[test]

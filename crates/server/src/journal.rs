@@ -4,19 +4,17 @@
 
 use crate::{
     clock,
-    denials::{Denials, Denied, FailedHandshake, FailedLogin, Report, limits::NOTICE_ROWS},
+    denials::{Denials, Denied, FailedHandshake, FailedLogin, Report},
     escape::cut,
-    plane::{HandshakeFailure, LogLine, LoginCause, LoginFailure, Sink},
+    facts::Facts,
+    plane::{Crowded, HandshakeFailure, LimitHit, LogLine, LoginCause, LoginFailure, Sink},
     status::NoticeRow,
 };
 use keyward_broker::{Denial, DeniedAction, Notice};
 use keyward_identity::CertificateRefusal;
 use keyward_ids::{Identity, Kind, UserId};
 use keyward_mqtt::time::{Millis, Now};
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Characters of a peer-chosen text in a log line.
 const LINE_TEXT: usize = 128;
@@ -30,7 +28,7 @@ pub struct Journal {
 #[derive(Debug, Default)]
 struct Book {
     denials: Denials,
-    notices: BTreeMap<String, u64>,
+    facts: Facts,
 }
 
 impl Journal {
@@ -51,14 +49,7 @@ impl Journal {
 
     /// Returns the counted facts, the most frequent first.
     pub fn notices(&self) -> Vec<NoticeRow> {
-        let book = self.book();
-        let mut rows: Vec<_> = book
-            .notices
-            .iter()
-            .map(|(what, count)| NoticeRow { what: what.clone(), count: *count })
-            .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.count));
-        rows
+        self.book().facts.rows()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -112,15 +103,19 @@ impl Sink for Journal {
     }
 
     fn notice(&self, notice: Notice) {
-        let (kind, identity) = fact(&notice);
-        let mut book = self.book();
-        let named = format!("{kind} ({identity})");
-        let known = book.notices.contains_key(&named);
-        let key = if known || book.notices.len() < NOTICE_ROWS { named } else { format!("{kind} (others)") };
-        let count = book.notices.entry(key).or_insert(0);
-        *count += 1;
-        if count.is_power_of_two() {
-            tracing::info!(%identity, count = *count, "{kind}");
+        let (what, identity, remedy) = fact(&notice);
+        let times = self.book().facts.count(clock::now().mono, what, &identity.to_string(), 1);
+        if let Some(times) = times {
+            tracing::info!(%identity, times, "{what} → {remedy}");
+        }
+    }
+
+    fn limit(&self, hit: LimitHit) {
+        let LimitHit { who, limit, value, times } = hit;
+        let (what, who) = (format!("limit {limit} = {value} reached"), who.to_string());
+        let times = self.book().facts.count(clock::now().mono, &what, &who, times);
+        if let Some(times) = times {
+            tracing::warn!(who, limit, value, times, "{what} by {who} → {}", limit_remedy(limit));
         }
     }
 }
@@ -134,22 +129,72 @@ fn action(action: DeniedAction) -> &'static str {
     }
 }
 
-/// Says what happened and by whom it is counted.
-fn fact(notice: &Notice) -> (&'static str, &Identity) {
+/// Says what happened, by whom it is counted, and what to do.
+fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
     match notice {
-        Notice::PublisherGone { publisher } => {
-            ("message not delivered: its publisher was revoked or removed", publisher)
+        Notice::PublisherGone { publisher } => (
+            "message not delivered: its publisher was revoked or removed",
+            publisher,
+            "nothing, if that was meant",
+        ),
+        Notice::TooSlow { receiver } => (
+            "QoS 0 message dropped: the receiver is slow",
+            receiver,
+            "let it subscribe to less, or at QoS 1, or look after its network",
+        ),
+        Notice::ShardBehind { publisher } => (
+            "QoS 0 message dropped: the broker is behind",
+            publisher,
+            "fewer overlapping subscriptions, or more of server.shards",
+        ),
+        Notice::QueueFull { publisher, .. } => (
+            "message lost: a queue was full, mostly of this publisher's",
+            publisher,
+            "let its reader connect, or end that session; or raise limits.queue_messages and limits.queue_bytes",
+        ),
+        Notice::RetainedFull { publisher } => (
+            "retained message not kept: there are too many",
+            publisher,
+            "remove some (an empty retained message does), or raise limits.retained… or limits.memory_total",
+        ),
+        Notice::WillWithheld { owner } => {
+            ("will not published: its owner may not", owner, "see keyward denials")
         }
-        Notice::TooSlow { receiver } => ("QoS 0 message dropped: the receiver is slow", receiver),
-        Notice::ShardBehind { publisher } => ("QoS 0 message dropped: the broker is behind", publisher),
-        Notice::QueueFull { publisher, .. } => {
-            ("message lost: a queue was full, mostly of this publisher's", publisher)
+        Notice::TooLarge { receiver } => (
+            "message not sent: larger than the client accepts",
+            receiver,
+            "raise the maximum packet size that the client asks for",
+        ),
+        Notice::NoMemory { identity } => (
+            "refused: memory is short",
+            identity,
+            "end sessions with long queues, remove retained messages, or raise limits.memory_total",
+        ),
+        Notice::Limit { identity, .. } => ("a limit was reached", identity, "see docs/limits.md"),
+    }
+}
+
+/// Says what to do about a limit that was reached.
+fn limit_remedy(limit: &str) -> &'static str {
+    match limit {
+        "handshake_rate_per_address" => {
+            "a client there connects again and again: keyward denials may say why; or raise it in keyward.toml"
         }
-        Notice::RetainedFull { publisher } => ("retained message not kept: there are too many", publisher),
-        Notice::WillWithheld { owner } => ("will not published: its owner may not", owner),
-        Notice::TooLarge { receiver } => ("message not sent: larger than the client accepts", receiver),
-        Notice::Limit { identity, .. } => ("a limit was reached", identity),
-        Notice::NoMemory { identity } => ("refused: memory is short", identity),
+        "publish_rate" | "publish_bytes_rate" => {
+            "it is read more slowly, nothing is lost; or raise it in keyward.toml"
+        }
+        "outbox_bytes_hard" | "stall_time" => {
+            "its link was closed: the client takes nothing of what is sent to it"
+        }
+        "packet_time" => "its link was closed: the client begins packets and does not finish them",
+        "unfinished_bytes" | "unfinished_bytes_per_identity" => {
+            "its link was closed: it holds too much of packets that are not whole"
+        }
+        "receive_maximum" => "its link was closed: the client ignores the receive maximum; mend the client",
+        "client_id_bytes" | "will_bytes" | "topic_levels" | "topic_bytes" => {
+            "refused: mend the client; docs/limits.md says why"
+        }
+        _ => "refused: mend the client, or raise it in keyward.toml; docs/limits.md says what that costs",
     }
 }
 
@@ -167,6 +212,12 @@ fn remedy(failure: &LoginFailure) -> Option<String> {
         LoginCause::OtherName { .. } => Some("send the certificate's name as user name, or none".to_owned()),
         LoginCause::ShutOut(identity) => Some(let_in_again(identity)),
         LoginCause::Certificate(refusal) => certificate_remedy(refusal),
+        LoginCause::Crowded(Crowded::Identity) => {
+            Some("close what it left open, or raise limits.connections_per_identity".to_owned())
+        }
+        LoginCause::PasswordsWait => Some(
+            "give devices certificates or generated passwords, or raise limits.password_threads".to_owned(),
+        ),
         _ => None,
     }
 }
@@ -196,6 +247,7 @@ fn let_in_again(identity: &Identity) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plane::Offender;
 
     fn identity(name: &str) -> Identity {
         name.parse().unwrap()
@@ -233,16 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_counted_by_identity_within_a_bound() {
+    fn limits_are_counted_with_their_value_and_by_whom() {
         let journal = Journal::default();
-        for n in 0..NOTICE_ROWS + 50 {
-            journal.notice(Notice::TooSlow { receiver: identity(&format!("device:d{n}")) });
+        for times in [1, 4] {
+            let who = Offender::Address("192.0.2.7".parse().unwrap());
+            journal.limit(LimitHit { who, limit: "connections_per_address", value: 2_000, times });
         }
-        journal.notice(Notice::TooSlow { receiver: identity("device:d0") });
         let rows = journal.notices();
-        assert_eq!(rows.len(), NOTICE_ROWS + 1);
-        assert_eq!(rows[0].count, 50);
-        assert!(rows[0].what.ends_with("(others)"), "{rows:?}");
-        assert_eq!(rows[1].count, 2);
+        let what = "limit connections_per_address = 2000 reached (192.0.2.7)".to_owned();
+        assert_eq!(rows, [NoticeRow { what, count: 5 }]);
     }
 }

@@ -5,6 +5,7 @@
 use crate::{
     admin::{Admin, InRun},
     carrier::Carrier,
+    clock,
     config::{Address, Config, Overrides},
     control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Request, Response},
     home::{Home, HomeError},
@@ -14,9 +15,11 @@ use crate::{
     names,
     plane::{DataPlane, DataPlaneOptions, ListenError, StartError as PlaneError, State},
     process,
+    regular::Regular,
     rules::{Rules, RulesError},
     signals::{Ear, Heard},
     status::Status,
+    sys::Sys,
     wiring,
 };
 use keyward_broker::Directory;
@@ -27,9 +30,8 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -114,7 +116,8 @@ pub struct Running {
     // Dropped in this order: nobody asks any more, then nobody looks after it.
     control: Option<ControlSocket>,
     ear: Option<Ear>,
-    upkeep: Option<Upkeep>,
+    upkeep: Option<Regular>,
+    sys: Option<Regular>,
 }
 
 /// Starts the broker of `home`, making the installation first if there is none. Returns when it listens.
@@ -154,12 +157,17 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let policy = Arc::new(rules.policy.clone());
     let (plane, directory) = start_plane(&config, &registrar, &policy, &journal)?;
     let plane = Arc::new(plane);
+    let sys_interval = config.sys_interval;
     let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
-    let mut admin = Admin::running(home.clone(), registrar, InRun { live, config, overrides, policy });
+    let mut admin = Admin::running(
+        home.clone(),
+        registrar,
+        InRun { live, started: config.clone(), config, overrides, policy },
+    );
     // Read again: the first start has written the file.
     admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
     let admin = Arc::new(Mutex::new(admin));
-    attend(&home, admin, plane, first_start, options)
+    attend(&home, admin, plane, first_start, sys_interval, options)
 }
 
 /// Opens the ways to the running broker: socket, signals, upkeep.
@@ -168,6 +176,7 @@ fn attend(
     admin: Arc<Mutex<Admin>>,
     plane: Arc<DataPlane>,
     first_start: bool,
+    sys_interval: Duration,
     options: &RunOptions,
 ) -> Result<Running, StartError> {
     let (stop, stopped) = sync_channel(1);
@@ -186,9 +195,14 @@ fn attend(
             Some(ear.map_err(system("signals cannot be heard"))?)
         }
     };
-    let upkeep = Upkeep::start(Arc::clone(&admin)).map_err(system("no thread for the upkeep"))?;
+    let looked_after = Arc::clone(&admin);
+    let upkeep = Regular::start("upkeep", UPKEEP, move || {
+        lock(&looked_after).upkeep(BROKER, installation::wall_time());
+    });
+    let upkeep = upkeep.map_err(system("no thread for the upkeep"))?;
+    let sys = speak_of_itself(&plane, sys_interval).map_err(system("no thread for $SYS"))?;
     let (control, upkeep) = (Some(control), Some(upkeep));
-    Ok(Running { admin, plane, first_start, _stop: stop, stopped, control, ear, upkeep })
+    Ok(Running { admin, plane, first_start, _stop: stop, stopped, control, ear, upkeep, sys })
 }
 
 impl Running {
@@ -244,6 +258,7 @@ impl Drop for Running {
         self.control.take();
         self.ear.take();
         self.upkeep.take();
+        self.sys.take();
         self.plane.shutdown();
     }
 }
@@ -361,30 +376,16 @@ fn plane_error(error: PlaneError, config: &Config) -> StartError {
     }
 }
 
-/// Looks after names, certificate and clock now and then, until it is dropped.
-struct Upkeep {
-    stop: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Upkeep {
-    fn start(admin: Arc<Mutex<Admin>>) -> io::Result<Self> {
-        let (stop, stopped) = sync_channel::<()>(0);
-        let watch = move || {
-            while stopped.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
-                lock(&admin).upkeep(BROKER, installation::wall_time());
-            }
-        };
-        let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(watch)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+/// Lets the broker publish its figures below `$SYS/`, unless the interval is zero.
+fn speak_of_itself(plane: &Arc<DataPlane>, every: Duration) -> io::Result<Option<Regular>> {
+    if every.is_zero() {
+        return Ok(None);
     }
-}
-
-impl Drop for Upkeep {
-    fn drop(&mut self) {
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+    let plane = Arc::clone(plane);
+    let mut sys = Sys::new(clock::now().mono);
+    Regular::start("sys", every, move || {
+        let values = sys.changes(clock::now().mono, &plane.stats());
+        plane.announce(values);
+    })
+    .map(Some)
 }

@@ -257,6 +257,13 @@ impl Shard {
         Some(self.out.take(link))
     }
 
+    /// Returns how many bytes wait for `link` that were not taken.
+    pub fn outbox_bytes_of(&self, link: LinkId) -> usize {
+        let slot = self.by_link.get(&link);
+        let session = slot.and_then(|slot| self.sessions.get(*slot as usize));
+        session.and_then(|session| session.link.as_ref()).map_or(0, |link| link.outbox.len())
+    }
+
     /// Takes an outbox back for its buffers; what is still in it is dropped.
     pub fn recycle(&mut self, outbox: Outbox) {
         self.out.recycle(outbox);

@@ -42,6 +42,9 @@ pub struct Admin {
 /// Holds what is in force in a running broker, and the way into it.
 pub(crate) struct InRun {
     pub(crate) live: Box<dyn Live>,
+    /// What the broker started with.
+    pub(crate) started: Config,
+    /// What was read last.
     pub(crate) config: Config,
     pub(crate) overrides: Overrides,
     pub(crate) policy: Arc<Policy>,

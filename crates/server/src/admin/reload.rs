@@ -22,7 +22,7 @@ impl Turn<'_> {
         let digests = Digests::of(&text, &rules.files);
         let mut changes = digests.differences(&Digests::noted(&self.admin.home));
         let needs_restart = match &self.admin.running {
-            Some(running) => needs_restart(&running.config, &config),
+            Some(running) => needs_restart(&running.started, &config),
             None => Vec::new(),
         };
         self.secure_anew()?;
@@ -110,11 +110,12 @@ impl Turn<'_> {
     }
 }
 
-/// Names what a running broker cannot change, a line each.
+/// Names what a running broker that started with `old` cannot change, a line each.
 fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let differing = [
         (old.shards != new.shards, "server.shards"),
         (old.door_threads != new.door_threads, "server.door_threads"),
+        (old.sys_interval != new.sys_interval, "server.sys_interval"),
         (old.limits != new.limits, "limits"),
         (old.log != new.log, "log"),
     ];
@@ -218,6 +219,7 @@ mod tests {
         let told = Told::default();
         let running = InRun {
             live: Box::new(told.clone()),
+            started: Config::default(),
             config: Config::default(),
             overrides: Overrides::default(),
             policy: Arc::new(Policy::builtin()),
@@ -387,6 +389,16 @@ mod tests {
             reloaded.needs_restart,
             ["server.shards: takes effect at the next start", "limits: takes effect at the next start"]
         );
+    }
+
+    #[test]
+    fn what_is_as_it_was_at_the_start_needs_no_restart() {
+        let mut site = site();
+        site.config("[limits]\nsessions = 5\n");
+        assert_eq!(site.reload().unwrap().needs_restart, ["limits: takes effect at the next start"]);
+        assert_eq!(site.reload().unwrap().needs_restart, ["limits: takes effect at the next start"]);
+        site.config("");
+        assert_eq!(site.reload().unwrap().needs_restart, [""; 0]);
     }
 
     #[test]

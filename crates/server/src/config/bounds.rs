@@ -21,6 +21,8 @@ pub struct Limits {
 
 /// A count of things, at least one.
 type Number = Option<Count<1, 100_000_000>>;
+/// How often a second; 0 is no bound.
+type Rate = Option<Count<0, 100_000_000>>;
 /// A count that MQTT carries in two bytes.
 type Short = Option<Count<1, 65_535>>;
 
@@ -36,9 +38,16 @@ pub(super) struct File {
     pending: Number,
     pending_per_address: Number,
     pending_bytes: Option<ByteSize>,
+    handshake_rate_per_address: Rate,
+    handshake_burst_per_address: Number,
     handshake_time: Option<Span>,
     connect_time: Option<Span>,
     stall_time: Option<Span>,
+    packet_time: Option<Span>,
+    unfinished_bytes: Option<ByteSize>,
+    unfinished_bytes_per_identity: Option<ByteSize>,
+    publish_rate: Rate,
+    publish_bytes_rate: Option<ByteSize>,
     password_threads: Option<Count<1, 16>>,
     password_queue: Number,
     password_age: Option<Span>,
@@ -47,6 +56,10 @@ pub(super) struct File {
     session_expiry: Option<Span>,
     subscriptions_per_session: Number,
     subscriptions_per_identity: Number,
+    wildcards_per_identity: Number,
+    subscription_bytes_per_identity: Option<ByteSize>,
+    topic_levels: Option<Count<1, 200>>,
+    topic_bytes: Option<Count<64, 65_535>>,
     queue_messages: Number,
     queue_bytes: Option<Spanned<ByteSize>>,
     queue_messages_per_identity: Number,
@@ -108,6 +121,10 @@ fn lay_over_broker(raw: &File, broker: &mut BrokerLimits) {
     count(raw.sessions_per_identity, &mut broker.sessions_per_identity);
     count(raw.subscriptions_per_session, &mut broker.subscriptions_per_session);
     count(raw.subscriptions_per_identity, &mut broker.subscriptions_per_identity);
+    count(raw.wildcards_per_identity, &mut broker.wildcards_per_identity);
+    size(raw.subscription_bytes_per_identity, &mut broker.subscription_bytes_per_identity);
+    count(raw.topic_levels, &mut broker.topic_levels);
+    count(raw.topic_bytes, &mut broker.topic_bytes);
     count(raw.queue_messages, &mut broker.queue_messages);
     count(raw.queue_messages_per_identity, &mut broker.queue_messages_per_identity);
     count(raw.retained, &mut broker.retained);
@@ -133,6 +150,17 @@ fn lay_over_plane(raw: &File, plane: &mut PlaneLimits) {
     count(raw.password_threads, &mut plane.password_threads);
     count(raw.password_queue, &mut plane.password_queue);
     size(raw.pending_bytes, &mut plane.pending_bytes);
+    rate(raw.handshake_rate_per_address, &mut plane.handshake_rate_per_address);
+    if let Some(Count(burst)) = raw.handshake_burst_per_address {
+        plane.handshake_burst_per_address = burst;
+    }
+    rate(raw.publish_rate, &mut plane.publish_rate);
+    if let Some(ByteSize(bytes)) = raw.publish_bytes_rate {
+        plane.publish_bytes_rate = bytes;
+    }
+    size(raw.unfinished_bytes, &mut plane.unfinished_bytes);
+    size(raw.unfinished_bytes_per_identity, &mut plane.unfinished_bytes_per_identity);
+    time(raw.packet_time, &mut plane.packet_time);
     time(raw.handshake_time, &mut plane.handshake_time);
     time(raw.connect_time, &mut plane.connect_time);
     time(raw.stall_time, &mut plane.stall_time);
@@ -142,6 +170,12 @@ fn lay_over_plane(raw: &File, plane: &mut PlaneLimits) {
 fn count<const MIN: u64, const MAX: u64>(given: Option<Count<MIN, MAX>>, target: &mut usize) {
     if let Some(Count(number)) = given {
         *target = usize::try_from(number).unwrap_or(usize::MAX);
+    }
+}
+
+fn rate(given: Rate, target: &mut u64) {
+    if let Some(Count(number)) = given {
+        *target = number;
     }
 }
 

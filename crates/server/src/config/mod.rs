@@ -19,10 +19,13 @@ pub use unit::{ByteSize, Span};
 use error::Places;
 use keyward_identity::{Lifetimes, ServerName};
 use keyward_ids::TypeId;
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 /// The file that the first start writes: every key with its default, commented out.
 pub const DEFAULT_TEXT: &str = include_str!("keyward.toml");
+
+/// How often `$SYS/` is brought up to date if nothing else is said: as Mosquitto does.
+const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The largest configuration file, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 256 * 1024;
@@ -36,6 +39,8 @@ pub struct Config {
     pub shards: Option<usize>,
     /// How many threads accept, do TLS and log clients in.
     pub door_threads: Option<usize>,
+    /// How often `$SYS/` is brought up to date; zero is never.
+    pub sys_interval: Duration,
     /// The listeners, at least one.
     pub listeners: Vec<Listener>,
     /// The bounds, as they hold.
@@ -102,6 +107,7 @@ impl Config {
         let names = collect(names(&raw.server, &places), &mut errors);
         let listeners = collect(listener::validate(&raw.listener, &places), &mut errors);
         let limits = collect(bounds::validate(&raw.limits, &places), &mut errors);
+        let sys_interval = collect(sys_interval(&raw.server, &places), &mut errors);
         let certificates = collect(certificates(&raw.certificates, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
@@ -112,6 +118,7 @@ impl Config {
             names,
             shards: raw.server.shards.map(|n| count(n.0)),
             door_threads: raw.server.door_threads.map(|n| count(n.0)),
+            sys_interval,
             listeners,
             limits,
             certificates,
@@ -149,6 +156,7 @@ impl Default for Config {
             names: Vec::new(),
             shards: None,
             door_threads: None,
+            sys_interval: SYS_INTERVAL,
             listeners: vec![Listener::default()],
             limits: Limits::default(),
             certificates: Certificates::default(),
@@ -177,6 +185,15 @@ fn names(server: &file::Server, places: &Places<'_>) -> Result<Vec<ServerName>, 
     } else {
         Err(bad)
     }
+}
+
+fn sys_interval(server: &file::Server, places: &Places<'_>) -> Result<Duration, Vec<ConfigError>> {
+    let Some(given) = &server.sys_interval else { return Ok(SYS_INTERVAL) };
+    let every = given.get_ref().0;
+    if every.is_zero() || every >= Duration::from_secs(1) {
+        return Ok(every);
+    }
+    Err(vec![places.error(&given.span(), "a time from 1 s on, or \"0 s\" for never")])
 }
 
 fn certificates(raw: &file::Certificates, places: &Places<'_>) -> Result<Certificates, Vec<ConfigError>> {
@@ -274,7 +291,7 @@ mod tests {
             ),
             (
                 "[server]\nshard = 2",
-                "keyward.toml:2:1: server.shard: expected one of `names`, `shards`, `door_threads`, given the unknown key `shard`",
+                "keyward.toml:2:1: server.shard: expected one of `names`, `shards`, `door_threads`, `sys_interval`, given the unknown key `shard`",
             ),
             (
                 "[server]\nnames = [\"ok\", \"a b\"]",

@@ -4,9 +4,11 @@
 //! What was counted is given back when the guard is dropped, wherever that happens: in the door, in an inbox, in a
 //! worker.
 
-use crate::plane::limits::{Limits, PENDING_OVERHEAD};
+use crate::plane::limits::{Limits, PACED_SOURCES, PENDING_OVERHEAD};
+use crate::plane::pace::{Rate, Spent};
 use crate::plane::source::Source;
 use keyward_ids::Identity;
+use keyward_mqtt::time::Millis;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +27,34 @@ pub enum Crowded {
     Pending,
     /// Unauthenticated connections hold as many bytes as they may.
     PendingBytes,
+    /// Its source connects more often than it may.
+    Rate,
+}
+
+impl Crowded {
+    /// Returns the name of the bound: the key in `keyward.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Source => "connections_per_address",
+            Self::Identity => "connections_per_identity",
+            Self::Pending => "pending",
+            Self::PendingBytes => "pending_bytes",
+            Self::Rate => "handshake_rate_per_address",
+        }
+    }
+
+    /// Returns the value of the bound.
+    pub fn value(self, limits: &Limits) -> u64 {
+        match self {
+            Self::Connections => limits.connections as u64,
+            Self::Source => limits.connections_per_address as u64,
+            Self::Identity => limits.connections_per_identity as u64,
+            Self::Pending => limits.pending as u64,
+            Self::PendingBytes => limits.pending_bytes as u64,
+            Self::Rate => limits.handshake_rate_per_address,
+        }
+    }
 }
 
 impl std::fmt::Display for Crowded {
@@ -35,6 +65,7 @@ impl std::fmt::Display for Crowded {
             Self::Identity => "too many connections of this identity",
             Self::Pending => "too many connections that have not logged in",
             Self::PendingBytes => "connections that have not logged in hold too much memory",
+            Self::Rate => "too many handshakes from this address",
         })
     }
 }
@@ -46,6 +77,7 @@ pub(crate) struct Admission {
     connections: usize,
     per_source: usize,
     per_identity: usize,
+    rate: Rate,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +85,11 @@ struct Counts {
     all: usize,
     by_source: HashMap<Source, usize>,
     by_identity: HashMap<Identity, usize>,
+    /// Connections with an identity, now and at most so far.
+    identified: usize,
+    most_identified: usize,
+    /// What sources have used up of their rate of handshakes.
+    spent: HashMap<Source, Spent>,
 }
 
 impl Admission {
@@ -62,6 +99,10 @@ impl Admission {
             connections: limits.connections,
             per_source: limits.connections_per_address,
             per_identity: limits.connections_per_identity,
+            rate: Rate {
+                per_second: limits.handshake_rate_per_address,
+                burst: limits.handshake_burst_per_address,
+            },
         })
     }
 
@@ -77,6 +118,29 @@ impl Admission {
         counts.all += 1;
         drop(counts);
         Ok(ConnectionGuard { admission: self.clone(), source, identity: None })
+    }
+
+    /// Tells whether another handshake of `source` may begin.
+    pub(crate) fn may_begin(&self, now: Millis, source: Source) -> Result<(), Crowded> {
+        let spent = self.counts().spent.get(&source).copied().unwrap_or_default();
+        self.rate.wait(spent, now).map_or(Ok(()), |_| Err(Crowded::Rate))
+    }
+
+    /// Counts a handshake of `source` that cost us its work.
+    pub(crate) fn shook_hands(&self, now: Millis, source: Source) {
+        if !self.rate.is_on() {
+            return;
+        }
+        let mut counts = self.counts();
+        if !counts.spent.contains_key(&source) && counts.spent.len() >= PACED_SOURCES {
+            make_room(&mut counts.spent, now);
+        }
+        self.rate.spend(counts.spent.entry(source).or_default(), now, 1);
+    }
+
+    /// Returns how many connections had an identity at the same time, at most so far.
+    pub(crate) fn most_identified(&self) -> usize {
+        self.counts().most_identified
     }
 
     /// Returns how many connections each of these identities has.
@@ -95,6 +159,16 @@ impl Admission {
     }
 }
 
+/// Forgets sources that have used up nothing any more, or the one that has used up least.
+fn make_room(spent: &mut HashMap<Source, Spent>, now: Millis) {
+    spent.retain(|_, spent| !spent.is_over(now));
+    if spent.len() >= PACED_SOURCES
+        && let Some(source) = spent.iter().min_by_key(|(_, spent)| **spent).map(|(source, _)| *source)
+    {
+        spent.remove(&source);
+    }
+}
+
 /// Is a counted connection; dropping it gives the count back.
 #[derive(Debug)]
 pub(crate) struct ConnectionGuard {
@@ -107,9 +181,13 @@ impl ConnectionGuard {
     /// Counts the connection for its identity too, once that is known.
     pub(crate) fn identify(&mut self, identity: &Identity) -> Result<(), Crowded> {
         let limit = self.admission.per_identity;
-        if !add(&mut self.admission.counts().by_identity, identity, limit) {
+        let mut counts = self.admission.counts();
+        if !add(&mut counts.by_identity, identity, limit) {
             return Err(Crowded::Identity);
         }
+        counts.identified += 1;
+        counts.most_identified = counts.most_identified.max(counts.identified);
+        drop(counts);
         self.identity = Some(identity.clone());
         Ok(())
     }
@@ -117,7 +195,9 @@ impl ConnectionGuard {
     /// Gives back the count of its identity alone.
     pub(crate) fn forget_identity(&mut self) {
         if let Some(identity) = self.identity.take() {
-            subtract(&mut self.admission.counts().by_identity, &identity);
+            let mut counts = self.admission.counts();
+            subtract(&mut counts.by_identity, &identity);
+            counts.identified -= 1;
         }
     }
 }
@@ -254,6 +334,32 @@ mod tests {
         let identity: Identity = "device:a".parse().unwrap();
         first.identify(&identity).unwrap();
         assert_eq!(second.identify(&identity).unwrap_err(), Crowded::Identity);
+    }
+
+    #[test]
+    fn a_house_comes_back_at_once_and_who_goes_on_is_slowed_down_alone() {
+        let admission = Admission::new(&Limits::default());
+        for _ in 0..1_000 {
+            assert_eq!(admission.may_begin(Millis(0), source(1)), Ok(()));
+            admission.shook_hands(Millis(0), source(1));
+        }
+        assert_eq!(admission.may_begin(Millis(0), source(1)), Err(Crowded::Rate));
+        assert_eq!(admission.may_begin(Millis(0), source(2)), Ok(()), "another house is not");
+        assert_eq!(admission.may_begin(Millis(60), source(1)), Ok(()));
+    }
+
+    #[test]
+    fn the_sources_whose_handshakes_are_counted_are_bounded_and_the_busiest_stay() {
+        let admission = Admission::new(&Limits::default());
+        let source = |number| Source::V4(std::net::Ipv4Addr::from_bits(number));
+        for _ in 0..1_000 {
+            admission.shook_hands(Millis(0), source(0));
+        }
+        for number in 1..10_000 {
+            admission.shook_hands(Millis(0), source(number));
+        }
+        assert_eq!(admission.counts().spent.len(), PACED_SOURCES);
+        assert_eq!(admission.may_begin(Millis(0), source(0)), Err(Crowded::Rate));
     }
 
     #[test]

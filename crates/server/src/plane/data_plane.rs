@@ -262,8 +262,19 @@ impl DataPlane {
             ..PlaneStats::default()
         };
         shared.counts.tell(&mut stats);
-        stats.shards = self.ask_workers(WorkerMessage::Count);
+        stats.most_logged_in = shared.admission.most_identified();
+        for counted in self.ask_workers(WorkerMessage::Count) {
+            stats.bytes_received += counted.map_or(0, |(_, bytes)| bytes);
+            stats.shards.push(counted.map(|(shard, _)| shard));
+        }
         stats
+    }
+
+    /// Lets the broker itself publish what `$SYS/` holds: topics and payloads.
+    pub fn announce(&self, values: Vec<(String, String)>) {
+        if let Some(worker) = self.shared.workers.first().filter(|_| !values.is_empty()) {
+            worker.command(WorkerMessage::Announce(values));
+        }
     }
 
     /// Stops: listeners close, clients are told and given a moment to take their last packets, links close.

@@ -16,7 +16,7 @@ use keyward_mqtt::time::Millis;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +32,39 @@ pub trait Sink: Send + Sync + 'static {
     fn handshake_failed(&self, failure: HandshakeFailure);
     /// Something happened that is counted.
     fn notice(&self, notice: Notice);
+    /// Somebody ran into a limit.
+    fn limit(&self, hit: LimitHit);
+}
+
+/// Tells of a limit that was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitHit {
+    /// Who ran into it.
+    pub who: Offender,
+    /// Its name: mostly the key in `keyward.toml`.
+    pub limit: &'static str,
+    /// Its value; times in seconds.
+    pub value: u64,
+    /// How often since this was told last.
+    pub times: u64,
+}
+
+/// Says who ran into a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Offender {
+    /// A client that has logged in.
+    Identity(Identity),
+    /// A client that nobody knows yet.
+    Address(IpAddr),
+}
+
+impl fmt::Display for Offender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity(identity) => identity.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// Tells of a connection that failed before its CONNECT was whole.
@@ -152,6 +185,7 @@ enum Event {
     Login(LoginFailure),
     Handshake(HandshakeFailure),
     Notice(Notice),
+    Limit(LimitHit),
 }
 
 /// Is the way into the queue of events; cheap to clone.
@@ -165,6 +199,7 @@ pub(crate) struct Reporter {
 struct Shared {
     dropped: AtomicU64,
     lines: Mutex<LineLimit>,
+    hits: Mutex<Hits>,
 }
 
 impl Reporter {
@@ -181,6 +216,14 @@ impl Reporter {
 
     pub(crate) fn notice(&self, notice: Notice) {
         self.send(Event::Notice(notice));
+    }
+
+    /// Tells that `who` ran into a limit; at most once a second each, with how often it was.
+    pub(crate) fn limit(&self, now: Millis, who: Offender, limit: &'static str, value: u64) {
+        let times = self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner).count(now, &who, limit);
+        if let Some(times) = times {
+            self.send(Event::Limit(LimitHit { who, limit, value, times }));
+        }
     }
 
     /// Tells of a failed login; decides about its line.
@@ -224,7 +267,43 @@ fn deliver(events: &Receiver<Event>, sink: &dyn Sink) {
             Event::Login(failure) => sink.login_failed(failure),
             Event::Handshake(failure) => sink.handshake_failed(failure),
             Event::Notice(notice) => sink.notice(notice),
+            Event::Limit(hit) => sink.limit(hit),
         }
+    }
+}
+
+/// Counts who runs into which limit, so that a flood does not fill the queue of events.
+#[derive(Debug, Default)]
+struct Hits {
+    by_offender: HashMap<(Offender, &'static str), Hit>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Hit {
+    told: Millis,
+    untold: u64,
+}
+
+impl Hits {
+    const WINDOW: Millis = Millis::from_secs(1);
+
+    /// Returns how often it was since it was told last, if it is to be told now.
+    fn count(&mut self, now: Millis, who: &Offender, limit: &'static str) -> Option<u64> {
+        if let Some(hit) = self.by_offender.get_mut(&(who.clone(), limit)) {
+            hit.untold += 1;
+            if now.saturating_sub(hit.told) < Self::WINDOW {
+                return None;
+            }
+            hit.told = now;
+            return Some(std::mem::take(&mut hit.untold));
+        }
+        if self.by_offender.len() >= REPORTED_ADDRESSES {
+            self.by_offender.retain(|_, hit| now.saturating_sub(hit.told) < Self::WINDOW);
+        }
+        if self.by_offender.len() < REPORTED_ADDRESSES {
+            self.by_offender.insert((who.clone(), limit), Hit { told: now, untold: 0 });
+        }
+        Some(1)
     }
 }
 
@@ -303,6 +382,7 @@ mod tests {
             self.journal.handshake_failed(failure);
         }
         fn notice(&self, _: Notice) {}
+        fn limit(&self, _: LimitHit) {}
     }
 
     #[test]
@@ -344,6 +424,24 @@ mod tests {
         assert_eq!(lines.allow(Millis(2), source(1)), LogLine::LeftOut);
         assert_eq!(lines.allow(Millis(2), source(2)), written(0), "another source is not silenced");
         assert_eq!(lines.allow(Millis(60_000), source(1)), written(2));
+    }
+
+    #[test]
+    fn a_limit_is_told_at_once_and_then_once_a_second_with_how_often_it_was_reached() {
+        let mut hits = Hits::default();
+        let who = |last| Offender::Address(std::net::IpAddr::from([192, 0, 2, last]));
+        assert_eq!(hits.count(Millis(0), &who(1), "pending"), Some(1));
+        for n in 1..10 {
+            assert_eq!(hits.count(Millis(n), &who(1), "pending"), None);
+        }
+        assert_eq!(hits.count(Millis(10), &who(1), "connections"), Some(1));
+        assert_eq!(hits.count(Millis(1_000), &who(1), "pending"), Some(10));
+        for last in 0..=255 {
+            for limit in ["a", "b", "c", "d", "e"] {
+                hits.count(Millis(1_000), &who(last), limit);
+            }
+        }
+        assert!(hits.by_offender.len() <= REPORTED_ADDRESSES);
     }
 
     #[test]

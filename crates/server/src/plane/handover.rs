@@ -47,8 +47,10 @@ pub(crate) enum WorkerMessage {
     },
     /// Another revision of the registry is in force.
     Directory(Arc<Directory>),
-    /// Somebody wants the figures of the shard.
-    Count(SyncSender<ShardStats>),
+    /// Somebody wants the figures of the shard, and how many bytes of MQTT its links have received.
+    Count(SyncSender<(ShardStats, u64)>),
+    /// The broker itself publishes.
+    Announce(Vec<(String, String)>),
     /// Somebody wants to know which topics below these filters hold a retained message.
     RetainedTopics {
         /// The filters.

@@ -107,6 +107,11 @@ impl<T> Inbox<T> {
         !queue.is_empty()
     }
 
+    /// Returns the bytes that are in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.budgets.iter().map(|budget| budget.used.load(Ordering::Relaxed)).sum()
+    }
+
     fn free(&self, from: Sender, weight: usize) {
         let budget = &self.budgets[from.0];
         let left = budget.used.fetch_sub(weight, Ordering::SeqCst) - weight;

@@ -46,7 +46,8 @@ pub const EVENTS_PER_POLL: usize = 1_024;
 /// Connections that one door accepts before it looks after those that it has.
 pub const ACCEPTS_PER_TICK: usize = 64;
 
-/// Unsent bytes that a link may hold outside its session: the shard's outbox is not taken while a link owes more.
+/// Bytes that may come together for a link while its peer takes nothing: beyond, nothing more is read from it, for its
+/// answers would only come on top.
 pub const UNSENT_BYTES: usize = 256 * 1024;
 
 /// Bytes that a link which is being closed may still send to us; they are thrown away so that the farewell arrives
@@ -57,7 +58,10 @@ pub const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// makes room.
 pub const SLOW_DOWN_ENTRIES: usize = 4_096;
 
-/// Addresses for which handshake lines are counted; the stalest makes room.
+/// Sources whose handshakes are counted for their rate; the one that has used up least makes room.
+pub const PACED_SOURCES: usize = 4_096;
+
+/// Addresses for which handshake lines are counted, and offenders whose hits are; the stalest makes room.
 pub const REPORTED_ADDRESSES: usize = 1_024;
 
 /// Handshake and login lines per address and minute; more are counted, not written: a scanner must not write the log
@@ -83,6 +87,12 @@ pub struct Limits {
     pub pending_per_address: usize,
     /// Bytes that all unauthenticated peers together may make the broker hold. 64 MiB.
     pub pending_bytes: usize,
+    /// Handshakes (without TLS: CONNECTs) a second and source address in the long run. 20: two per cent of a core; 0 is
+    /// no bound. Beyond it new connections of that address are closed at once.
+    pub handshake_rate_per_address: u64,
+    /// Handshakes of one source address at once after a pause. 1,000: a house of 200 devices behind one router comes
+    /// back after a power cut, each with five attempts, and a site of 2,000 within a minute.
+    pub handshake_burst_per_address: u64,
     /// From accept to the end of the TLS handshake. 20 s: an ESP8266 needs 3 to 5 s of its own.
     pub handshake_time: Duration,
     /// From the end of the handshake (plain: from accept) to the end of CONNECT. 10 s.
@@ -109,6 +119,11 @@ pub struct Limits {
     /// How long a packet that was begun may take to come, and a second more for each 4 KiB of it. 30 s: a network
     /// that fails for a moment heals in this time.
     pub packet_time: Duration,
+    /// Messages a second that one connection may publish. 0, no bound: what is usual differs from house to house, and
+    /// links are read in turns anyhow. Beyond it the link is read more slowly; nothing is lost.
+    pub publish_rate: u64,
+    /// Bytes of topics and payloads a second that one connection may publish. 0, no bound.
+    pub publish_bytes_rate: u64,
     /// How long a client may take nothing of what is sent to it. 60 s: beyond it the link is dead or hostile.
     pub stall_time: Duration,
     /// How long a farewell may take to arrive. 2 s.
@@ -132,6 +147,8 @@ impl Default for Limits {
             pending: 2_048,
             pending_per_address: 256,
             pending_bytes: 64 * 1024 * 1024,
+            handshake_rate_per_address: 20,
+            handshake_burst_per_address: 1_000,
             handshake_time: Duration::from_secs(20),
             connect_time: Duration::from_secs(10),
             refusal_delay: Duration::from_secs(1),
@@ -143,6 +160,8 @@ impl Default for Limits {
             unfinished_bytes: 64 * 1024 * 1024,
             unfinished_bytes_per_identity: 8 * 1024 * 1024,
             packet_time: Duration::from_secs(30),
+            publish_rate: 0,
+            publish_bytes_rate: 0,
             stall_time: Duration::from_secs(60),
             linger_time: Duration::from_secs(2),
             report_time: Duration::from_secs(5),

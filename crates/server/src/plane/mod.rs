@@ -20,6 +20,7 @@ mod handover;
 mod inbox;
 pub mod limits;
 mod listener;
+mod pace;
 mod parting;
 mod source;
 mod start;
@@ -30,7 +31,7 @@ mod worker;
 
 pub use admission::Crowded;
 pub use data_plane::{Applied, DataPlane, NotReported, Stopped};
-pub use events::{HandshakeFailure, LogLine, LoginCause, LoginFailure, Sink};
+pub use events::{HandshakeFailure, LimitHit, LogLine, LoginCause, LoginFailure, Offender, Sink};
 pub use limits::Limits;
 pub use listener::{Bound, ClientAuth, ListenError, Listener, ListenerName, Security};
 pub use start::{DataPlaneOptions, StartError, State};

@@ -44,6 +44,11 @@ impl Parting {
         Self { socket, unsent, sent: 0, shut: false, swallowed: 0, deadline, _counted: counted }
     }
 
+    /// Returns the bytes that it holds.
+    pub(crate) fn held(&self) -> usize {
+        self.unsent.capacity()
+    }
+
     pub(crate) fn deadline(&self) -> Millis {
         self.deadline
     }

@@ -185,6 +185,7 @@ impl DataPlane {
                 changes: self.shared.changes.clone(),
                 reporter: self.shared.reporter.clone(),
                 limits: self.shared.limits.clone(),
+                broker_limits: limits,
                 packet_bytes: self.shared.connection_limits.packet_max as usize,
             });
             let thread = spawn(format!("worker-{index}"), move || worker.run())?;

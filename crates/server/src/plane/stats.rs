@@ -27,6 +27,12 @@ pub struct PlaneStats {
     pub logins: u64,
     /// Logins that failed.
     pub logins_failed: u64,
+    /// CONNECT packets received.
+    pub connects: u64,
+    /// Bytes of MQTT received, CONNECT packets included; shards that did not answer are left out.
+    pub bytes_received: u64,
+    /// Connections that were logged in at the same time, at most.
+    pub most_logged_in: usize,
     /// Events dropped because the queue to the sink was full.
     pub events_dropped: u64,
     /// The figures of each shard; `None` for a shard that did not answer in time.
@@ -43,6 +49,8 @@ pub(crate) struct DoorCounts {
     handshakes_failed: AtomicU64,
     logins: AtomicU64,
     logins_failed: AtomicU64,
+    connects: AtomicU64,
+    connect_bytes: AtomicU64,
     refusals: Arc<AtomicUsize>,
 }
 
@@ -75,6 +83,12 @@ impl DoorCounts {
         add(&self.logins_failed);
     }
 
+    /// Counts a CONNECT of `bytes` bytes.
+    pub(crate) fn connect(&self, bytes: usize) {
+        add(&self.connects);
+        self.connect_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// Returns how many refused logins wait for their answer.
     pub(crate) fn refusals_waiting(&self) -> usize {
         self.refusals.load(Ordering::Relaxed)
@@ -96,6 +110,8 @@ impl DoorCounts {
         stats.handshakes_failed = get(&self.handshakes_failed);
         stats.logins = get(&self.logins);
         stats.logins_failed = get(&self.logins_failed);
+        stats.connects = get(&self.connects);
+        stats.bytes_received = get(&self.connect_bytes);
     }
 }
 

@@ -31,6 +31,7 @@ fn five_hundred_half_open_handshakes_of_the_same_house_do_not_shut_a_client_out(
     let stats = world.plane.stats();
     assert!(stats.pending <= 64, "{stats:?}");
     assert!(stats.evicted >= 400, "{stats:?}");
+    assert_eq!(world.told.offender("pending_per_address"), "127.0.0.1");
 }
 
 #[test]
@@ -93,6 +94,23 @@ fn connections_per_address_are_bounded() {
     let mut more = Peer::plain(world.tls);
     let _ = more.try_send(&[0x16]);
     assert_eq!(more.frame(), None);
+    assert!(kept.iter_mut().all(Peer::is_alive));
+    assert_eq!(world.told.offender("connections_per_address"), "127.0.0.1");
+}
+
+#[test]
+fn who_shakes_hands_too_often_is_turned_away_and_named_and_links_stay() {
+    let mut world = World::with(Limits {
+        handshake_rate_per_address: 1,
+        handshake_burst_per_address: 2,
+        ..Limits::default()
+    });
+    let bundle = world.add_device("pump-1");
+    let mut kept = ["a", "b", "c"].map(|id| Peer::tls(&world, Some(&bundle)).log_in(id));
+    let mut more = Peer::plain(world.tls);
+    let _ = more.try_send(&[0x16]);
+    assert_eq!(more.frame(), None);
+    assert_eq!(world.told.offender("handshake_rate_per_address"), "127.0.0.1");
     assert!(kept.iter_mut().all(Peer::is_alive));
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "these tests wait for real sockets, with deadlines")]
 
 mod bad_input;
+mod bounds;
 mod changes;
 mod floods;
 mod handshakes;

@@ -184,6 +184,11 @@ impl Peer {
         self.stream.flush()
     }
 
+    /// Sends as much as the socket takes.
+    pub(crate) fn try_send_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
     pub(crate) fn decode<'a>(&self, frame: &'a [u8]) -> Packet<'a> {
         codec::decode(self.version, Sender::Server, frame).unwrap()
     }

@@ -9,8 +9,8 @@ use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_policy::Policy;
 use keyward_server::clock;
 use keyward_server::plane::{
-    Applied, DataPlane, DataPlaneOptions, HandshakeFailure, Limits, Listener, LoginFailure, Security, Sink,
-    State,
+    Applied, DataPlane, DataPlaneOptions, HandshakeFailure, LimitHit, Limits, Listener, LoginFailure,
+    Security, Sink, State,
 };
 use keyward_server::wiring;
 use rustls::pki_types::pem::PemObject;
@@ -50,6 +50,7 @@ pub(crate) struct Told {
     pub(crate) logins: Vec<LoginFailure>,
     pub(crate) handshakes: Vec<HandshakeFailure>,
     pub(crate) notices: Vec<Notice>,
+    pub(crate) limits: Vec<LimitHit>,
 }
 
 impl Recorder {
@@ -64,6 +65,13 @@ impl Recorder {
         let (told, _) = self.changed.wait_timeout_while(told, PATIENCE, |told| find(told).is_none()).unwrap();
         let seen: Vec<_> = told.handshakes.iter().map(|each| &each.line).collect();
         find(&told).unwrap_or_else(|| panic!("never told: {what}; told: {:?} {seen:?}", told.logins))
+    }
+
+    /// Waits until somebody was told to have run into a limit, and returns who.
+    pub(crate) fn offender(&self, limit: &str) -> String {
+        let hit =
+            |told: &Told| told.limits.iter().find(|hit| hit.limit == limit).map(|hit| hit.who.to_string());
+        self.wait(limit, hit)
     }
 
     pub(crate) fn handshake_line(&self, part: &str) -> String {
@@ -86,6 +94,9 @@ impl Sink for Recorder {
     }
     fn notice(&self, notice: Notice) {
         self.tell(|told| told.notices.push(notice));
+    }
+    fn limit(&self, hit: LimitHit) {
+        self.tell(|told| told.limits.push(hit));
     }
 }
 

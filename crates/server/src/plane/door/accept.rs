@@ -3,6 +3,8 @@
 
 use super::arrival::{Arrival, Charged, Origin};
 use super::{Door, OUT_OF_DESCRIPTORS};
+use crate::plane::admission::Crowded;
+use crate::plane::events::Offender;
 use crate::plane::limits::ACCEPTS_PER_TICK;
 use crate::plane::source::Source;
 use crate::plane::tls::ListenerTls;
@@ -64,12 +66,19 @@ impl Door {
         shared.counts.accepted();
         let source = Source::from(peer.ip());
         self.make_room(source);
-        let Ok(counted) = shared.admission.enter(source) else { return shared.counts.turned_away() };
+        let may_begin = shared.admission.may_begin(self.now.mono, source);
+        let counted = match may_begin.and_then(|()| shared.admission.enter(source)) {
+            Ok(counted) => counted,
+            Err(bound) => return self.turn_away(peer, bound),
+        };
         let place = self.parts.waiting.enter().or_else(|_| {
             self.evict(|_, _| true);
             self.parts.waiting.enter()
         });
-        let Ok(waiting) = place else { return shared.counts.turned_away() };
+        let waiting = match place {
+            Ok(waiting) => waiting,
+            Err(bound) => return self.turn_away(peer, bound),
+        };
         let channel = match tls {
             None => Channel::Plain,
             Some(tls) => match Channel::tls(tls.config) {
@@ -91,6 +100,14 @@ impl Door {
         self.arm(id);
     }
 
+    /// Drops a connection that has no place, and says so.
+    fn turn_away(&self, peer: SocketAddr, bound: Crowded) {
+        let shared = &self.parts.shared;
+        shared.counts.turned_away();
+        let who = Offender::Address(peer.ip());
+        shared.reporter.limit(self.now.mono, who, bound.name(), bound.value(&shared.limits));
+    }
+
     pub(super) fn register(&self, socket: &mut TcpStream, id: LinkId) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.parts.poll.registry().register(socket, Token(id.0 as usize), interest)
@@ -102,6 +119,18 @@ impl Door {
         if count >= self.parts.shared.pending_per_source {
             self.evict(|_, arrival| arrival.source == source);
         }
+    }
+
+    /// Says that an unfinished connection had to make room.
+    fn report_eviction(&self, evicted: &Arrival) {
+        let shared = &self.parts.shared;
+        let count = self.sources.get(&evicted.source).copied().unwrap_or(0) + 1;
+        let (name, value) = match count >= shared.pending_per_source {
+            true => ("pending_per_address", shared.limits.pending_per_address),
+            false => ("pending", shared.limits.pending),
+        };
+        let who = Offender::Address(evicted.peer.ip());
+        shared.reporter.limit(self.now.mono, who, name, value as u64);
     }
 
     /// Accounts for what an arrival makes us hold. Where that is too much in all, older ones make room; false if it
@@ -125,7 +154,9 @@ impl Door {
         let fits = |(id, arrival): &(&LinkId, &Arrival)| arrival.is_listened_to() && fits(**id, arrival);
         let Some(id) = self.arrivals.iter().find(fits).map(|(id, _)| *id) else { return false };
         self.parts.shared.counts.evicted();
-        self.remove(id);
+        if let Some(evicted) = self.remove(id) {
+            self.report_eviction(&evicted);
+        }
         true
     }
 

@@ -29,6 +29,10 @@ impl Door {
             Ok(Step::Incomplete { .. }) => arrival.plain = plain,
             Ok(Step::Packet { packet: Packet::Connect(connect), size }) => {
                 arrival.begun = now.mono;
+                shared.counts.connect(size);
+                if !arrival.origin.is_tls {
+                    shared.admission.shook_hands(now.mono, arrival.source);
+                }
                 let next = decide(&shared.gate, now, arrival, id, &connect, shared.client_id_bytes);
                 let said = said(arrival, &connect);
                 arrival.plain = Zeroizing::new(plain[size..].to_vec());

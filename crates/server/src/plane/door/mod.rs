@@ -222,7 +222,9 @@ impl Door {
             if arrival.has_shaken_hands() {
                 arrival.stage = Stage::Connect;
                 arrival.begun = self.now.mono;
+                let source = arrival.source;
                 self.parts.shared.counts.handshake();
+                self.parts.shared.admission.shook_hands(self.now.mono, source);
                 self.arm(id);
             }
             match heard {
@@ -239,6 +241,9 @@ impl Door {
         if let Some(arrival) = self.remove(id) {
             if let Some(cause) = arrival.cause(end) {
                 self.report_handshake(&arrival, cause);
+            }
+            if matches!(end, ArrivalEnd::Tls(_)) {
+                self.parts.shared.admission.shook_hands(self.now.mono, arrival.source);
             }
             self.parts.shared.counts.handshake_failed();
         }

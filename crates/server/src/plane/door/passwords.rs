@@ -2,11 +2,11 @@
 //! links, and bounded in threads, in places, and in how long an attempt may wait.
 
 use crate::clock::{self, millis};
-use crate::plane::limits::Limits;
+use crate::plane::limits::{Limits, SLOW_DOWN_ENTRIES};
 use crate::plane::source::Source;
 use keyward_identity::PasswordRecord;
 use keyward_mqtt::time::Millis;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -54,6 +54,8 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     attempts: VecDeque<Attempt>,
+    /// How often passwords of a source were wrong lately.
+    wrong: HashMap<Source, u32>,
     closed: bool,
 }
 
@@ -75,7 +77,8 @@ impl PasswordPool {
     }
 
     /// Puts an attempt into the queue, or gives it back if there is no place for it. In a full queue a source that
-    /// waits for nothing yet gets the place of the newest attempt of the source that waits for most.
+    /// waits for nothing yet gets the place of the newest attempt of the source that waits for most; if all wait for as
+    /// much, of the one whose passwords were wrong most often lately, if that is more often than its own.
     pub(crate) fn offer(&self, attempt: Attempt) -> Result<(), Attempt> {
         let mut queue = self.shared.queue();
         let places = self.shared.places;
@@ -84,7 +87,7 @@ impl PasswordPool {
             return Err(attempt);
         }
         let displaced = match queue.attempts.len() >= places {
-            true => match queue.displace() {
+            true => match queue.displace(attempt.source) {
                 None => return Err(attempt),
                 displaced => displaced,
             },
@@ -105,11 +108,30 @@ impl Queue {
         self.attempts.iter().filter(|waiting| waiting.source == source).count()
     }
 
-    /// Takes out the newest attempt of the source that has most, if that is more than one.
-    fn displace(&mut self) -> Option<Attempt> {
-        let counted = (0..self.attempts.len()).map(|index| (self.count(self.attempts[index].source), index));
-        let (count, index) = counted.max()?;
-        if count < 2 { None } else { self.attempts.remove(index) }
+    /// Takes out the newest attempt of the source that has most, and was wrong most often, if that is more than
+    /// `newcomer`.
+    fn displace(&mut self, newcomer: Source) -> Option<Attempt> {
+        let rank = |source| (self.count(source), self.wrong.get(&source).copied().unwrap_or(0));
+        let ranked = (0..self.attempts.len()).map(|index| (rank(self.attempts[index].source), index));
+        let (worst, index) = ranked.max()?;
+        let (_, wrong) = rank(newcomer);
+        if worst > (1, wrong) { self.attempts.remove(index) } else { None }
+    }
+
+    /// Remembers whether a source knows its passwords. When too many are remembered, all are forgiven half.
+    fn judge(&mut self, source: Source, outcome: Outcome) {
+        match outcome {
+            Outcome::Right => drop(self.wrong.remove(&source)),
+            Outcome::TooLate => {}
+            Outcome::Wrong => {
+                while self.wrong.len() >= SLOW_DOWN_ENTRIES {
+                    self.wrong.values_mut().for_each(|count| *count /= 2);
+                    self.wrong.retain(|_, count| *count > 0);
+                }
+                let count = self.wrong.entry(source).or_insert(0);
+                *count = count.saturating_add(1);
+            }
+        }
     }
 }
 
@@ -137,6 +159,7 @@ impl Shared {
             } else {
                 Outcome::Wrong
             };
+            self.queue().judge(attempt.source, outcome);
             (attempt.answer)(outcome);
         }
     }
@@ -240,6 +263,38 @@ mod tests {
         displaced.try_iter().for_each(drop);
         assert!(pool.offer(attempt_of(200, &flood)).is_ok());
         assert_eq!(displaced.try_recv(), Ok(Outcome::TooLate), "who has most makes room");
+    }
+
+    #[test]
+    fn as_many_guessing_sources_as_there_are_places_do_not_keep_out_who_never_guessed_wrong() {
+        let pool = waiting_pool(64);
+        let (sender, answers) = sync_channel(64);
+        for last in 1..=64 {
+            let source = attempt_of(last, &sender).source;
+            pool.shared.queue().judge(source, Outcome::Wrong);
+            assert!(pool.offer(attempt_of(last, &sender)).is_ok());
+        }
+        for honest in 100..=120 {
+            assert!(pool.offer(attempt_of(honest, &sender)).is_ok());
+            assert_eq!(answers.try_recv(), Ok(Outcome::TooLate), "a guesser makes room");
+        }
+        let guesser = attempt_of(200, &sender);
+        pool.shared.queue().judge(guesser.source, Outcome::Wrong);
+        assert!(pool.offer(guesser).is_err(), "who is no better has to wait");
+    }
+
+    #[test]
+    fn what_is_remembered_of_guessing_sources_is_bounded_and_a_right_password_forgives() {
+        let mut queue = Queue::default();
+        let source = |number| Source::V4(std::net::Ipv4Addr::from_bits(number));
+        for number in 0..10_000 {
+            queue.judge(source(0), Outcome::Wrong);
+            queue.judge(source(number), Outcome::Wrong);
+        }
+        assert!(queue.wrong.len() <= SLOW_DOWN_ENTRIES);
+        assert!(queue.wrong.get(&source(0)).is_some_and(|count| *count > 1_000));
+        queue.judge(source(0), Outcome::Right);
+        assert_eq!(queue.wrong.get(&source(0)), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ impl Worker {
     pub(super) fn take(&mut self, id: LinkId) -> Option<Link> {
         let link = self.links.remove(&id)?;
         self.unfinished.change(link.identity(), link.held(), 0);
+        self.burden.lose(&link);
         Some(link)
     }
 
@@ -39,15 +40,19 @@ impl Worker {
     pub(super) fn part(&mut self, id: LinkId, last: &[u8]) {
         let Some(link) = self.take(id) else { return };
         let deadline = self.now.mono.saturating_add(millis(self.parts.limits.linger_time));
-        self.partings.insert(id, link.part(last, deadline));
+        let parting = link.part(last, deadline);
+        self.burden.see_off(&parting);
+        self.partings.insert(id, parting);
         self.timers.enter(deadline, id);
         self.advance_parting(id);
     }
 
     pub(super) fn advance_parting(&mut self, id: LinkId) {
         let Some(parting) = self.partings.get_mut(&id) else { return };
-        if parting.advance(self.now.mono, self.buffers.scratch()) == Parted::Yes {
-            self.partings.remove(&id);
+        if parting.advance(self.now.mono, self.buffers.scratch()) == Parted::Yes
+            && let Some(parting) = self.partings.remove(&id)
+        {
+            self.burden.forget(&parting);
         }
     }
 
@@ -60,6 +65,7 @@ impl Worker {
 
     pub(super) fn expire_link(&mut self, id: LinkId) {
         let now = self.now.mono;
+        self.resume(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.armed.is_none_or(|armed| armed > now) {
             return; // an entry that a nearer one replaced
@@ -68,15 +74,22 @@ impl Worker {
         let stall =
             link.stalled_since().map(|since| since.saturating_add(millis(self.parts.limits.stall_time)));
         if stall.is_some_and(|deadline| deadline <= now) {
+            let identity = link.identity().clone();
+            self.report_limit(identity, "stall_time", self.parts.limits.stall_time.as_secs());
             return self.end_link(id, LinkEnd::Gone);
         }
         // What we have not read yet is no fault of the client.
-        let packet = match link.queued {
-            true => Some(now.saturating_add(Millis::from_secs(1))),
-            false => link.packet_deadline(self.parts.limits.packet_time),
-        };
-        if link.is_late(now) || packet.is_some_and(|deadline| deadline <= now) {
-            let farewell = link.farewell(ReasonCode::KeepAliveTimeout);
+        if link.is_waiting_for_us() {
+            let soon = now.saturating_add(Millis::from_secs(1));
+            return self.arm(id, stall.map_or(soon, |stall| stall.min(soon)));
+        }
+        let packet = link.packet_deadline(self.parts.limits.packet_time);
+        let is_slow = packet.is_some_and(|deadline| deadline <= now);
+        if link.is_late(now) || is_slow {
+            let (farewell, identity) = (link.farewell(ReasonCode::KeepAliveTimeout), link.identity().clone());
+            if is_slow {
+                self.report_limit(identity, "packet_time", self.parts.limits.packet_time.as_secs());
+            }
             self.close_with(id, farewell);
             return self.handle(Input::Lost { link: id });
         }
@@ -86,7 +99,18 @@ impl Worker {
         }
     }
 
+    /// Reads a link again that was too fast, when its time has come.
+    fn resume(&mut self, id: LinkId) {
+        let now = self.now.mono;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.paused.is_some_and(|until| until <= now) {
+            link.paused = None;
+            self.enqueue(id);
+        }
+    }
+
     pub(super) fn arm(&mut self, id: LinkId, at: Millis) {
+        self.resume(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.armed.is_none_or(|armed| at < armed) {
             link.armed = Some(at);

@@ -4,6 +4,7 @@ use super::inflow::Inflow;
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::handover::Handover;
 use crate::plane::limits::{READ_PER_LINK, WORKER_READ};
+use crate::plane::pace::Spent;
 use crate::plane::parting::Parting;
 use crate::plane::tls::channel::{Channel, TlsFault};
 use keyward_broker::{LinkId, Outbox};
@@ -56,9 +57,25 @@ pub(crate) struct Link {
     pub(crate) hung_up: bool,
     /// Tells that the shard has bytes for it.
     pub(crate) dirty: bool,
+    /// Tells that it is not read because its peer takes nothing of what has come together for it.
+    pub(crate) is_held_back: bool,
+    /// Until when it is not read because it publishes too fast.
+    pub(crate) paused: Option<Millis>,
+    pub(crate) pace: Pace,
+    /// Bytes before encryption that were taken from the shard and are not written.
+    taken: usize,
+    /// The bytes that it is counted with.
+    counted_bytes: usize,
     /// The deadline for which it stands among the timers.
     pub(crate) armed: Option<Millis>,
     counted: ConnectionGuard,
+}
+
+/// Is what a link has used up of the rates at which it may publish.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pace {
+    pub(crate) messages: Spent,
+    pub(crate) bytes: Spent,
 }
 
 /// Says how far reading went.
@@ -112,6 +129,11 @@ impl Link {
             queued: false,
             hung_up: false,
             dirty: false,
+            is_held_back: false,
+            paused: None,
+            pace: Pace::default(),
+            taken: 0,
+            counted_bytes: 0,
             armed: None,
             counted,
         };
@@ -135,6 +157,7 @@ impl Link {
         now: Now,
         buffers: &mut Buffers,
         budget: &mut usize,
+        received: &mut u64,
         mut deliver: impl FnMut(Packet<'_>) -> ControlFlow<()>,
     ) -> Result<Drained, LinkEnd> {
         let mut left = READ_PER_LINK;
@@ -162,6 +185,7 @@ impl Link {
             *budget = budget.saturating_sub(count);
             let text =
                 self.channel.open(&mut buffers.wire[..held + count], &mut buffers.plain, &mut self.unsent)?;
+            *received += text.len() as u64;
             if self.inflow.digest(&mut self.connection, now, text, &mut deliver)?.is_break() {
                 return Ok(Drained::NotYet);
             }
@@ -179,6 +203,29 @@ impl Link {
             ErrorKind::Interrupted => Ok(Drained::NotYet),
             _ => Err(LinkEnd::Gone),
         }
+    }
+
+    /// Tells whether it may be put into the queue of links to be read.
+    pub(crate) fn waits_to_be_read(&self) -> bool {
+        self.established && !self.is_waiting_for_us()
+    }
+
+    /// Tells whether what it said lies unread because of us.
+    pub(crate) fn is_waiting_for_us(&self) -> bool {
+        self.queued || self.is_held_back || self.paused.is_some()
+    }
+
+    /// Returns the bytes that it was counted with, and is counted with from now on: packets and TLS records that are
+    /// not whole, and of what is to be written that which the shard does not count.
+    pub(crate) fn weigh(&mut self) -> (usize, usize) {
+        let unsent = self.unsent.capacity().saturating_sub(self.taken);
+        let after = self.inflow.held() + self.channel.held() + unsent;
+        (std::mem::replace(&mut self.counted_bytes, after), after)
+    }
+
+    /// Returns the bytes that it was counted with.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted_bytes
     }
 
     /// Returns how many bytes of an unfinished packet it holds.
@@ -213,6 +260,7 @@ impl Link {
         outbox: &Outbox,
         buffers: &mut Buffers,
     ) -> Result<Flushed, LinkEnd> {
+        self.taken += outbox.len();
         match self.channel {
             Channel::Plain if !self.is_blocked() => {
                 let written = write_slices(&mut self.socket, outbox)?;
@@ -247,6 +295,7 @@ impl Link {
         }
         self.stalled = None;
         self.sent = 0;
+        self.taken = 0;
         self.unsent = Vec::new();
         Ok(Flushed::Yes)
     }

@@ -4,6 +4,7 @@
 //! Reading comes first on purpose: what was put into the inbox before a client could learn of it is known before a
 //! packet that the client then sent is decided.
 
+mod burden;
 mod ending;
 mod inflow;
 mod link;
@@ -12,14 +13,16 @@ mod unfinished;
 
 use crate::clock::{self, millis};
 use crate::plane::changes::{Changes, Reporting};
-use crate::plane::events::Reporter;
+use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::{Handover, WorkerMessage};
 use crate::plane::inbox::{Inbox, Room, Sender};
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::parting::Parting;
 use crate::plane::timers::{Timers, until};
+use burden::Burden;
 use keyward_broker::output::Report;
-use keyward_broker::{CommitOutcome, Input, LinkId, Output, Shard, ShardIndex};
+use keyward_broker::{CommitOutcome, Input, LinkId, Notice, Output, Shard, ShardIndex};
+use keyward_ids::Identity;
 use keyward_mqtt::time::{Millis, Now};
 use keyward_mqtt::topic::TopicFilter;
 use link::{Buffers, Flushed, Link};
@@ -46,6 +49,7 @@ pub(crate) struct WorkerParts {
     pub(crate) changes: Arc<Changes>,
     pub(crate) reporter: Reporter,
     pub(crate) limits: Limits,
+    pub(crate) broker_limits: keyward_broker::Limits,
     /// The size of the largest packet.
     pub(crate) packet_bytes: usize,
 }
@@ -66,6 +70,9 @@ pub(crate) struct Worker {
     /// The shards whose inboxes are over our budget, a bit each: links are not read until there is room.
     held_by: u64,
     unfinished: Unfinished,
+    burden: Burden,
+    /// Bytes of MQTT that links have received.
+    received: u64,
     stopping: Option<Millis>,
 }
 
@@ -91,6 +98,8 @@ impl Worker {
             taken: Vec::new(),
             held_by: 0,
             unfinished: Unfinished::default(),
+            burden: Burden::default(),
+            received: 0,
             stopping: None,
         }
     }
@@ -136,8 +145,9 @@ impl Worker {
         self.run_shard();
         let reading = self.read_links();
         let receiving = self.empty_inbox();
-        self.write_links();
-        let idle = reading == Work::Done && receiving == Work::Done && self.dirty.is_empty();
+        let writing = self.write_links();
+        self.tell_burden();
+        let idle = [reading, receiving, writing] == [Work::Done; 3] && self.dirty.is_empty();
         if idle { Work::Done } else { Work::Left }
     }
 
@@ -163,7 +173,7 @@ impl Worker {
     }
 
     fn enqueue(&mut self, id: LinkId) {
-        if let Some(link) = self.links.get_mut(&id).filter(|link| link.established && !link.queued) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.waits_to_be_read()) {
             link.queued = true;
             self.ready.push_back(id);
         }
@@ -223,6 +233,10 @@ impl Worker {
                 Input::Committed { through, outcome: CommitOutcome::Durable },
             ),
             Output::Denied(denial) => self.parts.reporter.denied(denial),
+            Output::Notice(Notice::Limit { identity, bound }) => {
+                let value = bound.value(&self.parts.broker_limits);
+                self.report_limit(identity, bound.name(), value);
+            }
             Output::Notice(notice) => self.parts.reporter.notice(notice),
             Output::Reported(Report::Policy { generation }) => {
                 self.parts.changes.policy(self.parts.reporting, generation);
@@ -273,8 +287,9 @@ impl Worker {
             WorkerMessage::Directory(directory) => self.handle(Input::Directory(directory)),
             WorkerMessage::Count(answer) => {
                 // Whoever asked may have given up.
-                let _: Result<_, _> = answer.try_send(self.parts.shard.stats());
+                let _: Result<_, _> = answer.try_send((self.parts.shard.stats(), self.received));
             }
+            WorkerMessage::Announce(values) => self.handle(Input::Announce(&values)),
             WorkerMessage::RetainedTopics { filters, most, answer } => {
                 let filters = filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok());
                 let shard = &mut self.parts.shard;
@@ -289,6 +304,7 @@ impl Worker {
     }
 
     fn attach(&mut self, handover: Handover) {
+        self.received += handover.plain.len() as u64;
         let (mut link, attach) = Link::new(handover);
         let id = link.id;
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -297,20 +313,37 @@ impl Worker {
             return; // The system has no memory; the client comes again.
         }
         self.unfinished.change(link.identity(), 0, link.held());
+        self.burden.weigh(&mut link);
         self.links.insert(id, link);
         self.handle(Input::Attach(attach));
     }
 
     // Writing.
 
-    fn write_links(&mut self) {
+    fn write_links(&mut self) -> Work {
         let dirty = std::mem::take(&mut self.dirty);
+        let mut work = Work::Done;
         for id in dirty {
-            self.write_link(id);
+            if self.write_link(id) == Work::Left {
+                work = Work::Left;
+            }
         }
+        work
     }
 
-    fn write_link(&mut self, id: LinkId) {
+    /// Writes what there is for a link; a link that was not read meanwhile is to be read again.
+    fn write_link(&mut self, id: LinkId) -> Work {
+        self.write_what_there_is(id);
+        let Some(link) = self.links.get_mut(&id) else { return Work::Done };
+        self.burden.weigh(link);
+        if link.is_blocked() || !std::mem::take(&mut link.is_held_back) {
+            return Work::Done;
+        }
+        self.enqueue(id);
+        Work::Left
+    }
+
+    fn write_what_there_is(&mut self, id: LinkId) {
         let now = self.now.mono;
         let Some(link) = self.links.get_mut(&id) else { return };
         let was_blocked = link.is_blocked();
@@ -337,6 +370,11 @@ impl Worker {
 
     fn written(&mut self, id: LinkId) {
         self.handle(Input::Written { link: id });
+    }
+
+    /// Tells people that a client ran into a limit.
+    fn report_limit(&self, identity: Identity, limit: &'static str, value: u64) {
+        self.parts.reporter.limit(self.now.mono, Offender::Identity(identity), limit, value);
     }
 
     fn watch_stall(&mut self, id: LinkId) {

@@ -1,11 +1,15 @@
 //! Reading links: fairly, and little at a time, so that what the shard has to do and what the inbox brings is never
 //! far away.
 
-use super::link::Drained;
+use super::link::{Drained, Pace};
 use super::{Work, Worker, feed, is_due};
 use crate::plane::inbox::Room;
-use crate::plane::limits::{PACKETS_PER_LINK, PACKETS_PER_TICK, READ_PER_TICK};
+use crate::plane::limits::{Limits, PACKETS_PER_LINK, PACKETS_PER_TICK, READ_PER_TICK, UNSENT_BYTES};
+use crate::plane::pace::Rate;
 use keyward_broker::{Input, LinkId};
+use keyward_ids::Identity;
+use keyward_mqtt::packet::Packet;
+use keyward_mqtt::time::Millis;
 use std::ops::ControlFlow;
 
 /// Is what may be read from all links in one tick still.
@@ -53,24 +57,36 @@ impl Worker {
     fn read_link(&mut self, id: LinkId, budget: &mut Budget) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.queued = false;
+        if link.is_blocked() && self.parts.shard.outbox_bytes_of(id) > UNSENT_BYTES {
+            link.is_held_back = true;
+            return;
+        }
         let held = link.held();
         let (shard, outputs, now) = (&mut self.parts.shard, &mut self.outputs, self.now);
+        let rates = Rates::of(&self.parts.limits);
+        let (mut pace, mut is_too_fast) = (link.pace, false);
         let Budget { bytes, packets } = budget;
         let mut share = PACKETS_PER_LINK.min(*packets);
-        let end = link.read(now, &mut self.buffers, bytes, |packet| {
+        let end = link.read(now, &mut self.buffers, bytes, &mut self.received, |packet| {
+            is_too_fast = rates.are_on() && rates.count(&mut pace, now.mono, &packet);
             feed(shard, outputs, now, Input::Packet { link: id, packet });
             *packets -= 1;
             share -= 1;
             // Work that the packet left comes before the next packet.
-            match share == 0 || is_due(shard, now) {
+            match share == 0 || is_too_fast || is_due(shard, now) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         });
+        link.pace = pace;
+        self.burden.weigh(link);
         let answered = link.is_blocked() && link.stalled_since().is_none();
         let identity = link.identity().clone();
         let deadline = link.packet_deadline(self.parts.limits.packet_time);
         self.unfinished.change(&identity, held, link.held());
+        if is_too_fast {
+            self.pause(id, &identity, rates);
+        }
         self.apply_outputs();
         match end {
             Ok(Drained::NotYet) => self.enqueue(id),
@@ -84,5 +100,50 @@ impl Worker {
             self.dirty.push(id); // TLS has something to say for itself, as a key update
         }
         self.bound_unfinished(&identity);
+    }
+
+    /// Does not read a link for a while that publishes too fast: what it sends waits at its end.
+    fn pause(&mut self, id: LinkId, identity: &Identity, rates: Rates) {
+        let now = self.now.mono;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let messages = rates.messages.wait(link.pace.messages, now);
+        let bytes = rates.bytes.wait(link.pace.bytes, now);
+        let Some(until) = messages.max(bytes) else { return };
+        link.paused = Some(until);
+        self.timers.enter(until, id);
+        let (limit, rate) = match messages >= bytes {
+            true => ("publish_rate", rates.messages),
+            false => ("publish_bytes_rate", rates.bytes),
+        };
+        self.report_limit(identity.clone(), limit, rate.per_second);
+    }
+}
+
+/// Holds the rates at which a link may publish.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    messages: Rate,
+    bytes: Rate,
+}
+
+impl Rates {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            messages: Rate::each_second(limits.publish_rate),
+            bytes: Rate::each_second(limits.publish_bytes_rate),
+        }
+    }
+
+    fn are_on(self) -> bool {
+        self.messages.is_on() || self.bytes.is_on()
+    }
+
+    /// Counts a packet. Returns whether the link is to be left alone for a while.
+    fn count(self, pace: &mut Pace, now: Millis, packet: &Packet<'_>) -> bool {
+        let Packet::Publish(publish) = packet else { return false };
+        let topic = publish.topic.map_or(0, |topic| topic.as_str().len());
+        self.messages.spend(&mut pace.messages, now, 1);
+        self.bytes.spend(&mut pace.bytes, now, (topic + publish.payload.len()) as u64);
+        self.messages.wait(pace.messages, now).is_some() || self.bytes.wait(pace.bytes, now).is_some()
     }
 }

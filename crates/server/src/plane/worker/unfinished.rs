@@ -43,14 +43,17 @@ impl Worker {
         // Whatever is configured, two packets of the greatest size have room.
         let least = 2 * self.parts.packet_bytes;
         let limits = &self.parts.limits;
-        let whose = if self.unfinished.of(reader) > limits.unfinished_bytes_per_identity.max(least) {
-            Some(reader)
-        } else if self.unfinished.all > (limits.unfinished_bytes / self.parts.inboxes.len()).max(least) {
-            self.unfinished.most()
-        } else {
-            None
-        };
-        let Some(whose) = whose else { return };
+        let (whose, limit, value) =
+            if self.unfinished.of(reader) > limits.unfinished_bytes_per_identity.max(least) {
+                (reader, "unfinished_bytes_per_identity", limits.unfinished_bytes_per_identity)
+            } else if self.unfinished.all > (limits.unfinished_bytes / self.parts.inboxes.len()).max(least)
+                && let Some(whose) = self.unfinished.most()
+            {
+                (whose, "unfinished_bytes", limits.unfinished_bytes)
+            } else {
+                return;
+            };
+        self.report_limit(whose.clone(), limit, value as u64);
         let links = self.links.values().filter(|link| link.identity() == whose);
         if let Some(id) = links.max_by_key(|link| link.held()).map(|link| link.id) {
             self.refuse_more(id);
