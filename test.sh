@@ -5,7 +5,8 @@
 #   ./test.sh quick  formatting, lints, unit and integration tests
 #   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
-# Debian packages come by apt-get (as root; otherwise the one line to run is printed), Python packages go into .venv.
+# Debian packages come by apt-get (as root; otherwise the one line to run is printed), Python packages go into .venv,
+# those of npm and the crates of the rumqttc peer into ignored folders below tests/clients.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -18,7 +19,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 needs="cc:gcc openssl:openssl strip:binutils"
 [ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
-  needs="$needs mosquitto_pub:mosquitto-clients buildah:buildah podman:podman runc:runc python3:python3"
+  needs="$needs mosquitto_pub:mosquitto-clients buildah:buildah podman:podman runc:runc python3:python3 node:nodejs npm:npm"
 fi
 
 install_packages() {
@@ -43,6 +44,11 @@ python_packages() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
   cp tests/clients/requirements.txt .venv/requirements.txt
 }
+
+node_packages() {
+  (cd tests/clients/mqttjs && { [ -d node_modules/mqtt ] || npm ci --silent --no-audit --no-fund; })
+}
+rumqttc_peer() { cargo build --locked --quiet --manifest-path tests/clients/rumqttc/Cargo.toml; }
 
 # What libFuzzer finds lies in crates/fuzz/libfuzzer/artifacts, and what it learned in corpus/ beside it.
 fuzz() {
@@ -101,6 +107,8 @@ if [ "$mode" = full ]; then
   stage "static release build" static_binary
   stage "demo" demo
   stage "python packages" python_packages
+  stage "npm packages" node_packages
+  stage "rumqttc peer" rumqttc_peer
   stage "foreign clients" foreign_clients
   stage "container" container
 fi
