@@ -13,7 +13,7 @@ fn limits() -> ConnectionLimits {
 }
 
 fn version(byte: u8) -> Version {
-    [Version::V311, Version::V311, Version::V5][usize::from(byte) % 3]
+    [Version::V31, Version::V311, Version::V5][usize::from(byte) % 3]
 }
 
 /// Decodes one packet; what is decoded can be written, and reads the same again. The first byte chooses version and
