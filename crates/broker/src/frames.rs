@@ -1,6 +1,7 @@
 //! The PUBLISH packets of one message, encoded once for each version, quality of service and retain flag and copied
 //! to every receiver; only the packet id differs.
 
+use crate::limits;
 use crate::message::Message;
 use crate::outbox::Outbox;
 use core::num::NonZeroU16;
@@ -43,6 +44,8 @@ impl Frames {
     pub(crate) fn clear(&mut self) {
         for frame in &mut self.frames {
             frame.is_made = false;
+            frame.head.clear();
+            frame.head.shrink_to(limits::KEPT_FRAME);
         }
     }
 
@@ -59,7 +62,6 @@ impl Frames {
         let kind = usize::from(version.is_v5()) * 6 + qos as usize * 2 + usize::from(retain);
         let frame = self.frames.get_mut(kind)?;
         if !frame.is_made {
-            frame.head.clear();
             let head = PublishHead {
                 version,
                 dup: false,

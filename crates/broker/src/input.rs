@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 /// Is one event. Policy and directory change only here, between two inputs: no decision sees two generations.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "an input is handed over once and never kept")]
 pub enum Input<'a> {
     /// The door hands over an authenticated link.
     Attach(Box<Attach>),
@@ -83,7 +82,7 @@ pub enum CommitOutcome {
 
 /// Is what one shard says to another. Handling one never makes a shard speak to a third (rule 3).
 #[derive(Debug)]
-pub struct ShardMessage(pub(crate) Box<Letter>);
+pub struct ShardMessage(pub(crate) Letter);
 
 #[derive(Debug)]
 pub(crate) struct Letter {
@@ -129,17 +128,44 @@ pub(crate) struct ReplaySlice {
 }
 
 /// Holds the identifiers of the subscriptions that a message came through. Mostly none or one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum SubscriptionIdSet {
-    #[default]
-    None,
-    One(NonZeroU32),
+    /// The first so many of these.
+    Few(u8, [NonZeroU32; Self::FEW]),
     Many(Arc<[NonZeroU32]>),
+}
+
+impl SubscriptionIdSet {
+    const FEW: usize = 5;
+    pub(crate) const NONE: Self = Self::Few(0, [NonZeroU32::MIN; Self::FEW]);
+
+    pub(crate) fn as_slice(&self) -> &[NonZeroU32] {
+        match self {
+            Self::Few(len, ids) => ids.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Many(ids) => ids,
+        }
+    }
+}
+
+impl FromIterator<NonZeroU32> for SubscriptionIdSet {
+    fn from_iter<I: IntoIterator<Item = NonZeroU32>>(ids: I) -> Self {
+        let (mut len, mut few) = (0, [NonZeroU32::MIN; Self::FEW]);
+        let mut ids = ids.into_iter();
+        for place in &mut few {
+            let Some(id) = ids.next() else { return Self::Few(len, few) };
+            *place = id;
+            len += 1;
+        }
+        match ids.next() {
+            None => Self::Few(len, few),
+            Some(next) => Self::Many(few.into_iter().chain([next]).chain(ids).collect()),
+        }
+    }
 }
 
 impl ShardMessage {
     pub(crate) fn new(from: ShardIndex, body: Body) -> Self {
-        Self(Box::new(Letter { from, body }))
+        Self(Letter { from, body })
     }
 
     /// Returns the bytes that the message keeps in memory, for the budget of an inbox (rule 3). What is shared counts

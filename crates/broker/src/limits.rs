@@ -179,6 +179,21 @@ pub const DECISION_TOPIC_BYTES: usize = 256;
 /// messages under way are all different.
 pub const PLACE_WINDOW: u64 = 65_535;
 
+/// Bytes of the largest buffer of a message that is kept for later ones; buffers have powers of two.
+pub const KEPT_MESSAGE_MAX: usize = 16 * 1024;
+
+/// Bytes of the smallest.
+pub const KEPT_MESSAGE_MIN: usize = 128;
+
+/// Messages of one size whose memory a shard keeps for later ones, in use or not: as many as are usually under way.
+pub const KEPT_MESSAGES: usize = 1_024;
+
+/// Bytes of these, per size: with eight sizes at most 2 MiB, and a few hundred KiB in practice.
+pub const KEPT_MESSAGES_BYTES: usize = 256 * 1024;
+
+/// Kept messages that are looked at before a new one is made.
+pub const KEPT_MESSAGES_LOOKS: usize = 4;
+
 /// Payload bytes from which a payload is shared by all outboxes instead of copied into each.
 pub const SHARED_PAYLOAD: usize = 1_024;
 
@@ -188,10 +203,19 @@ pub const OUTBOX_KEPT: usize = 16 * 1024;
 /// Answers of one link that wait for the disk or for other shards: one for each packet id, and some requests more.
 pub const HELD_ANSWERS: usize = 66_000;
 
-/// Empty outboxes that a shard keeps.
-pub const OUTBOX_POOL: usize = 64;
+/// Bytes of empty outboxes that a shard keeps: enough for a fan-out to thousands of clients.
+pub const OUTBOX_POOL: usize = 2 * 1024 * 1024;
 
-/// Bytes that a message is counted with beyond topic, payload and properties.
+/// Incoming QoS 2 messages for which an idle session, or links with waiting answers for which a shard, keeps memory.
+pub const ORDERED_KEPT: usize = 64;
+
+/// Bytes of the buffer that a shard keeps for each of the twelve kinds of PUBLISH heads.
+pub const KEPT_FRAME: usize = 4 * 1024;
+
+/// Receivers of one message for which a shard keeps its buffer.
+pub const MATCHES_KEPT: usize = 4_096;
+
+/// Bytes that a message is counted with beyond its buffer, which holds topic, payload and properties.
 pub const MESSAGE_OVERHEAD: usize = 160;
 
 /// Bytes that a retained message is counted with beyond these: its slot in an ordered map that may be half empty, and
@@ -210,8 +234,8 @@ pub const SESSION_OVERHEAD: usize = 1_536;
 /// Bytes that a link of a session is counted with beyond its outbox: socket, TLS state, decoder.
 pub const LINK_OVERHEAD: usize = 10 * 1024;
 
-/// Bytes that the packet id of an incoming QoS 2 message is counted with.
-pub const INBOUND_BYTES: usize = 64;
+/// Bytes that a place for the packet id of an incoming QoS 2 message is counted with.
+pub const INBOUND_BYTES: usize = 32;
 
 /// Bytes that a replay of retained messages is counted with beyond what it remembers.
 pub const REPLAY_OVERHEAD: usize = 256;

@@ -37,12 +37,10 @@ impl Publisher {
 /// Is a message on its way. Immutable and shared.
 #[derive(Debug)]
 pub struct Message {
-    /// Topic and forwarded properties, and the payload if it is small.
-    head: Box<[u8]>,
+    /// Topic, forwarded properties and payload.
+    bytes: Vec<u8>,
     topic_len: usize,
-    forwarded_end: usize,
-    /// A payload that is large enough to be shared by outboxes.
-    large: Option<Arc<[u8]>>,
+    payload_at: usize,
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
     pub(crate) expires: Option<Millis>,
@@ -66,22 +64,17 @@ pub(crate) struct Draft<'a> {
     pub(crate) is_will: bool,
 }
 
+impl Draft<'_> {
+    /// Returns how many bytes topic, forwarded properties and payload have together.
+    pub(crate) fn len(&self) -> usize {
+        self.topic.len() + self.forwarded.len() + self.payload.len()
+    }
+}
+
 impl From<Draft<'_>> for Message {
     fn from(draft: Draft<'_>) -> Self {
-        let is_large = draft.payload.len() >= limits::SHARED_PAYLOAD;
-        let inline = if is_large { &[] } else { draft.payload };
-        Self {
-            head: [draft.topic.as_bytes(), draft.forwarded, inline].concat().into(),
-            topic_len: draft.topic.len(),
-            forwarded_end: draft.topic.len() + draft.forwarded.len(),
-            large: is_large.then(|| draft.payload.into()),
-            qos: draft.qos,
-            retain: draft.retain,
-            expires: draft.expires,
-            publisher: draft.publisher,
-            origin: draft.origin,
-            is_will: draft.is_will,
-        }
+        let buffer = Vec::with_capacity(draft.len());
+        Self::in_buffer(buffer, draft)
     }
 }
 
@@ -91,18 +84,43 @@ pub(crate) fn deadline(now: Millis, secs: u32) -> Millis {
 }
 
 impl Message {
+    /// Makes a message in a buffer that was another's before.
+    pub(crate) fn in_buffer(mut bytes: Vec<u8>, draft: Draft<'_>) -> Self {
+        bytes.clear();
+        bytes.extend_from_slice(draft.topic.as_bytes());
+        bytes.extend_from_slice(draft.forwarded);
+        bytes.extend_from_slice(draft.payload);
+        Self {
+            bytes,
+            topic_len: draft.topic.len(),
+            payload_at: draft.topic.len() + draft.forwarded.len(),
+            qos: draft.qos,
+            retain: draft.retain,
+            expires: draft.expires,
+            publisher: draft.publisher,
+            origin: draft.origin,
+            is_will: draft.is_will,
+        }
+    }
+
+    /// Gives the buffer away; the message is empty then.
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
+        (self.topic_len, self.payload_at) = (0, 0);
+        core::mem::take(&mut self.bytes)
+    }
+
     /// Returns the topic.
     pub fn topic(&self) -> &str {
         // The bytes come from a text; were they damaged, the empty topic would match nothing.
-        self.head.get(..self.topic_len).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.bytes
+            .get(..self.topic_len)
+            .and_then(|bytes| core::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
     }
 
     /// Returns the payload.
     pub fn payload(&self) -> &[u8] {
-        match &self.large {
-            Some(large) => large,
-            None => self.head.get(self.forwarded_end..).unwrap_or_default(),
-        }
+        self.bytes.get(self.payload_at..).unwrap_or_default()
     }
 
     /// Returns who published it.
@@ -115,20 +133,21 @@ impl Message {
     }
 
     pub(crate) fn forwarded(&self) -> &[u8] {
-        self.head.get(self.topic_len..self.forwarded_end).unwrap_or_default()
+        self.bytes.get(self.topic_len..self.payload_at).unwrap_or_default()
     }
 
     /// Appends the payload to an outbox, shared if it is large.
-    pub(crate) fn append_payload(&self, outbox: &mut Outbox) {
-        match &self.large {
-            Some(large) => outbox.push_shared(large),
-            None => outbox.push(self.payload()),
+    pub(crate) fn append_payload(self: &Arc<Self>, outbox: &mut Outbox) {
+        if self.payload().len() >= limits::SHARED_PAYLOAD {
+            outbox.push_shared(self);
+        } else {
+            outbox.push(self.payload());
         }
     }
 
-    /// Returns the bytes that it is counted with in queues.
+    /// Returns the bytes that it is counted with in queues: what its buffer holds in memory and its overhead.
     pub fn weight(&self) -> usize {
-        self.head.len() + self.large.as_ref().map_or(0, |large| large.len()) + limits::MESSAGE_OVERHEAD
+        self.bytes.capacity() + limits::MESSAGE_OVERHEAD
     }
 
     pub(crate) fn is_expired(&self, now: Millis) -> bool {

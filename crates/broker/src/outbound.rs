@@ -270,7 +270,7 @@ mod tests {
             message: Arc::new(message),
             qos: Qos::AtLeastOnce,
             retain: false,
-            ids: SubscriptionIdSet::None,
+            ids: SubscriptionIdSet::NONE,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Bytes for one link: small packets copied one after the other, large payloads shared between links.
 
 use crate::limits;
+use crate::message::Message;
 use std::sync::Arc;
 
 /// Holds the packets that wait to be written to a link, in their order.
@@ -11,11 +12,11 @@ pub struct Outbox {
     len: usize,
 }
 
-/// Is a payload that stands after the first `at` inline bytes.
+/// Is a message whose payload stands after the first `at` inline bytes.
 #[derive(Debug)]
 struct Shared {
     at: usize,
-    bytes: Arc<[u8]>,
+    message: Arc<Message>,
 }
 
 impl Outbox {
@@ -35,7 +36,7 @@ impl Outbox {
         let parts = self.shared.iter().flat_map(move |shared| {
             let inline = self.inline.get(start..shared.at).unwrap_or_default();
             start = shared.at;
-            [inline, &*shared.bytes]
+            [inline, shared.message.payload()]
         });
         let rest = self.shared.last().map_or(0, |shared| shared.at);
         parts.chain([self.inline.get(rest..).unwrap_or_default()]).filter(|slice| !slice.is_empty())
@@ -66,25 +67,43 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends `bytes` without copying them.
-    pub(crate) fn push_shared(&mut self, bytes: &Arc<[u8]>) {
-        self.len += bytes.len();
-        self.shared.push(Shared { at: self.inline.len(), bytes: Arc::clone(bytes) });
+    /// Appends the payload of `message` without copying it.
+    pub(crate) fn push_shared(&mut self, message: &Arc<Message>) {
+        self.len += message.payload().len();
+        self.shared.push(Shared { at: self.inline.len(), message: Arc::clone(message) });
     }
 
     /// Tells whether there is no buffer yet.
     pub(crate) fn is_unallocated(&self) -> bool {
         self.inline.capacity() == 0
     }
+
+    /// Returns the bytes of the buffers.
+    pub(crate) fn capacity(&self) -> usize {
+        self.inline.capacity() + self.shared.capacity() * size_of::<Shared>()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Draft, Publisher};
+    use crate::session::Incarnation;
+    use keyward_mqtt::packet::Qos;
 
     #[test]
     fn slices_keep_the_order_of_what_was_pushed() {
-        let large: Arc<[u8]> = vec![7; 2_000].into();
+        let large = Arc::new(Message::from(Draft {
+            topic: "t",
+            forwarded: &[],
+            payload: &[7; 2_000],
+            qos: Qos::AtMostOnce,
+            retain: false,
+            expires: None,
+            publisher: Publisher { identity: "device:a".parse().unwrap(), epoch: 1 },
+            origin: Incarnation(1),
+            is_will: false,
+        }));
         let mut outbox = Outbox::default();
         outbox.push(b"head");
         outbox.push_shared(&large);

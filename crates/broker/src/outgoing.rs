@@ -4,12 +4,13 @@ use crate::attach::LinkId;
 use crate::input::{Body, ShardMessage, Ticket};
 use crate::limits;
 use crate::link::Link;
+use crate::ordered::OrderedDeque;
 use crate::outbox::Outbox;
 use crate::output::{CloseCause, Notice, Output};
 use crate::placement::ShardIndex;
 use crate::session::SessionRef;
 use keyward_mqtt::reason::ReasonCode;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// Gathers outputs and work for later.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Outgoing {
     /// Links to be closed at the end of this input.
     pub(crate) doomed: Vec<Doom>,
     /// Sessions whose link has answers that wait, by the ticket for which the first of them does.
-    pub(crate) holding: BTreeSet<(Ticket, SessionRef)>,
+    pub(crate) holding: OrderedDeque<(Ticket, SessionRef), ()>,
     /// Bytes in outboxes, taken ones included.
     pub(crate) outbox_bytes: usize,
     /// Packets there.
@@ -29,7 +30,10 @@ pub(crate) struct Outgoing {
     /// Packets and bytes that were written into outboxes since the start.
     pub(crate) packets_sent: u64,
     pub(crate) bytes_sent: u64,
+    /// Empty, with buffers.
     pool: Vec<Outbox>,
+    /// Bytes of these buffers.
+    pool_bytes: usize,
 }
 
 /// Is the end of a link that was decided while its session was busy.
@@ -48,12 +52,13 @@ impl Outgoing {
             outputs: VecDeque::new(),
             mail: VecDeque::new(),
             doomed: Vec::new(),
-            holding: BTreeSet::new(),
+            holding: OrderedDeque::default(),
             outbox_bytes: 0,
             outbox_packets: 0,
             packets_sent: 0,
             bytes_sent: 0,
             pool: Vec::new(),
+            pool_bytes: 0,
         }
     }
 
@@ -79,6 +84,7 @@ impl Outgoing {
         if link.outbox.is_unallocated()
             && let Some(outbox) = self.pool.pop()
         {
+            self.pool_bytes -= outbox.capacity();
             link.outbox = outbox;
         }
         let before = link.outbox.len();
@@ -119,7 +125,8 @@ impl Outgoing {
     /// Keeps the buffers of an outbox for the next link.
     pub(crate) fn recycle(&mut self, mut outbox: Outbox) {
         outbox.clear();
-        if self.pool.len() < limits::OUTBOX_POOL && !outbox.is_unallocated() {
+        if !outbox.is_unallocated() && self.pool_bytes + outbox.capacity() <= limits::OUTBOX_POOL {
+            self.pool_bytes += outbox.capacity();
             self.pool.push(outbox);
         }
     }

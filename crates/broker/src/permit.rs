@@ -137,10 +137,10 @@ pub(crate) fn published_elsewhere(letter: &Body) -> Option<Permit<Publish>> {
 #[derive(Debug, Default)]
 pub(crate) struct Decisions<const N: usize>(Vec<Option<Decided>>, usize);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Decided {
     stamp: u64,
-    topic: Box<str>,
+    topic: String,
     allowed: bool,
 }
 
@@ -162,14 +162,18 @@ impl<const N: usize> Decisions<N> {
         let Some(place) = self.0.get_mut((topic.hash % N as u64) as usize) else { return false };
         if let Some(decided) = place
             && decided.stamp == entitled.stamp
-            && *decided.topic == *topic.name.as_str()
+            && decided.topic == topic.name.as_str()
         {
             return decided.allowed;
         }
         let allowed = rights.decide(action, topic.name).allowed;
-        self.1 += topic.name.as_str().len();
-        self.1 -= place.as_ref().map_or(0, |decided| decided.topic.len());
-        *place = Some(Decided { stamp: entitled.stamp, topic: topic.name.as_str().into(), allowed });
+        let decided = place.get_or_insert_default();
+        self.1 -= decided.topic.capacity();
+        // The memory of the text before is used again.
+        decided.topic.clear();
+        decided.topic.push_str(topic.name.as_str());
+        self.1 += decided.topic.capacity();
+        (decided.stamp, decided.allowed) = (entitled.stamp, allowed);
         allowed
     }
 }

@@ -142,7 +142,6 @@ impl Replay {
 
     /// Returns the terms of a replayed message of this quality of service.
     pub(crate) fn terms(&self, qos: Qos) -> (Qos, SubscriptionIdSet) {
-        let ids = self.order.id.map_or(SubscriptionIdSet::None, SubscriptionIdSet::One);
-        (qos.min(self.order.qos), ids)
+        (qos.min(self.order.qos), self.order.id.into_iter().collect())
     }
 }

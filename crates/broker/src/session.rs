@@ -5,13 +5,14 @@ use crate::input::Ticket;
 use crate::limits;
 use crate::link::Link;
 use crate::message::Publisher;
+use crate::ordered::OrderedDeque;
 use crate::outbound::Outbound;
 use crate::permit::Decisions;
 use crate::replay::Replay;
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Numbers a session, over all shards; never used again.
@@ -77,7 +78,7 @@ pub(crate) struct Session {
     pub(crate) classed: u64,
     pub(crate) outbound: Outbound,
     /// Packet ids of incoming QoS 2 messages.
-    pub(crate) inbound: BTreeMap<u16, Inbound>,
+    pub(crate) inbound: OrderedDeque<u16, Inbound>,
     pub(crate) replays: VecDeque<Replay>,
     pub(crate) replays_begun: u64,
     pub(crate) publish_decisions: Decisions<{ limits::PUBLISH_DECISIONS }>,
@@ -108,7 +109,7 @@ impl Session {
             filters: BTreeSet::new(),
             classed: 0,
             outbound,
-            inbound: BTreeMap::new(),
+            inbound: OrderedDeque::default(),
             replays: VecDeque::new(),
             replays_begun: 0,
             publish_decisions: Decisions::default(),
@@ -128,7 +129,7 @@ impl Session {
         let after = limits::SESSION_OVERHEAD
             + self.key.client_id.as_str().len()
             + self.will.as_ref().map_or(0, |will| will.weight())
-            + self.inbound.len() * limits::INBOUND_BYTES
+            + self.inbound.capacity() * limits::INBOUND_BYTES
             + self.publish_decisions.bytes()
             + self.read_decisions.bytes()
             + self.replays.iter().map(Replay::bytes).sum::<usize>()

@@ -30,7 +30,7 @@ impl Delivery<'_> {
             return self.out.doom(link.id, CloseCause::NotReading, Some(ReasonCode::QuotaExceeded));
         }
         if link.held.is_empty() {
-            self.out.holding.insert((wait.ticket, self.at));
+            self.out.holding.insert((wait.ticket, self.at), ());
         }
         let held = Held { wait, answer };
         link.held_bytes += held.weight();
@@ -51,7 +51,7 @@ impl Delivery<'_> {
             self.complete(held.answer);
         }
         if let Some(first) = self.first_held() {
-            self.out.holding.insert((first.ticket, self.at));
+            self.out.holding.insert((first.ticket, self.at), ());
         }
     }
 

@@ -3,26 +3,15 @@
 use super::{Delivery, Pressure};
 use crate::bound::Bound;
 use crate::frames::{Frames, delivery};
-use crate::input::SubscriptionIdSet;
 use crate::link::Link;
 use crate::outbound::Parcel;
 use crate::outgoing::Outgoing;
 use crate::output::{CloseCause, Notice};
 use crate::permit::{Permit, Receive};
-use core::num::{NonZeroU16, NonZeroU32};
+use core::num::NonZeroU16;
 use keyward_mqtt::codec::{self, PublishHead, encode_publish_head, publish_len};
 use keyward_mqtt::packet::{Packet, PacketId};
 use keyward_mqtt::time::Millis;
-
-impl SubscriptionIdSet {
-    fn as_slice(&self) -> &[NonZeroU32] {
-        match self {
-            Self::None => &[],
-            Self::One(id) => core::slice::from_ref(id),
-            Self::Many(ids) => ids,
-        }
-    }
-}
 
 impl Delivery<'_> {
     /// Writes a PUBLISH; `id` is needed above QoS 0. Returns false if it was not written: there is no link, or it is
@@ -37,7 +26,7 @@ impl Delivery<'_> {
     ) -> bool {
         let Some(link) = self.session.link.as_deref_mut() else { return false };
         let id = id.unwrap_or(PacketId(NonZeroU16::MIN));
-        let has_ids = link.version.is_v5() && parcel.ids != SubscriptionIdSet::None;
+        let has_ids = link.version.is_v5() && !parcel.ids.as_slice().is_empty();
         let written = match frames {
             Some(frames) if !dup && !has_ids => {
                 write_shared(self.out, link, parcel, id, frames, self.terms.now)

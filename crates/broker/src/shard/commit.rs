@@ -4,6 +4,7 @@
 use super::Shard;
 use crate::input::{CommitOutcome, Ticket};
 use crate::interest::Subscriber;
+use crate::limits;
 use crate::message::Message;
 use crate::output::{CloseCause, Output};
 use crate::permit::{self, Purpose};
@@ -21,6 +22,8 @@ pub(super) struct Commits {
     /// Whether this input already has a ticket: one input is one batch.
     is_open: bool,
     pending: VecDeque<Pending>,
+    /// Empty between two inputs; kept for its buffer.
+    waiting: Vec<SessionRef>,
     /// The bytes of the messages there, and of the subscriptions.
     bytes: usize,
     subscribed: VecDeque<Subscribing>,
@@ -112,21 +115,24 @@ impl Shard {
         if outcome == CommitOutcome::NoRoom {
             self.refuse_answers(since);
         }
-        let due = |(ticket, _): &&(Ticket, SessionRef)| *ticket <= self.commits.done;
-        let waiting = self.out.holding.iter().take_while(due).map(|(_, at)| *at).collect();
-        self.release_answers(waiting);
+        self.release_answers(self.commits.done);
     }
 
     /// Lets go of answers that waited for other shards.
     pub(super) fn interest_settled(&mut self) {
-        let waiting = self.out.holding.iter().map(|(_, at)| *at).collect();
-        self.release_answers(waiting);
+        self.release_answers(self.commits.issued);
     }
 
-    fn release_answers(&mut self, waiting: Vec<SessionRef>) {
-        for at in waiting {
+    /// Lets go of answers where the first of a link waits for a ticket up to this one.
+    fn release_answers(&mut self, through: Ticket) {
+        let mut waiting = core::mem::take(&mut self.commits.waiting);
+        let entries = self.out.holding.iter().map(|(key, ())| *key);
+        waiting.extend(entries.take_while(|(ticket, _)| *ticket <= through).map(|(_, at)| at));
+        for at in waiting.drain(..) {
             self.deliver(at.slot, |delivery| delivery.release_answers());
         }
+        waiting.shrink_to(limits::ORDERED_KEPT);
+        self.commits.waiting = waiting;
     }
 
     /// Routes a QoS 2 message that is durable now, by the rights of this moment; forgets it if it could not be stored.
@@ -174,7 +180,8 @@ impl Shard {
 
     /// Refuses what waited for tickets after `since`. 3.1.1 has no word for it: its links are closed.
     fn refuse_answers(&mut self, since: Ticket) {
-        for (_, at) in self.out.holding.clone() {
+        let waiting: Vec<_> = self.out.holding.iter().map(|((_, at), ())| *at).collect();
+        for at in waiting {
             self.deliver(at.slot, |delivery| {
                 if let Some(link) = delivery.session.link.as_deref()
                     && !link.version.is_v5()

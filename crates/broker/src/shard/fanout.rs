@@ -5,7 +5,7 @@ use super::Shard;
 use crate::delivery::{Offer, Pressure};
 use crate::frames::Frames;
 use crate::input::{Body, SubscriptionIdSet};
-use crate::interest::{Match, Reach, ShardSet};
+use crate::interest::{Match, Reach, ShardSet, Subscriber};
 use crate::law::Provenance;
 use crate::limits;
 use crate::message::Message;
@@ -13,7 +13,6 @@ use crate::outbound::Parcel;
 use crate::output::Notice;
 use crate::permit::{Permit, Publish, Topic};
 use crate::placement::{ShardIndex, topic_home};
-use core::num::NonZeroU32;
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::topic::{TopicFilter, TopicName};
 use keyward_policy::Reading;
@@ -87,9 +86,9 @@ impl Waiting {
     }
 }
 
-/// Brings the subscriptions of one session together. Stable: they stay in the order in which the tree gives them.
+/// Brings the subscriptions of one session together, in the order of their identifiers.
 fn sort(matches: &mut [Match]) {
-    matches.sort_by_key(|found| found.slot);
+    matches.sort_unstable_by_key(|found| (found.slot, found.subscriber.id));
 }
 
 /// Is what several subscriptions of one session make of one message: it gets one copy.
@@ -205,8 +204,7 @@ impl Shard {
 
     fn begin(&mut self, _permit: Permit<Publish>, mut fanout: Fanout) {
         if self.deliver_slice(&mut fanout) {
-            self.matches = fanout.matches.unwrap_or_default();
-            self.matches.clear();
+            self.keep_buffer(fanout);
         } else {
             fanout.has_waited = true;
             self.fanouts.push_back(fanout);
@@ -219,10 +217,20 @@ impl Shard {
         while self.fanout_budget > 0
             && let Some(mut fanout) = self.fanouts.pop_front()
         {
-            if !self.deliver_slice(&mut fanout) {
+            if self.deliver_slice(&mut fanout) {
+                self.keep_buffer(fanout);
+            } else {
                 self.fanouts.push_front(fanout);
             }
         }
+    }
+
+    /// Keeps the buffer of a message that has reached all its receivers for the next one.
+    fn keep_buffer(&mut self, fanout: Fanout) {
+        let Some(mut matches) = fanout.matches else { return };
+        matches.clear();
+        matches.shrink_to(limits::MATCHES_KEPT);
+        self.matches = matches;
     }
 
     /// Serves receivers until this slice is used up. Returns whether all have been served.
@@ -258,7 +266,7 @@ impl Shard {
 
     /// Finds the receivers of a message whose turn it is, and tells other shards if they do not know.
     fn find_matches(&mut self, fanout: &mut Fanout, topic: TopicName<'_>) -> Vec<Match> {
-        let mut matches = Vec::new();
+        let mut matches = core::mem::take(&mut self.matches);
         let reach = self.find(topic, Some(&mut matches));
         if core::mem::take(&mut fanout.is_for_all) {
             self.send_to_shards(&fanout.message, topic, reach);
@@ -326,35 +334,23 @@ pub(super) struct Classing {
 /// Joins the subscriptions of one session that match: one copy at the highest quality of service, with all
 /// identifiers [MQTT-3.3.4-2], [MQTT-3.3.4-4]. `None` if all of them leave the session's own messages out.
 fn merge(group: &[Match], message: &Message, stamp: u64) -> Option<Merged> {
-    let mut merged: Option<Merged> = None;
-    let mut ids: Vec<NonZeroU32> = Vec::new();
-    for Match { subscriber, .. } in group {
-        if subscriber.no_local && subscriber.incarnation == message.origin {
-            continue;
-        }
-        let merged = merged.get_or_insert(Merged {
-            qos: Qos::AtMostOnce,
-            retain: false,
-            reading: Reading::Never,
-            ids: SubscriptionIdSet::None,
-        });
-        merged.qos = merged.qos.max(subscriber.qos.min(message.qos));
-        merged.retain |= message.retain && subscriber.retain_as_published;
-        let is_current = subscriber.classed == stamp;
-        merged.reading = better(merged.reading, if is_current { subscriber.reading } else { Reading::Mixed });
-        match (subscriber.id, &merged.ids) {
-            (None, _) => {}
-            (Some(id), SubscriptionIdSet::None) => merged.ids = SubscriptionIdSet::One(id),
-            (Some(id), _) => ids.push(id),
-        }
-    }
-    let mut merged = merged?;
-    if let SubscriptionIdSet::One(first) = merged.ids
-        && !ids.is_empty()
-    {
-        ids.insert(0, first);
-        merged.ids = SubscriptionIdSet::Many(ids.into());
-    }
+    let wanting = || {
+        let subscribers = group.iter().map(|found| &found.subscriber);
+        subscribers.filter(|wanting| !wanting.no_local || wanting.incarnation != message.origin)
+    };
+    let terms = |subscriber: &Subscriber| Merged {
+        qos: subscriber.qos.min(message.qos),
+        retain: message.retain && subscriber.retain_as_published,
+        reading: if subscriber.classed == stamp { subscriber.reading } else { Reading::Mixed },
+        ids: SubscriptionIdSet::NONE,
+    };
+    let mut merged = wanting().map(terms).reduce(|one, other| Merged {
+        qos: one.qos.max(other.qos),
+        retain: one.retain | other.retain,
+        reading: better(one.reading, other.reading),
+        ids: SubscriptionIdSet::NONE,
+    })?;
+    merged.ids = wanting().filter_map(|subscriber| subscriber.id).collect();
     Some(merged)
 }
 

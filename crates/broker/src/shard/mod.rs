@@ -27,6 +27,7 @@ use crate::outbox::Outbox;
 use crate::outgoing::Outgoing;
 use crate::output::{CloseCause, Notice, Output, Report};
 use crate::placement::{HashKey, Map, SHARDS_MAX, ShardIndex};
+use crate::recycled::RecycledMessages;
 use crate::resident::Residents;
 use crate::retained::{Bounds, Fate, Holding, Retained};
 use crate::session::{Session, SessionKey, SessionRef};
@@ -158,6 +159,9 @@ pub struct Shard {
     /// Empty between two messages; kept for its buffer.
     matches: Vec<Match>,
     frames: Frames,
+    /// The forwarded properties of the message that is being made; kept for its buffer.
+    forwarded: Vec<u8>,
+    recycled: RecycledMessages,
     sweep: Option<Sweep>,
     is_stopping: bool,
     /// The session after those that the shutdown has come to.
@@ -200,6 +204,8 @@ impl Shard {
             fanout_budget: limits::FANOUT_SLICE,
             matches: Vec::new(),
             frames: Frames::default(),
+            forwarded: Vec::new(),
+            recycled: RecycledMessages::default(),
             sweep: None,
             is_stopping: false,
             stopping: None,

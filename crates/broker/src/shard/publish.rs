@@ -207,13 +207,14 @@ impl Shard {
         }
     }
 
-    fn draft(&self, slot: u32, topic: TopicName<'_>, publish: &Publish<'_>) -> Option<Arc<Message>> {
+    fn draft(&mut self, slot: u32, topic: TopicName<'_>, publish: &Publish<'_>) -> Option<Arc<Message>> {
         let session = self.sessions.get(slot as usize)?;
-        let mut forwarded = Vec::new();
-        publish.properties.encode_forwarded(&mut forwarded).ok()?;
-        Some(Arc::new(Message::from(Draft {
+        self.forwarded.clear();
+        self.forwarded.shrink_to(limits::KEPT_MESSAGE_MAX);
+        publish.properties.encode_forwarded(&mut self.forwarded).ok()?;
+        Some(self.recycled.make(Draft {
             topic: topic.as_str(),
-            forwarded: &forwarded,
+            forwarded: &self.forwarded,
             payload: publish.payload,
             qos: publish.delivery.qos(),
             retain: publish.retain,
@@ -221,7 +222,7 @@ impl Shard {
             publisher: session.publisher(),
             origin: session.incarnation,
             is_will: false,
-        })))
+        }))
     }
 
     /// Returns what an answer waits for: the ticket of this input, if it makes something durable.
