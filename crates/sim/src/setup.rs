@@ -175,9 +175,9 @@ fn draw_limits(dice: &mut Dice) -> Limits {
     small(dice, &mut limits.outbox_bytes, [100, 300, 1_500]);
     small(dice, &mut limits.memory_total, [200_000, 320_000, 480_000]);
     if dice.chance(200) {
-        // Room for one large packet beyond what a slow client is sent: answers may fill it.
-        limits.outbox_bytes = 200;
-        limits.outbox_bytes_hard = 1_800;
+        // What is waiting for a slow client may be so much that not even answers have room.
+        limits.outbox_bytes = 100;
+        limits.outbox_bytes_hard = 600;
     }
     let few = |dice: &mut Dice| NonZeroU16::MIN.saturating_add(dice.one_of([0, 1, 3, 9]));
     if dice.chance(400) {

@@ -26,6 +26,7 @@ pub(crate) struct Broker {
     shells: Vec<Shell>,
     inboxes: Vec<Inbox>,
     engine: Engine,
+    unsent_bytes: usize,
 }
 
 /// Is what one part of a broker sees of the others and of the world.
@@ -37,6 +38,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) dice: &'a mut Dice,
     /// What shards have reported.
     pub(crate) reports: &'a mut Vec<(usize, Serial)>,
+    /// Bytes that may wait for a link before it is not read any more.
+    pub(crate) unsent_bytes: usize,
 }
 
 /// Is what a broker needs of the world at each step.
@@ -65,6 +68,7 @@ impl Broker {
             shells: (0..shards).map(shell).collect(),
             inboxes: (0..count).map(|_| Inbox::new(count + 1, budget)).collect(),
             engine: Engine::new(setup.engine, count),
+            unsent_bytes: outside.dice.one_of([400, 256 * 1024]),
         };
         // No listener opens before every shard knows the law.
         for shard in 0..count {
@@ -81,9 +85,10 @@ impl Broker {
 
     /// Runs the door once.
     pub(crate) fn tick_door(&mut self, outside: &mut Outside<'_>) {
-        let Self { door, inboxes, engine, .. } = self;
+        let Self { door, inboxes, engine, unsent_bytes, .. } = self;
         let Outside { log, wires, dice, reports } = outside;
-        door.tick(&mut Surroundings { log, wires, inboxes, engine, dice, reports });
+        let unsent_bytes = *unsent_bytes;
+        door.tick(&mut Surroundings { log, wires, inboxes, engine, dice, reports, unsent_bytes });
     }
 
     /// Runs one shard's tick.
@@ -97,9 +102,11 @@ impl Broker {
         shard: usize,
         act: impl FnOnce(&mut Shell, &mut Surroundings<'_>),
     ) {
-        let Self { shells, inboxes, engine, .. } = self;
+        let Self { shells, inboxes, engine, unsent_bytes, .. } = self;
         let Outside { log, wires, dice, reports } = outside;
-        act(&mut shells[shard], &mut Surroundings { log, wires, inboxes, engine, dice, reports });
+        let unsent_bytes = *unsent_bytes;
+        let around = &mut Surroundings { log, wires, inboxes, engine, dice, reports, unsent_bytes };
+        act(&mut shells[shard], around);
     }
 
     /// Lets the engine answer some of what waits for it.

@@ -18,13 +18,13 @@ use keyward_mqtt::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Packets taken from one link in one tick. Few, so that ticks of shards interleave.
-const PACKETS_PER_LINK: usize = 6;
+const PACKETS_PER_LINK: usize = 16;
 
 /// Packets taken from all links in one tick.
-const PACKETS_PER_TICK: usize = 24;
+const PACKETS_PER_TICK: usize = 48;
 
 /// Messages taken from the inbox in one tick.
-const INBOX_PER_TICK: usize = 24;
+const INBOX_PER_TICK: usize = 32;
 
 /// Bytes read from a link at once.
 const READ: usize = 4096;
@@ -287,6 +287,9 @@ impl Shell {
     fn read_link(&mut self, around: &mut Surroundings<'_>, id: LinkId, packets: &mut usize) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.queued = false;
+        if !link.unsent.is_empty() && self.shard.outbox_bytes_of(id) > around.unsent_bytes {
+            return; // Who does not read is not read.
+        }
         let Some(mut decoder) = link.decoder.take() else { return };
         let drained = self.drain(around, id, &mut decoder, packets);
         if let Some(link) = self.links.get_mut(&id) {

@@ -30,6 +30,9 @@ enum Deed {
     Stop,
 }
 
+/// A PINGREQ in bytes.
+const PING: [u8; 2] = [0xC0, 0];
+
 /// How often what happens, relative to the others.
 const DEEDS: [(u64, Deed); 15] = [
     (800, Deed::Connect),
@@ -334,7 +337,7 @@ impl World {
             1 => Packet::PubRec(ack),
             2 => Packet::PubRel(release),
             3 => Packet::PubComp(release),
-            4 => Packet::PingReq,
+            4 => return self.ping_without_reading(client),
             5 => {
                 let filters = vec![(self.draw_nonsense(), SubscribeOptions::default())];
                 Packet::Subscribe { id, subscription_id: None, filters }
@@ -349,6 +352,16 @@ impl World {
             _ => return self.shout(client),
         };
         self.with(client, |client, desk| client.say_rudely(desk, packet));
+    }
+
+    /// Has a client ask again and again without reading an answer.
+    fn ping_without_reading(&mut self, client: ClientNo) {
+        self.set_reading(client, false);
+        if let Some(link) = self.link_of(client) {
+            self.narrow(link, 50);
+        }
+        let bytes = PING.repeat(500);
+        self.with(client, |client, desk| client.shout(desk, "500 PINGREQ", &bytes));
     }
 
     fn draw_nonsense(&mut self) -> String {
