@@ -1,5 +1,7 @@
 //! A fault that is never drawn finds nothing: every kind of event, every end of a link and every standing comes up.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read a name has to fail")]
+
 use keyward_broker::{CloseCause, Notice, Standing};
 use keyward_sim::event::{Change, What};
 use keyward_sim::packet::Packet;

@@ -1,5 +1,7 @@
 //! What the simulator finds it must find again: a run depends on its plan and on nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot run its plan has to fail")]
+
 use keyward_sim::run::{Plan, Trace, run};
 
 fn digest(seed: u64, shards: u16) -> u64 {
