@@ -88,6 +88,8 @@ impl Live for Carrier {
             subscriptions: sum(|shard| shard.subscriptions),
             retained: sum(|shard| shard.retained),
             queued: sum(|shard| shard.queued),
+            memory_bytes: sum(|shard| shard.memory),
+            turned_away: stats.turned_away + stats.evicted,
             denials_last_hour,
             login_failures_last_hour,
             handshake_failures_last_hour,

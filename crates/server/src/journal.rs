@@ -186,6 +186,9 @@ fn limit_remedy(limit: &str) -> &'static str {
         "outbox_bytes_hard" | "stall_time" => {
             "its link was closed: the client takes nothing of what is sent to it"
         }
+        "handshake_time" | "connect_time" => {
+            "closed: it did not log in in time; a scanner, or a network that is too slow"
+        }
         "packet_time" => "its link was closed: the client begins packets and does not finish them",
         "unfinished_bytes" | "unfinished_bytes_per_identity" => {
             "its link was closed: it holds too much of packets that are not whole"

@@ -81,6 +81,12 @@ pub struct RunningStatus {
     pub retained: u64,
     /// Messages that wait for their receivers.
     pub queued: u64,
+    /// Bytes that clients make the broker hold, as counted against `memory_total`.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Connections turned away or closed to make room since the start.
+    #[serde(default)]
+    pub turned_away: u64,
     /// Refused actions within the last hour.
     pub denials_last_hour: u64,
     /// Failed logins within the last hour.

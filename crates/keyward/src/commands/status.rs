@@ -65,12 +65,13 @@ fn known(status: &Status) -> String {
 
 fn traffic(running: &RunningStatus, program: &Program) -> String {
     let mut text = format!(
-        "Now        {}, {}, {}, {} retained, {} queued\n",
+        "Now        {}, {}, {}, {} retained, {} queued, {} MB held for clients\n",
         counted(running.links, "client connected", "clients connected"),
         counted(running.sessions, "session", "sessions"),
         counted(running.subscriptions, "subscription", "subscriptions"),
         running.retained,
         running.queued,
+        running.memory_bytes.div_ceil(1_000_000),
     );
     if running.silent_shards > 0 {
         let silent = counted(running.silent_shards, "shard does", "shards do");
@@ -84,6 +85,9 @@ fn traffic(running: &RunningStatus, program: &Program) -> String {
         running.handshake_failures_last_hour,
         program.command("denials"),
     );
+    if running.turned_away > 0 {
+        let _ = writeln!(text, "           {} connections found no place", running.turned_away);
+    }
     for notice in &running.notices {
         let _ = writeln!(text, "           {} × {}", notice.count, escape(&notice.what));
     }

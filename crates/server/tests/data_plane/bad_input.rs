@@ -15,6 +15,7 @@ fn a_half_open_handshake_runs_out_of_time_and_is_told() {
     assert_eq!(peer.frame(), None);
     assert!(begun.elapsed() >= Duration::from_millis(200));
     world.told.handshake_line("did not finish handshake and login in time");
+    assert_eq!(world.told.offender("handshake_time"), "127.0.0.1");
 }
 
 #[test]

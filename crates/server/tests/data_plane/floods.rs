@@ -122,6 +122,7 @@ fn connections_per_identity_are_bounded() {
     let code = Peer::tls(&world, Some(&bundle)).hello(&Hello { client_id: "c", ..Hello::default() });
     assert_eq!(code, ReasonCode::ServerBusy);
     assert!(kept.iter_mut().all(Peer::is_alive));
+    assert_eq!(world.told.offender("connections_per_identity"), "device:pump-1");
 }
 
 #[test]

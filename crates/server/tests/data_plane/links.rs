@@ -100,6 +100,7 @@ fn a_reader_that_stops_reading_delays_nobody_and_is_closed() {
         let frame = fast.frame().unwrap();
         assert!(matches!(fast.decode(&frame), Packet::PubAck(_)));
     }
+    assert_eq!(world.told.offender("stall_time"), "device:pump-1");
 }
 
 #[test]

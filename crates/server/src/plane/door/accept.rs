@@ -104,8 +104,7 @@ impl Door {
     fn turn_away(&self, peer: SocketAddr, bound: Crowded) {
         let shared = &self.parts.shared;
         shared.counts.turned_away();
-        let who = Offender::Address(peer.ip());
-        shared.reporter.limit(self.now.mono, who, bound.name(), bound.value(&shared.limits));
+        self.report_limit(Offender::Address(peer.ip()), bound.name(), bound.value(&shared.limits));
     }
 
     pub(super) fn register(&self, socket: &mut TcpStream, id: LinkId) -> io::Result<()> {
@@ -129,8 +128,7 @@ impl Door {
             true => ("pending_per_address", shared.limits.pending_per_address),
             false => ("pending", shared.limits.pending),
         };
-        let who = Offender::Address(evicted.peer.ip());
-        shared.reporter.limit(self.now.mono, who, name, value as u64);
+        self.report_limit(Offender::Address(evicted.peer.ip()), name, value as u64);
     }
 
     /// Accounts for what an arrival makes us hold. Where that is too much in all, older ones make room; false if it

@@ -5,7 +5,7 @@ use super::connect::{Next, decide, said};
 use super::gate::{Known, reason_of};
 use super::passwords::{Attempt, Outcome};
 use super::{Door, DoorMessage};
-use crate::plane::events::LoginCause;
+use crate::plane::events::{LoginCause, Offender};
 use crate::plane::handover::{Handover, WorkerMessage};
 use crate::plane::parting::Parting;
 use crate::plane::tls::remedy::HandshakeCause;
@@ -99,6 +99,8 @@ impl Door {
         let shared = self.parts.shared.clone();
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
         if let Err(bound) = arrival.counted.identify(&known.identity) {
+            let who = Offender::Identity(known.identity.clone());
+            self.report_limit(who, bound.name(), bound.value(&shared.limits));
             return self.refuse(id, said, LoginCause::Crowded(bound));
         }
         let Some(mut arrival) = self.remove(id) else { return };

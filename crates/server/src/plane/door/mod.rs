@@ -16,7 +16,7 @@ mod slowdown;
 use crate::clock::{self, millis};
 use crate::plane::admission::{Admission, Waiting};
 use crate::plane::changes::{Changes, Reporting};
-use crate::plane::events::Reporter;
+use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::{Inbox, Sender};
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
@@ -291,6 +291,12 @@ impl Door {
     fn run_out(&mut self, id: LinkId) {
         let Some(arrival) = self.remove(id) else { return };
         self.parts.shared.counts.handshake_failed();
+        let limits = &self.parts.shared.limits;
+        let (limit, time) = match arrival.stage {
+            Stage::Handshake => ("handshake_time", limits.handshake_time),
+            _ => ("connect_time", limits.connect_time),
+        };
+        self.report_limit(Offender::Address(arrival.peer.ip()), limit, time.as_secs());
         if let Some(cause) = arrival.cause_of_delay() {
             self.report_handshake(&arrival, cause);
         }

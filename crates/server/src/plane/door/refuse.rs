@@ -4,11 +4,12 @@ use super::Door;
 use super::arrival::{Said, Stage};
 use super::gate::{is_answered_late, reason_of};
 use crate::clock::millis;
-use crate::plane::events::{LogLine, LoginCause, LoginFailure};
+use crate::plane::events::{LogLine, LoginCause, LoginFailure, Offender};
 use crate::plane::parting::{Parted, Parting};
 use keyward_broker::LinkId;
 use keyward_mqtt::connection::Farewell;
 use keyward_mqtt::time::Millis;
+use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 impl Door {
@@ -35,6 +36,7 @@ impl Door {
     pub(super) fn report_login(&self, id: LinkId, said: &Said, cause: LoginCause) {
         self.parts.shared.counts.login_failed();
         let Some(arrival) = self.arrivals.get(&id) else { return };
+        self.report_limit_behind(arrival.peer.ip(), &cause);
         let failure = LoginFailure {
             peer: arrival.peer,
             listener: arrival.origin.listener.clone(),
@@ -44,6 +46,23 @@ impl Door {
             log: LogLine::LeftOut, // The reporter decides.
         };
         self.parts.shared.reporter.login_failed(self.now.mono, failure);
+    }
+
+    /// Counts the limit that a login failed by, if it was one. Whose identity is crowded is told where it is known.
+    fn report_limit_behind(&self, address: IpAddr, cause: &LoginCause) {
+        let limits = &self.parts.shared.limits;
+        let (limit, value) = match cause {
+            LoginCause::PasswordsWait => ("password_queue", limits.password_queue),
+            LoginCause::WorkerBusy => ("inbox_bytes", limits.inbox_bytes),
+            LoginCause::ClientId => ("client_id_bytes", self.parts.shared.client_id_bytes),
+            _ => return,
+        };
+        self.report_limit(Offender::Address(address), limit, value as u64);
+    }
+
+    /// Tells people that somebody ran into a limit.
+    pub(super) fn report_limit(&self, who: Offender, limit: &'static str, value: u64) {
+        self.parts.shared.reporter.limit(self.now.mono, who, limit, value);
     }
 
     /// Closes an arrival in order, after a farewell.
