@@ -48,6 +48,9 @@ pub struct Limits {
     /// Messages of QoS 1 and 2 that a client may have under way to us: the receive maximum that we announce.
     /// Default 256.
     pub receive_maximum: NonZeroU16,
+    /// Topic aliases that a client of 5.0 may set on its link, as we announce it; 0 offers none. Default 10, as
+    /// Mosquitto.
+    pub topic_alias_max: u16,
     /// Bytes that wait for a link to be written; beyond, QoS 0 is dropped and the rest waits in the queue.
     /// Default 256 KiB: a second of a slow link.
     pub outbox_bytes: usize,
@@ -95,6 +98,7 @@ impl Default for Limits {
             queue_bytes_per_identity: 64_000_000,
             in_flight: NonZeroU16::MIN.saturating_add(63),
             receive_maximum: NonZeroU16::MIN.saturating_add(255),
+            topic_alias_max: 10,
             outbox_bytes: 256 * 1024,
             outbox_bytes_hard: 2_000_000 + 320 * 1024,
             packet_bytes: 2_000_000,

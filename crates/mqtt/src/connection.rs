@@ -3,6 +3,7 @@
 //! What outlives a link on the server's side (subscriptions, queues, wills) is the broker's; the client's side keeps
 //! its session here, for it has one.
 
+mod aliases;
 mod client;
 mod server;
 

@@ -5,6 +5,9 @@ use crate::time::Millis;
 /// The largest packet that MQTT can express, in bytes: five of fixed header and the largest remaining length.
 pub const PACKET_BYTES: u32 = 5 + crate::codec::VARINT_MAX;
 
+/// Bytes of a topic that has an alias: as long as the broker lets a topic be by default. Longer ones are sent whole.
+pub const TOPIC_ALIAS_BYTES: usize = 4_096;
+
 /// Bounds what a client may send to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
@@ -12,11 +15,14 @@ pub struct ConnectionLimits {
     pub connect_max: u32,
     /// Bytes of any other packet, header included. Default 2,000,000, which fleets are used to from Mosquitto.
     pub packet_max: u32,
+    /// Topic aliases that a client of 5.0 may set on its link, each for a topic of at most [`TOPIC_ALIAS_BYTES`].
+    /// Default 10, as Mosquitto. To be announced in CONNACK.
+    pub topic_alias_max: u16,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { connect_max: 16 * 1024, packet_max: 2_000_000 }
+        Self { connect_max: 16 * 1024, packet_max: 2_000_000, topic_alias_max: 10 }
     }
 }
 

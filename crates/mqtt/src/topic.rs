@@ -59,6 +59,12 @@ impl<'a> TopicName<'a> {
         if check_text(text)? { Err(TopicError::WildcardInName) } else { Ok(Self(text)) }
     }
 
+    /// Takes a text again that was parsed before.
+    pub(crate) fn of_parsed(text: &'a str) -> Self {
+        debug_assert!(Self::parse(text).is_ok(), "it was parsed before");
+        Self(text)
+    }
+
     /// Returns the whole name.
     pub fn as_str(self) -> &'a str {
         self.0

@@ -57,6 +57,25 @@ fn a_publish_is_decoded_without_an_allocation() {
 }
 
 #[test]
+fn a_publish_by_alias_is_resolved_without_an_allocation() {
+    let mut server = ServerConnection::new(ConnectionLimits::default());
+    server.decode(Millis(0), b"\x10\x0E\0\x04MQTT\x05\x02\0\0\0\0\x01d").unwrap();
+    server.established(Millis(0), 60);
+    let (set, used) = (b"\x30\x0B\0\x03a/b\x03\x23\0\x01hi", b"\x30\x08\0\0\x03\x23\0\x01hi");
+    server.decode(Millis(1), set).unwrap();
+    let count = allocations(|| {
+        for frame in [&set[..], &used[..]] {
+            let Ok(Step::Packet { packet: Packet::Publish(publish), .. }) = server.decode(Millis(1), frame)
+            else {
+                panic!("no publish");
+            };
+            assert_eq!(publish.topic.unwrap().as_str(), "a/b");
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
 fn a_publish_is_written_without_an_allocation() {
     let packet = decode(Version::V5, Sender::Client, FRAME).unwrap();
     let Packet::Publish(publish) = &packet else { panic!("no publish") };

@@ -172,6 +172,7 @@ impl Delivery<'_> {
             session_expiry: welcome.session_expiry,
             receive_maximum: Some(limits.receive_maximum),
             maximum_packet_size: NonZeroU32::new(limits.packet_bytes),
+            topic_alias_maximum: Some(limits.topic_alias_max).filter(|most| *most > 0),
             assigned_client_id: welcome.assigned_client_id.as_deref(),
             server_keep_alive: welcome.keep_alive_is_ours.then_some(welcome.keep_alive),
             shared_subscription_available: Some(false),

@@ -1,6 +1,7 @@
 //! Why a packet was refused, by a decoder or by an encoder.
 
 use crate::frame::PacketType;
+use crate::limits::TOPIC_ALIAS_BYTES;
 use crate::packet::Version;
 use crate::property::PropertyId;
 use crate::reason::ReasonCode;
@@ -57,6 +58,10 @@ pub enum Violation {
     AfterDisconnect,
     /// AUTH, though CONNECT named no authentication method.
     AuthNotBegun,
+    /// AUTH names another method than CONNECT did.
+    AuthMethodOther,
+    /// AUTH, or this kind of AUTH, is not what comes next.
+    AuthOutOfTurn,
     /// A text is not UTF-8, or holds a surrogate.
     Utf8,
     /// A text holds U+0000.
@@ -87,6 +92,10 @@ pub enum Violation {
     TopicMissing,
     /// A topic alias that was not allowed.
     TopicAlias,
+    /// A topic alias stands for a topic, and none was given for it on this link.
+    TopicAliasUnknown,
+    /// A topic that is longer than we remember for an alias.
+    TopicAliasLength,
     /// A property that the standard does not know.
     UnknownProperty(u32),
     /// A property that this packet does not carry.
@@ -140,6 +149,8 @@ pub enum EncodeError {
     PasswordWithoutUser,
     /// A list that needs one entry is empty.
     EmptyList,
+    /// An AUTH is not due.
+    AuthOutOfTurn,
 }
 
 impl Violation {
@@ -165,6 +176,9 @@ impl Violation {
             | Self::WrongSender
             | Self::AfterDisconnect
             | Self::AuthNotBegun
+            | Self::AuthMethodOther
+            | Self::AuthOutOfTurn
+            | Self::TopicAliasUnknown
             | Self::PacketIdZero
             | Self::AuthMethodMissing
             | Self::SessionPresent
@@ -182,6 +196,7 @@ impl Violation {
             Self::ClientIdMissing => ReasonCode::ClientIdentifierNotValid,
             Self::Topic(_) => ReasonCode::TopicNameInvalid,
             Self::TopicAlias => ReasonCode::TopicAliasInvalid,
+            Self::TopicAliasLength => ReasonCode::QuotaExceeded,
             Self::ReceiveMaximum => ReasonCode::ReceiveMaximumExceeded,
             Self::TooLarge { .. } => ReasonCode::PacketTooLarge,
         }
@@ -200,6 +215,8 @@ impl Violation {
             Self::WrongSender => "MQTT 5.0 table 2-1",
             Self::AfterDisconnect => "MQTT-3.14.4-1",
             Self::AuthNotBegun => "MQTT-4.12.0-7",
+            Self::AuthMethodOther => "MQTT-4.12.0-5",
+            Self::AuthOutOfTurn => "4.12",
             Self::Utf8 => "MQTT-1.5.4-1",
             Self::Nul => "MQTT-1.5.4-2",
             Self::PacketIdZero => "MQTT-2.2.1-3",
@@ -215,6 +232,7 @@ impl Violation {
             Self::Topic(_) => "MQTT-3.3.2-2",
             Self::TopicMissing => "MQTT 5.0 chapter 3.3.2.1",
             Self::TopicAlias => "MQTT-3.3.2-9",
+            Self::TopicAliasUnknown | Self::TopicAliasLength => "3.3.2.3.4",
             Self::UnknownProperty(_) | Self::MisplacedProperty(_) => "MQTT 5.0 chapter 2.2.2.2",
             Self::PropertyFromWrongSide(PropertyId::SubscriptionIdentifier) => "MQTT-3.3.4-6",
             Self::PropertyFromWrongSide(_) => "MQTT-3.14.2-2",
@@ -234,7 +252,9 @@ impl Violation {
     pub fn fault(self) -> Fault {
         match self {
             Self::ProtocolLevel(_) => Fault::PeerIncompatible,
-            Self::TooLarge { .. } | Self::Topic(TopicError::TooManyLevels) => Fault::OverLimit,
+            Self::TooLarge { .. } | Self::TopicAliasLength | Self::Topic(TopicError::TooManyLevels) => {
+                Fault::OverLimit
+            }
             _ => Fault::PeerMisbehaved,
         }
     }
@@ -254,6 +274,8 @@ impl fmt::Display for Violation {
             Self::WrongSender => f.write_str("this side never sends it in this version"),
             Self::AfterDisconnect => f.write_str("it follows a DISCONNECT"),
             Self::AuthNotBegun => f.write_str("CONNECT named no authentication method"),
+            Self::AuthMethodOther => f.write_str("CONNECT named another authentication method"),
+            Self::AuthOutOfTurn => f.write_str("no such step of an authentication comes next"),
             Self::Utf8 => f.write_str("a text is not UTF-8"),
             Self::Nul => f.write_str("a text holds the NUL character"),
             Self::PacketIdZero => f.write_str("the packet identifier is 0"),
@@ -273,6 +295,10 @@ impl fmt::Display for Violation {
             Self::Topic(error) => write!(f, "the topic {error}"),
             Self::TopicMissing => f.write_str("there is neither a topic nor an alias for one"),
             Self::TopicAlias => f.write_str("the topic alias was not allowed"),
+            Self::TopicAliasUnknown => f.write_str("the topic alias was given no topic on this link"),
+            Self::TopicAliasLength => {
+                write!(f, "a topic with an alias has more than {TOPIC_ALIAS_BYTES} bytes")
+            }
             Self::UnknownProperty(number) => write!(f, "property {number:#04x} is unknown"),
             Self::MisplacedProperty(id) => write!(f, "the property \"{id}\" does not belong here"),
             Self::PropertyFromWrongSide(id) => write!(f, "this side may not send the property \"{id}\""),
@@ -331,6 +357,7 @@ impl fmt::Display for EncodeError {
             Self::TopicMissing => f.write_str("there is neither a topic nor an alias for one"),
             Self::PasswordWithoutUser => f.write_str("a password without a user name needs MQTT 5.0"),
             Self::EmptyList => f.write_str("the list is empty"),
+            Self::AuthOutOfTurn => f.write_str("no AUTH is due"),
         }
     }
 }

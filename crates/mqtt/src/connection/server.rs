@@ -1,19 +1,24 @@
 //! The server's end of a link: what dies with the link.
 
+mod authentication;
+
+use super::aliases::AliasTable;
 use super::{Framed, find_frame};
 use crate::codec::{self, DecodeError, Sender, Violation, connect};
 use crate::frame::{self, PacketType};
 use crate::limits::ConnectionLimits;
-use crate::packet::{ConnAck, Connect, Disconnect, Packet, Publish, Version};
+use crate::packet::{ConnAck, Connect, Disconnect, Packet, Version};
 use crate::property::{ConnAckProperties, DisconnectProperties};
 use crate::reason::ReasonCode;
 use crate::time::Millis;
 use alloc::vec::Vec;
+use authentication::Authentication;
 
 /// Is the server's end of one link.
 ///
 /// Give [`ServerConnection::decode`] the bytes that came, drop `size` of them after each packet, and call it again
-/// until it says [`Step::Incomplete`]. After CONNECT nothing is decoded until [`ServerConnection::established`].
+/// until it says [`Step::Incomplete`]. After CONNECT nothing is decoded until [`ServerConnection::established`], but the
+/// answer to a [`ServerConnection::challenge`].
 #[derive(Debug)]
 pub struct ServerConnection {
     limits: ConnectionLimits,
@@ -22,6 +27,8 @@ pub struct ServerConnection {
     heard: Millis,
     /// One and a half keep-alives; `None` is off.
     silence_max: Option<Millis>,
+    aliases: AliasTable,
+    authentication: Authentication,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +47,6 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Accepted {
     version: Version,
-    /// CONNECT named an authentication method, so AUTH may come.
-    authenticates: bool,
     /// CONNECT gave the session an expiry above 0, so DISCONNECT may change it.
     session_expires_later: bool,
 }
@@ -50,7 +55,6 @@ impl Accepted {
     fn of(connect: &Connect<'_>) -> Self {
         Self {
             version: connect.version,
-            authenticates: connect.properties.authentication_method.is_some(),
             session_expires_later: connect.properties.session_expiry.is_some_and(|seconds| seconds > 0),
         }
     }
@@ -71,7 +75,8 @@ pub enum Step<'a> {
     },
     /// A packet.
     Packet {
-        /// The packet, borrowed from the input.
+        /// The packet, borrowed from the input, the topic of an alias from the connection. A PUBLISH has a topic and no
+        /// alias.
         packet: Packet<'a>,
         /// Its bytes, to be dropped from the input.
         size: usize,
@@ -149,18 +154,41 @@ impl Farewell {
 impl ServerConnection {
     /// Makes the end of a link on which nothing was read.
     pub fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, phase: Phase::New, heard: Millis::ZERO, silence_max: None }
+        Self {
+            limits,
+            phase: Phase::New,
+            heard: Millis::ZERO,
+            silence_max: None,
+            aliases: AliasTable::default(),
+            authentication: Authentication::default(),
+        }
     }
 
     /// Decodes the packet at the start of `input`.
     ///
     /// # Errors
     /// The peer broke a rule: send the farewell, close the link, and do not call this again.
-    pub fn decode<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<Step<'a>, Refused> {
+    pub fn decode<'a>(&'a mut self, now: Millis, input: &'a [u8]) -> Result<Step<'a>, Refused> {
+        match self.phase {
+            Phase::Open(accepted) => self.decode_open(now, accepted, input),
+            _ => self.decode_opening(now, input),
+        }
+    }
+
+    /// Decodes what comes before the link is open, as [`ServerConnection::decode`] does. What comes then borrows from
+    /// the input alone, so the connection can be used while it is looked at. Nothing is decoded on an open link.
+    ///
+    /// # Errors
+    /// As [`ServerConnection::decode`].
+    pub fn decode_opening<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<Step<'a>, Refused> {
         match self.phase {
             Phase::New => self.decode_first(now, input),
-            Phase::Admitting(_) => Ok(Step::Incomplete { need: input.len().saturating_add(1) }),
-            Phase::Open(accepted) => self.decode_open(now, accepted, input),
+            Phase::Admitting(accepted) if self.authentication.is_clients_turn() => {
+                self.decode_answer(now, accepted, input)
+            }
+            Phase::Admitting(_) | Phase::Open(_) => {
+                Ok(Step::Incomplete { need: input.len().saturating_add(1) })
+            }
             Phase::Ended(_) => after_disconnect(input),
         }
     }
@@ -178,13 +206,40 @@ impl ServerConnection {
         let packet = codec::decode_framed(Version::V5, Sender::Client, &header, frame).map_err(refused)?;
         if let Packet::Connect(connect) = &packet {
             self.phase = Phase::Admitting(Accepted::of(connect));
+            self.authentication = Authentication::of(connect.properties.authentication_method);
         }
         self.heard = now;
         Ok(Step::Packet { packet, size: frame.len() })
     }
 
-    fn decode_open<'a>(
+    /// Decodes the answer to a challenge: until CONNACK only AUTH and DISCONNECT may come [MQTT-3.1.2-30]. A refusal is
+    /// a CONNACK still [MQTT-4.12.0-4].
+    fn decode_answer<'a>(
         &mut self,
+        now: Millis,
+        accepted: Accepted,
+        input: &'a [u8],
+    ) -> Result<Step<'a>, Refused> {
+        let Accepted { version, .. } = accepted;
+        let refused = |error: DecodeError| {
+            let farewell = Farewell::ConnAck(version, error.reason());
+            Refused { error, farewell }
+        };
+        let framed = find_frame(version, input, self.limits.connect_max, |kind| match kind {
+            PacketType::Auth | PacketType::Disconnect => Ok(()),
+            _ => Err(Violation::OutOfOrder),
+        });
+        let (header, frame) = match framed.map_err(refused)? {
+            Framed::Incomplete { need } => return Ok(Step::Incomplete { need }),
+            Framed::Complete { header, frame } => (header, frame),
+        };
+        let packet = codec::decode_framed(version, Sender::Client, &header, frame).map_err(refused)?;
+        self.take_in(now, accepted, &packet).map_err(refused)?;
+        Ok(Step::Packet { packet, size: frame.len() })
+    }
+
+    fn decode_open<'a>(
+        &'a mut self,
         now: Millis,
         accepted: Accepted,
         input: &'a [u8],
@@ -200,14 +255,30 @@ impl ServerConnection {
             Framed::Complete { header, frame } => (header, frame),
         };
         let packet = codec::decode_framed(version, Sender::Client, &header, frame).map_err(refused)?;
-        if let Err(violation) = accepted.check(&packet) {
-            return Err(refused(DecodeError { packet: Some(packet.kind()), violation }));
-        }
-        if let Packet::Disconnect(_) = packet {
-            self.phase = Phase::Ended(version);
-        }
-        self.heard = now;
+        self.take_in(now, accepted, &packet).map_err(refused)?;
+        let packet = match packet {
+            Packet::Publish(publish) => {
+                let resolved = self.aliases.resolve(self.limits.topic_alias_max, publish);
+                let of_publish = |violation| DecodeError { packet: Some(PacketType::Publish), violation };
+                Packet::Publish(resolved.map_err(|violation| refused(of_publish(violation)))?)
+            }
+            packet => packet,
+        };
         Ok(Step::Packet { packet, size: frame.len() })
+    }
+
+    /// Notes what follows from a packet for later ones, and refuses what one packet alone does not show.
+    fn take_in(&mut self, now: Millis, accepted: Accepted, packet: &Packet<'_>) -> Result<(), DecodeError> {
+        let taken = match packet {
+            Packet::Auth(auth) => self.authentication.receive(auth),
+            Packet::Disconnect(disconnect) => {
+                self.phase = Phase::Ended(accepted.version);
+                accepted.check(disconnect)
+            }
+            _ => Ok(()),
+        };
+        self.heard = now;
+        taken.map_err(|violation| DecodeError { packet: Some(packet.kind()), violation })
     }
 
     /// Opens the link for all packets after a successful CONNACK; the keep-alive runs from `now` on.
@@ -216,6 +287,7 @@ impl ServerConnection {
     pub fn established(&mut self, now: Millis, keep_alive_secs: u16) {
         if let Phase::Admitting(accepted) = self.phase {
             self.phase = Phase::Open(accepted);
+            self.authentication.settle();
             self.heard = now;
             self.silence_max = match keep_alive_secs {
                 0 => None,
@@ -238,6 +310,11 @@ impl ServerConnection {
         self.poll_timeout().is_some_and(|deadline| now >= deadline)
     }
 
+    /// Returns the bytes of memory that the link's topic aliases take.
+    pub fn held(&self) -> usize {
+        self.aliases.held()
+    }
+
     /// Returns the version that CONNECT named.
     pub fn version(&self) -> Option<Version> {
         match self.phase {
@@ -249,23 +326,10 @@ impl ServerConnection {
 }
 
 impl Accepted {
-    /// Checks what one packet alone does not show.
-    fn check(self, packet: &Packet<'_>) -> Result<(), Violation> {
-        match packet {
-            // The server announces no topic alias maximum, so every alias is one too many [MQTT-3.3.2-9].
-            Packet::Publish(Publish { properties, .. }) if properties.topic_alias.is_some() => {
-                Err(Violation::TopicAlias)
-            }
-            Packet::Auth(_) if !self.authenticates => Err(Violation::AuthNotBegun),
-            Packet::Disconnect(disconnect) => {
-                let raises = disconnect.properties.session_expiry.is_some_and(|seconds| seconds > 0);
-                if raises && !self.session_expires_later {
-                    return Err(Violation::SessionExpiryRaised);
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+    /// Checks a DISCONNECT against what CONNECT said [MQTT-3.14.2-2].
+    fn check(self, disconnect: &Disconnect<'_>) -> Result<(), Violation> {
+        let raises = disconnect.properties.session_expiry.is_some_and(|seconds| seconds > 0);
+        if raises && !self.session_expires_later { Err(Violation::SessionExpiryRaised) } else { Ok(()) }
     }
 }
 

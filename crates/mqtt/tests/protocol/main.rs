@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its vocabulary too")]
 
+mod aliases;
+mod authentication;
 mod clauses_of_the_standard;
 mod client;
 mod codec_tables;

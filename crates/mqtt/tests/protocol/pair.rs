@@ -43,10 +43,24 @@ impl Server {
 
     /// Decodes one packet and answers it; returns its size.
     fn read(&mut self, version: Version, input: &[u8], had_session: bool) -> usize {
-        let Step::Packet { packet, size } = self.link.decode(Millis(0), input).unwrap() else { return 0 };
+        let fresh = ServerConnection::new(ConnectionLimits::default());
+        let mut link = std::mem::replace(&mut self.link, fresh);
+        let size = match link.decode(Millis(0), input).unwrap() {
+            Step::Packet { packet, size } => {
+                self.answer(version, &packet, had_session);
+                size
+            }
+            Step::Incomplete { .. } => 0,
+        };
+        link.established(Millis(0), 0);
+        self.link = link;
+        size
+    }
+
+    fn answer(&mut self, version: Version, packet: &Packet<'_>, had_session: bool) {
         match packet {
             Packet::Connect(_) => self.accept(version, had_session),
-            Packet::Publish(publish) => self.take(version, &publish),
+            Packet::Publish(publish) => self.take(version, publish),
             Packet::PubRel(rel) => {
                 self.unreleased.remove(&rel.id);
                 self.send(version, &Packet::PubComp(ack(rel.id)));
@@ -60,11 +74,9 @@ impl Server {
             Packet::PubComp(comp) => self.to_send.retain(|(id, _)| *id != comp.id),
             other => panic!("{other:?}"),
         }
-        size
     }
 
     fn accept(&mut self, version: Version, session_present: bool) {
-        self.link.established(Millis(0), 0);
         let properties = ConnAckProperties::default();
         self.send(
             version,

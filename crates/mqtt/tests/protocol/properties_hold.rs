@@ -9,7 +9,7 @@ use keyward_mqtt::property::ConnectProperties;
 use keyward_mqtt::time::Millis;
 use proptest::prelude::*;
 
-const LIMITS: ConnectionLimits = ConnectionLimits { connect_max: 256, packet_max: 4096 };
+const LIMITS: ConnectionLimits = ConnectionLimits { connect_max: 256, packet_max: 4096, topic_alias_max: 3 };
 
 fn connect(version: Version) -> Packet<'static> {
     Packet::Connect(Connect {

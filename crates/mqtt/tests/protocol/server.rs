@@ -13,12 +13,12 @@ const V5: Version = Version::V5;
 const CONNECT_3: &str = r#"10 { "MQTT" 04 02 000A "d" }"#;
 const CONNECT_5: &str = r#"10 { "MQTT" 05 02 000A { } "d" }"#;
 
-fn fresh() -> ServerConnection {
-    ServerConnection::new(ConnectionLimits { connect_max: 100, packet_max: 1000 })
+pub(crate) fn fresh() -> ServerConnection {
+    ServerConnection::new(ConnectionLimits { connect_max: 100, packet_max: 1000, topic_alias_max: 3 })
 }
 
 /// Returns a link on which this CONNECT was accepted at time 0.
-fn open_with(connect: &str, keep_alive_secs: u16) -> ServerConnection {
+pub(crate) fn open_with(connect: &str, keep_alive_secs: u16) -> ServerConnection {
     let mut server = fresh();
     let input = bytes(connect, V5);
     assert!(matches!(server.decode(Millis(0), &input), Ok(Step::Packet { .. })));
@@ -31,7 +31,7 @@ fn open(version: Version) -> ServerConnection {
 }
 
 #[track_caller]
-fn refused(server: &mut ServerConnection, notation: &str) -> Refused {
+pub(crate) fn refused(server: &mut ServerConnection, notation: &str) -> Refused {
     let input = bytes(notation, server.version().unwrap_or(V5));
     server.decode(Millis(0), &input).unwrap_err()
 }
@@ -44,7 +44,7 @@ fn need(server: &mut ServerConnection, input: &[u8]) -> usize {
     }
 }
 
-fn words(farewell: Farewell) -> Vec<u8> {
+pub(crate) fn words(farewell: Farewell) -> Vec<u8> {
     let mut out = Vec::new();
     farewell.encode(&mut out);
     assert_eq!(farewell.is_silent(), out.is_empty());
@@ -202,16 +202,20 @@ fn version_3_1_1_knows_no_auth_and_gets_no_last_words() {
 #[test]
 fn auth_needs_a_method_in_connect() {
     // [MQTT-4.12.0-7]
-    let auth = r#"F0 { 18 { 15 "m" } }"#;
+    let auth = r#"F0 { 19 { 15 "m" } }"#;
     assert_eq!(refused(&mut open(V5), auth).error.violation, Violation::AuthNotBegun);
     let mut server = open_with(r#"10 { "MQTT" 05 02 000A { 15 "m" } "d" }"#, 0);
     assert!(matches!(server.decode(Millis(0), &bytes(auth, V5)), Ok(Step::Packet { .. })));
 }
 
 #[test]
-fn a_topic_alias_is_refused_for_none_was_allowed() {
+fn a_topic_alias_is_refused_where_none_was_allowed() {
     // [MQTT-3.3.2-9]
-    let refusal = refused(&mut open(V5), r#"30 { "a" { 23 0001 } }"#);
+    let limits = ConnectionLimits { topic_alias_max: 0, ..ConnectionLimits::default() };
+    let mut server = ServerConnection::new(limits);
+    server.decode(Millis(0), &bytes(CONNECT_5, V5)).unwrap();
+    server.established(Millis(0), 0);
+    let refusal = refused(&mut server, r#"30 { "a" { 23 0001 } }"#);
     assert_eq!(words(refusal.farewell), [0xE0, 1, 0x94]);
 }
 

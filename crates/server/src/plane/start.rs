@@ -135,6 +135,7 @@ impl DataPlane {
             connection_limits: ConnectionLimits {
                 connect_max: CONNECT_BYTES as u32,
                 packet_max: broker_limits.packet_bytes,
+                topic_alias_max: broker_limits.topic_alias_max,
             },
             client_id_bytes: broker_limits.client_id_bytes,
             pending_per_source: limits.pending_per_address.div_ceil(door_loops.len()),

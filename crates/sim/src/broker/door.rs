@@ -99,7 +99,7 @@ impl Door {
         arrival.bytes.extend(wire.up.read(1024));
         let is_over = !wire.up.has_arrived() && wire.broker_end() == Stream::Over;
         let now = around.log.now.mono;
-        match arrival.connection.decode(now, &arrival.bytes) {
+        match arrival.connection.decode_opening(now, &arrival.bytes) {
             Ok(Step::Incomplete { .. }) if is_over => {
                 wire.leave_broker();
                 self.arrivals.remove(&id);

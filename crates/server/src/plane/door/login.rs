@@ -25,7 +25,7 @@ impl Door {
         let plain = std::mem::take(&mut arrival.plain);
         let shared = &self.parts.shared;
         let now = self.now;
-        match arrival.connection.decode(now.mono, &plain) {
+        match arrival.connection.decode_opening(now.mono, &plain) {
             Ok(Step::Incomplete { .. }) => arrival.plain = plain,
             Ok(Step::Packet { packet: Packet::Connect(connect), size }) => {
                 arrival.begun = now.mono;

@@ -216,10 +216,10 @@ impl Link {
     }
 
     /// Returns the bytes that it was counted with, and is counted with from now on: packets and TLS records that are
-    /// not whole, and of what is to be written that which the shard does not count.
+    /// not whole, topics with an alias, and of what is to be written that which the shard does not count.
     pub(crate) fn weigh(&mut self) -> (usize, usize) {
         let unsent = self.unsent.capacity().saturating_sub(self.taken);
-        let after = self.inflow.held() + self.channel.held() + unsent;
+        let after = self.held() + self.channel.held() + unsent;
         (std::mem::replace(&mut self.counted_bytes, after), after)
     }
 
@@ -228,9 +228,9 @@ impl Link {
         self.counted_bytes
     }
 
-    /// Returns how many bytes of an unfinished packet it holds.
+    /// Returns how many bytes of an unfinished packet, and of topics with an alias, it holds.
     pub(crate) fn held(&self) -> usize {
-        self.inflow.held()
+        self.inflow.held() + self.connection.held()
     }
 
     /// Returns whose link it is.
