@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
     ("sim", &["ids", "mqtt", "policy", "broker"]),
     ("fuzz", &["ids", "mqtt", "policy", "identity", "server"]),
+    ("bench", &[]),
 ];
 
 /// What reading TOML brings into a pure crate: data structures and parsers.

@@ -1,0 +1,155 @@
+//! The brokers that are measured: each is a process of its own with a directory, ports and settings of its own, all on
+//! 127.0.0.1, and ends with the value that stands for it.
+
+mod keyward;
+mod mosquitto;
+mod relay;
+
+pub(crate) use keyward::{Keyward, WIDE};
+pub(crate) use mosquitto::mosquitto;
+pub(crate) use relay::relay;
+
+use crate::clock;
+use crate::error::BenchError;
+use crate::load::Access;
+use crate::process;
+use std::fs::{File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long a broker may take to begin.
+const START: Duration = Duration::from_secs(20);
+
+/// A broker that runs.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) name: &'static str,
+    /// Version and what of its settings bears on the figures.
+    pub(crate) about: String,
+    pub(crate) plain: Access,
+    pub(crate) tls: Access,
+    process: Running,
+    /// Goes with the broker.
+    folder: tempfile::TempDir,
+}
+
+impl Broker {
+    /// Returns the process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Returns how it is reached with or without TLS.
+    pub(crate) fn access(&self, tls: bool) -> &Access {
+        if tls { &self.tls } else { &self.plain }
+    }
+
+    /// Returns its directory.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// A child process; it ends when the value is dropped.
+#[derive(Debug)]
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if the process has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Which cores the broker has and which the generator.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub(crate) broker: Vec<usize>,
+    pub(crate) generator: Vec<usize>,
+}
+
+impl Layout {
+    /// Gives each a core of its own if there are two; unpinned, both have all.
+    pub(crate) fn new(pin: bool) -> Self {
+        let all = process::cores();
+        match all[..] {
+            [first, second, ..] if pin => Self { broker: vec![first], generator: vec![second] },
+            _ => Self { broker: all.clone(), generator: all },
+        }
+    }
+
+    /// Returns what a reader has to know.
+    pub(crate) fn describe(&self) -> String {
+        if self.broker == self.generator {
+            "broker and generator share all cores".to_owned()
+        } else {
+            format!("broker on core {:?}, generator on core {:?}", self.broker, self.generator)
+        }
+    }
+
+    /// Starts a program on the broker's cores.
+    pub(crate) fn spawn(&self, command: &mut Command, log: &Path) -> Result<Running, BenchError> {
+        let doing = format!("starting {}", command.get_program().to_string_lossy());
+        let log = log_file(log)?;
+        let copy = log.try_clone().map_err(BenchError::io("sharing the log"))?;
+        command.stdin(Stdio::null()).stdout(copy).stderr(log);
+        process::run_on(&self.broker)?;
+        let child = command.spawn().map_err(BenchError::io(doing));
+        process::run_on(&self.generator)?;
+        child.map(Running)
+    }
+}
+
+fn log_path(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+fn log_file(path: &Path) -> Result<File, BenchError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(BenchError::io(format!("opening {}", path.display())))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// Returns two ports that nobody listens on, below those that the system gives to outgoing connections.
+fn free_ports() -> Result<[u16; 2], BenchError> {
+    // Measurements that run at the same time begin their search at different places.
+    let first = std::process::id().wrapping_mul(37);
+    let mut free = (0..12_000)
+        .map(|n| 20_000 + (first.wrapping_add(n) % 12_000) as u16)
+        .filter(|port| TcpListener::bind(loopback(*port)).is_ok());
+    match (free.next(), free.next()) {
+        (Some(one), Some(other)) => Ok([one, other]),
+        _ => Err(BenchError::Misuse("no two ports between 20000 and 32000 are free".to_owned())),
+    }
+}
+
+/// Waits until both listeners answer.
+fn await_listeners(
+    name: &str,
+    running: &mut Running,
+    ports: [u16; 2],
+    folder: &Path,
+) -> Result<(), BenchError> {
+    let answers = |port| TcpStream::connect_timeout(&loopback(port), Duration::from_millis(200)).is_ok();
+    let mut ended = false;
+    let listens = clock::until(START, || {
+        ended = !matches!(running.0.try_wait(), Ok(None));
+        (ended || ports.into_iter().all(answers)).then_some(())
+    });
+    if listens.is_some() && !ended {
+        return Ok(());
+    }
+    let said = std::fs::read_to_string(log_path(folder)).unwrap_or_default();
+    Err(BenchError::broker(name, format!("it does not listen; it said:\n{said}")))
+}

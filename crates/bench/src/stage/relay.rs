@@ -1,0 +1,29 @@
+//! The relay as a process of its own.
+
+use super::{Broker, Layout, await_listeners, free_ports, log_path, loopback};
+use crate::error::BenchError;
+use crate::files;
+use crate::load::Access;
+use crate::tls::Issued;
+use std::process::Command;
+
+/// Starts this program's relay.
+pub(crate) fn relay(layout: &Layout) -> Result<Broker, BenchError> {
+    let folder = files::temporary()?;
+    let issued = Issued::make(folder.path())?;
+    let [plain, tls] = free_ports()?;
+    let program = std::env::current_exe().map_err(BenchError::io("asking for the own program"))?;
+    let mut command = Command::new(program);
+    command.arg("relay").arg("--port").arg(plain.to_string()).arg("--tls-port").arg(tls.to_string());
+    command.arg("--certificate").arg(&issued.chain).arg("--key").arg(&issued.key);
+    let mut process = layout.spawn(&mut command, &log_path(folder.path()))?;
+    await_listeners("relay", &mut process, [plain, tls], folder.path())?;
+    Ok(Broker {
+        name: "relay",
+        about: "relay of this program: one thread, buffered rustls".to_owned(),
+        plain: Access { address: loopback(plain), ca: None, login: None },
+        tls: Access { address: loopback(tls), ca: Some(issued.ca), login: None },
+        process,
+        folder,
+    })
+}
