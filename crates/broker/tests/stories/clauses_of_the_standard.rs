@@ -1,7 +1,10 @@
 //! Statements of the standard that no other story shows, by number. `conformance/` lists them all.
 
 use crate::peer::{Got, Peer, at, hello, hello5, id, letter};
-use crate::world::{World, app_may_everything, in_every_world, in_every_world_and_version, rule};
+use crate::world::{
+    World, app_may_everything, in_every_world, in_every_world_and_version, in_every_world_with, rule,
+};
+use keyward_broker::{CloseCause, Limits};
 use keyward_mqtt::codec::{self, Sender};
 use keyward_mqtt::packet::{Packet, Qos, SubscribeOptions, Unsubscribe, UnsubscribeFilters, Version};
 use keyward_mqtt::property::{AckProperties, PublishProperties, UnsubscribeProperties};
@@ -277,6 +280,29 @@ fn a_publish_that_3_1_1_may_not_do_is_acknowledged_and_goes_nowhere() {
         assert_eq!(w.got(pump), expected);
         assert_eq!(w.payloads(app), Vec::<String>::new());
         assert_eq!(w.denials.len(), 3);
+    });
+}
+
+#[test]
+fn a_publisher_of_3_1_1_is_closed_where_there_is_no_memory_for_its_message() {
+    // in 3.1.1 [MQTT-4.8.0-2]
+    let limits = Limits { memory_total: 600_000, ..Limits::default() };
+    in_every_world_with(limits, |w| {
+        let reader = w.connect(hello5("device:pump", "reader"));
+        w.subscribe(reader, "pump/#");
+        w.lose(reader);
+        let pump = w.connect(hello(Version::V311, "device:pump", "pump"));
+        w.got(pump);
+        let mut acknowledged = 0;
+        for number in 1..=200 {
+            if w.is_open(pump) {
+                w.publish(pump, letter("pump/a", &"x".repeat(5_000)).qos1(number));
+                acknowledged += w.got(pump).len();
+            }
+        }
+        assert_eq!(w.closed(pump), Some(CloseCause::NoRoom));
+        let reader = w.connect(hello5("device:pump", "reader"));
+        assert_eq!(w.messages(reader).len(), acknowledged);
     });
 }
 
