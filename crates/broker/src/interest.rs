@@ -2,7 +2,9 @@
 
 use crate::input::Stored;
 use crate::limits;
+use crate::permit::Topic;
 use crate::placement::{HashKey, ShardIndex};
+use crate::routes::Routes;
 use crate::session::Incarnation;
 use crate::tree::FilterTree;
 use core::num::NonZeroU32;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Interest {
     tree: FilterTree<Wanted>,
+    routes: Routes,
     /// Numbers what was told to other shards.
     issued: u64,
     /// Up to which token each other shard knows our interest.
@@ -26,7 +29,7 @@ pub(crate) struct Interest {
 }
 
 /// Is one subscription of a session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subscriber {
     pub(crate) incarnation: Incarnation,
     pub(crate) qos: Qos,
@@ -83,7 +86,13 @@ impl ShardSet {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = ShardIndex> {
-        (0..64).map(ShardIndex).filter(move |shard| self.contains(*shard))
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            // At most 64.
+            let next = (rest != 0).then_some(ShardIndex(rest.trailing_zeros() as u16))?;
+            rest &= rest - 1;
+            Some(next)
+        })
     }
 
     fn bit(shard: ShardIndex) -> u64 {
@@ -92,7 +101,7 @@ impl ShardSet {
 }
 
 /// Is one subscription that matches a message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Match {
     pub(crate) slot: u32,
     pub(crate) subscriber: Subscriber,
@@ -161,6 +170,7 @@ impl Interest {
     pub(crate) fn new(hash_key: HashKey, me: ShardIndex, shards: u16) -> Self {
         Self {
             tree: FilterTree::new(hash_key),
+            routes: Routes::default(),
             issued: 0,
             known: vec![0; usize::from(shards)],
             copied: 0,
@@ -252,19 +262,32 @@ impl Interest {
         }
     }
 
-    /// Finds whom a message concerns; appends the subscriptions here to `matches`, if they are asked for.
-    pub(crate) fn find(&self, topic: TopicName<'_>, mut matches: Option<&mut Vec<Match>>) -> Reach {
+    /// Finds whom a message concerns; puts the subscriptions here into `matches`, which is empty, if they are asked for:
+    /// ordered by session, those of one session by their identifiers.
+    pub(crate) fn find(&mut self, topic: Topic<'_>, matches: Option<&mut Vec<Match>>) -> Reach {
+        if let Some(route) = self.routes.get(topic, self.tree.changes()) {
+            if let Some(matches) = matches {
+                matches.extend_from_slice(&route.matches);
+            }
+            return Reach { cost: 1 + route.matches.len(), ..route.reach };
+        }
+        let Some(matches) = matches else { return self.search(topic.name, |_| {}) };
+        let reach = self.search(topic.name, |found| matches.push(found));
+        matches.sort_unstable_by_key(|found| (found.slot, found.subscriber.id));
+        self.routes.note(topic, self.tree.changes(), matches, reach);
+        reach
+    }
+
+    /// Walks through the tree.
+    fn search(&self, topic: TopicName<'_>, mut visit: impl FnMut(Match)) -> Reach {
         let mut reach = Reach::default();
         let mut found = 0;
         let nodes = self.tree.for_each_match(topic, |wanted| {
             found += wanted.subscribers.len();
             reach.shards.union(wanted.elsewhere);
             reach.stored |= wanted.stored > 0 || !wanted.stored_by.is_empty();
-            if let Some(matches) = matches.as_deref_mut() {
-                let subscribers = wanted.subscribers.iter();
-                matches.extend(
-                    subscribers.map(|(slot, subscriber)| Match { slot: *slot, subscriber: *subscriber }),
-                );
+            for (slot, subscriber) in &wanted.subscribers {
+                visit(Match { slot: *slot, subscriber: *subscriber });
             }
         });
         reach.cost = nodes + found;
@@ -301,4 +324,123 @@ fn announce(
     }
     let token = if rises { wanted.token } else { 0 };
     Some(Announcement { filter: Arc::clone(&wanted.filter), level, token })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TOPICS: [&str; 9] = ["a", "a/b", "a/b/c", "a/c", "b", "b/b/c", "/b", "$s/b", "a/"];
+    const FILTERS: [&str; 16] = [
+        "#", "+", "+/b", "+/+/c", "a", "a/#", "a/+", "a/b", "a/b/#", "a/b/c", "a/+/c", "/b", "$s/#", "$s/b",
+        "a/", "b/b/c",
+    ];
+    const READINGS: [Reading; 3] = [Reading::Never, Reading::Mixed, Reading::Covered];
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Subscribe { filter: usize, slot: u32, id: u32, stored: bool },
+        Unsubscribe { filter: usize, slot: u32 },
+        SetStored { filter: usize, stored: bool },
+        Class { filter: usize, slot: u32, reading: usize },
+        Hear { filter: usize, from: u16, level: Option<bool> },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let (filter, slot) = (0..FILTERS.len(), 0..4_u32);
+        prop_oneof![
+            (filter.clone(), slot.clone(), 1..4_u32, any::<bool>())
+                .prop_map(|(filter, slot, id, stored)| Step::Subscribe { filter, slot, id, stored }),
+            (filter.clone(), slot.clone()).prop_map(|(filter, slot)| Step::Unsubscribe { filter, slot }),
+            (filter.clone(), any::<bool>()).prop_map(|(filter, stored)| Step::SetStored { filter, stored }),
+            (filter.clone(), slot, 0..3_usize).prop_map(|(filter, slot, reading)| Step::Class {
+                filter,
+                slot,
+                reading
+            }),
+            (filter, 1..4_u16, any::<Option<bool>>()).prop_map(|(filter, from, level)| Step::Hear {
+                filter,
+                from,
+                level
+            }),
+        ]
+    }
+
+    fn subscriber(slot: u32, id: u32) -> Subscriber {
+        Subscriber {
+            incarnation: Incarnation(u64::from(slot)),
+            qos: Qos::AtLeastOnce,
+            no_local: false,
+            retain_as_published: false,
+            id: NonZeroU32::new(id),
+            reading: Reading::Mixed,
+            classed: 1,
+        }
+    }
+
+    fn play(interest: &mut Interest, step: &Step) {
+        let filter = |index: usize| TopicFilter::parse(FILTERS[index]).unwrap();
+        match *step {
+            Step::Subscribe { filter: index, slot, id, stored } => {
+                interest.subscribe(filter(index), slot, subscriber(slot, id), stored);
+            }
+            Step::Unsubscribe { filter: index, slot } => {
+                interest.unsubscribe(filter(index), slot, false);
+            }
+            Step::SetStored { filter: index, stored } => {
+                interest.set_stored(filter(index), stored);
+            }
+            Step::Class { filter: index, slot, reading } => {
+                interest.class(filter(index), slot, READINGS[reading], 2);
+            }
+            Step::Hear { filter: index, from, level } => {
+                interest.hear(ShardIndex(from), filter(index), level.map(Stored));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_remembered_route_is_what_the_tree_says(steps in proptest::collection::vec(step(), 1..60)) {
+            let hash_key = HashKey::new([9; 16]);
+            let mut interest = Interest::new(hash_key, ShardIndex(0), 4);
+            for step in steps {
+                play(&mut interest, &step);
+                for text in TOPICS {
+                    let name = TopicName::parse(text).unwrap();
+                    let mut expected = Vec::new();
+                    let reach = interest.search(name, |found| expected.push(found));
+                    expected.sort_by_key(|found| (found.slot, found.subscriber.id));
+                    // The third time it is remembered.
+                    for _ in 0..3 {
+                        let mut matches = Vec::new();
+                        let found = interest.find(Topic::new(name, &hash_key), Some(&mut matches));
+                        prop_assert_eq!((found.shards, found.stored), (reach.shards, reach.stored));
+                        let order = |found: &Match| (found.slot, found.subscriber.id, found.subscriber.classed, found.subscriber.reading as u8);
+                        matches.sort_by_key(order);
+                        expected.sort_by_key(order);
+                        prop_assert_eq!(&matches, &expected);
+                    }
+                    prop_assert!(interest.routes.get(Topic::new(name, &hash_key), interest.tree.changes()).is_some());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_of_other_levels_flushes_no_route() {
+        let hash_key = HashKey::new([9; 16]);
+        let mut interest = Interest::new(hash_key, ShardIndex(0), 1);
+        let topic = Topic::new(TopicName::parse("a/b/c").unwrap(), &hash_key);
+        let mut is_flushed_by = |filter: &str| {
+            for _ in 0..3 {
+                interest.find(topic, Some(&mut Vec::new()));
+            }
+            interest.subscribe(TopicFilter::parse(filter).unwrap(), 0, subscriber(0, 1), false);
+            interest.routes.get(topic, interest.tree.changes()).is_none()
+        };
+        assert!(["b/#", "a/c", "a/c/#", "$s/+", "c"].iter().all(|filter| !is_flushed_by(filter)));
+        assert!(["#", "+/x", "a/#", "a/+/x", "a/b/#", "a/b/x"].iter().all(|filter| is_flushed_by(filter)));
+    }
 }

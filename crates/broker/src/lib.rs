@@ -31,6 +31,7 @@ mod recycled;
 mod replay;
 mod resident;
 mod retained;
+mod routes;
 mod session;
 pub mod shard;
 mod tree;

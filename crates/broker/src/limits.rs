@@ -179,6 +179,16 @@ pub const READ_DECISIONS: usize = 64;
 /// budget, and few topics are longer.
 pub const DECISION_TOPIC_BYTES: usize = 256;
 
+/// Routes that a shard remembers (rule 8): a few thousand topics in use. With `ROUTE_MATCHES` and
+/// `DECISION_TOPIC_BYTES` at most 8 MB per shard, below 1 MB in practice.
+pub const ROUTES: usize = 4_096;
+
+/// Subscriptions of a remembered route; where there are more, finding them is little beside serving them.
+pub const ROUTE_MATCHES: usize = 32;
+
+/// Counters that tell whether a remembered route still holds, shared by the first levels of topics: 32 KiB.
+pub const ROUTE_COUNTERS: usize = 4_096;
+
 /// Distance below which the places of the oldest unfinished and the newest sent message lie (rule 16): packet ids of
 /// messages under way are all different.
 pub const PLACE_WINDOW: u64 = 65_535;

@@ -2,6 +2,7 @@
 //! grow with filters that do not.
 
 use crate::placement::{HashKey, Map};
+use crate::routes::Changes;
 use core::str::Split;
 use keyward_mqtt::topic::{Level, TopicFilter, TopicName};
 
@@ -10,6 +11,8 @@ use keyward_mqtt::topic::{Level, TopicFilter, TopicName};
 pub(crate) struct FilterTree<V> {
     root: Node<V>,
     hash_key: HashKey,
+    /// Counts every access by which a value could change: no caller can forget it.
+    changes: Changes,
 }
 
 #[derive(Debug)]
@@ -34,11 +37,12 @@ impl<V> Node<V> {
 
 impl<V> FilterTree<V> {
     pub(crate) fn new(hash_key: HashKey) -> Self {
-        Self { root: Node::new(hash_key), hash_key }
+        Self { root: Node::new(hash_key), hash_key, changes: Changes::new(hash_key) }
     }
 
     /// Returns the value of `filter`, made with `make` if there is none.
     pub(crate) fn entry(&mut self, filter: TopicFilter<'_>, make: impl FnOnce() -> V) -> &mut V {
+        self.changes.note(filter);
         let mut node = &mut self.root;
         for level in filter.levels() {
             node = match level {
@@ -58,6 +62,7 @@ impl<V> FilterTree<V> {
 
     /// Returns the value of `filter`.
     pub(crate) fn get_mut(&mut self, filter: TopicFilter<'_>) -> Option<&mut V> {
+        self.changes.note(filter);
         let mut node = &mut self.root;
         for level in filter.levels() {
             node = match level {
@@ -71,7 +76,13 @@ impl<V> FilterTree<V> {
 
     /// Removes `filter` and the branches that led to nothing else.
     pub(crate) fn remove(&mut self, filter: TopicFilter<'_>) {
+        self.changes.note(filter);
         remove(&mut self.root, filter.levels());
+    }
+
+    /// Returns the counts of what changed.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Calls `visit` with the value of every filter that matches `topic`. Returns how many nodes that took.

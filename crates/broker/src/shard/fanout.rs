@@ -34,8 +34,7 @@ pub(super) struct Fanout {
 }
 
 impl Fanout {
-    fn new(message: Arc<Message>, mut matches: Vec<Match>) -> Self {
-        sort(&mut matches);
+    fn new(message: Arc<Message>, matches: Vec<Match>) -> Self {
         Self { message, matches: Some(matches), next: 0, is_for_all: false, has_waited: false, counted: 0 }
     }
 
@@ -84,11 +83,6 @@ impl Waiting {
         self.bytes -= fanout.counted;
         Some(fanout)
     }
-}
-
-/// Brings the subscriptions of one session together, in the order of their identifiers.
-fn sort(matches: &mut [Match]) {
-    matches.sort_unstable_by_key(|found| (found.slot, found.subscriber.id));
 }
 
 /// Is what several subscriptions of one session make of one message: it gets one copy.
@@ -144,6 +138,7 @@ impl Shard {
 
     /// Finds whom a message concerns, and takes what that costs off this slice.
     fn find(&mut self, topic: TopicName<'_>, matches: Option<&mut Vec<Match>>) -> Reach {
+        let topic = Topic::new(topic, &self.config.hash_key);
         let reach = self.interest.find(topic, matches);
         self.fanout_budget = self.fanout_budget.saturating_sub(reach.cost);
         reach
@@ -271,7 +266,6 @@ impl Shard {
         if core::mem::take(&mut fanout.is_for_all) {
             self.send_to_shards(&fanout.message, topic, reach);
         }
-        sort(&mut matches);
         matches
     }
 

@@ -39,8 +39,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Rounds after which everything that is kept for the next message is there.
-const WARM_UP: usize = 2_000;
+/// Rounds after which everything that is kept for the next message is there: two slices of fan-outs and more.
+const WARM_UP: usize = 3_000;
 const ROUNDS: usize = 1_000;
 const ALL: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
 
