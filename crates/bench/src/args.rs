@@ -28,6 +28,11 @@ pub(crate) enum Command {
     Profile(ProfileArguments),
     /// Measures what Keyward holds in memory per connection, session, subscription, message
     Memory(MemoryArguments),
+    /// Floods Keyward and looks whether a paced client notices
+    Floods(FloodArguments),
+    /// Plays the attacker of a flood; `floods` starts it
+    #[command(hide = true)]
+    Attack(AttackArguments),
 }
 
 #[derive(Debug, Args)]
@@ -187,6 +192,34 @@ pub(crate) struct MemoryArguments {
     /// Connections and sessions
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=15_000))]
     pub(crate) count: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FloodArguments {
+    /// The Keyward that is flooded [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) keyward: Option<PathBuf>,
+    /// How long the quiet time and each flood are counted
+    #[arg(long, default_value_t = 8.0)]
+    pub(crate) seconds: f64,
+    /// Only floods whose name holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Print JSON for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttackArguments {
+    /// The flood
+    pub(crate) name: String,
+    /// What the attacker knows (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scene: PathBuf,
+    /// When to end
+    #[arg(long)]
+    pub(crate) seconds: f64,
 }
 
 /// Returns a time; nonsense is zero, which the load refuses.

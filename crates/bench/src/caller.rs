@@ -91,29 +91,31 @@ impl Caller {
         })
     }
 
-    /// Publishes messages of QoS 1 in one write and waits until all are acknowledged.
+    /// Publishes messages of QoS 1 in one write, waits until all are acknowledged, and returns how many were refused.
     ///
     /// # Errors
-    /// A refusal of one of them, with its code.
+    /// The end of the link.
     pub(crate) fn publish_all(
         &mut self,
         topics: &[String],
         payload: &[u8],
         retain: bool,
-    ) -> Result<(), BenchError> {
+    ) -> Result<u64, BenchError> {
         let mut out = Vec::new();
         for topic in topics {
             let id = self.id();
             codec::publish(&mut out, self.version, Publish { topic, qos: 1, retain, id, payload });
         }
         self.send(&out)?;
+        let mut refused = 0;
         for _ in topics {
-            self.await_frame("PUBACK", |frame| match frame {
+            let code = self.await_code("PUBACK", |frame| match frame {
                 Frame::Ack { ack: Ack::Puback, code, .. } => Some(*code),
                 _ => None,
             })?;
+            refused += u64::from(code >= 0x80);
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Sends bytes as they are.
@@ -142,7 +144,14 @@ impl Caller {
 
     /// Reads until the frame comes for which `code` has a value; a code of refusal is an error.
     fn await_frame(&mut self, what: &str, code: impl Fn(&Frame<'_>) -> Option<u8>) -> Result<(), BenchError> {
-        let refused = |code: u8| BenchError::broker("broker", format!("{what} with {code:#x}"));
+        match self.await_code(what, code)? {
+            code if code >= 0x80 => Err(BenchError::broker("broker", format!("{what} with {code:#x}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads until the frame comes for which `code` has a value, and returns it.
+    fn await_code(&mut self, what: &str, code: impl Fn(&Frame<'_>) -> Option<u8>) -> Result<u8, BenchError> {
         loop {
             while let Some((frame, length)) = codec::decode(&self.arrived, self.version)? {
                 let found = code(&frame);
@@ -152,8 +161,11 @@ impl Caller {
                 };
                 self.arrived.drain(..length);
                 match (found, farewell) {
-                    (Some(code), _) if code < 0x80 => return Ok(()),
-                    (Some(code), _) | (None, Some(code)) => return Err(refused(code)),
+                    (Some(code), _) => return Ok(code),
+                    (None, Some(code)) => {
+                        let problem = format!("DISCONNECT with {code:#x} instead of {what}");
+                        return Err(BenchError::broker("broker", problem));
+                    }
                     (None, None) => {}
                 }
             }

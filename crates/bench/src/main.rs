@@ -12,6 +12,7 @@ mod clock;
 mod codec;
 mod error;
 mod files;
+mod floods;
 mod histogram;
 mod load;
 mod memory;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         Command::Table(arguments) => table::run(&arguments).map(|text| println!("{text}")),
         Command::Profile(arguments) => profile::run(&arguments).map(|text| println!("{text}")),
         Command::Memory(arguments) => memory::run(&arguments).map(|text| println!("{text}")),
+        Command::Floods(arguments) => floods::run(&arguments).map(|text| println!("{text}")),
+        Command::Attack(arguments) => floods::attack(&arguments).map(|text| println!("{text}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -94,7 +97,7 @@ fn run_relay(arguments: &RelayArguments) -> Result<(), BenchError> {
 }
 
 /// Looks at nothing.
-struct NoWatch;
+pub(crate) struct NoWatch;
 
 impl Watcher for NoWatch {
     fn opened(&mut self) -> Result<(), BenchError> {

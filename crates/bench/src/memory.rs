@@ -151,7 +151,10 @@ fn publish(
     let mut writer = calls.log_in("writer", false)?;
     for batch in 0..count.div_ceil(BATCH) {
         let topics: Vec<String> = (0..BATCH).map(|n| topic(batch * BATCH + n)).collect();
-        writer.publish_all(&topics, &[b'x'; PAYLOAD], retain)?;
+        let refused = writer.publish_all(&topics, &[b'x'; PAYLOAD], retain)?;
+        if refused > 0 {
+            return Err(BenchError::broker("keyward", format!("it refused {refused} of {BATCH} messages")));
+        }
     }
     writer.leave()?;
     Ok((count.div_ceil(BATCH) * BATCH, ()))

@@ -46,12 +46,21 @@ fn cpu_time_in(stat: &str, ticks_per_sec: f64) -> Option<CpuTime> {
 
 /// Reads how much memory of a process is in RAM, in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64, BenchError> {
-    resident_in(&read(pid, "status")?)
-        .ok_or_else(|| BenchError::Misuse(format!("/proc/{pid}/status has no VmRSS")))
+    memory(pid, "VmRSS:")
 }
 
-fn resident_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// Reads how much it was at most, in bytes.
+pub(crate) fn peak_resident_bytes(pid: u32) -> Result<u64, BenchError> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Result<u64, BenchError> {
+    memory_in(&read(pid, "status")?, field)
+        .ok_or_else(|| BenchError::Misuse(format!("/proc/{pid}/status has no {field}")))
+}
+
+fn memory_in(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
 }
 
@@ -90,8 +99,8 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_in_bytes() {
-        assert_eq!(resident_in("VmPeak:\t 9 kB\nVmRSS:\t  12 kB\n"), Some(12_288));
-        assert_eq!(resident_in("VmPeak:\t 9 kB\n"), None);
+        assert_eq!(memory_in("VmPeak:\t 9 kB\nVmRSS:\t  12 kB\n", "VmRSS:"), Some(12_288));
+        assert_eq!(memory_in("VmPeak:\t 9 kB\n", "VmRSS:"), None);
     }
 
     #[test]

@@ -124,8 +124,13 @@ impl<'a> Keyward<'a> {
     }
 }
 
-/// Returns where the password of a user is kept for whoever plays it.
-pub(crate) fn password_file(folder: &Path, user: &str) -> PathBuf {
+/// Reads the password of a user, for whoever plays it.
+pub(crate) fn password_of(broker: &Broker, user: &str) -> Result<String, BenchError> {
+    let path = password_file(broker.folder(), user);
+    std::fs::read_to_string(&path).map_err(BenchError::io(format!("reading {}", path.display())))
+}
+
+fn password_file(folder: &Path, user: &str) -> PathBuf {
     folder.join(format!("{user}.password"))
 }
 

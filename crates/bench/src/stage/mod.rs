@@ -5,7 +5,7 @@ mod keyward;
 mod mosquitto;
 mod relay;
 
-pub(crate) use keyward::{Keyward, WIDE};
+pub(crate) use keyward::{BENCH, Keyward, User, WIDE, password_of};
 pub(crate) use mosquitto::mosquitto;
 pub(crate) use relay::relay;
 
@@ -45,6 +45,11 @@ impl Broker {
     /// Returns how it is reached with or without TLS.
     pub(crate) fn access(&self, tls: bool) -> &Access {
         if tls { &self.tls } else { &self.plain }
+    }
+
+    /// Returns what it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(log_path(self.folder.path())).unwrap_or_default()
     }
 
     /// Returns its directory.

@@ -94,6 +94,8 @@ fn brokers(arguments: &TableArguments, layout: &Layout) -> Result<Vec<Broker>, B
 
 /// Measures one row: A B C, A B C, …, so that a slow minute of the machine hits all.
 fn measure(row: &Row, brokers: &[Broker], turns: u32) -> Measured {
+    // On standard error: who waits for minutes wants to see that something happens, and the answer stays clean.
+    eprintln!("{} …", row.name);
     let mut all: Vec<Turns> = brokers.iter().map(|_| Turns::default()).collect();
     for _ in 0..turns {
         for (broker, turns) in brokers.iter().zip(&mut all) {

@@ -1,0 +1,197 @@
+//! Floods: the release broker is one process, the attacker another, and a paced client between them notices.
+//!
+//! Each flood is a file of this folder with one `FLOOD`; to add one, write the file and put it into [`ALL`].
+
+mod handshakes;
+mod one_byte;
+mod retained;
+mod scene;
+mod verdict;
+
+use crate::NoWatch;
+use crate::args::{AttackArguments, FloodArguments, seconds};
+use crate::clock;
+use crate::codec::Version;
+use crate::error::BenchError;
+use crate::files;
+use crate::load::{self, Options, Outcome, Watcher};
+use crate::process;
+use crate::shape::Shape;
+use crate::stage::{BENCH, Broker, Keyward, Layout, Running, User, password_of};
+use scene::{Attacker, Scene, Tally};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use verdict::Verdict;
+
+/// Every flood, in the order in which they run.
+const ALL: [Flood; 3] = [handshakes::FLOOD, one_byte::FLOOD, retained::FLOOD];
+
+/// Who floods, below topics of its own.
+const ATTACKER: User = User { name: "attacker", topics: &["attack/#"] };
+
+/// Messages per second of the client that notices.
+const PACE: f64 = 100.0;
+/// How long the paced client runs before it is counted.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How long an attacker may take to end after its time is over.
+const END: Duration = Duration::from_secs(15);
+
+/// One flood, and what it must not do to the broker.
+struct Flood {
+    name: &'static str,
+    what: &'static str,
+    /// Bytes by which the broker may grow, and the limit that says so.
+    may_grow: u64,
+    because: &'static str,
+    /// Words that stand together in a line of the broker's log: it names the offender.
+    offender: &'static [&'static str],
+    /// Floods until its time is over; everything else in it is bounded too.
+    attack: fn(&Attacker) -> Result<Tally, BenchError>,
+}
+
+/// Runs the floods and returns what they did as Markdown or JSON.
+///
+/// # Errors
+/// A broker that does not start; a flood that fails to hurt is no error.
+pub(crate) fn run(arguments: &FloodArguments) -> Result<String, BenchError> {
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let floods: Vec<&Flood> = ALL.iter().filter(|flood| flood.name.contains(only)).collect();
+    if floods.is_empty() {
+        let names: Vec<&str> = ALL.iter().map(|flood| flood.name).collect();
+        return Err(BenchError::Misuse(format!(
+            "no flood's name holds {only:?}; there are {}",
+            names.join(", ")
+        )));
+    }
+    let verdicts = floods
+        .into_iter()
+        .map(|flood| endure(flood, arguments.keyward.as_deref(), seconds(arguments.seconds)))
+        .collect::<Result<Vec<_>, _>>()?;
+    if arguments.json {
+        return Ok(serde_json::json!({ "schema": 1, "floods": verdicts }).to_string());
+    }
+    Ok(verdict::markdown(&verdicts))
+}
+
+/// Does one flood against a fresh broker with the bounds that it is shipped with.
+fn endure(flood: &Flood, program: Option<&Path>, length: Duration) -> Result<Verdict, BenchError> {
+    let layout = Layout::new(false);
+    let users = &[BENCH, ATTACKER];
+    let broker = Keyward { program, shards: None, limits: "", users, dumpable: false }.start(&layout)?;
+    let quiet = paced(&broker, length, &mut NoWatch)?;
+    let before = process::resident_bytes(broker.pid())?;
+    let logged = broker.log().len();
+    let mut onset = Onset { flood, broker: &broker, length, attacker: None };
+    let flooded = paced(&broker, length, &mut onset);
+    let tally = match &mut onset.attacker {
+        Some(attacker) => finish(attacker)?,
+        None => {
+            return Err(BenchError::broker("keyward", "it did not serve the paced client before the flood"));
+        }
+    };
+    let grown = process::peak_resident_bytes(broker.pid())?.saturating_sub(before);
+    let log = broker.log();
+    let line = offender_line(flood.offender, log.get(logged..).unwrap_or_default());
+    Ok(Verdict::new(flood, &quiet, flooded, tally, grown, line))
+}
+
+/// Begins the flood when the paced client has logged in and is counted.
+struct Onset<'a> {
+    flood: &'a Flood,
+    broker: &'a Broker,
+    length: Duration,
+    attacker: Option<Running>,
+}
+
+impl Watcher for Onset<'_> {
+    fn opened(&mut self) -> Result<(), BenchError> {
+        self.attacker = Some(start(self.flood, self.broker, self.length)?);
+        Ok(())
+    }
+
+    fn closed(&mut self) -> Result<(), BenchError> {
+        Ok(())
+    }
+}
+
+/// The client that notices: it reads what it publishes itself, at QoS 1 over TLS.
+fn paced(broker: &Broker, length: Duration, watcher: &mut dyn Watcher) -> Result<Outcome, BenchError> {
+    let options = Options {
+        version: Version::V311,
+        shape: Shape::Echo,
+        clients: 1,
+        qos: 1,
+        window: 200,
+        rate: Some(PACE),
+        warm_up: SETTLE,
+        length,
+        ..Options::default()
+    };
+    load::run(&broker.tls, &options, watcher)
+}
+
+/// Starts the attacker: this program again.
+fn start(flood: &Flood, broker: &Broker, length: Duration) -> Result<Running, BenchError> {
+    let scene = Scene::new(broker, ATTACKER.name, password_of(broker, ATTACKER.name)?);
+    let file = files::write_new(&broker.folder().join("scene"), &serde_json::json!(scene).to_string())?;
+    let program = std::env::current_exe().map_err(BenchError::io("asking for the own program"))?;
+    Command::new(program)
+        .args(["attack", flood.name, "--seconds", &length.as_secs_f64().to_string(), "--scene"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map(Running)
+        .map_err(BenchError::io("starting the attacker"))
+}
+
+/// Waits for the attacker's end and reads what it did.
+fn finish(attacker: &mut Running) -> Result<Tally, BenchError> {
+    let ended = clock::until(END, || attacker.0.try_wait().ok().flatten());
+    let said = attacker.0.stdout.take().filter(|_| ended.is_some()).map(std::io::read_to_string);
+    let said = said.transpose().map_err(BenchError::io("reading what the attacker did"))?.unwrap_or_default();
+    serde_json::from_str(&said)
+        .map_err(|_| BenchError::broker("attacker", format!("it did not end as it should: {said:?}")))
+}
+
+/// Returns the first line that holds all words.
+fn offender_line(words: &[&str], log: &str) -> Option<String> {
+    log.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
+}
+
+/// Plays the attacker: what the process does that [`run`] starts.
+///
+/// # Errors
+/// A scene that cannot be read, or a broker that does not let the attacker begin.
+pub(crate) fn attack(arguments: &AttackArguments) -> Result<String, BenchError> {
+    let flood = ALL.iter().find(|flood| flood.name == arguments.name);
+    let flood = flood.ok_or_else(|| BenchError::Misuse(format!("there is no flood {:?}", arguments.name)))?;
+    // On one machine the attacker takes processor time from the broker and the client that notices; a real one does
+    // not. It gets what the others leave.
+    rustix::process::nice(19)
+        .map_err(|error| BenchError::Io { doing: "giving way to others".to_owned(), source: error.into() })?;
+    let attacker = Attacker::new(Scene::read(&arguments.scene)?, seconds(arguments.seconds))?;
+    Ok(serde_json::json!((flood.attack)(&attacker)?).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offender_is_named_only_by_a_line_with_all_words() {
+        let log = "WARN user:bench is slow\nWARN user:attacker sends single bytes\n";
+        assert_eq!(
+            offender_line(&["attacker", "single"], log).unwrap(),
+            "WARN user:attacker sends single bytes"
+        );
+        assert_eq!(offender_line(&["attacker", "slow"], log), None);
+    }
+
+    #[test]
+    fn no_two_floods_have_one_name() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|flood| flood.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

@@ -1,0 +1,34 @@
+//! Retained messages by the hundred thousand, each on a topic of its own.
+
+use super::Flood;
+use super::scene::{Attacker, Tally};
+use crate::error::BenchError;
+
+pub(super) const FLOOD: Flood = Flood {
+    name: "retained",
+    what: "retained messages of 64 bytes on ever new topics at QoS 1, four links of one identity",
+    may_grow: 64_000_000,
+    because: "`retained_bytes_per_identity`",
+    offender: &["attacker"],
+    attack,
+};
+
+/// Messages in all.
+const MOST: u64 = 10_000_000;
+/// Messages in one write: below the receive maximum that Keyward announces.
+const BATCH: u64 = 100;
+const LINKS: u64 = 4;
+
+fn attack(attacker: &Attacker) -> Result<Tally, BenchError> {
+    let log_in = |n| attacker.plain.log_in(&format!("hoard{n}"), false);
+    let mut links = (0..LINKS).map(log_in).collect::<Result<Vec<_>, _>>()?;
+    let mut tally = Tally::default();
+    while attacker.has_time() && tally.done < MOST {
+        for link in &mut links {
+            let topics: Vec<String> = (0..BATCH).map(|n| format!("attack/kept/{}", tally.done + n)).collect();
+            tally.refused += link.publish_all(&topics, &[b'x'; 64], true)?;
+            tally.done += BATCH;
+        }
+    }
+    Ok(tally)
+}
