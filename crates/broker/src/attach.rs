@@ -29,6 +29,14 @@ pub struct Attach {
     pub(crate) topic_alias_maximum: u16,
     pub(crate) problem_information: bool,
     pub(crate) will: Option<Testament>,
+    pub(crate) authenticated: Option<Authenticated>,
+}
+
+/// Is how a client proved by enhanced authentication who it is, as CONNACK says it [MQTT-4.12.0-5].
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticated {
+    pub(crate) method: Box<str>,
+    pub(crate) data: Option<Box<[u8]>>,
 }
 
 /// Is a will as it was left with CONNECT.
@@ -77,7 +85,15 @@ impl Attach {
             topic_alias_maximum: properties.topic_alias_maximum.unwrap_or(0),
             problem_information: properties.request_problem_information.unwrap_or(true),
             will: connect.will.as_ref().map(Testament::new).transpose()?,
+            authenticated: None,
         })
+    }
+
+    /// Notes by which method the client proved who it is, and what it is told with CONNACK.
+    #[must_use]
+    pub fn authenticated_by(mut self, method: &str, data: Option<&[u8]>) -> Self {
+        self.authenticated = Some(Authenticated { method: method.into(), data: data.map(Box::from) });
+        self
     }
 
     /// Returns the link.

@@ -1,6 +1,6 @@
 //! What the shard knows of a link. It dies with the link; decoding and keep-alive are elsewhere (`mqtt`, `server`).
 
-use crate::attach::{Attach, LinkId};
+use crate::attach::{Attach, Authenticated, LinkId};
 use crate::input::Ticket;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
@@ -76,6 +76,7 @@ pub(crate) struct Welcome {
     pub(crate) keep_alive_is_ours: bool,
     /// Seconds, if they differ from what the client asked for.
     pub(crate) session_expiry: Option<u32>,
+    pub(crate) authenticated: Option<Authenticated>,
 }
 
 impl Link {

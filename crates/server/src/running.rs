@@ -344,6 +344,7 @@ fn start_plane(
     let registry = registrar.registry();
     let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
     let options = DataPlaneOptions {
+        methods: Vec::new(),
         limits: config.limits.plane.clone(),
         broker_limits: config.limits.broker,
         workers: config.shards.unwrap_or(0),

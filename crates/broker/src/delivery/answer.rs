@@ -176,6 +176,8 @@ impl Delivery<'_> {
             assigned_client_id: welcome.assigned_client_id.as_deref(),
             server_keep_alive: welcome.keep_alive_is_ours.then_some(welcome.keep_alive),
             shared_subscription_available: Some(false),
+            authentication_method: welcome.authenticated.as_ref().map(|proven| &*proven.method),
+            authentication_data: welcome.authenticated.as_ref().and_then(|proven| proven.data.as_deref()),
             ..ConnAckProperties::default()
         };
         self.write_packet(&Packet::ConnAck(ConnAck {

@@ -269,6 +269,7 @@ impl Shard {
             assigned_client_id: attach.assigned.then(|| attach.client_id.as_str().to_owned()),
             keep_alive: if keep_alive_is_ours { longest } else { attach.keep_alive },
             keep_alive_is_ours,
+            authenticated: attach.authenticated.clone(),
             session_expiry: attach.session_expiry.filter(|asked| *asked != granted).map(|_| granted),
         }
     }

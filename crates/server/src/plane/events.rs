@@ -138,8 +138,10 @@ pub enum LoginCause {
         /// How long this goes on.
         seconds: u64,
     },
-    /// It asked for enhanced authentication, which is not offered.
+    /// It asked for a method of enhanced authentication that is not offered.
     EnhancedAuthentication,
+    /// It did not prove by enhanced authentication who it is.
+    NotProven,
     /// Its client id is too long.
     ClientId,
     /// There was no place for it.
@@ -169,8 +171,9 @@ impl fmt::Display for LoginCause {
                 write!(f, "not checked: it failed too often, next check in {seconds} s")
             }
             Self::EnhancedAuthentication => {
-                f.write_str("it asked for enhanced authentication, which is not offered")
+                f.write_str("it asked for a method of enhanced authentication that is not offered")
             }
+            Self::NotProven => f.write_str("it did not prove who it is by enhanced authentication"),
             Self::ClientId => f.write_str("its client id is too long or holds control characters"),
             Self::Crowded(bound) => bound.fmt(f),
             Self::PasswordsWait => f.write_str("too many passwords wait to be checked"),

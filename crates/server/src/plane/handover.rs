@@ -1,6 +1,7 @@
 //! A link on its way from the door to its worker, and what else goes into a worker's inbox.
 
 use crate::plane::admission::ConnectionGuard;
+use crate::plane::authentication::Method;
 use crate::plane::tls::channel::Channel;
 use keyward_broker::{Attach, Directory, ShardMessage, ShardStats};
 use keyward_mqtt::connection::ServerConnection;
@@ -14,6 +15,8 @@ pub(crate) struct Handover {
     pub(crate) socket: TcpStream,
     pub(crate) channel: Channel,
     pub(crate) connection: ServerConnection,
+    /// By which the client proved who it is, for the next time.
+    pub(crate) method: Option<Arc<dyn Method>>,
     /// MQTT bytes that came behind the CONNECT.
     pub(crate) plain: Vec<u8>,
     /// Bytes of the channel that the socket did not take yet.

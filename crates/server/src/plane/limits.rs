@@ -37,6 +37,9 @@ pub const PACKETS_PER_TICK: usize = 1_024;
 /// Bytes per second at which a packet must come that was begun, beyond `packet_time`: slower than a modem.
 pub const PACKET_RATE: u64 = 4 * 1024;
 
+/// Steps of one enhanced authentication: what methods have needs three at most.
+pub const AUTHENTICATION_STEPS: usize = 8;
+
 /// Messages taken from the inbox in one tick.
 pub const INBOX_PER_TICK: usize = 1_024;
 

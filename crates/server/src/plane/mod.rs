@@ -12,6 +12,7 @@
 //! session holds (`broker`), what an identity is (`identity`).
 
 mod admission;
+mod authentication;
 mod changes;
 mod data_plane;
 mod door;
@@ -30,6 +31,7 @@ pub(crate) mod tls;
 mod worker;
 
 pub use admission::Crowded;
+pub use authentication::{Exchange, Method, Verdict};
 pub use data_plane::{Applied, DataPlane, NotReported, Stopped};
 pub use events::{HandshakeFailure, LimitHit, LogLine, LoginCause, LoginFailure, Offender, Sink};
 pub use limits::Limits;

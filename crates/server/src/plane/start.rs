@@ -1,6 +1,7 @@
 //! Bringing a data plane up: loops, threads, the first policy and directory, then the listeners.
 
 use crate::plane::admission::{Admission, Waiting};
+use crate::plane::authentication::Method;
 use crate::plane::changes::{Changes, Reporting};
 use crate::plane::data_plane::{DataPlane, NotReported, locked};
 use crate::plane::door::gate::Gate;
@@ -44,6 +45,8 @@ pub struct DataPlaneOptions {
     pub state: State,
     /// The key of generated passwords.
     pub pepper: Arc<Pepper>,
+    /// Methods of enhanced authentication, each with a name of its own.
+    pub methods: Vec<Arc<dyn Method>>,
     /// What TLS listeners show and demand; `None` allows plain ones only.
     pub tls: Option<TlsMaterial>,
     /// Where clients knock.
@@ -112,7 +115,8 @@ impl DataPlane {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub fn start(options: DataPlaneOptions) -> Result<Self, StartError> {
-        let DataPlaneOptions { limits, broker_limits, state, pepper, tls, listeners, sink, .. } = options;
+        let DataPlaneOptions { limits, broker_limits, state, pepper, methods, tls, listeners, sink, .. } =
+            options;
         let door_loops = Loop::many(threads(options.doors, usize::MAX))?;
         let worker_loops = Loop::many(threads(options.workers, SHARDS_MAX.into()))?;
         let hash_key = draw_hash_key()?;
@@ -125,6 +129,7 @@ impl DataPlane {
             .collect();
         let shared = Arc::new(DoorShared {
             gate: Gate::new(state.registry, pepper),
+            methods,
             passwords: PasswordPool::start(&limits).map_err(no_thread)?,
             admission: Admission::new(&limits),
             workers,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "these tests wait for real sockets, with deadlines")]
 
+mod authentication;
 mod bad_input;
 mod bounds;
 mod changes;
@@ -12,4 +13,5 @@ mod links;
 mod logins;
 mod peer;
 mod resumption;
+mod topic_aliases;
 mod world;

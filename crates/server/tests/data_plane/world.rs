@@ -9,8 +9,8 @@ use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_policy::Policy;
 use keyward_server::clock;
 use keyward_server::plane::{
-    Applied, DataPlane, DataPlaneOptions, HandshakeFailure, LimitHit, Limits, Listener, LoginFailure,
-    Security, Sink, State,
+    Applied, DataPlane, DataPlaneOptions, Exchange, HandshakeFailure, LimitHit, Limits, Listener,
+    LoginFailure, Method, Security, Sink, State, Verdict,
 };
 use keyward_server::wiring;
 use rustls::pki_types::pem::PemObject;
@@ -153,6 +153,7 @@ impl World {
                 registry,
             },
             pepper: registrar.pepper(),
+            methods: vec![Arc::new(Riddle)],
             tls: Some(wiring::tls_material(&registrar)),
             listeners: vec![
                 Listener::tls("mqtts", vec![loopback]),
@@ -229,6 +230,41 @@ fn create(dir: &std::path::Path) -> Registrar {
         },
     )
     .unwrap()
+}
+
+/// Is a method for tests: it asks for the number after the one that the client named, and then believes which
+/// identity the client says it is. The answer 0 asks for the question again.
+struct Riddle;
+
+struct Asked(Option<u8>);
+
+impl Method for Riddle {
+    fn name(&self) -> &str {
+        "riddle"
+    }
+
+    fn begin(&self) -> Box<dyn Exchange> {
+        Box::new(Asked(None))
+    }
+}
+
+impl Exchange for Asked {
+    fn step(&mut self, _now: keyward_mqtt::time::Now, data: Option<&[u8]>) -> Verdict {
+        match (self.0, data) {
+            (None, Some([number, ..])) => {
+                self.0 = Some(*number);
+                Verdict::Challenge(vec![*number])
+            }
+            (Some(number), Some([0, ..])) => Verdict::Challenge(vec![number]),
+            (Some(number), Some([answer, identity @ ..])) if *answer == number + 1 => {
+                match std::str::from_utf8(identity).unwrap().parse() {
+                    Ok(identity) => Verdict::Proven { identity, data: Some(b"well done".to_vec()) },
+                    Err(_) => Verdict::Refused,
+                }
+            }
+            _ => Verdict::Refused,
+        }
+    }
 }
 
 /// Another installation's device: its certificate is in order, but of another authority.

@@ -1,6 +1,8 @@
 //! A connection in the hands of the door: from accept to the end of its CONNECT.
 
 use crate::plane::admission::{ConnectionGuard, WaitingGuard};
+use crate::plane::authentication::Method;
+use crate::plane::door::exchange::Proving;
 use crate::plane::door::gate::Known;
 use crate::plane::events::LoginCause;
 use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
@@ -65,6 +67,8 @@ pub(crate) struct Arrival {
     /// When its stage began.
     pub(crate) begun: Millis,
     pub(crate) stage: Stage,
+    /// By which it proved who it is.
+    pub(crate) method: Option<Arc<dyn Method>>,
     /// Tells whether it has sent anything: what connects and leaves is no client.
     spoke: bool,
 }
@@ -75,6 +79,8 @@ pub(crate) enum Stage {
     Handshake,
     /// The end of CONNECT.
     Connect,
+    /// The next step of its enhanced authentication.
+    Proving(Box<Proving>),
     /// The pool that checks its password.
     Checking(Box<Candidate>),
     /// The moment when it is told that it is refused.
@@ -168,13 +174,14 @@ impl Arrival {
             waiting,
             begun,
             stage,
+            method: None,
             spoke: false,
         }
     }
 
     /// Tells whether it is waited for, so that its socket is read.
     pub(crate) fn is_listened_to(&self) -> bool {
-        matches!(self.stage, Stage::Handshake | Stage::Connect)
+        matches!(self.stage, Stage::Handshake | Stage::Connect | Stage::Proving(_))
     }
 
     /// Reads once, answers what TLS has to answer, and keeps the MQTT bytes.
@@ -219,7 +226,11 @@ impl Arrival {
 
     /// Accounts for what it makes us hold, and bounds it (invariant 10).
     pub(crate) fn charge(&mut self) -> Charged {
-        let held = self.channel.held() + self.plain.len() + self.unsent.len();
+        let kept = match &self.stage {
+            Stage::Proving(proving) => proving.connect.len(),
+            _ => 0,
+        };
+        let held = self.channel.held() + self.plain.len() + self.unsent.len() + kept;
         if held > HANDSHAKE_BYTES + CONNECT_BYTES {
             return Charged::TooMuchForOne;
         }

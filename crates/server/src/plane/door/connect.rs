@@ -55,7 +55,7 @@ pub(crate) fn said(arrival: &Arrival, connect: &Connect<'_>) -> Said {
     }
 }
 
-fn attach(
+pub(super) fn attach(
     link: LinkId,
     connect: &Connect<'_>,
     known: &Known,

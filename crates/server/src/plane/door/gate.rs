@@ -87,9 +87,6 @@ impl Gate {
         certificate: Option<&CertificateDer<'_>>,
         connect: &Connect<'_>,
     ) -> Verdict {
-        if connect.properties.authentication_method.is_some() {
-            return Verdict::Refused(LoginCause::EnhancedAuthentication);
-        }
         let judged = match (certificate, connect.username, connect.password) {
             (Some(certificate), name, _) => self.by_certificate(now, certificate, name),
             (None, Some(name), Some(password)) => self.by_password(now.mono, source, name, password),
@@ -97,6 +94,20 @@ impl Gate {
             (None, _, None) => Err(LoginCause::NoCredential),
         };
         judged.unwrap_or_else(Verdict::Refused)
+    }
+
+    /// Lets in whom a method of enhanced authentication proved, unless a certificate shows somebody else.
+    pub(crate) fn admit_proven(
+        &self,
+        now: Now,
+        certificate: Option<&CertificateDer<'_>>,
+        identity: &Identity,
+    ) -> Result<Known, LoginCause> {
+        if let Some(certificate) = certificate {
+            self.by_certificate(now, certificate, Some(&identity.to_string()))?;
+        }
+        let known = self.registry.load().find(identity).map(|account| Known::of(account));
+        self.still_held(known.ok_or_else(|| LoginCause::ShutOut(identity.clone()))?)
     }
 
     fn by_certificate(
@@ -190,6 +201,7 @@ pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
         LoginCause::NoCredential
         | LoginCause::Certificate(_)
         | LoginCause::CertificateUnusable
+        | LoginCause::NotProven
         | LoginCause::OtherName { .. } => ReasonCode::NotAuthorized,
         // A full queue too: only chosen passwords and unknown names wait in it.
         LoginCause::NoUserName

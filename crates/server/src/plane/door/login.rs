@@ -33,15 +33,32 @@ impl Door {
                 if !arrival.origin.is_tls {
                     shared.admission.shook_hands(now.mono, arrival.source);
                 }
+                if let Some(method) = connect.properties.authentication_method {
+                    let said = said(arrival, &connect);
+                    let data = connect.properties.authentication_data;
+                    arrival.plain = Zeroizing::new(plain[size..].to_vec());
+                    return self.begin_proof(id, said, method, data, Zeroizing::new(plain[..size].to_vec()));
+                }
                 let next = decide(&shared.gate, now, arrival, id, &connect, shared.client_id_bytes);
                 let said = said(arrival, &connect);
                 arrival.plain = Zeroizing::new(plain[size..].to_vec());
                 self.follow(id, next, said);
             }
-            Ok(Step::Packet { .. }) => drop(self.remove(id)), // The decoder lets only CONNECT pass first.
+            Ok(Step::Packet { packet: Packet::Auth(auth), size }) => {
+                arrival.plain = Zeroizing::new(plain[size..].to_vec());
+                if let Stage::Proving(proving) = std::mem::replace(&mut arrival.stage, Stage::Connect) {
+                    self.advance_proof(id, proving, auth.properties.authentication_data);
+                }
+            }
+            Ok(Step::Packet { .. }) => drop(self.remove(id)), // A DISCONNECT in the middle of an authentication.
             Err(refused) => {
-                let version = arrival.connection.version().unwrap_or(Version::V5);
-                let said = Said { version, claimed: None, client_id: String::new() };
+                let said = match &arrival.stage {
+                    Stage::Proving(proving) => proving.said.clone(),
+                    _ => {
+                        let version = arrival.connection.version().unwrap_or(Version::V5);
+                        Said { version, claimed: None, client_id: String::new() }
+                    }
+                };
                 self.report_login(id, &said, LoginCause::Protocol(refused.error));
                 self.part(id, refused.farewell);
             }
@@ -113,6 +130,7 @@ impl Door {
             socket: arrival.socket,
             channel: arrival.channel,
             connection: arrival.connection,
+            method: arrival.method,
             plain: std::mem::take(&mut *arrival.plain),
             unsent: arrival.unsent,
             attach,

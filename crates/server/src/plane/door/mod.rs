@@ -7,6 +7,7 @@
 mod accept;
 mod arrival;
 mod connect;
+mod exchange;
 pub(crate) mod gate;
 mod login;
 pub(crate) mod passwords;
@@ -15,6 +16,7 @@ mod slowdown;
 
 use crate::clock::{self, millis};
 use crate::plane::admission::{Admission, Waiting};
+use crate::plane::authentication::Method;
 use crate::plane::changes::{Changes, Reporting};
 use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::WorkerMessage;
@@ -63,6 +65,7 @@ pub(crate) struct DoorParts {
 /// Is what all doors share.
 pub(crate) struct DoorShared {
     pub(crate) gate: Gate,
+    pub(crate) methods: Vec<Arc<dyn Method>>,
     pub(crate) passwords: PasswordPool,
     pub(crate) admission: Arc<Admission>,
     pub(crate) workers: Arc<[Inbox<WorkerMessage>]>,
@@ -267,7 +270,8 @@ impl Door {
         let limits = &self.parts.shared.limits;
         let time = match arrival.stage {
             Stage::Handshake => limits.handshake_time,
-            Stage::Connect => limits.connect_time,
+            // The whole exchange, not a step of it.
+            Stage::Connect | Stage::Proving(_) => limits.connect_time,
             Stage::Refused { .. } => limits.refusal_delay,
             Stage::Checking(_) => return None, // The pool answers in any case.
         };

@@ -2,6 +2,7 @@
 
 use super::inflow::Inflow;
 use crate::plane::admission::ConnectionGuard;
+use crate::plane::authentication::{Method, Proof};
 use crate::plane::handover::Handover;
 use crate::plane::limits::{READ_PER_LINK, WORKER_READ};
 use crate::plane::pace::Spent;
@@ -15,6 +16,7 @@ use keyward_mqtt::time::{Millis, Now};
 use mio::net::TcpStream;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Buffers of a worker that all its links use in turn.
@@ -40,12 +42,16 @@ impl Buffers {
 /// Is a link of a worker.
 pub(crate) struct Link {
     pub(crate) id: LinkId,
-    identity: Identity,
+    pub(super) identity: Identity,
     socket: TcpStream,
-    channel: Channel,
-    connection: ServerConnection,
+    pub(super) channel: Channel,
+    pub(super) connection: ServerConnection,
+    /// By which the client proved who it is.
+    pub(super) method: Option<Arc<dyn Method>>,
+    /// The proof that it is giving again.
+    pub(super) proof: Option<Proof>,
     inflow: Inflow,
-    unsent: Vec<u8>,
+    pub(super) unsent: Vec<u8>,
     sent: usize,
     /// Since when the peer has taken nothing though there was something.
     stalled: Option<Millis>,
@@ -114,13 +120,15 @@ pub(crate) enum Flushed {
 impl Link {
     /// Takes a link over, and the CONNECT that comes with it.
     pub(crate) fn new(handover: Handover) -> (Self, Box<keyward_broker::Attach>) {
-        let Handover { socket, channel, connection, plain, unsent, attach, counted } = handover;
+        let Handover { socket, channel, connection, method, plain, unsent, attach, counted } = handover;
         let link = Self {
             id: attach.link(),
             identity: attach.identity().clone(),
             socket,
             channel,
             connection,
+            method,
+            proof: None,
             inflow: Inflow::new(plain),
             unsent,
             sent: 0,

@@ -9,6 +9,7 @@ mod ending;
 mod inflow;
 mod link;
 mod reading;
+mod reauthentication;
 mod unfinished;
 
 use crate::clock::{self, millis};

@@ -67,7 +67,13 @@ impl Worker {
         let (mut pace, mut is_too_fast) = (link.pace, false);
         let Budget { bytes, packets } = budget;
         let mut share = PACKETS_PER_LINK.min(*packets);
+        let mut proof = None;
         let end = link.read(now, &mut self.buffers, bytes, &mut self.received, |packet| {
+            if let Packet::Auth(auth) = &packet {
+                proof = Some(auth.properties.authentication_data.map(<[u8]>::to_vec));
+                *packets -= 1;
+                return ControlFlow::Break(());
+            }
             is_too_fast = rates.are_on() && rates.count(&mut pace, now.mono, &packet);
             feed(shard, outputs, now, Input::Packet { link: id, packet });
             *packets -= 1;
@@ -88,6 +94,9 @@ impl Worker {
             self.pause(id, &identity, rates);
         }
         self.apply_outputs();
+        if let Some(data) = proof {
+            self.reauthenticate(id, data.as_deref());
+        }
         match end {
             Ok(Drained::NotYet) => self.enqueue(id),
             Ok(Drained::Yes) => {}
