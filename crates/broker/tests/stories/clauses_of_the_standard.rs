@@ -156,6 +156,20 @@ fn client_ids_of_1_to_23_letters_and_digits_are_taken() {
     });
 }
 
+#[test]
+fn the_keep_alive_that_holds_is_the_clients_unless_connack_tells_another() {
+    // [MQTT-3.2.2-22]
+    in_every_world(|w| {
+        for (asked, told, holds) in [(30, None, 30), (0, Some(3_600), 3_600), (u16::MAX, Some(3_600), 3_600)]
+        {
+            let pump = w.connect(hello5("device:pump", "pump").keep_alive(asked));
+            assert_eq!(w.keep_alive(pump), Some(holds));
+            let got = w.got(pump);
+            assert!(matches!(got[0], Got::ConnAck { keep_alive, .. } if keep_alive == told), "{got:?}");
+        }
+    });
+}
+
 // Acknowledgements.
 
 #[test]

@@ -212,6 +212,11 @@ impl World {
         std::mem::take(&mut self.wires.get_mut(&peer.link).unwrap().got)
     }
 
+    /// Returns the seconds of keep-alive that hold for the link, as the shell was told.
+    pub(crate) fn keep_alive(&self, peer: Peer) -> Option<u16> {
+        self.wires[&peer.link].keep_alive
+    }
+
     /// Returns every packet that the peer ever got, as it came.
     pub(crate) fn frames(&self, peer: Peer) -> &[Vec<u8>] {
         &self.wires[&peer.link].frames
