@@ -154,7 +154,7 @@ class Client:
     def __init__(self, who, version=5, client_id=None, clean=True, expiry=0, will=None):
         self.version, self.who = version, who
         v5 = version == 5
-        protocol = paho.MQTTv5 if v5 else paho.MQTTv311
+        protocol = {3: paho.MQTTv31, 4: paho.MQTTv311, 5: paho.MQTTv5}[version]
         options = {} if v5 else {"clean_session": clean}
         self.paho = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=client_id or f"paho-{who.name}", protocol=protocol, **options
