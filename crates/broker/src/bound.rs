@@ -17,6 +17,12 @@ pub enum Bound {
     WildcardsPerIdentity,
     /// Bytes of the subscriptions of one identity.
     SubscriptionBytesPerIdentity,
+    /// Shared subscriptions of one session.
+    SharedPerSession,
+    /// Shared groups in all.
+    Groups,
+    /// Members of one shared group.
+    GroupMembers,
     /// Levels of a topic or filter.
     TopicLevels,
     /// Bytes of a topic or filter.
@@ -41,6 +47,9 @@ impl Bound {
             Self::SubscriptionsPerIdentity => "subscriptions_per_identity",
             Self::WildcardsPerIdentity => "wildcards_per_identity",
             Self::SubscriptionBytesPerIdentity => "subscription_bytes_per_identity",
+            Self::SharedPerSession => "shared_per_session",
+            Self::Groups => "groups",
+            Self::GroupMembers => "group_members",
             Self::TopicLevels => "topic_levels",
             Self::TopicBytes => "topic_bytes",
             Self::WillBytes => "will_bytes",
@@ -59,6 +68,9 @@ impl Bound {
             Self::SubscriptionsPerIdentity => limits.subscriptions_per_identity,
             Self::WildcardsPerIdentity => limits.wildcards_per_identity,
             Self::SubscriptionBytesPerIdentity => limits.subscription_bytes_per_identity,
+            Self::SharedPerSession => limits.shared_per_session,
+            Self::Groups => limits.groups,
+            Self::GroupMembers => limits.group_members,
             Self::TopicLevels => limits.topic_levels,
             Self::TopicBytes => limits.topic_bytes,
             Self::WillBytes => limits.will_bytes,

@@ -4,6 +4,7 @@
 mod answer;
 mod offer;
 mod pump;
+mod share;
 mod write;
 
 use crate::law::Law;

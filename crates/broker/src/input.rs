@@ -1,6 +1,7 @@
 //! What comes into a shard.
 
 use crate::attach::{Attach, LinkId};
+use crate::group::{HandOut, Joined, ToGroup};
 use crate::message::Message;
 use crate::placement::ShardIndex;
 use crate::principal::Directory;
@@ -80,7 +81,8 @@ pub enum CommitOutcome {
     NoRoom,
 }
 
-/// Is what one shard says to another. Handling one never makes a shard speak to a third (rule 3).
+/// Is what one shard says to another. Handling one never makes a shard speak to a third (rule 3), but for a shared
+/// group: it hands messages out for credit that a third gave, and tells all when it begins or ends.
 #[derive(Debug)]
 pub struct ShardMessage(pub(crate) Letter);
 
@@ -102,6 +104,12 @@ pub(crate) enum Body {
     ReplayAsk(ReplayAsk),
     /// Some retained messages.
     ReplaySlice(ReplaySlice),
+    /// A member says something to its group.
+    ToGroup(ToGroup),
+    /// A group answers one that wants to be a member.
+    Joined(Joined),
+    /// A group hands a message to a member.
+    HandOut(HandOut),
 }
 
 /// Tells whether some session that outlives its link is among those that want a filter.
@@ -174,7 +182,9 @@ impl ShardMessage {
         let body = match &self.0.body {
             Body::Publish { message, .. } => message.weight(),
             Body::Interest { filter, .. } => filter.len(),
-            Body::InterestKnown { .. } => 0,
+            Body::InterestKnown { .. } | Body::Joined(_) => 0,
+            Body::ToGroup(word) => word.group.len(),
+            Body::HandOut(hand) => hand.parcel.message.weight(),
             Body::ReplayAsk(ask) => ask.filter.len() + ask.after.as_ref().map_or(0, |topic| topic.len()),
             Body::ReplaySlice(slice) => slice.messages.iter().map(|message| message.weight()).sum(),
         };

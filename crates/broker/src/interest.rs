@@ -1,4 +1,4 @@
-//! Who wants which topics: sessions of this shard, one by one, and other shards, as one bit each (rule 10).
+//! Who wants which topics: sessions and groups of this shard, one by one, and other shards, as one bit each (rule 10).
 
 use crate::input::Stored;
 use crate::limits;
@@ -28,6 +28,15 @@ pub(crate) struct Interest {
     me: ShardIndex,
 }
 
+/// Is who subscribed, by slot. Sessions come first, so that one input has one trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reader {
+    /// A session of this shard.
+    Session(u32),
+    /// A shared group that lives here; for interest it is one session (rule 11).
+    Group(u32),
+}
+
 /// Is one subscription of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subscriber {
@@ -46,8 +55,8 @@ pub(crate) struct Subscriber {
 #[derive(Debug)]
 struct Wanted {
     filter: Arc<str>,
-    /// By slot of the session; ordered, so that one input has one trace.
-    subscribers: BTreeMap<u32, Subscriber>,
+    /// Ordered, so that one input has one trace.
+    subscribers: BTreeMap<Reader, Subscriber>,
     /// How many of them are of stored sessions.
     stored: usize,
     /// The token with which other shards were told.
@@ -103,7 +112,7 @@ impl ShardSet {
 /// Is one subscription that matches a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Match {
-    pub(crate) slot: u32,
+    pub(crate) reader: Reader,
     pub(crate) subscriber: Subscriber,
 }
 
@@ -196,17 +205,17 @@ impl Interest {
         }
     }
 
-    /// Adds or replaces the subscription of a session.
+    /// Adds or replaces the subscription of a reader.
     pub(crate) fn subscribe(
         &mut self,
         filter: TopicFilter<'_>,
-        slot: u32,
+        reader: Reader,
         subscriber: Subscriber,
         stored: bool,
     ) -> Subscribed {
         let wanted = self.tree.entry(filter, || Wanted::new(filter.as_str()));
         let level = wanted.level();
-        let before = wanted.subscribers.insert(slot, subscriber);
+        let before = wanted.subscribers.insert(reader, subscriber);
         if before.is_none() && stored {
             wanted.stored += 1;
         }
@@ -214,16 +223,16 @@ impl Interest {
         Subscribed { filter: Arc::clone(&wanted.filter), before, token: wanted.token, announcement }
     }
 
-    /// Removes the subscription of a session. `None` if there was none.
+    /// Removes the subscription of a reader. `None` if there was none.
     pub(crate) fn unsubscribe(
         &mut self,
         filter: TopicFilter<'_>,
-        slot: u32,
+        reader: Reader,
         stored: bool,
     ) -> Option<Option<Announcement>> {
         let wanted = self.tree.get_mut(filter)?;
         let before = wanted.level();
-        wanted.subscribers.remove(&slot)?;
+        wanted.subscribers.remove(&reader)?;
         if stored {
             wanted.stored = wanted.stored.saturating_sub(1);
         }
@@ -245,7 +254,7 @@ impl Interest {
     /// Classes a subscription anew.
     pub(crate) fn class(&mut self, filter: TopicFilter<'_>, slot: u32, reading: Reading, classed: u64) {
         if let Some(subscriber) =
-            self.tree.get_mut(filter).and_then(|wanted| wanted.subscribers.get_mut(&slot))
+            self.tree.get_mut(filter).and_then(|wanted| wanted.subscribers.get_mut(&Reader::Session(slot)))
         {
             subscriber.reading = reading;
             subscriber.classed = classed;
@@ -273,7 +282,7 @@ impl Interest {
         }
         let Some(matches) = matches else { return self.search(topic.name, |_| {}) };
         let reach = self.search(topic.name, |found| matches.push(found));
-        matches.sort_unstable_by_key(|found| (found.slot, found.subscriber.id));
+        matches.sort_unstable_by_key(|found| (found.reader, found.subscriber.id));
         self.routes.note(topic, self.tree.changes(), matches, reach);
         reach
     }
@@ -286,8 +295,8 @@ impl Interest {
             found += wanted.subscribers.len();
             reach.shards.union(wanted.elsewhere);
             reach.stored |= wanted.stored > 0 || !wanted.stored_by.is_empty();
-            for (slot, subscriber) in &wanted.subscribers {
-                visit(Match { slot: *slot, subscriber: *subscriber });
+            for (reader, subscriber) in &wanted.subscribers {
+                visit(Match { reader: *reader, subscriber: *subscriber });
             }
         });
         reach.cost = nodes + found;
@@ -383,10 +392,10 @@ mod tests {
         let filter = |index: usize| TopicFilter::parse(FILTERS[index]).unwrap();
         match *step {
             Step::Subscribe { filter: index, slot, id, stored } => {
-                interest.subscribe(filter(index), slot, subscriber(slot, id), stored);
+                interest.subscribe(filter(index), Reader::Session(slot), subscriber(slot, id), stored);
             }
             Step::Unsubscribe { filter: index, slot } => {
-                interest.unsubscribe(filter(index), slot, false);
+                interest.unsubscribe(filter(index), Reader::Session(slot), false);
             }
             Step::SetStored { filter: index, stored } => {
                 interest.set_stored(filter(index), stored);
@@ -411,13 +420,13 @@ mod tests {
                     let name = TopicName::parse(text).unwrap();
                     let mut expected = Vec::new();
                     let reach = interest.search(name, |found| expected.push(found));
-                    expected.sort_by_key(|found| (found.slot, found.subscriber.id));
+                    expected.sort_by_key(|found| (found.reader, found.subscriber.id));
                     // The third time it is remembered.
                     for _ in 0..3 {
                         let mut matches = Vec::new();
                         let found = interest.find(Topic::new(name, &hash_key), Some(&mut matches));
                         prop_assert_eq!((found.shards, found.stored), (reach.shards, reach.stored));
-                        let order = |found: &Match| (found.slot, found.subscriber.id, found.subscriber.classed, found.subscriber.reading as u8);
+                        let order = |found: &Match| (found.reader, found.subscriber.id, found.subscriber.classed, found.subscriber.reading as u8);
                         matches.sort_by_key(order);
                         expected.sort_by_key(order);
                         prop_assert_eq!(&matches, &expected);
@@ -437,7 +446,12 @@ mod tests {
             for _ in 0..3 {
                 interest.find(topic, Some(&mut Vec::new()));
             }
-            interest.subscribe(TopicFilter::parse(filter).unwrap(), 0, subscriber(0, 1), false);
+            interest.subscribe(
+                TopicFilter::parse(filter).unwrap(),
+                Reader::Session(0),
+                subscriber(0, 1),
+                false,
+            );
             interest.routes.get(topic, interest.tree.changes()).is_none()
         };
         assert!(["b/#", "a/c", "a/c/#", "$s/+", "c"].iter().all(|filter| !is_flushed_by(filter)));

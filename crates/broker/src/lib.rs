@@ -13,6 +13,7 @@ pub mod attach;
 pub mod bound;
 mod delivery;
 mod frames;
+mod group;
 pub mod input;
 mod interest;
 mod law;
@@ -34,6 +35,7 @@ mod retained;
 mod routes;
 mod session;
 pub mod shard;
+mod share;
 mod tree;
 
 pub use attach::{Attach, LinkId};

@@ -28,15 +28,23 @@ pub struct Limits {
     /// Bytes of the subscriptions of one identity, each with [`SUBSCRIPTION_OVERHEAD`] and [`FILTER_LEVEL`]. Default
     /// 32 MB: 10,000 of the usual five levels.
     pub subscription_bytes_per_identity: usize,
+    /// Shared subscriptions of one session. Default 100: each is looked at when the session has room for more.
+    pub shared_per_session: usize,
+    /// Shared groups in all. Default 20,000.
+    pub groups: usize,
+    /// Members of one shared group. Default 256: each may be asked about a message that others may not read.
+    pub group_members: usize,
     /// Levels of a topic or filter. Default 32, as many as a rule can name; MQTT itself sets no bound, and the deepest
     /// topics in use have about ten.
     pub topic_levels: usize,
     /// Bytes of a topic or filter. Default 4,096: four times what a rule can name; MQTT would allow 65,535, and each
     /// retained topic and each subscription holds it more than once.
     pub topic_bytes: usize,
-    /// Messages of QoS 1 and 2 that one session holds, those under way included. Default 1,000, as Mosquitto.
+    /// Messages of QoS 1 and 2 that one session holds, those under way included. Default 1,000, as Mosquitto. A shared
+    /// group has the same bound for what waits.
     pub queue_messages: usize,
-    /// Bytes of these messages (payload, topic and properties). Default 16 MB: eight messages of the largest size.
+    /// Bytes of these messages (payload, topic and properties). Default 16 MB: eight messages of the largest size. For
+    /// a shared group, too.
     pub queue_bytes: usize,
     /// Messages held in the sessions of one identity. Default 20,000.
     pub queue_messages_per_identity: usize,
@@ -90,6 +98,9 @@ impl Default for Limits {
             subscriptions_per_identity: 10_000,
             wildcards_per_identity: 1_000,
             subscription_bytes_per_identity: 32_000_000,
+            shared_per_session: 100,
+            groups: 20_000,
+            group_members: 256,
             topic_levels: 32,
             topic_bytes: 4_096,
             queue_messages: 1_000,
@@ -238,6 +249,12 @@ pub const RETAINED_OVERHEAD: usize = 192;
 
 /// Bytes that a subscription is counted with beyond its filter (three times: tree, session, branches) and its levels.
 pub const SUBSCRIPTION_OVERHEAD: usize = 800;
+
+/// Messages that a shared group may hand to one member before it grants more; the member's send quota may allow fewer.
+pub const GROUP_CREDIT: u16 = 64;
+
+/// Bytes that a shared group is counted with beyond what a subscription to its filter is, and each member there.
+pub const GROUP_OVERHEAD: usize = 600;
 
 /// Bytes that each level of a subscription's filter is counted with: a branch with a hash map of its own.
 pub const FILTER_LEVEL: usize = 400;

@@ -51,6 +51,8 @@ pub(crate) struct Wait {
     pub(crate) ticket: Ticket,
     /// Until all shards know our interest up to this token.
     pub(crate) interest: u64,
+    /// Until groups have answered the questions of this session up to this number.
+    pub(crate) joined: u64,
 }
 
 /// Is an answer to a client's packet.
@@ -116,6 +118,23 @@ impl Link {
             Answer::SubAck(id, ..) | Answer::UnsubAck(id, _) => *id == wanted,
             _ => false,
         })
+    }
+
+    /// Turns these codes of a SUBACK that waits into refusals; 3.1 has no word for them.
+    pub(crate) fn refuse_places(&mut self, packet: PacketId, places: &[usize]) {
+        if self.version == Version::V31 {
+            return;
+        }
+        let refused = self.held.iter_mut().find_map(|held| match &mut held.answer {
+            Answer::SubAck(id, reasons, _) if *id == packet => Some(reasons),
+            _ => None,
+        });
+        let Some(reasons) = refused else { return };
+        for place in places {
+            if let Some(reason) = reasons.get_mut(*place) {
+                *reason = ReasonCode::QuotaExceeded;
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages of QoS 1 and 2 on their way to one session: those under way and, behind them, those that wait.
 
+use crate::group::{Loan, Seat};
 use crate::input::SubscriptionIdSet;
 use crate::limits;
 use crate::message::Message;
@@ -40,6 +41,8 @@ pub(crate) struct InFlight {
     pub(crate) stage: Stage,
     /// Whether the newest packet of the exchange was sent over the present link.
     pub(crate) on_link: bool,
+    /// The group that the message goes back to if the link ends before it was acknowledged.
+    loan: Option<Box<Loan>>,
 }
 
 /// Says for what an exchange waits.
@@ -78,7 +81,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    fn of(self, holding: Holding) -> usize {
+    pub(crate) fn of(self, holding: Holding) -> usize {
         match self {
             Self::Messages => holding.messages,
             Self::Bytes => holding.bytes,
@@ -147,7 +150,36 @@ impl Outbound {
     /// Notes that a message was sent.
     pub(crate) fn start(&mut self, place: Place, parcel: Parcel) {
         self.held.add(Holding::of(&parcel.message));
-        self.in_flight.push_back(InFlight { place, stage: Stage::Sent(parcel), on_link: true });
+        let stage = Stage::Sent(parcel);
+        self.in_flight.push_back(InFlight { place, stage, on_link: true, loan: None });
+    }
+
+    /// Notes that the message which was sent last belongs to a group until it is acknowledged.
+    pub(crate) fn lend(&mut self, loan: Loan) {
+        if let Some(newest) = self.in_flight.back_mut() {
+            newest.loan = Some(Box::new(loan));
+        }
+    }
+
+    /// Takes all messages that belong to groups out: they are the groups' again.
+    pub(crate) fn recall(&mut self) -> Vec<Loan> {
+        let mut recalled = Vec::new();
+        let mut index = 0;
+        while let Some(flight) = self.in_flight.get(index) {
+            if flight.loan.is_some() {
+                recalled.extend(self.finish(index));
+            } else {
+                index += 1;
+            }
+        }
+        recalled
+    }
+
+    /// Makes the messages that belong to the group of this seat the session's own.
+    pub(crate) fn keep_loans(&mut self, seat: Seat) -> Vec<Loan> {
+        let of_seat = |loan: &mut Box<Loan>| loan.seat == seat;
+        let loans = self.in_flight.iter_mut().filter_map(|flight| flight.loan.take_if(of_seat));
+        loans.map(|loan| *loan).collect()
     }
 
     /// Notes that the link is another one: everything under way is to be sent again, in its order.
@@ -197,15 +229,16 @@ impl Outbound {
         }
     }
 
-    /// Ends an exchange.
-    pub(crate) fn finish(&mut self, index: usize) {
-        let Some(flight) = self.in_flight.remove(index) else { return };
+    /// Ends an exchange. Returns to whom its message belonged, if that was a group.
+    pub(crate) fn finish(&mut self, index: usize) -> Option<Loan> {
+        let flight = self.in_flight.remove(index)?;
         if !flight.on_link {
             self.unsent -= 1;
         }
         if let Stage::Sent(parcel) = flight.stage {
             self.held.subtract(Holding::of(&parcel.message));
         }
+        flight.loan.map(|loan| *loan)
     }
 
     /// Drops waiting messages that have expired [MQTT-3.3.2-5].

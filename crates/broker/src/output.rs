@@ -175,6 +175,22 @@ pub enum Notice {
         /// Which bound.
         bound: Bound,
     },
+    /// A message was lost because the queue of a shared group was full; the publisher is the one that held most of it
+    /// (rule 18).
+    GroupFull {
+        /// Whose message was lost.
+        publisher: Identity,
+    },
+    /// A QoS 0 message for a shared group was dropped because no member was connected.
+    GroupAbsent {
+        /// Who had published it.
+        publisher: Identity,
+    },
+    /// A message for a shared group was dropped because no member may read it.
+    GroupDenied {
+        /// Who had published it.
+        publisher: Identity,
+    },
     /// A message was refused, or a session, because memory is short (invariant 11).
     NoMemory {
         /// Who wanted it.

@@ -62,6 +62,11 @@ pub fn topic_home(key: &HashKey, topic: &str, shards: u16) -> ShardIndex {
     reduce(key.hash(topic), shards)
 }
 
+/// Returns the shard on which the shared group of `text` (`$share/NAME/FILTER`) lives (rule 11).
+pub fn group_home(key: &HashKey, text: &str, shards: u16) -> ShardIndex {
+    reduce(key.hash(text), shards)
+}
+
 fn reduce(hash: u64, shards: u16) -> ShardIndex {
     // The remainder is below `shards`, which is a u16.
     ShardIndex((hash % u64::from(shards.max(1))) as u16)

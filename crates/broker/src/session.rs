@@ -9,6 +9,7 @@ use crate::ordered::OrderedDeque;
 use crate::outbound::Outbound;
 use crate::permit::Decisions;
 use crate::replay::Replay;
+use crate::share::{Joining, Shares};
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
@@ -74,6 +75,7 @@ pub(crate) struct Session {
     pub(crate) will: Option<Box<Testament>>,
     pub(crate) will_at: Option<Millis>,
     pub(crate) filters: BTreeSet<Arc<str>>,
+    pub(crate) shares: Shares,
     /// The stamp of the rights by which its subscriptions are classed.
     pub(crate) classed: u64,
     pub(crate) outbound: Outbound,
@@ -107,6 +109,7 @@ impl Session {
             will: None,
             will_at: None,
             filters: BTreeSet::new(),
+            shares: Shares::default(),
             classed: 0,
             outbound,
             inbound: OrderedDeque::default(),
@@ -133,6 +136,7 @@ impl Session {
             + self.publish_decisions.bytes()
             + self.read_decisions.bytes()
             + self.replays.iter().map(Replay::bytes).sum::<usize>()
+            + self.shares.joining.len() * size_of::<Joining>()
             + self.link.as_ref().map_or(0, |link| limits::LINK_OVERHEAD + link.held_bytes);
         (core::mem::replace(&mut self.counted, after), after)
     }

@@ -165,6 +165,21 @@ fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
             receiver,
             "raise the maximum packet size that the client asks for",
         ),
+        Notice::GroupFull { publisher } => (
+            "message lost: the queue of a shared group was full, mostly of this publisher's",
+            publisher,
+            "let more members of the group connect; or raise limits.queue_messages and limits.queue_bytes",
+        ),
+        Notice::GroupAbsent { publisher } => (
+            "QoS 0 message dropped: no member of the shared group is connected",
+            publisher,
+            "publish at QoS 1, if it must not be lost",
+        ),
+        Notice::GroupDenied { publisher } => (
+            "message dropped: no member of the shared group may read it",
+            publisher,
+            "let a member read it, or let the group share less",
+        ),
         Notice::NoMemory { identity } => (
             "refused: memory is short",
             identity,

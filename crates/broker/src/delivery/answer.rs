@@ -1,6 +1,6 @@
 //! Answers to a client's packets, in the order of these packets, each not before what it asserts is true (rule 14).
 
-use super::{Delivery, Pressure, Progress};
+use super::{Delivery, Pressure};
 use crate::input::Ticket;
 use crate::limits;
 use crate::link::{Answer, Held, Wait, Welcome};
@@ -11,17 +11,12 @@ use keyward_mqtt::packet::{Ack, ConnAck, Packet, PacketId, ReasonCodes, SubAck};
 use keyward_mqtt::property::{AckProperties, ConnAckProperties};
 use keyward_mqtt::reason::ReasonCode;
 
-impl Progress {
-    fn allows(self, wait: Wait) -> bool {
-        wait.ticket <= self.committed && wait.interest <= self.settled
-    }
-}
-
 impl Delivery<'_> {
     /// Answers a packet, at once or when what it waits for has come and all answers before it have left.
     pub(crate) fn answer(&mut self, wait: Wait, answer: Answer) {
+        let has_come = self.has_come(wait);
         let Some(link) = self.session.link.as_deref_mut() else { return };
-        if link.held.is_empty() && self.terms.progress.allows(wait) {
+        if link.held.is_empty() && has_come {
             return self.complete(answer);
         }
         let is_short = self.terms.pressure == Pressure::Critical;
@@ -43,7 +38,7 @@ impl Delivery<'_> {
             self.out.holding.remove(&(first.ticket, self.at));
         }
         while let Some(first) = self.first_held()
-            && self.terms.progress.allows(first)
+            && self.has_come(first)
             && let Some(link) = self.session.link.as_deref_mut()
             && let Some(held) = link.held.pop_front()
         {
@@ -53,6 +48,14 @@ impl Delivery<'_> {
         if let Some(first) = self.first_held() {
             self.out.holding.insert((first.ticket, self.at), ());
         }
+    }
+
+    /// Tells whether that for which an answer waits has come.
+    fn has_come(&self, wait: Wait) -> bool {
+        let progress = self.terms.progress;
+        wait.ticket <= progress.committed
+            && wait.interest <= progress.settled
+            && self.session.shares.are_answered(wait.joined)
     }
 
     fn first_held(&self) -> Option<Wait> {
@@ -175,7 +178,7 @@ impl Delivery<'_> {
             topic_alias_maximum: Some(limits.topic_alias_max).filter(|most| *most > 0),
             assigned_client_id: welcome.assigned_client_id.as_deref(),
             server_keep_alive: welcome.keep_alive_is_ours.then_some(welcome.keep_alive),
-            shared_subscription_available: Some(false),
+            shared_subscription_available: Some(true),
             authentication_method: welcome.authenticated.as_ref().map(|proven| &*proven.method),
             authentication_data: welcome.authenticated.as_ref().and_then(|proven| proven.data.as_deref()),
             ..ConnAckProperties::default()
@@ -193,7 +196,6 @@ fn reason_string(reason: ReasonCode) -> Option<&'static str> {
     match reason {
         ReasonCode::NotAuthorized => Some("not allowed by the broker's rules"),
         ReasonCode::QuotaExceeded => Some("a limit of the broker is reached"),
-        ReasonCode::SharedSubscriptionsNotSupported => Some("shared subscriptions are not offered"),
         ReasonCode::TopicFilterInvalid => Some("not a valid topic filter"),
         ReasonCode::PacketIdentifierInUse => Some("the packet identifier is in use"),
         _ => None,

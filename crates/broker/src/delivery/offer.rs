@@ -65,7 +65,7 @@ impl Delivery<'_> {
         }
     }
 
-    fn permit(&mut self, offer: &Offer<'_>) -> Option<Permit<Receive>> {
+    pub(super) fn permit(&mut self, offer: &Offer<'_>) -> Option<Permit<Receive>> {
         if offer.reading == Reading::Never && offer.classed == self.entitled.stamp {
             return None;
         }

@@ -27,6 +27,7 @@ impl Delivery<'_> {
             }
         }
         self.ask_replay();
+        self.grant_credit();
     }
 
     /// Tells whether a message of QoS 1 or 2 may be sent without waiting.
@@ -44,25 +45,26 @@ impl Delivery<'_> {
 
     /// Returns how many more messages of QoS 1 and 2 the client takes now [MQTT-3.3.4-9]. A PUBREL that is owed from an
     /// older link holds a place too: the client has not finished that message.
-    fn quota(&self) -> u16 {
+    pub(super) fn quota(&self) -> u16 {
         let most = self.session.link.as_ref().map_or(0, |link| link.receive_maximum);
         most.saturating_sub(u16::try_from(self.session.outbound.on_link()).unwrap_or(u16::MAX))
     }
 
     /// Sends a message of QoS 1 or 2 that may be sent. One that the client cannot take counts as delivered
-    /// [MQTT-3.1.2-25].
+    /// [MQTT-3.1.2-25]; then false is returned.
     pub(super) fn send(
         &mut self,
         permit: Permit<Receive>,
         place: Option<Place>,
         parcel: Parcel,
         frames: Option<&mut Frames>,
-    ) {
+    ) -> bool {
         let place = place.unwrap_or_else(|| self.session.outbound.take_place());
         if !self.write_message(permit, &parcel, Some(place.packet_id()), false, frames) {
-            return;
+            return false;
         }
         self.session.outbound.start(place, parcel);
+        true
     }
 
     /// Repeats the oldest unfinished exchange that this link does not know [MQTT-4.4.0-1]. Returns false if there is

@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::delivery::Delivery;
+use crate::group::Outcome;
 use crate::link::{Answer, Wait};
 use crate::outbound::Stage;
 use crate::session::Inbound;
@@ -107,8 +108,9 @@ impl Delivery<'_> {
 
     /// Ends an exchange and sends what waited for it.
     fn finished(&mut self, id: PacketId) {
-        if let Some(index) = self.session.outbound.find(id) {
-            self.session.outbound.finish(index);
+        let index = self.session.outbound.find(id);
+        if let Some(loan) = index.and_then(|index| self.session.outbound.finish(index)) {
+            self.settle_loan(loan, Outcome::Done);
         }
         self.pump();
     }

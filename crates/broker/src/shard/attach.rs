@@ -201,10 +201,7 @@ impl Shard {
 
     fn open_session(&mut self, key: SessionKey, epoch: u64) -> u32 {
         let resident = self.residents.admit(&key.identity);
-        // Shards count in steps of their number from their own index: a number is never used twice.
-        let shards = u64::from(self.config.shards);
-        let incarnation = Incarnation(self.sessions_begun * shards + u64::from(self.config.index.0));
-        self.sessions_begun += 1;
+        let incarnation = self.next_incarnation();
         let outbound = Outbound::new(self.config.hash_key);
         let session = Session::new(key.clone(), incarnation, epoch, resident, outbound);
         // Sessions are bounded far below the range.
@@ -214,6 +211,15 @@ impl Shard {
             resident.sessions.insert(slot);
         }
         slot
+    }
+
+    /// Returns a number that no session and no group had.
+    pub(super) fn next_incarnation(&mut self) -> Incarnation {
+        // Shards count in steps of their number from their own index: a number is never used twice.
+        let shards = u64::from(self.config.shards);
+        let incarnation = Incarnation(self.sessions_begun * shards + u64::from(self.config.index.0));
+        self.sessions_begun += 1;
+        incarnation
     }
 
     /// Says how long a session outlives its link: as 5.0 asks, within our bound; in 3.1.1 as long as that bound unless
@@ -254,6 +260,7 @@ impl Shard {
                 self.announce(announcement);
             }
         }
+        self.restate_memberships(slot);
     }
 
     fn welcome(&self, attach: &Attach, lifetime: Lifetime, session_present: bool) -> Welcome {

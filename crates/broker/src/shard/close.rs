@@ -35,6 +35,7 @@ impl Shard {
 
     fn detach(&mut self, slot: u32) -> Option<Box<Link>> {
         let at = self.session_ref(slot)?;
+        self.deliver(slot, |delivery| delivery.part_from_groups());
         let link = self.sessions.get_mut(slot as usize)?.link.take()?;
         self.by_link.remove(&link.id);
         if let Some(first) = link.held.front() {

@@ -3,7 +3,7 @@
 
 use super::Shard;
 use crate::input::{CommitOutcome, Ticket};
-use crate::interest::Subscriber;
+use crate::interest::{Reader, Subscriber};
 use crate::limits;
 use crate::message::Message;
 use crate::output::{CloseCause, Output};
@@ -112,6 +112,7 @@ impl Shard {
                 self.undo_subscription(subscribing);
             }
         }
+        self.choices_committed(self.commits.done, outcome);
         if outcome == CommitOutcome::NoRoom {
             self.refuse_answers(since);
         }
@@ -165,6 +166,9 @@ impl Shard {
             later.before = before;
             return;
         }
+        if self.resolve(session).is_some_and(|owner| owner.shares.held.contains_key(&text)) {
+            return self.undo_share(session.slot, &text, before);
+        }
         let Some(owner) = self.resolve(session).filter(|owner| owner.filters.contains(&text)) else { return };
         let is_stored = owner.is_stored();
         let Ok(filter) = TopicFilter::parse(&text) else { return };
@@ -173,7 +177,7 @@ impl Shard {
                 self.unsubscribe_one(session.slot, filter);
             }
             Some(before) => {
-                self.interest.subscribe(filter, session.slot, before, is_stored);
+                self.interest.subscribe(filter, Reader::Session(session.slot), before, is_stored);
             }
         }
     }

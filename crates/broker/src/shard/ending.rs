@@ -39,6 +39,8 @@ impl Shard {
             return;
         };
         session.has_ended = true;
+        self.leave_groups(slot);
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         session.replays.clear();
         session.inbound.clear();
         session.forget_decisions();

@@ -5,7 +5,7 @@ use super::Shard;
 use crate::delivery::{Offer, Pressure};
 use crate::frames::Frames;
 use crate::input::{Body, SubscriptionIdSet};
-use crate::interest::{Match, Reach, ShardSet, Subscriber};
+use crate::interest::{Match, Reach, Reader, ShardSet, Subscriber};
 use crate::law::Provenance;
 use crate::limits;
 use crate::message::Message;
@@ -248,7 +248,7 @@ impl Shard {
             && self.fanout_budget > 0
         {
             let rest = &matches[fanout.next..];
-            let group = &rest[..rest.iter().take_while(|next| next.slot == first.slot).count()];
+            let group = &rest[..rest.iter().take_while(|next| next.reader == first.reader).count()];
             let cost = self.serve(group, &message, topic, &mut frames);
             self.fanout_budget = self.fanout_budget.saturating_sub(cost);
             fanout.next += group.len();
@@ -269,7 +269,7 @@ impl Shard {
         matches
     }
 
-    /// Offers the message to one session. Returns what that cost, in steps.
+    /// Offers the message to one reader. Returns what that cost, in steps.
     fn serve(
         &mut self,
         group: &[Match],
@@ -278,7 +278,10 @@ impl Shard {
         frames: &mut Frames,
     ) -> usize {
         let Some(first) = group.first() else { return 0 };
-        let slot = first.slot;
+        let slot = match first.reader {
+            Reader::Session(slot) => slot,
+            Reader::Group(slot) => return self.offer_to_group(slot, first.subscriber.incarnation, message),
+        };
         let lives = self
             .sessions
             .get(slot as usize)

@@ -25,9 +25,13 @@ impl Shard {
             Body::InterestKnown { through } => {
                 self.interest.acknowledge(from, through);
                 self.interest_settled();
+                self.answer_joins();
             }
             Body::ReplayAsk(ask) => self.answer_replay(from, &ask),
             Body::ReplaySlice(slice) => self.take_slice(slice),
+            Body::ToGroup(said) => self.hear_member(from, said),
+            Body::Joined(joined) => self.joined(joined),
+            Body::HandOut(hand) => self.take_hand_out(from, hand),
         }
     }
 

@@ -7,7 +7,9 @@ mod close;
 mod commit;
 mod ending;
 mod fanout;
+mod group;
 mod mail;
+mod member;
 mod memory;
 mod publish;
 mod subscribe;
@@ -34,11 +36,13 @@ use crate::session::{Session, SessionKey, SessionRef};
 use commit::Commits;
 use ending::Endings;
 use fanout::Waiting;
+use group::Groups;
 use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::{Disconnect, Packet};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
 use keyward_mqtt::topic::TopicFilter;
+use member::Memberships;
 use slab::Slab;
 use std::collections::BTreeSet;
 use sweep::Sweep;
@@ -64,8 +68,12 @@ pub struct ShardStats {
     pub sessions: u64,
     /// Sessions with a link.
     pub links: u64,
-    /// Subscriptions.
+    /// Subscriptions that are not shared.
     pub subscriptions: u64,
+    /// Shared subscriptions.
+    pub shared_subscriptions: u64,
+    /// Shared groups on this shard.
+    pub groups: u64,
     /// Retained messages on this shard.
     pub retained: u64,
     /// Bytes of these.
@@ -110,6 +118,8 @@ impl ShardStats {
             sessions: self.sessions + other.sessions,
             links: self.links + other.links,
             subscriptions: self.subscriptions + other.subscriptions,
+            shared_subscriptions: self.shared_subscriptions + other.shared_subscriptions,
+            groups: self.groups + other.groups,
             retained: self.retained + other.retained,
             retained_bytes: self.retained_bytes + other.retained_bytes,
             queued: self.queued + other.queued,
@@ -152,6 +162,8 @@ pub struct Shard {
     /// What the shell holds for the links of this shard.
     burden: usize,
     timers: BTreeSet<(Millis, SessionRef, Timer)>,
+    groups: Groups,
+    memberships: Memberships,
     commits: Commits,
     fanouts: Waiting,
     /// Steps of fan-outs that are left before the next [`Input::Timeout`].
@@ -199,6 +211,8 @@ impl Shard {
             session_bytes: 0,
             burden: 0,
             timers: BTreeSet::new(),
+            groups: Groups::new(hash_key),
+            memberships: Memberships::default(),
             commits: Commits::default(),
             fanouts: Waiting::default(),
             fanout_budget: limits::FANOUT_SLICE,
@@ -228,6 +242,7 @@ impl Shard {
             Input::Committed { through, outcome } => self.committed(through, outcome),
             Input::Policy { generation, policy } => {
                 self.law.enact_policy(generation, policy);
+                self.reconsider_groups();
                 self.out.say(Output::Reported(Report::Policy { generation }));
             }
             Input::Directory(directory) => self.enact_directory(directory),
@@ -282,6 +297,8 @@ impl Shard {
             sessions: self.sessions.len() as u64,
             links: self.by_link.len() as u64,
             subscriptions: self.subscriptions as u64,
+            shared_subscriptions: self.memberships.held as u64,
+            groups: self.groups.len() as u64,
             retained: retained.messages as u64,
             retained_bytes: retained.bytes as u64,
             queued: self.queued.messages as u64,

@@ -114,7 +114,7 @@ impl Shard {
             None => false,
             // Its PUBREC waits for the disk, or was dropped with an older link.
             Some(Inbound::Waiting(ticket)) => {
-                let wait = Wait { ticket: *ticket, interest: 0 };
+                let wait = Wait { ticket: *ticket, ..Wait::default() };
                 self.answer(slot, wait, Answer::PubRec(id, ReasonCode::Success));
                 true
             }
@@ -227,7 +227,7 @@ impl Shard {
 
     /// Returns what an answer waits for: the ticket of this input, if it makes something durable.
     pub(super) fn wait_if(&mut self, durable: bool) -> Wait {
-        if durable { Wait { ticket: self.ticket(), interest: 0 } } else { Wait::default() }
+        if durable { Wait { ticket: self.ticket(), ..Wait::default() } } else { Wait::default() }
     }
 
     pub(super) fn answer(&mut self, slot: u32, wait: Wait, answer: Answer) {

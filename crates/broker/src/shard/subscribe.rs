@@ -1,10 +1,11 @@
 //! A client subscribes and unsubscribes.
 
 use super::commit::Subscribing;
+use super::member::is_shared;
 use super::{Shard, lease};
 use crate::bound::Bound;
 use crate::delivery::Pressure;
-use crate::interest::{Subscribed, Subscriber, branch_bytes};
+use crate::interest::{Reader, Subscribed, Subscriber, branch_bytes};
 use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::output::{Denial, DeniedAction, Notice, Output};
@@ -14,6 +15,7 @@ use keyward_mqtt::packet::{Qos, RetainHandling, Subscribe, SubscribeOptions, Uns
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::{Subscription, TopicFilter};
 use keyward_policy::Reading;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Gathers what the answer to a SUBSCRIBE says and waits for.
@@ -23,8 +25,23 @@ struct Granting {
     replays: Vec<ReplayOrder>,
     interest: u64,
     granted: bool,
+    /// Groups that are to be asked, with the places of their codes.
+    groups: BTreeMap<Arc<str>, Vec<usize>>,
     /// What was made of sessions that are stored, with what each replaced.
     made: Vec<(Arc<str>, Option<Subscriber>)>,
+}
+
+/// Is a subscription that was granted.
+#[derive(Debug)]
+pub(super) enum Granted {
+    /// For oneself.
+    Own(Subscribed),
+    /// As a member of a group, which is to be asked. Retained messages are not replayed to it (MQTT 5.0 chapter 4.8.2).
+    Shared {
+        group: Arc<str>,
+        /// The terms that these replace.
+        before: Option<Subscriber>,
+    },
 }
 
 impl Shard {
@@ -40,7 +57,7 @@ impl Shard {
                 continue;
             }
             match self.subscribe_one(slot, text, options, subscribe.properties.subscription_id) {
-                Ok(subscribed) => granting.grant(subscribed, options, subscribe.properties.subscription_id),
+                Ok(granted) => granting.grant(granted, options, subscribe.properties.subscription_id),
                 Err(reason) => granting.refuse(reason, options.qos, has_words),
             }
         }
@@ -50,8 +67,15 @@ impl Shard {
                 self.commits.wait_to_subscribe(Subscribing { ticket, session, filter, before });
             }
         }
-        let wait = Wait { ticket, interest: granting.interest };
+        let mut joined = 0;
+        for (group, places) in granting.groups {
+            joined = self.ask_to_join(slot, &group, subscribe.id, places).max(joined);
+        }
+        let wait = Wait { ticket, interest: granting.interest, joined };
         self.answer(slot, wait, Answer::SubAck(subscribe.id, granting.reasons, granting.replays));
+        if joined > 0 {
+            self.deliver(slot, |delivery| delivery.grant_credit());
+        }
     }
 
     /// Makes one subscription: granted if something that it could match may be read.
@@ -61,20 +85,20 @@ impl Shard {
         text: &str,
         options: SubscribeOptions,
         id: Option<NonZeroU32>,
-    ) -> Result<Subscribed, ReasonCode> {
-        let subscription = Subscription::parse(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
-        if subscription.group.is_some() {
-            return Err(ReasonCode::SharedSubscriptionsNotSupported);
-        }
-        let filter = subscription.filter;
-        if let Some(bound) = self.topic_bound(filter.as_str()) {
+    ) -> Result<Granted, ReasonCode> {
+        let Subscription { group, filter } =
+            Subscription::parse(text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        if let Some(bound) = self.topic_bound(text) {
             self.notice_limit(slot, bound);
             return Err(ReasonCode::TopicFilterInvalid);
         }
+        if group.is_some() {
+            return self.share(slot, text, filter, options, id);
+        }
         // Classes of older subscriptions are brought up to date first: one stamp holds for all.
         let stamp = self.class_subscriptions(slot).stamp;
-        let reading = self.permit_subscribe(slot, filter)?;
-        self.check_subscription_limits(slot, filter)?;
+        let reading = self.permit_subscribe(slot, text, filter, false)?;
+        self.check_subscription_limits(slot, text, false)?;
         let session = self.sessions.get_mut(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
         let subscriber = Subscriber {
             incarnation: session.incarnation,
@@ -85,26 +109,50 @@ impl Shard {
             reading,
             classed: stamp,
         };
-        let subscribed = self.interest.subscribe(filter, slot, subscriber, session.is_stored());
+        let subscribed =
+            self.interest.subscribe(filter, Reader::Session(slot), subscriber, session.is_stored());
         if subscribed.is_new() {
             session.filters.insert(Arc::clone(&subscribed.filter));
             self.subscriptions += 1;
-            self.subscription_bytes += cost(filter, 1);
-            if let Some(resident) = self.residents.get_mut(session.resident) {
-                resident.subscriptions += 1;
-                resident.wildcards += usize::from(!filter.is_literal());
-                resident.subscription_bytes += cost(filter, self.config.shards);
-            }
+            self.charge(slot, text);
         }
         self.announce(subscribed.announcement.clone());
-        Ok(subscribed)
+        Ok(Granted::Own(subscribed))
     }
 
-    fn permit_subscribe(&mut self, slot: u32, filter: TopicFilter<'_>) -> Result<Reading, ReasonCode> {
+    /// Charges the owner of a session for a subscription.
+    pub(super) fn charge(&mut self, slot: u32, text: &str) {
+        self.subscription_bytes += cost(text, 1);
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let Some(resident) = self.residents.get_mut(session.resident) else { return };
+        resident.subscriptions += 1;
+        resident.wildcards += usize::from(has_wildcard(text));
+        resident.subscription_bytes += cost(text, self.config.shards);
+    }
+
+    /// Takes the charge for a subscription back.
+    pub(super) fn discharge(&mut self, slot: u32, text: &str) {
+        self.subscription_bytes = self.subscription_bytes.saturating_sub(cost(text, 1));
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let Some(resident) = self.residents.get_mut(session.resident) else { return };
+        resident.subscriptions = resident.subscriptions.saturating_sub(1);
+        resident.wildcards = resident.wildcards.saturating_sub(usize::from(has_wildcard(text)));
+        let bytes = cost(text, self.config.shards);
+        resident.subscription_bytes = resident.subscription_bytes.saturating_sub(bytes);
+    }
+
+    /// Decides a SUBSCRIBE of `text`, whose filter is `filter`. Returns how much of it may be read.
+    pub(super) fn permit_subscribe(
+        &mut self,
+        slot: u32,
+        text: &str,
+        filter: TopicFilter<'_>,
+        shared: bool,
+    ) -> Result<Reading, ReasonCode> {
         let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
         let resident = self.residents.get(session.resident).ok_or(ReasonCode::UnspecifiedError)?;
         let rights = resident.entitled(session.epoch).rights;
-        let decision = rights.map(|rights| (rights, rights.decide_subscribe(filter, false)));
+        let decision = rights.map(|rights| (rights, rights.decide_subscribe(filter, shared)));
         if let Some((rights, decision)) = &decision
             && decision.allowed
         {
@@ -114,16 +162,21 @@ impl Shard {
             identity: session.key.identity.clone(),
             client_id: session.key.client_id.clone(),
             action: DeniedAction::Subscribe,
-            topic: filter.as_str().into(),
+            topic: text.into(),
             rule: decision.and_then(|(_, decision)| decision.rule.map(|rule| rule.cite())),
         }));
         Err(ReasonCode::NotAuthorized)
     }
 
     /// Refuses a new subscription beyond the bounds; one that replaces another is always taken.
-    fn check_subscription_limits(&mut self, slot: u32, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+    pub(super) fn check_subscription_limits(
+        &mut self,
+        slot: u32,
+        text: &str,
+        shared: bool,
+    ) -> Result<(), ReasonCode> {
         let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
-        if session.filters.contains(filter.as_str()) {
+        if session.filters.contains(text) || session.shares.held.contains_key(text) {
             return Ok(());
         }
         let identity = &session.key.identity;
@@ -135,12 +188,15 @@ impl Shard {
         let limits = &self.config.limits;
         let Some(resident) = self.residents.get(session.resident) else { return Ok(()) };
         let bound = |total| lease(total, identity, self.config.shards);
-        let bytes = resident.subscription_bytes + cost(filter, self.config.shards);
-        let broken = if session.filters.len() >= limits.subscriptions_per_session {
+        let bytes = resident.subscription_bytes + cost(text, self.config.shards);
+        let shares = session.shares.held.len();
+        let broken = if session.filters.len() + shares >= limits.subscriptions_per_session {
             Bound::SubscriptionsPerSession
+        } else if shared && shares >= limits.shared_per_session {
+            Bound::SharedPerSession
         } else if resident.subscriptions >= bound(limits.subscriptions_per_identity) {
             Bound::SubscriptionsPerIdentity
-        } else if !filter.is_literal() && resident.wildcards >= bound(limits.wildcards_per_identity) {
+        } else if has_wildcard(text) && resident.wildcards >= bound(limits.wildcards_per_identity) {
             Bound::WildcardsPerIdentity
         } else if bytes > bound(limits.subscription_bytes_per_identity) {
             Bound::SubscriptionBytesPerIdentity
@@ -160,6 +216,7 @@ impl Shard {
             reasons.push(match TopicFilter::parse(text) {
                 _ if is_asking => ReasonCode::PacketIdentifierInUse,
                 Err(_) => ReasonCode::TopicFilterInvalid,
+                Ok(_) if is_shared(text) && self.leave_group(slot, text) => ReasonCode::Success,
                 Ok(filter) if self.unsubscribe_one(slot, filter) => ReasonCode::Success,
                 Ok(_) => ReasonCode::NoSubscriptionExisted,
             });
@@ -175,15 +232,10 @@ impl Shard {
             return false;
         }
         session.replays.retain(|replay| !replay.is_of(filter.as_str()));
-        let bytes = cost(filter, self.config.shards);
+        let is_stored = session.is_stored();
         self.subscriptions = self.subscriptions.saturating_sub(1);
-        self.subscription_bytes = self.subscription_bytes.saturating_sub(cost(filter, 1));
-        if let Some(resident) = self.residents.get_mut(session.resident) {
-            resident.subscriptions = resident.subscriptions.saturating_sub(1);
-            resident.wildcards = resident.wildcards.saturating_sub(usize::from(!filter.is_literal()));
-            resident.subscription_bytes = resident.subscription_bytes.saturating_sub(bytes);
-        }
-        let announcement = self.interest.unsubscribe(filter, slot, session.is_stored()).flatten();
+        self.discharge(slot, filter.as_str());
+        let announcement = self.interest.unsubscribe(filter, Reader::Session(slot), is_stored).flatten();
         self.announce(announcement);
         true
     }
@@ -191,9 +243,12 @@ impl Shard {
 
 /// Returns the bytes that an identity is charged for a subscription; with other shards, which hear of its filter, one
 /// copy more.
-fn cost(filter: TopicFilter<'_>, shards: u16) -> usize {
-    let text = filter.as_str();
+fn cost(text: &str, shards: u16) -> usize {
     limits::SUBSCRIPTION_OVERHEAD + 2 * text.len() + branch_bytes(text) * usize::from(shards).min(2)
+}
+
+fn has_wildcard(text: &str) -> bool {
+    TopicFilter::parse(text).is_ok_and(|filter| !filter.is_literal())
 }
 
 /// Returns the code of a subscription that is granted as it was asked for.
@@ -211,11 +266,19 @@ impl Granting {
         self.reasons.push(if has_words { reason } else { granted(asked) });
     }
 
-    fn grant(&mut self, subscribed: Subscribed, options: SubscribeOptions, id: Option<NonZeroU32>) {
+    fn grant(&mut self, made: Granted, options: SubscribeOptions, id: Option<NonZeroU32>) {
         self.granted = true;
+        let place = self.reasons.len();
+        self.reasons.push(granted(options.qos));
+        let subscribed = match made {
+            Granted::Own(subscribed) => subscribed,
+            Granted::Shared { group, before } => {
+                self.made.push((Arc::clone(&group), before));
+                return self.groups.entry(group).or_default().push(place);
+            }
+        };
         self.made.push((Arc::clone(&subscribed.filter), subscribed.before));
         self.interest = self.interest.max(subscribed.token);
-        self.reasons.push(granted(options.qos));
         let replays = match options.retain_handling {
             RetainHandling::Always => true,
             RetainHandling::IfNew => subscribed.is_new(),

@@ -122,7 +122,7 @@ fn connack_tells_the_assigned_client_id_and_the_brokers_keep_alive() {
         let pump = w.connect(hello5("device:pump", "auto-1").assigned().keep_alive(0));
         let got = w.got(pump);
         let Got::ConnAck { assigned, keep_alive, shared, .. } = &got[0] else { panic!("{got:?}") };
-        assert_eq!((assigned.as_deref(), *keep_alive, *shared), (Some("auto-1"), Some(3_600), Some(false)));
+        assert_eq!((assigned.as_deref(), *keep_alive, *shared), (Some("auto-1"), Some(3_600), Some(true)));
         let lamp = w.connect(hello5("device:lamp", "lamp").keep_alive(30));
         let got = w.got(lamp);
         assert!(matches!(got[0], Got::ConnAck { assigned: None, keep_alive: None, .. }), "{got:?}");

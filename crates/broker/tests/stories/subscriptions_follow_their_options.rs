@@ -18,7 +18,8 @@ fn each_filter_has_its_own_code() {
             ("pump/a", at(Qos::AtMostOnce)),
             ("lamp/a", at(Qos::AtMostOnce)),
             ("pump/#/b", at(Qos::AtMostOnce)),
-            ("$share/g/pump/a", at(Qos::AtMostOnce)),
+            ("$share/g/lamp/a", at(Qos::AtMostOnce)),
+            ("$share/g", at(Qos::AtMostOnce)),
             ("pump/b", at(Qos::ExactlyOnce)),
         ];
         let packet = Packet::Subscribe(Subscribe {
@@ -36,7 +37,8 @@ fn each_filter_has_its_own_code() {
             ReasonCode::Success,
             failed(ReasonCode::NotAuthorized),
             failed(ReasonCode::TopicFilterInvalid),
-            failed(ReasonCode::SharedSubscriptionsNotSupported),
+            failed(ReasonCode::NotAuthorized),
+            failed(ReasonCode::TopicFilterInvalid),
             ReasonCode::GrantedQos2,
         ];
         assert_eq!(w.got(pump), [Got::SubAck(3, expected.to_vec())]);

@@ -1,0 +1,138 @@
+//! What a session does as a member of shared groups: it grants credit, takes what it is handed or gives it back.
+
+use super::{Delivery, Offer};
+use crate::group::{HandOut, Loan, Outcome, ToGroup, Word};
+use crate::input::Body;
+use crate::law::Provenance;
+use crate::output::Notice;
+use crate::permit::{Permit, Receive, Topic};
+use crate::placement::ShardIndex;
+use keyward_mqtt::packet::Qos;
+use keyward_mqtt::topic::Subscription;
+use keyward_policy::Reading;
+use std::sync::Arc;
+
+impl Delivery<'_> {
+    /// Takes a message that a group hands to this session: it is sent at once or given back, never queued, for another
+    /// member may have room for it.
+    pub(crate) fn take_hand_out(&mut self, home: ShardIndex, hand: HandOut) {
+        let HandOut { group, seat, letter, .. } = &hand;
+        let (group, seat, letter) = (Arc::clone(group), *seat, *letter);
+        if let Some(outcome) = self.try_hand_out(home, hand) {
+            self.out.post(home, Body::ToGroup(ToGroup::settle(group, seat, letter, outcome)));
+        }
+        self.grant_credit();
+    }
+
+    /// Gives a message back whose choice could not be stored; it is handed out again when the session grants again.
+    pub(crate) fn refuse_hand_out(&mut self, home: ShardIndex, hand: HandOut) {
+        let HandOut { group, seat, letter, .. } = hand;
+        self.pause(&group);
+        self.out.post(home, Body::ToGroup(ToGroup::settle(group, seat, letter, Outcome::Unable)));
+    }
+
+    /// Returns what became of it; `None` if that is known when the client acknowledges it.
+    fn try_hand_out(&mut self, home: ShardIndex, hand: HandOut) -> Option<Outcome> {
+        let HandOut { group, seat, turn, letter, parcel, .. } = hand;
+        let share = self.session.shares.held.get_mut(&group).filter(|share| share.seat == seat);
+        let accepts = share.is_some_and(|share| share.accept(turn));
+        if !accepts {
+            return Some(Outcome::Unable);
+        }
+        let message = Arc::clone(&parcel.message);
+        if self.law.provenance(&message) == Provenance::Gone {
+            self.out.notice(Notice::PublisherGone { publisher: message.publisher.identity.clone() });
+            return Some(Outcome::Done);
+        }
+        if message.is_expired(self.terms.now) {
+            return Some(Outcome::Done);
+        }
+        let name = message.topic_name()?;
+        let topic = Topic::new(name, &self.terms.hash_key);
+        let (reading, classed) = self.class_share(&group);
+        let offer = Offer { parcel, topic, reading, classed, replayed: false };
+        let Some(permit) = self.permit(&offer) else { return Some(Outcome::Denied) };
+        let qos = offer.parcel.qos;
+        let has_room = if qos == Qos::AtMostOnce { self.can_write() } else { self.can_send() };
+        if !has_room {
+            self.pause(&group);
+            return Some(Outcome::Unable);
+        }
+        let is_sent = self.send_shared(permit, offer);
+        match qos {
+            // It is larger than this client takes [MQTT-3.1.2-25]; another may take it.
+            _ if !is_sent => Some(Outcome::Denied),
+            Qos::AtMostOnce => Some(Outcome::Done),
+            Qos::AtLeastOnce => {
+                self.session.outbound.lend(Loan { home, group, seat, letter });
+                None
+            }
+            // The choice for QoS 2 never changes: it is the session's own now [MQTT-4.8.2-5].
+            Qos::ExactlyOnce => Some(Outcome::Done),
+        }
+    }
+
+    fn send_shared(&mut self, permit: Permit<Receive>, offer: Offer<'_>) -> bool {
+        match offer.parcel.qos {
+            Qos::AtMostOnce => self.write_message(permit, &offer.parcel, None, false, None),
+            Qos::AtLeastOnce | Qos::ExactlyOnce => self.send(permit, None, offer.parcel, None),
+        }
+    }
+
+    /// Returns how much of a share's filter may be read, by the rights of this moment; nothing if the session could not
+    /// join the group now.
+    fn class_share(&mut self, group: &str) -> (Reading, u64) {
+        let stamp = self.entitled.stamp;
+        let Some(share) = self.session.shares.held.get_mut(group) else { return (Reading::Never, stamp) };
+        if share.classed != stamp {
+            let filter = Subscription::parse(group).map(|subscription| subscription.filter);
+            share.reading = match (self.entitled.rights, filter) {
+                (Some(rights), Ok(filter)) if rights.decide_subscribe(filter, true).allowed => {
+                    rights.reading(filter)
+                }
+                _ => Reading::Never,
+            };
+            share.classed = stamp;
+        }
+        (share.reading, stamp)
+    }
+
+    /// Grants the groups credit for what the client could be sent now.
+    pub(crate) fn grant_credit(&mut self) {
+        if self.session.shares.held.is_empty() || !self.can_send() {
+            return;
+        }
+        let quota = self.quota();
+        let portion = self.session.shares.portion(quota);
+        for (group, share) in &mut self.session.shares.held {
+            if let Some(credit) = share.top_up(portion) {
+                let (home, said) = share.say(group, Word::Grant { turn: share.turn, credit });
+                self.out.post(home, Body::ToGroup(said));
+            }
+        }
+    }
+
+    fn pause(&mut self, group: &str) {
+        if let Some(share) = self.session.shares.held.get_mut(group) {
+            share.pause();
+        }
+    }
+
+    /// Tells the groups that the link has ended, and gives them back what its client has not acknowledged.
+    pub(crate) fn part_from_groups(&mut self) {
+        for (group, share) in &mut self.session.shares.held {
+            share.pause();
+            let (home, said) = share.say(group, Word::Away { turn: share.turn });
+            self.out.post(home, Body::ToGroup(said));
+        }
+        for loan in self.session.outbound.recall() {
+            self.settle_loan(loan, Outcome::Unable);
+        }
+    }
+
+    /// Says to a group what became of one of its messages.
+    pub(crate) fn settle_loan(&mut self, loan: Loan, outcome: Outcome) {
+        let (home, word) = loan.settle(outcome);
+        self.out.post(home, Body::ToGroup(word));
+    }
+}

@@ -1,0 +1,323 @@
+//! A shared group: the members of `$share/NAME/FILTER` and the messages that are each for one of them (rule 11).
+//!
+//! It lives on the shard of its hash and knows members only by what their shards say. It does not decide who may read:
+//! it hands a message to one member, and the member's shard gives it back if it may not. A group without members does
+//! not exist.
+//!
+//! Order: what one publisher sends to one topic reaches one member in that order, unless a message came back from a
+//! member that lost its link or may not read it; between members there is none. MQTT asks for none in shared
+//! subscriptions [MQTT-4.6.0-6].
+
+mod letters;
+mod words;
+
+use crate::message::Message;
+use crate::outbound::Parcel;
+use crate::placement::HashKey;
+use crate::retained::Holding;
+use crate::session::Incarnation;
+use core::ops::Bound::{Excluded, Unbounded};
+use keyward_ids::Identity;
+use keyward_mqtt::packet::Qos;
+use keyward_mqtt::time::Millis;
+use letters::{Handed, Letter, Letters};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub(crate) use words::{HandOut, Joined, Loan, Membership, Outcome, Seat, ToGroup, Word};
+
+/// Is one group.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// The whole text, `$share/NAME/FILTER`.
+    pub(crate) name: Arc<str>,
+    /// Tells it from others that had its slot; for interest it is one session.
+    pub(crate) incarnation: Incarnation,
+    members: BTreeMap<Seat, Member>,
+    /// Members with credit.
+    ready: BTreeSet<Seat>,
+    /// Members with a link.
+    present: usize,
+    /// Members that outlive their link.
+    stored: usize,
+    /// Members that take more than QoS 0.
+    keeping: usize,
+    /// Who got the last message.
+    last: Option<Seat>,
+    letters: Letters,
+}
+
+#[derive(Debug)]
+struct Member {
+    membership: Membership,
+    turn: u64,
+    credit: u16,
+    is_present: bool,
+}
+
+/// Is a message that a group did not get rid of otherwise.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    pub(crate) publisher: Identity,
+    pub(crate) cause: LossCause,
+}
+
+/// Says why a group dropped a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LossCause {
+    /// The queue was full (rule 18).
+    Full,
+    /// It was QoS 0 and no member was connected.
+    Absent,
+    /// No member may read it.
+    Unreadable,
+}
+
+/// Is a walk over the messages that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    next: u64,
+    /// What it has cost.
+    pub(crate) steps: usize,
+}
+
+impl Group {
+    pub(crate) fn new(name: Arc<str>, incarnation: Incarnation, hash_key: HashKey) -> Self {
+        Self {
+            name,
+            incarnation,
+            members: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            present: 0,
+            stored: 0,
+            keeping: 0,
+            last: None,
+            letters: Letters::new(hash_key),
+        }
+    }
+
+    /// Returns what is held, waiting or handed out.
+    pub(crate) fn held(&self) -> Holding {
+        self.letters.held()
+    }
+
+    pub(crate) fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(crate) fn has_member(&self, seat: Seat) -> bool {
+        self.members.contains_key(&seat)
+    }
+
+    /// Tells whether some member outlives its link: then the group does.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored > 0
+    }
+
+    /// Tells whether something waits that was denied to a member.
+    pub(crate) fn has_denied(&self) -> bool {
+        self.letters.has_denied()
+    }
+
+    /// Adds a member or changes its terms.
+    pub(crate) fn join(&mut self, seat: Seat, membership: Membership) {
+        let (turn, credit, is_present) = match self.members.get(&seat) {
+            Some(member) => (member.turn, member.credit, member.is_present),
+            None => (0, 0, false),
+        };
+        self.discount(seat);
+        self.stored += usize::from(membership.stored);
+        self.keeping += usize::from(membership.qos > Qos::AtMostOnce);
+        self.members.insert(seat, Member { membership, turn, credit, is_present });
+    }
+
+    /// Takes a member out of the counts of its terms.
+    fn discount(&mut self, seat: Seat) {
+        let Some(Member { membership, .. }) = self.members.get(&seat) else { return };
+        self.stored -= usize::from(membership.stored);
+        self.keeping -= usize::from(membership.qos > Qos::AtMostOnce);
+    }
+
+    /// Removes a member. What it was handed is still to be settled.
+    pub(crate) fn leave(&mut self, seat: Seat, losses: &mut Vec<Loss>) {
+        self.discount(seat);
+        let Some(member) = self.members.remove(&seat) else { return };
+        self.present -= usize::from(member.is_present);
+        self.ready.remove(&seat);
+        self.drop_hopeless(losses);
+        self.drop_unkept(losses);
+    }
+
+    /// Notes that a member takes so many messages more.
+    pub(crate) fn grant(&mut self, seat: Seat, turn: u64, credit: u16) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        if turn < member.turn {
+            return;
+        }
+        let rest = if turn == member.turn { member.credit } else { 0 };
+        member.turn = turn;
+        member.credit = rest.saturating_add(credit);
+        if !member.is_present {
+            member.is_present = true;
+            self.present += 1;
+        }
+        self.ready.insert(seat);
+    }
+
+    /// Notes that a member has no link.
+    pub(crate) fn depart(&mut self, seat: Seat, turn: u64, losses: &mut Vec<Loss>) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        self.present -= usize::from(member.is_present);
+        member.is_present = false;
+        member.credit = 0;
+        member.turn = turn;
+        self.ready.remove(&seat);
+        self.drop_unkept(losses);
+    }
+
+    /// Adds a message behind all others, if `bound` has room for it or room can be made (rule 18).
+    pub(crate) fn offer(
+        &mut self,
+        message: Arc<Message>,
+        bound: Holding,
+        now: Millis,
+        losses: &mut Vec<Loss>,
+    ) {
+        if self.present == 0 && !self.keeps(&message) {
+            return losses.push(Loss::of(&message, LossCause::Absent));
+        }
+        if self.is_idle() || self.letters.make_room(&message, bound, now, losses) {
+            self.letters.add(message);
+        }
+    }
+
+    /// Tells whether the next message goes to a member at once.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.letters.none_waits() && !self.ready.is_empty()
+    }
+
+    /// Tells whether a message is kept while no member is connected.
+    fn keeps(&self, message: &Message) -> bool {
+        message.qos > Qos::AtMostOnce && self.keeping > 0
+    }
+
+    /// Hands the next message that some member can take to the one whose turn it is; drops on the way what `is_alive`
+    /// does not hold for. Messages that were denied to all members with credit do not hold up those behind them.
+    pub(crate) fn hand_out(
+        &mut self,
+        walk: &mut Walk,
+        mut is_alive: impl FnMut(&Message) -> bool,
+    ) -> Option<HandOut> {
+        while !self.ready.is_empty() {
+            let (number, letter) = self.letters.waiting_from(walk.next)?;
+            walk.steps += 1 + letter.denied.len();
+            walk.next = number + 1;
+            if !is_alive(&letter.message) {
+                self.letters.take_waiting(number);
+            } else if let Some(seat) = self.choose(&letter.denied)
+                && let Some(letter) = self.letters.take_waiting(number)
+            {
+                return self.hand(number, letter, seat);
+            }
+        }
+        None
+    }
+
+    /// Chooses among the members with credit the next one after the last, in turns.
+    fn choose(&self, denied: &[Seat]) -> Option<Seat> {
+        let from = self.last.map_or(Unbounded, Excluded);
+        let round = self.ready.range((from, Unbounded)).chain(&self.ready);
+        round.copied().find(|seat| !denied.contains(seat))
+    }
+
+    fn hand(&mut self, number: u64, letter: Letter, seat: Seat) -> Option<HandOut> {
+        let member = self.members.get_mut(&seat)?;
+        member.credit = member.credit.saturating_sub(1);
+        if member.credit == 0 {
+            self.ready.remove(&seat);
+        }
+        self.last = Some(seat);
+        let Member { membership, turn, .. } = member;
+        let message = Arc::clone(&letter.message);
+        let parcel = Parcel {
+            qos: membership.qos.min(message.qos),
+            retain: message.retain && membership.retain_as_published,
+            ids: membership.id.into_iter().collect(),
+            message,
+        };
+        let (session, turn) = (membership.session, *turn);
+        self.letters.hand(number, Handed { seat, turn, letter });
+        Some(HandOut { group: Arc::clone(&self.name), session, seat, turn, letter: number, parcel })
+    }
+
+    /// Takes note of what became of a message.
+    pub(crate) fn settle(&mut self, seat: Seat, number: u64, outcome: Outcome, losses: &mut Vec<Loss>) {
+        let Some(Handed { turn, mut letter, .. }) = self.letters.take_handed(number, seat) else { return };
+        match outcome {
+            Outcome::Done => return,
+            Outcome::Denied => letter.denied.push(seat),
+            Outcome::Unable => self.exhaust(seat, turn),
+        }
+        if self.is_hopeless(&letter) {
+            losses.push(Loss::of(&letter.message, LossCause::Unreadable));
+        } else if self.present == 0 && !self.keeps(&letter.message) {
+            losses.push(Loss::of(&letter.message, LossCause::Absent));
+        } else {
+            self.letters.put_back(number, letter);
+        }
+    }
+
+    /// Takes the credit of a turn that is over from a member: it will grant again.
+    fn exhaust(&mut self, seat: Seat, turn: u64) {
+        if let Some(member) = self.members.get_mut(&seat)
+            && member.turn == turn
+        {
+            member.credit = 0;
+            self.ready.remove(&seat);
+        }
+    }
+
+    /// Forgets who may not read what: rules or the registry have changed.
+    pub(crate) fn forgive(&mut self) {
+        self.letters.forgive();
+    }
+
+    fn is_hopeless(&self, letter: &Letter) -> bool {
+        letter.denied.len() >= self.members.len()
+            && self.members.keys().all(|seat| letter.denied.contains(seat))
+    }
+
+    /// Drops what no member may read.
+    fn drop_hopeless(&mut self, losses: &mut Vec<Loss>) {
+        if self.letters.has_denied() {
+            self.drop_where(LossCause::Unreadable, losses, |group, letter| group.is_hopeless(letter));
+        }
+    }
+
+    /// Drops what is not kept while no member is connected.
+    fn drop_unkept(&mut self, losses: &mut Vec<Loss>) {
+        if self.present == 0 {
+            self.drop_where(LossCause::Absent, losses, |group, letter| !group.keeps(&letter.message));
+        }
+    }
+
+    fn drop_where(
+        &mut self,
+        cause: LossCause,
+        losses: &mut Vec<Loss>,
+        is_lost: impl Fn(&Self, &Letter) -> bool,
+    ) {
+        let waiting = self.letters.waiting();
+        let lost: Vec<u64> =
+            waiting.filter(|(_, letter)| is_lost(self, letter)).map(|(number, _)| number).collect();
+        for letter in lost.into_iter().filter_map(|number| self.letters.take_waiting(number)) {
+            losses.push(Loss::of(&letter.message, cause));
+        }
+    }
+}
+
+impl Loss {
+    fn of(message: &Message, cause: LossCause) -> Self {
+        Self { publisher: message.publisher.identity.clone(), cause }
+    }
+}

@@ -1,0 +1,195 @@
+//! The messages of a group: those that wait, by number, and those that a member has been handed. One that comes back
+//! takes its old place.
+
+use super::{Loss, LossCause, Seat};
+use crate::message::Message;
+use crate::outbound::Measure;
+use crate::placement::{HashKey, Map};
+use crate::retained::Holding;
+use keyward_ids::Identity;
+use keyward_mqtt::time::Millis;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Holds the messages of one group.
+#[derive(Debug)]
+pub(super) struct Letters {
+    next: u64,
+    waiting: BTreeMap<u64, Letter>,
+    handed: BTreeMap<u64, Handed>,
+    held: Holding,
+    /// What of it waits.
+    queued: Holding,
+    /// What each publisher holds of `waiting`, for rule 18.
+    shares: Map<Identity, Holding>,
+    /// How many of `waiting` were denied to some member.
+    denied: usize,
+}
+
+/// Is a message that is for one of the members.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) message: Arc<Message>,
+    /// The members that may not read it.
+    pub(super) denied: Vec<Seat>,
+}
+
+/// Is a message that a member was handed.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) seat: Seat,
+    /// In which turn of the member.
+    pub(super) turn: u64,
+    pub(super) letter: Letter,
+}
+
+impl Letters {
+    pub(super) fn new(hash_key: HashKey) -> Self {
+        Self {
+            next: 0,
+            waiting: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            held: Holding::default(),
+            queued: Holding::default(),
+            shares: Map::with_hasher(hash_key),
+            denied: 0,
+        }
+    }
+
+    pub(super) fn held(&self) -> Holding {
+        self.held
+    }
+
+    pub(super) fn none_waits(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn has_denied(&self) -> bool {
+        self.denied > 0
+    }
+
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (u64, &Letter)> {
+        self.waiting.iter().map(|(number, letter)| (*number, letter))
+    }
+
+    /// Returns the first message that waits and has this number or a higher one.
+    pub(super) fn waiting_from(&self, number: u64) -> Option<(u64, &Letter)> {
+        self.waiting.range(number..).next().map(|(number, letter)| (*number, letter))
+    }
+
+    /// Adds a message behind all others.
+    pub(super) fn add(&mut self, message: Arc<Message>) {
+        let number = self.next;
+        self.next += 1;
+        self.put_back(number, Letter { message, denied: Vec::new() });
+    }
+
+    /// Lets a message wait in its place.
+    pub(super) fn put_back(&mut self, number: u64, letter: Letter) {
+        let size = Holding::of(&letter.message);
+        self.held.add(size);
+        self.queued.add(size);
+        self.denied += usize::from(!letter.denied.is_empty());
+        self.shares.entry(letter.message.publisher.identity.clone()).or_default().add(size);
+        self.waiting.insert(number, letter);
+    }
+
+    /// Takes a waiting message out.
+    pub(super) fn take_waiting(&mut self, number: u64) -> Option<Letter> {
+        let letter = self.waiting.remove(&number)?;
+        let size = Holding::of(&letter.message);
+        self.held.subtract(size);
+        self.queued.subtract(size);
+        self.denied -= usize::from(!letter.denied.is_empty());
+        let publisher = &letter.message.publisher.identity;
+        if let Some(share) = self.shares.get_mut(publisher) {
+            share.subtract(size);
+            if share.messages == 0 {
+                self.shares.remove(publisher);
+            }
+        }
+        Some(letter)
+    }
+
+    /// Notes that a member was handed a message.
+    pub(super) fn hand(&mut self, number: u64, handed: Handed) {
+        self.held.add(Holding::of(&handed.letter.message));
+        self.handed.insert(number, handed);
+    }
+
+    /// Takes out a message that this member was handed.
+    pub(super) fn take_handed(&mut self, number: u64, seat: Seat) -> Option<Handed> {
+        if self.handed.get(&number)?.seat != seat {
+            return None;
+        }
+        let handed = self.handed.remove(&number)?;
+        self.held.subtract(Holding::of(&handed.letter.message));
+        Some(handed)
+    }
+
+    pub(super) fn forgive(&mut self) {
+        self.denied = 0;
+        let handed = self.handed.values_mut().map(|handed| &mut handed.letter);
+        for letter in self.waiting.values_mut().chain(handed) {
+            letter.denied.clear();
+        }
+    }
+
+    /// Makes room for one more message among those that wait, as rule 18 says. Returns false if there is none.
+    pub(super) fn make_room(
+        &mut self,
+        newcomer: &Message,
+        bound: Holding,
+        now: Millis,
+        losses: &mut Vec<Loss>,
+    ) -> bool {
+        let size = Holding::of(newcomer);
+        if self.full_by(size, bound).is_some() {
+            self.drop_expired(now);
+        }
+        while let Some(measure) = self.full_by(size, bound) {
+            let is_too_large = size.bytes > bound.bytes;
+            let evicted = if is_too_large { None } else { self.evict(&newcomer.publisher.identity, measure) };
+            let Some(lost) = evicted else {
+                losses.push(Loss::of(newcomer, LossCause::Full));
+                return false;
+            };
+            losses.push(Loss::of(&lost.message, LossCause::Full));
+        }
+        true
+    }
+
+    fn full_by(&self, more: Holding, bound: Holding) -> Option<Measure> {
+        if self.queued.messages + more.messages > bound.messages {
+            Some(Measure::Messages)
+        } else if self.queued.bytes + more.bytes > bound.bytes {
+            Some(Measure::Bytes)
+        } else {
+            None
+        }
+    }
+
+    fn drop_expired(&mut self, now: Millis) {
+        let expired: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, letter)| letter.message.is_expired(now))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in expired {
+            self.take_waiting(number);
+        }
+    }
+
+    /// Removes the oldest waiting message of the publisher that holds most; nothing if that is `newcomer`.
+    fn evict(&mut self, newcomer: &Identity, measure: Measure) -> Option<Letter> {
+        let share = |identity: &Identity| measure.of(self.shares.get(identity).copied().unwrap_or_default());
+        let most = self.shares.values().map(|holding| measure.of(*holding)).max()?;
+        if share(newcomer) >= most {
+            return None;
+        }
+        let of_most = |letter: &Letter| share(&letter.message.publisher.identity) == most;
+        let oldest = self.waiting.iter().find(|(_, letter)| of_most(letter)).map(|(number, _)| *number)?;
+        self.take_waiting(oldest)
+    }
+}

@@ -1,0 +1,208 @@
+//! Sessions of this shard as members of shared groups: they join and leave, and take what they are handed (rule 11).
+//! The groups themselves are in `group`, on this shard or another.
+
+use super::Shard;
+use super::subscribe::Granted;
+use crate::group::{HandOut, Joined, Membership, Outcome, Seat, ToGroup, Word};
+use crate::input::{Body, CommitOutcome, Ticket};
+use crate::interest::Subscriber;
+use crate::placement::{ShardIndex, group_home};
+use crate::session::SessionRef;
+use crate::share::{Joining, Share};
+use core::num::NonZeroU32;
+use keyward_mqtt::packet::{PacketId, Qos, SubscribeOptions};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::topic::{Subscription, TopicFilter};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Numbers what sessions here have to do with groups, and holds what waits for the disk.
+#[derive(Debug, Default)]
+pub(super) struct Memberships {
+    seats: u64,
+    questions: u64,
+    /// Shares of all sessions.
+    pub(super) held: usize,
+    choices: VecDeque<Choice>,
+}
+
+/// Is a QoS 2 message that a stored session was handed: that it and no other gets it is durable before it is sent.
+#[derive(Debug)]
+struct Choice {
+    ticket: Ticket,
+    home: ShardIndex,
+    hand: HandOut,
+}
+
+impl Shard {
+    /// Makes a session a member of a group, or changes its terms. Its group is asked with [`Shard::ask_to_join`].
+    pub(super) fn share(
+        &mut self,
+        slot: u32,
+        text: &str,
+        filter: TopicFilter<'_>,
+        options: SubscribeOptions,
+        id: Option<NonZeroU32>,
+    ) -> Result<Granted, ReasonCode> {
+        let stamp = self.class_subscriptions(slot).stamp;
+        let reading = self.permit_subscribe(slot, text, filter, true)?;
+        self.check_subscription_limits(slot, text, true)?;
+        let at = self.session_ref(slot).ok_or(ReasonCode::UnspecifiedError)?;
+        let session = self.sessions.get_mut(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
+        let membership = Membership {
+            session: at,
+            stored: session.is_stored(),
+            qos: options.qos,
+            retain_as_published: options.retain_as_published,
+            id,
+        };
+        if let Some((group, share)) = session.shares.find(text) {
+            let before = Some(share.as_subscriber());
+            share.membership = membership;
+            return Ok(Granted::Shared { group, before });
+        }
+        let group: Arc<str> = text.into();
+        self.memberships.seats += 1;
+        let seat = Seat { shard: self.config.index, number: self.memberships.seats };
+        let home = group_home(&self.config.hash_key, text, self.config.shards);
+        let share = Share::new(seat, home, membership, reading, stamp);
+        session.shares.held.insert(Arc::clone(&group), share);
+        self.memberships.held += 1;
+        self.charge(slot, text);
+        Ok(Granted::Shared { group, before: None })
+    }
+
+    /// Asks a group whether this session may be a member on its present terms. Returns the number of the question, for
+    /// which the answer to the packet waits.
+    pub(super) fn ask_to_join(
+        &mut self,
+        slot: u32,
+        group: &Arc<str>,
+        packet: PacketId,
+        places: Vec<usize>,
+    ) -> u64 {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return 0 };
+        let (Some(link), Some(share)) = (session.link_id(), session.shares.held.get(group)) else { return 0 };
+        self.memberships.questions += 1;
+        let question = self.memberships.questions;
+        let (home, said) = share.say(group, Word::Join { membership: share.membership, question });
+        let joining = Joining { group: Arc::clone(group), seat: share.seat, link, packet, places };
+        session.shares.joining.insert(question, joining);
+        self.out.post(home, Body::ToGroup(said));
+        question
+    }
+
+    /// Takes the answer of a group. A refusal is told by the SUBACK that waits for it.
+    pub(super) fn joined(&mut self, joined: Joined) {
+        let Joined { session: at, question, refused } = joined;
+        if self.resolve(at).is_none() {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(at.slot as usize) else { return };
+        let Some(joining) = session.shares.joining.remove(&question) else { return };
+        if let Some(bound) = refused {
+            let Joining { group, seat, link, packet, places } = joining;
+            if let Some(link) = session.link.as_deref_mut().filter(|present| present.id == link) {
+                link.refuse_places(packet, &places);
+            }
+            if session.shares.held.get(&group).is_some_and(|share| share.seat == seat) {
+                self.drop_share(at.slot, &group);
+            }
+            self.notice_limit(at.slot, bound);
+        }
+        self.deliver(at.slot, |delivery| delivery.release_answers());
+    }
+
+    /// Ends a session's membership. What it was sent and has not acknowledged is its own from now on [MQTT-3.10.4-3].
+    /// Returns false if it was no member.
+    pub(super) fn leave_group(&mut self, slot: u32, text: &str) -> bool {
+        let Some(share) = self.drop_share(slot, text) else { return false };
+        let group: Arc<str> = text.into();
+        self.deliver(slot, |delivery| {
+            for loan in delivery.session.outbound.keep_loans(share.seat) {
+                delivery.settle_loan(loan, Outcome::Done);
+            }
+        });
+        let (home, said) = share.say(&group, Word::Leave);
+        self.out.post(home, Body::ToGroup(said));
+        true
+    }
+
+    fn drop_share(&mut self, slot: u32, text: &str) -> Option<Share> {
+        let share = self.sessions.get_mut(slot as usize)?.shares.held.remove(text)?;
+        self.memberships.held -= 1;
+        self.discharge(slot, text);
+        Some(share)
+    }
+
+    /// Ends all memberships of a session.
+    pub(super) fn leave_groups(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let groups: Vec<Arc<str>> = session.shares.held.keys().cloned().collect();
+        for group in groups {
+            self.leave_group(slot, &group);
+        }
+    }
+
+    /// Tells the groups of a session on what terms it is a member now.
+    pub(super) fn restate_memberships(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let stored = session.is_stored();
+        for (group, share) in &mut session.shares.held {
+            share.membership.stored = stored;
+            let (home, said) = share.say(group, Word::Join { membership: share.membership, question: 0 });
+            self.out.post(home, Body::ToGroup(said));
+        }
+    }
+
+    /// Takes back a membership, or a change of its terms, that could not be stored.
+    pub(super) fn undo_share(&mut self, slot: u32, group: &Arc<str>, before: Option<Subscriber>) {
+        let Some(before) = before else {
+            self.leave_group(slot, group);
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if let Some(share) = session.shares.held.get_mut(group) {
+            share.restore(before);
+        }
+        self.restate_memberships(slot);
+    }
+
+    /// Takes a message that a group hands to one of the sessions here.
+    pub(super) fn take_hand_out(&mut self, home: ShardIndex, hand: HandOut) {
+        let is_stored = self.resolve(hand.session).is_some_and(|session| session.is_stored());
+        if is_stored && hand.parcel.qos == Qos::ExactlyOnce {
+            let ticket = self.ticket();
+            return self.memberships.choices.push_back(Choice { ticket, home, hand });
+        }
+        self.pass_on(home, hand, CommitOutcome::Durable);
+    }
+
+    /// Goes on with the messages whose choice is durable, or could not be stored.
+    pub(super) fn choices_committed(&mut self, done: Ticket, outcome: CommitOutcome) {
+        while let Some(choice) = self.memberships.choices.front()
+            && choice.ticket <= done
+            && let Some(Choice { home, hand, .. }) = self.memberships.choices.pop_front()
+        {
+            self.pass_on(home, hand, outcome);
+        }
+    }
+
+    fn pass_on(&mut self, home: ShardIndex, hand: HandOut, outcome: CommitOutcome) {
+        let SessionRef { slot, .. } = hand.session;
+        if self.resolve(hand.session).is_none() {
+            let HandOut { group, seat, letter, .. } = hand;
+            let said = ToGroup::settle(group, seat, letter, Outcome::Unable);
+            return self.out.post(home, Body::ToGroup(said));
+        }
+        self.deliver(slot, |delivery| match outcome {
+            CommitOutcome::Durable => delivery.take_hand_out(home, hand),
+            CommitOutcome::NoRoom => delivery.refuse_hand_out(home, hand),
+        });
+    }
+}
+
+/// Returns whether `text` asks for a shared subscription.
+pub(super) fn is_shared(text: &str) -> bool {
+    Subscription::parse(text).is_ok_and(|subscription| subscription.group.is_some())
+}
