@@ -102,10 +102,10 @@ def weigh_all(keyward):
     scale = Scale(keyward)
     for number in range(50):
         Device(bundle, f"warm-{number}").leave()
+    scale.weigh("stored session without connection", 1_500, lambda n: Device(bundle, f"session-{n}", False).leave())
     links = scale.weigh("connection with TLS and its clean session", 1_000, lambda n: Device(bundle, f"link-{n}"))
     for link in links:
         link.leave()
-    scale.weigh("stored session without connection", 1_500, lambda n: Device(bundle, f"session-{n}", False).leave())
     reader = Device(bundle, "reader", False)
     scale.weigh("subscription of five levels", 20_000, lambda n: reader.subscribe(f"dev/room/{n}/sensor/value"))
     reader.subscribe("dev/queue")

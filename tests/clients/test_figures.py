@@ -77,5 +77,5 @@ def test_what_changes_is_sent_again_and_what_does_not_is_not(figures):
 def test_who_may_read_everything_else_may_not_read_the_figures(figures):
     _, _, app = figures
     refused = sub(app, "$SYS/#", "-W", "2")
-    assert "Not authorized" in refused.stderr and refused.stdout == ""
+    assert "denied" in refused.stderr and refused.stdout == ""
     assert sub(app, "#", "-W", "3").stdout == ""

@@ -241,7 +241,7 @@ pub const KEPT_FRAME: usize = 4 * 1024;
 pub const MATCHES_KEPT: usize = 4_096;
 
 /// Bytes that a message is counted with beyond its buffer, which holds topic, payload and properties.
-pub const MESSAGE_OVERHEAD: usize = 160;
+pub const MESSAGE_OVERHEAD: usize = 240;
 
 /// Bytes that a retained message is counted with beyond these: its slot in an ordered map that may be half empty, and
 /// what its topic is remembered with there and among the expiries.
@@ -263,7 +263,7 @@ pub const FILTER_LEVEL: usize = 400;
 pub const SESSION_OVERHEAD: usize = 1_536;
 
 /// Bytes that a link of a session is counted with beyond its outbox: socket, TLS state, decoder.
-pub const LINK_OVERHEAD: usize = 10 * 1024;
+pub const LINK_OVERHEAD: usize = 8 * 1024;
 
 /// Bytes that a place for the packet id of an incoming QoS 2 message is counted with.
 pub const INBOUND_BYTES: usize = 32;
