@@ -58,7 +58,7 @@ fn who_holds_little_of_a_full_queue_takes_the_place_of_the_greediest() {
 
 #[test]
 fn queues_are_bounded_in_bytes() {
-    let limits = Limits { queue_bytes: 5_100, ..Limits::default() };
+    let limits = Limits { queue_bytes: 5_500, ..Limits::default() };
     in_every_world_with(limits, |w| {
         absent_reader(w);
         let pump = w.connect(hello5("device:pump", "pump"));
@@ -68,7 +68,7 @@ fn queues_are_bounded_in_bytes() {
         }
         w.publish(lamp, letter("lamp/a", &"y".repeat(100)).qos1(1));
         w.publish(lamp, letter("lamp/a", &"z".repeat(6_000)).qos1(1));
-        assert!(w.stats().queued_bytes <= 5_100);
+        assert!(w.stats().queued_bytes <= 5_500);
         let lengths: Vec<_> = back(w).iter().map(String::len).collect();
         assert_eq!(lengths, [1_000, 1_000, 1_000, 1_000, 100]);
     });
