@@ -9,6 +9,7 @@
 //! What is not here: sockets, clocks, threads and randomness (`server`), who a peer is (`identity`), what a rule says
 //! (`policy`). Time, hash keys, policy and principals come in as inputs: one sequence of inputs, one trace.
 
+mod aliases;
 pub mod attach;
 pub mod bound;
 mod delivery;

@@ -200,6 +200,13 @@ pub const ROUTE_MATCHES: usize = 32;
 /// Counters that tell whether a remembered route still holds, shared by the first levels of topics: 32 KiB.
 pub const ROUTE_COUNTERS: usize = 4_096;
 
+/// Topic aliases that the broker sets towards one client, at most; the client may take fewer. At most 9 KiB per link, with
+/// topics up to `DECISION_TOPIC_BYTES`.
+pub const TOPIC_ALIASES_OUT: u16 = 32;
+
+/// Bytes of a topic up to which it gets no alias, which would save nothing: three is what the alias takes.
+pub const TOPIC_ALIAS_MIN: usize = 3;
+
 /// Distance below which the places of the oldest unfinished and the newest sent message lie (rule 16): packet ids of
 /// messages under way are all different.
 pub const PLACE_WINDOW: u64 = 65_535;

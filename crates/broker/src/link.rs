@@ -1,5 +1,6 @@
 //! What the shard knows of a link. It dies with the link; decoding and keep-alive are elsewhere (`mqtt`, `server`).
 
+use crate::aliases::TopicAliases;
 use crate::attach::{Attach, Authenticated, LinkId};
 use crate::input::Ticket;
 use crate::limits::Limits;
@@ -25,6 +26,7 @@ pub(crate) struct Link {
     pub(crate) maximum_packet_size: usize,
     /// Whether acknowledgements may carry reason strings.
     pub(crate) problem_information: bool,
+    pub(crate) aliases: TopicAliases,
     pub(crate) outbox: Outbox,
     /// Bytes that the shell took and has not written.
     pub(crate) taken: usize,
@@ -98,6 +100,7 @@ impl Link {
             },
             maximum_packet_size: attach.maximum_packet_size.map_or(usize::MAX, |size| size as usize),
             problem_information: attach.problem_information,
+            aliases: TopicAliases::new(attach.topic_alias_maximum),
             outbox: Outbox::default(),
             taken: 0,
             waiting_packets: 0,

@@ -137,7 +137,10 @@ impl Session {
             + self.read_decisions.bytes()
             + self.replays.iter().map(Replay::bytes).sum::<usize>()
             + self.shares.joining.len() * size_of::<Joining>()
-            + self.link.as_ref().map_or(0, |link| limits::LINK_OVERHEAD + link.held_bytes);
+            + self
+                .link
+                .as_ref()
+                .map_or(0, |link| limits::LINK_OVERHEAD + link.held_bytes + link.aliases.bytes());
         (core::mem::replace(&mut self.counted, after), after)
     }
 

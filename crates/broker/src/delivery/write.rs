@@ -1,6 +1,7 @@
 //! Puts packets into the outbox of the session's link.
 
 use super::{Delivery, Pressure};
+use crate::aliases::Naming;
 use crate::bound::Bound;
 use crate::frames::{Frames, delivery};
 use crate::link::Link;
@@ -27,11 +28,17 @@ impl Delivery<'_> {
         let Some(link) = self.session.link.as_deref_mut() else { return false };
         let id = id.unwrap_or(PacketId(NonZeroU16::MIN));
         let has_ids = link.version.is_v5() && !parcel.ids.as_slice().is_empty();
-        let written = match frames {
-            Some(frames) if !dup && !has_ids => {
+        let topic = parcel.message.topic();
+        let naming = if link.aliases.are_offered() {
+            link.aliases.name(topic, self.terms.hash_key.hash(topic))
+        } else {
+            Naming::InFull
+        };
+        let written = match (frames, naming) {
+            (Some(frames), Naming::InFull) if !dup && !has_ids => {
                 write_shared(self.out, link, parcel, id, frames, self.terms.now)
             }
-            _ => write_own(self.out, link, parcel, id, dup, self.terms.now),
+            _ => write_own(self.out, link, parcel, id, dup, naming, self.terms.now),
         };
         if written {
             self.stats.sent += 1;
@@ -94,36 +101,49 @@ fn write_shared(
     true
 }
 
-/// Encodes a frame for this receiver alone.
+/// Encodes a frame for this receiver alone. An alias for which the packet has no room is left out.
 fn write_own(
     out: &mut Outgoing,
     link: &mut Link,
     parcel: &Parcel,
     id: PacketId,
     dup: bool,
+    naming: Naming,
     now: Millis,
 ) -> bool {
     let message = &parcel.message;
-    let head = PublishHead {
+    let (topic, topic_alias) = match naming {
+        Naming::InFull => (message.topic(), None),
+        Naming::Introduced(alias) => (message.topic(), Some(alias)),
+        Naming::Known(alias) => ("", Some(alias)),
+    };
+    let mut head = PublishHead {
         version: link.version,
         dup,
         delivery: delivery(parcel.qos, id),
         retain: parcel.retain,
-        topic: message.topic(),
-        topic_alias: None,
+        topic,
+        topic_alias,
         forwarded: message.forwarded(),
         message_expiry: message.seconds_left(now),
         subscription_ids: parcel.ids.as_slice(),
         payload_len: message.payload().len(),
     };
+    if publish_len(&head) > link.maximum_packet_size && !head.topic.is_empty() {
+        head.topic_alias = None;
+    }
     if publish_len(&head) > link.maximum_packet_size {
         return false;
     }
-    out.write(link, |outbox| {
+    let written = out.write(link, |outbox| {
         let encoded = outbox.push_with(|bytes| encode_publish_head(bytes, &head));
         if encoded.is_ok() {
             message.append_payload(outbox);
         }
         encoded.is_ok()
-    })
+    });
+    if let (true, Some(alias), false) = (written, head.topic_alias, head.topic.is_empty()) {
+        link.aliases.learn(alias, message.topic());
+    }
+    written
 }

@@ -73,7 +73,7 @@ impl House {
         house
     }
 
-    /// Connects a client with a session that outlives its link if it is `stored`.
+    /// Connects a client; if it is `stored` its session outlives its link, and it takes topic aliases.
     pub(crate) fn connect(&mut self, version: Version, stored: bool) -> Client {
         let client = self.homes.len();
         let client_id = ClientId::new(&client.to_string());
@@ -88,6 +88,7 @@ impl House {
             password: None,
             properties: ConnectProperties {
                 session_expiry: (is_v5 && stored).then_some(3_600),
+                topic_alias_maximum: (is_v5 && stored).then_some(10),
                 ..ConnectProperties::default()
             },
         };

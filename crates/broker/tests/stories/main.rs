@@ -23,6 +23,7 @@ mod shared_groups_pass_over_who_may_not_read;
 mod shared_groups_share_fairly;
 mod subscriptions_follow_their_options;
 mod the_broker_speaks_of_itself;
+mod topics_in_use_get_aliases;
 mod what_other_brokers_got_wrong;
 mod who_runs_into_a_bound_is_named;
 mod wills_speak_for_the_lost;

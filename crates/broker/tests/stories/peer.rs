@@ -16,7 +16,7 @@ use keyward_mqtt::property::{
 };
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Is one link of a client.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,7 @@ pub(crate) struct Hello {
     keep_alive: u16,
     receive_maximum: Option<u16>,
     packet_max: Option<u32>,
+    aliases: Option<u16>,
     problem_information: Option<bool>,
     response_information: Option<bool>,
     will: Option<LastWord>,
@@ -67,6 +68,7 @@ pub(crate) fn hello(version: Version, name: &str, client_id: &str) -> Hello {
         keep_alive: 60,
         receive_maximum: None,
         packet_max: None,
+        aliases: None,
         problem_information: None,
         response_information: None,
         will: None,
@@ -103,6 +105,12 @@ impl Hello {
 
     pub(crate) fn packet_max(mut self, bytes: u32) -> Self {
         self.packet_max = Some(bytes);
+        self
+    }
+
+    /// Takes so many topic aliases.
+    pub(crate) fn aliases(mut self, most: u16) -> Self {
+        self.aliases = Some(most);
         self
     }
 
@@ -165,6 +173,7 @@ impl Hello {
             session_expiry: self.expiry.filter(|_| is_v5),
             receive_maximum: self.receive_maximum.and_then(NonZeroU16::new),
             maximum_packet_size: self.packet_max.and_then(NonZeroU32::new),
+            topic_alias_maximum: self.aliases,
             request_problem_information: self.problem_information,
             request_response_information: self.response_information,
             ..ConnectProperties::default()
@@ -203,6 +212,7 @@ impl Hello {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) topic: String,
+    pub(crate) alias: Option<u16>,
     pub(crate) payload: Vec<u8>,
     pub(crate) qos: Qos,
     pub(crate) id: Option<u16>,
@@ -243,6 +253,9 @@ pub(crate) struct Wire {
     pub(crate) shard: usize,
     pub(crate) version: Version,
     acknowledges: bool,
+    alias_max: u16,
+    /// What the broker's aliases stand for.
+    topics: BTreeMap<u16, String>,
     pub(crate) reads: bool,
     pub(crate) has_unwritten: bool,
     pub(crate) keep_alive: Option<u16>,
@@ -259,11 +272,13 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(shard: usize, version: Version, acknowledges: bool) -> Self {
+    pub(crate) fn new(shard: usize, hello: &Hello) -> Self {
         Self {
             shard,
-            version,
-            acknowledges,
+            version: hello.version,
+            acknowledges: hello.acknowledges,
+            alias_max: hello.aliases.unwrap_or(0),
+            topics: BTreeMap::new(),
             reads: true,
             has_unwritten: false,
             keep_alive: None,
@@ -306,10 +321,27 @@ impl Wire {
             rest = after;
             let packet = codec::decode(self.version, Sender::Server, frame).unwrap();
             self.acknowledge(&packet);
-            self.got.push(Got::from(packet));
+            let mut got = Got::from(packet);
+            self.resolve(&mut got);
+            self.got.push(got);
             self.frames.push(frame.to_vec());
         }
         assert!(rest.is_empty(), "half a packet was written");
+    }
+
+    /// Puts the topic in for an alias, as a client of 5.0 does.
+    fn resolve(&mut self, got: &mut Got) {
+        let Got::Message(message) = got else { return };
+        let Some(alias) = message.alias else {
+            assert!(!message.topic.is_empty());
+            return;
+        };
+        assert!((1..=self.alias_max).contains(&alias), "{message:?}");
+        if message.topic.is_empty() {
+            message.topic = self.topics[&alias].clone();
+        } else {
+            self.topics.insert(alias, message.topic.clone());
+        }
     }
 
     fn acknowledge(&mut self, packet: &Packet<'_>) {
@@ -341,7 +373,8 @@ impl From<Packet<'_>> for Got {
                 shared: ack.properties.shared_subscription_available,
             },
             Packet::Publish(publish) => Self::Message(Message {
-                topic: publish.topic.unwrap().as_str().to_owned(),
+                topic: publish.topic.map(TopicName::as_str).unwrap_or_default().to_owned(),
+                alias: publish.properties.topic_alias.map(NonZeroU16::get),
                 payload: publish.payload.to_vec(),
                 qos: publish.delivery.qos(),
                 id: publish.delivery.id().map(|id| id.0.get()),

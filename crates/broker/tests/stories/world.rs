@@ -178,7 +178,7 @@ impl World {
         let (who, epoch, assigned) = (hello.identity.clone(), hello.epoch, hello.assigned);
         let attach =
             hello.with_packet(|connect| Attach::new(link, connect, who, epoch, client_id, assigned).unwrap());
-        let wire = Wire::new(usize::from(shard.0), hello.version, hello.acknowledges);
+        let wire = Wire::new(usize::from(shard.0), &hello);
         self.wires.insert(link, wire);
         self.give(usize::from(shard.0), Input::Attach(Box::new(attach)));
         Peer { link, version: hello.version }
