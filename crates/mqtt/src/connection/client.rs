@@ -1,5 +1,6 @@
 //! The client's end: one link at a time, and the session that outlives it.
 
+mod authentication;
 mod event;
 mod incoming;
 mod keep_alive;
@@ -18,6 +19,7 @@ use crate::property::{PropertyId, SubscribeProperties, SubscriptionIds, Unsubscr
 use crate::time::Millis;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use authentication::Authentication;
 use core::num::NonZeroU32;
 use keep_alive::KeepAlive;
 use session::Session;
@@ -40,6 +42,7 @@ pub struct ClientConnection {
     link: Link,
     /// Requests on this link, each with its number of filters.
     requests: BTreeMap<PacketId, Request>,
+    authentication: Authentication,
     output: Vec<u8>,
 }
 
@@ -74,6 +77,7 @@ impl ClientConnection {
             session: Session::default(),
             link: Link::Down,
             requests: BTreeMap::new(),
+            authentication: Authentication::default(),
             output: Vec::new(),
         }
     }
@@ -99,7 +103,9 @@ impl ClientConnection {
         let limit = NonZeroU32::new(self.limits.packet_max);
         *announced = [*announced, limit].into_iter().flatten().min();
         let terms = Terms::of(&connect, &self.limits);
+        let authentication = Authentication::of(connect.properties.authentication_method);
         codec::encode(&Packet::Connect(connect), terms.version, &mut self.output)?;
+        self.authentication = authentication;
         self.session.version = Some(terms.version);
         self.link = Link::Opening { terms, deadline: now.saturating_add(self.limits.answer_timeout) };
         Ok(())
@@ -203,13 +209,17 @@ impl ClientConnection {
         Ok(id)
     }
 
-    /// Sends a step of enhanced authentication (chapter 4.12).
+    /// Sends a step of enhanced authentication (chapter 4.12): the answer to a challenge, or on an open link the
+    /// beginning of another authentication.
     ///
     /// # Errors
-    /// There is no link, CONNECT named no authentication method, or the packet cannot be written.
+    /// There is no link, CONNECT named no authentication method or another one, this step is not what comes next, or
+    /// the packet cannot be written.
     pub fn authenticate(&mut self, now: Millis, auth: &Auth<'_>) -> Result<(), ClientError> {
         match &mut self.link {
             Link::Opening { terms, .. } | Link::Open { terms, .. } if terms.authenticates => {
+                codec::encoded_len(&Packet::Auth(auth.clone()), terms.version)?;
+                self.authentication.send(auth)?;
                 codec::encode(&Packet::Auth(auth.clone()), terms.version, &mut self.output)?;
             }
             _ => return Err(ClientError::NotConnected),

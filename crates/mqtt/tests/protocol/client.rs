@@ -526,6 +526,70 @@ fn enhanced_authentication_passes_both_ways() {
     assert_eq!(Story::connected(V5).client.authenticate(Millis(0), &auth), Err(ClientError::NotConnected));
 }
 
+/// Is the story of a client that asked for the method "m" and was let in after one challenge, or is before that.
+fn authenticating(is_open: bool) -> Story {
+    let mut story = Story::new(V5);
+    let mut asking = connect(V5);
+    asking.properties.authentication_method = Some("m");
+    story.client.connect(Millis(0), &asking).unwrap();
+    story.sent();
+    if is_open {
+        story.gets(r#"20 { 00 00 { 15 "m" } }"#);
+    }
+    story
+}
+
+fn auth(reason: ReasonCode, method: &str) -> Auth<'_> {
+    Auth {
+        reason,
+        properties: AuthProperties { authentication_method: Some(method), ..AuthProperties::default() },
+    }
+}
+
+#[test]
+fn an_open_link_is_authenticated_again_in_turns() {
+    // [MQTT-4.12.1-1]
+    let mut story = authenticating(true);
+    story.client.authenticate(Millis(0), &auth(ReasonCode::ReAuthenticate, "m")).unwrap();
+    story.sends(&[r#"F0 { 19 { 15 "m" } }"#]);
+    let early = story.client.authenticate(Millis(0), &auth(ReasonCode::ContinueAuthentication, "m"));
+    assert_eq!(early, Err(EncodeError::AuthOutOfTurn.into()), "it is the server's turn");
+    assert!(story.gets(r#"F0 { 18 { 15 "m" } }"#).starts_with("Auth"));
+    story.client.authenticate(Millis(0), &auth(ReasonCode::ContinueAuthentication, "m")).unwrap();
+    story.sends(&[r#"F0 { 18 { 15 "m" } }"#]);
+    assert!(story.gets(r#"F0 { 00 { 15 "m" } }"#).starts_with("Auth"));
+    assert!(story.client.is_connected());
+}
+
+#[test]
+fn a_client_sends_no_other_step_and_no_other_method() {
+    // [MQTT-4.12.0-5]
+    for (reason, method) in [(ReasonCode::ContinueAuthentication, "m"), (ReasonCode::ReAuthenticate, "n")] {
+        let mut story = authenticating(true);
+        let sent = story.client.authenticate(Millis(0), &auth(reason, method));
+        assert_eq!(sent, Err(EncodeError::AuthOutOfTurn.into()));
+        story.sends(&[]);
+    }
+}
+
+#[test]
+fn a_server_that_changes_the_method_or_takes_a_step_too_many_is_refused() {
+    // [MQTT-4.12.0-5], [MQTT-4.12.0-6]
+    for (is_open, packet, violation) in [
+        (false, r#"F0 { 18 { 15 "n" } }"#, Violation::AuthMethodOther),
+        (false, r#"F0 { 00 { 15 "m" } }"#, Violation::AuthOutOfTurn),
+        (false, "20 { 00 00 { } }", Violation::AuthMethodOther),
+        (true, r#"F0 { 18 { 15 "m" } }"#, Violation::AuthOutOfTurn),
+        (true, r#"F0 { 00 { 15 "m" } }"#, Violation::AuthOutOfTurn),
+    ] {
+        assert_eq!(authenticating(is_open).refuses(packet), violation, "{packet}");
+    }
+    let mut unasked = Story::new(V5);
+    unasked.client.connect(Millis(0), &connect(V5)).unwrap();
+    unasked.sent();
+    assert_eq!(unasked.refuses(r#"20 { 00 00 { 15 "m" } }"#), Violation::AuthMethodOther);
+}
+
 #[test]
 fn misuse_is_an_error_and_changes_nothing() {
     let mut story = Story::connected(V5);

@@ -76,7 +76,12 @@ impl ClientConnection {
                 self.link = Link::Ended;
                 Ok(Some(ClientEvent::Disconnected(disconnect)))
             }
-            Packet::Auth(auth) => Ok(Some(ClientEvent::Auth(auth))),
+            Packet::Auth(auth) => {
+                let is_open = matches!(self.link, Link::Open { .. });
+                let taken = self.authentication.receive(is_open, &auth);
+                taken.map_err(|violation| violated(PacketType::Auth, violation))?;
+                Ok(Some(ClientEvent::Auth(auth)))
+            }
             Packet::Connect(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_) | Packet::PingReq => {
                 Err(violated(packet.kind(), Violation::WrongSender))
             }
@@ -92,6 +97,8 @@ impl ClientConnection {
         if connack.session_present && terms.clean_start {
             return Err(violated(PacketType::ConnAck, Violation::SessionPresent));
         }
+        let settled = self.authentication.settle(&connack);
+        settled.map_err(|violation| violated(PacketType::ConnAck, violation))?;
         let offer = Offer::of(&connack);
         let keep_alive_secs = connack.properties.server_keep_alive.unwrap_or(terms.keep_alive_secs);
         let keep_alive = KeepAlive::new(now, keep_alive_secs);
