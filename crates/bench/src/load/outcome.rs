@@ -12,7 +12,7 @@ pub(crate) struct Outcome {
     pub(crate) delivered: u64,
     /// Copies that never arrived, of the whole run.
     pub(crate) lost: u64,
-    /// Copies that came twice or out of order, of the whole run.
+    /// Copies that were not the next one of their publisher, of the whole run: after a gap, twice, or out of order.
     pub(crate) out_of_order: u64,
     /// From when a message was due to when it was read.
     pub(crate) latency: Option<Percentiles>,
