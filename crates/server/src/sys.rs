@@ -69,7 +69,7 @@ fn counts(stats: &PlaneStats, sum: &ShardStats) -> Vec<(&'static str, u64)> {
         ("bytes/received", stats.bytes_received),
         ("bytes/sent", sum.bytes_sent),
         ("subscriptions/count", sum.subscriptions),
-        ("shared_subscriptions/count", 0),
+        ("shared_subscriptions/count", sum.shared_subscriptions),
         ("retained messages/count", sum.retained),
         ("connections/socket/count", stats.connections as u64),
         ("packet/out/count", sum.outbox_packets),
