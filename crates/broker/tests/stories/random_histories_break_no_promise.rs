@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const NAMES: [&str; 4] = ["device:pump", "device:lamp", "user:app", "user:eve"];
 const TOPICS: [&str; 4] = ["pump/a", "lamp/a", "pump/b", "x"];
 const FILTERS: [&str; 6] = ["#", "pump/#", "+/a", "lamp/a", "x", "pump/b"];
+/// What is subscribed to: the filters and, shared, some of them.
+const SUBSCRIPTIONS: [&str; 9] =
+    ["#", "pump/#", "+/a", "lamp/a", "x", "pump/b", "$share/g/#", "$share/g/pump/#", "$share/h/#"];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -39,9 +42,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(who, client, clean, v5)| Step::Connect { who, client, clean, v5 }),
         2 => (who.clone(), client.clone()).prop_map(|(who, client)| Step::Lose { who, client }),
         1 => (who.clone(), client.clone()).prop_map(|(who, client)| Step::Leave { who, client }),
-        6 => (who.clone(), client.clone(), 0..FILTERS.len(), 0..3_usize)
+        6 => (who.clone(), client.clone(), 0..SUBSCRIPTIONS.len(), 0..3_usize)
             .prop_map(|(who, client, filter, qos)| Step::Subscribe { who, client, filter, qos }),
-        1 => (who.clone(), client.clone(), 0..FILTERS.len())
+        1 => (who.clone(), client.clone(), 0..SUBSCRIPTIONS.len())
             .prop_map(|(who, client, filter)| Step::Unsubscribe { who, client, filter }),
         12 => (who.clone(), client, 0..TOPICS.len(), 0..3_usize, any::<bool>()).prop_map(
             |(who, client, topic, qos, retain)| Step::Publish { who, client, topic, qos, retain }
@@ -68,21 +71,26 @@ struct Model {
     published: u64,
     /// Who published what at which quality of service, by payload, and in which epoch.
     authors: BTreeMap<String, (usize, u64, Qos)>,
-    /// Payloads of QoS 2 that a client got live.
-    once: BTreeSet<(usize, usize, String)>,
+    /// Payloads of QoS 2 that came through a group, by the identifier of its members' subscriptions.
+    once_shared: BTreeSet<(u32, String)>,
+    /// How many copies of QoS 2 a client got live that have no such identifier.
+    copies: BTreeMap<(usize, usize, String), usize>,
 }
 
 impl Model {
     fn new() -> Self {
+        let mut world = World::new(3, Limits::default());
+        world.rules(&all_may_share());
         Self {
-            world: World::new(3, Limits::default()),
+            world,
             links: BTreeMap::new(),
             readable: BTreeSet::new(),
             epochs: [1; 4],
             standing: [Standing::Active; 4],
             published: 0,
             authors: BTreeMap::new(),
-            once: BTreeSet::new(),
+            once_shared: BTreeSet::new(),
+            copies: BTreeMap::new(),
         }
     }
 
@@ -104,11 +112,11 @@ impl Model {
             Step::Lose { who, client } => self.with(*who, *client, |w, peer| w.lose(peer)),
             Step::Leave { who, client } => self.with(*who, *client, |w, peer| w.disconnect(peer)),
             Step::Subscribe { who, client, filter, qos } => self.with(*who, *client, |w, peer| {
-                w.subscribe_only(peer, 9, FILTERS[*filter], at(qos_of(*qos)), None);
+                w.subscribe_only(peer, 9, SUBSCRIPTIONS[*filter], at(qos_of(*qos)), group_id(*filter));
                 w.settle();
             }),
             Step::Unsubscribe { who, client, filter } => {
-                self.with(*who, *client, |w, peer| w.unsubscribe(peer, FILTERS[*filter]));
+                self.with(*who, *client, |w, peer| w.unsubscribe(peer, SUBSCRIPTIONS[*filter]));
             }
             Step::Publish { who, client, topic, qos, retain } => {
                 self.publish(*who, *client, *topic, qos_of(*qos), *retain);
@@ -168,7 +176,7 @@ impl Model {
 
     fn change_rules(&mut self, readable: BTreeSet<usize>) {
         let topics: Vec<_> = readable.iter().map(|index| TOPICS[*index]).collect();
-        let mut text = app_may_everything();
+        let mut text = all_may_share();
         if !topics.is_empty() {
             text += &rule("user:eve", "allow", &["subscribe"], &topics);
         }
@@ -179,6 +187,21 @@ impl Model {
     fn set(&mut self, who: usize, standing: Standing) {
         self.standing[who] = standing;
         self.world.set(NAMES[who], self.epochs[who], standing);
+    }
+
+    /// Counts a QoS 2 message: a group hands it to one client once, and a client gets one copy of its own. One of 3.1.1
+    /// does not see through which subscription a copy came.
+    fn count_copy(&mut self, who: usize, client: usize, payload: String, ids: &[u32]) {
+        if let [id] = ids {
+            assert!(
+                self.once_shared.insert((*id, payload.clone())),
+                "{payload} came twice through group {id}"
+            );
+        } else {
+            let copies = self.copies.entry((who, client, payload)).or_default();
+            *copies += 1;
+            assert!(*copies <= 1 + SUBSCRIPTIONS.len() - FILTERS.len(), "too many copies");
+        }
     }
 
     /// Looks at what arrived since the last step.
@@ -195,11 +218,21 @@ impl Model {
                     self.epochs[author] != epoch || matches!(self.standing[author], Standing::Revoked { .. });
                 assert!(!is_gone, "{} is gone and {message:?} arrived", NAMES[author]);
                 if message.qos == Qos::ExactlyOnce && !message.retain && !message.dup {
-                    assert!(self.once.insert((who, client, payload)), "{message:?} came twice");
+                    self.count_copy(who, client, payload, &message.subscription_ids);
                 }
             }
         }
     }
+}
+
+/// Lets everybody join groups: what is read there is for the other rules to say.
+fn all_may_share() -> String {
+    app_may_everything() + &rule("all", "allow", &["share"], &["#"])
+}
+
+/// Returns the subscription identifier of a shared subscription.
+fn group_id(subscription: usize) -> Option<u32> {
+    (subscription >= FILTERS.len()).then_some(subscription as u32)
 }
 
 fn qos_of(number: usize) -> Qos {
@@ -296,8 +329,8 @@ fn noise() -> impl Strategy<Value = Noise> {
         8 => (0..4_usize, 1..8_u16, any::<bool>()).prop_map(|(kind, id, code)| Noise::Ack { kind, id, code }),
         8 => (0..TOPICS.len(), 0..3_usize, 1..8_u16, any::<bool>())
             .prop_map(|(topic, qos, id, retain)| Noise::Publish { topic, qos, id, retain }),
-        3 => (0..FILTERS.len(), 1..8_u16).prop_map(|(filter, id)| Noise::Subscribe { filter, id }),
-        1 => (0..FILTERS.len()).prop_map(|filter| Noise::Unsubscribe { filter }),
+        3 => (0..SUBSCRIPTIONS.len(), 1..8_u16).prop_map(|(filter, id)| Noise::Subscribe { filter, id }),
+        1 => (0..SUBSCRIPTIONS.len()).prop_map(|filter| Noise::Unsubscribe { filter }),
         2 => (any::<bool>(), any::<bool>()).prop_map(|(v5, clean)| Noise::Connect { v5, clean }),
         1 => Just(Noise::Lose),
         1 => any::<bool>().prop_map(|reads| Noise::Mute { reads }),
@@ -325,10 +358,10 @@ fn make(w: &mut World, peer: &mut Peer, noise: &Noise) {
             w.publish(*peer, if *retain { letter.retained() } else { letter });
         }
         Noise::Subscribe { filter, id } => {
-            w.subscribe_only(*peer, *id, FILTERS[*filter], at(qos_of(usize::from(id % 3))), None);
+            w.subscribe_only(*peer, *id, SUBSCRIPTIONS[*filter], at(qos_of(usize::from(id % 3))), None);
             w.settle();
         }
-        Noise::Unsubscribe { filter } => w.unsubscribe(*peer, FILTERS[*filter]),
+        Noise::Unsubscribe { filter } => w.unsubscribe(*peer, SUBSCRIPTIONS[*filter]),
         Noise::Mute { reads } => w.set_reading(*peer, *reads),
     }
 }
@@ -358,6 +391,7 @@ fn no_sequence_of_packets_breaks_a_shard_or_its_books() {
             if slow {
                 w.slow_store();
             }
+            w.rules(&all_may_share());
             let mut peer = w.connect(hello(Version::V5, "user:app", "noise").silent());
             noises.iter().for_each(|noise| make(&mut w, &mut peer, noise));
             // Everybody leaves: nothing may be left in the books.
@@ -369,6 +403,7 @@ fn no_sequence_of_packets_breaks_a_shard_or_its_books() {
             let books =
                 (stats.sessions, stats.subscriptions, stats.queued, stats.queued_bytes, stats.outbox_bytes);
             prop_assert_eq!(books, (0, 0, 0, 0, 0));
+            prop_assert_eq!((stats.shared_subscriptions, stats.groups), (0, 0));
             Ok(())
         })
         .unwrap();
