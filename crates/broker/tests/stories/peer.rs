@@ -575,6 +575,7 @@ impl World {
     }
 }
 
-fn ack(number: u16) -> Ack<'static> {
+/// Makes an acknowledgement of success.
+pub(crate) fn ack(number: u16) -> Ack<'static> {
     Ack { id: id(number), reason: ReasonCode::Success, properties: AckProperties::default() }
 }

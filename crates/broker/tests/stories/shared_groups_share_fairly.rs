@@ -1,9 +1,9 @@
 //! Shared subscriptions: each message goes to one member, in turns, and none is lost with a member.
 
-use crate::peer::{Got, Hello, Peer, at, hello, hello5, letter};
+use crate::peer::{Got, Hello, Peer, ack, at, hello, hello5, letter};
 use crate::world::{World, in_every_world, in_every_world_and_version, in_every_world_with, rule};
 use keyward_broker::{Limits, Notice};
-use keyward_mqtt::packet::{Qos, RetainHandling, SubscribeOptions, Version};
+use keyward_mqtt::packet::{Packet, Qos, RetainHandling, SubscribeOptions, Version};
 use keyward_mqtt::reason::ReasonCode;
 
 /// `user:app` and `user:eve` may share everything.
@@ -122,6 +122,41 @@ fn messages_of_its_own_make_a_member_give_back_what_it_has_no_room_for() {
         assert_eq!(numbers(&w.payloads(busy)), [0, 1]);
         assert_eq!(numbers(&w.payloads(free)), [10, 11, 12, 13]);
     });
+}
+
+#[test]
+fn what_a_member_gave_back_comes_before_what_was_handed_out_after_it() {
+    let mut w = World::new(3, Limits::default());
+    w.rules(&all_may_share());
+    let home = w.home_of("$share/g/t");
+    let elsewhere = |w: &mut World, name: &str, shard: usize| {
+        let tries = (0..100).map(|number| format!("{name}{number}"));
+        for name in tries {
+            let peer = w.connect(hello5("user:app", &name).silent().receive_maximum(2));
+            if w.shard_of(peer) != shard {
+                return peer;
+            }
+        }
+        panic!("all on one shard");
+    };
+    let member = elsewhere(&mut w, "member", home);
+    let deaf = w.shard_of(member);
+    let source = elsewhere(&mut w, "source", deaf);
+    w.subscribe(member, "$share/g/t");
+    w.subscribe(member, "own");
+    w.set_deaf(deaf, true);
+    for (number, topic) in (1..).zip(["own", "own", "t", "t"]) {
+        w.publish(source, letter(topic, &number.to_string()).qos1(number));
+    }
+    // Two of its own take all its room: the third message is given back. Then there is room again.
+    w.hear(deaf, 3);
+    w.send_only(member, &Packet::PubAck(ack(1)));
+    w.hear(deaf, 1);
+    w.set_deaf(deaf, false);
+    for number in 2..=4 {
+        w.puback(member, number);
+    }
+    assert_eq!(numbers(&w.payloads(member)), [1, 2, 3, 4]);
 }
 
 #[test]
