@@ -154,6 +154,11 @@ impl Held {
 }
 
 impl Answer {
+    /// Tells whether the answer says that something of the client's was stored.
+    pub(crate) fn is_promise(&self) -> bool {
+        matches!(self, Self::PubAck(..) | Self::PubRec(..) | Self::SubAck(..))
+    }
+
     /// Turns the answer into the one for "there was no room to store it".
     pub(crate) fn refuse(&mut self) {
         match self {

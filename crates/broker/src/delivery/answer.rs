@@ -72,6 +72,24 @@ impl Delivery<'_> {
         }
     }
 
+    /// Drops the first answer that would assert what was not stored under a ticket after `since`, up to the newest, and
+    /// all behind it. Returns whether there was one.
+    pub(crate) fn withhold_answers(&mut self, since: Ticket) -> bool {
+        let committed = self.terms.progress.committed;
+        let Some(first) = self.first_held() else { return false };
+        let Some(link) = self.session.link.as_deref_mut() else { return false };
+        let is_refused = |held: &Held| {
+            held.wait.ticket > since && held.wait.ticket <= committed && held.answer.is_promise()
+        };
+        let Some(place) = link.held.iter().position(is_refused) else { return false };
+        let dropped: usize = link.held.drain(place..).map(|held| held.weight()).sum();
+        link.held_bytes = link.held_bytes.saturating_sub(dropped);
+        if place == 0 {
+            self.out.holding.remove(&(first.ticket, self.at));
+        }
+        true
+    }
+
     /// Writes an answer and does what follows it.
     fn complete(&mut self, answer: Answer) {
         self.write_answer(&answer);

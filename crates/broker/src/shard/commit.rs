@@ -65,6 +65,11 @@ impl Commits {
         self.done
     }
 
+    /// Tells whether a QoS 2 message waits.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     pub(super) fn wait_for(&mut self, pending: Pending) {
         self.bytes += pending.message.weight();
         self.pending.push_back(pending);
@@ -182,17 +187,19 @@ impl Shard {
         }
     }
 
-    /// Refuses what waited for tickets after `since`. 3.1.1 has no word for it: its links are closed.
+    /// Refuses what waited for tickets after `since`. Before 5.0 there is no word for it: such links are closed without
+    /// the answer.
     fn refuse_answers(&mut self, since: Ticket) {
         let waiting: Vec<_> = self.out.holding.iter().map(|((_, at), ())| *at).collect();
         for at in waiting {
-            self.deliver(at.slot, |delivery| {
-                if let Some(link) = delivery.session.link.as_deref()
-                    && !link.version.is_v5()
-                {
-                    return delivery.out.doom(link.id, CloseCause::NoRoom, None);
+            self.deliver(at.slot, |delivery| match delivery.session.link.as_deref() {
+                Some(link) if !link.version.is_v5() => {
+                    let link = link.id;
+                    if delivery.withhold_answers(since) {
+                        delivery.out.doom(link, CloseCause::NoRoom, None);
+                    }
                 }
-                delivery.refuse_answers(since);
+                _ => delivery.refuse_answers(since),
             });
         }
     }

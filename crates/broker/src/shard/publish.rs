@@ -90,8 +90,10 @@ impl Shard {
         let Some(link) = session.link_id() else { return };
         let accepted = Inbound::Accepted { digest, link };
         let is_stored = session.is_stored();
+        // Behind one that waits for the disk the next one waits too, or it would overtake it [MQTT-4.6.0-6].
         let durable = is_stored
             || message.retain
+            || self.commits.has_pending()
             || message.topic_name().is_some_and(|topic| self.reaches_stored(topic));
         let wait = self.wait_if(durable);
         let state = if durable { Inbound::Waiting(wait.ticket) } else { accepted };

@@ -39,6 +39,21 @@ fn a_qos_2_message_goes_to_nobody_before_it_is_durable() {
     });
 }
 
+/// The simulated world found that one which is not retained went on at once.
+#[test]
+fn a_qos_2_message_does_not_overtake_one_that_waits_for_the_disk() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump").expiry(0));
+        let app = w.connect(hello5("user:app", "app").expiry(0));
+        w.subscribe(app, "pump/a");
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "first").qos2(1).retained());
+        w.publish(pump, letter("pump/a", "second").qos2(2));
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.payloads(app), ["first", "second"]);
+    });
+}
+
 #[test]
 fn a_retained_message_is_acknowledged_when_it_is_durable() {
     in_every_world_and_version(|w, version| {
@@ -64,7 +79,10 @@ fn without_room_the_publisher_is_told_or_closed() {
         w.publish(pump, letter("pump/a", "y").qos2(2));
         w.store(CommitOutcome::NoRoom);
         match version {
-            Version::V31 | Version::V311 => assert_eq!(w.closed(pump), Some(CloseCause::NoRoom)),
+            Version::V31 | Version::V311 => {
+                assert_eq!(w.closed(pump), Some(CloseCause::NoRoom));
+                assert_eq!(w.got(pump), [], "what was not stored was acknowledged");
+            }
             Version::V5 => {
                 let got = w.got(pump);
                 assert!(
