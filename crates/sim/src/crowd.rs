@@ -1,5 +1,6 @@
 //! Many runs, on all cores.
 
+use crate::races::Races;
 use crate::run::{Failure, Outcome, Plan, Trace, run};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -30,6 +31,8 @@ pub struct Tally {
     pub events: u64,
     /// Runs that were repeated, with the same trace.
     pub repeated: u64,
+    /// How often each race occurred.
+    pub races: Races,
     /// What went wrong: of each core at most one, for all stop at the first.
     pub failures: Vec<Failure>,
 }
@@ -81,6 +84,7 @@ impl Tally {
             Ok((outcome, repeated)) => {
                 self.runs += 1;
                 self.events += outcome.events;
+                self.races.add(&outcome.races);
                 self.repeated += u64::from(repeated);
             }
             Err(failure) => self.failures.push(failure),

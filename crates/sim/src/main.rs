@@ -71,7 +71,7 @@ fn run_many(crowd: Crowd) -> ExitCode {
         }
     });
     let seconds = begun.elapsed().as_secs_f64();
-    let Tally { runs, events, repeated, failures } = tally;
+    let Tally { runs, events, repeated, races, failures } = tally;
     for failure in &failures {
         println!("{failure}\n");
     }
@@ -79,6 +79,7 @@ fn run_many(crowd: Crowd) -> ExitCode {
         "{runs} seeds of {} steps with {} shards, {repeated} of them twice with the same trace; {events} events",
         crowd.steps, crowd.shards
     );
+    println!("{races}");
     println!("{seconds:.1} s, {:.1} seeds a second", runs as f64 / seconds.max(0.001));
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

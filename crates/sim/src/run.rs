@@ -1,6 +1,8 @@
 //! One run: a seed, its steps, and what became of them.
 
 use crate::event::Event;
+use crate::model::Model;
+use crate::races::Races;
 use crate::setup::Setup;
 use crate::world::World;
 use core::fmt::{self, Write as _};
@@ -31,6 +33,8 @@ pub struct Outcome {
     pub events: u64,
     /// The digest of the trace, if it was asked for.
     pub digest: Option<u64>,
+    /// How often each race occurred.
+    pub races: Races,
 }
 
 /// Is a promise that was broken, with what is needed to see it again.
@@ -68,13 +72,15 @@ pub fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
     }
     run.act(plan.steps, World::settle)?;
     run.act(plan.steps + 1, World::abandon)?;
-    let Run { events, digest, .. } = run;
-    Ok(Outcome { events, digest: digest.map(|digest| digest.0.finish()) })
+    let Run { events, digest, model, .. } = run;
+    let races = model.races().clone();
+    Ok(Outcome { events, digest: digest.map(|digest| digest.0.finish()), races })
 }
 
 struct Run {
     plan: Plan,
     world: World,
+    model: Model,
     recent: VecDeque<Event>,
     events: u64,
     digest: Option<Digest>,
@@ -96,6 +102,7 @@ impl Run {
         let setup = Setup::draw(plan.seed, plan.shards);
         Self {
             plan,
+            model: Model::new(&setup),
             world: World::new(setup),
             recent: VecDeque::new(),
             events: 0,
@@ -128,7 +135,9 @@ impl Run {
             if self.recent.len() == SHOWN {
                 self.recent.pop_front();
             }
+            let seen = self.model.observe(&event);
             self.recent.push_back(event);
+            seen.map_err(|breach| breach.to_string())?;
         }
         Ok(())
     }

@@ -1,0 +1,309 @@
+//! What a session is: subscriptions, what it is owed, its will, and how long it lives.
+
+use super::groups::filter_of;
+use super::law::{Law, matches};
+use super::link::Stream;
+use super::message::{Message, Owed};
+use super::retained::Slots;
+use super::{Checked, breach};
+use crate::event::{ClientNo, MessageNo, ShardNo};
+use crate::packet::{Hello, Publish};
+use keyward_broker::LinkId;
+use keyward_mqtt::packet::{Qos, SubscribeOptions, Version};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Is one session.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Never used again.
+    pub(super) serial: u64,
+    pub(super) shard: ShardNo,
+    pub(super) epoch: u64,
+    /// How long it outlives its link; `None`: not at all.
+    pub(super) lifetime: Option<Millis>,
+    pub(super) link: Option<LinkId>,
+    /// Whether CONNACK was written to the link.
+    pub(super) established: bool,
+    pub(super) expires: Option<Millis>,
+    pub(super) will: Option<Will>,
+    pub(super) subs: BTreeMap<String, Sub>,
+    pub(super) owed: BTreeMap<MessageNo, Owed>,
+    pub(super) replays: Vec<Replay>,
+    /// How often each retained message was sent from its slot, and when last.
+    pub(super) replayed: BTreeMap<MessageNo, (usize, u64)>,
+    /// The newest message of each stream, in the order in which they were taken.
+    pub(super) order: BTreeMap<Stream, u64>,
+    /// Every shared subscription that it ever asked for.
+    pub(super) shared: BTreeSet<String>,
+    /// Whether some subscription wants the retain flag as it was published.
+    pub(super) reads_as_published: bool,
+    /// What was last decided about publishing to each topic.
+    pub(super) decisions: BTreeMap<String, bool>,
+    /// Whether the present link found the session there.
+    pub(super) resumed: bool,
+    /// Those of them whose PUBREC was written.
+    pub(super) acknowledged: BTreeSet<u16>,
+    /// Packet ids of QoS 2 messages that its client published and has not released, each with the ticket that it may
+    /// have waited for.
+    pub(super) inbound: BTreeMap<u16, (Option<MessageNo>, u64)>,
+    /// Whether this is certainly the session and not, unnoticed so far, a new one: its client came back in the moment
+    /// in which it was due to end.
+    pub(super) certain: bool,
+}
+
+/// Is a will that was left.
+#[derive(Debug, Clone)]
+pub(super) struct Will {
+    pub(super) message: Publish,
+    pub(super) delay: u32,
+    /// When it is to be published, once its link is lost.
+    pub(super) due: Option<Millis>,
+}
+
+/// Is one subscription.
+#[derive(Debug)]
+pub(super) struct Sub {
+    /// What was asked for, the latest last; more than one while a SUBACK is owed.
+    pub(super) asked: Vec<(SubscribeOptions, Option<u32>)>,
+    /// Whether a SUBACK granted it.
+    pub(super) confirmed: bool,
+    /// Which step did first.
+    pub(super) confirmed_at: Option<u64>,
+}
+
+/// Is a replay of retained messages that a SUBSCRIBE asked for.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) filter: String,
+    pub(super) asked: u64,
+    /// The oldest generation in force then.
+    pub(super) generation: usize,
+    /// When and over which link its SUBACK was written.
+    pub(super) begun: Option<(Millis, LinkId)>,
+    pub(super) checked: bool,
+}
+
+impl Sub {
+    /// Tells whether the subscription, whichever it is, wants a message.
+    fn wants(&self, message: &Message, session: u64) -> impl Iterator<Item = bool> {
+        let own = message.origin == session;
+        self.asked.iter().map(move |(options, _)| !(options.no_local && own))
+    }
+}
+
+impl Session {
+    pub(super) fn new(serial: u64, shard: ShardNo, hello: &Hello) -> Self {
+        Self {
+            serial,
+            shard,
+            epoch: hello.epoch,
+            lifetime: None,
+            link: None,
+            established: false,
+            expires: None,
+            will: None,
+            subs: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            replays: Vec::new(),
+            replayed: BTreeMap::new(),
+            order: BTreeMap::new(),
+            shared: BTreeSet::new(),
+            reads_as_published: false,
+            decisions: BTreeMap::new(),
+            resumed: false,
+            acknowledged: BTreeSet::new(),
+            inbound: BTreeMap::new(),
+            certain: true,
+        }
+    }
+
+    /// Forgets everything of before: it is a new session after all.
+    pub(super) fn empty(&mut self) {
+        self.subs.clear();
+        self.owed.clear();
+        self.replays.clear();
+        self.replayed.clear();
+        self.order.clear();
+        self.shared.clear();
+        self.acknowledged.clear();
+        self.inbound.clear();
+        self.certain = true;
+    }
+
+    /// Lists the plain subscriptions that match a topic.
+    pub(super) fn matching(&self, topic: &str) -> impl Iterator<Item = &Sub> {
+        let plain = self.subs.iter().filter(|(filter, _)| !filter.starts_with("$share/"));
+        plain.filter(move |(filter, _)| matches(filter, topic)).map(|(_, sub)| sub)
+    }
+
+    /// Lists the subscriptions that are not shared.
+    pub(super) fn plain(&self) -> impl Iterator<Item = &Sub> {
+        self.subs.iter().filter(|(filter, _)| !filter.starts_with("$share/")).map(|(_, sub)| sub)
+    }
+
+    /// Tells whether a shared subscription matches a topic.
+    pub(super) fn shared_matching(&self, topic: &str) -> bool {
+        let mut shared = self.subs.keys().filter(|filter| filter.starts_with("$share/"));
+        shared.any(|shared| matches(filter_of(shared), topic))
+    }
+
+    /// Says what of a message this session is owed by its subscriptions of this moment; `None` if nothing.
+    pub(super) fn due(&self, message: &Message) -> Option<Owed> {
+        let mut owed: Option<Owed> = None;
+        for sub in self.matching(&message.topic) {
+            if !sub.wants(message, self.serial).any(|wants| wants) {
+                continue;
+            }
+            let is_sure = sub.confirmed && self.certain && sub.wants(message, self.serial).all(|wants| wants);
+            let granted = sub.asked.iter().map(|(options, _)| options.qos.min(message.qos));
+            let most = granted.clone().max().unwrap_or(Qos::AtMostOnce);
+            let least = if is_sure { granted.min().unwrap_or(Qos::AtMostOnce) } else { Qos::AtMostOnce };
+            let ids = (is_sure && sub.asked.len() == 1).then(|| sub.asked[0].1);
+            let owed = owed.get_or_insert(Owed {
+                must: false,
+                arrived: false,
+                qos: (least, most),
+                ids: Some(Vec::new()),
+                link: self.link.filter(|_| self.established),
+                copies: 0,
+                sent: 0,
+            });
+            owed.must |= is_sure;
+            owed.qos = (owed.qos.0.max(least), owed.qos.1.max(most));
+            match (ids, &mut owed.ids) {
+                (Some(id), Some(ids)) => ids.extend(id),
+                _ => owed.ids = None,
+            }
+        }
+        owed
+    }
+
+    /// A subscription changed while a message was under way: it may come through it or not.
+    pub(super) fn blur(&mut self, message: &Message, options: Option<SubscribeOptions>) {
+        let qos = options.map_or(Qos::AtMostOnce, |options| options.qos.min(message.qos));
+        let owed = self.owed.entry(message.number).or_insert(Owed {
+            must: false,
+            arrived: false,
+            qos: (qos, qos),
+            ids: None,
+            link: None,
+            copies: message.copies,
+            sent: 0,
+        });
+        owed.ids = None;
+        owed.qos = (owed.qos.0.min(qos), owed.qos.1.max(qos));
+        if options.is_none() || options.is_some_and(|options| options.no_local) {
+            owed.must = false;
+        }
+    }
+
+    /// A SUBACK answers for one filter.
+    pub(super) fn answer(
+        &mut self,
+        filter: &str,
+        reason: ReasonCode,
+        version: Version,
+        at: (u64, Millis, LinkId),
+    ) {
+        let (step, now, link) = at;
+        let begun = self.replays.iter().position(|replay| replay.filter == filter && replay.begun.is_none());
+        // 3.1 has no word for a refusal: what it is told means nothing.
+        let Some(sub) = self.subs.get_mut(filter).filter(|_| !is_oldest(version)) else { return };
+        if reason.is_failure() {
+            let place = usize::from(sub.confirmed);
+            if place < sub.asked.len() {
+                sub.asked.remove(place);
+            }
+            if sub.asked.is_empty() {
+                self.subs.remove(filter);
+            }
+            begun.map(|place| self.replays.remove(place));
+            return;
+        }
+        if sub.confirmed && sub.asked.len() > 1 {
+            sub.asked.remove(0);
+        }
+        sub.confirmed = true;
+        sub.confirmed_at.get_or_insert(step);
+        if let Some(replay) = begun.and_then(|place| self.replays.get_mut(place)) {
+            replay.begun = Some((now, link));
+        }
+    }
+
+    /// A live copy of a message is written.
+    pub(super) fn receive(&mut self, message: &Message, publish: &Publish) -> Checked {
+        let Some(owed) = self.owed.get_mut(&message.number) else {
+            return breach!("nothing asks for {publish}");
+        };
+        if owed.sent >= owed.copies {
+            return breach!("[MQTT-4.3.3] came {} times already: {publish}", owed.sent);
+        }
+        if publish.qos < owed.qos.0 || publish.qos > owed.qos.1 {
+            return breach!("[MQTT-3.3.4-2] not at {:?}: {publish}", owed.qos);
+        }
+        if let Some(ids) = owed.ids.as_ref().filter(|_| owed.copies == 1 && !publish.retain) {
+            let (mut expected, mut found) = (ids.clone(), publish.subscription_ids.clone());
+            expected.sort_unstable();
+            found.sort_unstable();
+            if expected != found {
+                return breach!("[MQTT-3.3.4-4] subscription identifiers are not {expected:?}: {publish}");
+            }
+        }
+        owed.sent += 1;
+        Ok(())
+    }
+
+    /// A retained message is written because it was asked for.
+    pub(super) fn replay(
+        &mut self,
+        message: &Message,
+        publish: &Publish,
+        step: u64,
+        slots: &Slots,
+        law: &Law,
+    ) -> Checked {
+        let (topic, number) = (&message.topic, message.number);
+        let orders = self.replays.iter().filter(|replay| {
+            matches(&replay.filter, topic)
+                && slots.held_since(topic, Some(number), replay.asked)
+                && law.allowed_since(replay.generation, message.account, topic)
+        });
+        let most = orders.count();
+        let (came, last) = self.replayed.entry(number).or_default();
+        *came += 1;
+        *last = step;
+        if *came > most {
+            return breach!("sent {came} times from its slot, asked for {most} times: {publish}");
+        }
+        Ok(())
+    }
+
+    /// The link is over: what was to come at QoS 0 over it may be lost.
+    pub(super) fn lose_link(&mut self) {
+        self.link = None;
+        self.established = false;
+        for owed in self.owed.values_mut().filter(|owed| owed.qos.0 == Qos::AtMostOnce) {
+            owed.must = false;
+        }
+    }
+}
+
+/// Tells whether a version is 3.1: its CONNACK does not say whether there was a session, its SUBACK not what was refused.
+pub(super) fn is_oldest(version: Version) -> bool {
+    !matches!(version, Version::V311 | Version::V5)
+}
+
+/// Says how long a session outlives its link, as CONNECT asks for it.
+pub(super) fn lifetime(hello: &Hello, longest: Millis) -> Option<Millis> {
+    match (hello.version, hello.session_expiry) {
+        (Version::V5, None | Some(0)) => None,
+        (Version::V5, Some(secs)) => Some(Millis::from_secs(u64::from(secs)).min(longest)),
+        _ if hello.clean_start => None,
+        _ => Some(longest),
+    }
+}
+
+/// Names a session: no two clients have one account and one client id.
+pub(super) type Sessions = BTreeMap<ClientNo, Session>;
