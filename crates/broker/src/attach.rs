@@ -11,11 +11,23 @@ use keyward_mqtt::property::PublishProperties;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId(pub u64);
 
+/// Says who has logged in, and with which of its credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Who.
+    pub identity: Identity,
+    /// In which life of that name, as in [`Principal::life`](crate::Principal::life).
+    pub life: u64,
+    /// With credentials of which epoch, as in [`Principal::epoch`](crate::Principal::epoch).
+    pub epoch: u64,
+}
+
 /// Holds what a shard needs of a CONNECT and of who sent it. Owned: it crosses threads.
 #[derive(Debug)]
 pub struct Attach {
     pub(crate) link: LinkId,
     pub(crate) publisher: Publisher,
+    pub(crate) epoch: u64,
     pub(crate) client_id: ClientId,
     pub(crate) assigned: bool,
     pub(crate) version: Version,
@@ -54,7 +66,7 @@ pub(crate) struct Testament {
 }
 
 impl Attach {
-    /// Takes what counts of `connect`, sent by `identity` in `epoch` over `link`. `client_id` is never empty: an empty
+    /// Takes what counts of `connect`, sent over `link` by who has logged in. `client_id` is never empty: an empty
     /// one was replaced at the door, which `assigned` tells.
     ///
     /// # Errors
@@ -62,15 +74,16 @@ impl Attach {
     pub fn new(
         link: LinkId,
         connect: &Connect<'_>,
-        identity: Identity,
-        epoch: u64,
+        login: Login,
         client_id: ClientId,
         assigned: bool,
     ) -> Result<Self, EncodeError> {
+        let Login { identity, life, epoch } = login;
         let properties = &connect.properties;
         Ok(Self {
             link,
-            publisher: Publisher { identity, epoch },
+            publisher: Publisher { identity, life },
+            epoch,
             client_id,
             assigned,
             version: connect.version,

@@ -28,6 +28,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) law: &'a Law,
     pub(crate) out: &'a mut Outgoing,
     pub(crate) stats: &'a mut ShardStats,
+    /// Whether the credentials hold with which the link was opened. If not, it is about to be closed.
+    pub(crate) is_current: bool,
     pub(crate) terms: Terms<'a>,
     /// What the queues of its principal held before this delivery, those of its other sessions included.
     pub(crate) principal_holds: Holding,
@@ -69,6 +71,11 @@ pub(crate) enum Pressure {
 }
 
 impl Delivery<'_> {
+    /// Tells whether there is a link that may be given messages.
+    fn is_connected(&self) -> bool {
+        self.is_current && self.session.link.as_ref().is_some_and(|link| link.established)
+    }
+
     /// Tells whether the link may be given another message.
     fn can_write(&self) -> bool {
         let bound = match self.terms.pressure {
@@ -76,6 +83,6 @@ impl Delivery<'_> {
             Pressure::High => self.terms.limits.outbox_bytes / 8,
             Pressure::Critical => self.terms.limits.outbox_bytes / 64,
         };
-        self.session.link.as_ref().is_some_and(|link| link.established && link.waiting_bytes() < bound)
+        self.is_connected() && self.session.link.as_ref().is_some_and(|link| link.waiting_bytes() < bound)
     }
 }

@@ -82,7 +82,7 @@ impl Law {
 
     /// Returns the principal that published something, if the name still has the life that it had then.
     pub(crate) fn same_life(&self, publisher: &Publisher) -> Option<&Arc<Principal>> {
-        self.lookup(&publisher.identity).filter(|principal| principal.epoch == publisher.epoch)
+        self.lookup(&publisher.identity).filter(|principal| principal.life == publisher.life)
     }
 
     /// Tells whether a message may still be delivered, as far as its publisher is concerned.

@@ -39,7 +39,7 @@ pub mod shard;
 mod share;
 mod tree;
 
-pub use attach::{Attach, LinkId};
+pub use attach::{Attach, LinkId, Login};
 pub use bound::Bound;
 pub use input::{CommitOutcome, Input, ShardMessage, Ticket};
 pub use limits::Limits;

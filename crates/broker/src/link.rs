@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: LinkId,
+    /// Of which epoch the credentials were.
+    pub(crate) epoch: u64,
     pub(crate) version: Version,
     /// Whether CONNACK was written: nothing goes before it.
     pub(crate) established: bool,
@@ -89,6 +91,7 @@ impl Link {
         let receive_maximum = attach.receive_maximum.map_or(in_flight, |max| max.get().min(in_flight));
         Self {
             id: attach.link,
+            epoch: attach.epoch,
             version: attach.version,
             established: false,
             receive_maximum,

@@ -14,23 +14,23 @@ use std::sync::Arc;
 pub struct Publisher {
     /// Who.
     pub identity: Identity,
-    /// In which epoch of the registry.
-    pub epoch: u64,
+    /// In which life of that name.
+    pub life: u64,
 }
 
 impl Publisher {
-    /// No account reaches this epoch.
-    const EPOCH_OF_BROKER: u64 = u64::MAX;
+    /// No name has so many lives.
+    const LIFE_OF_BROKER: u64 = u64::MAX;
 
     /// Returns the broker itself, which publishes below `$SYS/`.
     pub(crate) fn broker() -> Option<Self> {
         let identity = Identity::new(Kind::User, "keyward").ok()?;
-        Some(Self { identity, epoch: Self::EPOCH_OF_BROKER })
+        Some(Self { identity, life: Self::LIFE_OF_BROKER })
     }
 
     /// Tells whether this is the broker itself, whatever the accounts are called.
     pub(crate) fn is_broker(&self) -> bool {
-        self.epoch == Self::EPOCH_OF_BROKER
+        self.life == Self::LIFE_OF_BROKER
     }
 }
 

@@ -295,7 +295,7 @@ mod tests {
             qos: Qos::AtLeastOnce,
             retain: false,
             expires: None,
-            publisher: Publisher { identity: publisher.parse().unwrap(), epoch: 1 },
+            publisher: Publisher { identity: publisher.parse().unwrap(), life: 1 },
             origin: Incarnation(1),
             is_will: false,
         });

@@ -100,7 +100,7 @@ mod tests {
             qos: Qos::AtMostOnce,
             retain: false,
             expires: None,
-            publisher: Publisher { identity: "device:a".parse().unwrap(), epoch: 1 },
+            publisher: Publisher { identity: "device:a".parse().unwrap(), life: 1 },
             origin: Incarnation(1),
             is_will: false,
         }));

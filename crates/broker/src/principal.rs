@@ -10,7 +10,11 @@ use std::sync::Arc;
 pub struct Principal {
     /// Who it is and where it belongs, as rules see it.
     pub subject: Subject,
-    /// Which life of the name this is: an id that was removed and added again has another epoch.
+    /// Which life of the name this is: an id that was removed and added again has another. Sessions and messages of
+    /// an earlier one are nobody's.
+    pub life: u64,
+    /// Which of its credentials hold: another number whenever one is taken away. Links of an older epoch are closed;
+    /// their sessions wait for whoever comes with credentials that hold.
     pub epoch: u64,
     /// What it may do at all.
     pub standing: Standing,

@@ -76,13 +76,18 @@ impl Resident {
         self.authority.turn = Some(law.turn());
     }
 
-    /// Returns what a session that was opened in `epoch` may do. Call [`Resident::refresh`] before.
-    pub(crate) fn entitled(&self, epoch: u64) -> Entitled<'_> {
+    /// Tells whether credentials of `epoch` hold.
+    pub(crate) fn accepts(&self, epoch: u64) -> bool {
+        self.authority.principal.as_ref().is_some_and(|principal| principal.epoch == epoch)
+    }
+
+    /// Returns what a session that was opened in `life` may do. Call [`Resident::refresh`] before.
+    pub(crate) fn entitled(&self, life: u64) -> Entitled<'_> {
         let may_act = self
             .authority
             .principal
             .as_ref()
-            .is_some_and(|principal| principal.epoch == epoch && principal.standing == Standing::Active);
+            .is_some_and(|principal| principal.life == life && principal.standing == Standing::Active);
         Entitled { rights: may_act.then_some(&self.authority.rights), stamp: self.authority.stamp }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct Session {
     pub(crate) key: SessionKey,
     pub(crate) incarnation: Incarnation,
     /// The life of the identity in which it was opened.
-    pub(crate) epoch: u64,
+    pub(crate) life: u64,
     /// The slot of its principal.
     pub(crate) resident: usize,
     pub(crate) lifetime: Lifetime,
@@ -93,14 +93,14 @@ impl Session {
     pub(crate) fn new(
         key: SessionKey,
         incarnation: Incarnation,
-        epoch: u64,
+        life: u64,
         resident: usize,
         outbound: Outbound,
     ) -> Self {
         Self {
             key,
             incarnation,
-            epoch,
+            life,
             resident,
             lifetime: Lifetime::WithLink,
             has_ended: false,
@@ -156,7 +156,7 @@ impl Session {
     }
 
     pub(crate) fn publisher(&self) -> Publisher {
-        Publisher { identity: self.key.identity.clone(), epoch: self.epoch }
+        Publisher { identity: self.key.identity.clone(), life: self.life }
     }
 
     pub(crate) fn link_id(&self) -> Option<LinkId> {

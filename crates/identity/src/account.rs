@@ -20,6 +20,9 @@ pub struct Account {
     pub exposure: Option<Exposure>,
     /// Whether the identity may act.
     pub standing: Standing,
+    /// Which life of its name this is: changes only when a removed id is added again. What an earlier life had is not
+    /// its.
+    pub life: u64,
     /// Changes whenever a credential of the identity is taken away and when it is disabled, revoked or removed.
     /// A link that was opened under an older epoch is to be closed. Never goes back, not even for a removed id that
     /// is added again.

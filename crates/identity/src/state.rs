@@ -131,6 +131,7 @@ impl State {
             site: site.clone(),
             exposure: *exposure,
             standing: Standing::Active,
+            life: entry.sequence,
             epoch: entry.sequence,
             machine_chosen: *machine_chosen,
             certificates: Vec::new(),

@@ -40,7 +40,7 @@ fn principal(account: &Account) -> Principal {
         Known::Revoked { keep_messages, publish_will } => Standing::Revoked { keep_messages, publish_will },
         Known::Removed => Standing::Removed,
     };
-    Principal { subject: subject(account), epoch: account.epoch, standing }
+    Principal { subject: subject(account), life: account.life, epoch: account.epoch, standing }
 }
 
 /// Returns what TLS listeners show and demand: the server's certificate and the devices' root, which never stand for
@@ -96,6 +96,8 @@ mod tests {
         let after = directory(&execute(Command::Disable { identity: Identity::clone(&ben) }), &before);
         assert!(Arc::ptr_eq(before.lookup(&ada).unwrap(), after.lookup(&ada).unwrap()));
         assert_eq!(after.lookup(&ben).unwrap().standing, Standing::Disabled);
+        let [held, holds] = [&before, &after].map(|directory| directory.lookup(&ben).unwrap());
+        assert!(held.life == holds.life && held.epoch < holds.epoch, "disabled is no other life");
         assert!(after.revision() > before.revision());
     }
 

@@ -63,7 +63,7 @@ impl Operator {
     pub(crate) fn new(accounts: &[Identity], rules: &Arc<Rules>) -> Self {
         let principal = |identity: &Identity| {
             let subject = Subject::new(identity.clone());
-            Arc::new(Principal { subject, epoch: 1, standing: Standing::Active })
+            Arc::new(Principal { subject, life: 1, epoch: 1, standing: Standing::Active })
         };
         let principals: Vec<_> = accounts.iter().map(principal).collect();
         let directory = Arc::new(Directory::new(0, principals.iter().cloned()));
@@ -112,7 +112,7 @@ impl Operator {
         standing: Standing,
     ) {
         let subject = self.principals[account.0].subject.clone();
-        self.principals[account.0] = Arc::new(Principal { subject, epoch, standing });
+        self.principals[account.0] = Arc::new(Principal { subject, life: epoch, epoch, standing });
         let revision = self.directory.revision() + 1;
         self.directory = Arc::new(Directory::new(revision, self.principals.iter().cloned()));
         broker.swap(self);

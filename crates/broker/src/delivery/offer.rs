@@ -85,7 +85,7 @@ impl Delivery<'_> {
         offer: &Offer<'_>,
         frames: Option<&mut Frames>,
     ) {
-        let is_connected = self.session.link.as_ref().is_some_and(|link| link.established);
+        let is_connected = self.is_connected();
         if !is_connected {
             return;
         }

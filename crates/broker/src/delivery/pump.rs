@@ -145,7 +145,7 @@ impl Delivery<'_> {
 
     /// Takes a slice of retained messages that was asked for.
     pub(crate) fn take_slice(&mut self, slice: ReplaySlice) {
-        let is_connected = self.session.link.as_ref().is_some_and(|link| link.established);
+        let is_connected = self.is_connected();
         let Some(mut replay) = self.session.replays.pop_front() else { return };
         if is_connected && replay.answered(slice.replay, slice.next) {
             self.play(replay, slice.messages);

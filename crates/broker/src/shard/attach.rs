@@ -56,7 +56,8 @@ impl Shard {
             return Err(ReasonCode::ServerUnavailable.into());
         }
         let principal = self.law.same_life(&attach.publisher).cloned();
-        let Some(principal) = principal.filter(|principal| principal.standing == Standing::Active) else {
+        let may_act = |it: &Arc<Principal>| it.standing == Standing::Active && it.epoch == attach.epoch;
+        let Some(principal) = principal.filter(may_act) else {
             let denied = Some((DeniedAction::Attach, "".into(), None));
             return Err(Refused { reason: ReasonCode::NotAuthorized, denied });
         };
@@ -157,7 +158,7 @@ impl Shard {
         let resumed = self.by_key.get(&key).copied();
         let slot = match resumed {
             Some(slot) => slot,
-            None => self.open_session(key, attach.publisher.epoch),
+            None => self.open_session(key, attach.publisher.life),
         };
         let lifetime = self.lifetime(attach.session_expiry, attach.version, attach.clean_start);
         self.set_lifetime(slot, lifetime);
@@ -184,7 +185,7 @@ impl Shard {
         let Some(session) = self.sessions.get(slot as usize) else { return false };
         let ends = attach.clean_start
             || session.lifetime == Lifetime::WithLink
-            || session.epoch != attach.publisher.epoch;
+            || session.life != attach.publisher.life;
         let was_stored = session.is_stored();
         let is_due = session.will.as_ref().is_some_and(|will| will.delay == 0);
         if ends || is_due {
@@ -199,11 +200,11 @@ impl Shard {
         ends && was_stored
     }
 
-    fn open_session(&mut self, key: SessionKey, epoch: u64) -> u32 {
+    fn open_session(&mut self, key: SessionKey, life: u64) -> u32 {
         let resident = self.residents.admit(&key.identity);
         let incarnation = self.next_incarnation();
         let outbound = Outbound::new(self.config.hash_key);
-        let session = Session::new(key.clone(), incarnation, epoch, resident, outbound);
+        let session = Session::new(key.clone(), incarnation, life, resident, outbound);
         // Sessions are bounded far below the range.
         let slot = self.sessions.insert(session) as u32;
         self.by_key.insert(key, slot);

@@ -304,7 +304,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return classing };
         let Some(resident) = self.residents.get_mut(session.resident) else { return classing };
         resident.refresh(&self.law);
-        let entitled = resident.entitled(session.epoch);
+        let entitled = resident.entitled(session.life);
         classing.stamp = entitled.stamp;
         if session.classed == entitled.stamp {
             return classing;

@@ -404,7 +404,8 @@ impl Shard {
         let before = session.outbound.held();
         let mut delivery = Delivery {
             at: SessionRef { slot, incarnation: session.incarnation },
-            entitled: resident.entitled(session.epoch),
+            entitled: resident.entitled(session.life),
+            is_current: session.link.as_ref().is_some_and(|link| resident.accepts(link.epoch)),
             law: &self.law,
             out: &mut self.out,
             stats: &mut self.stats,

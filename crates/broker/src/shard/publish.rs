@@ -163,7 +163,7 @@ impl Shard {
         let resident = self.residents.get_mut(session.resident)?;
         resident.refresh(&self.law);
         let topic = Topic::new(topic, &self.config.hash_key);
-        permit::publish(resident.entitled(session.epoch), &mut session.publish_decisions, topic)
+        permit::publish(resident.entitled(session.life), &mut session.publish_decisions, topic)
     }
 
     /// Reports a refusal with the rule that decided it.
@@ -172,7 +172,7 @@ impl Shard {
         let Some(resident) = self.residents.get_mut(session.resident) else { return };
         resident.refresh(&self.law);
         let rule = resident
-            .entitled(session.epoch)
+            .entitled(session.life)
             .rights
             .and_then(|rights| rights.decide(Action::Publish, topic).rule.map(|rule| rule.cite()));
         let identity = session.key.identity.clone();

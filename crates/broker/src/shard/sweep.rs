@@ -71,8 +71,12 @@ impl Shard {
             let Some(session) = self.sessions.get(slot as usize).filter(|session| !session.has_ended) else {
                 continue;
             };
-            let standing = principal.as_ref().filter(|principal| principal.epoch == session.epoch);
+            let standing = principal.as_ref().filter(|principal| principal.life == session.life);
+            let epoch = session.link.as_ref().map(|link| link.epoch);
             let verdict = match standing.map(|principal| principal.standing) {
+                Some(Standing::Active) if epoch.is_some() && epoch != standing.map(|it| it.epoch) => {
+                    Verdict::Suspended
+                }
                 Some(Standing::Active) => Verdict::Stays,
                 Some(Standing::Disabled) => Verdict::Suspended,
                 Some(Standing::Revoked { .. } | Standing::Removed) | None => Verdict::Ended,

@@ -4,8 +4,8 @@
 use core::num::{NonZeroU16, NonZeroU32};
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
-    Attach, CommitOutcome, Directory, HashKey, Input, Limits, LinkId, Outbox, Output, Principal, Shard,
-    ShardConfig, ShardIndex, ShardMessage, Standing,
+    Attach, CommitOutcome, Directory, HashKey, Input, Limits, LinkId, Login, Outbox, Output, Principal,
+    Shard, ShardConfig, ShardIndex, ShardMessage, Standing,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::packet::{
@@ -64,7 +64,7 @@ impl House {
         };
         let policy = Arc::new(Policy::load(&[SourceFile::new("policy.d/test.toml", RULES)]).unwrap());
         let subject = Subject::new(identity);
-        let principal = Arc::new(Principal { subject, epoch: 1, standing: Standing::Active });
+        let principal = Arc::new(Principal { subject, life: 1, epoch: 1, standing: Standing::Active });
         let directory = Arc::new(Directory::new(1, [principal]));
         for shard in 0..house.shards.len() {
             house.give(shard, Input::Policy { generation: 1, policy: Arc::clone(&policy) });
@@ -93,9 +93,10 @@ impl House {
             },
         };
         let identity = self.identity.clone();
+        let login = Login { identity: identity.clone(), life: 1, epoch: 1 };
         let shard = shard_of(&self.hash_key, &identity, &client_id, self.shards.len() as u16);
         let link = LinkId(client as u64);
-        let attach = Attach::new(link, &connect, identity, 1, client_id.clone(), false).unwrap();
+        let attach = Attach::new(link, &connect, login, client_id.clone(), false).unwrap();
         self.homes.push(usize::from(shard.0));
         self.give(usize::from(shard.0), Input::Attach(Box::new(attach)));
         self.settle();

@@ -29,6 +29,7 @@ pub(crate) struct Peer {
 #[derive(Clone)]
 pub(crate) struct Hello {
     pub(crate) identity: Identity,
+    pub(crate) life: u64,
     pub(crate) epoch: u64,
     pub(crate) client_id: String,
     pub(crate) assigned: bool,
@@ -58,6 +59,7 @@ struct LastWord {
 pub(crate) fn hello(version: Version, name: &str, client_id: &str) -> Hello {
     Hello {
         identity: identity(name),
+        life: 1,
         epoch: 1,
         client_id: client_id.to_owned(),
         assigned: false,
@@ -120,6 +122,12 @@ impl Hello {
     }
 
     /// Comes from a later life of its name.
+    pub(crate) fn life(mut self, life: u64) -> Self {
+        (self.life, self.epoch) = (life, life);
+        self
+    }
+
+    /// Comes with other credentials.
     pub(crate) fn epoch(mut self, epoch: u64) -> Self {
         self.epoch = epoch;
         self

@@ -66,10 +66,10 @@ struct Model {
     links: BTreeMap<(usize, usize), Peer>,
     /// What `user:eve` may read beside nothing.
     readable: BTreeSet<usize>,
-    epochs: [u64; 4],
+    lives: [u64; 4],
     standing: [Standing; 4],
     published: u64,
-    /// Who published what at which quality of service, by payload, and in which epoch.
+    /// Who published what at which quality of service, by payload, and in which life.
     authors: BTreeMap<String, (usize, u64, Qos)>,
     /// Payloads of QoS 2 that came through a group, by the identifier of its members' subscriptions.
     once_shared: BTreeSet<(u32, String)>,
@@ -85,7 +85,7 @@ impl Model {
             world,
             links: BTreeMap::new(),
             readable: BTreeSet::new(),
-            epochs: [1; 4],
+            lives: [1; 4],
             standing: [Standing::Active; 4],
             published: 0,
             authors: BTreeMap::new(),
@@ -124,7 +124,7 @@ impl Model {
             Step::Rules { readable } => self.change_rules(readable.clone()),
             Step::Revive { who } => {
                 if self.standing[*who] != Standing::Active {
-                    self.epochs[*who] += u64::from(self.standing[*who] != Standing::Disabled);
+                    self.lives[*who] += u64::from(self.standing[*who] != Standing::Disabled);
                     self.set(*who, Standing::Active);
                 }
             }
@@ -153,7 +153,7 @@ impl Model {
 
     fn connect(&mut self, who: usize, client: usize, clean: bool, v5: bool) {
         let version = if v5 { Version::V5 } else { Version::V311 };
-        let mut greeting = hello(version, NAMES[who], &client.to_string()).epoch(self.epochs[who]);
+        let mut greeting = hello(version, NAMES[who], &client.to_string()).life(self.lives[who]);
         if clean {
             greeting = greeting.clean();
         }
@@ -166,7 +166,7 @@ impl Model {
     fn publish(&mut self, who: usize, client: usize, topic: usize, qos: Qos, retain: bool) {
         self.published += 1;
         let payload = self.published.to_string();
-        self.authors.insert(payload.clone(), (who, self.epochs[who], qos));
+        self.authors.insert(payload.clone(), (who, self.lives[who], qos));
         let number = (self.published % 60_000 + 1) as u16;
         self.with(who, client, |w, peer| {
             let letter = letter(TOPICS[topic], &payload).qos(qos, number);
@@ -186,7 +186,7 @@ impl Model {
 
     fn set(&mut self, who: usize, standing: Standing) {
         self.standing[who] = standing;
-        self.world.set(NAMES[who], self.epochs[who], standing);
+        self.world.set(NAMES[who], self.lives[who], standing);
     }
 
     /// Counts a QoS 2 message: a group hands it to one client once, and a client gets one copy of its own. One of 3.1.1
@@ -210,12 +210,12 @@ impl Model {
             assert!(!self.world.is_open(peer) || self.standing[who] == Standing::Active);
             for message in self.world.messages(peer) {
                 let payload = String::from_utf8(message.payload.clone()).unwrap();
-                let (author, epoch, qos) = self.authors[&payload];
+                let (author, life, qos) = self.authors[&payload];
                 assert!(self.may_read(who, &message.topic), "{} got {message:?}", NAMES[who]);
                 assert!(self.may_publish(author, &message.topic), "{} wrote {message:?}", NAMES[author]);
                 assert!(message.qos <= qos);
                 let is_gone =
-                    self.epochs[author] != epoch || matches!(self.standing[author], Standing::Revoked { .. });
+                    self.lives[author] != life || matches!(self.standing[author], Standing::Revoked { .. });
                 assert!(!is_gone, "{} is gone and {message:?} arrived", NAMES[author]);
                 if message.qos == Qos::ExactlyOnce && !message.retain && !message.dup {
                     self.count_copy(who, client, payload, &message.subscription_ids);

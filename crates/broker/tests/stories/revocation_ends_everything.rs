@@ -54,7 +54,7 @@ fn what_was_not_written_to_a_revoked_link_is_dropped() {
 #[test]
 fn a_connect_is_checked_against_the_registry_of_this_moment() {
     in_every_world_and_version(|w, version| {
-        for (name, epoch, standing) in [
+        for (name, life, standing) in [
             ("device:pump", 1, Some(Standing::Disabled)),
             ("device:pump", 1, Some(Standing::Removed)),
             ("device:pump", 1, Some(Standing::Revoked { keep_messages: true, publish_will: true })),
@@ -62,7 +62,7 @@ fn a_connect_is_checked_against_the_registry_of_this_moment() {
             ("device:stranger", 1, None),
         ] {
             if let Some(standing) = standing {
-                w.set(name, epoch, standing);
+                w.set(name, life, standing);
             }
             let peer = w.try_connect(hello(version, name, "x"));
             assert_eq!(w.closed(peer), Some(CloseCause::Refused(ReasonCode::NotAuthorized)), "{standing:?}");
@@ -78,7 +78,7 @@ fn a_removed_id_that_is_added_again_inherits_no_session() {
         w.subscribe(old, "pump/#");
         w.lose(old);
         w.set("device:pump", 2, Standing::Active);
-        let new = w.connect(hello(version, "device:pump", "pump").epoch(2));
+        let new = w.connect(hello(version, "device:pump", "pump").life(2));
         w.got(new);
         let app = w.connect(hello(version, "user:app", "app"));
         w.publish(app, letter("pump/a", "x").qos1(1));
@@ -107,14 +107,14 @@ fn queued_messages_of_a_revoked_publisher_are_not_delivered_and_are_counted() {
 #[test]
 fn queued_messages_of_a_removed_publisher_are_not_delivered() {
     in_every_world(|w| {
-        for (epoch, standing) in [(1, Standing::Removed), (2, Standing::Active)] {
+        for (life, standing) in [(1, Standing::Removed), (2, Standing::Active)] {
             w.set("device:pump", 1, Standing::Active);
             let app = w.connect(hello5("user:app", "app"));
             w.subscribe(app, "#");
             w.lose(app);
             let pump = w.connect(hello5("device:pump", "pump"));
             w.publish(pump, letter("pump/a", "of an earlier life").qos1(1));
-            w.set("device:pump", epoch, standing);
+            w.set("device:pump", life, standing);
             let app = w.connect(hello5("user:app", "app"));
             assert_eq!(w.payloads(app), Vec::<String>::new(), "{standing:?}");
         }
@@ -136,7 +136,7 @@ fn an_earlier_life_gets_nothing_in_the_midst_of_a_long_sweep() {
         w.set_only("device:pump", 2, Standing::Active);
         assert!(olds.iter().any(|old| w.is_open(*old)), "the sweep is not over");
         w.send_only(app, &letter("pump/a", "for the new life").packet());
-        let new = w.begin_connect(hello5("device:pump", "599").epoch(2));
+        let new = w.begin_connect(hello5("device:pump", "599").life(2));
         w.settle();
         assert!(matches!(w.got(new)[..], [Got::ConnAck { session_present: false, .. }]));
         for old in olds {
@@ -251,4 +251,81 @@ fn a_revocation_is_in_force_at_once_while_its_publishers_messages_wait_for_their
     w.settle();
     assert!(!w.is_behind(pump));
     assert!(w.notices.iter().any(|notice| matches!(notice, Notice::PublisherGone { .. })));
+}
+
+/// The registry counts another epoch whenever it takes a credential away: with a new password, and with every disabling
+/// and revocation. The broker took that number for another life of the name: a new password ended the sessions of its
+/// owner and erased its retained messages, and neither `enable` nor `--keep-messages` brought anything back.
+#[test]
+fn new_credentials_close_links_and_end_nothing_else() {
+    in_every_world_and_version(|w, version| {
+        w.set("device:pump", 1, Standing::Active);
+        let old = w.connect(hello(version, "device:pump", "pump"));
+        w.subscribe(old, "pump/#");
+        let app = w.connect(hello(version, "user:app", "app").clean());
+        w.publish(old, letter("pump/state", "on").retained());
+        w.renew("device:pump", 2, Standing::Active);
+        assert!(w.closed(old) == Some(CloseCause::NotAllowed) && !w.was_flushed(old));
+        w.publish(app, letter("pump/a", "wait").qos1(1));
+        let stolen = w.try_connect(hello(version, "device:pump", "pump"));
+        assert!(!w.is_open(stolen), "the old password holds");
+        let new = w.connect(hello(version, "device:pump", "pump").epoch(2));
+        assert_eq!(w.payloads(new), ["wait"]);
+        w.subscribe(app, "pump/state");
+        assert_eq!(w.payloads(app), ["on"]);
+    });
+}
+
+#[test]
+fn what_a_disabled_device_had_is_there_when_it_is_enabled_with_its_next_epoch() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.subscribe(pump, "pump/#");
+        w.publish(pump, letter("pump/state", "on").retained());
+        w.renew("device:pump", 2, Standing::Disabled);
+        w.renew("device:pump", 2, Standing::Active);
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "pump/state");
+        assert_eq!(w.payloads(app), ["on"]);
+        w.publish(app, letter("pump/a", "again").qos1(1));
+        let pump = w.connect(hello5("device:pump", "pump").epoch(2));
+        assert_eq!(w.payloads(pump), ["again"]);
+    });
+}
+
+#[test]
+fn a_revocation_keeps_messages_and_wills_if_it_says_so_though_it_takes_the_credentials() {
+    in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "#");
+        w.lose(app);
+        let pump = w.connect(hello5("device:pump", "pump").will("pump/will", "gone"));
+        w.publish(pump, letter("pump/a", "sent before").qos1(1));
+        w.renew("device:pump", 2, Standing::Revoked { keep_messages: true, publish_will: true });
+        let app = w.connect(hello5("user:app", "app"));
+        assert_eq!(w.payloads(app), ["sent before", "gone"]);
+    });
+}
+
+#[test]
+fn old_credentials_get_nothing_in_the_midst_of_a_long_sweep() {
+    in_every_world(|w| {
+        let limits = keyward_broker::Limits { sessions_per_identity: 10_000, ..Default::default() };
+        *w = World::new(w.shard_count() as u16, limits);
+        let olds: Vec<_> =
+            (0..600).map(|number| w.connect(hello5("device:pump", &number.to_string()))).collect();
+        for old in &olds {
+            w.subscribe(*old, "pump/#");
+            w.got(*old);
+        }
+        let app = w.connect(hello5("user:app", "app"));
+        w.renew_only("device:pump", 2, Standing::Active);
+        assert!(olds.iter().any(|old| w.is_open(*old)), "the sweep is not over");
+        w.send_only(app, &letter("pump/a", "for new credentials").packet());
+        w.settle();
+        for old in olds {
+            assert!(!w.is_open(old));
+            assert_eq!(w.messages(old), []);
+        }
+    });
 }

@@ -4,8 +4,8 @@ use crate::peer::{Got, Hello, Peer, Wire};
 use keyward_broker::output::Report;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
-    Attach, CloseCause, CommitOutcome, Denial, Directory, HashKey, Input, Limits, LinkId, Notice, Output,
-    Principal, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Ticket,
+    Attach, CloseCause, CommitOutcome, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice,
+    Output, Principal, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};
@@ -111,15 +111,30 @@ impl World {
     }
 
     /// Puts a principal into the registry.
-    pub(crate) fn set(&mut self, name: &str, epoch: u64, standing: Standing) {
-        self.set_only(name, epoch, standing);
+    pub(crate) fn set(&mut self, name: &str, life: u64, standing: Standing) {
+        self.set_only(name, life, standing);
         self.settle();
     }
 
     /// Puts a principal into the registry and lets nothing else happen.
-    pub(crate) fn set_only(&mut self, name: &str, epoch: u64, standing: Standing) {
+    pub(crate) fn set_only(&mut self, name: &str, life: u64, standing: Standing) {
+        // A new life has new credentials.
         let subject = Subject::new(identity(name));
-        self.principals.insert(identity(name), Principal { subject, epoch, standing });
+        self.principals.insert(identity(name), Principal { subject, life, epoch: life, standing });
+        self.publish_directory();
+    }
+
+    /// Takes the credentials of an identity of the first life away, as the registry does whenever its standing ends too;
+    /// those of `epoch` hold from now on.
+    pub(crate) fn renew(&mut self, name: &str, epoch: u64, standing: Standing) {
+        self.renew_only(name, epoch, standing);
+        self.settle();
+    }
+
+    /// Does the same and lets nothing else happen.
+    pub(crate) fn renew_only(&mut self, name: &str, epoch: u64, standing: Standing) {
+        let subject = Subject::new(identity(name));
+        self.principals.insert(identity(name), Principal { subject, life: 1, epoch, standing });
         self.publish_directory();
     }
 
@@ -175,9 +190,10 @@ impl World {
         let link = LinkId(self.links);
         let client_id = ClientId::new(&hello.client_id);
         let shard = shard_of(&self.hash_key, &hello.identity, &client_id, self.shards.len() as u16);
-        let (who, epoch, assigned) = (hello.identity.clone(), hello.epoch, hello.assigned);
+        let assigned = hello.assigned;
+        let login = Login { identity: hello.identity.clone(), life: hello.life, epoch: hello.epoch };
         let attach =
-            hello.with_packet(|connect| Attach::new(link, connect, who, epoch, client_id, assigned).unwrap());
+            hello.with_packet(|connect| Attach::new(link, connect, login, client_id, assigned).unwrap());
         let wire = Wire::new(usize::from(shard.0), &hello);
         self.wires.insert(link, wire);
         self.give(usize::from(shard.0), Input::Attach(Box::new(attach)));

@@ -7,7 +7,7 @@ use crate::event::{ShardNo, What};
 use crate::operator::Snapshot;
 use crate::wire::Stream;
 use keyward_broker::placement::{HashKey, shard_of};
-use keyward_broker::{Attach, LinkId};
+use keyward_broker::{Attach, LinkId, Login};
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::connection::{ConnectionLimits, Farewell, ServerConnection, Step};
 use keyward_mqtt::packet::{Connect, Packet, Version};
@@ -170,7 +170,8 @@ fn judge(
         return Err(wrong);
     }
     let client_id = ClientId::new(connect.client_id);
-    let attach = Attach::new(link, connect, identity.clone(), epoch, client_id, false);
+    let login = Login { identity: identity.clone(), life: epoch, epoch };
+    let attach = Attach::new(link, connect, login, client_id, false);
     let attach = attach.map_err(|_| ReasonCode::ClientIdentifierNotValid)?;
     Ok((Box::new(attach), identity, epoch))
 }

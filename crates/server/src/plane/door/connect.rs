@@ -4,7 +4,7 @@ use crate::plane::door::arrival::{Arrival, Claim, Said};
 use crate::plane::door::gate::{Gate, Known, Verdict};
 use crate::plane::events::LoginCause;
 use crate::plane::tls::certificate::Shown;
-use keyward_broker::{Attach, LinkId};
+use keyward_broker::{Attach, LinkId, Login};
 use keyward_identity::PasswordRecord;
 use keyward_ids::ClientId;
 use keyward_mqtt::packet::Connect;
@@ -69,7 +69,8 @@ pub(super) fn attach(
         true => draw_client_id().ok_or(LoginCause::WorkerBusy)?,
         false => ClientId::new(connect.client_id),
     };
-    Attach::new(link, connect, known.identity.clone(), known.epoch, client_id, assigned)
+    let Known { identity, life, epoch } = known.clone();
+    Attach::new(link, connect, Login { identity, life, epoch }, client_id, assigned)
         .map(Box::new)
         .map_err(|_| LoginCause::ClientId)
 }

@@ -29,12 +29,13 @@ pub(crate) struct Gate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) identity: Identity,
+    pub(crate) life: u64,
     pub(crate) epoch: u64,
 }
 
 impl Known {
     fn of(account: &Account) -> Self {
-        Self { identity: account.identity.clone(), epoch: account.epoch }
+        Self { identity: account.identity.clone(), life: account.life, epoch: account.epoch }
     }
 }
 
