@@ -74,11 +74,13 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub fn call(&mut self, request: &Request) -> Result<Response, CallError> {
-        line::write(&mut self.stream, &Asking { schema: SCHEMA, request })?;
-        let line = self.lines.next(&mut self.stream).map_err(|cut| match cut {
-            Cut::Closed => CallError::Socket(ErrorKind::UnexpectedEof.into()),
-            Cut::Broken(error) => CallError::Socket(error),
-            Cut::TooLong(max) => CallError::Answer(format!("longer than {max} bytes")),
+        // A broker that has no place for another connection refuses and closes before it reads: its answer lies here
+        // although the question could not be written.
+        let written = line::write(&mut self.stream, &Asking { schema: SCHEMA, request });
+        let line = self.lines.next(&mut self.stream).map_err(|cut| match (written, cut) {
+            (Err(error), _) | (Ok(()), Cut::Broken(error)) => CallError::Socket(error),
+            (Ok(()), Cut::Closed) => CallError::Socket(ErrorKind::UnexpectedEof.into()),
+            (Ok(()), Cut::TooLong(max)) => CallError::Answer(format!("longer than {max} bytes")),
         })?;
         let answer: Answered =
             serde_json::from_slice(&line).map_err(|error| CallError::Answer(error.to_string()))?;

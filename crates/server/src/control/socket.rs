@@ -270,11 +270,12 @@ mod tests {
         for client in &mut held {
             client.call(&Request::DeviceList).unwrap();
         }
-        let Err(CallError::Refused(refusal)) = Client::connect(&home).unwrap().call(&Request::DeviceList)
-        else {
-            panic!("not refused");
-        };
-        assert_eq!(refusal.code, RefusalCode::WrongMoment);
+        // The broker has closed the connection by the time that some of these questions are written.
+        for _ in 0..50 {
+            let answer = Client::connect(&home).unwrap().call(&Request::DeviceList);
+            let Err(CallError::Refused(refusal)) = answer else { panic!("not refused") };
+            assert_eq!(refusal.code, RefusalCode::WrongMoment);
+        }
     }
 
     #[test]
