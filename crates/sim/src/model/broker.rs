@@ -231,6 +231,7 @@ impl Model {
             }
             _ => {}
         }
+        self.forget_refused(shard, client);
         let is_held = self.holder(link).is_some();
         if is_held && cause == CloseCause::NotAllowed {
             return breach!("{shard} expelled {client}, which is allowed");
@@ -241,6 +242,16 @@ impl Model {
         let said_goodbye = cause == CloseCause::Disconnected && left == Some(ReasonCode::Success);
         self.leave(client, !said_goodbye);
         Ok(())
+    }
+
+    /// A link of 3.x is closed because of a message for which there is no room: what no ticket was asked for was not
+    /// taken.
+    fn forget_refused(&mut self, shard: ShardNo, client: ClientNo) {
+        let asked = self.shards[shard.0].asked;
+        if let Some(session) = self.sessions.get_mut(&client) {
+            let acknowledged = &session.acknowledged;
+            session.inbound.retain(|id, (_, ticket)| *ticket <= asked || acknowledged.contains(id));
+        }
     }
 
     pub(super) fn tick(&mut self, shard: ShardNo) {

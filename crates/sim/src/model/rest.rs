@@ -38,7 +38,7 @@ impl Model {
     fn check_bounds(&self, shard: ShardNo, stats: &ShardStats) -> Checked {
         let limits = &self.setup.limits;
         let portion = |total: usize| (total / self.shards.len()).max(1) as u64;
-        let groups = self.groups.count();
+        let groups = self.groups.count().max(stats.groups);
         let queues =
             (stats.sessions + groups) * limits.queue_messages.max(usize::from(limits.in_flight.get())) as u64;
         let outboxes = stats.links * (limits.outbox_bytes_hard as u64 + u64::from(limits.packet_bytes));
