@@ -43,19 +43,16 @@ pub(crate) enum Lifetime {
     After(Millis),
 }
 
-/// Says where an incoming QoS 2 message stands.
+/// Is an incoming QoS 2 message whose packet id is in use: a repetition is answered and not published again. A client
+/// that lost its memory may use the packet id for another message over a later link; the digest tells the two apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Inbound {
-    /// It waits for the disk under this ticket; PUBREC was not sent.
-    Waiting(Ticket),
-    /// It was accepted: a repetition is answered and not published again. A client that lost its memory may use the
-    /// packet id for another message over a later link; the digest tells the two apart.
-    Accepted {
-        /// The keyed hash of topic and payload.
-        digest: u64,
-        /// Over which link it came.
-        link: LinkId,
-    },
+pub(crate) struct Inbound {
+    /// The keyed hash of topic and payload.
+    pub(crate) digest: u64,
+    /// Over which link it came.
+    pub(crate) link: LinkId,
+    /// The ticket under which it waits for the disk, its PUBREC not sent; `None` once it is accepted.
+    pub(crate) waits_for: Option<Ticket>,
 }
 
 /// Is one session.

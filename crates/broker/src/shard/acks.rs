@@ -52,14 +52,14 @@ impl Shard {
     pub(super) fn pub_rel(&mut self, slot: u32, id: PacketId) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         match session.inbound.get(&id.0.get()) {
-            Some(Inbound::Accepted { .. }) => {
+            Some(Inbound { waits_for: None, .. }) => {
                 session.inbound.remove(&id.0.get());
                 let is_stored = session.is_stored();
                 let wait = self.wait_if(is_stored);
                 self.answer(slot, wait, Answer::PubComp(id, ReasonCode::Success));
             }
             // PUBREC was not sent: there is nothing that it could answer.
-            Some(Inbound::Waiting(_)) => self.violation(slot, ReasonCode::ProtocolError),
+            Some(Inbound { waits_for: Some(_), .. }) => self.violation(slot, ReasonCode::ProtocolError),
             None => {
                 let reason = self.not_found(slot);
                 self.answer(slot, Wait::default(), Answer::PubComp(id, reason));

@@ -52,8 +52,6 @@ pub(super) struct Pending {
     pub(super) message: Arc<Message>,
     pub(super) session: SessionRef,
     pub(super) id: PacketId,
-    /// How its packet id is remembered once it was accepted.
-    pub(super) accepted: Inbound,
 }
 
 impl Commits {
@@ -143,14 +141,20 @@ impl Shard {
 
     /// Routes a QoS 2 message that is durable now, by the rights of this moment; forgets it if it could not be stored.
     fn settle(&mut self, pending: Pending, outcome: CommitOutcome) {
-        let Pending { message, session, id, accepted, .. } = pending;
+        let Pending { ticket, message, session, id } = pending;
         let owner = self
             .sessions
             .get_mut(session.slot as usize)
             .filter(|owner| owner.incarnation == session.incarnation);
-        if let Some(owner) = owner {
+        // Its packet id may stand for another message by now.
+        if let Some(owner) = owner
+            && let Some(known) = owner.inbound.get(&id.0.get()).copied()
+            && known.waits_for == Some(ticket)
+        {
             match outcome {
-                CommitOutcome::Durable => owner.inbound.insert(id.0.get(), accepted),
+                CommitOutcome::Durable => {
+                    owner.inbound.insert(id.0.get(), Inbound { waits_for: None, ..known })
+                }
                 CommitOutcome::NoRoom => owner.inbound.remove(&id.0.get()),
             };
         }

@@ -88,7 +88,6 @@ impl Shard {
             return self.violation(slot, ReasonCode::ReceiveMaximumExceeded);
         }
         let Some(link) = session.link_id() else { return };
-        let accepted = Inbound::Accepted { digest, link };
         let is_stored = session.is_stored();
         // Behind one that waits for the disk the next one waits too, or it would overtake it [MQTT-4.6.0-6].
         let durable = is_stored
@@ -96,12 +95,12 @@ impl Shard {
             || self.commits.has_pending()
             || message.topic_name().is_some_and(|topic| self.reaches_stored(topic));
         let wait = self.wait_if(durable);
-        let state = if durable { Inbound::Waiting(wait.ticket) } else { accepted };
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            session.inbound.insert(id.0.get(), state);
+            let waits_for = durable.then_some(wait.ticket);
+            session.inbound.insert(id.0.get(), Inbound { digest, link, waits_for });
         }
         if durable {
-            self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id, accepted });
+            self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id });
         } else {
             self.route(permit, message);
         }
@@ -114,18 +113,14 @@ impl Shard {
         let Some(link) = session.link_id() else { return true };
         match session.inbound.get(&id.0.get()) {
             None => false,
-            // Its PUBREC waits for the disk, or was dropped with an older link.
-            Some(Inbound::Waiting(ticket)) => {
-                let wait = Wait { ticket: *ticket, ..Wait::default() };
+            // Its PUBREC may wait for the disk still, or was dropped with an older link.
+            Some(known) if known.digest == digest => {
+                let wait = Wait { ticket: known.waits_for.unwrap_or_default(), ..Wait::default() };
                 self.answer(slot, wait, Answer::PubRec(id, ReasonCode::Success));
                 true
             }
-            Some(Inbound::Accepted { digest: known, .. }) if *known == digest => {
-                self.answer(slot, Wait::default(), Answer::PubRec(id, ReasonCode::Success));
-                true
-            }
             // Another message under an id that this very link has in use.
-            Some(Inbound::Accepted { link: of, .. }) if *of == link => {
+            Some(known) if known.link == link => {
                 match session.version() {
                     Version::V5 => {
                         let reason = ReasonCode::PacketIdentifierInUse;
@@ -136,7 +131,7 @@ impl Shard {
                 true
             }
             // A client that lost its memory begins anew: this is no repetition.
-            Some(Inbound::Accepted { .. }) => false,
+            Some(_) => false,
         }
     }
 

@@ -39,6 +39,27 @@ fn a_qos_2_message_goes_to_nobody_before_it_is_durable() {
     });
 }
 
+/// The simulated world found that the PUBREC of the older message answered the newer one too, which was then lost.
+#[test]
+fn a_client_that_lost_its_memory_may_use_an_id_again_whose_message_waits_for_the_disk() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app").clean());
+        w.subscribe(app, "#");
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "older").qos2(1));
+        w.lose(pump);
+        let pump = w.begin_connect(hello(version, "device:pump", "pump"));
+        w.settle();
+        w.publish(pump, letter("pump/a", "newer").qos2(1));
+        w.publish(pump, letter("pump/a", "newer").qos2(1).dup());
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.payloads(app), ["older", "newer"]);
+        let recs = w.got(pump).into_iter().filter(|got| matches!(got, Got::PubRec(1, _))).count();
+        assert_eq!(recs, 2);
+    });
+}
+
 /// The simulated world found that one which is not retained went on at once.
 #[test]
 fn a_qos_2_message_does_not_overtake_one_that_waits_for_the_disk() {
