@@ -70,6 +70,8 @@ pub struct Model {
     shards: Vec<Shard>,
     /// Letters between shards that were posted and not read.
     letters: usize,
+    /// The QoS 2 message that was just taken: what is said of memory next refuses it.
+    taking: Option<(ClientNo, u16)>,
     /// A link that a shard has taken and not refused so far.
     attaching: Option<(ShardNo, LinkId)>,
     /// Whether the process was told to stop: it counts nothing any more.
@@ -118,6 +120,7 @@ impl Model {
             shards: vec![Shard::default(); usize::from(setup.shards)],
             letters: 0,
             attaching: None,
+            taking: None,
             is_stopping: false,
             races: Races::default(),
             early_wills: Vec::new(),
@@ -133,6 +136,9 @@ impl Model {
         self.now = event.at.mono;
         self.step += 1;
         self.finish_attach(&event.what)?;
+        if !matches!(event.what, What::Notes { .. }) {
+            self.taking = None;
+        }
         match &event.what {
             What::Connects { client, link, hello } => {
                 let is_honest = self.setup.clients[client.0].is_honest;

@@ -4,7 +4,7 @@ use super::memory::Stage;
 use super::{Client, Desk};
 use crate::event::What;
 use crate::packet::{Ack, Packet, Publish};
-use keyward_mqtt::packet::Qos;
+use keyward_mqtt::packet::{Qos, Version};
 use keyward_mqtt::reason::ReasonCode;
 
 impl Client {
@@ -74,7 +74,9 @@ impl Client {
     fn resume(&mut self, desk: &mut Desk<'_>, session_present: bool) {
         let Some(line) = &self.line else { return };
         let (link, clean) = (line.id, line.asked_for_new_session());
-        if !session_present || clean {
+        // 3.1 does not say whether there was a session: whoever did not ask for a new one goes on with the old.
+        let is_resumed = session_present || self.setup.version == Version::V31;
+        if !is_resumed || clean {
             return self.memory.begin_anew();
         }
         self.memory.asking.clear();

@@ -605,7 +605,16 @@ impl Model {
             Notice::RetainedFull { publisher } => account(publisher).map(Loss::RetainedFull),
             Notice::WillWithheld { owner } => account(owner).map(Loss::WillWithheld),
             Notice::TooLarge { receiver } => account(receiver).map(Loss::TooLarge),
-            Notice::NoMemory { identity } => account(identity).map(Loss::NoMemory),
+            Notice::NoMemory { identity } => {
+                let of = account(identity);
+                if let Some((client, id)) = self.taking.take()
+                    && of == Some(self.account(client))
+                    && let Some(session) = self.sessions.get_mut(&client)
+                {
+                    session.inbound.remove(&id);
+                }
+                of.map(Loss::NoMemory)
+            }
             Notice::Limit { .. }
             | Notice::GroupFull { .. }
             | Notice::GroupAbsent { .. }
