@@ -104,7 +104,10 @@ impl Delivery<'_> {
             }
             Answer::SubAck(_, _, orders) if !orders.is_empty() => {
                 for order in orders {
-                    self.begin_replay(order);
+                    // It may be unsubscribed again already: its SUBACK waited [MQTT-3.10.4-2].
+                    if self.session.filters.contains(&order.filter) {
+                        self.begin_replay(order);
+                    }
                 }
                 self.pump();
             }

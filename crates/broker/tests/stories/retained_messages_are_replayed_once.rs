@@ -2,7 +2,7 @@
 
 use crate::peer::{Got, Peer, at, hello, hello5, letter};
 use crate::world::{World, in_every_world, in_every_world_and_version, in_every_world_with, rule};
-use keyward_broker::{Limits, Notice, Standing};
+use keyward_broker::{CommitOutcome, Limits, Notice, Standing};
 use keyward_mqtt::packet::{Qos, SubscribeOptions};
 
 fn retained_for(w: &mut World, filter: &str) -> Vec<String> {
@@ -309,5 +309,21 @@ fn a_slice_that_finds_its_reader_gone_is_asked_for_again() {
         w.set_deaf(home, false);
         let app = w.connect(hello5("user:app", "app"));
         assert_eq!(w.payloads(app), ["x"]);
+    });
+}
+
+/// The simulated world found that the replay began when its SUBACK could leave, though nobody subscribed any more.
+#[test]
+fn what_was_unsubscribed_before_its_suback_left_is_not_replayed() {
+    in_every_world_and_version(|w, version| {
+        let pump = w.connect(hello(version, "device:pump", "pump"));
+        keep(w, pump, "pump/a", "old");
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.got(app);
+        w.slow_store();
+        w.subscribe_only(app, 1, "pump/#", at(Qos::AtLeastOnce), None);
+        w.unsubscribe(app, "pump/#");
+        w.store(CommitOutcome::Durable);
+        assert!(matches!(w.got(app)[..], [Got::SubAck(..), Got::UnsubAck(..)]));
     });
 }

@@ -432,7 +432,7 @@ impl Model {
         else {
             return Ok(());
         };
-        for ((filter, allowed), reason) in answer.filters.iter().zip(reasons) {
+        for ((filter, allowed, serial), reason) in answer.filters.iter().zip(reasons) {
             let says_denied = *reason == ReasonCode::NotAuthorized;
             if version == Version::V5
                 && let Some(allowed) = allowed
@@ -440,7 +440,7 @@ impl Model {
             {
                 return breach!("SUBACK of {filter} says {}, allowed: {allowed}", reason.as_str());
             }
-            session.answer(filter, *reason, version, (step, now, link));
+            session.answer((filter, *serial), *reason, version, (step, now, link));
         }
         Ok(())
     }

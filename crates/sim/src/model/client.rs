@@ -3,7 +3,7 @@
 use super::law::matches;
 use super::link::{Answer, Kind};
 use super::message::{Message, Owed};
-use super::session::{Replay, Session, Sub, is_oldest};
+use super::session::{Asked, Replay, Session, Sub, is_oldest};
 use super::{Breach, Checked, Model};
 use crate::event::{AccountNo, ClientNo, MessageNo, ShardNo};
 use crate::packet::{Packet, Publish};
@@ -271,8 +271,8 @@ impl Model {
                     .iter()
                     .all(|action| self.law.may(shard, account, epoch, *action, filter))
             });
-            answer.filters.push((filter.clone(), allowed));
-            self.subscribe(client, filter, *options, subscription_id)?;
+            let serial = self.subscribe(client, filter, *options, subscription_id)?;
+            answer.filters.push((filter.clone(), allowed, serial));
         }
         let says_so = !is_oldest(self.link(link)?.hello.version);
         self.owe(shard, link, answer, is_stored && says_so)
@@ -284,17 +284,19 @@ impl Model {
         filter: &str,
         options: SubscribeOptions,
         id: Option<u32>,
-    ) -> Checked {
+    ) -> Checked<u64> {
         let (step, generation) = (self.step, self.law.oldest_generation());
         let session = self.sessions.get_mut(&client);
         let session = session.ok_or_else(|| Breach(format!("{client} has no session")))?;
         let is_new = !session.subs.contains_key(filter);
         let sub = Sub { asked: Vec::new(), confirmed: false, confirmed_at: None };
-        session.subs.entry(filter.to_owned()).or_insert(sub).asked.push((options, id));
+        let serial = session.asks;
+        session.asks += 1;
+        session.subs.entry(filter.to_owned()).or_insert(sub).asked.push(Asked { serial, options, id });
         session.reads_as_published |= options.retain_as_published;
         if filter.starts_with("$share/") {
             session.shared.insert(filter.to_owned());
-            return Ok(());
+            return Ok(serial);
         }
         let replays = match options.retain_handling {
             RetainHandling::Always => true,
@@ -311,7 +313,7 @@ impl Model {
                 session.blur(message, Some(options));
             }
         }
-        Ok(())
+        Ok(serial)
     }
 
     fn take_unsubscribe(

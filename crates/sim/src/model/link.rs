@@ -53,8 +53,8 @@ pub(super) struct Answer {
     pub(super) allowed: Option<bool>,
     /// The ticket that must be durable before.
     pub(super) ticket: Option<u64>,
-    /// Filters of a SUBSCRIBE, each with whether it is certainly allowed.
-    pub(super) filters: Vec<(String, Option<bool>)>,
+    /// Filters of a SUBSCRIBE, each with whether it is certainly allowed, and its serial number.
+    pub(super) filters: Vec<(String, Option<bool>, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) will: Option<Will>,
     pub(super) subs: BTreeMap<String, Sub>,
     pub(super) owed: BTreeMap<MessageNo, Owed>,
+    /// Counts the filters of its SUBSCRIBEs.
+    pub(super) asks: u64,
     pub(super) replays: Vec<Replay>,
     /// How often each retained message was sent from its slot, and when last.
     pub(super) replayed: BTreeMap<MessageNo, (usize, u64)>,
@@ -66,11 +68,20 @@ pub(super) struct Will {
 #[derive(Debug)]
 pub(super) struct Sub {
     /// What was asked for, the latest last; more than one while a SUBACK is owed.
-    pub(super) asked: Vec<(SubscribeOptions, Option<u32>)>,
+    pub(super) asked: Vec<Asked>,
     /// Whether a SUBACK granted it.
     pub(super) confirmed: bool,
     /// Which step did first.
     pub(super) confirmed_at: Option<u64>,
+}
+
+/// Is one filter of a SUBSCRIBE.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Never used again.
+    pub(super) serial: u64,
+    pub(super) options: SubscribeOptions,
+    pub(super) id: Option<u32>,
 }
 
 /// Is a replay of retained messages that a SUBSCRIBE asked for.
@@ -89,7 +100,7 @@ impl Sub {
     /// Tells whether the subscription, whichever it is, wants a message.
     fn wants(&self, message: &Message, session: u64) -> impl Iterator<Item = bool> {
         let own = message.origin == session;
-        self.asked.iter().map(move |(options, _)| !(options.no_local && own))
+        self.asked.iter().map(move |asked| !(asked.options.no_local && own))
     }
 }
 
@@ -106,6 +117,7 @@ impl Session {
             will: None,
             subs: BTreeMap::new(),
             owed: BTreeMap::new(),
+            asks: 0,
             replays: Vec::new(),
             replayed: BTreeMap::new(),
             order: BTreeMap::new(),
@@ -157,10 +169,10 @@ impl Session {
                 continue;
             }
             let is_sure = sub.confirmed && self.certain && sub.wants(message, self.serial).all(|wants| wants);
-            let granted = sub.asked.iter().map(|(options, _)| options.qos.min(message.qos));
+            let granted = sub.asked.iter().map(|asked| asked.options.qos.min(message.qos));
             let most = granted.clone().max().unwrap_or(Qos::AtMostOnce);
             let least = if is_sure { granted.min().unwrap_or(Qos::AtMostOnce) } else { Qos::AtMostOnce };
-            let ids = (is_sure && sub.asked.len() == 1).then(|| sub.asked[0].1);
+            let ids = (is_sure && sub.asked.len() == 1).then(|| sub.asked[0].id);
             let owed = owed.get_or_insert(Owed {
                 must: false,
                 arrived: false,
@@ -202,7 +214,7 @@ impl Session {
     /// A SUBACK answers for one filter.
     pub(super) fn answer(
         &mut self,
-        filter: &str,
+        (filter, serial): (&str, u64),
         reason: ReasonCode,
         version: Version,
         at: (u64, Millis, LinkId),
@@ -211,20 +223,17 @@ impl Session {
         let begun = self.replays.iter().position(|replay| replay.filter == filter && replay.begun.is_none());
         // 3.1 has no word for a refusal: what it is told means nothing.
         let Some(sub) = self.subs.get_mut(filter).filter(|_| !is_oldest(version)) else { return };
+        // It may have been given up and asked for again since.
+        let Some(place) = sub.asked.iter().position(|asked| asked.serial == serial) else { return };
         if reason.is_failure() {
-            let place = usize::from(sub.confirmed);
-            if place < sub.asked.len() {
-                sub.asked.remove(place);
-            }
+            sub.asked.remove(place);
             if sub.asked.is_empty() {
                 self.subs.remove(filter);
             }
             begun.map(|place| self.replays.remove(place));
             return;
         }
-        if sub.confirmed && sub.asked.len() > 1 {
-            sub.asked.remove(0);
-        }
+        sub.asked.drain(..place);
         sub.confirmed = true;
         sub.confirmed_at.get_or_insert(step);
         if let Some(replay) = begun.and_then(|place| self.replays.get_mut(place)) {
