@@ -114,6 +114,19 @@ pub struct Bound {
 /// # Errors
 /// [`ListenError`], which names the address; no socket stays open then.
 pub(crate) fn open_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
+    let chooses = addresses.iter().any(|address| address.port() == 0);
+    let mut attempts = if chooses { PORTS_TRIED } else { 1 };
+    loop {
+        attempts -= 1;
+        match open_once(addresses) {
+            // The port that the system chose for one address may be taken at the next.
+            Err(ListenError::InUse { .. }) if attempts > 0 => {}
+            result => return result,
+        }
+    }
+}
+
+fn open_once(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
     let mut open: Vec<TcpListener> = Vec::new();
     let mut port = None;
     for &asked in addresses {
@@ -163,6 +176,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Ports that are tried where the system may choose one for several addresses.
+const PORTS_TRIED: u32 = 16;
+
 /// Connections that wait in the system for the door; the system cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1_024;
 
@@ -189,7 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_and_ipv6_get_one_free_port() {
+    fn ipv4_and_ipv6_get_one_free_port_however_many_are_taken_at_one_of_them() {
+        // Every other test of this machine may hold ports of IPv4 that are free at IPv6; these do.
+        let _taken: Vec<_> = (0..400).map(|_| open("127.0.0.1:0").unwrap()).collect();
+        for _ in 0..400 {
+            open_all(&["[::1]:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()]).unwrap();
+        }
         let both = open_all(&["[::1]:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()]).unwrap();
         let ports: Vec<u16> = both.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
