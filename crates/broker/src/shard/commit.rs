@@ -78,6 +78,16 @@ impl Commits {
         self.subscribed.push_back(subscribing);
     }
 
+    /// Forgets what a subscription replaced: whether that is stored or not, it comes back no more.
+    pub(super) fn let_stand(&mut self, session: SessionRef, filter: &str) {
+        let bytes = &mut self.bytes;
+        self.subscribed.retain(|waiting| {
+            let is_it = waiting.session == session && *waiting.filter == *filter;
+            *bytes = bytes.saturating_sub(if is_it { waiting.weight() } else { 0 });
+            !is_it
+        });
+    }
+
     /// Returns the bytes of the messages and subscriptions that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -62,9 +62,13 @@ impl Shard {
             }
         }
         let Wait { ticket, .. } = self.wait_if(is_stored && granting.granted);
-        if is_stored && let Some(session) = self.session_ref(slot) {
+        if let Some(session) = self.session_ref(slot) {
             for (filter, before) in granting.made {
-                self.commits.wait_to_subscribe(Subscribing { ticket, session, filter, before });
+                if is_stored {
+                    self.commits.wait_to_subscribe(Subscribing { ticket, session, filter, before });
+                } else {
+                    self.commits.let_stand(session, &filter);
+                }
             }
         }
         let mut joined = 0;
@@ -220,6 +224,11 @@ impl Shard {
                 Ok(filter) if self.unsubscribe_one(slot, filter) => ReasonCode::Success,
                 Ok(_) => ReasonCode::NoSubscriptionExisted,
             });
+            if reasons.last() == Some(&ReasonCode::Success)
+                && let Some(session) = self.session_ref(slot)
+            {
+                self.commits.let_stand(session, text);
+            }
         }
         let wait = self.wait_if(is_stored && reasons.contains(&ReasonCode::Success));
         self.answer(slot, wait, Answer::UnsubAck(unsubscribe.id, reasons));

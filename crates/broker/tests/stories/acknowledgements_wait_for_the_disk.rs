@@ -169,6 +169,41 @@ fn a_subscription_that_a_later_one_replaced_falls_without_it() {
     });
 }
 
+/// The simulated world found that a subscription which had been confirmed was taken back with one that it had replaced.
+#[test]
+fn a_subscription_that_need_not_be_stored_stands_though_the_one_that_it_replaced_could_not_be() {
+    in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        w.got(app);
+        w.slow_store();
+        w.subscribe_only(app, 1, "pump/#", at(Qos::AtMostOnce), None);
+        let app = w.connect(hello5("user:app", "app").expiry(0));
+        w.subscribe_only(app, 1, "pump/#", at(Qos::AtMostOnce), None);
+        w.settle();
+        assert!(w.got(app).iter().any(|got| matches!(got, Got::SubAck(..))));
+        w.store(CommitOutcome::NoRoom);
+        let pump = w.connect(hello5("device:pump", "pump").expiry(0));
+        w.publish(pump, letter("pump/a", "x"));
+        assert_eq!(w.payloads(app), ["x"]);
+    });
+}
+
+#[test]
+fn a_subscription_that_was_given_up_does_not_come_back() {
+    in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "pump/#");
+        w.slow_store();
+        w.subscribe_only(app, 2, "pump/#", at(Qos::AtLeastOnce), None);
+        let first = w.take_unstored();
+        w.unsubscribe(app, "pump/#");
+        w.subscribe_only(app, 3, "pump/#", at(Qos::AtLeastOnce), None);
+        w.answer_tickets(first, CommitOutcome::NoRoom);
+        w.store(CommitOutcome::NoRoom);
+        assert_eq!(w.stats().subscriptions, 0);
+    });
+}
+
 #[test]
 fn subscriptions_of_a_stored_session_are_confirmed_when_they_are_durable() {
     in_every_world(|w| {
