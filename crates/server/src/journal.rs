@@ -198,6 +198,9 @@ fn limit_remedy(limit: &str) -> &'static str {
         "publish_rate" | "publish_bytes_rate" => {
             "it is read more slowly, nothing is lost; or raise it in keyward.toml"
         }
+        "busy_rate" => {
+            "nothing was refused: it keeps the broker busy with many or small packets; limits.publish_rate slows it down"
+        }
         "outbox_bytes_hard" | "stall_time" => {
             "its link was closed: the client takes nothing of what is sent to it"
         }

@@ -40,6 +40,10 @@ pub const PACKET_RATE: u64 = 4 * 1024;
 /// Steps of one enhanced authentication: what methods have needs three at most.
 pub const AUTHENTICATION_STEPS: usize = 8;
 
+/// Reads, packets and filters that a link collects before they are counted for its identity (`busy_rate`), so that most
+/// reads cost no look-up.
+pub const EFFORT_PORTION: u64 = 16;
+
 /// Messages taken from the inbox in one tick.
 pub const INBOX_PER_TICK: usize = 1_024;
 
@@ -127,6 +131,9 @@ pub struct Limits {
     pub publish_rate: u64,
     /// Bytes of topics and payloads a second that one connection may publish. 0, no bound.
     pub publish_bytes_rate: u64,
+    /// Reads, packets and filters a second of one identity at one shard from which the log names it. 10,000: a tenth of
+    /// what a shard does. Nothing is refused: who keeps a shard busy within all bounds is to be known, not shut out.
+    pub busy_rate: u64,
     /// How long a client may take nothing of what is sent to it. 60 s: beyond it the link is dead or hostile.
     pub stall_time: Duration,
     /// How long a farewell may take to arrive. 2 s.
@@ -165,6 +172,7 @@ impl Default for Limits {
             packet_time: Duration::from_secs(30),
             publish_rate: 0,
             publish_bytes_rate: 0,
+            busy_rate: 10_000,
             stall_time: Duration::from_secs(60),
             linger_time: Duration::from_secs(2),
             report_time: Duration::from_secs(5),

@@ -43,6 +43,23 @@ fn bytes_a_second_are_bounded_in_the_same_way() {
     assert_eq!(world.told.offender("publish_bytes_rate"), "device:pump-1");
 }
 
+#[test]
+fn who_sends_byte_by_byte_on_many_links_is_named_and_loses_nothing() {
+    let mut world = World::with(Limits { busy_rate: 40, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let mut links: Vec<Peer> =
+        (0..4).map(|n| Peer::tls(&world, Some(&bundle)).log_in(&format!("c{n}"))).collect();
+    let packet = publish("pump-1/x", b"drip", Some(1));
+    for byte in packet.chunks(1).cycle().take(20 * packet.len()) {
+        links.iter_mut().for_each(|link| link.send(byte));
+    }
+    assert_eq!(world.told.offender("busy_rate"), "device:pump-1");
+    for link in &mut links {
+        let frame = link.frame().unwrap();
+        assert!(matches!(link.decode(&frame), Packet::PubAck(ack) if !ack.reason.is_failure()));
+    }
+}
+
 /// Sends packets until the broker takes no more, and returns how many bytes that were.
 fn send_until_nothing_is_taken(peer: &mut Peer, packet: &[u8]) -> usize {
     peer.socket.set_write_timeout(Some(Duration::from_millis(500))).unwrap();

@@ -68,6 +68,8 @@ pub(crate) struct Link {
     /// Until when it is not read because it publishes too fast.
     pub(crate) paused: Option<Millis>,
     pub(crate) pace: Pace,
+    /// What its client made us do that is not counted yet.
+    pub(super) effort: u64,
     /// Bytes before encryption that were taken from the shard and are not written.
     taken: usize,
     /// The bytes that it is counted with.
@@ -140,6 +142,7 @@ impl Link {
             is_held_back: false,
             paused: None,
             pace: Pace::default(),
+            effort: 0,
             taken: 0,
             counted_bytes: 0,
             armed: None,

@@ -5,6 +5,7 @@
 //! packet that the client then sent is decided.
 
 mod burden;
+mod effort;
 mod ending;
 mod inflow;
 mod link;
@@ -21,6 +22,7 @@ use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::parting::Parting;
 use crate::plane::timers::{Timers, until};
 use burden::Burden;
+use effort::Efforts;
 use keyward_broker::output::Report;
 use keyward_broker::{CommitOutcome, Input, LinkId, Notice, Output, Shard, ShardIndex};
 use keyward_ids::Identity;
@@ -72,6 +74,7 @@ pub(crate) struct Worker {
     held_by: u64,
     unfinished: Unfinished,
     burden: Burden,
+    efforts: Efforts,
     /// Bytes of MQTT that links have received.
     received: u64,
     stopping: Option<Millis>,
@@ -100,6 +103,7 @@ impl Worker {
             held_by: 0,
             unfinished: Unfinished::default(),
             burden: Burden::default(),
+            efforts: Efforts::default(),
             received: 0,
             stopping: None,
         }

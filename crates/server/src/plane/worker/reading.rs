@@ -2,9 +2,11 @@
 //! far away.
 
 use super::link::{Drained, Pace};
-use super::{Work, Worker, feed, is_due};
+use super::{Work, Worker, effort, feed, is_due};
 use crate::plane::inbox::Room;
-use crate::plane::limits::{Limits, PACKETS_PER_LINK, PACKETS_PER_TICK, READ_PER_TICK, UNSENT_BYTES};
+use crate::plane::limits::{
+    EFFORT_PORTION, Limits, PACKETS_PER_LINK, PACKETS_PER_TICK, READ_PER_TICK, UNSENT_BYTES,
+};
 use crate::plane::pace::Rate;
 use keyward_broker::{Input, LinkId};
 use keyward_ids::Identity;
@@ -68,7 +70,9 @@ impl Worker {
         let Budget { bytes, packets } = budget;
         let mut share = PACKETS_PER_LINK.min(*packets);
         let mut proof = None;
+        let mut effort = link.effort + 1;
         let end = link.read(now, &mut self.buffers, bytes, &mut self.received, |packet| {
+            effort += effort::of(&packet);
             if let Packet::Auth(auth) = &packet {
                 proof = Some(auth.properties.authentication_data.map(<[u8]>::to_vec));
                 *packets -= 1;
@@ -85,11 +89,16 @@ impl Worker {
             }
         });
         link.pace = pace;
+        let counted = effort >= EFFORT_PORTION;
+        link.effort = if counted { 0 } else { effort };
         self.burden.weigh(link);
         let answered = link.is_blocked() && link.stalled_since().is_none();
         let identity = link.identity().clone();
         let deadline = link.packet_deadline(self.parts.limits.packet_time);
         self.unfinished.change(&identity, held, link.held());
+        if counted {
+            self.count_effort(&identity, effort);
+        }
         if is_too_fast {
             self.pause(id, &identity, rates);
         }
