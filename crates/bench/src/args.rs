@@ -197,11 +197,14 @@ pub(crate) struct MemoryArguments {
 #[derive(Debug, Args)]
 pub(crate) struct FloodArguments {
     /// The Keyward that is flooded [default: the one beside this program]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "KEYWARD_BIN")]
     pub(crate) keyward: Option<PathBuf>,
     /// How long the quiet time and each flood are counted
-    #[arg(long, default_value_t = 8.0)]
+    #[arg(long, default_value_t = 3.5)]
     pub(crate) seconds: f64,
+    /// 1.5 seconds each, and p99 is shown, not judged: for tests, which must not depend on time
+    #[arg(long, conflicts_with = "seconds")]
+    pub(crate) quick: bool,
     /// Only floods whose name holds this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
@@ -220,6 +223,9 @@ pub(crate) struct AttackArguments {
     /// When to end
     #[arg(long)]
     pub(crate) seconds: f64,
+    /// Leave the processor to others
+    #[arg(long)]
+    pub(crate) nice: bool,
 }
 
 /// Returns a time; nonsense is zero, which the load refuses.

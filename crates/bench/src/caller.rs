@@ -86,7 +86,37 @@ impl Caller {
         codec::subscribe(&mut out, self.version, id, filters, qos);
         self.send(&out)?;
         self.await_frame("SUBACK", |frame| match frame {
-            Frame::Suback { id: found, code } if *found == id => Some(*code),
+            Frame::Suback { id: found, code, .. } if *found == id => Some(*code),
+            _ => None,
+        })
+    }
+
+    /// Subscribes to all filters with one packet, at QoS 0, and returns how many were refused.
+    ///
+    /// # Errors
+    /// The end of the link.
+    pub(crate) fn subscribe_all(&mut self, filters: &[String]) -> Result<u64, BenchError> {
+        let id = self.id();
+        let mut out = Vec::new();
+        codec::subscribe(&mut out, self.version, id, filters.iter().map(String::as_str), 0);
+        self.send(&out)?;
+        self.await_answer("SUBACK", |frame| match frame {
+            Frame::Suback { id: found, refused, .. } if *found == id => Some(*refused),
+            _ => None,
+        })
+    }
+
+    /// Gives all filters up with one packet.
+    ///
+    /// # Errors
+    /// The end of the link.
+    pub(crate) fn unsubscribe_all(&mut self, filters: &[String]) -> Result<(), BenchError> {
+        let id = self.id();
+        let mut out = Vec::new();
+        codec::unsubscribe(&mut out, id, filters.iter().map(String::as_str));
+        self.send(&out)?;
+        self.await_answer("UNSUBACK", |frame| match frame {
+            Frame::Unsuback { id: found } if *found == id => Some(()),
             _ => None,
         })
     }
@@ -109,7 +139,7 @@ impl Caller {
         self.send(&out)?;
         let mut refused = 0;
         for _ in topics {
-            let code = self.await_code("PUBACK", |frame| match frame {
+            let code = self.await_answer("PUBACK", |frame| match frame {
                 Frame::Ack { ack: Ack::Puback, code, .. } => Some(*code),
                 _ => None,
             })?;
@@ -144,24 +174,28 @@ impl Caller {
 
     /// Reads until the frame comes for which `code` has a value; a code of refusal is an error.
     fn await_frame(&mut self, what: &str, code: impl Fn(&Frame<'_>) -> Option<u8>) -> Result<(), BenchError> {
-        match self.await_code(what, code)? {
+        match self.await_answer(what, code)? {
             code if code >= 0x80 => Err(BenchError::broker("broker", format!("{what} with {code:#x}"))),
             _ => Ok(()),
         }
     }
 
-    /// Reads until the frame comes for which `code` has a value, and returns it.
-    fn await_code(&mut self, what: &str, code: impl Fn(&Frame<'_>) -> Option<u8>) -> Result<u8, BenchError> {
+    /// Reads until the frame comes for which `answer` has a value, and returns it.
+    fn await_answer<T>(
+        &mut self,
+        what: &str,
+        answer: impl Fn(&Frame<'_>) -> Option<T>,
+    ) -> Result<T, BenchError> {
         loop {
             while let Some((frame, length)) = codec::decode(&self.arrived, self.version)? {
-                let found = code(&frame);
+                let found = answer(&frame);
                 let farewell = match frame {
                     Frame::Disconnect { code } => Some(code),
                     _ => None,
                 };
                 self.arrived.drain(..length);
                 match (found, farewell) {
-                    (Some(code), _) => return Ok(code),
+                    (Some(answer), _) => return Ok(answer),
                     (None, Some(code)) => {
                         let problem = format!("DISCONNECT with {code:#x} instead of {what}");
                         return Err(BenchError::broker("broker", problem));

@@ -1,7 +1,7 @@
 //! MQTT 3.1.1 and 5 as bytes, as far as the generator and the relay need them. It shares no code with the broker, so
 //! that a fault of one is not hidden by the same fault of the other.
 //!
-//! Not here: properties (the encoder writes none, the decoder skips them), wills, UNSUBSCRIBE, topic aliases.
+//! Not here: properties (the encoder writes none, the decoder skips them), wills, topic aliases.
 
 use thiserror::Error;
 
@@ -45,7 +45,8 @@ pub(crate) enum Frame<'a> {
     Publish { qos: u8, topic: &'a [u8], id: u16, id_at: usize, payload: &'a [u8] },
     Ack { ack: Ack, id: u16, code: u8 },
     Subscribe { id: u16, filter: &'a [u8], qos: u8 },
-    Suback { id: u16, code: u8 },
+    Suback { id: u16, code: u8, refused: u64 },
+    Unsuback { id: u16 },
     Pingreq,
     Pingresp,
     Disconnect { code: u8 },
@@ -104,6 +105,16 @@ pub(crate) fn subscribe<'a>(
         body.push(qos);
     }
     frame(out, 0x82, &body);
+}
+
+/// Appends an UNSUBSCRIBE of 5.0.
+pub(crate) fn unsubscribe<'a>(out: &mut Vec<u8>, id: u16, filters: impl IntoIterator<Item = &'a str>) {
+    let mut body = id.to_be_bytes().to_vec();
+    body.push(0);
+    for filter in filters {
+        text(&mut body, filter.as_bytes());
+    }
+    frame(out, 0xA2, &body);
 }
 
 /// Appends a SUBACK for one filter.
@@ -250,9 +261,12 @@ fn parse(first: u8, mut fields: Fields<'_>, header: usize, version: Version) -> 
             if v5 {
                 fields.skip_properties()?;
             }
+            let codes = fields.rest();
+            let refused = codes.iter().filter(|code| **code >= 0x80).count() as u64;
             // The highest of all codes: one refused filter makes it a refusal.
-            Frame::Suback { id, code: fields.rest().iter().copied().max().ok_or(Malformed::Short)? }
+            Frame::Suback { id, code: codes.iter().copied().max().ok_or(Malformed::Short)?, refused }
         }
+        11 => Frame::Unsuback { id: fields.id()? },
         12 => Frame::Pingreq,
         13 => Frame::Pingresp,
         14 => Frame::Disconnect { code: fields.byte().unwrap_or(0) },
@@ -368,7 +382,7 @@ mod tests {
     #[test]
     fn one_refused_filter_makes_a_suback_a_refusal() {
         let bytes = b"\x90\x05\x00\x07\x01\x80\x01";
-        assert_eq!(one(bytes, Version::V311), Frame::Suback { id: 7, code: 0x80 });
+        assert_eq!(one(bytes, Version::V311), Frame::Suback { id: 7, code: 0x80, refused: 1 });
     }
 
     #[test]

@@ -40,7 +40,10 @@ fn main() -> ExitCode {
         Command::Table(arguments) => table::run(&arguments).map(|text| println!("{text}")),
         Command::Profile(arguments) => profile::run(&arguments).map(|text| println!("{text}")),
         Command::Memory(arguments) => memory::run(&arguments).map(|text| println!("{text}")),
-        Command::Floods(arguments) => floods::run(&arguments).map(|text| println!("{text}")),
+        Command::Floods(arguments) => floods::run(&arguments).and_then(|report| {
+            println!("{}", report.text);
+            report.verdict()
+        }),
         Command::Attack(arguments) => floods::attack(&arguments).map(|text| println!("{text}")),
     };
     match done {

@@ -1,6 +1,7 @@
 //! What the system says about a process: its processor time and memory; and on which core it may run.
 
 use crate::error::BenchError;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 use std::ops::Sub;
@@ -67,6 +68,19 @@ fn memory_in(status: &str, field: &str) -> Option<u64> {
 fn read(pid: u32, name: &str) -> Result<String, BenchError> {
     let path = format!("/proc/{pid}/{name}");
     std::fs::read_to_string(&path).map_err(BenchError::io(format!("reading {path}")))
+}
+
+/// Lets this process, and those that it starts from now on, have up to `wanted` descriptors, as far as the system
+/// allows. Returns how many it may have.
+pub(crate) fn raise_descriptors(wanted: u64) -> u64 {
+    let now = getrlimit(Resource::Nofile);
+    let most = now.maximum.unwrap_or(u64::MAX);
+    let raised = Rlimit { current: Some(wanted.min(most)), maximum: now.maximum };
+    let has = now.current.unwrap_or(u64::MAX);
+    if has >= wanted || setrlimit(Resource::Nofile, raised).is_err() {
+        return has.min(wanted);
+    }
+    wanted.min(most)
 }
 
 /// Returns the cores on which this process may run.

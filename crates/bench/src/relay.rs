@@ -205,7 +205,7 @@ impl Relay {
             Frame::Ack { .. } => {}
             Frame::Pingreq => codec::pingresp(&mut link.out),
             Frame::Disconnect { .. } => return Err(BenchError::broker("client", "it says goodbye")),
-            Frame::Connack { .. } | Frame::Suback { .. } | Frame::Pingresp => {
+            Frame::Connack { .. } | Frame::Suback { .. } | Frame::Unsuback { .. } | Frame::Pingresp => {
                 return Err(BenchError::broker("client", "it speaks like a server"));
             }
         }

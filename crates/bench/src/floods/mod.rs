@@ -3,13 +3,20 @@
 //! Each flood is a file of this folder with one `FLOOD`; to add one, write the file and put it into [`ALL`].
 
 mod handshakes;
+mod mixtures;
 mod one_byte;
+mod passwords;
+mod random_topics;
 mod retained;
 mod scene;
+mod shares;
+mod slow_readers;
+mod subscriptions;
 mod verdict;
 
 use crate::NoWatch;
 use crate::args::{AttackArguments, FloodArguments, seconds};
+use crate::caller::Calls;
 use crate::clock;
 use crate::codec::Version;
 use crate::error::BenchError;
@@ -18,22 +25,33 @@ use crate::load::{self, Options, Outcome, Watcher};
 use crate::process;
 use crate::shape::Shape;
 use crate::stage::{BENCH, Broker, Keyward, Layout, Running, User, password_of};
-use scene::{Attacker, Scene, Tally};
-use std::path::Path;
+use scene::{Attacker, DESCRIPTORS, Scene, Tally};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use verdict::Verdict;
+use verdict::{Endured, Observed, Report, Verdict};
 
 /// Every flood, in the order in which they run.
-const ALL: [Flood; 3] = [handshakes::FLOOD, one_byte::FLOOD, retained::FLOOD];
+const ALL: [Flood; 9] = [
+    handshakes::FLOOD,
+    passwords::FLOOD,
+    slow_readers::FLOOD,
+    one_byte::FLOOD,
+    subscriptions::FLOOD,
+    mixtures::FLOOD,
+    retained::FLOOD,
+    shares::FLOOD,
+    random_topics::FLOOD,
+];
 
 /// Who floods, below topics of its own.
-const ATTACKER: User = User { name: "attacker", topics: &["attack/#"] };
+const ATTACKER: User = User { name: "attacker", topics: &["attack/#"], chosen: None };
 
 /// Messages per second of the client that notices.
-const PACE: f64 = 100.0;
+const PACE: f64 = 200.0;
 /// How long the paced client runs before it is counted.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long the quiet time and each flood are with `--quick`.
+const QUICK: Duration = Duration::from_millis(1_500);
 /// How long an attacker may take to end after its time is over.
 const END: Duration = Duration::from_secs(15);
 
@@ -50,11 +68,11 @@ struct Flood {
     attack: fn(&Attacker) -> Result<Tally, BenchError>,
 }
 
-/// Runs the floods and returns what they did as Markdown or JSON.
+/// Runs the floods, and reports what they did as Markdown or JSON.
 ///
 /// # Errors
-/// A broker that does not start; a flood that fails to hurt is no error.
-pub(crate) fn run(arguments: &FloodArguments) -> Result<String, BenchError> {
+/// A broker that does not start; a flood that hurts is no error here but in the report.
+pub(crate) fn run(arguments: &FloodArguments) -> Result<Report, BenchError> {
     let only = arguments.only.as_deref().unwrap_or_default();
     let floods: Vec<&Flood> = ALL.iter().filter(|flood| flood.name.contains(only)).collect();
     if floods.is_empty() {
@@ -64,25 +82,25 @@ pub(crate) fn run(arguments: &FloodArguments) -> Result<String, BenchError> {
             names.join(", ")
         )));
     }
-    let verdicts = floods
-        .into_iter()
-        .map(|flood| endure(flood, arguments.keyward.as_deref(), seconds(arguments.seconds)))
-        .collect::<Result<Vec<_>, _>>()?;
-    if arguments.json {
-        return Ok(serde_json::json!({ "schema": 1, "floods": verdicts }).to_string());
-    }
-    Ok(verdict::markdown(&verdicts))
+    let descriptors = process::raise_descriptors(DESCRIPTORS);
+    let verdicts = floods.into_iter().map(|flood| endure(flood, arguments)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Report::new(&verdicts, descriptors, arguments.json))
 }
 
 /// Does one flood against a fresh broker with the bounds that it is shipped with.
-fn endure(flood: &Flood, program: Option<&Path>, length: Duration) -> Result<Verdict, BenchError> {
-    let layout = Layout::new(false);
-    let users = &[BENCH, ATTACKER];
-    let broker = Keyward { program, shards: None, limits: "", users, dumpable: false }.start(&layout)?;
+fn endure(flood: &Flood, arguments: &FloodArguments) -> Result<Verdict, BenchError> {
+    let (length, judged) = match arguments.quick {
+        true => (QUICK, Endured::Bounds),
+        false => (seconds(arguments.seconds), Endured::BoundsAndPace),
+    };
+    let users = &[BENCH, ATTACKER, passwords::GUESSED];
+    let program = arguments.keyward.as_deref();
+    let broker =
+        Keyward { program, shards: None, limits: "", users, dumpable: false }.start(&Layout::new(false))?;
     let quiet = paced(&broker, length, &mut NoWatch)?;
     let before = process::resident_bytes(broker.pid())?;
     let logged = broker.log().len();
-    let mut onset = Onset { flood, broker: &broker, length, attacker: None };
+    let mut onset = Onset { flood, broker: &broker, length, is_nice: !arguments.quick, attacker: None };
     let flooded = paced(&broker, length, &mut onset);
     let tally = match &mut onset.attacker {
         Some(attacker) => finish(attacker)?,
@@ -90,10 +108,18 @@ fn endure(flood: &Flood, program: Option<&Path>, length: Duration) -> Result<Ver
             return Err(BenchError::broker("keyward", "it did not serve the paced client before the flood"));
         }
     };
-    let grown = process::peak_resident_bytes(broker.pid())?.saturating_sub(before);
+    // Who comes after the flood is let in by a broker that is alive.
+    let afterwards = Calls::new(broker.tls.clone())?.log_in("afterwards", false);
     let log = broker.log();
-    let line = offender_line(flood.offender, log.get(logged..).unwrap_or_default());
-    Ok(Verdict::new(flood, &quiet, flooded, tally, grown, line))
+    let observed = Observed {
+        quiet,
+        flooded,
+        tally,
+        grown_bytes: process::peak_resident_bytes(broker.pid())?.saturating_sub(before),
+        named: offender_line(flood.offender, log.get(logged..).unwrap_or_default()),
+        afterwards: afterwards.map(drop),
+    };
+    Ok(Verdict::new(flood, observed, judged))
 }
 
 /// Begins the flood when the paced client has logged in and is counted.
@@ -101,12 +127,13 @@ struct Onset<'a> {
     flood: &'a Flood,
     broker: &'a Broker,
     length: Duration,
+    is_nice: bool,
     attacker: Option<Running>,
 }
 
 impl Watcher for Onset<'_> {
     fn opened(&mut self) -> Result<(), BenchError> {
-        self.attacker = Some(start(self.flood, self.broker, self.length)?);
+        self.attacker = Some(start(self)?);
         Ok(())
     }
 
@@ -132,13 +159,15 @@ fn paced(broker: &Broker, length: Duration, watcher: &mut dyn Watcher) -> Result
 }
 
 /// Starts the attacker: this program again.
-fn start(flood: &Flood, broker: &Broker, length: Duration) -> Result<Running, BenchError> {
+fn start(onset: &Onset<'_>) -> Result<Running, BenchError> {
+    let Onset { flood, broker, length, is_nice, .. } = onset;
     let scene = Scene::new(broker, ATTACKER.name, password_of(broker, ATTACKER.name)?);
     let file = files::write_new(&broker.folder().join("scene"), &serde_json::json!(scene).to_string())?;
     let program = std::env::current_exe().map_err(BenchError::io("asking for the own program"))?;
     Command::new(program)
         .args(["attack", flood.name, "--seconds", &length.as_secs_f64().to_string(), "--scene"])
         .arg(file)
+        .args(is_nice.then_some("--nice"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -169,8 +198,12 @@ pub(crate) fn attack(arguments: &AttackArguments) -> Result<String, BenchError> 
     let flood = flood.ok_or_else(|| BenchError::Misuse(format!("there is no flood {:?}", arguments.name)))?;
     // On one machine the attacker takes processor time from the broker and the client that notices; a real one does
     // not. It gets what the others leave.
-    rustix::process::nice(19)
-        .map_err(|error| BenchError::Io { doing: "giving way to others".to_owned(), source: error.into() })?;
+    if arguments.nice {
+        rustix::process::nice(19).map_err(|error| BenchError::Io {
+            doing: "giving way to others".to_owned(),
+            source: error.into(),
+        })?;
+    }
     let attacker = Attacker::new(Scene::read(&arguments.scene)?, seconds(arguments.seconds))?;
     Ok(serde_json::json!((flood.attack)(&attacker)?).to_string())
 }

@@ -2,7 +2,6 @@
 
 use super::Flood;
 use super::scene::{Attacker, Tally};
-use crate::caller::Caller;
 use crate::codec::{self, Publish, Version};
 use crate::error::BenchError;
 
@@ -11,11 +10,11 @@ pub(super) const FLOOD: Flood = Flood {
     what: "50 links of one identity that publish byte by byte; counted are bytes",
     may_grow: 8 * 1024 * 1024,
     because: "`unfinished_bytes_per_identity`",
-    offender: &["attacker"],
+    offender: &["user:attacker", "busy_rate"],
     attack,
 };
 
-const LINKS: usize = 50;
+const LINKS: u64 = 50;
 /// Bytes in all.
 const MOST: u64 = 100_000_000;
 
@@ -23,8 +22,7 @@ fn attack(attacker: &Attacker) -> Result<Tally, BenchError> {
     let mut frame = Vec::new();
     let message = Publish { topic: "attack/drip", qos: 0, retain: false, id: 0, payload: &[b'x'; 100] };
     codec::publish(&mut frame, Version::V5, message);
-    let log_in = |n| attacker.plain.log_in(&format!("drip{n}"), false);
-    let mut links: Vec<Caller> = (0..LINKS).map(log_in).collect::<Result<_, _>>()?;
+    let mut links = attacker.links("drip", LINKS)?;
     let mut tally = Tally::default();
     for byte in frame.chunks(1).cycle() {
         if !attacker.has_time() || tally.done >= MOST || links.is_empty() {

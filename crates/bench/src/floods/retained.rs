@@ -9,7 +9,7 @@ pub(super) const FLOOD: Flood = Flood {
     what: "retained messages of 64 bytes on ever new topics at QoS 1, four links of one identity",
     may_grow: 64_000_000,
     because: "`retained_bytes_per_identity`",
-    offender: &["attacker"],
+    offender: &["user:attacker", "retained"],
     attack,
 };
 
@@ -20,8 +20,7 @@ const BATCH: u64 = 100;
 const LINKS: u64 = 4;
 
 fn attack(attacker: &Attacker) -> Result<Tally, BenchError> {
-    let log_in = |n| attacker.plain.log_in(&format!("hoard{n}"), false);
-    let mut links = (0..LINKS).map(log_in).collect::<Result<Vec<_>, _>>()?;
+    let mut links = attacker.links("hoard", LINKS)?;
     let mut tally = Tally::default();
     while attacker.has_time() && tally.done < MOST {
         for link in &mut links {

@@ -1,14 +1,31 @@
-//! What the attacker knows: where the broker listens, a login of its own, and when to end.
+//! What the attacker knows: where the broker listens, a login of its own, and when to end; and what several floods do.
 
-use crate::caller::Calls;
+use crate::caller::{Caller, Calls};
 use crate::clock;
 use crate::error::BenchError;
 use crate::load::Access;
+use crate::process;
 use crate::stage::Broker;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use socket2::{Domain, Socket, Type};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// Descriptors that broker and attacker may have each.
+pub(super) const DESCRIPTORS: u64 = 20_000;
+/// Of these, what the attacker leaves for other things than a siege.
+const SPARE: u64 = 200;
+/// Connections of one siege in all.
+const MOST: u64 = 1_000_000;
+/// Addresses that a siege comes from: so many may each have 256 connections that are not authenticated, in all 2,048.
+const ADDRESSES: u64 = 8;
+/// The first of them; the client that notices has another.
+pub(super) const FIRST_ADDRESS: &str = "127.0.0.2";
+/// How long the broker may take to accept a connection.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is handed to the attacker's process, in a file that only this user may read.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,8 +80,47 @@ impl Attacker {
         Ok(Self { plain, tls, end: clock::now() + length })
     }
 
+    /// Logs in `count` links.
+    pub(super) fn links(&self, name: &str, count: u64) -> Result<Vec<Caller>, BenchError> {
+        (0..count).map(|number| self.plain.log_in(&format!("{name}{number}"), false)).collect()
+    }
+
+    /// Opens ever new connections, sends on each what `first` makes of its number, and waits for nothing; all
+    /// descriptors are used, then the oldest connection goes.
+    pub(super) fn besiege(
+        &self,
+        broker: SocketAddr,
+        mut first: impl FnMut(u64) -> Vec<u8>,
+    ) -> Result<Tally, BenchError> {
+        let most = process::raise_descriptors(DESCRIPTORS).saturating_sub(SPARE);
+        let mut held = VecDeque::new();
+        let mut tally = Tally::default();
+        while self.has_time() && tally.done < MOST {
+            let from = Ipv4Addr::new(127, 0, 0, (2 + tally.done % ADDRESSES) as u8);
+            match send_from(from, broker, &first(tally.done)) {
+                Ok(tcp) => held.push_back(tcp),
+                Err(_) => tally.refused += 1,
+            }
+            tally.done += 1;
+            if held.len() as u64 > most {
+                held.pop_front();
+            }
+        }
+        Ok(tally)
+    }
+
     /// Whether there is time left.
     pub(super) fn has_time(&self) -> bool {
         clock::now() < self.end
     }
+}
+
+/// Opens a connection from one of this machine's addresses and sends some bytes.
+fn send_from(from: Ipv4Addr, broker: SocketAddr, bytes: &[u8]) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect_timeout(&broker.into(), PATIENCE)?;
+    let mut tcp = TcpStream::from(socket);
+    tcp.write_all(bytes)?;
+    Ok(tcp)
 }

@@ -331,7 +331,7 @@ impl<'a> Engine<'a> {
             Frame::Disconnect { code } => {
                 return Err(self.broken(format!("it sent client {number} away: {code:#x}")));
             }
-            Frame::Pingresp => {}
+            Frame::Pingresp | Frame::Unsuback { .. } => {}
             Frame::Connect { .. } | Frame::Subscribe { .. } | Frame::Pingreq => {
                 return Err(self.broken("it speaks like a client".to_owned()));
             }

@@ -5,18 +5,21 @@ use crate::clock;
 use crate::error::BenchError;
 use crate::files;
 use crate::load::Access;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// How long a command may be refused because the broker is still starting.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A user that logs in with a password made by Keyward, and may do everything below some topics.
+/// A user that logs in with a password, and may do everything below some topics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct User {
     pub(crate) name: &'static str,
     pub(crate) topics: &'static [&'static str],
+    /// The password that somebody chose for it; `None` lets Keyward make one.
+    pub(crate) chosen: Option<&'static str>,
 }
 
 /// How Keyward is set up.
@@ -35,7 +38,7 @@ pub(crate) struct Keyward<'a> {
 }
 
 /// The user of the measurements.
-pub(crate) const BENCH: User = User { name: "bench", topics: &["bench/#"] };
+pub(crate) const BENCH: User = User { name: "bench", topics: &["bench/#"], chosen: None };
 
 /// Bounds that would end a measurement, out of its way.
 pub(crate) const WIDE: &str = "\
@@ -77,7 +80,7 @@ impl<'a> Keyward<'a> {
             folder,
         };
         for user in self.users.iter().rev() {
-            let login = Some((user.name.to_owned(), add_user(&program, &home, user.name)?));
+            let login = Some((user.name.to_owned(), add_user(&program, &home, user)?));
             broker.plain.login.clone_from(&login);
             broker.tls.login = login;
             // The others' passwords, for whoever plays them.
@@ -150,16 +153,27 @@ fn keyward(program: &Path, home: &Path) -> Command {
     command
 }
 
-/// Adds a user and returns the password that was made.
-fn add_user(program: &Path, home: &Path, name: &str) -> Result<String, BenchError> {
+/// Adds a user and returns its password.
+fn add_user(program: &Path, home: &Path, user: &User) -> Result<String, BenchError> {
+    let name = user.name;
     let mut said = String::new();
     let password = clock::until(PATIENCE, || {
         let mut command = keyward(program, home);
-        command.args(["--json", "user", "add", name]).stdin(Stdio::null());
-        let output = command.output().ok()?;
+        command.args(["--json", "user", "add", name]).args(user.chosen.map(|_| "--password-stdin"));
+        let output = output_of(&mut command, user.chosen.unwrap_or_default()).ok()?;
         said = String::from_utf8_lossy(&output.stdout).into_owned();
         let answer: serde_json::Value = serde_json::from_str(&said).ok()?;
-        answer["user_added"]["password"].as_str().map(str::to_owned)
+        let added = answer.get("user_added")?;
+        added["password"].as_str().or(user.chosen).map(str::to_owned)
     });
     password.ok_or_else(|| BenchError::broker("keyward", format!("it did not add the user {name}: {said}")))
+}
+
+/// Runs a command that reads `text`.
+fn output_of(command: &mut Command, text: &str) -> std::io::Result<Output> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(text.as_bytes())?;
+    }
+    child.wait_with_output()
 }
