@@ -2,13 +2,12 @@
 
 use crate::clock::{self, Clock};
 use crate::error::ClientError;
-use crate::message::{Inbox, Message, Publication};
+use crate::heard::{Answer, Goodbye, Greeting, Heard};
+use crate::message::{Message, Publication};
 use crate::options::ClientOptions;
 use crate::transport::{Received, Transport};
-use crate::wire::{connect_packet, explain, greeting, owned, will_packet};
-use keyward_mqtt::connection::{
-    ClientConnection, ClientEvent, ClientLimits, ClientStep, Message as OutMessage,
-};
+use crate::wire::{connect_packet, explain, will_packet};
+use keyward_mqtt::connection::{ClientConnection, ClientLimits, ClientStep, Message as OutMessage};
 use keyward_mqtt::packet::{
     Disconnect, PacketId, Qos, SubscribeFilters, SubscribeOptions, UnsubscribeFilters,
 };
@@ -30,50 +29,7 @@ pub struct Client {
     /// What was read; the first `used` bytes are dealt with.
     input: Vec<u8>,
     used: usize,
-    inbox: Inbox,
-    answers: Vec<Answer>,
-    greeting: Option<Greeting>,
-    /// Why the link is over, once it is.
-    end: Option<Goodbye>,
-}
-
-/// Holds what the broker said when it let the client in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Greeting {
-    /// Whether the broker held a session.
-    pub session_present: bool,
-    /// The client id that the broker chose, if the client sent none.
-    pub assigned_client_id: Option<String>,
-    /// Seconds between signs of life, if the broker wants others than the client asked for.
-    pub server_keep_alive: Option<u16>,
-    /// Seconds that the broker keeps the session, if it keeps it otherwise than the client asked for.
-    pub session_expiry: Option<u32>,
-}
-
-/// Is the answer to one exchange.
-struct Answer {
-    id: PacketId,
-    reasons: Vec<ReasonCode>,
-    said: Option<String>,
-}
-
-#[derive(Clone)]
-enum Goodbye {
-    Refused(ReasonCode, Option<String>),
-    Disconnected(ReasonCode, Option<String>),
-    Closed,
-    Overrun,
-}
-
-impl Goodbye {
-    fn error(&self) -> ClientError {
-        match self.clone() {
-            Self::Refused(reason, said) => ClientError::Refused { reason, said },
-            Self::Disconnected(reason, said) => ClientError::Disconnected { reason, said },
-            Self::Closed => ClientError::Closed,
-            Self::Overrun => ClientError::Overrun,
-        }
-    }
+    heard: Heard,
 }
 
 impl Client {
@@ -90,14 +46,11 @@ impl Client {
             timeout: options.timeout,
             input: Vec::new(),
             used: 0,
-            inbox: Inbox::default(),
-            answers: Vec::new(),
-            greeting: None,
-            end: None,
+            heard: Heard::default(),
         };
         let will = options.will.as_ref().map(will_packet).transpose()?;
         client.connection.connect(client.clock.millis(), &connect_packet(options, will)).map_err(explain)?;
-        while client.greeting.is_none() {
+        while client.heard.greeting.is_none() {
             client.advance(deadline, "answer to CONNECT")?;
         }
         Ok(client)
@@ -105,7 +58,7 @@ impl Client {
 
     /// Returns what the broker said when it let the client in.
     pub fn greeting(&self) -> Option<&Greeting> {
-        self.greeting.as_ref()
+        self.heard.greeting.as_ref()
     }
 
     /// Returns the address of this end.
@@ -200,7 +153,7 @@ impl Client {
     pub fn next_message(&mut self, within: Duration) -> Result<Option<Message>, ClientError> {
         let deadline = clock::now() + within;
         loop {
-            if let Some(message) = self.inbox.pop() {
+            if let Some(message) = self.heard.inbox.pop() {
                 return Ok(Some(message));
             }
             match self.advance(deadline, "message") {
@@ -247,15 +200,15 @@ impl Client {
     }
 
     fn alive(&self) -> Result<(), ClientError> {
-        self.end.as_ref().map_or(Ok(()), |end| Err(end.error()))
+        self.heard.end.as_ref().map_or(Ok(()), |end| Err(end.error()))
     }
 
     /// Waits for the answer to exchange `id`.
     fn answer(&mut self, id: PacketId, awaited: &'static str) -> Result<Answer, ClientError> {
         let deadline = clock::now() + self.timeout;
         loop {
-            if let Some(index) = self.answers.iter().position(|answer| answer.id == id) {
-                return Ok(self.answers.swap_remove(index));
+            if let Some(index) = self.heard.answers.iter().position(|answer| answer.id == id) {
+                return Ok(self.heard.answers.swap_remove(index));
             }
             self.advance(deadline, awaited)?;
         }
@@ -273,7 +226,7 @@ impl Client {
         let until = timer.map_or(deadline, |timer| timer.min(deadline));
         match self.read(until)? {
             Received::Bytes => Ok(()),
-            Received::End => Err(self.over(Goodbye::Closed)),
+            Received::End => Err(self.heard.over(Goodbye::Closed)),
             Received::Nothing => {
                 let now = self.clock.millis();
                 if self.connection.poll_timeout().is_some_and(|at| at <= now) {
@@ -317,72 +270,27 @@ impl Client {
             }
             match self.read(deadline) {
                 Ok(Received::Bytes) => {}
-                Ok(Received::End | Received::Nothing) => return self.over(Goodbye::Closed),
+                Ok(Received::End | Received::Nothing) => return self.heard.over(Goodbye::Closed),
                 Err(reason) => return reason,
             }
         }
     }
 
-    fn over(&mut self, how: Goodbye) -> ClientError {
-        self.end.get_or_insert(how).error()
-    }
-
     /// Deals with the next packet that was read whole; false if there is none.
     fn digest(&mut self) -> Result<bool, ClientError> {
-        let input = std::mem::take(&mut self.input);
-        let outcome = match self.connection.handle(self.clock.millis(), &input[self.used..]) {
+        let outcome = match self.connection.handle(self.clock.millis(), &self.input[self.used..]) {
             Ok(ClientStep::Incomplete { .. }) => Ok(false),
             Ok(ClientStep::Packet { event, size }) => {
                 self.used += size;
-                event.map_or(Ok(()), |event| self.note(event)).map(|()| true)
+                event.map_or(Ok(()), |event| self.heard.note(event)).map(|()| true)
             }
             Err(error) => Err(explain(error)),
         };
-        self.input = input;
-        if matches!(outcome, Err(ClientError::Protocol(_))) && self.end.is_none() {
-            self.end = Some(Goodbye::Closed);
+        if matches!(outcome, Err(ClientError::Protocol(_))) && self.heard.end.is_none() {
+            self.heard.end = Some(Goodbye::Closed);
             // The farewell that the protocol wants; the link is over either way.
             drop(self.flush());
         }
         outcome
-    }
-
-    fn note(&mut self, event: ClientEvent<'_>) -> Result<(), ClientError> {
-        match event {
-            ClientEvent::Connected { connack, .. } => {
-                self.greeting = Some(greeting(&connack));
-                Ok(())
-            }
-            ClientEvent::Refused(connack) => {
-                Err(self.over(Goodbye::Refused(connack.reason, owned(connack.properties.reason_string))))
-            }
-            ClientEvent::Message(publish) => {
-                let message = Message::from_publish(&publish).ok_or_else(|| {
-                    ClientError::Protocol("a message without topic [MQTT-3.3.2-1]".to_owned())
-                })?;
-                if self.inbox.push(message) { Ok(()) } else { Err(self.over(Goodbye::Overrun)) }
-            }
-            ClientEvent::Published(ack) => {
-                self.answers.push(Answer {
-                    id: ack.id,
-                    reasons: vec![ack.reason],
-                    said: owned(ack.properties.reason_string),
-                });
-                Ok(())
-            }
-            ClientEvent::Subscribed(ack) | ClientEvent::Unsubscribed(ack) => {
-                self.answers.push(Answer {
-                    id: ack.id,
-                    reasons: ack.reasons.iter().collect(),
-                    said: owned(ack.properties.reason_string),
-                });
-                Ok(())
-            }
-            ClientEvent::Auth(_) => Err(ClientError::Protocol("AUTH, which nobody asked for".to_owned())),
-            ClientEvent::Disconnected(goodbye) => {
-                let said = owned(goodbye.properties.reason_string);
-                Err(self.over(Goodbye::Disconnected(goodbye.reason, said)))
-            }
-        }
     }
 }

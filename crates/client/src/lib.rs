@@ -17,6 +17,7 @@
 mod client;
 mod clock;
 mod error;
+mod heard;
 mod limits;
 mod message;
 mod options;
@@ -24,7 +25,8 @@ mod tls;
 mod transport;
 mod wire;
 
-pub use client::{Client, Greeting};
+pub use client::Client;
 pub use error::ClientError;
+pub use heard::Greeting;
 pub use message::{Message, Publication};
 pub use options::{ClientOptions, Login, TlsIdentity, TlsOptions, Will};

@@ -70,7 +70,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Takes a PUBLISH; `None` if it has no topic, for this client allows no topic alias.
+    /// Takes a PUBLISH; `None` if it has no topic.
     pub(crate) fn from_publish(publish: &Publish<'_>) -> Option<Self> {
         let properties = &publish.properties;
         Some(Self {

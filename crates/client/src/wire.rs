@@ -1,7 +1,7 @@
 //! Between the values of this crate and the packets of `mqtt`.
 
-use crate::client::Greeting;
 use crate::error::ClientError;
+use crate::heard::Greeting;
 use crate::options::{ClientOptions, Will};
 use keyward_mqtt::connection::ClientError as ConnectionError;
 use keyward_mqtt::packet::{ConnAck, Connect, Will as WillPacket};
@@ -67,7 +67,7 @@ pub(crate) fn explain(error: ConnectionError) -> ClientError {
             "the broker does not offer this quality of service: use a lower one"
         }
         ConnectionError::RetainNotSupported => "the broker keeps no messages: publish without retain",
-        ConnectionError::TopicAlias => "this client uses no topic aliases",
+        ConnectionError::TopicAlias => "the client gives topics their aliases: leave them out",
         ConnectionError::QueueFull | ConnectionError::TooManyRequests => {
             "too much waits for the broker's answer: wait for some first"
         }

@@ -138,6 +138,19 @@ fn messages_that_came_before_the_goodbye_are_returned_first() {
 }
 
 #[test]
+fn a_message_by_alias_comes_under_its_topic() {
+    // To "a/b" with alias 1, then to alias 1.
+    let both: &[u8] = &[
+        0x20, 3, 0, 0, 0, 0x30, 9, 0, 3, b'a', b'/', b'b', 3, 0x23, 0, 1, 0x30, 7, 0, 0, 3, 0x23, 0, 1, b'x',
+    ];
+    let mut client = connected(Box::leak(Box::new([both])));
+    for payload in [&b""[..], b"x"] {
+        let message = client.next_message(PATIENCE).unwrap().unwrap();
+        assert_eq!((message.topic.as_str(), message.payload.as_slice()), ("a/b", payload));
+    }
+}
+
+#[test]
 fn no_message_within_the_time_is_no_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = ClientOptions::new("127.0.0.1", listener.local_addr().unwrap().port());

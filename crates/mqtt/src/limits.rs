@@ -39,6 +39,12 @@ pub struct ClientLimits {
     pub queue_max: u16,
     /// SUBSCRIBE and UNSUBSCRIBE packets that wait for an answer. Default 64.
     pub requests_max: u16,
+    /// Topic aliases that a server of 5.0 may set on its link, each for a topic of at most [`TOPIC_ALIAS_BYTES`].
+    /// Default 10, like the server's own. CONNECT announces it.
+    pub topic_alias_max: u16,
+    /// Topic aliases that the client sets on its link, each for such a topic; the server may take fewer. Default 10:
+    /// what Keyward and Mosquitto take. 0 sends every topic in full.
+    pub topic_alias_out_max: u16,
     /// How long the server may take for CONNACK or PINGRESP. Default 20 seconds: longer than a slow TLS terminator,
     /// shorter than people wait.
     pub answer_timeout: Millis,
@@ -51,6 +57,8 @@ impl Default for ClientLimits {
             in_flight_max: 64,
             queue_max: 1024,
             requests_max: 64,
+            topic_alias_max: 10,
+            topic_alias_out_max: 10,
             answer_timeout: Millis::from_secs(20),
         }
     }

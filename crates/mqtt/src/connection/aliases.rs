@@ -17,26 +17,29 @@ pub(super) struct AliasTable {
 }
 
 impl AliasTable {
-    /// Puts a topic in the place of an alias of at most `max`, and notes what the packet says of one. The publish then
-    /// has a topic and no alias, so that whoever asks for a permission asks for the topic.
+    /// Notes what a packet says of an alias of at most `max`.
     ///
     /// # Errors
-    /// The alias is above `max` [MQTT-3.3.2-9], stands for nothing, or names a topic of more than
+    /// The alias is above `max` [MQTT-3.3.2-9], [MQTT-3.1.2-26], stands for nothing, or names a topic of more than
     /// [`TOPIC_ALIAS_BYTES`].
-    pub(super) fn resolve<'a>(
-        &'a mut self,
-        max: u16,
-        mut publish: Publish<'a>,
-    ) -> Result<Publish<'a>, Violation> {
-        let Some(alias) = publish.properties.topic_alias.take() else { return Ok(publish) };
+    pub(super) fn note(&mut self, max: u16, publish: &Publish<'_>) -> Result<(), Violation> {
+        let Some(alias) = publish.properties.topic_alias else { return Ok(()) };
         if alias.get() > max {
             return Err(Violation::TopicAlias);
         }
         match publish.topic {
-            Some(topic) => self.set(alias, topic)?,
-            None => publish.topic = Some(self.get(alias).ok_or(Violation::TopicAliasUnknown)?),
+            Some(topic) => self.set(alias, topic),
+            None => self.get(alias).map(|_| ()).ok_or(Violation::TopicAliasUnknown),
         }
-        Ok(publish)
+    }
+
+    /// Puts the topic in the place of an alias that was noted. The publish then has a topic and no alias, so that
+    /// whoever asks for a permission asks for the topic.
+    pub(super) fn resolve<'a>(&'a self, mut publish: Publish<'a>) -> Publish<'a> {
+        if let Some(alias) = publish.properties.topic_alias.take() {
+            publish.topic = publish.topic.or_else(|| self.get(alias));
+        }
+        publish
     }
 
     /// Gives an alias a topic, in place of the one that it had [MQTT-3.3.2-12].

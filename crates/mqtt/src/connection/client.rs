@@ -4,16 +4,18 @@ mod authentication;
 mod event;
 mod incoming;
 mod keep_alive;
+mod naming;
 mod session;
 mod terms;
 
 pub use event::{ClientError, ClientEvent, ClientStep, Message};
 
-use crate::codec::{self, EncodeError};
+use super::aliases::AliasTable;
+use crate::codec::{self, EncodeError, Sender};
 use crate::limits::ClientLimits;
 use crate::packet::{
     Auth, Connect, Delivery, Disconnect, Packet, PacketId, Publish, Qos, Subscribe, SubscribeFilters,
-    Unsubscribe, UnsubscribeFilters,
+    Unsubscribe, UnsubscribeFilters, Version,
 };
 use crate::property::{PropertyId, SubscribeProperties, SubscriptionIds, UnsubscribeProperties};
 use crate::time::Millis;
@@ -22,7 +24,8 @@ use alloc::vec::Vec;
 use authentication::Authentication;
 use core::num::NonZeroU32;
 use keep_alive::KeepAlive;
-use session::Session;
+use naming::Naming;
+use session::{Session, StoredPublish};
 use terms::{Offer, Terms};
 
 /// Is the client's end of a link, and its session.
@@ -43,6 +46,10 @@ pub struct ClientConnection {
     /// Requests on this link, each with its number of filters.
     requests: BTreeMap<PacketId, Request>,
     authentication: Authentication,
+    /// The server's topic aliases on this link.
+    aliases: AliasTable,
+    /// Our own.
+    naming: Naming,
     output: Vec<u8>,
 }
 
@@ -78,21 +85,21 @@ impl ClientConnection {
             link: Link::Down,
             requests: BTreeMap::new(),
             authentication: Authentication::default(),
+            aliases: AliasTable::default(),
+            naming: Naming::default(),
             output: Vec::new(),
         }
     }
 
-    /// Begins a link: CONNECT is in the output. In 5.0 it announces [`ClientLimits::packet_max`], or its own maximum
-    /// packet size if that is smaller.
+    /// Begins a link: CONNECT is in the output. In 5.0 it announces [`ClientLimits::packet_max`] and
+    /// [`ClientLimits::topic_alias_max`], or its own maximum packet size and topic alias maximum where those are
+    /// smaller.
     ///
     /// # Errors
     /// There is a link already, messages of the other version wait, or the packet cannot be written.
     pub fn connect(&mut self, now: Millis, connect: &Connect<'_>) -> Result<(), ClientError> {
         if !matches!(self.link, Link::Down) {
             return Err(ClientError::AlreadyConnected);
-        }
-        if connect.properties.topic_alias_maximum.is_some_and(|most| most > 0) {
-            return Err(ClientError::TopicAlias);
         }
         let other_version = self.session.version.is_some_and(|version| version != connect.version);
         if other_version && self.session.unacknowledged() > 0 {
@@ -102,6 +109,9 @@ impl ClientConnection {
         let announced = &mut connect.properties.maximum_packet_size;
         let limit = NonZeroU32::new(self.limits.packet_max);
         *announced = [*announced, limit].into_iter().flatten().min();
+        let aliases = &mut connect.properties.topic_alias_maximum;
+        let limit = Some(self.limits.topic_alias_max);
+        *aliases = [*aliases, limit].into_iter().flatten().min().filter(|most| *most > 0);
         let terms = Terms::of(&connect, &self.limits);
         let authentication = Authentication::of(connect.properties.authentication_method);
         codec::encode(&Packet::Connect(connect), terms.version, &mut self.output)?;
@@ -114,8 +124,11 @@ impl ClientConnection {
     /// Publishes. QoS 0 needs a link and returns no identifier. QoS 1 and 2 need one only for the first time; they are
     /// kept until [`ClientEvent::Published`] or [`ClientEvent::Connected`] names the identifier.
     ///
+    /// A topic that comes again on a link is sent by an alias, if the server takes any and
+    /// [`ClientLimits::topic_alias_out_max`] allows it; a message that is sent again names its topic.
+    ///
     /// # Errors
-    /// There is no link, no place, or the server does not take such a message.
+    /// There is no link, no place, the server does not take such a message, or it has an alias already.
     pub fn publish(&mut self, now: Millis, message: &Message<'_>) -> Result<Option<PacketId>, ClientError> {
         if message.properties.topic_alias.is_some() {
             return Err(ClientError::TopicAlias);
@@ -125,10 +138,10 @@ impl ClientConnection {
             return Err(EncodeError::PropertyValue(PropertyId::SubscriptionIdentifier).into());
         }
         if message.qos == Qos::AtMostOnce {
-            if let Link::Open { offer, .. } = &self.link {
-                offer.check(message.qos, message.retain)?;
-            }
-            self.send(now, &Packet::Publish(packet_of(message, Delivery::AtMostOnce)))?;
+            let Link::Open { offer, .. } = &self.link else { return Err(ClientError::NotConnected) };
+            offer.check(message.qos, message.retain)?;
+            let publish = self.naming.name(packet_of(message, Delivery::AtMostOnce), offer);
+            self.send(now, &Packet::Publish(publish))?;
             return Ok(None);
         }
         if self.session.unacknowledged() >= usize::from(self.limits.queue_max) {
@@ -247,9 +260,17 @@ impl ClientConnection {
 
     /// Appends stored messages as far as the receive maximum allows [MQTT-3.3.4-7].
     fn send_waiting(&mut self, now: Millis) {
-        let Link::Open { offer, keep_alive, .. } = &mut self.link else { return };
+        let Link::Open { terms, offer, keep_alive } = &mut self.link else { return };
         let window = usize::from(offer.receive_max.min(self.limits.in_flight_max));
-        while self.session.send_next(window, &mut self.output) {
+        while let Some(stored) = self.session.next_unsent(window) {
+            match named(stored, &mut self.naming, offer) {
+                Some(publish) => {
+                    let written = codec::encode(&publish, terms.version, &mut self.output);
+                    debug_assert!(written.is_ok(), "it was written before, with its topic");
+                }
+                None => self.output.extend_from_slice(stored.packet()),
+            }
+            self.session.count_sent();
             keep_alive.sent(now);
         }
     }
@@ -283,6 +304,8 @@ impl ClientConnection {
     pub fn link_lost(&mut self) {
         self.link = Link::Down;
         self.output.clear();
+        self.aliases = AliasTable::default();
+        self.naming = Naming::default();
         for id in core::mem::take(&mut self.requests).into_keys() {
             self.session.give_back(id);
         }
@@ -329,6 +352,18 @@ impl ClientConnection {
             keep_alive.asked(now, self.limits.answer_timeout);
         }
         Ok(())
+    }
+}
+
+/// Returns a stored message with an alias, if its topic may have one. A message that is sent again stays as it is, so
+/// that nothing which was said on the last link is needed to understand it.
+fn named<'a>(stored: &'a StoredPublish, naming: &mut Naming, offer: &Offer) -> Option<Packet<'a>> {
+    if !naming.are_offered() || stored.was_sent() {
+        return None;
+    }
+    match codec::decode(Version::V5, Sender::Client, stored.packet()) {
+        Ok(Packet::Publish(publish)) => Some(Packet::Publish(naming.name(publish, offer))),
+        _ => None,
     }
 }
 

@@ -258,9 +258,10 @@ impl ServerConnection {
         self.take_in(now, accepted, &packet).map_err(refused)?;
         let packet = match packet {
             Packet::Publish(publish) => {
-                let resolved = self.aliases.resolve(self.limits.topic_alias_max, publish);
+                let noted = self.aliases.note(self.limits.topic_alias_max, &publish);
                 let of_publish = |violation| DecodeError { packet: Some(PacketType::Publish), violation };
-                Packet::Publish(resolved.map_err(|violation| refused(of_publish(violation)))?)
+                noted.map_err(|violation| refused(of_publish(violation)))?;
+                Packet::Publish(self.aliases.resolve(publish))
             }
             packet => packet,
         };

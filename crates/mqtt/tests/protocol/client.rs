@@ -20,6 +20,8 @@ const LIMITS: ClientLimits = ClientLimits {
     in_flight_max: 10,
     queue_max: 20,
     requests_max: 2,
+    topic_alias_max: 2,
+    topic_alias_out_max: 2,
     answer_timeout: Millis(5_000),
 };
 
@@ -57,6 +59,11 @@ impl Story {
         Self { client: ClientConnection::new(LIMITS), now: Millis(0), version }
     }
 
+    /// Returns a story of a client that takes larger packets.
+    pub(crate) fn with_packets_of(packet_max: u32) -> Self {
+        Self { client: ClientConnection::new(ClientLimits { packet_max, ..LIMITS }), ..Self::new(V5) }
+    }
+
     /// Returns a story whose link the server accepted.
     pub(crate) fn connected(version: Version) -> Self {
         let mut story = Self::new(version);
@@ -90,7 +97,7 @@ impl Story {
     }
 
     #[track_caller]
-    fn refuses(&mut self, notation: &str) -> Violation {
+    pub(crate) fn refuses(&mut self, notation: &str) -> Violation {
         let input = bytes(notation, self.version);
         match self.client.handle(self.now, &input) {
             Err(ClientError::Server(error)) => error.violation,
@@ -150,7 +157,7 @@ fn in_5_0_connect_announces_the_smaller_of_its_own_packet_limit_and_the_clients(
         let mut limited = connect(V5);
         limited.properties.maximum_packet_size = own;
         story.client.connect(Millis(0), &limited).unwrap();
-        story.sends(&[&format!(r#"10 {{ "MQTT" 05 00 0000 {{ 27 {announced} }} "dev01" }}"#)]);
+        story.sends(&[&format!(r#"10 {{ "MQTT" 05 00 0000 {{ 27 {announced} 22 0002 }} "dev01" }}"#)]);
     }
 }
 
@@ -475,7 +482,7 @@ fn a_server_that_breaks_the_protocol_is_told_in_5_0_and_left() {
     for (packet, violation, code) in [
         ("20 { 00 00 { } }", Violation::Repeated, 0x82),
         ("C0", Violation::WrongSender, 0x82),
-        (r#"30 { "" { 23 0001 } }"#, Violation::TopicAlias, 0x94),
+        (r#"30 { "" { 23 0003 } }"#, Violation::TopicAlias, 0x94),
         (r#"36 { "t" 0001 { } }"#, Violation::Qos, 0x81),
         ("30 E6 07", Violation::TooLarge { size: 1001, limit: 1000 }, 0x95),
         (r#"F0 { 18 { 15 "m" } }"#, Violation::AuthNotBegun, 0x82),
@@ -523,7 +530,17 @@ fn enhanced_authentication_passes_both_ways() {
     story.client.authenticate(Millis(0), &auth).unwrap();
     story.sends(&[r#"F0 { 18 { 15 "m" } }"#]);
     assert!(story.gets(r#"20 { 00 00 { 15 "m" } }"#).starts_with("Connected"));
-    assert_eq!(Story::connected(V5).client.authenticate(Millis(0), &auth), Err(ClientError::NotConnected));
+}
+
+#[test]
+fn who_named_no_method_in_connect_sends_no_auth() {
+    // [MQTT-4.12.0-7]
+    for reason in [ReasonCode::ReAuthenticate, ReasonCode::ContinueAuthentication] {
+        let mut story = Story::connected(V5);
+        let sent = story.client.authenticate(Millis(0), &auth(reason, "m"));
+        assert_eq!(sent, Err(ClientError::NotConnected));
+        story.sends(&[]);
+    }
 }
 
 /// Is the story of a client that asked for the method "m" and was let in after one challenge, or is before that.

@@ -7,6 +7,7 @@ mod aliases;
 mod authentication;
 mod clauses_of_the_standard;
 mod client;
+mod client_aliases;
 mod codec_tables;
 mod forward;
 mod packets;

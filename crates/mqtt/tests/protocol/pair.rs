@@ -1,5 +1,5 @@
 //! A client and a server that talk over a stream which is cut anywhere and lost at any time: every message of QoS 1
-//! arrives at least once and in order, every message of QoS 2 exactly once, both ways.
+//! arrives at least once and in order, every message of QoS 2 exactly once, both ways, each under its own topic.
 
 use keyward_mqtt::codec::encode;
 use keyward_mqtt::connection::{
@@ -23,6 +23,12 @@ struct Server {
     unreleased: BTreeSet<PacketId>,
     /// Messages to the client, each with whether it was received (PUBREC).
     to_send: Vec<(PacketId, bool)>,
+}
+
+/// Returns the topic of a message; with 5.0 two of three get an alias each way.
+fn topic_of(number: u8) -> TopicName<'static> {
+    let name = ["red/topic", "green/topic", "blue/topic"][usize::from(number % 3)];
+    TopicName::parse(name).unwrap()
 }
 
 impl Server {
@@ -77,13 +83,16 @@ impl Server {
     }
 
     fn accept(&mut self, version: Version, session_present: bool) {
-        let properties = ConnAckProperties::default();
+        let properties = ConnAckProperties { topic_alias_maximum: Some(2), ..ConnAckProperties::default() };
         self.send(
             version,
             &Packet::ConnAck(ConnAck { session_present, reason: ReasonCode::Success, properties }),
         );
+        let mut told = BTreeSet::new();
         for (id, received) in self.to_send.clone() {
             let number = [u8::try_from(id.0.get() - 1).unwrap()];
+            let topic = topic_of(number[0]);
+            let topic_alias = NonZeroU16::new(u16::from(number[0] % 3)).filter(|_| version == Version::V5);
             let packet = if received {
                 Packet::PubRel(ack(id))
             } else {
@@ -91,8 +100,8 @@ impl Server {
                     dup: session_present,
                     delivery: Delivery::ExactlyOnce(id),
                     retain: false,
-                    topic: TopicName::parse("t").ok(),
-                    properties: PublishProperties::default(),
+                    topic: (topic_alias.is_none() || told.insert(topic)).then_some(topic),
+                    properties: PublishProperties { topic_alias, ..PublishProperties::default() },
                     payload: &number,
                 })
             };
@@ -101,6 +110,7 @@ impl Server {
     }
 
     fn take(&mut self, version: Version, publish: &Publish<'_>) {
+        assert_eq!(publish.topic, Some(topic_of(publish.payload[0])));
         match publish.delivery {
             Delivery::AtMostOnce => {}
             Delivery::AtLeastOnce(id) => {
@@ -181,7 +191,10 @@ impl Pair {
             self.client.handle(Millis(0), &self.down.arrived).unwrap()
         {
             match event {
-                Some(ClientEvent::Message(message)) => self.got.push(message.payload[0]),
+                Some(ClientEvent::Message(message)) => {
+                    assert_eq!(message.topic, Some(topic_of(message.payload[0])));
+                    self.got.push(message.payload[0]);
+                }
                 Some(ClientEvent::Connected { discarded, .. }) => assert_eq!(discarded, []),
                 _ => {}
             }
@@ -216,7 +229,7 @@ proptest! {
         }
         for number in 0..10 {
             let properties = PublishProperties::default();
-            let topic = TopicName::parse("t").unwrap();
+            let topic = topic_of(number);
             let message = Message { topic, payload: &[number], qos, retain: false, properties };
             pair.client.publish(Millis(0), &message).unwrap();
         }

@@ -36,7 +36,7 @@ pub enum ClientEvent<'a> {
     },
     /// The server refused the link.
     Refused(ConnAck<'a>),
-    /// A message; one of QoS 2 comes once.
+    /// A message, with a topic and without an alias; one of QoS 2 comes once.
     Message(Publish<'a>),
     /// A message of QoS 1 or 2 arrived at the server, or was refused by it (see the code).
     Published(Ack<'a>),
@@ -90,7 +90,7 @@ pub enum ClientError {
     QosNotSupported,
     /// The server does not take retained messages.
     RetainNotSupported,
-    /// A topic alias, which this client neither sends nor resolves.
+    /// The message has a topic alias already: the client gives topics theirs.
     TopicAlias,
 }
 
@@ -116,7 +116,7 @@ impl fmt::Display for ClientError {
             Self::PacketTooLarge => f.write_str("the server takes no packet of this size"),
             Self::QosNotSupported => f.write_str("the server does not take this quality of service"),
             Self::RetainNotSupported => f.write_str("the server does not take retained messages"),
-            Self::TopicAlias => f.write_str("topic aliases are not used by this client"),
+            Self::TopicAlias => f.write_str("topic aliases are given by the client: leave them out"),
         }
     }
 }

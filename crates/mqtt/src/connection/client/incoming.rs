@@ -1,7 +1,9 @@
 //! What the server sends, and what follows from it.
 
 use super::session::Arrival;
-use super::{ClientConnection, ClientError, ClientEvent, ClientStep, KeepAlive, Link, Offer, Request, Terms};
+use super::{
+    ClientConnection, ClientError, ClientEvent, ClientStep, KeepAlive, Link, Naming, Offer, Request, Terms,
+};
 use crate::codec::{self, DecodeError, Sender, Violation, codes};
 use crate::connection::{Framed, find_frame};
 use crate::frame::PacketType;
@@ -17,7 +19,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// The server broke a rule, or takes less than what waits for it: send the output and close.
-    pub fn handle<'a>(&mut self, now: Millis, input: &'a [u8]) -> Result<ClientStep<'a>, ClientError> {
+    pub fn handle<'a>(&'a mut self, now: Millis, input: &'a [u8]) -> Result<ClientStep<'a>, ClientError> {
         let (terms, is_open) = match &self.link {
             Link::Opening { terms, .. } => (*terms, false),
             Link::Open { terms, .. } => (*terms, true),
@@ -33,7 +35,13 @@ impl ClientConnection {
         let packet =
             codec::decode_framed(terms.version, Sender::Server, &header, frame).map_err(ClientError::Server);
         match packet.and_then(|packet| self.act(now, &terms, packet)) {
-            Ok(event) => Ok(ClientStep::Packet { event, size: frame.len() }),
+            Ok(event) => {
+                let event = event.map(|event| match event {
+                    ClientEvent::Message(publish) => ClientEvent::Message(self.aliases.resolve(publish)),
+                    event => event,
+                });
+                Ok(ClientStep::Packet { event, size: frame.len() })
+            }
             Err(error) => Err(self.give_up(error)),
         }
     }
@@ -102,6 +110,7 @@ impl ClientConnection {
         let offer = Offer::of(&connack);
         let keep_alive_secs = connack.properties.server_keep_alive.unwrap_or(terms.keep_alive_secs);
         let keep_alive = KeepAlive::new(now, keep_alive_secs);
+        self.naming = Naming::new(offer.topic_alias_max.min(self.limits.topic_alias_out_max));
         self.link = Link::Open { terms: *terms, offer, keep_alive };
         // 3.1 does not tell: the session is taken to be there unless it was to begin anew.
         let is_present = match terms.version {
@@ -125,10 +134,8 @@ impl ClientConnection {
     }
 
     fn on_publish<'a>(&mut self, now: Millis, terms: &Terms, publish: Publish<'a>) -> Outcome<'a> {
-        // [MQTT-3.1.2-26]: our topic alias maximum is 0.
-        if publish.properties.topic_alias.is_some() {
-            return Err(violated(PacketType::Publish, Violation::TopicAlias));
-        }
+        let noted = self.aliases.note(terms.topic_alias_max, &publish);
+        noted.map_err(|violation| violated(PacketType::Publish, violation))?;
         match publish.delivery {
             Delivery::AtMostOnce => {}
             Delivery::AtLeastOnce(id) => self.send(now, &Packet::PubAck(ack(id, ReasonCode::Success)))?,

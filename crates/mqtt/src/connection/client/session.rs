@@ -34,12 +34,12 @@ pub(super) struct StoredPublish {
 }
 
 impl StoredPublish {
-    fn was_sent(&self) -> bool {
+    pub(super) fn was_sent(&self) -> bool {
         self.packet.first().is_some_and(|first| first & DUP != 0)
     }
 
-    pub(super) fn packet_len(&self) -> usize {
-        self.packet.len()
+    pub(super) fn packet(&self) -> &[u8] {
+        &self.packet
     }
 }
 
@@ -77,18 +77,21 @@ impl Session {
         self.publishes.push_back(StoredPublish { id, qos, retain, packet });
     }
 
-    /// Appends the oldest message that was not sent on this link, if fewer than `window` are under way.
-    pub(super) fn send_next(&mut self, window: usize, out: &mut Vec<u8>) -> bool {
+    /// Returns the oldest message that was not sent on this link, if fewer than `window` are under way.
+    pub(super) fn next_unsent(&self, window: usize) -> Option<&StoredPublish> {
         if self.sent + self.releases.len() >= window {
-            return false;
+            return None;
         }
-        let Some(publish) = self.publishes.get_mut(self.sent) else { return false };
-        out.extend_from_slice(&publish.packet);
+        self.publishes.get(self.sent)
+    }
+
+    /// Notes that the message of [`Session::next_unsent`] was sent.
+    pub(super) fn count_sent(&mut self) {
+        let Some(publish) = self.publishes.get_mut(self.sent) else { return };
         if let Some(first) = publish.packet.first_mut() {
             *first |= DUP;
         }
         self.sent += 1;
-        true
     }
 
     /// Ends the exchange of a QoS 1 message, or of a QoS 2 message that the server refused; false if there is none.

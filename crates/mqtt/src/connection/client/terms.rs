@@ -15,6 +15,7 @@ pub(super) struct Terms {
     pub(super) keep_alive_secs: u16,
     pub(super) receive_max: u16,
     pub(super) packet_max: u32,
+    pub(super) topic_alias_max: u16,
     pub(super) authenticates: bool,
     pub(super) session_expires_later: bool,
 }
@@ -24,6 +25,7 @@ pub(super) struct Terms {
 pub(super) struct Offer {
     pub(super) receive_max: u16,
     pub(super) packet_max: u32,
+    pub(super) topic_alias_max: u16,
     pub(super) qos_max: Qos,
     pub(super) retain: bool,
 }
@@ -38,6 +40,7 @@ impl Terms {
             keep_alive_secs: connect.keep_alive,
             receive_max: properties.receive_maximum.map_or(u16::MAX, |most| most.get()),
             packet_max: packet_max.min(limits.packet_max),
+            topic_alias_max: properties.topic_alias_maximum.unwrap_or(0),
             authenticates: properties.authentication_method.is_some(),
             session_expires_later: properties.session_expiry.is_some_and(|seconds| seconds > 0),
         }
@@ -64,6 +67,7 @@ impl Offer {
         Self {
             receive_max: properties.receive_maximum.map_or(u16::MAX, |most| most.get()),
             packet_max: properties.maximum_packet_size.map_or(limits::PACKET_BYTES, |size| size.get()),
+            topic_alias_max: properties.topic_alias_maximum.unwrap_or(0),
             qos_max: properties.maximum_qos.unwrap_or(Qos::ExactlyOnce),
             retain: properties.retain_available.unwrap_or(true),
         }
@@ -88,6 +92,6 @@ impl Offer {
 
     pub(super) fn check_stored(&self, publish: &StoredPublish) -> Result<(), ClientError> {
         self.check(publish.qos, publish.retain)?;
-        self.check_len(publish.packet_len())
+        self.check_len(publish.packet().len())
     }
 }

@@ -1,0 +1,105 @@
+//! What the broker said and nobody took yet.
+
+use crate::error::ClientError;
+use crate::message::{Inbox, Message};
+use crate::wire::{greeting, owned};
+use keyward_mqtt::connection::ClientEvent;
+use keyward_mqtt::packet::PacketId;
+use keyward_mqtt::reason::ReasonCode;
+
+/// Holds what was heard on a link, apart from the link: an event borrows from the connection.
+#[derive(Default)]
+pub(crate) struct Heard {
+    pub(crate) greeting: Option<Greeting>,
+    pub(crate) inbox: Inbox,
+    pub(crate) answers: Vec<Answer>,
+    /// Why the link is over, once it is.
+    pub(crate) end: Option<Goodbye>,
+}
+
+/// Holds what the broker said when it let the client in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// Whether the broker held a session.
+    pub session_present: bool,
+    /// The client id that the broker chose, if the client sent none.
+    pub assigned_client_id: Option<String>,
+    /// Seconds between signs of life, if the broker wants others than the client asked for.
+    pub server_keep_alive: Option<u16>,
+    /// Seconds that the broker keeps the session, if it keeps it otherwise than the client asked for.
+    pub session_expiry: Option<u32>,
+}
+
+/// Is the answer to one exchange.
+pub(crate) struct Answer {
+    pub(crate) id: PacketId,
+    pub(crate) reasons: Vec<ReasonCode>,
+    pub(crate) said: Option<String>,
+}
+
+/// Says how a link ended.
+#[derive(Clone)]
+pub(crate) enum Goodbye {
+    Refused(ReasonCode, Option<String>),
+    Disconnected(ReasonCode, Option<String>),
+    Closed,
+    Overrun,
+}
+
+impl Goodbye {
+    pub(crate) fn error(&self) -> ClientError {
+        match self.clone() {
+            Self::Refused(reason, said) => ClientError::Refused { reason, said },
+            Self::Disconnected(reason, said) => ClientError::Disconnected { reason, said },
+            Self::Closed => ClientError::Closed,
+            Self::Overrun => ClientError::Overrun,
+        }
+    }
+}
+
+impl Heard {
+    /// Notes what happened; an error if it was the end.
+    pub(crate) fn note(&mut self, event: ClientEvent<'_>) -> Result<(), ClientError> {
+        match event {
+            ClientEvent::Connected { connack, .. } => {
+                self.greeting = Some(greeting(&connack));
+                Ok(())
+            }
+            ClientEvent::Refused(connack) => {
+                Err(self.over(Goodbye::Refused(connack.reason, owned(connack.properties.reason_string))))
+            }
+            ClientEvent::Message(publish) => {
+                let message = Message::from_publish(&publish).ok_or_else(|| {
+                    ClientError::Protocol("a message without topic [MQTT-3.3.2-1]".to_owned())
+                })?;
+                if self.inbox.push(message) { Ok(()) } else { Err(self.over(Goodbye::Overrun)) }
+            }
+            ClientEvent::Published(ack) => {
+                self.answers.push(Answer {
+                    id: ack.id,
+                    reasons: vec![ack.reason],
+                    said: owned(ack.properties.reason_string),
+                });
+                Ok(())
+            }
+            ClientEvent::Subscribed(ack) | ClientEvent::Unsubscribed(ack) => {
+                self.answers.push(Answer {
+                    id: ack.id,
+                    reasons: ack.reasons.iter().collect(),
+                    said: owned(ack.properties.reason_string),
+                });
+                Ok(())
+            }
+            ClientEvent::Auth(_) => Err(ClientError::Protocol("AUTH, which nobody asked for".to_owned())),
+            ClientEvent::Disconnected(goodbye) => {
+                let said = owned(goodbye.properties.reason_string);
+                Err(self.over(Goodbye::Disconnected(goodbye.reason, said)))
+            }
+        }
+    }
+
+    /// Notes the end, unless it is known already, and returns it.
+    pub(crate) fn over(&mut self, how: Goodbye) -> ClientError {
+        self.end.get_or_insert(how).error()
+    }
+}
