@@ -527,7 +527,11 @@ impl Model {
         let by_group = session.shared.iter().any(|group| matches(filter_of(group), &message.topic));
         if !publish.dup {
             let seen = if is_live {
-                session.receive(message, publish)
+                let seen = session.receive(message, publish);
+                seen.or_else(|breach| match session.recount(message, step, &self.slots, &self.law) {
+                    true => Ok(()),
+                    false => Err(breach),
+                })
             } else {
                 session.replay(message, publish, step, &self.slots, &self.law)
             };

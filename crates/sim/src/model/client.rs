@@ -1,5 +1,6 @@
 //! What clients do, from the moment in which a shard takes it.
 
+use super::groups::filter_of;
 use super::law::matches;
 use super::link::{Answer, Kind};
 use super::message::{Message, Owed};
@@ -296,6 +297,10 @@ impl Model {
         session.reads_as_published |= options.retain_as_published;
         if filter.starts_with("$share/") {
             session.shared.insert(filter.to_owned());
+            let flying = self.messages.values().filter(|message| message.flying);
+            for message in flying.filter(|message| matches(filter_of(filter), &message.topic)) {
+                self.groups.blur(message, filter);
+            }
             return Ok(serial);
         }
         let replays = match options.retain_handling {

@@ -53,6 +53,8 @@ pub(super) struct Owed {
     /// How many live copies may be sent, repetitions over later links not counted.
     pub(super) copies: u32,
     pub(super) sent: u32,
+    /// How many of those that were sent had the retain flag, so that they may have come from the slot.
+    pub(super) flagged: u32,
 }
 
 /// Counts losses that the broker has told of, by publisher and receiver.

@@ -5,7 +5,7 @@ use super::law::{Law, matches};
 use super::link::Stream;
 use super::message::{Message, Owed};
 use super::retained::Slots;
-use super::{Checked, breach};
+use super::{Breach, Checked, breach};
 use crate::event::{ClientNo, MessageNo, ShardNo};
 use crate::packet::{Hello, Publish};
 use keyward_broker::LinkId;
@@ -181,6 +181,7 @@ impl Session {
                 link: self.link.filter(|_| self.established),
                 copies: 0,
                 sent: 0,
+                flagged: 0,
             });
             owed.must |= is_sure;
             owed.qos = (owed.qos.0.max(least), owed.qos.1.max(most));
@@ -203,6 +204,7 @@ impl Session {
             link: None,
             copies: message.copies,
             sent: 0,
+            flagged: 0,
         });
         owed.ids = None;
         owed.qos = (owed.qos.0.min(qos), owed.qos.1.max(qos));
@@ -261,7 +263,19 @@ impl Session {
             }
         }
         owed.sent += 1;
+        owed.flagged += u32::from(publish.retain);
         Ok(())
+    }
+
+    /// One of the copies that were taken for live ones may have come from the slot. Returns whether that explains a copy
+    /// more than was owed.
+    pub(super) fn recount(&mut self, message: &Message, step: u64, slots: &Slots, law: &Law) -> bool {
+        let Some(owed) = self.owed.get_mut(&message.number) else { return false };
+        if owed.flagged == 0 || owed.sent < owed.copies {
+            return false;
+        }
+        owed.flagged -= 1;
+        self.count_replay(message, step, slots, law).is_ok()
     }
 
     /// A retained message is written because it was asked for.
@@ -273,6 +287,19 @@ impl Session {
         slots: &Slots,
         law: &Law,
     ) -> Checked {
+        self.count_replay(message, step, slots, law).map_err(|(came, most)| {
+            Breach(format!("sent {came} times from its slot, asked for {most} times: {publish}"))
+        })
+    }
+
+    /// Counts a copy from the slot. Fails with how often it came and how often it was asked for.
+    fn count_replay(
+        &mut self,
+        message: &Message,
+        step: u64,
+        slots: &Slots,
+        law: &Law,
+    ) -> Result<(), (usize, usize)> {
         let (topic, number) = (&message.topic, message.number);
         let orders = self.replays.iter().filter(|replay| {
             matches(&replay.filter, topic)
@@ -283,10 +310,7 @@ impl Session {
         let (came, last) = self.replayed.entry(number).or_default();
         *came += 1;
         *last = step;
-        if *came > most {
-            return breach!("sent {came} times from its slot, asked for {most} times: {publish}");
-        }
-        Ok(())
+        if *came > most { Err((*came, most)) } else { Ok(()) }
     }
 
     /// The link is over: what was to come at QoS 0 over it may be lost.
