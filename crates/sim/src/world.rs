@@ -119,6 +119,11 @@ impl World {
         link
     }
 
+    /// Has a client publish at QoS 0 before it has heard of CONNACK.
+    pub fn publish_unasked(&mut self, client: ClientNo, draft: Draft) {
+        self.with(client, |client, desk| client.publish_unasked(desk, draft));
+    }
+
     /// Has a client publish; it does not if its packet ids or the broker's receive maximum are used up.
     pub fn publish(&mut self, client: ClientNo, draft: Draft) {
         self.with(client, |client, desk| client.publish(desk, draft));

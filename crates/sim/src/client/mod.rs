@@ -111,6 +111,13 @@ impl Client {
         desk.log.say(What::Connects { client: self.no, link, hello });
     }
 
+    /// Sends a message of QoS 0 right behind CONNECT, not knowing whether it is welcome [MQTT-3.1.4-5].
+    pub(crate) fn publish_unasked(&mut self, desk: &mut Desk<'_>, draft: Draft) {
+        let (publish, payload) = self.compose(Draft { qos: Qos::AtMostOnce, ..draft }, None);
+        let bytes = speech::publish(self.setup.version, &publish, &payload, true);
+        self.say(desk, Packet::Publish(publish), &bytes);
+    }
+
     /// Learns, or decides, that the link is over.
     pub(crate) fn break_link(&mut self, desk: &mut Desk<'_>) {
         let Some(line) = self.line.take() else { return };
@@ -168,6 +175,16 @@ impl Client {
                 None => return,
             },
         };
+        let link = line.id;
+        let (publish, payload) = self.compose(draft, id);
+        self.send_publish(desk, publish.clone(), &payload);
+        if let Some(id) = id {
+            self.memory.outgoing.push(memory::Outgoing { id, publish, payload, stage: Stage::Sent, link });
+        }
+    }
+
+    /// Makes a message of a draft, and its payload.
+    fn compose(&self, draft: Draft, id: Option<u16>) -> (Publish, Vec<u8>) {
         let payload = draft.number.map(|number| crate::words::payload(number, draft.large));
         let publish = Publish {
             number: draft.number,
@@ -180,12 +197,7 @@ impl Client {
             expiry: draft.expiry.filter(|_| self.setup.version == Version::V5),
             subscription_ids: Vec::new(),
         };
-        let link = line.id;
-        self.send_publish(desk, publish.clone(), payload.as_deref().unwrap_or_default());
-        if let Some(id) = id {
-            let payload = payload.unwrap_or_default();
-            self.memory.outgoing.push(memory::Outgoing { id, publish, payload, stage: Stage::Sent, link });
-        }
+        (publish, payload.unwrap_or_default())
     }
 
     /// Sends a PUBLISH, with an alias for its topic now and then.

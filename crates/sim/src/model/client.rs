@@ -18,14 +18,17 @@ use keyward_policy::Action;
 impl Model {
     pub(super) fn take(&mut self, shard: ShardNo, link: LinkId, packet: &Packet) -> Checked {
         let of = self.link(link)?;
-        of.take(packet)?;
+        let alias = of.take(packet)?;
         let client = of.client;
         // A shard ignores what comes from a link that it has ended.
         if self.sessions.get(&client).is_none_or(|session| session.link != Some(link)) {
             return Ok(());
         }
         match packet {
-            Packet::Publish(publish) => self.take_publish(shard, link, client, publish),
+            Packet::Publish(publish) => {
+                let publish = &Publish { alias, ..publish.clone() };
+                self.take_publish(shard, link, client, publish)
+            }
             Packet::PubAck(ack) => {
                 self.finish(client, link, ack.id);
                 Ok(())

@@ -122,11 +122,13 @@ impl Link {
     }
 
     /// The broker got a packet: the next one that the client sent.
-    pub(super) fn take(&mut self, packet: &Packet) -> Checked {
+    /// Returns the alias that the client used; the shard does not see it.
+    pub(super) fn take(&mut self, packet: &Packet) -> Checked<Option<u16>> {
         self.taken_in_tick = true;
         match self.said.pop_front() {
-            Some(said) if same(&said, packet) => Ok(()),
-            _ if !self.is_honest => Ok(()),
+            Some(Packet::Publish(said)) if same(&Packet::Publish(said.clone()), packet) => Ok(said.alias),
+            Some(said) if same(&said, packet) => Ok(None),
+            _ if !self.is_honest => Ok(None),
             Some(said) => breach!("client said {said}, shard took {packet}"),
             None => breach!("shard took {packet}, which nobody said"),
         }

@@ -7,6 +7,7 @@ use super::{Checked, Model, breach};
 use crate::event::{ClientNo, MessageNo, ShardNo};
 use crate::races::Race;
 use keyward_broker::ShardStats;
+use keyward_broker::limits::GROUP_CREDIT;
 use keyward_mqtt::time::Millis;
 use keyward_policy::Action;
 
@@ -41,6 +42,8 @@ impl Model {
         let groups = self.groups.count().max(stats.groups);
         let queues =
             (stats.sessions + groups) * limits.queue_messages.max(usize::from(limits.in_flight.get())) as u64;
+        // Beyond what waits, a group holds what it handed out.
+        let queues = queues + groups * u64::from(GROUP_CREDIT) * self.setup.clients.len() as u64;
         let outboxes = stats.links * (limits.outbox_bytes_hard as u64 + u64::from(limits.packet_bytes));
         for (what, held, bound) in [
             ("sessions", stats.sessions, portion(limits.sessions)),

@@ -188,6 +188,10 @@ impl World {
             let bytes = self.dice.between(40, 400);
             self.narrow(link, bytes);
         }
+        if self.dice.chance(100) {
+            let draft = self.draw_draft(client);
+            self.publish_unasked(client, draft);
+        }
     }
 
     fn draw_hello(&mut self, client: ClientNo) -> Hello {
@@ -251,18 +255,16 @@ impl World {
             if !self.is_open(client) {
                 return;
             }
-            let Publish { number, topic, qos, retain, expiry, .. } = self.draw_message(client);
-            let erases = retain && self.dice.chance(150);
-            let draft = Draft {
-                number: if erases { None } else { number },
-                topic,
-                qos,
-                retain,
-                expiry,
-                large: self.dice.chance(40),
-            };
+            let draft = self.draw_draft(client);
             self.publish(client, draft);
         }
+    }
+
+    fn draw_draft(&mut self, client: ClientNo) -> Draft {
+        let Publish { number, topic, qos, retain, expiry, .. } = self.draw_message(client);
+        let erases = retain && self.dice.chance(150);
+        let number = if erases { None } else { number };
+        Draft { number, topic, qos, retain, expiry, large: self.dice.chance(40) }
     }
 
     fn subscribe_some(&mut self, client: ClientNo) {
