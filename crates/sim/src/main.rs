@@ -2,8 +2,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its user")]
 
 mod clock;
+mod mutants;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use keyward_sim::crowd::{Crowd, Tally};
 use keyward_sim::run::{self, Plan, Trace};
 use std::process::ExitCode;
@@ -13,8 +14,11 @@ const TOLD: u64 = 200;
 
 /// Runs the broker in a simulated world and checks it against a reference model.
 #[derive(Debug, Parser)]
-#[command(name = "keyward-sim")]
+#[command(name = "keyward-sim", args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
+    #[command(subcommand)]
+    task: Option<Task>,
+
     /// Replays one seed.
     #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
     seed: Option<u64>,
@@ -40,8 +44,17 @@ struct Cli {
     trace: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Applies each deliberate bug of crates/sim/mutants to a copy and looks whether it is found.
+    Mutants(mutants::Hunt),
+}
+
 fn main() -> ExitCode {
-    let Cli { seed, seeds, first, steps, shards, trace } = Cli::parse();
+    let Cli { task, seed, seeds, first, steps, shards, trace } = Cli::parse();
+    if let Some(Task::Mutants(hunt)) = task {
+        return mutants::hunt(&hunt);
+    }
     run::keep_panics();
     match seed {
         Some(seed) => replay(Plan { seed, steps, shards }, trace),
