@@ -58,7 +58,7 @@ impl Delivery<'_> {
         };
         match offer.parcel.qos {
             Qos::AtMostOnce => self.send_unacknowledged(permit, &offer, frames),
-            Qos::AtLeastOnce | Qos::ExactlyOnce if self.can_send() => {
+            Qos::AtLeastOnce | Qos::ExactlyOnce if self.can_send() && self.has_room(&offer.parcel) => {
                 self.send(permit, None, offer.parcel, frames);
             }
             Qos::AtLeastOnce | Qos::ExactlyOnce => self.queue(offer.parcel),
@@ -130,6 +130,19 @@ impl Delivery<'_> {
             self.out.notice(Notice::QueueFull { publisher, receiver: receiver.clone() });
         }
         true
+    }
+
+    /// Tells whether a message has room among those that wait and those under way: what a client does not acknowledge is
+    /// held as what it is not sent.
+    fn has_room(&self, parcel: &Parcel) -> bool {
+        self.full_by(Holding::of(&parcel.message)).is_none()
+    }
+
+    /// Returns for how many messages there is room; none once the bytes that a queue may have are used up.
+    pub(super) fn places_left(&self) -> usize {
+        let held = self.session.outbound.held();
+        let is_full = self.full_by(Holding { messages: 1, bytes: 1 }).is_some();
+        if is_full { 0 } else { self.terms.limits.queue_messages.saturating_sub(held.messages) }
     }
 
     /// Says by which measure the session's queue, or those of its principal together, have no room for `more`.

@@ -102,8 +102,12 @@ impl Delivery<'_> {
         if self.session.shares.held.is_empty() || !self.can_send() {
             return;
         }
-        let quota = self.quota();
-        let portion = self.session.shares.portion(quota);
+        let places = self.places_left();
+        if places == 0 {
+            return;
+        }
+        let room = u16::try_from(places).unwrap_or(u16::MAX);
+        let portion = self.session.shares.portion(self.quota().min(room));
         for (group, share) in &mut self.session.shares.held {
             if let Some(credit) = share.top_up(portion) {
                 let (home, said) = share.say(group, Word::Grant { turn: share.turn, credit });

@@ -1,7 +1,7 @@
 //! Rule 18 and the bounds of memory: who fills a queue loses, others do not.
 
-use crate::peer::{Got, Peer, hello, hello5, letter};
-use crate::world::{World, identity, in_every_world_with};
+use crate::peer::{Got, Peer, at, hello, hello5, letter};
+use crate::world::{World, identity, in_every_world_with, rule};
 use keyward_broker::{CloseCause, Limits, Notice};
 use keyward_mqtt::packet::{Qos, Version};
 use keyward_mqtt::reason::ReasonCode;
@@ -71,6 +71,40 @@ fn queues_are_bounded_in_bytes() {
         assert!(w.stats().queued_bytes <= 5_500);
         let lengths: Vec<_> = back(w).iter().map(String::len).collect();
         assert_eq!(lengths, [1_000, 1_000, 1_000, 1_000, 100]);
+    });
+}
+
+#[test]
+fn what_a_client_does_not_acknowledge_is_bounded_as_what_it_is_not_sent() {
+    let limits = Limits { queue_bytes: 5_500, ..Limits::default() };
+    in_every_world_with(limits, |w| {
+        let app = w.connect(hello5("user:app", "app").silent());
+        w.subscribe_only(app, 1, "#", at(Qos::AtLeastOnce), None);
+        w.settle();
+        let pump = w.connect(hello5("device:pump", "pump"));
+        for _ in 0..10 {
+            w.publish(pump, letter("pump/a", &"x".repeat(1_000)).qos1(1));
+        }
+        assert!(w.stats().queued_bytes <= 5_500, "{:?}", w.stats());
+        assert_eq!(w.payloads(app).len(), 4, "what has room is sent at once");
+        assert_eq!(full_by(w, "device:pump"), 6);
+    });
+}
+
+#[test]
+fn a_member_of_a_group_that_does_not_acknowledge_is_lent_no_more_than_a_queue() {
+    let limits = Limits { queue_messages: 3, ..Limits::default() };
+    in_every_world_with(limits, |w| {
+        w.rules(&rule("user:app", "allow", &["publish", "subscribe", "share"], &["#"]));
+        let mute = w.connect(hello5("user:app", "mute").silent());
+        w.subscribe_only(mute, 1, "$share/g/#", at(Qos::AtLeastOnce), None);
+        w.settle();
+        let pump = w.connect(hello5("device:pump", "pump"));
+        say(w, pump, "pump/a", 1..=5);
+        assert_eq!(w.payloads(mute), ["1", "2", "3"]);
+        let other = w.connect(hello5("user:app", "other"));
+        w.subscribe(other, "$share/g/#");
+        assert_eq!(w.payloads(other), ["4", "5"], "what it had no room for goes to another");
     });
 }
 

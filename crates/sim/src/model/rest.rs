@@ -40,16 +40,20 @@ impl Model {
         let limits = &self.setup.limits;
         let portion = |total: usize| (total / self.shards.len()).max(1) as u64;
         let groups = self.groups.count().max(stats.groups);
-        let queues =
-            (stats.sessions + groups) * limits.queue_messages.max(usize::from(limits.in_flight.get())) as u64;
-        // Beyond what waits, a group holds what it handed out.
-        let queues = queues + groups * u64::from(GROUP_CREDIT) * self.setup.clients.len() as u64;
+        // Beyond what waits, a group holds what it handed out, on the shards of its members too.
+        let handed = groups * u64::from(GROUP_CREDIT) * self.setup.clients.len() as u64;
+        let queues = stats.sessions + groups;
         let outboxes = stats.links * (limits.outbox_bytes_hard as u64 + u64::from(limits.packet_bytes));
         for (what, held, bound) in [
             ("sessions", stats.sessions, portion(limits.sessions)),
             ("retained", stats.retained, portion(limits.retained)),
             ("retained_bytes", stats.retained_bytes, portion(limits.retained_bytes)),
-            ("queue_messages", stats.queued, queues),
+            ("queue_messages", stats.queued, queues * limits.queue_messages as u64 + handed),
+            (
+                "queue_bytes",
+                stats.queued_bytes,
+                queues * limits.queue_bytes as u64 + handed * u64::from(limits.packet_bytes),
+            ),
             ("outbox_bytes_hard", stats.outbox_bytes, outboxes),
             ("subscriptions", stats.subscriptions, stats.sessions * limits.subscriptions_per_session as u64),
             // What must be kept of a session and its link is kept also when memory is short.
