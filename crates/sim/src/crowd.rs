@@ -1,6 +1,6 @@
 //! Many runs, on all cores.
 
-use crate::races::Races;
+use crate::races::{Race, Races};
 use crate::run::{Failure, Outcome, Plan, Trace, run};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -36,6 +36,12 @@ pub struct Tally {
     /// What went wrong: of each core at most one, for all stop at the first.
     pub failures: Vec<Failure>,
 }
+
+/// Seeds from which on every race has to have occurred.
+pub const ENOUGH: u64 = 1_000;
+
+/// Shards without which some races cannot occur.
+const SHARDS: u16 = 3;
 
 impl Crowd {
     /// Runs all seeds, or until one fails; `progress` is told how many are done.
@@ -79,6 +85,14 @@ impl Crowd {
 }
 
 impl Tally {
+    /// Lists the races that `crowd` should have brought up and did not.
+    pub fn missing(&self, crowd: Crowd) -> Vec<Race> {
+        if crowd.seeds < ENOUGH || crowd.shards < SHARDS {
+            return Vec::new();
+        }
+        self.races.missing()
+    }
+
     fn add(&mut self, outcome: Result<(Outcome, bool), Failure>) {
         match outcome {
             Ok((outcome, repeated)) => {
@@ -89,5 +103,22 @@ impl Tally {
             }
             Err(failure) => self.failures.push(failure),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_race_that_never_occurred_is_reported_of_many_seeds_and_not_of_few() {
+        let crowd = Crowd { first: 0, seeds: ENOUGH, steps: 400, shards: SHARDS };
+        let mut tally = Tally::default();
+        Race::ALL.iter().skip(1).for_each(|race| tally.races.note(*race));
+        assert_eq!(tally.missing(crowd), [Race::ALL[0]]);
+        assert_eq!(tally.missing(Crowd { seeds: ENOUGH - 1, ..crowd }), []);
+        assert_eq!(tally.missing(Crowd { shards: 1, ..crowd }), []);
+        tally.races.note(Race::ALL[0]);
+        assert_eq!(tally.missing(crowd), []);
     }
 }

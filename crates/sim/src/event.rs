@@ -177,6 +177,8 @@ pub enum What {
         shard: ShardNo,
         /// What it holds.
         stats: ShardStats,
+        /// Whether it has nothing left that it could do at once.
+        is_done: bool,
     },
 
     // The engine.
@@ -357,7 +359,10 @@ impl fmt::Display for What {
                 write!(f, "{shard} denies {identity} ({client_id}) to {action} {topic}")
             }
             Self::Notes { shard, notice } => write!(f, "{shard} notes {notice:?}"),
-            Self::Counts { shard, stats } => write!(f, "{shard} holds {stats:?}"),
+            Self::Counts { shard, stats, is_done } => {
+                let left = if *is_done { "" } else { " and has work left" };
+                write!(f, "{shard} holds {stats:?}{left}")
+            }
             Self::Asks { shard, ticket } => write!(f, "{shard} asks for ticket {}", ticket.0),
             Self::Answers { shard, through, outcome } => {
                 write!(f, "engine answers {shard} through ticket {}: {outcome:?}", through.0)

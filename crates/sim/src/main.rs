@@ -84,6 +84,7 @@ fn run_many(crowd: Crowd) -> ExitCode {
         }
     });
     let seconds = begun.elapsed().as_secs_f64();
+    let missing = tally.missing(crowd);
     let Tally { runs, events, repeated, races, failures } = tally;
     for failure in &failures {
         println!("{failure}\n");
@@ -94,5 +95,8 @@ fn run_many(crowd: Crowd) -> ExitCode {
     );
     println!("{races}");
     println!("{seconds:.1} s, {:.1} seeds a second", runs as f64 / seconds.max(0.001));
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    for race in &missing {
+        println!("this race of rule {} never occurred: {}", race.rule(), race.as_str());
+    }
+    if failures.is_empty() && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -21,6 +21,7 @@ use crate::setup::Setup;
 use core::fmt;
 use groups::Groups;
 use keyward_broker::{CommitOutcome, LinkId, ShardStats};
+use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
 use law::Law;
 use link::{Flights, Link};
@@ -156,7 +157,10 @@ impl Model {
                 self.races.note_if(in_hand_over, Race::LinkLostInHandOver);
             }
             What::Forgets { .. } => {}
-            What::Judges { link, verdict } => self.link(*link)?.shard = verdict.ok(),
+            What::Judges { link, verdict } => {
+                self.races.note_if(*verdict == Err(ReasonCode::ServerBusy), Race::InboxFull);
+                self.link(*link)?.shard = verdict.ok();
+            }
             What::Attaches { shard, link } => self.attaching = Some((*shard, *link)),
             What::Takes { shard, link, packet } => self.take(*shard, *link, packet)?,
             What::Writes { shard, link, packet, bytes } => self.write(*shard, *link, packet, *bytes)?,
@@ -176,7 +180,10 @@ impl Model {
             }
             What::Denies { .. } => {}
             What::Notes { notice, .. } => self.note(notice),
-            What::Counts { shard, stats } => self.count(*shard, stats)?,
+            What::Counts { shard, stats, is_done } => {
+                self.races.note_if(!is_done, Race::WorkLeftForLater);
+                self.count(*shard, stats)?;
+            }
             What::Asks { shard, ticket } => self.shards[shard.0].asked = ticket.0,
             What::Answers { shard: no, through, outcome } => {
                 let shard = &mut self.shards[no.0];
@@ -199,7 +206,7 @@ impl Model {
             What::Returns(_) => {}
             What::Stops => self.is_stopping = true,
             What::Crashes => {
-                let is_between = self.sessions.values().any(|session| !session.inbound.is_empty());
+                let is_between = self.sessions.values().any(|session| !session.acknowledged.is_empty());
                 self.races.note_if(is_between, Race::CrashBetweenPubRecAndPubRel);
                 self.end_process();
             }

@@ -33,11 +33,14 @@ races! {
     LinkLostInHandOver = 1, "a client gave its link up before its shard had taken it";
     PacketsLeftForLater = 2, "a tick ended with packets of a link unread";
     TickWithPackets = 2, "timers or slices were due while a client had packets under way";
+    WorkLeftForLater = 2, "a tick ended with work of the shard left for the next";
+    InboxFull = 3, "the door found no room in an inbox";
     TwoSendersInOneInbox = 3, "letters of two shards lay in one inbox";
     SameIdOfTwoAccounts = 4, "two accounts were connected with one client id";
     SessionEndedWithMailUnderWay = 4, "a session ended while a message was on its way to it";
     TakeoverWithWaitingAnswers = 5, "a link was taken over with answers waiting";
     TakeoverInExchange = 5, "a link was taken over within a QoS 2 exchange";
+    SilentLinkLost = 5, "a link that its client had given up was lost for its silence";
     TakeoverOfHalfOpenLink = 5, "a link that its client had given up was taken over";
     WillAgainstTakeover = 5, "a link that had a will was taken over";
     WillDelayCancelled = 5, "a client was back before its delayed will was due";
@@ -56,15 +59,20 @@ races! {
     InterestUnderWay = 10, "a message was published while a subscription to it was being made on another shard";
     UnsubscribedWithMailUnderWay = 10, "a subscription was given up while a message was on its way to it";
     GroupMemberLost = 11, "a member of a group was lost with a message that it had not acknowledged";
+    GroupMemberLostInExchange = 11, "a member of a group was lost within a QoS 2 exchange of the group's";
     GroupMemberDenied = 11, "a message was for a group with a member that may not read it";
     LiveAgainstReplay = 12, "a retained message was published while a replay of its topic was under way";
+    ReplayCutOff = 12, "a link was lost while a replay was under way to it";
     TwoWritersOfOneSlot = 12, "two publishers' retained messages of one topic were under way";
     NoRoom = 14, "the engine had no room";
     AnswerWaitsForDisk = 14, "a link was lost while an answer waited for the disk";
     CrashBetweenPubRecAndPubRel = 14, "the broker died between PUBREC and PUBREL";
+    ReceiveMaximumReached = 16, "as many messages were under way to a client as it takes";
     SentAgainOnResume = 16, "a message was sent again over a later link";
     FinishedOutOfOrder = 16, "a message was finished before an older one";
     QueueFull = 18, "a queue was full";
+    MemoryShort = 18, "four fifths of the memory were in use (invariant 11)";
+    MemoryVeryShort = 18, "nine tenths of the memory were in use (invariant 11)";
 }
 
 /// Counts races.

@@ -58,7 +58,7 @@ impl Broker {
         let hash_key = hash_key(outside.dice);
         let limits =
             ConnectionLimits { packet_max: setup.limits.packet_bytes, ..ConnectionLimits::default() };
-        let budget = outside.dice.one_of([3_000, 20_000, 4_000_000]);
+        let budget = outside.dice.one_of([1_300, 3_000, 20_000, 4_000_000]);
         let shell = |index: u16| {
             let config = ShardConfig { index: ShardIndex(index), shards, hash_key, limits: setup.limits };
             Shell::new(usize::from(index), Shard::new(config))

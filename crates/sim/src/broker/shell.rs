@@ -120,7 +120,8 @@ impl Shell {
         self.advance_partings(around);
         self.weigh(around);
         if around.log.len() > before {
-            around.log.say(What::Counts { shard: self.no(), stats: self.shard.stats() });
+            let is_done = !self.is_due(around.log.now.mono);
+            around.log.say(What::Counts { shard: self.no(), stats: self.shard.stats(), is_done });
         }
     }
 

@@ -73,7 +73,9 @@ impl Model {
         });
         let serial = session.serial;
         let ticket = ended_stored.then_some(self.shards[shard.0].asked + 1);
+        let now = self.now;
         let of = self.link(link)?;
+        of.last_taken = now;
         of.session = Some(serial);
         of.is_open = true;
         of.answers.push_back(Answer { ticket, ..Answer::new(Kind::ConnAck, 0) });
@@ -134,9 +136,12 @@ impl Model {
 
     /// Counts what is in danger when a link is lost, and lets other members of its groups have what it had.
     fn note_lost_link(&mut self, client: ClientNo) {
-        let returned = self.groups.release(client);
+        let (returned, kept) = self.groups.release(client);
         self.races.note_if(returned, Race::GroupMemberLost);
+        self.races.note_if(kept, Race::GroupMemberLostInExchange);
         let Some(session) = self.sessions.get(&client) else { return };
+        let mut begun = session.replays.iter().filter(|replay| !replay.checked && replay.begun.is_some());
+        self.races.note_if(session.link.is_some() && begun.next().is_some(), Race::ReplayCutOff);
         let shard = &self.shards[session.shard.0];
         let answers = session.link.and_then(|link| self.links.get(&link)).map(|of| &of.answers);
         let mut tickets = answers.into_iter().flatten().filter_map(|answer| answer.ticket);
@@ -170,6 +175,7 @@ impl Model {
     pub(super) fn lose(&mut self, link: LinkId) {
         if let Some(of) = self.links.get_mut(&link) {
             of.is_open = false;
+            self.races.note_if(of.given_up && of.is_late(self.now), Race::SilentLinkLost);
         }
         if let Some(client) = self.holder(link) {
             self.leave(client, true);
@@ -483,7 +489,8 @@ impl Model {
             link::send(self.flights.entry(client).or_default(), publish, link, self.step)?;
             if let Some(id) = publish.id {
                 self.races.note_if(publish.dup, Race::SentAgainOnResume);
-                self.link(link)?.open(id)?;
+                let is_full = self.link(link)?.open(id)?;
+                self.races.note_if(is_full, Race::ReceiveMaximumReached);
             }
         }
         match publish.number {

@@ -17,8 +17,9 @@ use keyward_policy::Action;
 
 impl Model {
     pub(super) fn take(&mut self, shard: ShardNo, link: LinkId, packet: &Packet) -> Checked {
+        let now = self.now;
         let of = self.link(link)?;
-        let alias = of.take(packet)?;
+        let alias = of.take(packet, now)?;
         let client = of.client;
         // A shard ignores what comes from a link that it has ended.
         if self.sessions.get(&client).is_none_or(|session| session.link != Some(link)) {

@@ -85,15 +85,16 @@ impl Groups {
     }
 
     /// A member's link is lost: what it had not answered at QoS 1 may go to another.
-    /// Returns whether there was such a message.
-    pub(super) fn release(&mut self, client: ClientNo) -> bool {
-        let mut is_any = false;
+    /// Returns whether there was such a message, and whether there is one that stays with it.
+    pub(super) fn release(&mut self, client: ClientNo) -> (bool, bool) {
+        let (mut is_any, mut is_kept) = (false, false);
         for holders in self.holders.values_mut() {
             let before = holders.len();
             holders.retain(|it| it.client != client || it.arrived || it.qos == Qos::ExactlyOnce);
             is_any |= holders.len() < before;
+            is_kept |= holders.iter().any(|it| it.client == client && !it.arrived);
         }
-        is_any
+        (is_any, is_kept)
     }
 
     /// Counts the groups that there were, at most.

@@ -7,6 +7,7 @@ use crate::packet::{Ack, Hello, Packet, Publish};
 use keyward_broker::LinkId;
 use keyward_mqtt::packet::{Qos, Version};
 use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Is one link.
@@ -24,12 +25,14 @@ pub(super) struct Link {
     /// Whether the client has closed it.
     pub(super) given_up: bool,
     heard: bool,
+    /// When its shard last had something of it.
+    pub(super) last_taken: Millis,
     said: VecDeque<Packet>,
     written: VecDeque<Packet>,
     pub(super) answers: VecDeque<Answer>,
     /// Packet ids of messages that were sent over this link and are not finished.
     pub(super) open: BTreeSet<u16>,
-    /// What the client's aliases stand for, and whether the message that said so was denied.
+    /// What the client's aliases stand for.
     pub(super) aliases: BTreeMap<u16, String>,
     /// Whether something was taken from it in the running tick.
     pub(super) taken_in_tick: bool,
@@ -95,6 +98,7 @@ impl Link {
             welcomed: false,
             given_up: false,
             heard: false,
+            last_taken: Millis::ZERO,
             aliases: BTreeMap::new(),
             taken_in_tick: false,
             said: VecDeque::new(),
@@ -116,15 +120,21 @@ impl Link {
         !self.heard
     }
 
+    /// Tells whether the client asked to be given up for lost after so much silence.
+    pub(super) fn is_late(&self, now: Millis) -> bool {
+        let silence = now.saturating_sub(self.last_taken);
+        self.hello.keep_alive > 0 && silence >= Millis(u64::from(self.hello.keep_alive) * 1_500)
+    }
+
     /// Tells whether packets of the client are under way.
     pub(super) fn has_more(&self) -> bool {
         !self.said.is_empty()
     }
 
-    /// The broker got a packet: the next one that the client sent.
-    /// Returns the alias that the client used; the shard does not see it.
-    pub(super) fn take(&mut self, packet: &Packet) -> Checked<Option<u16>> {
+    /// The broker got a packet: the next one that the client sent. Returns the alias that it had on its way.
+    pub(super) fn take(&mut self, packet: &Packet, now: Millis) -> Checked<Option<u16>> {
         self.taken_in_tick = true;
+        self.last_taken = now;
         match self.said.pop_front() {
             Some(Packet::Publish(said)) if same(&Packet::Publish(said.clone()), packet) => Ok(said.alias),
             Some(said) if same(&said, packet) => Ok(None),
@@ -191,14 +201,14 @@ impl Link {
         breach!("{kind:?} {} is not the answer that is due: {:?}", ack.id, self.answers.front())
     }
 
-    /// A message of QoS 1 or 2 goes over this link.
-    pub(super) fn open(&mut self, id: u16) -> Checked {
+    /// A message of QoS 1 or 2 goes over this link. Returns whether the client takes no more beside it.
+    pub(super) fn open(&mut self, id: u16) -> Checked<bool> {
         self.open.insert(id);
         let most = self.hello.receive_maximum.unwrap_or(u16::MAX);
         if self.open.len() > usize::from(most) {
             return breach!("[MQTT-3.3.4-9] {} messages under way, receive maximum {most}", self.open.len());
         }
-        Ok(())
+        Ok(self.open.len() == usize::from(most))
     }
 }
 

@@ -18,6 +18,9 @@ const FLIGHT: Millis = Millis(1_000);
 impl Model {
     pub(super) fn count(&mut self, shard: ShardNo, stats: &ShardStats) -> Checked {
         self.shards[shard.0].stats = *stats;
+        let memory = (self.setup.limits.memory_total / self.shards.len()) as u64;
+        self.races.note_if(stats.memory * 10 > memory * 8, Race::MemoryShort);
+        self.races.note_if(stats.memory * 10 > memory * 9, Race::MemoryVeryShort);
         for of in self.links.values_mut().filter(|of| of.shard == Some(shard)) {
             let is_left = core::mem::take(&mut of.taken_in_tick) && of.is_open && of.has_more();
             self.races.note_if(is_left, Race::PacketsLeftForLater);
