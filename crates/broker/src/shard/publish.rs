@@ -27,7 +27,7 @@ impl Shard {
     }
 
     fn accept_publish(&mut self, slot: u32, publish: &Publish<'_>) {
-        // Topic aliases are not offered: the connection has refused them already.
+        // The connection has put the topic in the place of an alias.
         let Some(topic) = publish.topic else { return self.violation(slot, ReasonCode::TopicAliasInvalid) };
         self.stats.received += 1;
         self.stats.received_payload += publish.payload.len() as u64;
