@@ -74,6 +74,8 @@ impl Copy {
             .args(["build", "--release", "--offline", "--quiet", "-p", "keyward-sim", "--target-dir"])
             .arg(&self.built)
             .current_dir(&self.to)
+            // One patch differs from another by some lines.
+            .env("CARGO_INCREMENTAL", "1")
             .output()
             .map_err(|error| io::Error::other(format!("cargo cannot be run: {error}")))
     }
