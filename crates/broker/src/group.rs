@@ -9,6 +9,7 @@
 //! subscriptions [MQTT-4.6.0-6].
 
 mod letters;
+mod places;
 mod words;
 
 use crate::message::Message;
@@ -21,7 +22,8 @@ use keyward_ids::Identity;
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
 use letters::{Handed, Letter, Letters};
-use std::collections::{BTreeMap, BTreeSet};
+use places::Places;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use words::{HandOut, Joined, Loan, Membership, Outcome, Seat, ToGroup, Word};
@@ -34,8 +36,11 @@ pub(crate) struct Group {
     /// Tells it from others that had its slot; for interest it is one session.
     pub(crate) incarnation: Incarnation,
     members: BTreeMap<Seat, Member>,
-    /// Members with credit.
-    ready: BTreeSet<Seat>,
+    /// The places that members have.
+    taken: Places,
+    /// Members with credit, and their places.
+    ready: BTreeMap<Seat, usize>,
+    ready_places: Places,
     /// Members with a link.
     present: usize,
     /// Members that outlive their link.
@@ -50,6 +55,7 @@ pub(crate) struct Group {
 #[derive(Debug)]
 struct Member {
     membership: Membership,
+    place: usize,
     turn: u64,
     credit: u16,
     is_present: bool,
@@ -87,7 +93,9 @@ impl Group {
             name,
             incarnation,
             members: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            taken: Places::default(),
+            ready: BTreeMap::new(),
+            ready_places: Places::default(),
             present: 0,
             stored: 0,
             keeping: 0,
@@ -121,14 +129,16 @@ impl Group {
 
     /// Adds a member or changes its terms.
     pub(crate) fn join(&mut self, seat: Seat, membership: Membership) {
-        let (turn, credit, is_present) = match self.members.get(&seat) {
-            Some(member) => (member.turn, member.credit, member.is_present),
-            None => (0, 0, false),
-        };
         self.discount(seat);
         self.stored += usize::from(membership.stored);
         self.keeping += usize::from(membership.qos > Qos::AtMostOnce);
-        self.members.insert(seat, Member { membership, turn, credit, is_present });
+        if let Some(member) = self.members.get_mut(&seat) {
+            member.membership = membership;
+            return;
+        }
+        let place = self.taken.first_free();
+        self.taken.insert(place);
+        self.members.insert(seat, Member { membership, place, turn: 0, credit: 0, is_present: false });
     }
 
     /// Takes a member out of the counts of its terms.
@@ -143,7 +153,10 @@ impl Group {
         self.discount(seat);
         let Some(member) = self.members.remove(&seat) else { return };
         self.present -= usize::from(member.is_present);
-        self.ready.remove(&seat);
+        self.rest(seat);
+        self.taken.remove(member.place);
+        // The next member in this place was denied nothing.
+        self.letters.forget(member.place);
         self.drop_hopeless(losses);
         self.drop_unkept(losses);
     }
@@ -161,7 +174,15 @@ impl Group {
             member.is_present = true;
             self.present += 1;
         }
-        self.ready.insert(seat);
+        self.ready.insert(seat, member.place);
+        self.ready_places.insert(member.place);
+    }
+
+    /// Notes that a member has no credit.
+    fn rest(&mut self, seat: Seat) {
+        if let Some(place) = self.ready.remove(&seat) {
+            self.ready_places.remove(place);
+        }
     }
 
     /// Notes that a member has no link.
@@ -171,7 +192,7 @@ impl Group {
         member.is_present = false;
         member.credit = 0;
         member.turn = turn;
-        self.ready.remove(&seat);
+        self.rest(seat);
         self.drop_unkept(losses);
     }
 
@@ -210,7 +231,7 @@ impl Group {
     ) -> Option<HandOut> {
         while !self.ready.is_empty() {
             let (number, letter) = self.letters.waiting_from(walk.next)?;
-            walk.steps += 1 + letter.denied.len();
+            walk.steps += 1;
             walk.next = number + 1;
             if !is_alive(&letter.message) {
                 self.letters.take_waiting(number);
@@ -224,20 +245,23 @@ impl Group {
     }
 
     /// Chooses among the members with credit the next one after the last, in turns.
-    fn choose(&self, denied: &[Seat]) -> Option<Seat> {
+    fn choose(&self, denied: &Places) -> Option<Seat> {
+        if self.ready_places.are_all_in(denied) {
+            return None;
+        }
         let from = self.last.map_or(Unbounded, Excluded);
-        let round = self.ready.range((from, Unbounded)).chain(&self.ready);
-        round.copied().find(|seat| !denied.contains(seat))
+        let mut round = self.ready.range((from, Unbounded)).chain(&self.ready);
+        round.find(|(_, place)| !denied.contains(**place)).map(|(seat, _)| *seat)
     }
 
     fn hand(&mut self, number: u64, letter: Letter, seat: Seat) -> Option<HandOut> {
         let member = self.members.get_mut(&seat)?;
         member.credit = member.credit.saturating_sub(1);
-        if member.credit == 0 {
-            self.ready.remove(&seat);
+        let Member { membership, turn, credit, .. } = *member;
+        if credit == 0 {
+            self.rest(seat);
         }
         self.last = Some(seat);
-        let Member { membership, turn, .. } = member;
         let message = Arc::clone(&letter.message);
         let parcel = Parcel {
             qos: membership.qos.min(message.qos),
@@ -245,7 +269,7 @@ impl Group {
             ids: membership.id.into_iter().collect(),
             message,
         };
-        let (session, turn) = (membership.session, *turn);
+        let session = membership.session;
         self.letters.hand(number, Handed { seat, turn, letter });
         Some(HandOut { group: Arc::clone(&self.name), session, seat, turn, letter: number, parcel })
     }
@@ -255,7 +279,11 @@ impl Group {
         let Some(Handed { turn, mut letter, .. }) = self.letters.take_handed(number, seat) else { return };
         match outcome {
             Outcome::Done => return,
-            Outcome::Denied => letter.denied.push(seat),
+            Outcome::Denied => {
+                if let Some(member) = self.members.get(&seat) {
+                    letter.denied.insert(member.place);
+                }
+            }
             Outcome::Unable => self.exhaust(seat, turn),
         }
         if self.is_hopeless(&letter) {
@@ -273,7 +301,7 @@ impl Group {
             && member.turn == turn
         {
             member.credit = 0;
-            self.ready.remove(&seat);
+            self.rest(seat);
         }
     }
 
@@ -283,8 +311,7 @@ impl Group {
     }
 
     fn is_hopeless(&self, letter: &Letter) -> bool {
-        letter.denied.len() >= self.members.len()
-            && self.members.keys().all(|seat| letter.denied.contains(seat))
+        self.taken.are_all_in(&letter.denied)
     }
 
     /// Drops what no member may read.

@@ -1,6 +1,7 @@
 //! The messages of a group: those that wait, by number, and those that a member has been handed. One that comes back
 //! takes its old place.
 
+use super::places::Places;
 use super::{Loss, LossCause, Seat};
 use crate::message::Message;
 use crate::outbound::Measure;
@@ -31,7 +32,7 @@ pub(super) struct Letters {
 pub(super) struct Letter {
     pub(super) message: Arc<Message>,
     /// The members that may not read it.
-    pub(super) denied: Vec<Seat>,
+    pub(super) denied: Places,
 }
 
 /// Is a message that a member was handed.
@@ -81,7 +82,7 @@ impl Letters {
     pub(super) fn add(&mut self, message: Arc<Message>) {
         let number = self.next;
         self.next += 1;
-        self.put_back(number, Letter { message, denied: Vec::new() });
+        self.put_back(number, Letter { message, denied: Places::default() });
     }
 
     /// Lets a message wait in its place.
@@ -127,12 +128,24 @@ impl Letters {
         Some(handed)
     }
 
+    /// Forgets to whom what was denied.
     pub(super) fn forgive(&mut self) {
-        self.denied = 0;
-        let handed = self.handed.values_mut().map(|handed| &mut handed.letter);
-        for letter in self.waiting.values_mut().chain(handed) {
-            letter.denied.clear();
+        self.change_denied(Places::clear);
+    }
+
+    /// Forgets what was denied to the member in this place.
+    pub(super) fn forget(&mut self, place: usize) {
+        self.change_denied(|denied| denied.remove(place));
+    }
+
+    fn change_denied(&mut self, change: impl Fn(&mut Places)) {
+        for handed in self.handed.values_mut() {
+            change(&mut handed.letter.denied);
         }
+        for letter in self.waiting.values_mut() {
+            change(&mut letter.denied);
+        }
+        self.denied = self.waiting.values().filter(|letter| !letter.denied.is_empty()).count();
     }
 
     /// Makes room for one more message among those that wait, as rule 18 says. Returns false if there is none.

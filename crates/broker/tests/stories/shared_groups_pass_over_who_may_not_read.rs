@@ -169,3 +169,37 @@ fn a_member_gets_its_own_messages_like_any_other() {
         assert_eq!(w.payloads(app), ["x"]);
     });
 }
+
+#[test]
+fn who_takes_the_place_of_a_member_that_left_is_denied_nothing_that_was_denied_to_it() {
+    in_every_world(|w| {
+        w.rules(&eve_may_not_read_secrets());
+        let eve = join(w, "user:eve", Version::V5);
+        let app = join(w, "user:app", Version::V5);
+        w.lose(app);
+        publish_numbers(w, "t/secret", 0..3, Qos::AtLeastOnce);
+        assert_eq!((w.payloads(eve).len(), w.stats().queued), (0, 3));
+        w.unsubscribe(eve, "$share/g/t/#");
+        let next = w.connect(hello5("user:app", "next"));
+        w.subscribe(next, "$share/g/t/#");
+        assert_eq!(numbers(&w.payloads(next)), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn what_many_members_cannot_take_waits_for_the_one_that_can() {
+    in_every_world(|w| {
+        w.rules(&eve_may_not_read_secrets());
+        let app = join(w, "user:app", Version::V5);
+        w.lose(app);
+        // More than fit in one word of places; their clients take no packet that has a message.
+        for number in 0..70 {
+            let small = w.connect(hello5("user:eve", &format!("small{number}")).packet_max(20));
+            w.subscribe(small, "$share/g/t/#");
+        }
+        publish_numbers(w, "t/too-long-for-a-small-packet", 0..20, Qos::AtLeastOnce);
+        assert_eq!(w.stats().queued, 20);
+        let back = w.connect(hello5("user:app", "user:app"));
+        assert_eq!(numbers(&w.payloads(back)), Vec::from_iter(0..20));
+    });
+}
