@@ -31,8 +31,10 @@ pub enum Bound {
     WillBytes,
     /// Bytes of a client id.
     ClientIdBytes,
-    /// Messages under way to us.
+    /// Messages under way to us over one link of 5.0.
     ReceiveMaximum,
+    /// Packet ids of QoS 2 messages to us that one identity has in use.
+    InboundPerIdentity,
     /// Bytes that a client does not take.
     OutboxBytesHard,
 }
@@ -55,6 +57,7 @@ impl Bound {
             Self::WillBytes => "will_bytes",
             Self::ClientIdBytes => "client_id_bytes",
             Self::ReceiveMaximum => "receive_maximum",
+            Self::InboundPerIdentity => "inbound_per_identity",
             Self::OutboxBytesHard => "outbox_bytes_hard",
         }
     }
@@ -76,6 +79,7 @@ impl Bound {
             Self::WillBytes => limits.will_bytes,
             Self::ClientIdBytes => limits.client_id_bytes,
             Self::ReceiveMaximum => limits.receive_maximum.get().into(),
+            Self::InboundPerIdentity => limits.inbound_per_identity,
             Self::OutboxBytesHard => limits.outbox_bytes_hard,
         };
         value as u64

@@ -53,9 +53,12 @@ pub struct Limits {
     /// Messages of QoS 1 and 2 under way to one client at once; the client's receive maximum may be lower.
     /// Default 64: hides a round trip, and is little to send again.
     pub in_flight: NonZeroU16,
-    /// Messages of QoS 1 and 2 that a client may have under way to us: the receive maximum that we announce.
+    /// Messages of QoS 1 and 2 that a client of 5.0 may have under way to us: the receive maximum that we announce.
     /// Default 256.
     pub receive_maximum: NonZeroU16,
+    /// QoS 2 messages to us of one identity whose PUBREL has not come, each with [`INBOUND_BYTES`]. Default 1,000,000,
+    /// 48 MB: a client before 5.0 knows no receive maximum and may use all 65,535 packet ids at once.
+    pub inbound_per_identity: usize,
     /// Topic aliases that a client of 5.0 may set on its link, as we announce it; 0 offers none. Default 10, as
     /// Mosquitto.
     pub topic_alias_max: u16,
@@ -109,6 +112,7 @@ impl Default for Limits {
             queue_bytes_per_identity: 64_000_000,
             in_flight: NonZeroU16::MIN.saturating_add(63),
             receive_maximum: NonZeroU16::MIN.saturating_add(255),
+            inbound_per_identity: 1_000_000,
             topic_alias_max: 10,
             outbox_bytes: 256 * 1024,
             outbox_bytes_hard: 2_000_000 + 320 * 1024,
@@ -169,10 +173,6 @@ pub const END_SLICE: usize = 1_024;
 
 /// Sessions that one call of a shutdown looks at, to tell their clients.
 pub const SHUTDOWN_SLICE: usize = 512;
-
-/// Incoming QoS 2 messages of a session whose PUBREL has not come, as a multiple of the receive maximum: links that
-/// were lost may each have left some.
-pub const INBOUND_FACTOR: usize = 4;
 
 /// Messages from other shards and of one's own that one call works off before it returns.
 pub const WORK_SLICE: usize = 64;
@@ -272,8 +272,8 @@ pub const SESSION_OVERHEAD: usize = 1_536;
 /// Bytes that a link of a session is counted with beyond its outbox: socket, TLS state, decoder.
 pub const LINK_OVERHEAD: usize = 8 * 1024;
 
-/// Bytes that a place for the packet id of an incoming QoS 2 message is counted with.
-pub const INBOUND_BYTES: usize = 32;
+/// Bytes that a place for the packet id of an incoming QoS 2 message is counted with: its slot in a hash map.
+pub const INBOUND_BYTES: usize = 48;
 
 /// Bytes that a replay of retained messages is counted with beyond what it remembers.
 pub const REPLAY_OVERHEAD: usize = 256;

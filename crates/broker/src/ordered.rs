@@ -15,27 +15,8 @@ impl<K, V> Default for OrderedDeque<K, V> {
 }
 
 impl<K: Ord, V> OrderedDeque<K, V> {
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Returns how many entries there is memory for.
-    pub(crate) fn capacity(&self) -> usize {
-        self.0.capacity()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
         self.0.iter()
-    }
-
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        let index = self.find(key).ok()?;
-        self.0.get(index).map(|(_, value)| value)
-    }
-
-    /// Removes all entries and gives their memory back.
-    pub(crate) fn clear(&mut self) {
-        self.0 = VecDeque::new();
     }
 
     /// Adds or replaces.
@@ -89,10 +70,8 @@ mod tests {
                         tree.remove(&key);
                     }
                 }
-                prop_assert_eq!(deque.get(&key), tree.get(&key));
             }
             prop_assert!(deque.iter().copied().eq(tree));
-            prop_assert_eq!(deque.len(), deque.iter().count());
         }
     }
 }

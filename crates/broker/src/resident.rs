@@ -19,6 +19,8 @@ pub(crate) struct Resident {
     pub(crate) sessions: BTreeSet<u32>,
     /// Messages in the queues of its sessions.
     pub(crate) queued: Holding,
+    /// Packet ids of incoming QoS 2 messages that its sessions have in use.
+    pub(crate) inbound: usize,
     pub(crate) subscriptions: usize,
     /// How many of them have a wildcard.
     pub(crate) wildcards: usize,
@@ -43,6 +45,7 @@ impl Resident {
             identity,
             sessions: BTreeSet::new(),
             queued: Holding::default(),
+            inbound: 0,
             subscriptions: 0,
             wildcards: 0,
             subscription_bytes: 0,

@@ -5,9 +5,9 @@ use crate::input::Ticket;
 use crate::limits;
 use crate::link::Link;
 use crate::message::Publisher;
-use crate::ordered::OrderedDeque;
 use crate::outbound::Outbound;
 use crate::permit::Decisions;
+use crate::placement::{HashKey, Map};
 use crate::replay::Replay;
 use crate::share::{Joining, Shares};
 use keyward_ids::{ClientId, Identity};
@@ -77,7 +77,7 @@ pub(crate) struct Session {
     pub(crate) classed: u64,
     pub(crate) outbound: Outbound,
     /// Packet ids of incoming QoS 2 messages.
-    pub(crate) inbound: OrderedDeque<u16, Inbound>,
+    pub(crate) inbound: Map<u16, Inbound>,
     pub(crate) replays: VecDeque<Replay>,
     pub(crate) replays_begun: u64,
     pub(crate) publish_decisions: Decisions<{ limits::PUBLISH_DECISIONS }>,
@@ -92,7 +92,7 @@ impl Session {
         incarnation: Incarnation,
         life: u64,
         resident: usize,
-        outbound: Outbound,
+        hash_key: HashKey,
     ) -> Self {
         Self {
             key,
@@ -108,8 +108,8 @@ impl Session {
             filters: BTreeSet::new(),
             shares: Shares::default(),
             classed: 0,
-            outbound,
-            inbound: OrderedDeque::default(),
+            outbound: Outbound::new(hash_key),
+            inbound: Map::with_hasher(hash_key),
             replays: VecDeque::new(),
             replays_begun: 0,
             publish_decisions: Decisions::default(),

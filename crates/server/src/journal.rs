@@ -211,7 +211,12 @@ fn limit_remedy(limit: &str) -> &'static str {
         "unfinished_bytes" | "unfinished_bytes_per_identity" => {
             "its link was closed: it holds too much of packets that are not whole"
         }
-        "receive_maximum" => "its link was closed: the client ignores the receive maximum; mend the client",
+        "receive_maximum" => {
+            "its link was closed: the client was told the receive maximum and sent more; mend the client"
+        }
+        "inbound_per_identity" => {
+            "refused: its clients begin messages of QoS 2 and do not end them; or raise it in keyward.toml"
+        }
         "client_id_bytes" | "will_bytes" | "topic_levels" | "topic_bytes" => {
             "refused: mend the client; docs/limits.md says why"
         }

@@ -50,11 +50,11 @@ impl Shard {
 
     /// The client lets go of the packet id of a QoS 2 message that it published.
     pub(super) fn pub_rel(&mut self, slot: u32, id: PacketId) {
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let Some(session) = self.sessions.get(slot as usize) else { return };
         match session.inbound.get(&id.0.get()) {
             Some(Inbound { waits_for: None, .. }) => {
-                session.inbound.remove(&id.0.get());
                 let is_stored = session.is_stored();
+                self.forget_inbound(slot, id);
                 let wait = self.wait_if(is_stored);
                 self.answer(slot, wait, Answer::PubComp(id, ReasonCode::Success));
             }

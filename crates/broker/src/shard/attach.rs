@@ -7,7 +7,6 @@ use crate::bound::Bound;
 use crate::delivery::Pressure;
 use crate::limits;
 use crate::link::{Answer, Link, Welcome};
-use crate::outbound::Outbound;
 use crate::outbox::Outbox;
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
 use crate::principal::{Principal, Standing};
@@ -203,8 +202,7 @@ impl Shard {
     fn open_session(&mut self, key: SessionKey, life: u64) -> u32 {
         let resident = self.residents.admit(&key.identity);
         let incarnation = self.next_incarnation();
-        let outbound = Outbound::new(self.config.hash_key);
-        let session = Session::new(key.clone(), incarnation, life, resident, outbound);
+        let session = Session::new(key.clone(), incarnation, life, resident, self.config.hash_key);
         // Sessions are bounded far below the range.
         let slot = self.sessions.insert(session) as u32;
         self.by_key.insert(key, slot);

@@ -152,10 +152,8 @@ impl Shard {
     /// Routes a QoS 2 message that is durable now, by the rights of this moment; forgets it if it could not be stored.
     fn settle(&mut self, pending: Pending, outcome: CommitOutcome) {
         let Pending { ticket, message, session, id } = pending;
-        let owner = self
-            .sessions
-            .get_mut(session.slot as usize)
-            .filter(|owner| owner.incarnation == session.incarnation);
+        let owner =
+            self.sessions.get(session.slot as usize).filter(|owner| owner.incarnation == session.incarnation);
         // Its packet id may stand for another message by now.
         if let Some(owner) = owner
             && let Some(known) = owner.inbound.get(&id.0.get()).copied()
@@ -163,10 +161,10 @@ impl Shard {
         {
             match outcome {
                 CommitOutcome::Durable => {
-                    owner.inbound.insert(id.0.get(), Inbound { waits_for: None, ..known })
+                    self.remember_inbound(session.slot, id, Inbound { waits_for: None, ..known });
                 }
-                CommitOutcome::NoRoom => owner.inbound.remove(&id.0.get()),
-            };
+                CommitOutcome::NoRoom => self.forget_inbound(session.slot, id),
+            }
         }
         if outcome == CommitOutcome::Durable
             && let Ok(permit) = permit::publish_held(&mut self.law, &message, Purpose::Durable)

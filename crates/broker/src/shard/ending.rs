@@ -40,9 +40,9 @@ impl Shard {
         };
         session.has_ended = true;
         self.leave_groups(slot);
+        self.forget_all_inbound(slot);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         session.replays.clear();
-        session.inbound.clear();
         session.forget_decisions();
         let held = core::mem::replace(&mut session.outbound, Outbound::new(hash_key)).held();
         self.by_key.remove(&session.key);

@@ -8,6 +8,7 @@ mod commit;
 mod ending;
 mod fanout;
 mod group;
+mod inbound;
 mod mail;
 mod member;
 mod memory;

@@ -10,7 +10,6 @@ use crate::message::{Draft, Message, deadline};
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
 use crate::permit::{self, Permit, Topic};
 use crate::session::Inbound;
-use core::num::NonZeroU16;
 use keyward_mqtt::packet::{Delivery as Exchange, PacketId, Publish, Version};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
@@ -80,13 +79,13 @@ impl Shard {
         digest: u64,
         message: Arc<Message>,
     ) {
-        let (Some(at), Some(session)) = (self.session_ref(slot), self.sessions.get_mut(slot as usize)) else {
+        if !self.has_inbound_place(slot, id) {
+            self.notice_limit(slot, Bound::InboundPerIdentity);
+            return self.refuse_for_room(slot, Exchange::ExactlyOnce(id));
+        }
+        let (Some(at), Some(session)) = (self.session_ref(slot), self.sessions.get(slot as usize)) else {
             return;
         };
-        if session.inbound.len() >= inbound_bound(self.config.limits.receive_maximum) {
-            self.notice_limit(slot, Bound::ReceiveMaximum);
-            return self.violation(slot, ReasonCode::ReceiveMaximumExceeded);
-        }
         let Some(link) = session.link_id() else { return };
         let is_stored = session.is_stored();
         // Behind one that waits for the disk the next one waits too, or it would overtake it [MQTT-4.6.0-6].
@@ -95,10 +94,8 @@ impl Shard {
             || self.commits.has_pending()
             || message.topic_name().is_some_and(|topic| self.reaches_stored(topic));
         let wait = self.wait_if(durable);
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            let waits_for = durable.then_some(wait.ticket);
-            session.inbound.insert(id.0.get(), Inbound { digest, link, waits_for });
-        }
+        let waits_for = durable.then_some(wait.ticket);
+        self.remember_inbound(slot, id, Inbound { digest, link, waits_for });
         if durable {
             self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id });
         } else {
@@ -190,11 +187,17 @@ impl Shard {
         }
     }
 
-    /// Refuses a message for want of memory (invariant 11). To acknowledge it and drop it would be a lie, so a 3.1.1
-    /// client, which cannot be told, is closed.
+    /// Refuses a message for want of memory (invariant 11).
     fn refuse_for_memory(&mut self, slot: u32, delivery: Exchange) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         self.out.notice(Notice::NoMemory { identity: session.key.identity.clone() });
+        self.refuse_for_room(slot, delivery);
+    }
+
+    /// Refuses a message for which there is no room. To acknowledge it and drop it would be a lie, so a 3.1.1 client,
+    /// which cannot be told, is closed.
+    fn refuse_for_room(&mut self, slot: u32, delivery: Exchange) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
         match session.version() {
             Version::V5 => self.refuse_publish(slot, delivery, ReasonCode::QuotaExceeded),
             Version::V31 | Version::V311 => {
@@ -230,8 +233,4 @@ impl Shard {
     pub(super) fn answer(&mut self, slot: u32, wait: Wait, answer: Answer) {
         self.deliver(slot, |delivery| delivery.answer(wait, answer));
     }
-}
-
-fn inbound_bound(receive_maximum: NonZeroU16) -> usize {
-    usize::from(receive_maximum.get()) * limits::INBOUND_FACTOR
 }

@@ -184,6 +184,22 @@ fn answers_that_wait_for_the_disk_alone_fill_the_memory_until_their_link_is_clos
 }
 
 #[test]
+fn messages_of_qos_2_that_are_never_released_alone_fill_the_memory_and_give_it_back() {
+    let mut greedy = None;
+    alone(
+        "unreleased messages",
+        |w, round| {
+            if round % 2_000 == 1 {
+                let client_id = format!("greedy-{round}");
+                greedy = Some(w.connect(hello(Version::V311, "device:pump", &client_id).silent()));
+            }
+            w.publish(greedy.unwrap(), letter("pump/a", "x").qos2(round));
+        },
+        nothing,
+    );
+}
+
+#[test]
 fn what_the_shell_holds_counts_too() {
     let mut burdened = false;
     alone(

@@ -186,6 +186,48 @@ fn who_sends_more_than_our_receive_maximum_is_closed() {
 }
 
 #[test]
+fn more_of_qos_1_than_our_receive_maximum_is_no_better() {
+    let limits = Limits { receive_maximum: NonZeroU16::new(2).unwrap(), ..Limits::default() };
+    in_every_world_with(limits, |w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.slow_store();
+        // Retained, so that their acknowledgements wait for the disk.
+        for number in 1..=2 {
+            w.publish(pump, letter("pump/a", "x").qos1(number).retained());
+        }
+        assert!(w.is_open(pump));
+        w.publish(pump, letter("pump/a", "x").qos1(3).retained());
+        assert_eq!(w.closed(pump), Some(CloseCause::Violation(ReasonCode::ReceiveMaximumExceeded)));
+        assert_eq!(w.got(pump).last(), Some(&Got::Disconnect(ReasonCode::ReceiveMaximumExceeded)));
+    });
+}
+
+#[test]
+fn before_5_0_a_client_may_have_any_number_of_messages_under_way() {
+    for version in [Version::V31, Version::V311] {
+        in_every_world(|w| {
+            let app = w.connect(hello5("user:app", "app"));
+            w.subscribe(app, "#");
+            let pump = w.connect(hello(version, "device:pump", "pump").silent());
+            w.got(pump);
+            for number in 1..=1_500 {
+                w.publish(pump, letter("pump/a", &number.to_string()).qos2(number));
+            }
+            let received: Vec<_> = (1..=1_500).map(|id| Got::PubRec(id, ReasonCode::Success)).collect();
+            assert!(w.got(pump) == received, "{:?}", w.closed(pump));
+            for number in 1..=1_500 {
+                w.pubrel(pump, number);
+            }
+            let done: Vec<_> = (1..=1_500).map(|id| Got::PubComp(id, ReasonCode::Success)).collect();
+            assert!(w.got(pump) == done);
+            let expected: Vec<_> = (1..=1_500).map(|number: u16| number.to_string()).collect();
+            assert_eq!(w.payloads(app), expected);
+            assert_eq!(w.notices, []);
+        });
+    }
+}
+
+#[test]
 fn messages_of_one_topic_keep_their_order_while_they_wait() {
     in_every_world_and_version(|w, version| {
         let pump = w.connect(hello(version, "device:pump", "pump"));

@@ -1,9 +1,10 @@
 //! Every bound that a client runs into is told with its name and whose client it was.
 
-use crate::peer::{hello, hello5, letter};
+use crate::peer::{Got, hello, hello5, letter};
 use crate::world::{World, identity};
-use keyward_broker::{Bound, Limits, Notice};
+use keyward_broker::{Bound, CloseCause, Limits, Notice};
 use keyward_mqtt::packet::Version;
+use keyward_mqtt::reason::ReasonCode;
 
 /// Lets a story happen in a broker with these limits, and sees that the pump ran into `bound` and nobody into another.
 fn runs_into(bound: Bound, limits: Limits, story: impl Fn(&mut World)) {
@@ -57,6 +58,26 @@ fn bounds_of_publishing() {
         let pump = w.connect(hello(Version::V311, "device:pump", "pump"));
         w.publish(pump, letter(&"pump/".repeat(33), "x").retained());
         assert_eq!(w.stats().retained, 0);
+    });
+    runs_into(Bound::InboundPerIdentity, Limits { inbound_per_identity: 2, ..Limits::default() }, |w| {
+        let pump = w.connect(hello5("device:pump", "pump").silent());
+        let other = w.connect(hello5("device:pump", "other").silent());
+        w.publish(pump, letter("pump/a", "x").qos2(1));
+        w.publish(other, letter("pump/a", "x").qos2(1));
+        w.got(pump);
+        w.publish(pump, letter("pump/a", "x").qos2(2));
+        assert_eq!(w.got(pump), [Got::PubRec(2, ReasonCode::QuotaExceeded)]);
+        w.pubrel(other, 1);
+        w.publish(pump, letter("pump/a", "x").qos2(2));
+        assert_eq!(w.got(pump), [Got::PubRec(2, ReasonCode::Success)]);
+        // The end of a session gives all its places back.
+        w.disconnect_with(pump, ReasonCode::Success, Some(0));
+        let old = w.connect(hello(Version::V311, "device:pump", "old").silent());
+        w.publish(old, letter("pump/a", "x").qos2(1));
+        w.publish(old, letter("pump/a", "x").qos2(2));
+        assert!(w.is_open(old));
+        w.publish(old, letter("pump/a", "x").qos2(3));
+        assert_eq!(w.closed(old), Some(CloseCause::NoRoom));
     });
     runs_into(
         Bound::OutboxBytesHard,

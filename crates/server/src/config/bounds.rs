@@ -66,6 +66,7 @@ pub(super) struct File {
     queue_bytes_per_identity: Option<ByteSize>,
     in_flight: Short,
     receive_maximum: Short,
+    inbound_per_identity: Number,
     topic_alias_max: Option<Count<0, 65_535>>,
     retained: Number,
     retained_bytes: Option<ByteSize>,
@@ -137,6 +138,7 @@ fn lay_over_broker(raw: &File, broker: &mut BrokerLimits) {
     size(raw.memory_total.as_ref().map(|size| *size.get_ref()), &mut broker.memory_total);
     short(raw.in_flight, &mut broker.in_flight);
     short(raw.receive_maximum, &mut broker.receive_maximum);
+    count(raw.inbound_per_identity, &mut broker.inbound_per_identity);
     if let Some(most) = raw.topic_alias_max.and_then(|count| u16::try_from(count.0).ok()) {
         broker.topic_alias_max = most;
     }

@@ -214,7 +214,7 @@ impl Model {
     pub(super) fn close(&mut self, shard: ShardNo, link: LinkId, cause: CloseCause) -> Checked {
         let of = self.link(link)?;
         of.is_open = false;
-        let (client, is_honest, left, is_v5) = (of.client, of.is_honest, of.left, of.is_v5());
+        let (client, is_honest, left) = (of.client, of.is_honest, of.left);
         let session = self.sessions.get(&client);
         match cause {
             CloseCause::Refused(_) => return Ok(()),
@@ -227,8 +227,6 @@ impl Model {
                 let newer = session.and_then(|session| session.link).is_some_and(|newer| newer != link);
                 return if newer { Ok(()) } else { breach!("{client} was taken over by somebody else") };
             }
-            // Before 5.0 nobody is told how many QoS 2 messages the broker takes.
-            CloseCause::Violation(ReasonCode::ReceiveMaximumExceeded) if !is_v5 => {}
             CloseCause::Violation(reason) if is_honest => {
                 return breach!("an honest client broke a rule: {}", reason.as_str());
             }
