@@ -15,7 +15,7 @@ mod rest;
 mod retained;
 mod session;
 
-use crate::event::{AccountNo, ClientNo, Event, MessageNo, ShardNo, What};
+use crate::event::{AccountNo, Change, ClientNo, Event, MessageNo, ShardNo, What};
 use crate::races::{Race, Races};
 use crate::setup::Setup;
 use core::fmt;
@@ -200,6 +200,9 @@ impl Model {
             What::Orders(change) => {
                 self.law.order(change);
                 self.law_changed = self.step;
+                if let Change::Account { account, .. } = change {
+                    self.doubt_retained(Some(*account));
+                }
             }
             What::Enacts { shard, change } => self.enact(*shard, *change),
             What::Reports { shard, change } => self.report(*shard, *change)?,

@@ -395,6 +395,9 @@ impl Model {
                 session.acknowledged.insert(ack.id);
             }
             self.accept(answer.number);
+            if answer.number.is_none() {
+                self.slots.accept(client, ack.id);
+            }
         }
         Ok(())
     }
@@ -599,6 +602,12 @@ impl Model {
         Ok(())
     }
 
+    /// What an account has under way may not reach its slot.
+    pub(super) fn doubt_retained(&mut self, account: Option<AccountNo>) {
+        let clients = &self.setup.clients;
+        self.slots.doubt(|client| Some(AccountNo(clients[client.0].account)) == account);
+    }
+
     pub(super) fn note(&mut self, notice: &Notice) {
         let account =
             |identity: &Identity| self.setup.accounts.iter().position(|it| it == identity).map(AccountNo);
@@ -611,7 +620,11 @@ impl Model {
             Notice::PublisherGone { publisher } => account(publisher).map(Loss::PublisherGone),
             Notice::TooSlow { receiver } => account(receiver).map(Loss::TooSlow),
             Notice::ShardBehind { publisher } => account(publisher).map(Loss::ShardBehind),
-            Notice::RetainedFull { publisher } => account(publisher).map(Loss::RetainedFull),
+            Notice::RetainedFull { publisher } => {
+                let of = account(publisher);
+                self.doubt_retained(of);
+                of.map(Loss::RetainedFull)
+            }
             Notice::WillWithheld { owner } => account(owner).map(Loss::WillWithheld),
             Notice::TooLarge { receiver } => account(receiver).map(Loss::TooLarge),
             Notice::NoMemory { identity } => {

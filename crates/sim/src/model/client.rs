@@ -79,6 +79,7 @@ impl Model {
 
     fn take_publish(&mut self, shard: ShardNo, link: LinkId, client: ClientNo, publish: &Publish) -> Checked {
         let account = self.account(client);
+        let is_honest = self.setup.clients[client.0].is_honest;
         let session = self.session(client)?;
         let (epoch, serial) = (session.epoch, session.serial);
         let is_stored = session.lifetime.is_some();
@@ -112,7 +113,8 @@ impl Model {
         let durable = (reaches_stored && publish.qos == Qos::AtLeastOnce)
             || publish.retain
             || (is_stored && publish.qos == Qos::ExactlyOnce);
-        self.owe(shard, link, answer, durable)
+        // A rude client may have the id in use: then there is nothing new to be stored.
+        self.owe(shard, link, answer, durable && is_honest)
     }
 
     fn note_alias(&mut self, link: LinkId, publish: &Publish, allowed: bool) -> Checked {
@@ -135,13 +137,12 @@ impl Model {
         is_will: bool,
     ) -> bool {
         if publish.retain {
-            let writer = (client, publish.qos);
             let is_contested = self.slots.is_contested(&publish.topic, client);
             self.races.note_if(is_contested, Race::TwoWritersOfOneSlot);
             let mut replays = self.sessions.values().flat_map(|session| &session.replays);
             let is_live = replays.any(|replay| !replay.checked && matches(&replay.filter, &publish.topic));
             self.races.note_if(is_live, Race::LiveAgainstReplay);
-            self.slots.put(&publish.topic, publish.number, writer, self.step, self.now);
+            self.slots.put(client, publish, self.step, self.now);
         }
         let Some(number) = publish.number else { return false };
         let message = self.messages.entry(number).or_insert_with(|| Message {
@@ -315,7 +316,14 @@ impl Model {
         };
         if replays {
             let filter = filter.to_owned();
-            session.replays.push(Replay { filter, asked: step, generation, begun: None, checked: false });
+            session.replays.push(Replay {
+                serial,
+                filter,
+                asked: step,
+                generation,
+                begun: None,
+                checked: false,
+            });
         }
         for message in self.messages.values().filter(|message| message.flying) {
             if matches(filter, &message.topic) {

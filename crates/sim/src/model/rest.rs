@@ -101,9 +101,8 @@ impl Model {
             message.flying = false;
         }
         let messages = &self.messages;
-        self.slots.land(until, self.step, |number| {
-            number.and_then(|number| messages.get(&number)).is_none_or(|message| message.accepted)
-        });
+        self.slots
+            .land(until, self.step, |number| messages.get(&number).is_some_and(|message| message.accepted));
     }
 
     /// Once nothing is under way, a replay has brought every retained message that certainly was there.

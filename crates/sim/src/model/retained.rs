@@ -2,6 +2,7 @@
 //! may be there or not: a slot holds every value that is possible.
 
 use crate::event::{ClientNo, MessageNo};
+use crate::packet::Publish;
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
 use std::collections::BTreeMap;
@@ -16,6 +17,10 @@ pub(super) struct Value {
     /// `None` for an empty slot.
     pub(super) number: Option<MessageNo>,
     writer: (ClientNo, Qos),
+    /// The packet id of a message that empties the slot, until its publisher is told that the broker has it.
+    erasing: Option<Erasing>,
+    /// Whether something came up that may have kept it from its slot.
+    doubted: bool,
     /// Which step set it.
     pub(super) set: u64,
     /// Since which step it is certainly not there any more.
@@ -24,17 +29,36 @@ pub(super) struct Value {
     at: Millis,
 }
 
+/// Says whether the slot of an empty message is to be emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Erasing {
+    /// It has this packet id, and the broker has not said that it has it.
+    Asked(u16),
+    /// At QoS 0 nobody says so.
+    Unanswered,
+}
+
 impl Slots {
-    pub(super) fn put(
-        &mut self,
-        topic: &str,
-        number: Option<MessageNo>,
-        writer: (ClientNo, Qos),
-        step: u64,
-        at: Millis,
-    ) {
-        let value = Value { number, writer, set: step, gone: None, flying: true, at };
-        self.0.entry(topic.to_owned()).or_default().push(value);
+    pub(super) fn put(&mut self, client: ClientNo, publish: &Publish, step: u64, at: Millis) {
+        let (number, writer) = (publish.number, (client, publish.qos));
+        let asked = publish.id.map_or(Erasing::Unanswered, Erasing::Asked);
+        let erasing = number.is_none().then_some(asked);
+        let value =
+            Value { number, writer, erasing, doubted: false, set: step, gone: None, flying: true, at };
+        self.0.entry(publish.topic.clone()).or_default().push(value);
+    }
+
+    /// The broker says that it has an empty message.
+    pub(super) fn accept(&mut self, client: ClientNo, id: u16) {
+        let values = self.0.values_mut().flatten().filter(|value| value.writer.0 == client);
+        let asked = values.filter(|value| value.erasing == Some(Erasing::Asked(id)));
+        asked.for_each(|value| value.erasing = None);
+    }
+
+    /// What these clients have under way may not reach its slot.
+    pub(super) fn doubt(&mut self, is_of: impl Fn(ClientNo) -> bool) {
+        let values = self.0.values_mut().flatten().filter(|value| value.flying && is_of(value.writer.0));
+        values.for_each(|value| value.doubted = true);
     }
 
     /// Tells whether a message of another publisher for this slot is under way.
@@ -42,12 +66,14 @@ impl Slots {
         self.0.get(topic).into_iter().flatten().any(|value| value.flying && value.writer.0 != client)
     }
 
-    /// Everything set before `until` has reached its slot. `is_sure` tells whether a value certainly took effect.
-    pub(super) fn land(&mut self, until: Millis, step: u64, is_sure: impl Fn(Option<MessageNo>) -> bool) {
+    /// Everything set before `until` has reached its slot. `is_accepted` tells whether the
+    /// broker has said that it has a message.
+    pub(super) fn land(&mut self, until: Millis, step: u64, is_accepted: impl Fn(MessageNo) -> bool) {
         for values in self.0.values_mut() {
             for index in 0..values.len() {
-                let Value { number, writer, at, flying, .. } = values[index];
-                if !flying || at >= until || !is_sure(number) {
+                let Value { number, writer, at, flying, erasing, doubted, .. } = values[index];
+                let is_sure = erasing.is_none() && !doubted && number.is_none_or(&is_accepted);
+                if !flying || at >= until || !is_sure {
                     continue;
                 }
                 for older in &mut values[..index] {

@@ -87,6 +87,8 @@ pub(super) struct Asked {
 /// Is a replay of retained messages that a SUBSCRIBE asked for.
 #[derive(Debug)]
 pub(super) struct Replay {
+    /// That of the filter of the SUBSCRIBE.
+    pub(super) serial: u64,
     pub(super) filter: String,
     pub(super) asked: u64,
     /// The oldest generation in force then.
@@ -222,7 +224,7 @@ impl Session {
         at: (u64, Millis, LinkId),
     ) {
         let (step, now, link) = at;
-        let begun = self.replays.iter().position(|replay| replay.filter == filter && replay.begun.is_none());
+        let begun = self.replays.iter().position(|replay| replay.serial == serial);
         // 3.1 has no word for a refusal: what it is told means nothing.
         let Some(sub) = self.subs.get_mut(filter).filter(|_| !is_oldest(version)) else { return };
         // It may have been given up and asked for again since.
