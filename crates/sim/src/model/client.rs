@@ -142,7 +142,8 @@ impl Model {
             let mut replays = self.sessions.values().flat_map(|session| &session.replays);
             let is_live = replays.any(|replay| !replay.checked && matches(&replay.filter, &publish.topic));
             self.races.note_if(is_live, Race::LiveAgainstReplay);
-            self.slots.put(client, publish, self.step, self.now);
+            let stands = self.law.delivers_everywhere(self.account(client), epoch, is_will);
+            self.slots.put(client, publish, stands, (self.step, self.now));
         }
         let Some(number) = publish.number else { return false };
         let message = self.messages.entry(number).or_insert_with(|| Message {

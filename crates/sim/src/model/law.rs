@@ -139,6 +139,12 @@ impl Law {
         stands(self.life(shard, account), epoch, will)
     }
 
+    /// Tells whether every shard delivers what an account publishes now, and goes on doing so.
+    pub(super) fn delivers_everywhere(&self, account: AccountNo, epoch: u64, will: bool) -> bool {
+        let oldest = self.shards.iter().map(|point| point.revision).min().unwrap_or(0);
+        self.revisions[oldest..].iter().all(|lives| stands(lives[account.0], epoch, will))
+    }
+
     /// Tells whether a will may be published on a shard now.
     pub(super) fn may_leave_will(&self, shard: ShardNo, account: AccountNo, epoch: u64, topic: &str) -> bool {
         let life = self.life(shard, account);

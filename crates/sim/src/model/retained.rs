@@ -39,12 +39,18 @@ enum Erasing {
 }
 
 impl Slots {
-    pub(super) fn put(&mut self, client: ClientNo, publish: &Publish, step: u64, at: Millis) {
+    pub(super) fn put(
+        &mut self,
+        client: ClientNo,
+        publish: &Publish,
+        is_sure: bool,
+        (step, at): (u64, Millis),
+    ) {
         let (number, writer) = (publish.number, (client, publish.qos));
         let asked = publish.id.map_or(Erasing::Unanswered, Erasing::Asked);
         let erasing = number.is_none().then_some(asked);
-        let value =
-            Value { number, writer, erasing, doubted: false, set: step, gone: None, flying: true, at };
+        let doubted = !is_sure;
+        let value = Value { number, writer, erasing, doubted, set: step, gone: None, flying: true, at };
         self.0.entry(publish.topic.clone()).or_default().push(value);
     }
 

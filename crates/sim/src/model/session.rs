@@ -210,8 +210,12 @@ impl Session {
         });
         owed.ids = None;
         owed.qos = (owed.qos.0.min(qos), owed.qos.1.max(qos));
-        if options.is_none() || options.is_some_and(|options| options.no_local) {
+        if options.is_some() {
+            owed.copies = owed.copies.max(message.copies);
+        }
+        if options.is_none_or(|options| options.no_local) {
             owed.must = false;
+            owed.qos.0 = Qos::AtMostOnce;
         }
     }
 
@@ -310,9 +314,12 @@ impl Session {
         });
         let most = orders.count();
         let (came, last) = self.replayed.entry(number).or_default();
+        if *came >= most {
+            return Err((*came + 1, most));
+        }
         *came += 1;
         *last = step;
-        if *came > most { Err((*came, most)) } else { Ok(()) }
+        Ok(())
     }
 
     /// The link is over: what was to come at QoS 0 over it may be lost.
