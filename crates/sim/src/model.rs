@@ -200,8 +200,9 @@ impl Model {
             What::Orders(change) => {
                 self.law.order(change);
                 self.law_changed = self.step;
-                if let Change::Account { account, .. } = change {
-                    self.doubt_retained(Some(*account));
+                match change {
+                    Change::Account { account, .. } => self.doubt_retained(Some(*account)),
+                    Change::Rules { .. } => self.doubt_forbidden(),
                 }
             }
             What::Enacts { shard, change } => self.enact(*shard, *change),

@@ -381,6 +381,9 @@ impl Model {
             }
         }
         if ack.reason.is_failure() {
+            if matches!(kind, Kind::PubAck | Kind::PubRec) {
+                self.slots.answer(client, ack.id, false);
+            }
             if kind == Kind::PubRec
                 && let Some(session) = self.sessions.get_mut(&client)
             {
@@ -395,9 +398,7 @@ impl Model {
                 session.acknowledged.insert(ack.id);
             }
             self.accept(answer.number);
-            if answer.number.is_none() {
-                self.slots.accept(client, ack.id);
-            }
+            self.slots.answer(client, ack.id, true);
         }
         Ok(())
     }
@@ -536,9 +537,11 @@ impl Model {
         if !publish.dup {
             let seen = if is_live {
                 let seen = session.receive(message, publish);
-                seen.or_else(|breach| match session.recount(message, step, &self.slots, &self.law) {
-                    true => Ok(()),
-                    false => Err(breach),
+                seen.or_else(|breach| {
+                    match session.recount(message, publish.retain, step, &self.slots, &self.law) {
+                        true => Ok(()),
+                        false => Err(breach),
+                    }
                 })
             } else {
                 session.replay(message, publish, step, &self.slots, &self.law)
@@ -605,7 +608,16 @@ impl Model {
     /// What an account has under way may not reach its slot.
     pub(super) fn doubt_retained(&mut self, account: Option<AccountNo>) {
         let clients = &self.setup.clients;
-        self.slots.doubt(|client| Some(AccountNo(clients[client.0].account)) == account);
+        self.slots.doubt(|client, _| Some(AccountNo(clients[client.0].account)) == account);
+    }
+
+    /// What the newest rules forbid may not reach its slot if it waits for the disk still.
+    pub(super) fn doubt_forbidden(&mut self) {
+        let (law, clients) = (&self.law, &self.setup.clients);
+        let is_allowed = |client: ClientNo, topic: &str| {
+            law.allows(law.newest_generation(), AccountNo(clients[client.0].account), Action::Publish, topic)
+        };
+        self.slots.doubt(|client, topic| !is_allowed(client, topic));
     }
 
     pub(super) fn note(&mut self, notice: &Notice) {

@@ -166,6 +166,11 @@ impl Law {
         self.generation(shard) + 1 < self.generations.len()
     }
 
+    /// Returns the newest generation that was ordered.
+    pub(super) fn newest_generation(&self) -> usize {
+        self.generations.len() - 1
+    }
+
     /// Returns the oldest generation that some shard goes by.
     pub(super) fn oldest_generation(&self) -> usize {
         self.shards.iter().map(|point| point.generation).min().unwrap_or(0)

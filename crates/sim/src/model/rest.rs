@@ -100,9 +100,7 @@ impl Model {
         for message in self.messages.values_mut().filter(|message| message.taken_last < until) {
             message.flying = false;
         }
-        let messages = &self.messages;
-        self.slots
-            .land(until, self.step, |number| messages.get(&number).is_some_and(|message| message.accepted));
+        self.slots.land(until, self.step);
     }
 
     /// Once nothing is under way, a replay has brought every retained message that certainly was there.

@@ -17,8 +17,8 @@ pub(super) struct Value {
     /// `None` for an empty slot.
     pub(super) number: Option<MessageNo>,
     writer: (ClientNo, Qos),
-    /// The packet id of a message that empties the slot, until its publisher is told that the broker has it.
-    erasing: Option<Erasing>,
+    /// What keeps it from being certain that the broker has it.
+    open: Option<Open>,
     /// Whether something came up that may have kept it from its slot.
     doubted: bool,
     /// Which step set it.
@@ -29,12 +29,12 @@ pub(super) struct Value {
     at: Millis,
 }
 
-/// Says whether the slot of an empty message is to be emptied.
+/// Says why it is not certain that the broker has a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Erasing {
-    /// It has this packet id, and the broker has not said that it has it.
+enum Open {
+    /// It has this packet id, and the broker has not said so.
     Asked(u16),
-    /// At QoS 0 nobody says so.
+    /// The broker will not say so, or has said that it does not.
     Unanswered,
 }
 
@@ -47,24 +47,32 @@ impl Slots {
         (step, at): (u64, Millis),
     ) {
         let (number, writer) = (publish.number, (client, publish.qos));
-        let asked = publish.id.map_or(Erasing::Unanswered, Erasing::Asked);
-        let erasing = number.is_none().then_some(asked);
+        let open = match publish.id {
+            Some(id) => {
+                // What had this id before was never answered, or it is the same message again.
+                self.answer(client, id, false);
+                Some(Open::Asked(id))
+            }
+            None => number.is_none().then_some(Open::Unanswered),
+        };
         let doubted = !is_sure;
-        let value = Value { number, writer, erasing, doubted, set: step, gone: None, flying: true, at };
+        let value = Value { number, writer, open, doubted, set: step, gone: None, flying: true, at };
         self.0.entry(publish.topic.clone()).or_default().push(value);
     }
 
-    /// The broker says that it has an empty message.
-    pub(super) fn accept(&mut self, client: ClientNo, id: u16) {
+    /// The broker says that it has a message, or that it does not.
+    pub(super) fn answer(&mut self, client: ClientNo, id: u16, accepts: bool) {
         let values = self.0.values_mut().flatten().filter(|value| value.writer.0 == client);
-        let asked = values.filter(|value| value.erasing == Some(Erasing::Asked(id)));
-        asked.for_each(|value| value.erasing = None);
+        let asked = values.filter(|value| value.open == Some(Open::Asked(id)));
+        asked.for_each(|value| value.open = (!accepts).then_some(Open::Unanswered));
     }
 
-    /// What these clients have under way may not reach its slot.
-    pub(super) fn doubt(&mut self, is_of: impl Fn(ClientNo) -> bool) {
-        let values = self.0.values_mut().flatten().filter(|value| value.flying && is_of(value.writer.0));
-        values.for_each(|value| value.doubted = true);
+    /// What these clients have under way for these topics may not reach its slot.
+    pub(super) fn doubt(&mut self, is_of: impl Fn(ClientNo, &str) -> bool) {
+        for (topic, values) in &mut self.0 {
+            let values = values.iter_mut().filter(|value| value.flying && is_of(value.writer.0, topic));
+            values.for_each(|value| value.doubted = true);
+        }
     }
 
     /// Tells whether a message of another publisher for this slot is under way.
@@ -72,13 +80,12 @@ impl Slots {
         self.0.get(topic).into_iter().flatten().any(|value| value.flying && value.writer.0 != client)
     }
 
-    /// Everything set before `until` has reached its slot. `is_accepted` tells whether the
-    /// broker has said that it has a message.
-    pub(super) fn land(&mut self, until: Millis, step: u64, is_accepted: impl Fn(MessageNo) -> bool) {
+    /// Everything set before `until` has reached its slot.
+    pub(super) fn land(&mut self, until: Millis, step: u64) {
         for values in self.0.values_mut() {
             for index in 0..values.len() {
-                let Value { number, writer, at, flying, erasing, doubted, .. } = values[index];
-                let is_sure = erasing.is_none() && !doubted && number.is_none_or(&is_accepted);
+                let Value { writer, at, flying, open, doubted, .. } = values[index];
+                let is_sure = open.is_none() && !doubted;
                 if !flying || at >= until || !is_sure {
                     continue;
                 }

@@ -273,15 +273,20 @@ impl Session {
         Ok(())
     }
 
-    /// One of the copies that were taken for live ones may have come from the slot. Returns whether that explains a copy
-    /// more than was owed.
-    pub(super) fn recount(&mut self, message: &Message, step: u64, slots: &Slots, law: &Law) -> bool {
+    /// A copy that has the retain flag, or one of those that were taken for live ones, may have come from the slot.
+    /// Returns whether that explains a copy that was not owed.
+    pub(super) fn recount(
+        &mut self,
+        message: &Message,
+        is_flagged: bool,
+        step: u64,
+        slots: &Slots,
+        law: &Law,
+    ) -> bool {
         let Some(owed) = self.owed.get_mut(&message.number) else { return false };
-        if owed.flagged == 0 || owed.sent < owed.copies {
-            return false;
-        }
-        owed.flagged -= 1;
-        self.count_replay(message, step, slots, law).is_ok()
+        let is_exchanged = owed.flagged > 0 && owed.sent >= owed.copies;
+        owed.flagged -= u32::from(is_exchanged);
+        (is_exchanged || is_flagged) && self.count_replay(message, step, slots, law).is_ok()
     }
 
     /// A retained message is written because it was asked for.
