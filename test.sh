@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick | fuzz [SECONDS]]
 #
-#   ./test.sh        everything: formatting, lints, unit and integration tests, the simulated world, the demo, foreign
-#                    clients, the container
+#   ./test.sh        everything: formatting, lints, unit and integration tests, the demo, foreign clients, the container
 #   ./test.sh quick  formatting, lints, unit and integration tests
 #   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
@@ -90,11 +89,6 @@ case "$(uname -m)" in aarch64) target=aarch64-unknown-linux-gnu ;; esac
 static_binary() {
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target"
 }
-# With the flags of the static build: what it compiled is not compiled again.
-simulated_world() {
-  RUSTFLAGS="-C target-feature=+crt-static" cargo run --locked --quiet --release --target "$target" -p keyward-sim -- \
-    --seeds 2000 --steps 400 --shards 3
-}
 demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
@@ -111,7 +105,6 @@ stage "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 stage "unit and integration tests" cargo test --locked --workspace --quiet
 if [ "$mode" = full ]; then
   stage "static release build" static_binary
-  stage "simulated world" simulated_world
   stage "demo" demo
   stage "python packages" python_packages
   stage "npm packages" node_packages
