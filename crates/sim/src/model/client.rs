@@ -342,6 +342,10 @@ impl Model {
         id: u16,
         filters: &[String],
     ) -> Checked {
+        // A rude client asks under an id that waits for another answer: it is told so, and nothing changes.
+        if self.link(link)?.is_asking(id) {
+            return self.owe(shard, link, Answer::new(Kind::UnsubAck, id), false);
+        }
         let session = self.sessions.get_mut(&client);
         let session = session.ok_or_else(|| Breach(format!("{client} has no session")))?;
         let is_stored = session.lifetime.is_some();

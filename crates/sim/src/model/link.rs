@@ -110,6 +110,12 @@ impl Link {
         }
     }
 
+    /// Tells whether a SUBSCRIBE or UNSUBSCRIBE of this packet id waits for its answer.
+    pub(super) fn is_asking(&self, id: u16) -> bool {
+        let asks = |answer: &Answer| matches!(answer.kind, Kind::SubAck | Kind::UnsubAck);
+        self.answers.iter().any(|answer| asks(answer) && answer.id == id)
+    }
+
     pub(super) fn is_v5(&self) -> bool {
         self.hello.version == Version::V5
     }
