@@ -86,15 +86,17 @@ impl Losses {
     /// Explains one missing message by one loss that was told of. Returns whether there is one.
     pub(super) fn explain(&mut self, message: &Message, qos: Qos, receiver: AccountNo) -> bool {
         let publisher = message.account;
-        let mut kinds = vec![
+        // First what explains no other kind of message, so that enough is left for the others.
+        let mut kinds = Vec::new();
+        if qos == Qos::AtMostOnce {
+            kinds.extend([Loss::TooSlow(receiver), Loss::ShardBehind(publisher)]);
+        }
+        kinds.extend([
             Loss::QueueFull { publisher, receiver },
             Loss::TooLarge(receiver),
             Loss::NoMemory(receiver),
             Loss::PublisherGone(publisher),
-        ];
-        if qos == Qos::AtMostOnce {
-            kinds.extend([Loss::TooSlow(receiver), Loss::ShardBehind(publisher)]);
-        }
+        ]);
         if message.is_will {
             kinds.push(Loss::WillWithheld(publisher));
         }
