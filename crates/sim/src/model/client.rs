@@ -164,6 +164,8 @@ impl Model {
             flying: true,
         });
         message.copies += 1;
+        // Published again it is accepted anew, or not.
+        message.accepted = is_will || publish.qos == Qos::AtMostOnce;
         message.flying = true;
         message.taken_last = self.now;
         message.epoch = epoch;
