@@ -528,6 +528,7 @@ impl Model {
 
     fn deliver(&mut self, link: LinkId, client: ClientNo, number: MessageNo, publish: &Publish) -> Checked {
         let (step, message) = (self.step, &self.messages[&number]);
+        let is_honest = self.setup.clients[client.0].is_honest;
         let Some(session) = self.sessions.get_mut(&client) else { return Ok(()) };
         let is_live = !publish.retain
             || (session.reads_as_published
@@ -536,7 +537,7 @@ impl Model {
         let by_group = session.shared.iter().any(|group| matches(filter_of(group), &message.topic));
         if !publish.dup {
             let seen = if is_live {
-                let seen = session.receive(message, publish);
+                let seen = session.receive(message, publish, step);
                 seen.or_else(|breach| {
                     match session.recount(message, publish.retain, step, &self.slots, &self.law) {
                         true => Ok(()),
@@ -546,7 +547,8 @@ impl Model {
             } else {
                 session.replay(message, publish, step, &self.slots, &self.law)
             };
-            if let Err(breach) = seen {
+            // Which of its subscriptions a rude client has is not certain.
+            if let (Err(breach), true) = (seen, is_honest) {
                 if !by_group {
                     return Err(breach);
                 }

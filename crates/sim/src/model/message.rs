@@ -55,6 +55,8 @@ pub(super) struct Owed {
     pub(super) sent: u32,
     /// How many of those that were sent had the retain flag, so that they may have come from the slot.
     pub(super) flagged: u32,
+    /// Which step sent one last.
+    pub(super) last: u64,
 }
 
 /// Counts losses that the broker has told of, by publisher and receiver.

@@ -184,6 +184,7 @@ impl Session {
                 copies: 0,
                 sent: 0,
                 flagged: 0,
+                last: 0,
             });
             owed.must |= is_sure;
             owed.qos = (owed.qos.0.max(least), owed.qos.1.max(most));
@@ -207,6 +208,7 @@ impl Session {
             copies: message.copies,
             sent: 0,
             flagged: 0,
+            last: 0,
         });
         owed.ids = None;
         owed.qos = (owed.qos.0.min(qos), owed.qos.1.max(qos));
@@ -250,7 +252,7 @@ impl Session {
     }
 
     /// A live copy of a message is written.
-    pub(super) fn receive(&mut self, message: &Message, publish: &Publish) -> Checked {
+    pub(super) fn receive(&mut self, message: &Message, publish: &Publish, step: u64) -> Checked {
         let Some(owed) = self.owed.get_mut(&message.number) else {
             return breach!("nothing asks for {publish}");
         };
@@ -270,6 +272,7 @@ impl Session {
         }
         owed.sent += 1;
         owed.flagged += u32::from(publish.retain);
+        owed.last = step;
         Ok(())
     }
 
