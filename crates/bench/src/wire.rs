@@ -7,7 +7,8 @@ use std::io::{self, Read, Write};
 /// Bytes that are read from a socket at once.
 const READ: usize = 128 * 1024;
 
-/// Buffers that all links of a thread share.
+/// Buffers that all links of a thread share. The default has none: it takes their place while they are in use.
+#[derive(Default)]
 pub(crate) struct Scratch {
     cipher: Vec<u8>,
     /// What was read: the beginning of a frame that was kept, then what came.
@@ -18,11 +19,6 @@ impl Scratch {
     /// Allocates them.
     pub(crate) fn new() -> Self {
         Self { cipher: vec![0; READ], plain: vec![0; 2 * READ] }
-    }
-
-    /// A placeholder while the real one is in use.
-    pub(crate) fn empty() -> Self {
-        Self { cipher: Vec::new(), plain: Vec::new() }
     }
 }
 

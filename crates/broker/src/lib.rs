@@ -29,6 +29,7 @@ pub mod output;
 mod permit;
 pub mod placement;
 pub mod principal;
+mod publishers;
 mod recycled;
 mod replay;
 mod resident;

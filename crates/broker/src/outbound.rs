@@ -4,7 +4,8 @@ use crate::group::{Loan, Seat};
 use crate::input::SubscriptionIdSet;
 use crate::limits;
 use crate::message::Message;
-use crate::placement::{HashKey, Map};
+use crate::placement::HashKey;
+use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
 use core::num::NonZeroU16;
 use keyward_ids::Identity;
@@ -67,26 +68,10 @@ pub(crate) struct Outbound {
     in_flight: VecDeque<InFlight>,
     queue: VecDeque<Queued>,
     held: Holding,
-    /// What each publisher holds of `queue`, for rule 18.
-    shares: Map<Identity, Holding>,
+    /// Who holds what of `queue`.
+    publishers: Publishers,
     /// How many in flight were not sent over the present link.
     unsent: usize,
-}
-
-/// Says by which measure a queue is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Measure {
-    Messages,
-    Bytes,
-}
-
-impl Measure {
-    pub(crate) fn of(self, holding: Holding) -> usize {
-        match self {
-            Self::Messages => holding.messages,
-            Self::Bytes => holding.bytes,
-        }
-    }
 }
 
 impl Outbound {
@@ -96,7 +81,7 @@ impl Outbound {
             in_flight: VecDeque::new(),
             queue: VecDeque::new(),
             held: Holding::default(),
-            shares: Map::with_hasher(hash_key),
+            publishers: Publishers::new(hash_key),
             unsent: 0,
         }
     }
@@ -128,9 +113,8 @@ impl Outbound {
 
     /// Adds a message behind all others.
     pub(crate) fn enqueue(&mut self, parcel: Parcel) {
-        let size = Holding::of(&parcel.message);
-        self.held.add(size);
-        self.shares.entry(parcel.message.publisher.identity.clone()).or_default().add(size);
+        self.held.add(Holding::of(&parcel.message));
+        self.publishers.add(&parcel.message);
         let place = self.take_place();
         self.queue.push_back(Queued { place, parcel });
     }
@@ -256,27 +240,16 @@ impl Outbound {
     /// Makes room as rule 18 says: removes the oldest waiting message of the publisher that holds most of the queue
     /// and returns it, or nothing if that is `newcomer` itself or nothing waits.
     pub(crate) fn evict(&mut self, newcomer: &Identity, measure: Measure) -> Option<Parcel> {
-        let share = |identity: &Identity| measure.of(self.shares.get(identity).copied().unwrap_or_default());
-        let most = self.shares.values().map(|holding| measure.of(*holding)).max()?;
-        if share(newcomer) >= most {
-            return None;
-        }
-        let index =
-            self.queue.iter().position(|queued| share(&queued.parcel.message.publisher.identity) == most)?;
+        let gives_way = self.publishers.give_way_to(newcomer, measure)?;
+        let index = self.queue.iter().position(|queued| gives_way(&queued.parcel.message))?;
+        drop(gives_way);
         self.remove_queued(index).map(|(_, parcel)| parcel)
     }
 
     fn remove_queued(&mut self, index: usize) -> Option<(Place, Parcel)> {
         let Queued { place, parcel } = self.queue.remove(index)?;
-        let size = Holding::of(&parcel.message);
-        self.held.subtract(size);
-        let publisher = &parcel.message.publisher.identity;
-        if let Some(share) = self.shares.get_mut(publisher) {
-            share.subtract(size);
-            if share.messages == 0 {
-                self.shares.remove(publisher);
-            }
-        }
+        self.held.subtract(Holding::of(&parcel.message));
+        self.publishers.subtract(&parcel.message);
         Some((place, parcel))
     }
 }

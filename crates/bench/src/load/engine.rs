@@ -275,7 +275,7 @@ impl<'a> Engine<'a> {
     }
 
     fn read(&mut self, number: usize) -> Result<(), BenchError> {
-        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::empty());
+        let mut scratch = std::mem::take(&mut self.scratch);
         let done = self.read_into(number, &mut scratch);
         self.scratch = scratch;
         done

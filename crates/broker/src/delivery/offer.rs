@@ -2,9 +2,10 @@
 
 use super::{Delivery, Pressure};
 use crate::frames::Frames;
-use crate::outbound::{Measure, Parcel};
+use crate::outbound::Parcel;
 use crate::output::Notice;
 use crate::permit::{self, Permit, Receive, Topic};
+use crate::publishers::Measure;
 use crate::replay::Live;
 use crate::retained::Holding;
 use keyward_mqtt::packet::Qos;

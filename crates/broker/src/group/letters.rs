@@ -4,8 +4,8 @@
 use super::places::Places;
 use super::{Loss, LossCause, Seat};
 use crate::message::Message;
-use crate::outbound::Measure;
-use crate::placement::{HashKey, Map};
+use crate::placement::HashKey;
+use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
@@ -21,8 +21,8 @@ pub(super) struct Letters {
     held: Holding,
     /// What of it waits.
     queued: Holding,
-    /// What each publisher holds of `waiting`, for rule 18.
-    shares: Map<Identity, Holding>,
+    /// Who holds what of `waiting`.
+    publishers: Publishers,
     /// How many of `waiting` were denied to some member.
     denied: usize,
 }
@@ -52,7 +52,7 @@ impl Letters {
             handed: BTreeMap::new(),
             held: Holding::default(),
             queued: Holding::default(),
-            shares: Map::with_hasher(hash_key),
+            publishers: Publishers::new(hash_key),
             denied: 0,
         }
     }
@@ -91,7 +91,7 @@ impl Letters {
         self.held.add(size);
         self.queued.add(size);
         self.denied += usize::from(!letter.denied.is_empty());
-        self.shares.entry(letter.message.publisher.identity.clone()).or_default().add(size);
+        self.publishers.add(&letter.message);
         self.waiting.insert(number, letter);
     }
 
@@ -102,13 +102,7 @@ impl Letters {
         self.held.subtract(size);
         self.queued.subtract(size);
         self.denied -= usize::from(!letter.denied.is_empty());
-        let publisher = &letter.message.publisher.identity;
-        if let Some(share) = self.shares.get_mut(publisher) {
-            share.subtract(size);
-            if share.messages == 0 {
-                self.shares.remove(publisher);
-            }
-        }
+        self.publishers.subtract(&letter.message);
         Some(letter)
     }
 
@@ -196,13 +190,9 @@ impl Letters {
 
     /// Removes the oldest waiting message of the publisher that holds most; nothing if that is `newcomer`.
     fn evict(&mut self, newcomer: &Identity, measure: Measure) -> Option<Letter> {
-        let share = |identity: &Identity| measure.of(self.shares.get(identity).copied().unwrap_or_default());
-        let most = self.shares.values().map(|holding| measure.of(*holding)).max()?;
-        if share(newcomer) >= most {
-            return None;
-        }
-        let of_most = |letter: &Letter| share(&letter.message.publisher.identity) == most;
-        let oldest = self.waiting.iter().find(|(_, letter)| of_most(letter)).map(|(number, _)| *number)?;
+        let gives_way = self.publishers.give_way_to(newcomer, measure)?;
+        let (&oldest, _) = self.waiting.iter().find(|(_, letter)| gives_way(&letter.message))?;
+        drop(gives_way);
         self.take_waiting(oldest)
     }
 }
