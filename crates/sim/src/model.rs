@@ -4,12 +4,16 @@
 //! It is naive on purpose: lists that are searched, rules that are asked one by one. Where the order of things leaves
 //! a race open, a message that *must* arrive becomes one that *may*; none that may not arrive ever does.
 
-mod broker;
+mod answer;
+mod attach;
 mod client;
+mod delivery;
+mod departure;
 mod groups;
 mod law;
 mod link;
 mod message;
+mod notice;
 mod operator;
 mod rest;
 mod retained;

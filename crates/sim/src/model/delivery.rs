@@ -1,0 +1,168 @@
+//! Messages that shards write to links.
+
+use super::groups::filter_of;
+use super::law::matches;
+use super::message::Message;
+use super::{Checked, Model, breach, link};
+use crate::event::{ClientNo, MessageNo, ShardNo};
+use crate::packet::Publish;
+use crate::races::Race;
+use keyward_broker::LinkId;
+use keyward_mqtt::packet::Qos;
+use keyward_policy::Action;
+
+impl Model {
+    pub(super) fn write_publish(
+        &mut self,
+        shard: ShardNo,
+        link: LinkId,
+        client: ClientNo,
+        publish: &Publish,
+    ) -> Checked {
+        let account = self.account(client);
+        let of = self.link(link)?;
+        let (epoch, begun) = (of.hello.epoch, of.session);
+        if !self.law.may(shard, account, epoch, Action::Receive, &publish.topic) {
+            return breach!("{client} may not read: {publish}");
+        }
+        if let Some(number) = publish.number {
+            self.fire_early(shard, number);
+            let Some(message) = self.messages.get(&number) else {
+                return breach!("nobody published what was sent: {publish}");
+            };
+            if message.topic != publish.topic || publish.qos > message.qos {
+                return breach!(
+                    "{number} was published as QoS {} {}: {publish}",
+                    message.qos as u8,
+                    message.topic
+                );
+            }
+            if !self.law.delivers_of(shard, message.account, message.epoch, message.is_will) {
+                return breach!("the publisher of {number} is gone: {publish}");
+            }
+            self.check_expiry(message, publish)?;
+        }
+        // What was written to a link whose session has ended since counts for nobody.
+        if self.sessions.get(&client).is_none_or(|session| Some(session.serial) != begun) {
+            return Ok(());
+        }
+        if self.setup.clients[client.0].is_honest {
+            link::send(self.flights.entry(client).or_default(), publish, link, self.step)?;
+            if let Some(id) = publish.id {
+                self.races.note_if(publish.dup, Race::SentAgainOnResume);
+                let is_full = self.link(link)?.open(id)?;
+                self.races.note_if(is_full, Race::ReceiveMaximumReached);
+            }
+        }
+        match publish.number {
+            Some(number) => self.deliver(link, client, number, publish),
+            None => Ok(()),
+        }
+    }
+
+    /// Packets to one link are told at once for a whole input: the will of a link that this input ends may be seen
+    /// before its end is. That the link does end is checked when the tick is over.
+    fn fire_early(&mut self, shard: ShardNo, number: MessageNo) {
+        let mut here = self.sessions.iter().filter(|(_, session)| session.shard == shard);
+        let owner = here.find_map(|(client, session)| {
+            let is_it = session.will.as_ref().is_some_and(|will| will.message.number == Some(number));
+            session.link.filter(|_| is_it).map(|link| (*client, link))
+        });
+        if let Some((client, link)) = owner {
+            self.early_wills.push(link);
+            self.fire_will(client);
+        }
+    }
+
+    fn check_expiry(&self, message: &Message, publish: &Publish) -> Checked {
+        let Some(expires) = message.expires.filter(|_| message.copies == 1) else { return Ok(()) };
+        let left = expires.saturating_sub(self.now);
+        if let Some(secs) = publish.expiry
+            && u64::from(secs) > left.0.div_ceil(1000) + 1
+        {
+            return breach!("[MQTT-3.3.2-6] {} ms are left of {publish}", left.0);
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, link: LinkId, client: ClientNo, number: MessageNo, publish: &Publish) -> Checked {
+        let (step, message) = (self.step, &self.messages[&number]);
+        let is_honest = self.setup.clients[client.0].is_honest;
+        let Some(session) = self.sessions.get_mut(&client) else { return Ok(()) };
+        let is_live = !publish.retain
+            || (session.reads_as_published
+                && session.owed.get(&number).is_some_and(|owed| owed.sent < owed.copies));
+        // What comes through a group cannot be told from what comes through a plain subscription beside it.
+        let by_group = session.shared.iter().any(|group| matches(filter_of(group), &message.topic));
+        if !publish.dup {
+            let seen = if is_live {
+                let seen = session.receive(message, publish, step);
+                seen.or_else(|breach| {
+                    match session.recount(message, publish.retain, step, &self.slots, &self.law) {
+                        true => Ok(()),
+                        false => Err(breach),
+                    }
+                })
+            } else {
+                session.replay(message, publish, step, &self.slots, &self.law)
+            };
+            // Which of its subscriptions a rude client has is not certain.
+            if let (Err(breach), true) = (seen, is_honest) {
+                if !by_group {
+                    return Err(breach);
+                }
+                self.groups.hand_out(client, message, publish, &session.shared)?;
+            }
+        }
+        if publish.qos == Qos::AtMostOnce
+            && let Some(owed) = session.owed.get_mut(&number)
+        {
+            owed.arrived = true;
+        }
+        if by_group { Ok(()) } else { self.check_order(link, client, number, publish, is_live) }
+    }
+
+    /// Messages of one publisher, topic and quality of service come in the order in which they were published
+    /// [MQTT-4.6.0-5]; a retained one that is replayed is never older than what came live.
+    fn check_order(
+        &mut self,
+        link: LinkId,
+        client: ClientNo,
+        number: MessageNo,
+        publish: &Publish,
+        is_live: bool,
+    ) -> Checked {
+        let message = &self.messages[&number];
+        let of = self.sessions.get(&client);
+        // Then a retained message that was asked for cannot be told from a live one.
+        if publish.retain && of.is_some_and(|session| session.reads_as_published) {
+            return Ok(());
+        }
+        if message.copies > 1 || message.is_will || !self.setup.clients[message.client.0].is_honest {
+            return Ok(());
+        }
+        let (taken, retain) = (message.taken, message.retain);
+        let stream = (message.client, message.topic.clone(), message.qos, publish.qos, true);
+        let of_retained = (message.client, message.topic.clone(), message.qos, publish.qos, false);
+        let Some(session) = self.sessions.get_mut(&client) else { return Ok(()) };
+        if !is_live {
+            let newest = session.order.get(&of_retained).copied().unwrap_or(0);
+            return if taken < newest && !publish.dup {
+                breach!("{publish} is older than what came live")
+            } else {
+                Ok(())
+            };
+        }
+        let of = self.links.get_mut(&link);
+        let of_link = of.map(|of| of.order.insert(stream.clone(), taken).unwrap_or(0)).unwrap_or(0);
+        let of_session = session.order.get(&stream).copied().unwrap_or(0);
+        if taken < of_link || (!publish.dup && taken < of_session) {
+            return breach!("[MQTT-4.6.0-5] out of order: {publish}");
+        }
+        session.order.insert(stream, taken.max(of_session));
+        if retain {
+            session.order.insert(of_retained, taken);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! What shards say of losses, and which retained messages may not reach their slot.
+
+use super::Model;
+use super::message::Loss;
+use crate::event::{AccountNo, ClientNo};
+use crate::races::Race;
+use keyward_broker::Notice;
+use keyward_ids::Identity;
+use keyward_policy::Action;
+
+impl Model {
+    /// What an account has under way may not reach its slot.
+    pub(super) fn doubt_retained(&mut self, account: Option<AccountNo>) {
+        let clients = &self.setup.clients;
+        self.slots.doubt(|client, _| Some(AccountNo(clients[client.0].account)) == account);
+    }
+
+    /// What the newest rules forbid may not reach its slot if it waits for the disk still.
+    pub(super) fn doubt_forbidden(&mut self) {
+        let (law, clients) = (&self.law, &self.setup.clients);
+        let is_allowed = |client: ClientNo, topic: &str| {
+            law.allows(law.newest_generation(), AccountNo(clients[client.0].account), Action::Publish, topic)
+        };
+        self.slots.doubt(|client, topic| !is_allowed(client, topic));
+    }
+
+    pub(super) fn note(&mut self, notice: &Notice) {
+        let account =
+            |identity: &Identity| self.setup.accounts.iter().position(|it| it == identity).map(AccountNo);
+        let loss = match notice {
+            Notice::QueueFull { publisher, receiver } => {
+                self.races.note(Race::QueueFull);
+                let both = account(publisher).zip(account(receiver));
+                both.map(|(publisher, receiver)| Loss::QueueFull { publisher, receiver })
+            }
+            Notice::PublisherGone { publisher } => account(publisher).map(Loss::PublisherGone),
+            Notice::TooSlow { receiver } => account(receiver).map(Loss::TooSlow),
+            Notice::ShardBehind { publisher } => account(publisher).map(Loss::ShardBehind),
+            Notice::RetainedFull { publisher } => {
+                let of = account(publisher);
+                self.doubt_retained(of);
+                of.map(Loss::RetainedFull)
+            }
+            Notice::WillWithheld { owner } => account(owner).map(Loss::WillWithheld),
+            Notice::TooLarge { receiver } => account(receiver).map(Loss::TooLarge),
+            Notice::NoMemory { identity } => {
+                let of = account(identity);
+                if let Some((client, id)) = self.taking.take()
+                    && of == Some(self.account(client))
+                    && let Some(session) = self.sessions.get_mut(&client)
+                {
+                    session.inbound.remove(&id);
+                }
+                of.map(Loss::NoMemory)
+            }
+            Notice::Limit { .. }
+            | Notice::GroupFull { .. }
+            | Notice::GroupAbsent { .. }
+            | Notice::GroupDenied { .. } => None,
+        };
+        if let Some(loss) = loss {
+            self.losses.note(loss);
+        }
+    }
+}
