@@ -9,6 +9,7 @@ use crate::{
 /// Reads the state; writes a new snapshot if there was much to replay. Adds a sentence to `mended` if that fails.
 pub(crate) fn replay(ledger: &Ledger, mended: &mut Vec<String>) -> Result<State, LedgerError> {
     let short = snapshot::read(&ledger.snapshot_path())
+        .filter(|(position, state)| may_be_of(ledger, *position, state))
         .and_then(|(position, state)| Some((position.sequence, follow(ledger, position, Some(state)).ok()?)));
     let (from, state) = match short {
         Some((from, state)) => (from, state),
@@ -21,6 +22,14 @@ pub(crate) fn replay(ledger: &Ledger, mended: &mut Vec<String>) -> Result<State,
         mended.push(format!("the snapshot of the ledger could not be written: {error}"));
     }
     Ok(state)
+}
+
+/// Tells whether a snapshot may be one of this ledger. Where a record follows it, that record's chain decides.
+fn may_be_of(ledger: &Ledger, position: Position, state: &State) -> bool {
+    let end = ledger.end();
+    let in_place =
+        if position.sequence < end.sequence { position.offset < end.offset } else { position == end };
+    in_place && position.sequence == state.registry.revision()
 }
 
 fn follow(ledger: &Ledger, from: Position, state: Option<State>) -> Result<State, LedgerError> {
@@ -117,6 +126,47 @@ mod tests {
         let entries: Vec<_> = registrar.audit(1).unwrap().map(Result::unwrap).collect();
         assert_eq!(fold(None, &entries).registry, registrar.registry());
         entries
+    }
+
+    /// Returns a ledger of `notes` in `dir`, and the state at its end.
+    fn noted(dir: &std::path::Path, notes: &[&str]) -> (Ledger, State) {
+        let entries = ledger_of(&[], dir);
+        let (mut ledger, _) = Ledger::open(&dir.join("ledger")).unwrap();
+        let mut state = fold(None, &entries);
+        for note in notes {
+            let event = crate::Event::ConfigChanged { summary: (*note).into() };
+            let draft = ledger.draft(NOW, "test", vec![event]).unwrap();
+            state.apply(&ledger.append(draft).unwrap()).unwrap();
+        }
+        (ledger, state)
+    }
+
+    /// A snapshot of another ledger had its last record at the same number, and its place lay at or behind the end of
+    /// this one: no record came after it, so nobody looked at the chain, and the other ledger's state was taken.
+    #[test]
+    fn a_snapshot_of_another_ledger_is_ignored_also_where_no_record_follows_it() {
+        let closed = || std::fs::Permissions::from_mode(0o700);
+        let [here, there] =
+            [(), ()].map(|()| tempfile::Builder::new().permissions(closed()).tempdir().unwrap());
+        let (ours, our_state) = noted(here.path(), &["short"]);
+        let (theirs, their_state) = noted(there.path(), &["a longer note"]);
+        assert_eq!(ours.end().sequence, theirs.end().sequence);
+        for offset in [ours.end().offset, theirs.end().offset + 10_000] {
+            let position = Position { offset, ..theirs.end() };
+            snapshot::write(&ours.snapshot_path(), position, &their_state).unwrap();
+            assert_eq!(replay(&ours, &mut Vec::new()).unwrap(), our_state, "at {offset}");
+        }
+    }
+
+    /// Subtracting a number that lay beyond the end of the ledger stopped the start.
+    #[test]
+    fn a_snapshot_that_claims_a_record_to_come_is_ignored() {
+        let closed = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(closed).tempdir().unwrap();
+        let (ledger, state) = noted(dir.path(), &[]);
+        let position = Position { sequence: ledger.end().sequence + 1, ..ledger.end() };
+        snapshot::write(&ledger.snapshot_path(), position, &state).unwrap();
+        assert_eq!(replay(&ledger, &mut Vec::new()).unwrap(), state);
     }
 
     proptest! {

@@ -10,6 +10,9 @@
 //! All before the nonce, and the name of the file, is authenticated too, so that files cannot be exchanged. All files
 //! of a folder share one salt: the passphrase is stretched once.
 
+#[cfg(feature = "decoders")]
+pub(crate) mod cheap;
+
 use crate::{
     authority::Role,
     files::{self, FileError},
@@ -148,14 +151,22 @@ impl Vault {
     /// Reads a key file; one that lies open although there is a passphrase is sealed.
     pub(crate) fn load(&mut self, file: KeyFile) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let path = self.path(file);
-        let bytes = files::read_private(&path, limits::SMALL_FILE_BYTES)?;
-        let block = only_block(&bytes).ok_or_else(|| VaultError::Malformed(path.clone()))?;
-        if block.label == file.label() {
-            if self.seal.is_some() {
-                let content = self.protect(file, &pem::encode(file.label(), &block.bytes))?;
+        match self.read(file, &files::read_private(&path, limits::SMALL_FILE_BYTES)?)? {
+            Kept::Open(key) if self.seal.is_some() => {
+                let content = self.protect(file, &pem::encode(file.label(), &key))?;
                 files::replace(&path, content.as_bytes())?;
+                Ok(key)
             }
-            return Ok(block.bytes);
+            Kept::Open(key) | Kept::Sealed(key) => Ok(key),
+        }
+    }
+
+    /// Reads the content of a key file.
+    fn read(&mut self, file: KeyFile, bytes: &[u8]) -> Result<Kept, VaultError> {
+        let path = self.path(file);
+        let block = only_block(bytes).ok_or_else(|| VaultError::Malformed(path.clone()))?;
+        if block.label == file.label() {
+            return Ok(Kept::Open(block.bytes));
         }
         if block.label != SEALED {
             return Err(VaultError::Malformed(path));
@@ -163,7 +174,7 @@ impl Vault {
         let Some(seal) = &mut self.seal else { return Err(VaultError::PassphraseNeeded(path)) };
         let plain = seal.open(&path, file, &block.bytes)?;
         let inner = only_block(&plain).filter(|inner| inner.label == file.label());
-        Ok(inner.ok_or(VaultError::Malformed(path))?.bytes)
+        Ok(Kept::Sealed(inner.ok_or(VaultError::Malformed(path))?.bytes))
     }
 
     fn protect(&mut self, file: KeyFile, plain: &Zeroizing<String>) -> Result<Zeroizing<String>, VaultError> {
@@ -172,6 +183,12 @@ impl Vault {
             Some(seal) => Ok(pem::encode(SEALED, &seal.close(file, plain.as_bytes())?)),
         }
     }
+}
+
+/// Is the key of a file, and how it lay there.
+enum Kept {
+    Open(Zeroizing<Vec<u8>>),
+    Sealed(Zeroizing<Vec<u8>>),
 }
 
 fn only_block(bytes: &[u8]) -> Option<pem::Block> {

@@ -236,14 +236,33 @@ impl Ledger {
     }
 }
 
-/// Reads the bytes of one record as the first of a ledger, its chain and checksum made right.
+/// Reads the bytes of one record as the first of a ledger, its chain and checksum made right. `None` if it is refused.
 #[cfg(feature = "decoders")]
-pub(crate) fn read_sealed(bytes: &[u8]) {
+pub(crate) fn read_sealed(bytes: &[u8]) -> Option<AuditEntry> {
     let mut record = bytes.to_vec();
     record::seal(&record::GENESIS, &mut record);
-    if let Ok(hash) = record::check(&record::GENESIS, 1, &record) {
-        let _ = record::parse(1, hash, &record);
+    let hash = record::check(&record::GENESIS, 1, &record).ok()?;
+    record::parse(1, hash, &record).ok()
+}
+
+/// Writes an entry as the first record of a ledger.
+#[cfg(feature = "decoders")]
+pub(crate) fn write_first(entry: &AuditEntry) -> Option<Vec<u8>> {
+    record::encode(&record::GENESIS, 1, entry.at, &entry.actor, &entry.events).ok().map(|(bytes, _)| bytes)
+}
+
+/// Returns the file of a ledger with these notes of a changed configuration.
+#[cfg(feature = "decoders")]
+pub(crate) fn file_of(notes: &[&str]) -> Vec<u8> {
+    let (mut file, mut last) = (MAGIC.to_vec(), record::GENESIS);
+    for (sequence, note) in (1..).zip(notes) {
+        let events = [Event::ConfigChanged { summary: (*note).to_owned() }];
+        if let Ok((bytes, hash)) = record::encode(&last, sequence, WallTime(sequence), "fuzz", &events) {
+            file.extend(bytes);
+            last = hash;
+        }
     }
+    file
 }
 
 #[cfg(test)]
