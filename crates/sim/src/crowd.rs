@@ -1,13 +1,10 @@
 //! Many runs, on all cores.
 
 use crate::races::{Race, Races};
-use crate::run::{Failure, Outcome, Plan, Trace, run};
+use crate::run::{Failure, Outcome, Plan, Trace, retrace, run};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-
-/// Of so many seeds one is run twice, and the two traces are compared.
-const REPEATED: u64 = 16;
 
 /// Says which runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +26,6 @@ pub struct Tally {
     pub runs: u64,
     /// What happened in them.
     pub events: u64,
-    /// Runs that were repeated, with the same trace.
-    pub repeated: u64,
     /// How often each race occurred.
     pub races: Races,
     /// What went wrong: of each core at most one, for all stop at the first.
@@ -69,15 +64,12 @@ impl Crowd {
         tally.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one seed, some of them twice.
-    fn run_one(&self, number: u64) -> Result<(Outcome, bool), Failure> {
+    /// Runs one seed twice: the two traces must be one.
+    fn run_one(&self, number: u64) -> Result<Outcome, Failure> {
         let plan = Plan { seed: self.first + number, steps: self.steps, shards: self.shards };
-        if !number.is_multiple_of(REPEATED) {
-            return run(plan, Trace::Off).map(|outcome| (outcome, false));
-        }
-        let (once, again) = (run(plan, Trace::Digest)?, run(plan, Trace::Digest)?);
-        if once == again {
-            return Ok((once, true));
+        let outcome = run(plan, Trace::Digest)?;
+        if retrace(plan) == outcome.digest {
+            return Ok(outcome);
         }
         let what = "two runs of this seed differ: compare their traces".to_owned();
         Err(Failure { plan, step: 0, what, recent: Vec::new() })
@@ -93,13 +85,12 @@ impl Tally {
         self.races.missing()
     }
 
-    fn add(&mut self, outcome: Result<(Outcome, bool), Failure>) {
+    fn add(&mut self, outcome: Result<Outcome, Failure>) {
         match outcome {
-            Ok((outcome, repeated)) => {
+            Ok(outcome) => {
                 self.runs += 1;
                 self.events += outcome.events;
                 self.races.add(&outcome.races);
-                self.repeated += u64::from(repeated);
             }
             Err(failure) => self.failures.push(failure),
         }

@@ -85,12 +85,12 @@ fn run_many(crowd: Crowd) -> ExitCode {
     });
     let seconds = begun.elapsed().as_secs_f64();
     let missing = tally.missing(crowd);
-    let Tally { runs, events, repeated, races, failures } = tally;
+    let Tally { runs, events, races, failures } = tally;
     for failure in &failures {
         println!("{failure}\n");
     }
     println!(
-        "{runs} seeds of {} steps with {} shards, {repeated} of them twice with the same trace; {events} events",
+        "{runs} seeds of {} steps with {} shards, each twice with one trace; {events} events",
         crowd.steps, crowd.shards
     );
     println!("{races}");

@@ -53,8 +53,6 @@ pub struct Failure {
 /// Says what a run writes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trace {
-    /// Nothing.
-    Off,
     /// A digest of all lines.
     Digest,
     /// Every line, on standard output.
@@ -77,6 +75,23 @@ pub fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
     Ok(Outcome { events, digest: digest.map(|digest| digest.0.finish()), races })
 }
 
+/// Runs a plan again, without the model, and returns the digest of its trace; `None` if something panicked.
+pub fn retrace(plan: Plan) -> Option<u64> {
+    let again = || {
+        let mut world = World::new(Setup::draw(plan.seed, plan.shards));
+        let mut digest = Digest(SipHasher13::new());
+        for _ in 0..plan.steps {
+            world.step();
+            digest.take(&world.take_events());
+        }
+        world.settle();
+        world.abandon();
+        digest.take(&world.take_events());
+        digest.0.finish()
+    };
+    catch_unwind(again).ok()
+}
+
 struct Run {
     plan: Plan,
     world: World,
@@ -94,6 +109,15 @@ impl fmt::Write for Digest {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write(text.as_bytes());
         Ok(())
+    }
+}
+
+impl Digest {
+    fn take(&mut self, events: &[Event]) {
+        for event in events {
+            // A hasher takes everything.
+            let _: fmt::Result = writeln!(self, "{event}");
+        }
     }
 }
 
@@ -126,8 +150,7 @@ impl Run {
         for event in self.world.take_events() {
             self.events += 1;
             if let Some(digest) = &mut self.digest {
-                // A hasher takes everything.
-                let _: fmt::Result = writeln!(digest, "{event}");
+                digest.take(core::slice::from_ref(&event));
             }
             if self.prints {
                 print(&event);

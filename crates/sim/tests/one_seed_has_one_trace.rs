@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot run its plan has to fail")]
 
-use keyward_sim::run::{Plan, Trace, run};
+use keyward_sim::run::{Plan, Trace, retrace, run};
 
 fn digest(seed: u64, shards: u16) -> u64 {
     run(Plan { seed, steps: 200, shards }, Trace::Digest).unwrap().digest.unwrap()
@@ -14,6 +14,14 @@ fn the_same_plan_makes_the_same_trace() {
         for seed in 0..6 {
             assert_eq!(digest(seed, shards), digest(seed, shards), "seed {seed}, {shards} shards");
         }
+    }
+}
+
+#[test]
+fn the_model_leaves_no_mark_in_the_trace() {
+    for seed in 0..6 {
+        let plan = Plan { seed, steps: 200, shards: 3 };
+        assert_eq!(retrace(plan), Some(digest(seed, 3)), "seed {seed}");
     }
 }
 
