@@ -142,7 +142,11 @@ impl Model {
             let mut replays = self.sessions.values().flat_map(|session| &session.replays);
             let is_live = replays.any(|replay| !replay.checked && matches(&replay.filter, &publish.topic));
             self.races.note_if(is_live, Race::LiveAgainstReplay);
-            let stands = self.law.delivers_everywhere(self.account(client), epoch, is_will);
+            let account = self.account(client);
+            // What waits for the disk is asked about again.
+            let waits = publish.qos == Qos::ExactlyOnce && !is_will;
+            let stands = self.law.delivers_everywhere(account, epoch, is_will)
+                && (!waits || self.law.goes_on_to_allow(account, Action::Publish, &publish.topic));
             self.slots.put(client, publish, stands, (self.step, self.now));
         }
         let Some(number) = publish.number else { return false };

@@ -161,6 +161,12 @@ impl Law {
         (since..self.generations.len()).any(|it| self.allows(it, account, Action::Publish, topic))
     }
 
+    /// Tells whether every generation that some shard goes by, or is to, allows something.
+    pub(super) fn goes_on_to_allow(&self, account: AccountNo, action: Action, topic: &str) -> bool {
+        let mut generations = self.oldest_generation()..self.generations.len();
+        generations.all(|it| self.allows(it, account, action, topic))
+    }
+
     /// Tells whether a change was ordered that a shard does not go by.
     pub(super) fn is_behind(&self, shard: ShardNo) -> bool {
         self.generation(shard) + 1 < self.generations.len()

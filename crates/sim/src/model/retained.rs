@@ -16,7 +16,8 @@ pub(super) struct Slots(BTreeMap<String, Vec<Value>>);
 pub(super) struct Value {
     /// `None` for an empty slot.
     pub(super) number: Option<MessageNo>,
-    writer: (ClientNo, Qos),
+    /// Who sets it, and whether by a QoS 2 message: that one waits for the disk, and what is behind it overtakes it.
+    writer: (ClientNo, bool),
     /// What keeps it from being certain that the broker has it.
     open: Option<Open>,
     /// Whether something came up that may have kept it from its slot.
@@ -25,7 +26,8 @@ pub(super) struct Value {
     pub(super) set: u64,
     /// Since which step it is certainly not there any more.
     gone: Option<u64>,
-    flying: bool,
+    /// At which step it had certainly reached its slot, if it ever does.
+    landed: Option<u64>,
     at: Millis,
 }
 
@@ -46,7 +48,8 @@ impl Slots {
         is_sure: bool,
         (step, at): (u64, Millis),
     ) {
-        let (number, writer) = (publish.number, (client, publish.qos));
+        let waits = publish.qos == Qos::ExactlyOnce && publish.id.is_some();
+        let (number, writer) = (publish.number, (client, waits));
         let open = match publish.id {
             Some(id) => {
                 // What had this id before was never answered, or it is the same message again.
@@ -56,7 +59,7 @@ impl Slots {
             None => number.is_none().then_some(Open::Unanswered),
         };
         let doubted = !is_sure;
-        let value = Value { number, writer, open, doubted, set: step, gone: None, flying: true, at };
+        let value = Value { number, writer, open, doubted, set: step, gone: None, landed: None, at };
         self.0.entry(publish.topic.clone()).or_default().push(value);
     }
 
@@ -70,33 +73,40 @@ impl Slots {
     /// What these clients have under way for these topics may not reach its slot.
     pub(super) fn doubt(&mut self, is_of: impl Fn(ClientNo, &str) -> bool) {
         for (topic, values) in &mut self.0 {
-            let values = values.iter_mut().filter(|value| value.flying && is_of(value.writer.0, topic));
+            let values =
+                values.iter_mut().filter(|value| value.landed.is_none() && is_of(value.writer.0, topic));
             values.for_each(|value| value.doubted = true);
         }
     }
 
     /// Tells whether a message of another publisher for this slot is under way.
     pub(super) fn is_contested(&self, topic: &str, client: ClientNo) -> bool {
-        self.0.get(topic).into_iter().flatten().any(|value| value.flying && value.writer.0 != client)
+        self.0
+            .get(topic)
+            .into_iter()
+            .flatten()
+            .any(|value| value.landed.is_none() && value.writer.0 != client)
     }
 
     /// Everything set before `until` has reached its slot.
     pub(super) fn land(&mut self, until: Millis, step: u64) {
         for values in self.0.values_mut() {
             for index in 0..values.len() {
-                let Value { writer, at, flying, open, doubted, .. } = values[index];
+                let Value { writer, at, set, landed, open, doubted, .. } = values[index];
                 let is_sure = open.is_none() && !doubted;
-                if !flying || at >= until || !is_sure {
+                if landed.is_some() || at >= until || !is_sure {
                     continue;
                 }
                 for older in &mut values[..index] {
-                    if older.gone.is_none() && (!older.flying || older.writer == writer) {
+                    // What was under way when this one was set may have come behind it.
+                    let was_there = older.landed.is_some_and(|landed| landed < set);
+                    if older.gone.is_none() && (was_there || older.writer == writer) {
                         older.gone = Some(step);
                     }
                 }
             }
             for value in values.iter_mut().filter(|value| value.at < until) {
-                value.flying = false;
+                value.landed.get_or_insert(step);
             }
         }
     }
@@ -112,7 +122,7 @@ impl Slots {
         self.0.iter().filter_map(move |(topic, values)| {
             let mut possible = values.iter().filter(|value| value.gone.is_none());
             match (possible.next(), possible.next()) {
-                (Some(Value { number: Some(number), set, flying: false, .. }), None) if *set < since => {
+                (Some(Value { number: Some(number), set, landed: Some(_), .. }), None) if *set < since => {
                     Some((topic.as_str(), *number))
                 }
                 _ => None,
