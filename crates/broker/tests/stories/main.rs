@@ -15,6 +15,7 @@ mod nobody_gets_what_is_not_theirs;
 mod permissions_hold_at_every_moment;
 mod queues_have_bounds;
 mod random_histories_break_no_promise;
+mod remembered_routes_grant_nothing;
 mod retained_messages_are_replayed_once;
 mod revocation_ends_everything;
 mod sessions_live_as_long_as_asked;

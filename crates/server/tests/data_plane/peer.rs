@@ -49,11 +49,14 @@ pub(crate) struct Hello<'a> {
     pub(crate) username: Option<&'a str>,
     pub(crate) password: Option<&'a str>,
     pub(crate) keep_alive: u16,
+    /// For how long the session stays; it is resumed if that is not 0.
+    pub(crate) session_expiry: u32,
 }
 
 impl Default for Hello<'_> {
     fn default() -> Self {
-        Self { version: Version::V5, client_id: "c1", username: None, password: None, keep_alive: 60 }
+        let (version, client_id) = (Version::V5, "c1");
+        Self { version, client_id, username: None, password: None, keep_alive: 60, session_expiry: 0 }
     }
 }
 
@@ -61,13 +64,16 @@ impl Hello<'_> {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let connect = Connect {
             version: self.version,
-            clean_start: true,
+            clean_start: self.session_expiry == 0,
             keep_alive: self.keep_alive,
             client_id: self.client_id,
             will: None,
             username: self.username,
             password: self.password.map(str::as_bytes),
-            properties: ConnectProperties::default(),
+            properties: ConnectProperties {
+                session_expiry: (self.session_expiry > 0).then_some(self.session_expiry),
+                ..ConnectProperties::default()
+            },
         };
         encode(&Packet::Connect(connect), self.version)
     }

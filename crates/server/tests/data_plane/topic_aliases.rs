@@ -1,7 +1,7 @@
 //! Topic aliases and permissions: what may be published is decided by the topic, never by its alias.
 
-use crate::peer::{Hello, Peer, encode};
-use crate::world::World;
+use crate::peer::{Hello, Peer, encode, subscribe};
+use crate::world::{Bundle, World};
 use keyward_mqtt::packet::{Delivery, Packet, PacketId, Publish, Version};
 use keyward_mqtt::property::PublishProperties;
 use keyward_mqtt::reason::ReasonCode;
@@ -41,6 +41,17 @@ fn pump(world: &mut World) -> Peer {
     Peer::tls(world, Some(&bundle)).log_in("c1")
 }
 
+/// Opens a link to one session, which stays; returns whether it was there already.
+fn in_one_session(world: &World, bundle: &Bundle) -> (Peer, bool) {
+    let mut peer = Peer::tls(world, Some(bundle));
+    peer.send(&Hello { session_expiry: 60, ..Hello::default() }.bytes());
+    let frame = peer.frame().unwrap();
+    match peer.decode(&frame) {
+        Packet::ConnAck(ack) => (peer, ack.session_present),
+        other => panic!("not CONNACK: {other:?}"),
+    }
+}
+
 #[test]
 fn connack_says_how_many_aliases_there_are() {
     let mut world = World::new();
@@ -70,6 +81,24 @@ fn an_alias_that_a_denied_publish_set_stays_denied_until_it_stands_for_something
 }
 
 #[test]
+fn a_message_goes_where_its_alias_points_now_however_often_it_went_elsewhere() {
+    let mut world = World::new();
+    let mut peer = pump(&mut world);
+    peer.send(&subscribe("pump-1/a", 60));
+    peer.frame().expect("SUBACK");
+    // Each of these comes before its PUBACK or after it.
+    for id in 1..6 {
+        peer.send(&by_alias(if id == 1 { "pump-1/a" } else { "" }, 1, id));
+        let mut two = [peer.frame().unwrap(), peer.frame().unwrap()].map(|frame| frame[0] >> 4);
+        two.sort_unstable();
+        assert_eq!(two, [3, 4], "PUBLISH and PUBACK");
+    }
+    assert!(is_let_through(publishes(&mut peer, "pump-1/b", 1, 6)));
+    assert!(is_let_through(publishes(&mut peer, "", 1, 7)));
+    assert!(peer.is_alive(), "and nothing else came");
+}
+
+#[test]
 fn a_change_of_the_rules_holds_for_aliases_that_were_set_before_it() {
     let mut world = World::new();
     let mut peer = pump(&mut world);
@@ -88,11 +117,25 @@ fn a_resumed_session_knows_no_alias() {
     // [MQTT-3.3.2-7]
     let mut world = World::new();
     let bundle = world.add_device("pump-1");
-    let mut peer = Peer::tls(&world, Some(&bundle)).log_in("c1");
+    let (mut peer, _) = in_one_session(&world, &bundle);
     publishes(&mut peer, "pump-1/a", 1, 1);
-    let mut peer = Peer::tls(&world, Some(&bundle)).log_in("c1");
+    let (mut peer, session_present) = in_one_session(&world, &bundle);
+    assert!(session_present);
     peer.send(&by_alias("", 1, 2));
     let frame = peer.frame().unwrap();
     let Packet::Disconnect(disconnect) = peer.decode(&frame) else { panic!("not DISCONNECT") };
     assert_eq!(disconnect.reason, ReasonCode::ProtocolError);
+}
+
+#[test]
+fn an_alias_that_is_given_anew_after_resume_is_decided_by_what_it_stands_for_now() {
+    let mut world = World::new();
+    let bundle = world.add_device("pump-1");
+    let (mut peer, _) = in_one_session(&world, &bundle);
+    (1..4).for_each(|id| assert!(is_let_through(publishes(&mut peer, "pump-1/a", 1, id))));
+    let (mut peer, session_present) = in_one_session(&world, &bundle);
+    assert!(session_present);
+    assert_eq!(publishes(&mut peer, "lamp-1/a", 1, 4), ReasonCode::NotAuthorized);
+    assert_eq!(publishes(&mut peer, "", 1, 5), ReasonCode::NotAuthorized);
+    assert!(is_let_through(publishes(&mut peer, "pump-1/a", 1, 6)));
 }
