@@ -2,9 +2,9 @@
 
 use crate::error::ClientError;
 use crate::message::{Inbox, Message};
-use crate::wire::{greeting, owned};
+use crate::wire::owned;
 use keyward_mqtt::connection::ClientEvent;
-use keyward_mqtt::packet::PacketId;
+use keyward_mqtt::packet::{ConnAck, PacketId};
 use keyward_mqtt::reason::ReasonCode;
 
 /// Holds what was heard on a link, apart from the link: an event borrows from the connection.
@@ -28,6 +28,17 @@ pub struct Greeting {
     pub server_keep_alive: Option<u16>,
     /// Seconds that the broker keeps the session, if it keeps it otherwise than the client asked for.
     pub session_expiry: Option<u32>,
+}
+
+impl Greeting {
+    fn of(connack: &ConnAck<'_>) -> Self {
+        Self {
+            session_present: connack.session_present,
+            assigned_client_id: owned(connack.properties.assigned_client_id),
+            server_keep_alive: connack.properties.server_keep_alive,
+            session_expiry: connack.properties.session_expiry,
+        }
+    }
 }
 
 /// Is the answer to one exchange.
@@ -62,7 +73,7 @@ impl Heard {
     pub(crate) fn note(&mut self, event: ClientEvent<'_>) -> Result<(), ClientError> {
         match event {
             ClientEvent::Connected { connack, .. } => {
-                self.greeting = Some(greeting(&connack));
+                self.greeting = Some(Greeting::of(&connack));
                 Ok(())
             }
             ClientEvent::Refused(connack) => {

@@ -1,26 +1,15 @@
 //! Between the values of this crate and the packets of `mqtt`.
 
 use crate::error::ClientError;
-use crate::heard::Greeting;
 use crate::options::{ClientOptions, Will};
 use keyward_mqtt::connection::ClientError as ConnectionError;
-use keyward_mqtt::packet::{ConnAck, Connect, Will as WillPacket};
+use keyward_mqtt::packet::{Connect, Will as WillPacket};
 use keyward_mqtt::property::{ConnectProperties, WillProperties};
 use keyward_mqtt::topic::TopicName;
 
 /// Copies a text of a packet.
 pub(crate) fn owned(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
-}
-
-/// Reads what the broker said when it let the client in.
-pub(crate) fn greeting(connack: &ConnAck<'_>) -> Greeting {
-    Greeting {
-        session_present: connack.session_present,
-        assigned_client_id: owned(connack.properties.assigned_client_id),
-        server_keep_alive: connack.properties.server_keep_alive,
-        session_expiry: connack.properties.session_expiry,
-    }
 }
 
 /// Writes CONNECT.

@@ -32,6 +32,7 @@ mod founding;
 mod ledger;
 pub mod limits;
 mod names;
+mod opening;
 mod password;
 mod pem;
 mod registrar;
@@ -57,8 +58,9 @@ pub use ledger::{AuditEntry, AuditTrail, LedgerError};
 pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
 };
+pub use opening::{InitOptions, OpenError, OpenOptions};
 pub use password::{PasswordRecord, PasswordRefusal, Pepper};
-pub use registrar::{InitOptions, OpenError, OpenOptions, Registrar};
+pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};
 pub use status::{CertificateStatus, Status};

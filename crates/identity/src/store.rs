@@ -3,7 +3,7 @@
 use crate::{
     files::{self, FileError},
     limits,
-    registrar::OpenError,
+    opening::OpenError,
 };
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::{

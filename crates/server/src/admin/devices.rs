@@ -1,15 +1,18 @@
 //! Devices: adding, listing, shutting out.
 
-use super::{Admin, Turn};
+use super::{
+    Admin, Turn,
+    accounts::{bad_name, credential, shown, standing},
+};
 use crate::{
     control::{
         Changed, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure,
-        NewCredential, Reach, Refusal, RefusalCode, Response, Secret, Standing,
+        Reach, Refusal, RefusalCode, Response,
     },
     escape::escape_cut,
     wiring::subject,
 };
-use keyward_identity::{self as identity, Account, AddDevice, Command, KeySource};
+use keyward_identity::{self as identity, Account, AddDevice, Command};
 use keyward_ids::{DeviceId, Identity, KeyId, Kind, SiteId, TypeId};
 use keyward_policy::{Action, Subject};
 use std::sync::Arc;
@@ -20,41 +23,6 @@ const OVERLAPS_NAMED: u16 = 8;
 pub(super) fn device(id: &str) -> Result<Identity, Refusal> {
     let parsed = DeviceId::parse(id).map_err(|error| bad_name("device id", id, &error))?;
     Ok(Identity::Device(parsed))
-}
-
-pub(super) fn bad_name(what: &str, name: &str, error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::invalid(format!("{what} '{}' {error}", escape_cut(name, keyward_ids::MAX_NAME_LEN)))
-}
-
-pub(super) fn standing(account: &Account) -> Standing {
-    match account.standing {
-        identity::Standing::Active => Standing::Active,
-        identity::Standing::Disabled => Standing::Disabled,
-        identity::Standing::Revoked { .. } => Standing::Revoked,
-        identity::Standing::Removed => Standing::Removed,
-    }
-}
-
-pub(super) fn password(password: crate::control::NewPassword) -> identity::NewPassword {
-    match password {
-        crate::control::NewPassword::Generated => identity::NewPassword::Generate,
-        crate::control::NewPassword::Chosen(secret) => {
-            identity::NewPassword::Chosen(identity::Secret::new(secret.expose().as_bytes().to_vec()))
-        }
-    }
-}
-
-pub(super) fn credential(new: NewCredential, lifetime_days: Option<u32>) -> identity::NewCredential {
-    match new {
-        NewCredential::Csr(der) => {
-            identity::NewCredential::Certificate { key: KeySource::Csr(der.0), lifetime_days }
-        }
-        NewCredential::Password(new) => identity::NewCredential::Password(password(new)),
-    }
-}
-
-pub(super) fn shown(password: Option<&identity::Secret>) -> Option<Secret> {
-    password.map(|secret| Secret::new(secret.expose_text().to_owned()))
 }
 
 impl Turn<'_> {
@@ -269,7 +237,7 @@ impl Admin {
     /// Returns how a client on another machine most likely reaches the broker.
     pub(super) fn reach(&self, config: &crate::config::Config) -> Reach {
         let bound = self.running.as_ref().map(|running| running.live.listeners()).unwrap_or_default();
-        super::server::reach(config, &bound, &self.registrar)
+        super::reach::reach(config, &bound, &self.registrar)
     }
 }
 

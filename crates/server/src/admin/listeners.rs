@@ -1,6 +1,6 @@
 //! Listeners: opened and closed while the broker runs, and written into `keyward.toml`.
 
-use super::{Admin, Turn, audited::Digests, devices::bad_name};
+use super::{Admin, Turn, accounts::bad_name, audited::Digests};
 use crate::{
     config::{self, Address, Config, Listener, Security},
     control::{ListenerAdd, ListenerRow, Refusal, RefusalCode, Response},

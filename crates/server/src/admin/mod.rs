@@ -5,12 +5,14 @@
 //!
 //! What is not here: the socket ([`crate::control`]) and the rules of the registry (`identity`).
 
+mod accounts;
 mod audit;
 mod audited;
 mod devices;
 mod listeners;
 mod live;
 mod permissions;
+mod reach;
 mod refusal;
 mod reload;
 mod server;

@@ -1,6 +1,6 @@
 //! Rules: checking files, explaining decisions, showing what was refused.
 
-use super::{Admin, devices::bad_name, needs_running};
+use super::{Admin, accounts::bad_name, needs_running};
 use crate::{
     control::{ExplainAction, PolicyChecked, PolicyExplain, PolicyExplained, Refusal, Response},
     denials::{Denied, limits::DENIAL_TEXT},
@@ -51,7 +51,7 @@ impl Admin {
             .map_err(|error| bad_name("topic", &question.topic, &error))?;
         let mut explained = explained(&explanation);
         if account.standing != Standing::Active {
-            let standing = super::devices::standing(&account);
+            let standing = super::accounts::standing(&account);
             explained
                 .text
                 .push_str(&format!("\nBut {identity} is {standing:?} and may not connect.").to_lowercase());

@@ -2,7 +2,7 @@
 
 use super::{
     Admin, Turn,
-    devices::{bad_name, credential, password, shown, standing},
+    accounts::{bad_name, credential, password, shown, standing},
 };
 use crate::{
     config::Config,

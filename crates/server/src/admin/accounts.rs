@@ -1,0 +1,42 @@
+//! What devices and users have in common: names, standing, credentials.
+
+use crate::{
+    control::{NewCredential, Refusal, Secret, Standing},
+    escape::escape_cut,
+};
+use keyward_identity::{self as identity, Account, KeySource};
+
+pub(super) fn bad_name(what: &str, name: &str, error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::invalid(format!("{what} '{}' {error}", escape_cut(name, keyward_ids::MAX_NAME_LEN)))
+}
+
+pub(super) fn standing(account: &Account) -> Standing {
+    match account.standing {
+        identity::Standing::Active => Standing::Active,
+        identity::Standing::Disabled => Standing::Disabled,
+        identity::Standing::Revoked { .. } => Standing::Revoked,
+        identity::Standing::Removed => Standing::Removed,
+    }
+}
+
+pub(super) fn password(password: crate::control::NewPassword) -> identity::NewPassword {
+    match password {
+        crate::control::NewPassword::Generated => identity::NewPassword::Generate,
+        crate::control::NewPassword::Chosen(secret) => {
+            identity::NewPassword::Chosen(identity::Secret::new(secret.expose().as_bytes().to_vec()))
+        }
+    }
+}
+
+pub(super) fn credential(new: NewCredential, lifetime_days: Option<u32>) -> identity::NewCredential {
+    match new {
+        NewCredential::Csr(der) => {
+            identity::NewCredential::Certificate { key: KeySource::Csr(der.0), lifetime_days }
+        }
+        NewCredential::Password(new) => identity::NewCredential::Password(password(new)),
+    }
+}
+
+pub(super) fn shown(password: Option<&identity::Secret>) -> Option<Secret> {
+    password.map(|secret| Secret::new(secret.expose_text().to_owned()))
+}
