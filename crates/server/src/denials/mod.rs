@@ -5,9 +5,14 @@
 
 use keyward_mqtt::time::{Millis, Now};
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, hash::Hash, net::IpAddr};
+use std::net::IpAddr;
 
+mod hour;
 pub mod limits;
+mod rows;
+
+use hour::HourCount;
+use rows::Rows;
 
 /// Holds what was refused since some moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,7 +194,7 @@ impl Denials {
                 first_unix_ms: times.first_unix,
                 last_unix_ms: times.last_unix,
             }),
-            forgotten: self.denials.forgotten + self.logins.forgotten + self.handshakes.forgotten,
+            forgotten: self.denials.forgotten() + self.logins.forgotten() + self.handshakes.forgotten(),
         }
     }
 }
@@ -200,117 +205,6 @@ fn cut(text: &mut String) {
         text.truncate(end);
         text.push('…');
     }
-}
-
-/// Counts rows by what they say, grouped by who caused them. Where there is no room, the stalest row goes: of the
-/// same source if that one has its share already, else of all.
-#[derive(Debug)]
-struct Rows<Source, Row> {
-    of_source: HashMap<Source, HashMap<Row, Times>>,
-    held: usize,
-    forgotten: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Times {
-    count: u64,
-    last: u64,
-    first_unix: u64,
-    last_unix: u64,
-}
-
-impl<Source, Row> Default for Rows<Source, Row> {
-    fn default() -> Self {
-        Self { of_source: HashMap::new(), held: 0, forgotten: 0 }
-    }
-}
-
-impl<Source: Eq + Hash + Clone, Row: Eq + Hash + Clone> Rows<Source, Row> {
-    fn count(&mut self, now: Now, source: Source, row: Row) -> bool {
-        let rows = self.of_source.entry(source.clone()).or_default();
-        if let Some(times) = rows.get_mut(&row) {
-            times.count += 1;
-            times.last = now.mono.0;
-            times.last_unix = now.wall.0;
-            return times.count.is_power_of_two();
-        }
-        let crowded = rows.len() >= limits::DENIAL_ROWS_EACH;
-        if crowded {
-            self.forget(&source);
-        } else if self.held >= limits::DENIAL_ROWS
-            && let Some(stalest) = self.stalest_source()
-        {
-            self.forget(&stalest);
-        }
-        let times = Times { count: 1, last: now.mono.0, first_unix: now.wall.0, last_unix: now.wall.0 };
-        self.of_source.entry(source).or_default().insert(row, times);
-        self.held += 1;
-        !crowded
-    }
-
-    fn stalest_source(&self) -> Option<Source> {
-        let stalest = |rows: &HashMap<Row, Times>| rows.values().map(|times| times.last).min();
-        let with_rows = self.of_source.iter().filter_map(|(source, rows)| Some((stalest(rows)?, source)));
-        with_rows.min_by_key(|(last, _)| *last).map(|(_, source)| source.clone())
-    }
-
-    /// Drops the stalest row of `source`.
-    fn forget(&mut self, source: &Source) {
-        let Some(rows) = self.of_source.get_mut(source) else { return };
-        let stalest = rows.iter().min_by_key(|(_, times)| times.last).map(|(row, _)| row.clone());
-        if stalest.is_some_and(|row| rows.remove(&row).is_some()) {
-            self.held -= 1;
-            self.forgotten += 1;
-        }
-        if rows.is_empty() {
-            self.of_source.remove(source);
-        }
-    }
-
-    fn newest_first<T>(&self, from: u64, show: impl Fn(&Row, &Times) -> T) -> Vec<T> {
-        let mut rows: Vec<_> =
-            self.of_source.values().flatten().filter(|(_, times)| times.last >= from).collect();
-        rows.sort_by_key(|(_, times)| std::cmp::Reverse(times.last));
-        rows.into_iter().map(|(row, times)| show(row, times)).collect()
-    }
-}
-
-const MINUTES: usize = 60;
-
-/// Counts what happened within the last hour, to the minute.
-#[derive(Debug)]
-struct HourCount {
-    minute: u64,
-    counts: [u64; MINUTES],
-}
-
-impl Default for HourCount {
-    fn default() -> Self {
-        Self { minute: 0, counts: [0; MINUTES] }
-    }
-}
-
-impl HourCount {
-    fn add(&mut self, now: Millis) {
-        let minute = now.0 / 60_000;
-        for old in (self.minute + 1..=minute).rev().take(MINUTES) {
-            self.counts[slot(old)] = 0;
-        }
-        self.minute = self.minute.max(minute);
-        self.counts[slot(minute)] += 1;
-    }
-
-    fn sum(&self, now: Millis) -> u64 {
-        let minute = now.0 / 60_000;
-        let oldest =
-            minute.saturating_sub(MINUTES as u64 - 1).max(self.minute.saturating_sub(MINUTES as u64 - 1));
-        (oldest..=self.minute).map(|minute| self.counts[slot(minute)]).sum()
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a remainder of 60 fits")]
-fn slot(minute: u64) -> usize {
-    (minute % MINUTES as u64) as usize
 }
 
 #[cfg(test)]
