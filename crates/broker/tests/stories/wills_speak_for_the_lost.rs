@@ -1,7 +1,7 @@
 //! Wills: when they are published, and when not.
 
 use crate::peer::{Got, Peer, hello, hello5};
-use crate::world::{World, in_every_world, in_every_world_and_version, rule};
+use crate::world::{World, app_may_everything, in_every_world, in_every_world_and_version, rule};
 use keyward_broker::{CloseCause, DeniedAction, Notice, Standing};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::reason::ReasonCode;
@@ -67,7 +67,7 @@ fn a_will_is_authorised_again_when_it_is_published() {
         let app = reader(w);
         let pump = w.connect(hello(version, "device:pump", "pump").will("pump/gone", "gone"));
         let denied = rule("device:pump", "deny", &["publish"], &["pump/gone"]);
-        w.rules(&(crate::world::app_may_everything() + &denied));
+        w.rules(&(app_may_everything() + &denied));
         w.lose(pump);
         assert_eq!(w.payloads(app), Vec::<String>::new());
         assert_eq!(w.denials[0].action, DeniedAction::Will);
@@ -155,5 +155,135 @@ fn a_retained_will_is_found_later() {
         let app = w.connect(hello(Version::V5, "user:app", "app"));
         w.subscribe(app, "+/status");
         assert_eq!(w.payloads(app), ["offline"]);
+    });
+}
+
+// A delayed will whose owner is lost, and what may come before it is due.
+
+/// Loses a pump that left a will of half a minute.
+fn lose_a_pump(w: &mut World) {
+    let pump = w.connect(hello5("device:pump", "pump").will("pump/gone", "gone").will_delay(30));
+    w.lose(pump);
+    w.pass(10);
+}
+
+fn withheld(w: &World) -> usize {
+    w.notices.iter().filter(|notice| matches!(notice, Notice::WillWithheld { .. })).count()
+}
+
+#[test]
+fn a_clean_start_ends_the_session_and_the_wait_of_its_will() {
+    in_every_world(|w| {
+        let app = reader(w);
+        lose_a_pump(w);
+        let pump = w.connect(hello5("device:pump", "pump").clean());
+        assert_eq!(w.payloads(app), ["gone"], "[MQTT-3.1.2-8]: the session has ended");
+        w.lose(pump);
+        w.pass(100);
+        assert_eq!(w.payloads(app), [""; 0], "it is published once");
+    });
+}
+
+#[test]
+fn a_delayed_will_of_a_disabled_owner_is_withheld_unless_it_is_enabled_before_it_is_due() {
+    in_every_world(|w| {
+        let app = reader(w);
+        for (enabled, expected) in [(true, vec!["gone"]), (false, vec![])] {
+            lose_a_pump(w);
+            w.set("device:pump", 1, Standing::Disabled);
+            w.pass(10);
+            if enabled {
+                w.set("device:pump", 1, Standing::Active);
+            }
+            assert_eq!(w.payloads(app), [""; 0], "it is not due");
+            w.pass(10);
+            assert_eq!(w.payloads(app), expected);
+            assert_eq!(withheld(w), usize::from(!enabled));
+        }
+        w.set("device:pump", 1, Standing::Active);
+        w.pass(100);
+        assert_eq!(w.payloads(app), [""; 0], "what was withheld is gone");
+    });
+}
+
+#[test]
+fn a_disabled_link_leaves_its_delayed_will_behind_as_a_lost_one_does() {
+    in_every_world(|w| {
+        let app = reader(w);
+        let pump = w.connect(hello5("device:pump", "pump").will("pump/gone", "gone").will_delay(30));
+        w.set("device:pump", 1, Standing::Disabled);
+        assert!(!w.is_open(pump));
+        w.pass(29);
+        w.set("device:pump", 1, Standing::Active);
+        assert_eq!(w.payloads(app), [""; 0]);
+        w.pass(1);
+        assert_eq!(w.payloads(app), ["gone"]);
+    });
+}
+
+#[test]
+fn a_revocation_ends_the_wait_of_a_will_as_the_operator_says() {
+    in_every_world(|w| {
+        let app = reader(w);
+        for (publish_will, expected) in [(true, vec!["gone"]), (false, vec![])] {
+            w.set("device:pump", 1, Standing::Active);
+            lose_a_pump(w);
+            w.set("device:pump", 1, Standing::Revoked { keep_messages: false, publish_will });
+            assert_eq!(w.payloads(app), expected, "now, for its session has ended");
+            assert_eq!(withheld(w), usize::from(!publish_will));
+            w.set("device:pump", 1, Standing::Active);
+            w.pass(100);
+            assert_eq!(w.payloads(app), [""; 0], "and no second time");
+        }
+    });
+}
+
+#[test]
+fn a_delayed_will_is_decided_by_the_rules_of_the_moment_when_it_is_due() {
+    in_every_world(|w| {
+        let app = reader(w);
+        let denying = app_may_everything() + &rule("device:pump", "deny", &["publish"], &["pump/gone"]);
+        for (allowed_again, expected) in [(true, vec!["gone"]), (false, vec![])] {
+            lose_a_pump(w);
+            w.rules(&denying);
+            w.pass(10);
+            if allowed_again {
+                w.rules(&app_may_everything());
+            }
+            w.pass(10);
+            assert_eq!(w.payloads(app), expected);
+            assert_eq!(w.denials.len(), usize::from(!allowed_again));
+        }
+        assert_eq!((w.denials[0].action, &*w.denials[0].topic), (DeniedAction::Will, "pump/gone"));
+        w.rules(&app_may_everything());
+        w.pass(100);
+        assert_eq!(w.payloads(app), [""; 0], "what was withheld is gone");
+    });
+}
+
+#[test]
+fn who_comes_back_and_is_lost_again_is_mourned_after_a_whole_delay_of_the_new_will() {
+    in_every_world(|w| {
+        let app = reader(w);
+        // The older link is lost, or taken over while it is up.
+        for is_lost in [true, false] {
+            let hello = |text| hello5("device:pump", "pump").will("pump/gone", text).will_delay(30);
+            let first = w.connect(hello("first"));
+            if is_lost {
+                w.lose(first);
+            }
+            w.pass(20);
+            let second = w.connect(hello("second"));
+            w.pass(5);
+            w.lose(second);
+            w.pass(29);
+            assert_eq!(
+                w.payloads(app),
+                [""; 0],
+                "the time of the first will is over, not that of the second"
+            );
+            w.pass(1);
+            assert_eq!(w.payloads(app), ["second"]);
+        }
     });
 }
