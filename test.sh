@@ -65,7 +65,7 @@ fuzz() {
     echo "── $target"
     mkdir -p "crates/fuzz/libfuzzer/corpus/$target"
     (cd crates/fuzz && cargo fuzz run --fuzz-dir libfuzzer "$target" "libfuzzer/corpus/$target" "seeds/$target" \
-      -- -max_total_time="$seconds" -max_len=4096 -print_final_stats=0 -verbosity=0) || return 1
+      -- -max_total_time="$seconds" -max_len=4096 -timeout=10 -malloc_limit_mb=16 -print_final_stats=0 -verbosity=0) || return 1
   done
 }
 

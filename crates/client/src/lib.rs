@@ -14,8 +14,11 @@
 //!
 //! What is not here: packets and the state of a session (`mqtt`), and where keys come from (`keyward`).
 
+mod address;
 mod client;
 mod clock;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod error;
 mod heard;
 mod limits;
@@ -25,6 +28,7 @@ mod tls;
 mod transport;
 mod wire;
 
+pub use address::{Address, AddressError};
 pub use client::Client;
 pub use error::ClientError;
 pub use heard::Greeting;

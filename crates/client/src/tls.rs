@@ -2,7 +2,7 @@
 
 use crate::error::ClientError;
 use crate::options::{TlsIdentity, TlsOptions};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore};
 use std::sync::Arc;
@@ -39,8 +39,8 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, ClientError> {
     let bad = |problem: String| credentials("trust anchor", problem);
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| bad(format!("it is not PEM ({error})")))?;
-        store.add(certificate).map_err(|error| bad(error.to_string()))?;
+        let certificate = certificate.map_err(|error| bad(not_pem(&error)))?;
+        store.add(certificate).map_err(|_| bad("it holds a certificate that cannot be read".to_owned()))?;
     }
     if store.is_empty() {
         return Err(bad("it holds no certificate; use the broker's ca.pem".to_owned()));
@@ -53,13 +53,25 @@ type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 fn pair(identity: &TlsIdentity) -> Result<Pair, ClientError> {
     let chain = CertificateDer::pem_slice_iter(&identity.chain_pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| credentials("certificate", format!("it is not PEM ({error})")))?;
+        .map_err(|error| credentials("certificate", not_pem(&error)))?;
     if chain.is_empty() {
         return Err(credentials("certificate", "the file holds none".to_owned()));
     }
     let key = PrivateKeyDer::from_pem_slice(&identity.key_pem)
-        .map_err(|error| credentials("private key", format!("it is not a PEM key ({error})")))?;
+        .map_err(|error| credentials("private key", not_pem(&error)))?;
     Ok((chain, key))
+}
+
+/// Says why a file is not PEM. It quotes nothing, as the library would: what lies there may be a key.
+fn not_pem(error: &pem::Error) -> String {
+    let problem = match error {
+        pem::Error::MissingSectionEnd { .. } => "a block has no end; is the file whole?",
+        pem::Error::IllegalSectionStart { .. } => "a line that begins a block is damaged",
+        pem::Error::Base64Decode(_) => "a block holds what is no base64",
+        pem::Error::NoItemsFound => "the file holds none",
+        _ => "it cannot be read",
+    };
+    format!("it is not PEM: {problem}")
 }
 
 fn credentials(part: &'static str, problem: String) -> ClientError {
@@ -123,4 +135,23 @@ fn alert_name(alert: AlertDescription) -> String {
         other => return format!("number {}", u8::from(other)),
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_refused_without_quoting_it() {
+        for text in [
+            "-----BEGIN secret key\n",
+            "-----BEGIN CERTIFICATE-----\nsecret\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n",
+            "secret",
+        ] {
+            let error = roots(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("the trust anchor cannot be used: it "), "{error}");
+            assert!(!error.contains("secret") && !error.contains('['), "{error}");
+        }
+    }
 }

@@ -23,17 +23,12 @@ pub fn names(data: &[u8]) {
     assert_eq!(ClientId::new(text).as_str(), text);
 }
 
-/// Reads a ledger record whose checksum was made right, as one who writes to the file could.
-pub fn ledger_record(data: &[u8]) {
-    decoders::ledger_record(data);
-}
+/// The key that the seeds of `signing_request` are signed with.
+const REQUESTED: &str = "aebf154b798e2ddea040e0dce3b1e345fce49ce85ef680176f0fba23eb3db055";
 
-/// Reads a signing request for one device.
+/// Reads a signing request for one device; without its key nobody makes a request that is taken.
 pub fn signing_request(data: &[u8]) {
-    decoders::signing_request(data);
-}
-
-/// Reads what the registry keeps of a certificate.
-pub fn certificate(data: &[u8]) {
-    decoders::certificate(data);
+    if let Some(key) = decoders::signing_request(data) {
+        assert_eq!(key.to_string(), REQUESTED, "a key was taken that signed nothing");
+    }
 }

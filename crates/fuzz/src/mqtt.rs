@@ -74,9 +74,16 @@ fn served(stream: &[u8], piece: usize) -> Vec<String> {
     seen
 }
 
-/// Feeds a stream to the client's end of a link. The first byte chooses version and clean start.
+/// Feeds a stream to the client's end of a link, whole and in pieces: the same comes out. The first byte chooses version
+/// and clean start, the second the length of the pieces.
 pub fn client_connection(data: &[u8]) {
-    let Some((&choice, mut stream)) = data.split_first() else { return };
+    let Some((&[choice, piece], stream)) = data.split_first_chunk() else { return };
+    let whole = heard(choice, stream, stream.len().max(1));
+    assert_eq!(whole, heard(choice, stream, usize::from(piece) + 1));
+}
+
+/// Prints what a client made of a stream that came in pieces of `piece` bytes; the last entry is the error, if any.
+fn heard(choice: u8, stream: &[u8], piece: usize) -> Vec<String> {
     let mut client = ClientConnection::new(ClientLimits::default());
     let connect = Connect {
         version: version(choice),
@@ -91,17 +98,29 @@ pub fn client_connection(data: &[u8]) {
     if client.connect(Millis(0), &connect).is_err() {
         panic!("a plain CONNECT cannot be written");
     }
-    loop {
-        match client.handle(Millis(1), stream) {
-            Ok(ClientStep::Incomplete { need }) => {
-                assert!(need > stream.len());
-                break;
+    let (mut seen, mut start, mut end) = (Vec::new(), 0, 0);
+    while end < stream.len() {
+        end = (end + piece).min(stream.len());
+        loop {
+            match client.handle(Millis(1), &stream[start..end]) {
+                Ok(ClientStep::Incomplete { need }) => {
+                    assert!(need > end - start, "it waits for {need} of {}", end - start);
+                    break;
+                }
+                Ok(ClientStep::Packet { event, size }) => {
+                    seen.push(format!("{event:?}"));
+                    start += size;
+                }
+                Err(error) => {
+                    seen.push(format!("{error:?}"));
+                    client.link_lost();
+                    return seen;
+                }
             }
-            Ok(ClientStep::Packet { size, .. }) => stream = &stream[size..],
-            Err(_) => break,
         }
     }
     client.link_lost();
+    seen
 }
 
 /// Parses a filter and a topic, separated by a zero byte, and compares the match with a slow one.

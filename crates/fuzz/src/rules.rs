@@ -4,9 +4,10 @@ use keyward_ids::Identity;
 use keyward_mqtt::topic::TopicName;
 use keyward_policy::{Action, Policy, SourceFile, Subject};
 
-/// Loads one rule file and asks it.
+/// Loads one rule file and asks it; also about the topic behind a zero byte, if there is one.
 pub fn rules(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else { return };
+    let (text, topic) = text.split_once('\0').unwrap_or((text, "a/b"));
     match Policy::load(&[SourceFile::new("policy.d/fuzz.toml", text)]) {
         Err(errors) => {
             assert!(!errors.errors().is_empty(), "refused without a reason");
@@ -15,11 +16,11 @@ pub fn rules(data: &[u8]) {
                 "an error without its place: {errors}"
             );
         }
-        Ok(policy) => ask(&policy),
+        Ok(policy) => ask(&policy, topic),
     }
 }
 
-fn ask(policy: &Policy) {
+fn ask(policy: &Policy, other: &str) {
     for name in ["device:pump", "user:app"] {
         let Ok(identity) = name.parse::<Identity>() else { panic!("{name} is a name") };
         let subject = Subject::new(identity);
@@ -36,4 +37,9 @@ fn ask(policy: &Policy) {
         }
     }
     let _ = policy.check(&[]);
+    let Ok(stranger) = "device:stranger".parse() else { panic!("a name") };
+    for action in [Action::Publish, Action::Subscribe, Action::Receive] {
+        let explained = policy.explain(&Subject::new(Identity::clone(&stranger)), action, other);
+        assert!(explained.is_ok() || TopicName::parse(other).is_err(), "{other:?} cannot be explained");
+    }
 }

@@ -1,24 +1,151 @@
-//! What the server reads: the first bytes of a connection, the control socket, `keyward.toml`.
+//! What the server reads: the first bytes of a connection, certificates, the control socket, `keyward.toml`, names.
 
-use keyward_server::config::Config;
-use keyward_server::decoders;
+use keyward_identity::{ServerName, decoders as identity, limits::DNS_NAME_BYTES};
+use keyward_mqtt::time::UnixMillis;
+use keyward_server::config::{Address, Config, EditError, Listener, MAX_LISTENERS, Security};
+use keyward_server::config::{add_listener, remove_listener};
+use keyward_server::control::CallError;
+use keyward_server::names::parse_list;
+use keyward_server::plane::HandshakeCause;
+use keyward_server::{decoders, decoders::Hello};
+use rustls::pki_types::DnsName;
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// Reads the first bytes of a connection.
+/// Reads the first bytes of a connection, in all their beginnings: once a hello is whole, more bytes change nothing.
+/// The line about it steers no terminal.
 pub fn client_hello(data: &[u8]) {
-    decoders::client_hello(data);
+    let whole = decoders::client_hello(data);
+    for end in (0..data.len()).rev().take(64) {
+        let part = decoders::client_hello(&data[..end]);
+        assert!(part.is_none() || part == whole, "{part:?} of {end} bytes became {whole:?}");
+    }
+    if let Some(Hello { asked: Some(name), .. }) = whole {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        for cause in [HandshakeCause::NameNotHeld(name.clone()), HandshakeCause::NoName(name)] {
+            let line = cause.line(peer, "mqtts");
+            assert!(line.len() < 2048 && !line.contains(char::is_control), "{line:?}");
+        }
+    }
 }
 
-/// Reads lines of the control socket, in pieces, as requests. The first byte chooses the length of the pieces.
+/// Reads a certificate as the registry and as the door do: both see the same serial number, key and validity.
+pub fn certificate(data: &[u8]) {
+    let record = identity::certificate(data);
+    let at = |time| decoders::shown_certificate(data, UnixMillis(time));
+    let Some(record) = record else {
+        drop(at(0));
+        return;
+    };
+    let (begin, end) = (record.not_before.0, record.not_after.0);
+    for (time, is_valid) in [(begin, begin <= end), (end, begin <= end), (end.saturating_add(1), false)] {
+        let Some(shown) = at(time) else { panic!("the door cannot read {record:?}") };
+        assert_eq!((&shown.serial, shown.key), (&record.serial, record.key));
+        assert_eq!(shown.is_valid, is_valid || end == u64::MAX, "{record:?} at {time}");
+        assert!(shown.common_name.len() <= data.len());
+    }
+}
+
+/// Reads lines of the control socket, in pieces, as requests. The first byte chooses the length of the pieces. A
+/// refusal quotes nothing.
 pub fn control_request(data: &[u8]) {
     let Some((&piece, bytes)) = data.split_first() else { return };
     let whole = decoders::control_requests(bytes, bytes.len().max(1));
     assert_eq!(whole, decoders::control_requests(bytes, usize::from(piece) + 1));
+    assert_eq!(whole.len(), bytes.iter().filter(|byte| **byte == b'\n').count());
+    for refusal in whole.iter().filter_map(|result| result.as_ref().err()) {
+        assert!(refusal.what.len() < 100 && refusal.what.is_ascii(), "{refusal:?}");
+    }
 }
 
-/// Parses a configuration; what is refused says where.
+/// Reads an answer of the control socket; what is read can be written, and reads the same again. An error quotes
+/// nothing.
+pub fn control_answer(data: &[u8]) {
+    match decoders::control_answer(data) {
+        Ok(written) => {
+            let again = decoders::control_answer(&written);
+            assert!(again.is_ok_and(|again| again == written), "{}", written.escape_ascii());
+        }
+        // What the broker says of itself is for people; the command line escapes it.
+        Err(CallError::Refused(_)) => {}
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.len() < 200 && text.is_ascii(), "{text:?}");
+        }
+    }
+}
+
+/// Parses a configuration; what is refused says where, and what is taken is within its bounds.
 pub fn configuration(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else { return };
-    if let Err(errors) = Config::parse("keyward.toml", text) {
-        assert!(errors.to_string().contains("keyward.toml"), "an error without its place: {errors}");
+    match Config::parse("keyward.toml", text) {
+        Err(errors) => {
+            assert!(errors.to_string().contains("keyward.toml"), "an error without its place: {errors}");
+        }
+        Ok(config) => {
+            assert!((1..=MAX_LISTENERS).contains(&config.listeners.len()));
+            for listener in &config.listeners {
+                let open = listener.security == Security::PlainPassword && !is_loopback(listener);
+                assert!(!open, "passwords would cross the network: {listener:?}");
+            }
+        }
+    }
+}
+
+fn is_loopback(listener: &Listener) -> bool {
+    matches!(listener.address, Address::One(address) if address.is_loopback())
+}
+
+/// Adds a listener to a configuration and removes it again: the first says what the old one said and the listener, the
+/// second what the old one said, and no comment is lost. The first byte chooses the listener.
+pub fn configuration_edit(data: &[u8]) {
+    let Some((&choice, text)) = data.split_first() else { return };
+    let Ok(text) = core::str::from_utf8(text) else { return };
+    let listener = Listener {
+        name: ["extra", "mqtts", "a.b-c_d", "local"][usize::from(choice) % 4].to_owned(),
+        address: Address::One(Ipv4Addr::LOCALHOST.into()),
+        port: [0, 1883, 8883, 8884][usize::from(choice >> 2) % 4],
+        security: [Security::PlainPassword, Security::Certificate, Security::CertificateOrPassword]
+            [usize::from(choice >> 4) % 3],
+    };
+    let before = Config::parse("keyward.toml", text);
+    let longer = match (&before, add_listener(text, &listener)) {
+        (Err(errors), Ok(_)) => panic!("a bad file was edited: {errors}"),
+        (Err(_), Err(_)) | (Ok(_), Err(EditError::Config(_) | EditError::Form(_))) => return,
+        (Ok(_), Err(error)) => panic!("not added: {error}"),
+        (Ok(_), Ok(longer)) => longer,
+    };
+    let (Ok(mut expected), Ok(got)) = (before.clone(), Config::parse("keyward.toml", &longer)) else {
+        panic!("not a configuration any more:\n{longer}");
+    };
+    expected.listeners.push(listener.clone());
+    assert_eq!(got, expected, "{longer}");
+    assert_eq!(comments(&longer), comments(text), "{longer}");
+    let Ok(shorter) = remove_listener(&longer, &listener.name) else {
+        panic!("not removed again:\n{longer}")
+    };
+    assert_eq!(Config::parse("keyward.toml", &shorter), before, "{shorter}");
+    // A comment above the removed section would go with it; there is none.
+    assert_eq!(comments(&shorter), comments(text), "{shorter}");
+}
+
+/// Counts the signs that begin comments; those in texts too, which stay as well.
+fn comments(text: &str) -> usize {
+    text.matches('#').count()
+}
+
+/// Parses names of a server, one or a list: what is accepted prints and parses as itself, and a client can ask for it.
+pub fn server_names(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    if let Ok(name) = text.parse::<ServerName>() {
+        let printed = name.to_string();
+        assert_eq!(printed.parse().as_ref(), Ok(&name), "{printed:?}");
+        assert!(printed.len() <= DNS_NAME_BYTES && printed.is_ascii());
+        if let ServerName::Dns(dns) = &name {
+            assert!(DnsName::try_from(dns.as_str()).is_ok(), "no client could ask for {dns:?}");
+        }
+    }
+    match parse_list(text) {
+        Ok(names) => assert!(names.len() <= text.split(',').count()),
+        Err(why) => assert!(!why.contains(char::is_control), "{why:?}"),
     }
 }

@@ -1,33 +1,95 @@
-//! Runs every fuzz target over its seeds and five seconds of mutation, and compares the places where a target is named.
+//! Runs every fuzz target over its seeds and five seconds of mutation; each input has a bound in memory and time.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
+#![expect(unsafe_code, reason = "a global allocator that counts cannot be written without it")]
 
 use keyward_fuzz::mutation::{Dice, mutate};
 use keyward_fuzz::{TARGETS, Target};
-use std::collections::BTreeSet;
+use rustix::time::{ClockId, clock_gettime};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::fs;
 use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long each target is fed with mutations.
 const TIME: Duration = Duration::from_secs(5);
-/// Targets at a time.
+/// Targets at a time, at least; more where there are more cores.
 const THREADS: usize = 2;
+/// The most time of a processor that one input may take; the slowest takes a fiftieth of it in a debug build.
+const INPUT_TIME: Duration = Duration::from_secs(2);
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-fn names_in(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+fn count(change: isize) {
+    let held = HELD.get().wrapping_add(change);
+    HELD.set(held);
+    PEAK.set(PEAK.get().max(held));
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; the counters are plain cells of this thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same here.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: `pointer` came from `System.alloc` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Is what inputs cost at most.
+#[derive(Debug, Default)]
+struct Cost {
+    kib: usize,
+    time: Duration,
+}
+
+fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap())
+}
+
+fn panics(target: &Target, input: &[u8]) -> Result<(), String> {
+    catch_unwind(|| (target.run)(input)).map_err(|_| "it panicked".to_owned())
+}
+
+/// Runs a target once and adds what that cost; the text says what it broke.
+fn run(target: &Target, input: &[u8], most: &mut Cost) -> Result<(), String> {
+    let (begin, held) = (processor_time(), HELD.get());
+    PEAK.set(held);
+    panics(target, input)?;
+    let (kib, time) = (usize::try_from(PEAK.get() - held).unwrap_or(0) / 1024, processor_time() - begin);
+    most.kib = most.kib.max(kib);
+    most.time = most.time.max(time);
+    if kib > target.memory {
+        return Err(format!("it held {kib} KiB, of {} that are allowed", target.memory));
+    }
+    if time > INPUT_TIME {
+        return Err(format!("it took {time:?}, of {INPUT_TIME:?} that are allowed"));
+    }
+    Ok(())
 }
 
 fn seeds(target: &Target) -> Vec<Vec<u8>> {
-    let mut files: Vec<_> = fs::read_dir(folder("seeds").join(target.name)).unwrap().collect();
-    files.sort_by_key(|file| file.as_ref().unwrap().path());
-    files.into_iter().map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target.name);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long to go on is a matter of real time, nothing else is")]
@@ -35,14 +97,19 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Feeds one target; returns how many inputs it took, or the input that broke it.
-fn feed(target: &Target) -> Result<usize, Vec<u8>> {
-    let seeds = seeds(target);
-    let run = |input: &[u8]| catch_unwind(|| (target.run)(input)).map_err(|_| input.to_vec());
+/// Feeds one target; returns how many inputs it took and what they cost, or the input that broke it and how.
+fn feed(target: &Target) -> Result<(usize, Cost), String> {
+    let (seeds, mut most) = (seeds(target), Cost::default());
+    let mut run = |input: &[u8]| {
+        run(target, input, &mut most)
+            .map_err(|how| format!("{}: {how} by {}", target.name, input.escape_ascii()))
+    };
+    // What a target makes once is not charged to an input.
+    panics(target, &seeds[0]).map_err(|how| format!("{}: {how} by its first seed", target.name))?;
     seeds.iter().try_for_each(|seed| run(seed))?;
     let (end, mut dice, mut count) = (now() + TIME, Dice::new(1), seeds.len());
     let mut input = Vec::new();
-    while count % 64 != 0 || now() < end {
+    while count % 16 != 0 || now() < end {
         // Now and then a fresh seed; else a change upon changes.
         if count % 32 == 0 || input.is_empty() {
             input.clone_from(&seeds[dice.below(seeds.len())]);
@@ -52,7 +119,7 @@ fn feed(target: &Target) -> Result<usize, Vec<u8>> {
         run(&input)?;
         count += 1;
     }
-    Ok(count)
+    Ok((count, most))
 }
 
 #[test]
@@ -62,29 +129,21 @@ fn no_decoder_breaks_on_its_seeds_or_on_five_seconds_of_mutation() {
         let mut broken = Vec::new();
         while let Some(target) = TARGETS.get(next.fetch_add(1, Ordering::Relaxed)) {
             match feed(target) {
-                Ok(count) => println!("{:>20}: {count} inputs", target.name),
-                Err(input) => broken.push(format!("{}: {}", target.name, input.escape_ascii())),
+                Ok((count, Cost { kib, time })) => {
+                    println!(
+                        "{:>20}: {count:>7} inputs, each at most {kib:>4} KiB and {time:?}",
+                        target.name
+                    );
+                }
+                Err(how) => broken.push(how),
             }
         }
         broken
     };
-    let broken: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+    let threads = thread::available_parallelism().map_or(THREADS, |cores| cores.get().max(THREADS));
+    let broken: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    assert!(broken.is_empty(), "broken by these inputs:\n{}", broken.join("\n"));
-}
-
-#[test]
-fn every_target_has_seeds_and_a_program_for_libfuzzer() {
-    let targets: BTreeSet<_> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
-    assert_eq!(targets, names_in(&folder("seeds")));
-    assert_eq!(targets, names_in(&folder("libfuzzer/fuzz_targets")));
-    let manifest = fs::read_to_string(folder("libfuzzer/Cargo.toml")).unwrap();
-    for target in TARGETS {
-        assert!(manifest.contains(&format!("name = \"{}\"", target.name)), "{} is not built", target.name);
-        let program = folder("libfuzzer/fuzz_targets").join(target.name).with_extension("rs");
-        assert!(fs::read_to_string(program).unwrap().contains(&format!("::{}(data)", target.name)));
-        assert!(!seeds(target).is_empty());
-    }
+    assert!(broken.is_empty(), "broken:\n{}", broken.join("\n"));
 }

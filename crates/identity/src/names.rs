@@ -68,10 +68,16 @@ pub enum ServerName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{}' is neither an IP address nor a host name (letters, digits, '-', '_' and '.', labels of 1 to 63 \
-     characters, 253 in all)",
+     characters, the last not a number, 253 in all)",
     .0.escape_debug()
 )]
 pub struct ServerNameError(String);
+
+impl ServerNameError {
+    fn new(text: &str) -> Self {
+        Self(text.chars().take(limits::DNS_NAME_BYTES).collect())
+    }
+}
 
 impl ServerName {
     fn is_called(&self, name: &str) -> bool {
@@ -91,6 +97,20 @@ impl ServerName {
 impl FromStr for ServerName {
     type Err = ServerNameError;
     fn from_str(text: &str) -> Result<Self, ServerNameError> {
+        let name = Self::of_ledger(text)?;
+        let last =
+            |dns: &str| dns.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        match &name {
+            // No top-level domain is a number (RFC 3696 §2), and TLS libraries ask for no such name.
+            Self::Dns(dns) if last(dns) => Err(ServerNameError::new(text)),
+            _ => Ok(name),
+        }
+    }
+}
+
+impl ServerName {
+    /// Parses a name that a ledger may hold: some were taken once that are refused now.
+    fn of_ledger(text: &str) -> Result<Self, ServerNameError> {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::Ip(address));
         }
@@ -103,8 +123,7 @@ impl FromStr for ServerName {
         };
         let good = name.len() <= limits::DNS_NAME_BYTES && name.split('.').all(is_label);
         if !good || reads_as_address(&name) {
-            let shown = text.chars().take(limits::DNS_NAME_BYTES).collect();
-            return Err(ServerNameError(shown));
+            return Err(ServerNameError::new(text));
         }
         Ok(Self::Dns(name))
     }
@@ -127,7 +146,8 @@ impl Serialize for ServerName {
 
 impl<'de> Deserialize<'de> for ServerName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::wire::text::deserialize(deserializer)
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::of_ledger(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -261,8 +281,18 @@ mod tests {
         {
             assert!(bad.parse::<ServerName>().is_err(), "{bad:?}");
         }
+        for number in ["42", "home.1", "mqtt.home.07."] {
+            assert!(number.parse::<ServerName>().is_err(), "no client can ask for {number}");
+        }
         let message = "a\u{1b}[2J".parse::<ServerName>().unwrap_err().to_string();
         assert!(!message.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_name_that_was_taken_once_is_still_read_from_the_ledger() {
+        let name: ServerName = serde_json::from_str("\"home.1\"").unwrap();
+        assert_eq!(name, ServerName::Dns("home.1".into()));
+        assert!(serde_json::from_str::<ServerName>("\"a b\"").is_err());
     }
 
     #[test]

@@ -8,9 +8,8 @@ mod readme;
 use crate::args::BundleKind;
 use crate::failure::{Failure, Outcome};
 use crate::program::{Program, quote};
+use keyward_client::Address;
 use keyward_identity::files::{self, FileError};
-use keyward_server::control::SCHEMA;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -28,24 +27,6 @@ pub(crate) const FILE_BYTES: usize = 64 * 1024;
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         Self::failed(error)
-    }
-}
-
-/// Says where to connect and as whom; what `keyward.json` of a bundle holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Address {
-    pub(crate) schema: u32,
-    /// `device:ID` or `user:NAME`.
-    pub(crate) identity: String,
-    pub(crate) installation: String,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-impl Address {
-    /// Fills in the schema number.
-    pub(crate) fn new(identity: String, installation: String, host: String, port: u16) -> Self {
-        Self { schema: SCHEMA, identity, installation, host, port }
     }
 }
 
@@ -100,9 +81,7 @@ impl Draft {
         if let Some(certificate) = contents.certificate_pem {
             write(CERT, certificate)?;
         }
-        let address = serde_json::to_string_pretty(&contents.address)
-            .map_err(|error| Failure::failed(format!("cannot write {ADDRESS}: {error}")))?;
-        write(ADDRESS, &format!("{address}\n"))?;
+        write(ADDRESS, &contents.address.write())?;
         if contents.kind == BundleKind::Mosquitto {
             let options = mosquitto_options(contents);
             write("mosquitto_pub", &options)?;

@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["ids", "mqtt", "policy", "identity", "broker"]),
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
     ("sim", &["ids", "mqtt", "policy", "broker"]),
-    ("fuzz", &["ids", "mqtt", "policy", "identity", "server"]),
+    ("fuzz", &["ids", "mqtt", "policy", "client", "identity", "server"]),
     ("bench", &[]),
 ];
 

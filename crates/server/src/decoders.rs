@@ -1,22 +1,131 @@
 //! The decoders of this crate that meet foreign bytes, opened to the fuzz targets alone.
 
-use crate::control::{limits::CONTROL_REQUEST_BYTES, line, socket};
-use crate::plane::tls::hello;
+use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, line, socket};
+use crate::plane::tls::channel::{Channel, TlsFault};
+use crate::plane::tls::{TlsSettings, certificate, hello};
+use crate::plane::{ClientAuth, TlsError, TlsMaterial};
+use keyward_ids::{CertSerial, KeyId};
+use keyward_mqtt::time::UnixMillis;
+use rustls::pki_types::CertificateDer;
+use rustls::server::ServerConfig;
 use std::io::{self, Read};
+use std::sync::Arc;
 
-/// Reads the first bytes of a connection.
-pub fn client_hello(wire: &[u8]) {
+/// Is what the first bytes of a connection say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Which name was asked for, if any.
+    pub asked: Option<String>,
+    /// Tells that it speaks TLS before 1.2 only.
+    pub is_old: bool,
+}
+
+/// Reads the first bytes of a connection; `None` while the hello is not whole, or if it is none.
+pub fn client_hello(wire: &[u8]) -> Option<Hello> {
     let _ = hello::Dialect::of(wire);
-    if let Some(asked) = hello::read(wire).and_then(|hello| hello.asked) {
-        let _ = asked.as_text();
+    let hello = hello::read(wire)?;
+    Some(Hello { asked: hello.asked.map(|asked| asked.as_text()), is_old: hello.is_old })
+}
+
+/// Is what the door reads of a client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its serial number.
+    pub serial: CertSerial,
+    /// Its public key.
+    pub key: KeyId,
+    /// Its common name.
+    pub common_name: String,
+    /// Whether it is valid at the time that was asked for.
+    pub is_valid: bool,
+}
+
+/// Reads a client's certificate as the door does after the verifier; also what it would name as a server's. `None` if
+/// it cannot be read.
+pub fn shown_certificate(der: &[u8], at: UnixMillis) -> Option<Shown> {
+    let der = CertificateDer::from(der);
+    let names = certificate::ServerNames::of(&der);
+    let _ = names.holds_name("mqtt.home");
+    let shown = certificate::Shown::read(&der)?;
+    let is_valid = shown.is_valid_at(at);
+    Some(Shown { serial: shown.serial, key: shown.key, common_name: shown.common_name, is_valid })
+}
+
+/// Is the server's end of TLS links, as a listener has it.
+pub struct TlsServer(Arc<ServerConfig>);
+
+impl TlsServer {
+    /// Makes a listener's settings; certificates of clients are optional.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the material does not fit together.
+    pub fn new(material: TlsMaterial) -> Result<Self, TlsError> {
+        Ok(Self(TlsSettings::new(material)?.configure(ClientAuth::default(), 16)?.config))
+    }
+
+    /// Accepts a connection; `None` if the library refuses.
+    pub fn accept(&self) -> Option<TlsLink> {
+        Channel::tls(Arc::clone(&self.0)).ok().map(TlsLink)
+    }
+}
+
+/// Is the server's end of one TLS link.
+pub struct TlsLink(Channel);
+
+impl TlsLink {
+    /// Takes bytes from the socket, appends the bytes of MQTT to `plain` and what goes back to the peer to `out`.
+    ///
+    /// # Errors
+    /// A text if the link cannot go on.
+    pub fn receive(&mut self, bytes: &[u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
+        let mut wire = vec![0; self.0.held()];
+        self.0.restore(&mut wire);
+        wire.extend_from_slice(bytes);
+        let fault = |fault: TlsFault| format!("{fault:?}");
+        plain.extend_from_slice(self.0.open(&mut wire, &mut Vec::new(), out).map_err(fault)?);
+        Ok(())
+    }
+
+    /// Seals `text` as the broker does at the end of a tick.
+    ///
+    /// # Errors
+    /// A text if the link cannot go on.
+    pub fn send(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        self.0.seal(text, out).map_err(|fault| format!("{fault:?}"))
+    }
+
+    /// Returns how many bytes the link holds that are no whole record.
+    pub fn held(&self) -> usize {
+        self.0.held()
+    }
+
+    /// Tells whether MQTT can flow.
+    pub fn is_established(&self) -> bool {
+        self.0.is_established()
+    }
+
+    /// Returns the certificate that the client showed.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.0.peer_certificate().map(|der| der.as_ref())
     }
 }
 
 /// Reads lines that come in pieces of `piece` bytes as requests. Returns how each ended: taken or refused.
-pub fn control_requests(bytes: &[u8], piece: usize) -> Vec<bool> {
+pub fn control_requests(bytes: &[u8], piece: usize) -> Vec<Result<(), Refusal>> {
     let mut source = Pieces { bytes, piece };
     let mut lines = line::Lines::new(CONTROL_REQUEST_BYTES);
-    core::iter::from_fn(|| lines.next(&mut source).ok().map(|line| socket::parse(&line).is_ok())).collect()
+    core::iter::from_fn(|| lines.next(&mut source).ok().map(|line| socket::parse(&line).map(drop))).collect()
+}
+
+/// Reads an answer of the control socket; returns it as the broker would write it.
+///
+/// # Errors
+/// [`CallError`] if it is a refusal or not understood.
+pub fn control_answer(line: &[u8]) -> Result<Vec<u8>, CallError> {
+    let response = client::read(line)?;
+    let mut written = Vec::new();
+    line::write(&mut written, &socket::Answer::of(&Ok(response)))?;
+    Ok(written)
 }
 
 struct Pieces<'a> {

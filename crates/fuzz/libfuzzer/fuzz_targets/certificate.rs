@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| keyward_fuzz::identity::certificate(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keyward_fuzz::server::certificate(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| keyward_fuzz::identity::ledger_record(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keyward_fuzz::store::ledger_record(data));

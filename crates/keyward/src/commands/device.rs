@@ -1,13 +1,14 @@
 //! `keyward device`.
 
 use crate::args::{DeviceAddArgs, DeviceCommand, ExposureArg};
-use crate::bundle::{self, Address, Contents, Draft};
+use crate::bundle::{self, Contents, Draft};
 use crate::clock::{day, moment};
 use crate::failure::Outcome;
 use crate::keypair;
 use crate::reach::{Site, notes, unexpected};
 use crate::screen::{table, to_value};
 use crate::secret;
+use keyward_client::Address;
 use keyward_identity::files;
 use keyward_server::control::{
     Der, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure, NewCredential, NewPassword,

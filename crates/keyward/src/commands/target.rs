@@ -1,10 +1,10 @@
 //! Where `pub` and `sub` connect, and as whom: from a bundle, from flags, or from this machine's installation.
 
 use crate::args::{ConnectArgs, Global, WillArgs};
-use crate::bundle::{self, Address, CA, CERT, FILE_BYTES, KEY};
+use crate::bundle::{self, CA, CERT, FILE_BYTES, KEY};
 use crate::failure::{Failure, Outcome};
 use crate::secret;
-use keyward_client::{ClientOptions, Login, TlsIdentity, TlsOptions, Will};
+use keyward_client::{Address, ClientOptions, Login, TlsIdentity, TlsOptions, Will};
 use keyward_identity::files;
 use keyward_server::home::{Home, Surroundings};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub(crate) fn options(args: &ConnectArgs, global: &Global) -> Outcome<ClientOpti
 fn read_address(dir: &Path) -> Outcome<Address> {
     let path = dir.join(bundle::ADDRESS);
     let bytes = files::read_regular(&path, FILE_BYTES)?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    Address::read(&bytes).map_err(|error| {
         Failure::failed(format!(
             "{}: {error}; give --host and --port, --ca, --cert and --key instead",
             path.display()

@@ -1,7 +1,7 @@
 //! `keyward user`.
 
 use crate::args::{UserAddArgs, UserCommand, UserPasswdArgs};
-use crate::bundle::{Address, Contents, Draft};
+use crate::bundle::{Contents, Draft};
 use crate::clock::day;
 use crate::commands::device::{own_key, print_json, read_csr, standing};
 use crate::failure::Outcome;
@@ -9,6 +9,7 @@ use crate::program::quote;
 use crate::reach::{Site, notes, unexpected};
 use crate::screen::table;
 use crate::secret;
+use keyward_client::Address;
 use keyward_server::control::{
     NewCredential, NewPassword, Request, Response, Secret, UserAdd, UserAdded, UserRow,
 };

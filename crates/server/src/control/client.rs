@@ -82,12 +82,31 @@ impl Client {
             (Ok(()), Cut::Closed) => CallError::Socket(ErrorKind::UnexpectedEof.into()),
             (Ok(()), Cut::TooLong(max)) => CallError::Answer(format!("longer than {max} bytes")),
         })?;
-        let answer: Answered =
-            serde_json::from_slice(&line).map_err(|error| CallError::Answer(error.to_string()))?;
-        match (answer.response, answer.refused) {
-            (Some(response), None) if answer.schema == SCHEMA => Ok(response),
-            (None, Some(refusal)) => Err(CallError::Refused(refusal)),
-            _ => Err(CallError::Answer(format!("schema {}", answer.schema))),
+        read(&line)
+    }
+}
+
+/// Reads one answer. What is not understood is not quoted: it may hold a password.
+pub(crate) fn read(line: &[u8]) -> Result<Response, CallError> {
+    let answer: Answered = serde_json::from_slice(line)
+        .map_err(|error| CallError::Answer(format!("column {}", error.column())))?;
+    match (answer.response, answer.refused) {
+        (Some(response), None) if answer.schema == SCHEMA => Ok(response),
+        (None, Some(refusal)) => Err(CallError::Refused(refusal)),
+        _ => Err(CallError::Answer(format!("schema {}", answer.schema))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_not_understood_is_not_quoted() {
+        let line = br#"{"schema":1,"response":{"user_added":{"name":"anna","password":["hunter2"]}}}"#;
+        for line in [line.as_slice(), br#"{"schema":1,"response":"hunter2"}"#, b"hunter2"] {
+            let error = read(line).err().unwrap().to_string();
+            assert!(error.contains("column") && !error.contains("hunter2"), "{error}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! What is not here: carrying requests out ([`crate::admin`]).
 
 mod address;
-mod client;
+pub(crate) mod client;
 pub mod limits;
 pub(crate) mod line;
 mod request;

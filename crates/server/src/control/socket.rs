@@ -48,12 +48,18 @@ struct Asked {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     schema: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<&'a Response>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<&'a Refusal>,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn of(result: &'a Result<Response, Refusal>) -> Self {
+        Self { schema: SCHEMA, response: result.as_ref().ok(), refused: result.as_ref().err() }
+    }
 }
 
 impl ControlSocket {
@@ -174,9 +180,7 @@ fn serve(stream: &mut UnixStream, actor: &str, handler: &Handler) {
                 return refuse(stream, &invalid(format!("the request is longer than {max} bytes")));
             }
         };
-        let answer =
-            Answer { schema: SCHEMA, response: result.as_ref().ok(), refused: result.as_ref().err() };
-        if line::write(stream, &answer).is_err() {
+        if line::write(stream, &Answer::of(&result)).is_err() {
             return;
         }
     }
