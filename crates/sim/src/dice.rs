@@ -1,24 +1,41 @@
-//! Chance: a sequence of numbers that its seed determines.
+//! Chance: a sequence of numbers that its seed determines, or none at all.
 
 /// Draws numbers: SplitMix64, small and good enough to choose among faults.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Dice(Sequence);
+
+#[derive(Debug, Clone)]
+enum Sequence {
+    Drawn(u64),
+    Still,
+}
 
 impl Dice {
     /// Begins the sequence of `seed`.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Sequence::Drawn(seed))
+    }
+
+    /// Makes dice that lie still, for a script that decides itself: every number is the lowest, no chance ever comes,
+    /// what has an order keeps it, and of choices that are listed the last is taken.
+    pub fn still() -> Self {
+        Self(Sequence::Still)
+    }
+
+    fn lies_still(&self) -> bool {
+        matches!(self.0, Sequence::Still)
     }
 
     /// Begins a sequence of its own, so that more draws here do not shift those there.
     pub fn fork(&mut self) -> Self {
-        Self(self.draw())
+        if self.lies_still() { Self::still() } else { Self::new(self.draw()) }
     }
 
     /// Draws any number.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
+        let Sequence::Drawn(last) = &mut self.0 else { return 0 };
+        *last = last.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = *last;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
@@ -37,7 +54,7 @@ impl Dice {
 
     /// Is true `times` times in a thousand.
     pub fn chance(&mut self, times: u64) -> bool {
-        self.draw() % 1_000 < times
+        !self.lies_still() && self.draw() % 1_000 < times
     }
 
     /// Draws one of `choices`; `None` if there is none.
@@ -48,7 +65,7 @@ impl Dice {
     /// Draws one of at least one choices.
     pub fn one_of<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
         const { assert!(N > 0) };
-        choices[self.below(N)]
+        if self.lies_still() { choices[N - 1] } else { choices[self.below(N)] }
     }
 
     /// Draws a choice, each as often as its weight says; `None` if all weights are 0.
@@ -66,6 +83,9 @@ impl Dice {
 
     /// Puts `items` into a drawn order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        if self.lies_still() {
+            return;
+        }
         for end in (1..items.len()).rev() {
             items.swap(end, self.below(end + 1));
         }
@@ -84,6 +104,17 @@ mod tests {
         };
         assert_eq!(draws(1), draws(1));
         assert_ne!(draws(1), draws(2));
+    }
+
+    #[test]
+    fn dice_that_lie_still_decide_nothing() {
+        let mut dice = Dice::still();
+        let mut order = [1, 2, 3];
+        dice.shuffle(&mut order);
+        assert_eq!(
+            (dice.between(3, 9), dice.chance(999), dice.one_of(['a', 'b']), order),
+            (3, false, 'b', [1, 2, 3])
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Setup {
     pub rules: Arc<Rules>,
     /// How the engine answers.
     pub engine: EngineSetup,
+    /// Bytes that each sender may have in an inbox; `None`: drawn anew for each broker process.
+    pub inbox_bytes: Option<usize>,
 }
 
 /// Is one client program. No two have one account and one client id.
@@ -92,7 +94,7 @@ impl Setup {
         let rules = Arc::new(draw_rules(&mut dice, &accounts));
         let engine = dice.one_of([EngineSetup::Memory, EngineSetup::Faulty, EngineSetup::Faulty]);
         let limits = draw_limits(&mut dice);
-        Self { seed, shards, limits, accounts, clients, rules, engine }
+        Self { seed, shards, limits, accounts, clients, rules, engine, inbox_bytes: None }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod ending;
 mod fate;
+pub mod script;
 
 use crate::broker::{Broker, Outside};
 pub use crate::client::Draft;
@@ -56,7 +57,11 @@ pub enum Cut {
 impl World {
     /// Begins a world: a broker is running, no client is connected.
     pub fn new(setup: Setup) -> Self {
-        let mut dice = Dice::new(setup.seed);
+        let dice = Dice::new(setup.seed);
+        Self::begin(setup, dice)
+    }
+
+    fn begin(setup: Setup, mut dice: Dice) -> Self {
         let mut log = Log::beginning_at(BEGIN);
         let (mut wires, mut reports) = (Wires::new(), Vec::new());
         let operator = Operator::new(&setup.accounts, &setup.rules);

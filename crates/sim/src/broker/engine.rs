@@ -42,6 +42,19 @@ impl Engine {
             _ => dice.between(1, 3).min(waiting[shard].len()),
         };
         let outcome = if dice.chance(60) { CommitOutcome::NoRoom } else { CommitOutcome::Durable };
+        self.answer(inboxes, shard, count, outcome);
+    }
+
+    /// Answers the oldest tickets of one shard, at most so many.
+    pub(crate) fn answer(
+        &mut self,
+        inboxes: &mut [Inbox],
+        shard: usize,
+        count: usize,
+        outcome: CommitOutcome,
+    ) {
+        let Self::Faulty(waiting) = self else { return };
+        let count = count.min(waiting[shard].len());
         if let Some(through) = waiting[shard].drain(..count).next_back() {
             inboxes[shard].command(Mail::Committed { through, outcome });
         }

@@ -15,7 +15,7 @@ use crate::wire::Wires;
 use door::Door;
 use engine::Engine;
 use inbox::{Inbox, Mail};
-use keyward_broker::{HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats};
+use keyward_broker::{CommitOutcome, HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats};
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_mqtt::time::Millis;
 use shell::Shell;
@@ -58,7 +58,8 @@ impl Broker {
         let hash_key = hash_key(outside.dice);
         let limits =
             ConnectionLimits { packet_max: setup.limits.packet_bytes, ..ConnectionLimits::default() };
-        let budget = outside.dice.one_of([1_300, 3_000, 20_000, 4_000_000]);
+        let draw_budget = || outside.dice.one_of([1_300, 3_000, 20_000, 4_000_000]);
+        let budget = setup.inbox_bytes.unwrap_or_else(draw_budget);
         let shell = |index: u16| {
             let config = ShardConfig { index: ShardIndex(index), shards, hash_key, limits: setup.limits };
             Shell::new(usize::from(index), Shard::new(config))
@@ -114,6 +115,11 @@ impl Broker {
         self.engine.answer_some(&mut self.inboxes, dice);
     }
 
+    /// Lets the engine answer the oldest of what waits for it on one shard.
+    pub(crate) fn answer(&mut self, shard: usize, count: usize, outcome: CommitOutcome) {
+        self.engine.answer(&mut self.inboxes, shard, count, outcome);
+    }
+
     /// Lets the engine answer all that waits for it.
     pub(crate) fn answer_all(&mut self) {
         self.engine.answer_all(&mut self.inboxes);
@@ -161,7 +167,7 @@ impl Broker {
     }
 }
 
-fn hash_key(dice: &mut Dice) -> HashKey {
+pub(crate) fn hash_key(dice: &mut Dice) -> HashKey {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&dice.draw().to_le_bytes());
     key[8..].copy_from_slice(&dice.draw().to_le_bytes());

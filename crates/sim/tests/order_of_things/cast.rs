@@ -1,0 +1,120 @@
+//! Who plays: clients, each on the shard on which the scenario wants it.
+
+use crate::stage::Stage;
+use keyward_broker::Limits;
+use keyward_ids::Identity;
+use keyward_mqtt::packet::Version;
+use keyward_policy::{Action, Effect};
+use keyward_sim::event::{ClientNo, ShardNo};
+use keyward_sim::rules::{Rule, Rules};
+use keyward_sim::setup::{ClientSetup, EngineSetup, Setup};
+use keyward_sim::world::script::{home_of_group, home_of_session, home_of_topic};
+use std::sync::Arc;
+
+/// Is a scenario's setup while it is being put together.
+pub(crate) struct Cast(Setup);
+
+impl Cast {
+    /// Begins with nobody, a disk that answers at once, and generous bounds.
+    pub(crate) fn new(shards: u16) -> Self {
+        // Aliases have a scenario of their own; elsewhere topics are said in full.
+        let limits = Limits { topic_alias_max: 0, ..Limits::default() };
+        Self(Setup {
+            seed: 0,
+            shards,
+            limits,
+            accounts: Vec::new(),
+            clients: Vec::new(),
+            rules: Arc::default(),
+            engine: EngineSetup::Memory,
+            inbox_bytes: None,
+        })
+    }
+
+    /// Lets the disk answer only when the scenario says so.
+    pub(crate) fn with_slow_disk(mut self) -> Self {
+        self.0.engine = EngineSetup::Faulty;
+        self
+    }
+
+    /// Sets bounds.
+    pub(crate) fn with_limits(mut self, set: impl FnOnce(&mut Limits)) -> Self {
+        set(&mut self.0.limits);
+        self
+    }
+
+    /// Lets each sender have so many bytes in an inbox.
+    pub(crate) fn with_inbox_bytes(mut self, bytes: usize) -> Self {
+        self.0.inbox_bytes = Some(bytes);
+        self
+    }
+
+    /// Adds somebody whose sessions live on a shard.
+    pub(crate) fn add(&mut self, name: &str, shard: usize) -> ClientNo {
+        self.add_with_id(name, name, shard)
+    }
+
+    /// Adds somebody with a client id of which others may have the same.
+    pub(crate) fn add_with_id(&mut self, name: &str, client_id: &str, shard: usize) -> ClientNo {
+        let home = self.shard(shard);
+        let names = (0..).map(|number| format!("user:{name}{number}").parse::<Identity>().unwrap());
+        let identity = find(names, |it| home_of_session(it, client_id, self.0.shards) == home);
+        let account = self.0.accounts.len();
+        self.0.accounts.push(identity);
+        self.0.clients.push(ClientSetup {
+            account,
+            client_id: client_id.to_owned(),
+            version: Version::V5,
+            is_honest: true,
+        });
+        ClientNo(account)
+    }
+
+    /// Names a shard of the scenario; with one shard all are that one.
+    pub(crate) fn shard(&self, shard: usize) -> ShardNo {
+        ShardNo(shard % usize::from(self.0.shards))
+    }
+
+    /// Finds a topic, beginning so, whose retained message lives on a shard.
+    pub(crate) fn topic(&self, begin: &str, shard: usize) -> String {
+        let home = self.shard(shard);
+        find((0..).map(|number| format!("{begin}{number}")), |it| home_of_topic(it, self.0.shards) == home)
+    }
+
+    /// Finds a shared subscription to `filter` whose group lives on a shard.
+    pub(crate) fn group(&self, filter: &str, shard: usize) -> String {
+        let home = self.shard(shard);
+        let names = (0..).map(|number| format!("$share/g{number}/{filter}"));
+        find(names, |it| home_of_group(it, self.0.shards) == home)
+    }
+
+    /// Opens the scenario: everybody may do everything, nobody is connected.
+    pub(crate) fn begin(mut self) -> Stage {
+        self.0.rules = Arc::new(all_but(&self.0.accounts, &[]));
+        Stage::new(self.0)
+    }
+}
+
+/// Lets everybody do everything but what is listed.
+pub(crate) fn all_but(accounts: &[Identity], denied: &[(ClientNo, Action, &str)]) -> Rules {
+    let everything = vec![Action::Publish, Action::Subscribe, Action::Receive, Action::Share];
+    let allow = |who: &Identity| Rule {
+        who: who.clone(),
+        effect: Effect::Allow,
+        actions: everything.clone(),
+        topics: vec!["#".to_owned()],
+    };
+    let deny = |(client, action, topic): &(ClientNo, Action, &str)| Rule {
+        // Everybody here has one account, of the same number.
+        who: accounts[client.0].clone(),
+        effect: Effect::Deny,
+        actions: vec![*action],
+        topics: vec![(*topic).to_owned()],
+    };
+    Rules(accounts.iter().map(allow).chain(denied.iter().map(deny)).collect())
+}
+
+/// Returns the first that fits; there is one among a few.
+fn find<T>(mut candidates: impl Iterator<Item = T>, fits: impl Fn(&T) -> bool) -> T {
+    candidates.find(|candidate| fits(candidate)).unwrap()
+}

@@ -1,0 +1,251 @@
+//! Interest, groups, retained messages (rules 10 to 12).
+
+use crate::cast::Cast;
+use crate::stage::{qos0, qos1, qos2};
+use keyward_mqtt::reason::ReasonCode;
+use keyward_policy::Action;
+use keyward_sim::event::MessageNo;
+use keyward_sim::packet::{Hello, Packet};
+use keyward_sim::races::Race;
+
+scenarios! {
+    rule_10_suback_waits_until_every_shard_knows,
+    rule_10_interest_lasts_as_long_as_any_session_wants_it,
+    rule_10_nothing_comes_after_unsuback,
+    rule_11_a_member_that_may_not_read_a_message_is_passed_over,
+    rule_11_what_a_lost_member_had_goes_to_another_but_at_qos_2,
+    rule_12_an_older_retained_message_does_not_come_after_a_newer_live_one,
+    rule_12_what_came_live_is_left_out_of_the_replay,
+    rule_12_a_slot_whose_writer_lost_the_right_is_not_replayed,
+}
+
+/// The publisher's shard has not read that somebody wants its messages: the subscriber waits for its answer.
+fn rule_10_suback_waits_until_every_shard_knows(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let publishers = cast.shard(0);
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.scene();
+    let is_answered = |packet: &Packet| matches!(packet, Packet::SubAck { .. });
+    if shards > 1 {
+        stage.sleep(publishers);
+        stage.ask(reader, "news");
+        stage.go_on();
+        assert!(!stage.heard(reader).any(is_answered));
+        // What is published now may arrive or not.
+        stage.publish(sensor, qos0("news"));
+        stage.wake(publishers);
+        stage.go_on();
+        stage.expect_race(Race::InterestUnderWay);
+    } else {
+        stage.ask(reader, "news");
+        stage.go_on();
+    }
+    assert!(stage.heard(reader).any(is_answered));
+    stage.scene();
+    let news = stage.publish(sensor, qos0("news"));
+    stage.go_on();
+    assert_eq!(stage.got(reader), [news]);
+    stage.end();
+}
+
+/// A stored session and a passing one want the same; the stored one ends, and later the passing one.
+fn rule_10_interest_lasts_as_long_as_any_session_wants_it(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, stored, passing) = (cast.add("sensor", 0), cast.add("stored", 1), cast.add("passing", 1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(stored);
+    stage.enter_for_now(passing);
+    stage.subscribe(stored, "news");
+    stage.subscribe(passing, "news");
+    stage.scene();
+    stage.disconnect_for_good(stored);
+    stage.go_on();
+    let news = stage.publish(sensor, qos1("news"));
+    stage.go_on();
+    assert_eq!(stage.got(passing), [news]);
+    stage.scene();
+    stage.enter_for_now(stored);
+    stage.subscribe(stored, "news");
+    stage.break_link(passing);
+    stage.go_on();
+    let news = stage.publish(sensor, qos1("news"));
+    stage.go_on();
+    assert_eq!((stage.got(stored), stage.got(passing)), (vec![news], vec![]));
+    stage.end();
+}
+
+/// A message lies in the inbox of the reader's shard when its UNSUBSCRIBE is read.
+fn rule_10_nothing_comes_after_unsuback(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let readers = cast.shard(1);
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.scene();
+    if shards > 1 {
+        stage.sleep(readers);
+    }
+    let news = stage.publish(sensor, qos1("news"));
+    stage.go_on();
+    stage.unsubscribe(reader, "news");
+    stage.deliver(reader);
+    stage.wake(readers);
+    stage.go_on();
+    stage.publish(sensor, qos1("news"));
+    stage.go_on();
+    let last = stage.heard(reader).last();
+    assert!(matches!(last, Some(Packet::UnsubAck { .. })), "{last:?}");
+    // With one shard it was there before.
+    assert_eq!(stage.got(reader), if shards > 1 { vec![] } else { vec![news] });
+    stage.end();
+}
+
+/// Both members have room; one of them may not read any more some of what the group is for.
+fn rule_11_a_member_that_may_not_read_a_message_is_passed_over(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, denied, allowed) = (cast.add("sensor", 0), cast.add("denied", 0), cast.add("allowed", 1));
+    let group = cast.group("jobs/#", 2);
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    for member in [denied, allowed] {
+        stage.enter(member);
+        stage.subscribe(member, &group);
+    }
+    stage.forbid(&[(denied, Action::Receive, "jobs/secret")]);
+    stage.scene();
+    let secret: Vec<MessageNo> = (0..3).map(|_| stage.publish(sensor, qos1("jobs/secret"))).collect();
+    stage.go_on();
+    // What comes back from who may not read it has lost its place.
+    let mut passed_on = stage.got(allowed);
+    passed_on.sort_unstable();
+    assert_eq!((stage.got(denied), passed_on), (vec![], secret));
+    stage.expect_race(Race::GroupMemberDenied);
+    stage.scene();
+    let open: Vec<MessageNo> = (0..4).map(|_| stage.publish(sensor, qos1("jobs/open"))).collect();
+    stage.go_on();
+    let both = [stage.got(denied), stage.got(allowed)];
+    assert!(both.iter().all(|got| got.len() == 2), "they take turns: {both:?}");
+    let mut all = both.concat();
+    all.sort_unstable();
+    assert_eq!(all, open);
+    stage.end();
+}
+
+/// A member is lost with a message of QoS 1 and one of QoS 2 that it has not acknowledged.
+fn rule_11_what_a_lost_member_had_goes_to_another_but_at_qos_2(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, lost, other) = (cast.add("sensor", 2), cast.add("lost", 0), cast.add("other", 1));
+    let group = cast.group("jobs", 2);
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(lost);
+    stage.subscribe(lost, &group);
+    stage.scene();
+    stage.mute(lost);
+    let (once, exactly) = (stage.publish(sensor, qos1("jobs")), stage.publish(sensor, qos2("jobs")));
+    stage.go_on();
+    assert_eq!(stage.got(lost), [once, exactly]);
+    stage.enter(other);
+    stage.subscribe(other, &group);
+    stage.cut(lost);
+    stage.go_on();
+    assert_eq!(stage.got(other), [once]);
+    stage.scene();
+    stage.unmute(lost);
+    stage.enter(lost);
+    stage.go_on();
+    assert_eq!((stage.got(lost), stage.got(other)), (vec![exactly], vec![]));
+    stage.expect_race(Race::GroupMemberLost);
+    stage.expect_race(Race::GroupMemberLostInExchange);
+    stage.end();
+}
+
+/// The question for the retained message lies in the inbox of its shard, the message that replaces it behind it; to
+/// the reader's shard the new one came already.
+fn rule_12_an_older_retained_message_does_not_come_after_a_newer_live_one(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let (topic, keeper) = (cast.topic("state", 2), cast.shard(2));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    let old = stage.publish(sensor, qos1(&topic).retained());
+    stage.scene();
+    if shards == 1 {
+        // One shard asks itself: there is no time between question and answer.
+        stage.subscribe(reader, &topic);
+        let new = stage.publish(sensor, qos1(&topic).retained());
+        stage.go_on();
+        assert_eq!(stage.got(reader), [old, new]);
+        return stage.end();
+    }
+    stage.ask(reader, &topic);
+    // Round by round, until its SUBACK is there: then the keeper is asked.
+    while !stage.heard(reader).any(|packet| matches!(packet, Packet::SubAck { .. })) {
+        stage.round();
+    }
+    stage.sleep(keeper);
+    let new = stage.publish(sensor, qos1(&topic).retained());
+    stage.go_on();
+    assert_eq!(stage.got(reader), [new]);
+    stage.wake(keeper);
+    stage.go_on();
+    assert_eq!(stage.got(reader), [new]);
+    stage.expect_race(Race::LiveAgainstReplay);
+    stage.end();
+}
+
+/// The client takes one message at a time, so the replay is under way when a topic of it changes.
+fn rule_12_what_came_live_is_left_out_of_the_replay(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    // One shard keeps all three, so that they come in the order of their names.
+    let [a, b, c] = ["state/a", "state/b", "state/c"].map(|begin| cast.topic(begin, 2));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    let hello = Hello { receive_maximum: Some(1), ..stage.hello(reader) };
+    stage.enter_with(reader, hello);
+    let [old_a, _, old_c] = [&a, &b, &c].map(|topic| stage.publish(sensor, qos1(topic).retained()));
+    stage.scene();
+    stage.mute(reader);
+    stage.subscribe(reader, "state/#");
+    assert_eq!(stage.got(reader), [old_a]);
+    let new_b = stage.publish(sensor, qos1(&b).retained());
+    stage.go_on();
+    stage.unmute(reader);
+    stage.go_on();
+    assert_eq!(stage.got(reader), [old_a, new_b, old_c]);
+    stage.expect_race(Race::LiveAgainstReplay);
+    stage.end();
+}
+
+/// The writer of a retained message loses the right to its topic, and gets it back.
+fn rule_12_a_slot_whose_writer_lost_the_right_is_not_replayed(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, first, second) = (cast.add("sensor", 0), cast.add("first", 1), cast.add("second", 2));
+    let topic = cast.topic("state", 2);
+    let mut stage = cast.begin();
+    for client in [sensor, first, second] {
+        stage.enter(client);
+    }
+    let state = stage.publish(sensor, qos1(&topic).retained());
+    stage.scene();
+    stage.forbid(&[(sensor, Action::Publish, &topic)]);
+    stage.go_on();
+    stage.subscribe(first, &topic);
+    assert_eq!(stage.got(first), []);
+    stage.publish(sensor, qos1(&topic).retained());
+    stage.go_on();
+    assert_eq!(stage.verdicts(sensor), [ReasonCode::NotAuthorized]);
+    stage.forbid(&[]);
+    stage.go_on();
+    stage.subscribe(second, &topic);
+    assert_eq!((stage.got(first), stage.got(second)), (vec![], vec![state]));
+    stage.end();
+}
