@@ -3,6 +3,8 @@
 use crate::script::Script;
 use keyward_identity::decoders::{self, KeyFileContent};
 use keyward_identity::files;
+use keyward_identity::limits::LEDGER_RECORD_BYTES;
+use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::OnceLock;
 use tempfile::TempDir;
@@ -36,8 +38,30 @@ fn whole_records(copy: &[u8]) -> usize {
     (0..=NOTES.len()).rev().find(|count| copy.starts_with(records(*count))).unwrap_or(0)
 }
 
+/// Tells whether a copy ends behind its whole records, or in a record whose end was never written.
+fn ends_as_a_cut_write(copy: &[u8]) -> bool {
+    let Some(tail) = copy.strip_prefix(records(whole_records(copy))) else { return false };
+    let Some((length, rest)) = tail.split_first_chunk() else { return true };
+    match u32::from_le_bytes(*length) as usize {
+        0 => rest.iter().all(|byte| *byte == 0),
+        length => length <= LEDGER_RECORD_BYTES && rest.len() < length + 40,
+    }
+}
+
+/// Tells whether no record is lost that may have been acknowledged, as `mend.rs` says it.
+fn loses_nothing([a, b]: &[Vec<u8>; 2]) -> bool {
+    match whole_records(a).cmp(&whole_records(b)) {
+        Ordering::Less => ends_as_a_cut_write(b),
+        Ordering::Greater => ends_as_a_cut_write(a),
+        Ordering::Equal => {
+            ends_as_a_cut_write(b) && (ends_as_a_cut_write(a) || b == records(whole_records(b)))
+        }
+    }
+}
+
 /// Damages the two copies of a ledger and opens it: what is read is what the better copy holds, both copies are whole
-/// afterwards, nothing is touched where it is refused, and damage to one copy alone is never a reason to refuse.
+/// afterwards, nothing is touched where it is refused, damage to one copy alone is never a reason to refuse, and no
+/// record is given up that may have been acknowledged.
 pub fn ledger_files(data: &[u8]) {
     let mut script = Script(data);
     let mut copies = [records(NOTES.len()).to_vec(), records(NOTES.len()).to_vec()];
@@ -63,6 +87,7 @@ pub fn ledger_files(data: &[u8]) {
         Ok((entries, _)) => {
             let count = whole_records(&copies[0]).max(whole_records(&copies[1]));
             assert_eq!(entries.len(), count, "records lost or made up");
+            assert!(loses_nothing(&copies), "a record behind number {count} was given up");
             assert_eq!(left(), [records(count), records(count)], "not mended");
             let again = decoders::open_ledger(dir.path());
             assert!(

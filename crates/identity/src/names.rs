@@ -55,6 +55,14 @@ fn reads_as_address(name: &str) -> bool {
         || (name.contains('.') && name.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
+/// Tells whether a label is a number, decimal or hexadecimal: a name that ends in one is read as an address.
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x") {
+        Some(hex) => hex.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
+    }
+}
+
 /// Names this server for clients: a DNS name or an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServerName {
@@ -98,11 +106,11 @@ impl FromStr for ServerName {
     type Err = ServerNameError;
     fn from_str(text: &str) -> Result<Self, ServerNameError> {
         let name = Self::of_ledger(text)?;
-        let last =
-            |dns: &str| dns.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
         match &name {
             // No top-level domain is a number (RFC 3696 §2), and TLS libraries ask for no such name.
-            Self::Dns(dns) if last(dns) => Err(ServerNameError::new(text)),
+            Self::Dns(dns) if dns.rsplit('.').next().is_some_and(is_number) => {
+                Err(ServerNameError::new(text))
+            }
             _ => Ok(name),
         }
     }
@@ -281,7 +289,7 @@ mod tests {
         {
             assert!(bad.parse::<ServerName>().is_err(), "{bad:?}");
         }
-        for number in ["42", "home.1", "mqtt.home.07."] {
+        for number in ["42", "home.1", "mqtt.home.07.", "0x", "home.0XfF"] {
             assert!(number.parse::<ServerName>().is_err(), "no client can ask for {number}");
         }
         let message = "a\u{1b}[2J".parse::<ServerName>().unwrap_err().to_string();
