@@ -158,6 +158,12 @@ pub enum Notice {
         /// Who had published it.
         publisher: Identity,
     },
+    /// A QoS 2 message that waited for the disk went nowhere, because its publisher may not publish it any more: it was
+    /// acknowledged all the same.
+    PublishWithheld {
+        /// Whose message it was.
+        publisher: Identity,
+    },
     /// A will was not published because its owner may not publish any more.
     WillWithheld {
         /// Whose will it was.

@@ -157,6 +157,11 @@ fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
             publisher,
             "remove some (an empty retained message does), or raise limits.retained… or limits.memory_total",
         ),
+        Notice::PublishWithheld { publisher } => (
+            "QoS 2 message dropped after PUBREC: its publisher may not publish it any more",
+            publisher,
+            "see keyward denials; if it is wanted, allow it and publish it again",
+        ),
         Notice::WillWithheld { owner } => {
             ("will not published: its owner may not", owner, "see keyward denials")
         }

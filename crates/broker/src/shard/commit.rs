@@ -6,8 +6,8 @@ use crate::input::{CommitOutcome, Ticket};
 use crate::interest::{Reader, Subscriber};
 use crate::limits;
 use crate::message::Message;
-use crate::output::{CloseCause, Output};
-use crate::permit::{self, Purpose};
+use crate::output::{CloseCause, DeniedAction, Notice, Output};
+use crate::permit::{self, Purpose, Refusal};
 use crate::session::{Inbound, SessionRef};
 use keyward_mqtt::packet::PacketId;
 use keyward_mqtt::topic::TopicFilter;
@@ -149,7 +149,7 @@ impl Shard {
         self.commits.waiting = waiting;
     }
 
-    /// Routes a QoS 2 message that is durable now, by the rights of this moment; forgets it if it could not be stored.
+    /// Routes a QoS 2 message that is durable now; forgets it if it could not be stored.
     fn settle(&mut self, pending: Pending, outcome: CommitOutcome) {
         let Pending { ticket, message, session, id } = pending;
         let owner =
@@ -166,10 +166,27 @@ impl Shard {
                 CommitOutcome::NoRoom => self.forget_inbound(session.slot, id),
             }
         }
-        if outcome == CommitOutcome::Durable
-            && let Ok(permit) = permit::publish_held(&mut self.law, &message, Purpose::Durable)
+        if outcome == CommitOutcome::Durable {
+            self.publish_late(session, message);
+        }
+    }
+
+    /// Routes a message that has waited, if its publisher may still publish it. If not, PUBREC says success all the same:
+    /// the message was taken, and its packet id is in use until PUBREL.
+    fn publish_late(&mut self, session: SessionRef, message: Arc<Message>) {
+        let refusal = match permit::publish_held(&mut self.law, &message, Purpose::Durable) {
+            Ok(permit) => {
+                self.route(permit, message);
+                return;
+            }
+            Err(refusal) => refusal,
+        };
+        self.out.notice(Notice::PublishWithheld { publisher: message.publisher.identity.clone() });
+        if refusal == Refusal::Rule
+            && self.resolve(session).is_some()
+            && let Some(topic) = message.topic_name()
         {
-            self.route(permit, message);
+            self.deny(session.slot, DeniedAction::Publish, topic);
         }
     }
 

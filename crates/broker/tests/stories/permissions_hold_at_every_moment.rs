@@ -1,8 +1,9 @@
 //! A decision is made where it is used, by the policy of that moment.
 
-use crate::peer::{hello, hello5, letter};
-use crate::world::{app_may_everything, in_every_world, in_every_world_and_version, rule};
+use crate::peer::{Got, hello, hello5, letter};
+use crate::world::{app_may_everything, identity, in_every_world, in_every_world_and_version, rule};
 use keyward_broker::output::Report;
+use keyward_broker::{CommitOutcome, DeniedAction, Notice, Standing};
 use keyward_mqtt::reason::ReasonCode;
 
 fn eve_reads(topics: &[&str]) -> String {
@@ -136,15 +137,39 @@ fn an_overlapping_subscription_that_covers_allows_the_copy() {
 }
 
 #[test]
-fn a_qos_2_message_that_waits_for_the_disk_is_decided_again_when_it_goes_on() {
+fn a_qos_2_message_that_is_forbidden_while_it_waits_for_the_disk_is_acknowledged_dropped_and_counted() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.subscribe(app, "#");
+        let pump = w.connect(hello(version, "device:pump", "pump").silent());
+        w.got(pump);
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "too late").qos2(1));
+        w.rules(&(app_may_everything() + &rule("device:pump", "deny", &["publish"], &["#"])));
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.got(pump), [Got::PubRec(1, ReasonCode::Success)]);
+        assert_eq!(w.messages(app), []);
+        assert_eq!(w.notices, [Notice::PublishWithheld { publisher: identity("device:pump") }]);
+        assert_eq!((w.denials.len(), w.denials[0].action), (1, DeniedAction::Publish));
+        // The handshake goes on as for any other.
+        w.pubrel(pump, 1);
+        w.store(CommitOutcome::Durable);
+        assert_eq!(w.got(pump), [Got::PubComp(1, ReasonCode::Success)]);
+    });
+}
+
+#[test]
+fn a_qos_2_message_whose_publisher_is_disabled_while_it_waits_for_the_disk_is_dropped_and_counted() {
     in_every_world_and_version(|w, version| {
         let app = w.connect(hello(version, "user:app", "app"));
         w.subscribe(app, "#");
         let pump = w.connect(hello(version, "device:pump", "pump"));
         w.slow_store();
         w.publish(pump, letter("pump/a", "too late").qos2(1));
-        w.rules(&(app_may_everything() + &rule("device:pump", "deny", &["publish"], &["#"])));
-        w.store(keyward_broker::CommitOutcome::Durable);
+        w.set("device:pump", 1, Standing::Disabled);
+        w.store(CommitOutcome::Durable);
         assert_eq!(w.messages(app), []);
+        assert_eq!(w.notices, [Notice::PublishWithheld { publisher: identity("device:pump") }]);
+        assert!(w.denials.is_empty(), "no rule denied it");
     });
 }

@@ -54,6 +54,7 @@ impl Model {
                 of.map(Loss::NoMemory)
             }
             Notice::Limit { .. }
+            | Notice::PublishWithheld { .. }
             | Notice::GroupFull { .. }
             | Notice::GroupAbsent { .. }
             | Notice::GroupDenied { .. } => None,
