@@ -78,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) outbound: Outbound,
     /// Packet ids of incoming QoS 2 messages.
     pub(crate) inbound: Map<u16, Inbound>,
+    /// The newest ticket under which an end of an exchange of QoS 2 is stored: that PUBREC or PUBREL came.
+    pub(crate) exchanged: Ticket,
     pub(crate) replays: VecDeque<Replay>,
     pub(crate) replays_begun: u64,
     pub(crate) publish_decisions: Decisions<{ limits::PUBLISH_DECISIONS }>,
@@ -110,6 +112,7 @@ impl Session {
             classed: 0,
             outbound: Outbound::new(hash_key),
             inbound: Map::with_hasher(hash_key),
+            exchanged: Ticket::default(),
             replays: VecDeque::new(),
             replays_begun: 0,
             publish_decisions: Decisions::default(),

@@ -5,7 +5,7 @@ use crate::delivery::Delivery;
 use crate::group::Outcome;
 use crate::link::{Answer, Wait};
 use crate::outbound::Stage;
-use crate::session::Inbound;
+use crate::session::{Inbound, Session};
 use keyward_mqtt::packet::{PacketId, Qos, Version};
 use keyward_mqtt::reason::ReasonCode;
 
@@ -25,8 +25,7 @@ impl Shard {
         match self.stage(slot, id) {
             Some(Waits::Pubrec) if reason.is_failure() => self.finish(slot, id),
             Some(Waits::Pubrec | Waits::Pubcomp) => {
-                let is_stored = self.sessions.get(slot as usize).is_some_and(|session| session.is_stored());
-                let wait = self.wait_if(is_stored);
+                let wait = self.wait_to_exchange(slot);
                 self.deliver(slot, |delivery| delivery.received(id));
                 self.answer(slot, wait, Answer::PubRel(id, ReasonCode::Success));
             }
@@ -53,9 +52,8 @@ impl Shard {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         match session.inbound.get(&id.0.get()) {
             Some(Inbound { waits_for: None, .. }) => {
-                let is_stored = session.is_stored();
                 self.forget_inbound(slot, id);
-                let wait = self.wait_if(is_stored);
+                let wait = self.wait_to_exchange(slot);
                 self.answer(slot, wait, Answer::PubComp(id, ReasonCode::Success));
             }
             // PUBREC was not sent: there is nothing that it could answer.
@@ -65,6 +63,17 @@ impl Shard {
                 self.answer(slot, Wait::default(), Answer::PubComp(id, reason));
             }
         }
+    }
+
+    /// Returns what the answer waits for to a packet that ends a part of an exchange of QoS 2. On a later link CONNACK
+    /// waits for it, and so does all that says the same there.
+    fn wait_to_exchange(&mut self, slot: u32) -> Wait {
+        let is_stored = self.sessions.get(slot as usize).is_some_and(Session::is_stored);
+        let wait = self.wait_if(is_stored);
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.exchanged = session.exchanged.max(wait.ticket);
+        }
+        wait
     }
 
     fn stage(&self, slot: u32, id: PacketId) -> Option<Waits> {

@@ -5,6 +5,7 @@ use super::{Shard, lease};
 use crate::attach::{Attach, Testament};
 use crate::bound::Bound;
 use crate::delivery::Pressure;
+use crate::input::Ticket;
 use crate::limits;
 use crate::link::{Answer, Link, Welcome};
 use crate::outbox::Outbox;
@@ -172,7 +173,10 @@ impl Shard {
             session.link = Some(Box::new(link));
             session.outbound.restart();
         }
-        let wait = self.wait_if(must_be_durable);
+        let mut wait = self.wait_if(must_be_durable);
+        // What ended a part of an exchange over an older link is asked about and repeated over this one.
+        let exchanged = self.sessions.get(slot as usize).map_or_else(Ticket::default, |it| it.exchanged);
+        wait.ticket = wait.ticket.max(exchanged);
         self.answer(slot, wait, Answer::ConnAck(Box::new(welcome)));
     }
 

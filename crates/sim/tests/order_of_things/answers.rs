@@ -14,6 +14,8 @@ scenarios! {
     rule_14_answers_wait_for_the_disk_and_leave_in_the_order_of_what_they_answer,
     rule_14_a_qos_2_message_does_not_overtake_one_that_waits_for_the_disk,
     rule_14_what_finds_no_room_is_not_acknowledged,
+    rule_14_pubrel_and_pubcomp_wait_for_the_disk,
+    rule_14_pubrel_and_pubcomp_wait_for_the_disk_on_a_new_link_too,
     rule_16_what_was_sent_is_sent_again_under_its_packet_id,
     rule_18_a_full_queue_makes_room_at_the_cost_of_who_fills_it,
 }
@@ -90,6 +92,61 @@ fn rule_14_what_finds_no_room_is_not_acknowledged(shards: u16) {
     assert_eq!(stage.got(reader), [once]);
     stage.expect_race(Race::NoRoom);
     stage.end();
+}
+
+/// Both ends of a QoS 2 message are stored sessions: that its PUBREC and its PUBREL came is to be stored first.
+fn rule_14_pubrel_and_pubcomp_wait_for_the_disk(shards: u16) {
+    let mut stage = begin_exchange(shards);
+    assert_eq!(stage.heard(SENSOR).filter(|packet| ends(packet)).count(), 0);
+    assert_eq!(stage.heard(READER).filter(|packet| ends(packet)).count(), 0);
+    stage.go_on_with_disk();
+    assert_eq!(stage.heard(SENSOR).filter(|packet| ends(packet)).count(), 1);
+    assert_eq!(stage.heard(READER).filter(|packet| ends(packet)).count(), 1);
+    stage.end();
+}
+
+/// The disk has not answered when both links are lost, and not when both clients are back and ask again.
+fn rule_14_pubrel_and_pubcomp_wait_for_the_disk_on_a_new_link_too(shards: u16) {
+    let mut stage = begin_exchange(shards);
+    for client in [SENSOR, READER] {
+        stage.cut(client);
+        stage.go_on();
+        let hello = stage.hello(client);
+        stage.connect(client, hello);
+        stage.go_on();
+        let early: Vec<&Packet> = stage.heard(client).filter(|packet| ends(packet)).collect();
+        assert!(early.is_empty(), "{client} heard {early:?} before the disk answered");
+    }
+    stage.go_on_with_disk();
+    assert_eq!(stage.heard(SENSOR).filter(|packet| ends(packet)).count(), 1);
+    assert_eq!(stage.heard(READER).filter(|packet| ends(packet)).count(), 1);
+    stage.expect_race(Race::AnswerWaitsForDisk);
+    stage.end();
+}
+
+const SENSOR: ClientNo = ClientNo(0);
+const READER: ClientNo = ClientNo(1);
+
+/// Tells whether a packet ends an exchange of QoS 2, at the receiver's end or at the sender's.
+fn ends(packet: &Packet) -> bool {
+    matches!(packet, Packet::PubRel(_) | Packet::PubComp(_))
+}
+
+/// Brings a QoS 2 message between two stored sessions so far that PUBREC and PUBREL came and the disk was asked.
+fn begin_exchange(shards: u16) -> Stage {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    assert_eq!([cast.add("sensor", 0), cast.add("reader", 1)], [SENSOR, READER]);
+    let home = cast.shard(0);
+    let mut stage = cast.begin();
+    stage.enter(SENSOR);
+    stage.enter(READER);
+    stage.subscribe(READER, "news");
+    stage.scene();
+    stage.publish(SENSOR, qos2("news"));
+    stage.go_on();
+    stage.disk_answers(home, Durable);
+    stage.go_on();
+    stage
 }
 
 /// Messages were sent and not acknowledged, the link is lost, the client comes back; one exchange had gone further.
