@@ -1,7 +1,7 @@
 //! Links: hand-over, ticks, inboxes, where a session lives, takeover (rules 1 to 5).
 
 use crate::cast::Cast;
-use crate::stage::{Stage, qos0, qos1};
+use crate::stage::{Stage, qos0, qos1, qos2};
 use keyward_broker::CommitOutcome::Durable;
 use keyward_broker::{CloseCause, LinkId};
 use keyward_mqtt::reason::ReasonCode;
@@ -21,6 +21,7 @@ scenarios! {
     rule_4_a_fan_out_under_way_misses_the_session_that_took_the_place_of_a_reader,
     rule_4_what_was_on_its_way_to_a_session_that_ended_misses_its_successor,
     rule_5_answers_that_the_older_link_was_owed_die_with_it,
+    rule_5_an_exchange_of_qos_2_goes_on_over_the_newer_link,
     rule_5_of_two_connects_the_later_attach_wins_and_the_will_comes_first,
     rule_5_a_will_that_is_delayed_is_kept_back_when_its_client_returns,
 }
@@ -327,6 +328,29 @@ fn farewell_or_welcome(what: &What, older: LinkId, newer: LinkId) -> Option<&'st
         }
         _ => None,
     }
+}
+
+/// A client comes back while its QoS 2 message waits for the disk, and again when it was told PUBREC and said nothing.
+fn rule_5_an_exchange_of_qos_2_goes_on_over_the_newer_link(shards: u16) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.scene();
+    stage.mute(sensor);
+    let news = stage.publish(sensor, qos2("news"));
+    stage.go_on();
+    stage.enter(sensor);
+    assert_eq!((stage.verdicts(sensor).len(), stage.got(reader)), (1, vec![news]));
+    stage.enter(sensor);
+    stage.unmute(sensor);
+    stage.go_on_with_disk();
+    let is_end = |packet: &&Packet| matches!(packet, Packet::PubComp(_));
+    assert_eq!((stage.heard(sensor).filter(is_end).count(), stage.got(reader)), (1, vec![news]));
+    stage.expect_race(Race::TakeoverInExchange);
+    stage.end();
 }
 
 /// A client gives a CONNECT up for lost and sends another, which overtakes the first.

@@ -14,6 +14,7 @@ scenarios! {
     rule_6_a_link_that_the_door_checked_before_the_revocation_is_refused_by_its_shard,
     rule_6_a_link_that_lies_in_the_inbox_before_the_revocation_is_closed_by_it,
     rule_6_what_waits_for_a_revoked_link_is_never_sent,
+    rule_6_what_a_revoked_publisher_has_under_way_arrives_nowhere,
     rule_7_what_was_queued_is_asked_about_again_when_it_is_sent,
     rule_7_a_message_that_was_held_for_the_disk_is_asked_about_again,
     rule_7_each_shard_decides_by_the_generation_that_it_has,
@@ -101,6 +102,39 @@ fn rule_6_what_waits_for_a_revoked_link_is_never_sent(shards: u16) {
     assert!(!stage.is_open(reader));
     assert_eq!(stage.got(reader), []);
     stage.expect_race(Race::RevokedWithQueue);
+    stage.end();
+}
+
+/// A publisher is revoked: one of its messages waits in a queue, another overtakes the event on its own shard.
+fn rule_6_what_a_revoked_publisher_has_under_way_arrives_nowhere(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, queue, prompt) = (cast.add("sensor", 0), cast.add("queue", 1), cast.add("prompt", 1));
+    let (publishers, readers) = (cast.shard(0), cast.shard(1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    let hello = Hello { receive_maximum: Some(1), ..stage.hello(queue) };
+    stage.enter_with(queue, hello);
+    stage.enter(prompt);
+    stage.subscribe(queue, "news");
+    stage.subscribe(prompt, "news");
+    stage.scene();
+    stage.mute(queue);
+    let sent = [stage.publish(sensor, qos1("news")), stage.publish(sensor, qos1("news"))];
+    stage.go_on();
+    stage.set_standing(sensor, REVOKED);
+    stage.hand_to_all();
+    let late = stage.publish(sensor, qos1("news"));
+    stage.deliver(sensor);
+    // Reading comes first: the sensor's shard takes the message, and behind it the event.
+    stage.tick(publishers);
+    stage.tick(readers);
+    stage.unmute(queue);
+    stage.go_on();
+    assert_eq!(stage.got(queue), sent[..1]);
+    // With one shard the late one was with its reader before the event.
+    let in_time = if shards == 1 { vec![sent[0], sent[1], late] } else { sent.to_vec() };
+    assert_eq!(stage.got(prompt), in_time);
+    stage.expect_race(Race::PublisherRevokedWithMailUnderWay);
     stage.end();
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cast::Cast;
 use crate::stage::{qos0, qos1, qos2};
+use keyward_broker::CommitOutcome::{Durable, NoRoom};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_policy::Action;
 use keyward_sim::event::MessageNo;
@@ -14,6 +15,8 @@ scenarios! {
     rule_10_nothing_comes_after_unsuback,
     rule_11_a_member_that_may_not_read_a_message_is_passed_over,
     rule_11_what_a_lost_member_had_goes_to_another_but_at_qos_2,
+    rule_11_a_member_is_handed_no_more_than_it_takes,
+    rule_11_who_gets_a_message_of_qos_2_is_durable_before_it_is_sent,
     rule_12_an_older_retained_message_does_not_come_after_a_newer_live_one,
     rule_12_what_came_live_is_left_out_of_the_replay,
     rule_12_a_slot_whose_writer_lost_the_right_is_not_replayed,
@@ -164,6 +167,55 @@ fn rule_11_what_a_lost_member_had_goes_to_another_but_at_qos_2(shards: u16) {
     stage.expect_race(Race::GroupMemberLost);
     stage.expect_race(Race::GroupMemberLostInExchange);
     stage.end();
+}
+
+/// One member takes one message at a time and acknowledges nothing; what it cannot take goes to the other.
+fn rule_11_a_member_is_handed_no_more_than_it_takes(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, slow, quick) = (cast.add("sensor", 2), cast.add("slow", 0), cast.add("quick", 1));
+    let group = cast.group("jobs", 2);
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    let hello = Hello { receive_maximum: Some(1), ..stage.hello(slow) };
+    stage.enter_with(slow, hello);
+    stage.enter(quick);
+    stage.subscribe(slow, &group);
+    stage.subscribe(quick, &group);
+    stage.scene();
+    stage.mute(slow);
+    let sent: Vec<MessageNo> = (0..6).map(|_| stage.publish(sensor, qos1("jobs"))).collect();
+    stage.go_on();
+    assert_eq!((stage.got(slow), stage.got(quick)), (vec![sent[0]], sent[1..].to_vec()));
+    stage.end();
+}
+
+/// A member was chosen and the disk has not answered; then it has stored the choice, or has no room for it.
+fn rule_11_who_gets_a_message_of_qos_2_is_durable_before_it_is_sent(shards: u16) {
+    for outcome in [Durable, NoRoom] {
+        let mut cast = Cast::new(shards).with_slow_disk();
+        let (sensor, chosen, other) = (cast.add("sensor", 2), cast.add("chosen", 0), cast.add("other", 1));
+        let (group, publishers, home) = (cast.group("jobs", 2), cast.shard(2), cast.shard(0));
+        let mut stage = cast.begin();
+        stage.enter(sensor);
+        for member in [chosen, other] {
+            stage.enter(member);
+            stage.subscribe(member, &group);
+        }
+        stage.scene();
+        let job = stage.publish(sensor, qos2("jobs"));
+        stage.go_on();
+        stage.disk_answers(publishers, Durable);
+        stage.go_on();
+        assert_eq!((stage.got(chosen), stage.got(other)), (vec![], vec![]));
+        stage.disk_answers(home, outcome);
+        stage.go_on_with_disk();
+        let (of_chosen, of_other) = match outcome {
+            Durable => (vec![job], vec![]),
+            NoRoom => (vec![], vec![job]),
+        };
+        assert_eq!((stage.got(chosen), stage.got(other)), (of_chosen, of_other), "{outcome:?}");
+        stage.end();
+    }
 }
 
 /// The question for the retained message lies in the inbox of its shard, the message that replaces it behind it; to
