@@ -21,8 +21,12 @@ pub enum Bound {
     SharedPerSession,
     /// Shared groups in all.
     Groups,
+    /// Shared groups in which one identity has members.
+    GroupsPerIdentity,
     /// Members of one shared group.
     GroupMembers,
+    /// Members of one identity in one shared group.
+    GroupMembersPerIdentity,
     /// Levels of a topic or filter.
     TopicLevels,
     /// Bytes of a topic or filter.
@@ -37,6 +41,8 @@ pub enum Bound {
     InboundPerIdentity,
     /// Bytes that a client does not take.
     OutboxBytesHard,
+    /// Bytes that all clients of one identity do not take.
+    OutboxBytesPerIdentity,
 }
 
 impl Bound {
@@ -52,6 +58,8 @@ impl Bound {
             Self::SharedPerSession => "shared_per_session",
             Self::Groups => "groups",
             Self::GroupMembers => "group_members",
+            Self::GroupsPerIdentity => "groups_per_identity",
+            Self::GroupMembersPerIdentity => "group_members_per_identity",
             Self::TopicLevels => "topic_levels",
             Self::TopicBytes => "topic_bytes",
             Self::WillBytes => "will_bytes",
@@ -59,6 +67,7 @@ impl Bound {
             Self::ReceiveMaximum => "receive_maximum",
             Self::InboundPerIdentity => "inbound_per_identity",
             Self::OutboxBytesHard => "outbox_bytes_hard",
+            Self::OutboxBytesPerIdentity => "outbox_bytes_per_identity",
         }
     }
 
@@ -74,6 +83,8 @@ impl Bound {
             Self::SharedPerSession => limits.shared_per_session,
             Self::Groups => limits.groups,
             Self::GroupMembers => limits.group_members,
+            Self::GroupsPerIdentity => limits.groups_per_identity,
+            Self::GroupMembersPerIdentity => limits.group_members_per_identity,
             Self::TopicLevels => limits.topic_levels,
             Self::TopicBytes => limits.topic_bytes,
             Self::WillBytes => limits.will_bytes,
@@ -81,6 +92,7 @@ impl Bound {
             Self::ReceiveMaximum => limits.receive_maximum.get().into(),
             Self::InboundPerIdentity => limits.inbound_per_identity,
             Self::OutboxBytesHard => limits.outbox_bytes_hard,
+            Self::OutboxBytesPerIdentity => limits.outbox_bytes_per_identity,
         };
         value as u64
     }

@@ -35,6 +35,9 @@ pub(crate) struct Delivery<'a> {
     pub(crate) principal_holds: Holding,
     /// What the session itself held before this delivery.
     pub(crate) held_before: Holding,
+    /// Bytes that waited for the links of its principal before this delivery, and for those of all.
+    pub(crate) principal_outboxes: usize,
+    pub(crate) outboxes_before: usize,
 }
 
 /// Is what is the same for all deliveries of one input.
@@ -48,6 +51,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) pressure: Pressure,
     /// Messages and bytes that the principal of this session may have in its queues on this shard.
     pub(crate) principal_bound: Holding,
+    /// Bytes that may wait for the links of this principal.
+    pub(crate) outboxes_bound: usize,
 }
 
 /// Says how far what answers wait for has come.
@@ -83,6 +88,23 @@ impl Delivery<'_> {
             Pressure::High => self.terms.limits.outbox_bytes / 8,
             Pressure::Critical => self.terms.limits.outbox_bytes / 64,
         };
-        self.is_connected() && self.session.link.as_ref().is_some_and(|link| link.waiting_bytes() < bound)
+        self.is_connected()
+            && self.session.link.as_ref().is_some_and(|link| link.waiting_bytes() < bound)
+            && self.outboxes_have_room()
+    }
+
+    /// Tells whether more may wait for the links of this principal.
+    fn outboxes_have_room(&self) -> bool {
+        // All that is written in a delivery is for the links of one principal.
+        let waits = (self.principal_outboxes + self.out.outbox_bytes).saturating_sub(self.outboxes_before);
+        waits < self.terms.outboxes_bound
+    }
+
+    /// Tells whether the link takes more, only there is no room for it among the outboxes of its principal: nothing will
+    /// be written to it that could set it going again.
+    pub(crate) fn is_starved(&self) -> bool {
+        !self.outboxes_have_room()
+            && self.is_connected()
+            && self.session.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0)
     }
 }

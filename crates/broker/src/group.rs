@@ -9,9 +9,11 @@
 //! subscriptions [MQTT-4.6.0-6].
 
 mod letters;
+mod payers;
 mod places;
 mod words;
 
+use crate::law::LawStamp;
 use crate::message::Message;
 use crate::outbound::Parcel;
 use crate::placement::HashKey;
@@ -26,6 +28,7 @@ use places::Places;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use payers::{PayerSlot, Payers};
 pub(crate) use words::{HandOut, Joined, Loan, Membership, Outcome, Seat, ToGroup, Word};
 
 /// Is one group.
@@ -35,6 +38,10 @@ pub(crate) struct Group {
     pub(crate) name: Arc<str>,
     /// Tells it from others that had its slot; for interest it is one session.
     pub(crate) incarnation: Incarnation,
+    /// Who is charged for what it holds; the identity of one of its members.
+    pub(crate) payer: PayerSlot,
+    /// The change of the law that its denials follow.
+    law_turn: u64,
     members: BTreeMap<Seat, Member>,
     /// The places that members have.
     taken: Places,
@@ -55,6 +62,9 @@ pub(crate) struct Group {
 #[derive(Debug)]
 struct Member {
     membership: Membership,
+    /// Its identity, and in which life of that name.
+    payer: PayerSlot,
+    life: u64,
     place: usize,
     turn: u64,
     credit: u16,
@@ -79,19 +89,48 @@ pub(crate) enum LossCause {
     Unreadable,
 }
 
+/// Says which of the messages that wait somebody might take now who could not before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stirred {
+    Nothing,
+    One(u64),
+    All,
+}
+
 /// Is a walk over the messages that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Walk {
     next: u64,
+    last: u64,
     /// What it has cost.
     pub(crate) steps: usize,
 }
 
+impl Walk {
+    /// Begins one over what was stirred; `None` if that is nothing.
+    pub(crate) fn over(stirred: Stirred) -> Option<Self> {
+        let (next, last) = match stirred {
+            Stirred::Nothing => return None,
+            Stirred::One(number) => (number, number),
+            Stirred::All => (0, u64::MAX),
+        };
+        Some(Self { next, last, steps: 0 })
+    }
+}
+
 impl Group {
-    pub(crate) fn new(name: Arc<str>, incarnation: Incarnation, hash_key: HashKey) -> Self {
+    pub(crate) fn new(
+        name: Arc<str>,
+        incarnation: Incarnation,
+        payer: PayerSlot,
+        law_turn: u64,
+        hash_key: HashKey,
+    ) -> Self {
         Self {
             name,
             incarnation,
+            payer,
+            law_turn,
             members: BTreeMap::new(),
             taken: Places::default(),
             ready: BTreeMap::new(),
@@ -109,8 +148,27 @@ impl Group {
         self.letters.held()
     }
 
+    /// Returns what waits.
+    pub(crate) fn queued(&self) -> Holding {
+        self.letters.queued()
+    }
+
     pub(crate) fn members(&self) -> usize {
         self.members.len()
+    }
+
+    /// Returns the payer of each member, in the order of their seats.
+    pub(crate) fn payers(&self) -> impl Iterator<Item = PayerSlot> {
+        self.members.values().map(|member| member.payer)
+    }
+
+    /// Returns how many members an identity has.
+    pub(crate) fn members_of(&self, payer: PayerSlot) -> usize {
+        self.payers().filter(|of_member| *of_member == payer).count()
+    }
+
+    pub(crate) fn payer_of(&self, seat: Seat) -> Option<PayerSlot> {
+        self.members.get(&seat).map(|member| member.payer)
     }
 
     pub(crate) fn has_member(&self, seat: Seat) -> bool {
@@ -122,13 +180,8 @@ impl Group {
         self.stored > 0
     }
 
-    /// Tells whether something waits that was denied to a member.
-    pub(crate) fn has_denied(&self) -> bool {
-        self.letters.has_denied()
-    }
-
     /// Adds a member or changes its terms.
-    pub(crate) fn join(&mut self, seat: Seat, membership: Membership) {
+    pub(crate) fn join(&mut self, seat: Seat, membership: Membership, payer: PayerSlot, life: u64) {
         self.discount(seat);
         self.stored += usize::from(membership.stored);
         self.keeping += usize::from(membership.qos > Qos::AtMostOnce);
@@ -138,7 +191,8 @@ impl Group {
         }
         let place = self.taken.first_free();
         self.taken.insert(place);
-        self.members.insert(seat, Member { membership, place, turn: 0, credit: 0, is_present: false });
+        let member = Member { membership, payer, life, place, turn: 0, credit: 0, is_present: false };
+        self.members.insert(seat, member);
     }
 
     /// Takes a member out of the counts of its terms.
@@ -203,13 +257,18 @@ impl Group {
         bound: Holding,
         now: Millis,
         losses: &mut Vec<Loss>,
-    ) {
+    ) -> Stirred {
         if self.present == 0 && !self.keeps(&message) {
-            return losses.push(Loss::of(&message, LossCause::Absent));
+            losses.push(Loss::of(&message, LossCause::Absent));
+        } else if self.letters.make_room(&message, bound, now, losses) {
+            return Stirred::One(self.letters.add(message));
         }
-        if self.is_idle() || self.letters.make_room(&message, bound, now, losses) {
-            self.letters.add(message);
-        }
+        Stirred::Nothing
+    }
+
+    /// Drops messages, as rule 18 chooses them, until so much less waits or nothing does.
+    pub(crate) fn shed(&mut self, less: Holding, losses: &mut Vec<Loss>) {
+        self.letters.shed(less, losses);
     }
 
     /// Tells whether the next message goes to a member at once.
@@ -230,7 +289,7 @@ impl Group {
         mut is_alive: impl FnMut(&Message) -> bool,
     ) -> Option<HandOut> {
         while !self.ready.is_empty() {
-            let (number, letter) = self.letters.waiting_from(walk.next)?;
+            let (number, letter) = self.letters.waiting_in(walk.next, walk.last)?;
             walk.steps += 1;
             walk.next = number + 1;
             if !is_alive(&letter.message) {
@@ -274,16 +333,24 @@ impl Group {
         Some(HandOut { group: Arc::clone(&self.name), session, seat, turn, letter: number, parcel })
     }
 
-    /// Takes note of what became of a message.
-    pub(crate) fn settle(&mut self, seat: Seat, number: u64, outcome: Outcome, losses: &mut Vec<Loss>) {
-        let Some(Handed { turn, mut letter, .. }) = self.letters.take_handed(number, seat) else { return };
+    /// Takes note of what became of a message. `stamp` is the law here: what is denied by the same is denied to all
+    /// members of that identity, none of which need be asked.
+    pub(crate) fn settle(
+        &mut self,
+        seat: Seat,
+        number: u64,
+        outcome: Outcome,
+        stamp: LawStamp,
+        losses: &mut Vec<Loss>,
+    ) -> Stirred {
+        let Some(Handed { turn, mut letter, .. }) = self.letters.take_handed(number, seat) else {
+            return Stirred::Nothing;
+        };
         match outcome {
-            Outcome::Done => return,
-            Outcome::Denied => {
-                if let Some(member) = self.members.get(&seat) {
-                    letter.denied.insert(member.place);
-                }
-            }
+            Outcome::Done => return Stirred::Nothing,
+            Outcome::Denied { by } if by == stamp => self.deny_all_alike(seat, &mut letter),
+            Outcome::Denied { .. } => self.note_at(seat, |place| letter.deny(place)),
+            Outcome::TooLarge => self.note_at(seat, |place| letter.exclude(place)),
             Outcome::Unable => self.exhaust(seat, turn),
         }
         if self.is_hopeless(&letter) {
@@ -292,7 +359,22 @@ impl Group {
             losses.push(Loss::of(&letter.message, LossCause::Absent));
         } else {
             self.letters.put_back(number, letter);
+            return Stirred::One(number);
         }
+        Stirred::Nothing
+    }
+
+    fn note_at(&self, seat: Seat, note: impl FnOnce(usize)) {
+        if let Some(member) = self.members.get(&seat) {
+            note(member.place);
+        }
+    }
+
+    /// Notes that a message was denied to an identity.
+    fn deny_all_alike(&self, seat: Seat, letter: &mut Letter) {
+        let Some(denied) = self.members.get(&seat) else { return };
+        let alike = |member: &&Member| member.payer == denied.payer && member.life == denied.life;
+        self.members.values().filter(alike).for_each(|member| letter.deny(member.place));
     }
 
     /// Takes the credit of a turn that is over from a member: it will grant again.
@@ -305,9 +387,16 @@ impl Group {
         }
     }
 
-    /// Forgets who may not read what: rules or the registry have changed.
-    pub(crate) fn forgive(&mut self) {
-        self.letters.forgive();
+    /// Tells whether something was denied to a member by an earlier law than that of `turn`.
+    pub(crate) fn has_outdated(&self, turn: u64) -> bool {
+        self.law_turn != turn && self.letters.has_forgivable()
+    }
+
+    /// Forgets who might not read what, if rules or the registry have changed since. Returns whether there was anything
+    /// to forget.
+    pub(crate) fn follow(&mut self, turn: u64) -> bool {
+        let has_changed = core::mem::replace(&mut self.law_turn, turn) != turn;
+        has_changed && self.letters.forgive()
     }
 
     fn is_hopeless(&self, letter: &Letter) -> bool {

@@ -27,6 +27,13 @@ struct Absent {
     rights: Rights,
 }
 
+/// Names a policy and a directory, the same for all shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LawStamp {
+    generation: u64,
+    revision: u64,
+}
+
 /// Says what became of somebody who published something earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Provenance {
@@ -57,6 +64,10 @@ impl Law {
 
     pub(crate) fn revision(&self) -> u64 {
         self.directory.revision()
+    }
+
+    pub(crate) fn stamp(&self) -> LawStamp {
+        LawStamp { generation: self.generation, revision: self.revision() }
     }
 
     pub(crate) fn enact_policy(&mut self, generation: u64, policy: Arc<Policy>) {

@@ -32,8 +32,13 @@ pub struct Limits {
     pub shared_per_session: usize,
     /// Shared groups in all. Default 20,000.
     pub groups: usize,
+    /// Shared groups in which one identity has members; each shard grants an equal portion. Default 1,000: a twentieth of
+    /// all.
+    pub groups_per_identity: usize,
     /// Members of one shared group. Default 256: each may be asked about a message that others may not read.
     pub group_members: usize,
+    /// Members of one identity in one shared group. Default 100, as many as it may have connections: others find a seat.
+    pub group_members_per_identity: usize,
     /// Levels of a topic or filter. Default 32, as many as a rule can name; MQTT itself sets no bound, and the deepest
     /// topics in use have about ten.
     pub topic_levels: usize,
@@ -46,7 +51,8 @@ pub struct Limits {
     /// Bytes of these messages (payload, topic and properties). Default 16 MB: eight messages of the largest size. For
     /// a shared group, too.
     pub queue_bytes: usize,
-    /// Messages held in the sessions of one identity. Default 20,000.
+    /// Messages held in the sessions of one identity, and as many in the shared groups that it is charged for: those that
+    /// it opened, or whose opener has no room. Default 20,000.
     pub queue_messages_per_identity: usize,
     /// Bytes of these. Default 64 MB.
     pub queue_bytes_per_identity: usize,
@@ -68,6 +74,9 @@ pub struct Limits {
     /// Bytes beyond which a link is closed because its client reads nothing, only answers are left to grow then.
     /// Default 64 KiB above the largest packet and `outbox_bytes`.
     pub outbox_bytes_hard: usize,
+    /// Bytes that wait for all links of one identity. Default 32 MiB: a hundred links that are as far behind as
+    /// `outbox_bytes` lets them. Beyond it its links get what has been written, and answers up to `outbox_bytes` each.
+    pub outbox_bytes_per_identity: usize,
     /// Bytes of a packet to or from a client, announced in CONNACK. Default 2,000,000.
     pub packet_bytes: u32,
     /// Bytes of a will's topic, payload and properties. Default 16 KiB, as much as a CONNECT may have.
@@ -103,7 +112,9 @@ impl Default for Limits {
             subscription_bytes_per_identity: 32_000_000,
             shared_per_session: 100,
             groups: 20_000,
+            groups_per_identity: 1_000,
             group_members: 256,
+            group_members_per_identity: 100,
             topic_levels: 32,
             topic_bytes: 4_096,
             queue_messages: 1_000,
@@ -116,6 +127,7 @@ impl Default for Limits {
             topic_alias_max: 10,
             outbox_bytes: 256 * 1024,
             outbox_bytes_hard: 2_000_000 + 320 * 1024,
+            outbox_bytes_per_identity: 32 * 1024 * 1024,
             packet_bytes: 2_000_000,
             will_bytes: 16 * 1024,
             retained: 200_000,
@@ -128,11 +140,11 @@ impl Default for Limits {
     }
 }
 
-/// Topics that a replay of retained messages remembers as delivered live; beyond, live messages of the subscription
+/// Topics that the replays of retained messages of one session remember as delivered live; beyond, live messages of the subscription
 /// wait for the end of the replay (rule 12).
 pub const REPLAY_SEEN: usize = 4_096;
 
-/// Live messages that wait for the end of a replay, per subscription. Beyond, they are dropped and counted: the
+/// Live messages that wait for the end of a replay, per subscription; they count as queued. Beyond, they are dropped and counted: the
 /// replay was already too long to follow.
 pub const REPLAY_HELD: usize = 1_024;
 
@@ -164,6 +176,13 @@ pub const SWEEP_SLICE: usize = 4_096;
 
 /// See [`SWEEP_SLICE`].
 pub const SWEEP_CLOSE_COST: usize = 16;
+
+/// Messages of shared groups that one slice looks at again after rules or the registry have changed; a group counts for
+/// one. About a millisecond of work.
+pub const REVIEW_SLICE: usize = 4_096;
+
+/// Steps that a filter of SUBSCRIBE or UNSUBSCRIBE counts for, see [`FANOUT_SLICE`].
+pub const FILTER_COST: usize = 8;
 
 /// Timers and expired retained messages that one call works off.
 pub const TIMER_SLICE: usize = 256;

@@ -111,15 +111,16 @@ impl Outgoing {
         core::mem::take(&mut link.outbox)
     }
 
-    /// Notes that everything taken of `link` was written.
-    pub(crate) fn written(&mut self, link: &mut Link) {
-        self.outbox_bytes = self.outbox_bytes.saturating_sub(link.taken);
-        link.taken = 0;
+    /// Notes that everything taken of `link` was written. Returns how many bytes that were.
+    pub(crate) fn written(&mut self, link: &mut Link) -> usize {
+        let written = core::mem::take(&mut link.taken);
+        self.outbox_bytes = self.outbox_bytes.saturating_sub(written);
         // Packets of which none is in the outbox are written; of the others nobody knows how many are.
         if link.outbox.is_empty() {
             self.outbox_packets = self.outbox_packets.saturating_sub(link.waiting_packets);
             link.waiting_packets = 0;
         }
+        written
     }
 
     /// Keeps the buffers of an outbox for the next link.

@@ -53,9 +53,20 @@ impl Publishers {
         newcomer: &Identity,
         measure: Measure,
     ) -> Option<impl Fn(&Message) -> bool> {
-        let share = move |identity: &Identity| measure.of(self.0.get(identity).copied().unwrap_or_default());
-        let most = self.0.values().map(|holding| measure.of(*holding)).max()?;
-        (share(newcomer) < most)
-            .then_some(move |message: &Message| share(&message.publisher.identity) == most)
+        (self.share(newcomer, measure) < self.most(measure)?).then(|| self.greatest(measure)).flatten()
+    }
+
+    /// Says whose messages are those of publishers that hold most. `None` if nothing waits.
+    pub(crate) fn greatest(&self, measure: Measure) -> Option<impl Fn(&Message) -> bool> {
+        let most = self.most(measure)?;
+        Some(move |message: &Message| self.share(&message.publisher.identity, measure) == most)
+    }
+
+    fn most(&self, measure: Measure) -> Option<usize> {
+        self.0.values().map(|holding| measure.of(*holding)).max()
+    }
+
+    fn share(&self, publisher: &Identity, measure: Measure) -> usize {
+        measure.of(self.0.get(publisher).copied().unwrap_or_default())
     }
 }

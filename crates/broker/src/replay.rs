@@ -5,6 +5,7 @@ use crate::input::{ReplayAsk, SubscriptionIdSet};
 use crate::limits;
 use crate::outbound::Parcel;
 use crate::placement::{HashKey, Set, ShardIndex};
+use crate::retained::Holding;
 use crate::session::SessionRef;
 use core::num::NonZeroU32;
 use keyward_mqtt::packet::Qos;
@@ -33,8 +34,8 @@ pub(crate) struct Replay {
     /// Hashes of topics that were delivered live.
     seen: Set<u64>,
     /// Live messages that wait because `seen` is full.
-    held: VecDeque<Parcel>,
-    held_bytes: usize,
+    waiting: VecDeque<Parcel>,
+    held: Holding,
 }
 
 /// Says what is to be done with a live message that matches a replay.
@@ -57,8 +58,8 @@ impl Replay {
             after: None,
             asked: false,
             seen: Set::with_hasher(hash_key),
-            held: VecDeque::new(),
-            held_bytes: 0,
+            waiting: VecDeque::new(),
+            held: Holding::default(),
         }
     }
 
@@ -70,10 +71,16 @@ impl Replay {
         TopicFilter::parse(&self.order.filter).is_ok_and(|filter| filter.matches(topic))
     }
 
-    /// Notes that a live message is about to be delivered to this subscription.
-    pub(crate) fn note_live(&mut self, topic_hash: u64, retain: bool) -> Live {
-        if self.seen.len() >= limits::REPLAY_SEEN && !self.seen.contains(&topic_hash) {
-            let room = self.held.len() < limits::REPLAY_HELD;
+    /// Returns how many topics it remembers.
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Notes that a live message is about to be delivered to this subscription, whose session remembers so many topics in
+    /// all its replays.
+    pub(crate) fn note_live(&mut self, topic_hash: u64, retain: bool, remembered: usize) -> Live {
+        if remembered >= limits::REPLAY_SEEN && !self.seen.contains(&topic_hash) {
+            let room = self.waiting.len() < limits::REPLAY_HELD;
             return if room { Live::Hold } else { Live::Drop };
         }
         if retain {
@@ -82,14 +89,19 @@ impl Replay {
         Live::Deliver
     }
 
-    /// Returns the bytes that it holds.
+    /// Returns the bytes that it takes beside the messages that wait for its end.
     pub(crate) fn bytes(&self) -> usize {
-        limits::REPLAY_OVERHEAD + self.seen.len() * limits::REPLAY_SEEN_BYTES + self.held_bytes
+        limits::REPLAY_OVERHEAD + self.seen.len() * limits::REPLAY_SEEN_BYTES
+    }
+
+    /// Returns what waits for its end.
+    pub(crate) fn held(&self) -> Holding {
+        self.held
     }
 
     pub(crate) fn hold(&mut self, parcel: Parcel) {
-        self.held_bytes += parcel.message.weight();
-        self.held.push_back(parcel);
+        self.held.add(Holding::of(&parcel.message));
+        self.waiting.push_back(parcel);
     }
 
     /// Returns the next question and whom to ask; nothing while one is open.
@@ -137,7 +149,7 @@ impl Replay {
     }
 
     pub(crate) fn into_held(self) -> VecDeque<Parcel> {
-        self.held
+        self.waiting
     }
 
     /// Returns the terms of a replayed message of this quality of service.

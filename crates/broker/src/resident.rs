@@ -19,6 +19,10 @@ pub(crate) struct Resident {
     pub(crate) sessions: BTreeSet<u32>,
     /// Messages in the queues of its sessions.
     pub(crate) queued: Holding,
+    /// Bytes that wait for its links to be written.
+    pub(crate) outbox_bytes: usize,
+    /// Sessions with a link that takes more, for which there was no room in `outbox_bytes`.
+    pub(crate) starved: BTreeSet<u32>,
     /// Packet ids of incoming QoS 2 messages that its sessions have in use.
     pub(crate) inbound: usize,
     pub(crate) subscriptions: usize,
@@ -45,6 +49,8 @@ impl Resident {
             identity,
             sessions: BTreeSet::new(),
             queued: Holding::default(),
+            outbox_bytes: 0,
+            starved: BTreeSet::new(),
             inbound: 0,
             subscriptions: 0,
             wildcards: 0,

@@ -83,7 +83,8 @@ pub(crate) struct Slice {
 }
 
 impl Holding {
-    fn fits(self, more: Self, bound: Self) -> bool {
+    /// Tells whether `bound` has room for `more` beside this.
+    pub(crate) fn fits(self, more: Self, bound: Self) -> bool {
         self.messages + more.messages <= bound.messages && self.bytes + more.bytes <= bound.bytes
     }
 
@@ -95,6 +96,12 @@ impl Holding {
     pub(crate) fn subtract(&mut self, less: Self) {
         self.messages = self.messages.saturating_sub(less.messages);
         self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
+
+    /// Counts `after` in the place of `before`.
+    pub(crate) fn exchange(&mut self, before: Self, after: Self) {
+        self.subtract(before);
+        self.add(after);
     }
 
     pub(crate) fn of(message: &Message) -> Self {

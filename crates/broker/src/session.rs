@@ -9,6 +9,7 @@ use crate::outbound::Outbound;
 use crate::permit::Decisions;
 use crate::placement::{HashKey, Map};
 use crate::replay::Replay;
+use crate::retained::Holding;
 use crate::share::{Joining, Shares};
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::packet::Version;
@@ -119,6 +120,13 @@ impl Session {
             read_decisions: Decisions::default(),
             counted: 0,
         }
+    }
+
+    /// Returns the messages that it holds: those under way, those that wait, and those that wait for a replay to end.
+    pub(crate) fn held(&self) -> Holding {
+        let mut held = self.outbound.held();
+        self.replays.iter().for_each(|replay| held.add(replay.held()));
+        held
     }
 
     /// Tells whether the session outlives its link: what happens to it is durable.

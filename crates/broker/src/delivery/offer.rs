@@ -6,7 +6,7 @@ use crate::outbound::Parcel;
 use crate::output::Notice;
 use crate::permit::{self, Permit, Receive, Topic};
 use crate::publishers::Measure;
-use crate::replay::Live;
+use crate::replay::{Live, Replay};
 use crate::retained::Holding;
 use keyward_mqtt::packet::Qos;
 use keyward_policy::Reading;
@@ -28,18 +28,21 @@ impl Delivery<'_> {
     pub(crate) fn offer_live(&mut self, offer: Offer<'_>, frames: &mut Frames) {
         let retained = offer.parcel.message.retain;
         let mut fate = Live::Deliver;
+        let remembered = self.session.replays.iter().map(Replay::seen).sum();
+        let may_hold = !self.session.replays.is_empty()
+            && self.terms.pressure < Pressure::Critical
+            && self.has_room(&offer.parcel);
         for replay in &mut self.session.replays {
             if !replay.matches(offer.topic.name) {
                 continue;
             }
-            match replay.note_live(offer.topic.hash, retained) {
+            match replay.note_live(offer.topic.hash, retained, remembered) {
                 Live::Deliver => {}
-                Live::Hold if self.terms.pressure == Pressure::Critical => fate = Live::Drop,
-                Live::Hold => {
+                Live::Hold if may_hold => {
                     replay.hold(offer.parcel);
                     return;
                 }
-                Live::Drop => fate = Live::Drop,
+                Live::Hold | Live::Drop => fate = Live::Drop,
             }
         }
         if fate == Live::Drop {
@@ -141,14 +144,14 @@ impl Delivery<'_> {
 
     /// Returns for how many messages there is room; none once the bytes that a queue may have are used up.
     pub(super) fn places_left(&self) -> usize {
-        let held = self.session.outbound.held();
+        let held = self.session.held();
         let is_full = self.full_by(Holding { messages: 1, bytes: 1 }).is_some();
         if is_full { 0 } else { self.terms.limits.queue_messages.saturating_sub(held.messages) }
     }
 
     /// Says by which measure the session's queue, or those of its principal together, have no room for `more`.
     fn full_by(&self, more: Holding) -> Option<Measure> {
-        let session = self.session.outbound.held();
+        let session = self.session.held();
         let mut principal = self.principal_holds;
         principal.subtract(self.held_before);
         principal.add(session);

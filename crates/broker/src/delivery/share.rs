@@ -51,7 +51,9 @@ impl Delivery<'_> {
         let topic = Topic::new(name, &self.terms.hash_key);
         let (reading, classed) = self.class_share(&group);
         let offer = Offer { parcel, topic, reading, classed, replayed: false };
-        let Some(permit) = self.permit(&offer) else { return Some(Outcome::Denied) };
+        let Some(permit) = self.permit(&offer) else {
+            return Some(Outcome::Denied { by: self.law.stamp() });
+        };
         let qos = offer.parcel.qos;
         let has_room = if qos == Qos::AtMostOnce { self.can_write() } else { self.can_send() };
         if !has_room {
@@ -60,8 +62,8 @@ impl Delivery<'_> {
         }
         let is_sent = self.send_shared(permit, offer);
         match qos {
-            // It is larger than this client takes [MQTT-3.1.2-25]; another may take it.
-            _ if !is_sent => Some(Outcome::Denied),
+            // Another may take it [MQTT-3.1.2-25].
+            _ if !is_sent => Some(Outcome::TooLarge),
             Qos::AtMostOnce => Some(Outcome::Done),
             Qos::AtLeastOnce => {
                 self.session.outbound.lend(Loan { home, group, seat, letter });

@@ -68,15 +68,19 @@ impl Delivery<'_> {
         // What cannot be encoded is left out: our own packets can.
         let _ =
             self.out.write(link, |outbox| outbox.push_with(|bytes| codec::encode(packet, version, bytes)));
-        let bound = match self.terms.pressure {
-            Pressure::Critical => self.terms.limits.outbox_bytes,
-            Pressure::None | Pressure::High => self.terms.limits.outbox_bytes_hard,
+        let (link, waits) = (link.id, link.waiting_bytes());
+        let limits = self.terms.limits;
+        let is_short = self.terms.pressure == Pressure::Critical;
+        let named = if waits > limits.outbox_bytes_hard || (is_short && waits > limits.outbox_bytes) {
+            Bound::OutboxBytesHard
+        } else if waits > limits.outbox_bytes && !self.outboxes_have_room() {
+            Bound::OutboxBytesPerIdentity
+        } else {
+            return;
         };
-        if link.waiting_bytes() > bound {
-            self.out.doom(link.id, CloseCause::NotReading, None);
-            let identity = self.session.key.identity.clone();
-            self.out.notice(Notice::Limit { identity, bound: Bound::OutboxBytesHard });
-        }
+        self.out.doom(link, CloseCause::NotReading, None);
+        let identity = self.session.key.identity.clone();
+        self.out.notice(Notice::Limit { identity, bound: named });
     }
 }
 

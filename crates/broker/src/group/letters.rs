@@ -23,16 +23,37 @@ pub(super) struct Letters {
     queued: Holding,
     /// Who holds what of `waiting`.
     publishers: Publishers,
-    /// How many of `waiting` were denied to some member.
+    /// How many of `waiting` are not for every member.
     denied: usize,
+    /// How many of these may be so no longer once the law has changed.
+    forgivable: usize,
 }
 
 /// Is a message that is for one of the members.
 #[derive(Debug)]
 pub(super) struct Letter {
     pub(super) message: Arc<Message>,
-    /// The members that may not read it.
+    /// The members that may not read it, or cannot take it.
     pub(super) denied: Places,
+    /// Those of them that cannot take it: it is larger than their clients accept.
+    too_large: Places,
+}
+
+impl Letter {
+    /// Notes that the member in this place may not read it.
+    pub(super) fn deny(&mut self, place: usize) {
+        self.denied.insert(place);
+    }
+
+    /// Notes that the member in this place cannot take it, whatever it may read.
+    pub(super) fn exclude(&mut self, place: usize) {
+        self.denied.insert(place);
+        self.too_large.insert(place);
+    }
+
+    fn is_forgivable(&self) -> bool {
+        !self.denied.are_all_in(&self.too_large)
+    }
 }
 
 /// Is a message that a member was handed.
@@ -54,11 +75,16 @@ impl Letters {
             queued: Holding::default(),
             publishers: Publishers::new(hash_key),
             denied: 0,
+            forgivable: 0,
         }
     }
 
     pub(super) fn held(&self) -> Holding {
         self.held
+    }
+
+    pub(super) fn queued(&self) -> Holding {
+        self.queued
     }
 
     pub(super) fn none_waits(&self) -> bool {
@@ -69,20 +95,26 @@ impl Letters {
         self.denied > 0
     }
 
+    pub(super) fn has_forgivable(&self) -> bool {
+        self.forgivable > 0
+    }
+
     pub(super) fn waiting(&self) -> impl Iterator<Item = (u64, &Letter)> {
         self.waiting.iter().map(|(number, letter)| (*number, letter))
     }
 
-    /// Returns the first message that waits and has this number or a higher one.
-    pub(super) fn waiting_from(&self, number: u64) -> Option<(u64, &Letter)> {
-        self.waiting.range(number..).next().map(|(number, letter)| (*number, letter))
+    /// Returns the first message that waits and has a number from `first` to `last`.
+    pub(super) fn waiting_in(&self, first: u64, last: u64) -> Option<(u64, &Letter)> {
+        let (number, letter) = self.waiting.range(first..).next()?;
+        (*number <= last).then_some((*number, letter))
     }
 
-    /// Adds a message behind all others.
-    pub(super) fn add(&mut self, message: Arc<Message>) {
+    /// Adds a message behind all others. Returns its number.
+    pub(super) fn add(&mut self, message: Arc<Message>) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.put_back(number, Letter { message, denied: Places::default() });
+        self.put_back(number, Letter { message, denied: Places::default(), too_large: Places::default() });
+        number
     }
 
     /// Lets a message wait in its place.
@@ -91,6 +123,7 @@ impl Letters {
         self.held.add(size);
         self.queued.add(size);
         self.denied += usize::from(!letter.denied.is_empty());
+        self.forgivable += usize::from(letter.is_forgivable());
         self.publishers.add(&letter.message);
         self.waiting.insert(number, letter);
     }
@@ -102,6 +135,7 @@ impl Letters {
         self.held.subtract(size);
         self.queued.subtract(size);
         self.denied -= usize::from(!letter.denied.is_empty());
+        self.forgivable -= usize::from(letter.is_forgivable());
         self.publishers.subtract(&letter.message);
         Some(letter)
     }
@@ -122,24 +156,45 @@ impl Letters {
         Some(handed)
     }
 
-    /// Forgets to whom what was denied.
-    pub(super) fn forgive(&mut self) {
-        self.change_denied(Places::clear);
+    /// Forgets to whom what was denied; what is too large for a member stays so. Returns whether anything that waits was
+    /// denied.
+    pub(super) fn forgive(&mut self) -> bool {
+        let had_forgivable = self.has_forgivable();
+        self.change_denied(|letter| letter.denied.clone_from(&letter.too_large));
+        had_forgivable
     }
 
-    /// Forgets what was denied to the member in this place.
+    /// Forgets what the member in this place may not read or cannot take.
     pub(super) fn forget(&mut self, place: usize) {
-        self.change_denied(|denied| denied.remove(place));
+        self.change_denied(|letter| {
+            letter.denied.remove(place);
+            letter.too_large.remove(place);
+        });
     }
 
-    fn change_denied(&mut self, change: impl Fn(&mut Places)) {
-        for handed in self.handed.values_mut() {
-            change(&mut handed.letter.denied);
-        }
-        for letter in self.waiting.values_mut() {
-            change(&mut letter.denied);
-        }
+    fn change_denied(&mut self, change: impl Fn(&mut Letter)) {
+        self.handed.values_mut().for_each(|handed| change(&mut handed.letter));
+        self.waiting.values_mut().for_each(change);
         self.denied = self.waiting.values().filter(|letter| !letter.denied.is_empty()).count();
+        self.forgivable = self.waiting.values().filter(|letter| letter.is_forgivable()).count();
+    }
+
+    /// Drops the oldest messages of publishers that hold most until so much less waits, or nothing does.
+    pub(super) fn shed(&mut self, less: Holding, losses: &mut Vec<Loss>) {
+        let mut bound = self.queued;
+        bound.subtract(less);
+        while let Some(measure) = self.full_by(Holding::default(), bound)
+            && let Some(lost) = self.evict_of_greatest(measure)
+        {
+            losses.push(Loss::of(&lost.message, LossCause::Full));
+        }
+    }
+
+    fn evict_of_greatest(&mut self, measure: Measure) -> Option<Letter> {
+        let greatest = self.publishers.greatest(measure)?;
+        let (&oldest, _) = self.waiting.iter().find(|(_, letter)| greatest(&letter.message))?;
+        drop(greatest);
+        self.take_waiting(oldest)
     }
 
     /// Makes room for one more message among those that wait, as rule 18 says. Returns false if there is none.

@@ -44,10 +44,6 @@ impl Places {
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 fn split(place: usize) -> (usize, u64) {

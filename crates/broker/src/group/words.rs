@@ -6,6 +6,8 @@
 //! order.
 
 use crate::bound::Bound;
+use crate::law::LawStamp;
+use crate::message::Publisher;
 use crate::outbound::Parcel;
 use crate::placement::ShardIndex;
 use crate::session::SessionRef;
@@ -45,7 +47,7 @@ pub(crate) struct ToGroup {
 #[derive(Debug)]
 pub(crate) enum Word {
     /// It joins, or its terms change. An answer is wanted unless `question` is 0.
-    Join { membership: Membership, question: u64 },
+    Join { membership: Membership, owner: Publisher, question: u64 },
     /// It is a member no longer.
     Leave,
     /// It takes so many messages more, in this turn.
@@ -61,8 +63,10 @@ pub(crate) enum Word {
 pub(crate) enum Outcome {
     /// The group need not keep it: it has arrived, or it is the session's now and no other's.
     Done,
-    /// The member may not read it, or could never take it: it is for another.
-    Denied,
+    /// The member may not read it by this law: it is for another.
+    Denied { by: LawStamp },
+    /// It is larger than the member's client accepts: it is for another.
+    TooLarge,
     /// The member cannot take it now.
     Unable,
 }

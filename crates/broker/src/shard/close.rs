@@ -36,13 +36,15 @@ impl Shard {
     fn detach(&mut self, slot: u32) -> Option<Box<Link>> {
         let at = self.session_ref(slot)?;
         self.deliver(slot, |delivery| delivery.part_from_groups());
-        let link = self.sessions.get_mut(slot as usize)?.link.take()?;
+        let session = self.sessions.get_mut(slot as usize)?;
+        let (resident, link) = (session.resident, session.link.take()?);
         self.by_link.remove(&link.id);
         if let Some(first) = link.held.front() {
             self.out.holding.remove(&(first.wait.ticket, at));
         }
         self.out.outbox_bytes = self.out.outbox_bytes.saturating_sub(link.waiting_bytes());
         self.out.outbox_packets = self.out.outbox_packets.saturating_sub(link.waiting_packets);
+        self.clear_outbox(resident, link.waiting_bytes());
         self.weigh(slot);
         Some(link)
     }

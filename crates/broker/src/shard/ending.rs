@@ -42,9 +42,10 @@ impl Shard {
         self.leave_groups(slot);
         self.forget_all_inbound(slot);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let held = session.held();
         session.replays.clear();
+        session.outbound = Outbound::new(hash_key);
         session.forget_decisions();
-        let held = core::mem::replace(&mut session.outbound, Outbound::new(hash_key)).held();
         self.by_key.remove(&session.key);
         self.queued.subtract(held);
         if let Some(resident) = self.residents.get_mut(session.resident) {
@@ -74,6 +75,7 @@ impl Shard {
         self.session_bytes = self.session_bytes.saturating_sub(session.counted());
         if let Some(resident) = self.residents.get_mut(session.resident) {
             resident.sessions.remove(&slot);
+            resident.starved.remove(&slot);
         }
         self.residents.dismiss_if_unused(session.resident);
         true

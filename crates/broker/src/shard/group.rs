@@ -1,15 +1,17 @@
 //! The shared groups that live on this shard: they hear their members, get messages as sessions do, and hand them out
 //! (rule 11). What members do is in `member`.
 
-use super::{Shard, portion};
+use super::Shard;
 use crate::bound::Bound;
 use crate::delivery::Pressure;
-use crate::group::{Group, Joined, Loss, LossCause, Membership, Seat, ToGroup, Walk, Word};
+use crate::group::{
+    Group, Joined, Loss, LossCause, Membership, PayerSlot, Payers, Seat, Stirred, ToGroup, Walk, Word,
+};
 use crate::input::Body;
 use crate::interest::{Reader, Subscriber, branch_bytes};
 use crate::law::Provenance;
 use crate::limits;
-use crate::message::Message;
+use crate::message::{Message, Publisher};
 use crate::output::Notice;
 use crate::placement::{HashKey, Map, ShardIndex};
 use crate::retained::Holding;
@@ -24,15 +26,24 @@ use std::sync::Arc;
 /// Holds the groups of one shard.
 #[derive(Debug)]
 pub(super) struct Groups {
-    slots: Slab<Group>,
+    pub(super) slots: Slab<Group>,
     by_name: Map<Arc<str>, u32>,
+    pub(super) payers: Payers,
+    /// The group after those that were asked again since the law changed; `None`: all have been.
+    review: Option<usize>,
     /// Those that asked to be members, by the token that all shards must know before they are answered.
     asked: BTreeSet<(u64, ShardIndex, SessionRef, u64)>,
 }
 
 impl Groups {
     pub(super) fn new(hash_key: HashKey) -> Self {
-        Self { slots: Slab::new(), by_name: Map::with_hasher(hash_key), asked: BTreeSet::new() }
+        Self {
+            slots: Slab::new(),
+            by_name: Map::with_hasher(hash_key),
+            payers: Payers::new(hash_key),
+            review: None,
+            asked: BTreeSet::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -43,7 +54,12 @@ impl Groups {
         self.by_name.get(name).copied()
     }
 
-    fn get(&self, slot: u32) -> Option<&Group> {
+    /// Tells whether some are still to be asked again.
+    pub(super) fn are_under_review(&self) -> bool {
+        self.review.is_some()
+    }
+
+    pub(super) fn get(&self, slot: u32) -> Option<&Group> {
         self.slots.get(slot as usize)
     }
 }
@@ -54,43 +70,49 @@ impl Shard {
         let ToGroup { group, seat, word } = said;
         let slot = self.groups.find(&group);
         match (word, slot) {
-            (Word::Join { membership, question }, _) => {
-                self.hear_join(from, &group, seat, membership, question);
+            (Word::Join { membership, owner, question }, _) => {
+                let joined = self.admit_member(&group, seat, membership, &owner);
+                self.answer_join(from, membership.session, question, joined);
             }
             (Word::Leave, Some(slot)) => self.dismiss_member(slot, seat),
             (Word::Grant { turn, credit }, Some(slot)) => {
-                self.tend(slot, |group, _| group.grant(seat, turn, credit));
+                self.tend(slot, |group, _| {
+                    group.grant(seat, turn, credit);
+                    Stirred::All
+                });
             }
             (Word::Away { turn }, Some(slot)) => {
-                self.tend(slot, |group, losses| group.depart(seat, turn, losses));
+                self.tend(slot, |group, losses| {
+                    group.depart(seat, turn, losses);
+                    Stirred::Nothing
+                });
             }
             (Word::Settle { letter, outcome }, Some(slot)) => {
-                self.tend(slot, |group, losses| group.settle(seat, letter, outcome, losses));
+                let stamp = self.law.stamp();
+                self.tend(slot, |group, losses| group.settle(seat, letter, outcome, stamp, losses));
             }
             // The group went with its last member.
             (_, None) => {}
         }
     }
 
-    fn hear_join(
+    /// Answers one that asked to be a member: a refusal at once, else when all shards know up to the token.
+    fn answer_join(
         &mut self,
-        from: ShardIndex,
-        group: &Arc<str>,
-        seat: Seat,
-        membership: Membership,
+        to: ShardIndex,
+        session: SessionRef,
         question: u64,
+        joined: Result<u64, Bound>,
     ) {
-        let session = membership.session;
-        let token = match self.admit_member(group, seat, membership) {
-            Ok(token) => token,
-            Err(bound) => {
-                let refused = Some(bound);
-                return self.out.post(from, Body::Joined(Joined { session, question, refused }));
+        match joined {
+            Ok(token) if question > 0 => {
+                self.groups.asked.insert((token, to, session, question));
+                self.answer_joins();
             }
-        };
-        if question > 0 {
-            self.groups.asked.insert((token, from, session, question));
-            self.answer_joins();
+            Ok(_) => {}
+            Err(bound) => {
+                self.out.post(to, Body::Joined(Joined { session, question, refused: Some(bound) }));
+            }
         }
     }
 
@@ -106,31 +128,31 @@ impl Shard {
     }
 
     /// Adds a member or changes its terms. Returns the token that all shards must know before it may rely on that.
-    fn admit_member(&mut self, name: &Arc<str>, seat: Seat, membership: Membership) -> Result<u64, Bound> {
-        let limits = self.config.limits;
-        let slot = match self.groups.find(name) {
-            Some(slot) => slot,
-            None if self.groups.len() >= portion(limits.groups, self.config.shards) => {
-                return Err(Bound::Groups);
-            }
-            None => self.open_group(name),
-        };
-        let Some(group) = self.groups.get(slot) else { return Err(Bound::Groups) };
-        if group.members() >= limits.group_members && !group.has_member(seat) {
-            return Err(Bound::GroupMembers);
-        }
-        let is_new = group.members() == 0;
-        let was_stored = group.is_stored();
-        self.tend(slot, |group, _| group.join(seat, membership));
-        if !is_new {
+    fn admit_member(
+        &mut self,
+        name: &Arc<str>,
+        seat: Seat,
+        membership: Membership,
+        owner: &Publisher,
+    ) -> Result<u64, Bound> {
+        let found = self.groups.find(name);
+        self.check_seat(found, seat, &owner.identity)?;
+        let payer = self.enter_group(found, seat, &owner.identity);
+        let was_stored = found.and_then(|slot| self.groups.get(slot)).map(Group::is_stored);
+        let slot = found.unwrap_or_else(|| self.open_group(name, payer));
+        self.tend(slot, |group, _| {
+            group.join(seat, membership, payer, owner.life);
+            Stirred::Nothing
+        });
+        if let Some(was_stored) = was_stored {
             self.restate_interest(slot, was_stored);
         }
         Ok(self.want(slot))
     }
 
-    fn open_group(&mut self, name: &Arc<str>) -> u32 {
+    fn open_group(&mut self, name: &Arc<str>, payer: PayerSlot) -> u32 {
         let incarnation = self.next_incarnation();
-        let group = Group::new(Arc::clone(name), incarnation, self.config.hash_key);
+        let group = Group::new(Arc::clone(name), incarnation, payer, self.law.turn(), self.config.hash_key);
         self.subscription_bytes += bytes_of(&group);
         // Groups are bounded far below the range.
         let slot = self.groups.slots.insert(group) as u32;
@@ -171,13 +193,20 @@ impl Shard {
     /// Takes a member away; the last one takes the group with it, and its messages.
     fn dismiss_member(&mut self, slot: u32, seat: Seat) {
         let Some(group) = self.groups.get(slot) else { return };
+        let Some(payer) = group.payer_of(seat) else { return };
         let was_stored = group.is_stored();
-        if group.members() > 1 || !group.has_member(seat) {
-            self.tend(slot, |group, losses| group.leave(seat, losses));
+        if group.members() > 1 {
+            self.tend(slot, |group, losses| {
+                group.leave(seat, losses);
+                Stirred::Nothing
+            });
+            self.depart_group(slot, payer);
             return self.restate_interest(slot, was_stored);
         }
         let Some(group) = self.groups.slots.try_remove(slot as usize) else { return };
         self.groups.by_name.remove(&group.name);
+        self.groups.payers.discharge(payer, group.held());
+        self.groups.payers.depart(payer);
         self.queued.subtract(group.held());
         self.subscription_bytes = self.subscription_bytes.saturating_sub(bytes_of(&group));
         if let Some(filter) = filter_of(&group.name) {
@@ -207,43 +236,59 @@ impl Shard {
             self.out.notice(Notice::NoMemory { identity });
             return 1;
         }
-        let limits = &self.config.limits;
-        let bound = Holding { messages: limits.queue_messages, bytes: limits.queue_bytes };
-        let now = self.now.mono;
+        let cost = self.seek_payer(slot, Holding::of(message));
+        let (bound, now) = (self.group_bound(slot), self.now.mono);
         self.tend(slot, |group, losses| group.offer(Arc::clone(message), bound, now, losses));
-        limits::FANOUT_RECEIVER
+        limits::FANOUT_RECEIVER + cost
     }
 
     /// Asks members again about what they might not read: rules or the registry have changed.
-    pub(super) fn reconsider_groups(&mut self) {
-        let concerned = self.groups.slots.iter().filter(|(_, group)| group.has_denied());
-        let slots: Vec<u32> = concerned.map(|(slot, _)| slot as u32).collect();
-        for slot in slots {
-            self.tend(slot, |group, _| group.forgive());
+    pub(super) fn review_groups(&mut self) {
+        self.groups.review = Some(0);
+        self.continue_review();
+    }
+
+    /// Goes on with that, for a slice. A group in which something happens meanwhile has its turn at once.
+    pub(super) fn continue_review(&mut self) {
+        let Some(mut next) = self.groups.review else { return };
+        let (turn, end) = (self.law.turn(), self.groups.slots.capacity());
+        let mut budget = limits::REVIEW_SLICE;
+        while next < end && budget > 0 {
+            let outdated = self.groups.slots.get(next).filter(|group| group.has_outdated(turn));
+            budget = budget.saturating_sub(1 + outdated.map_or(0, |group| group.queued().messages));
+            if outdated.is_some() {
+                self.tend(next as u32, |_, _| Stirred::Nothing);
+            }
+            next += 1;
         }
+        self.groups.review = (next < end).then_some(next);
     }
 
     /// Does something with a group, hands out what can be handed out then, and keeps the counts.
-    fn tend(&mut self, slot: u32, act: impl FnOnce(&mut Group, &mut Vec<Loss>)) {
+    pub(super) fn tend(&mut self, slot: u32, act: impl FnOnce(&mut Group, &mut Vec<Loss>) -> Stirred) {
         let Some(group) = self.groups.slots.get_mut(slot as usize) else { return };
         let (held, bytes) = (group.held(), bytes_of(group));
         let mut losses = Vec::new();
-        act(group, &mut losses);
-        let (law, out, now) = (&self.law, &mut self.out, self.now.mono);
-        let mut walk = Walk::default();
-        while let Some(hand) = group.hand_out(&mut walk, |message| {
-            if law.provenance(message) == Provenance::Gone {
-                out.notice(Notice::PublisherGone { publisher: message.publisher.identity.clone() });
-                return false;
+        let is_forgiven = group.follow(self.law.turn());
+        let stirred = act(group, &mut losses);
+        if let Some(mut walk) = Walk::over(if is_forgiven { Stirred::All } else { stirred }) {
+            let (law, out, now) = (&self.law, &mut self.out, self.now.mono);
+            while let Some(hand) = group.hand_out(&mut walk, |message| {
+                if law.provenance(message) == Provenance::Gone {
+                    out.notice(Notice::PublisherGone { publisher: message.publisher.identity.clone() });
+                    return false;
+                }
+                !message.is_expired(now)
+            }) {
+                out.post(hand.seat.shard, Body::HandOut(hand));
             }
-            !message.is_expired(now)
-        }) {
-            out.post(hand.seat.shard, Body::HandOut(hand));
+            self.fanout_budget = self.fanout_budget.saturating_sub(walk.steps);
         }
-        self.queued.subtract(held);
-        self.queued.add(group.held());
+        let payer = group.payer;
+        self.queued.exchange(held, group.held());
+        self.groups.payers.discharge(payer, held);
+        self.groups.payers.charge(payer, group.held());
         self.subscription_bytes = (self.subscription_bytes + bytes_of(group)).saturating_sub(bytes);
-        self.fanout_budget = self.fanout_budget.saturating_sub(walk.steps);
         losses.into_iter().for_each(|loss| self.report_loss(loss));
     }
 

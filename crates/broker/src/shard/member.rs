@@ -85,7 +85,8 @@ impl Shard {
         let (Some(link), Some(share)) = (session.link_id(), session.shares.held.get(group)) else { return 0 };
         self.memberships.questions += 1;
         let question = self.memberships.questions;
-        let (home, said) = share.say(group, Word::Join { membership: share.membership, question });
+        let (membership, owner) = (share.membership, session.publisher());
+        let (home, said) = share.say(group, Word::Join { membership, owner, question });
         let joining = Joining { group: Arc::clone(group), seat: share.seat, link, packet, places };
         session.shares.joining.insert(question, joining);
         self.out.post(home, Body::ToGroup(said));
@@ -147,10 +148,11 @@ impl Shard {
     /// Tells the groups of a session on what terms it is a member now.
     pub(super) fn restate_memberships(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let stored = session.is_stored();
+        let (stored, owner) = (session.is_stored(), session.publisher());
         for (group, share) in &mut session.shares.held {
             share.membership.stored = stored;
-            let (home, said) = share.say(group, Word::Join { membership: share.membership, question: 0 });
+            let (membership, owner) = (share.membership, owner.clone());
+            let (home, said) = share.say(group, Word::Join { membership, owner, question: 0 });
             self.out.post(home, Body::ToGroup(said));
         }
     }

@@ -3,6 +3,7 @@
 mod acks;
 mod announce;
 mod attach;
+mod charges;
 mod close;
 mod commit;
 mod ending;
@@ -27,7 +28,7 @@ use crate::interest::{Interest, Match};
 use crate::law::Law;
 use crate::limits::{self, Limits};
 use crate::outbox::Outbox;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Doom, Outgoing};
 use crate::output::{CloseCause, Notice, Output, Report};
 use crate::placement::{HashKey, Map, SHARDS_MAX, ShardIndex};
 use crate::recycled::RecycledMessages;
@@ -181,6 +182,8 @@ pub struct Shard {
     stopping: Option<usize>,
     endings: Endings,
     out: Outgoing,
+    /// Principals with starved links whose outboxes have become less.
+    relieved: Vec<usize>,
     stats: ShardStats,
 }
 
@@ -226,6 +229,7 @@ impl Shard {
             stopping: None,
             endings: Endings::default(),
             out: Outgoing::new(index),
+            relieved: Vec::new(),
             stats: ShardStats::default(),
         }
     }
@@ -243,7 +247,7 @@ impl Shard {
             Input::Committed { through, outcome } => self.committed(through, outcome),
             Input::Policy { generation, policy } => {
                 self.law.enact_policy(generation, policy);
-                self.reconsider_groups();
+                self.review_groups();
                 self.out.say(Output::Reported(Report::Policy { generation }));
             }
             Input::Directory(directory) => self.enact_directory(directory),
@@ -326,11 +330,21 @@ impl Shard {
             let Some(body) = self.out.mail.pop_front() else { break };
             self.read(self.config.index, body);
         }
-        while let Some(doom) = self.out.doomed.pop() {
-            if let Some(slot) = self.by_link.get(&doom.link).copied() {
-                self.cut(slot, doom.cause, doom.farewell, true);
-                self.leave(slot, true);
+        loop {
+            if let Some(doom) = self.out.doomed.pop() {
+                self.close_doomed(doom);
+            } else if let Some(resident) = self.relieved.pop() {
+                self.feed_starved(resident);
+            } else {
+                return;
             }
+        }
+    }
+
+    fn close_doomed(&mut self, doom: Doom) {
+        if let Some(slot) = self.by_link.get(&doom.link).copied() {
+            self.cut(slot, doom.cause, doom.farewell, true);
+            self.leave(slot, true);
         }
     }
 
@@ -339,6 +353,7 @@ impl Shard {
             || self.fanout_budget == 0
             || !self.fanouts.is_empty()
             || self.sweep.is_some()
+            || self.groups.are_under_review()
             || self.stopping.is_some()
             || !self.endings.is_empty()
     }
@@ -387,12 +402,30 @@ impl Shard {
 
     fn written(&mut self, link: LinkId) {
         let Some(slot) = self.by_link.get(&link).copied() else { return };
-        if let Some(link) =
-            self.sessions.get_mut(slot as usize).and_then(|session| session.link.as_deref_mut())
-        {
-            self.out.written(link);
-        }
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let resident = session.resident;
+        let written = session.link.as_deref_mut().map_or(0, |link| self.out.written(link));
+        self.clear_outbox(resident, written);
         self.deliver(slot, |delivery| delivery.pump());
+    }
+
+    /// Takes bytes that wait no longer off what a principal's links have.
+    fn clear_outbox(&mut self, resident: usize, bytes: usize) {
+        let Some(found) = self.residents.get_mut(resident) else { return };
+        found.outbox_bytes = found.outbox_bytes.saturating_sub(bytes);
+        if !found.starved.is_empty() {
+            self.relieved.push(resident);
+        }
+    }
+
+    /// Lets those links of a principal go on for which there was no room, as long as there is some.
+    fn feed_starved(&mut self, resident: usize) {
+        while let Some(found) = self.residents.get_mut(resident)
+            && found.outbox_bytes < outboxes_bound(&self.config, &found.identity)
+            && let Some(slot) = found.starved.pop_first()
+        {
+            self.deliver(slot, |delivery| delivery.pump());
+        }
     }
 
     /// Runs `act` with all that a delivery to a session needs, and keeps the counts of queues. Does nothing if the
@@ -402,7 +435,8 @@ impl Shard {
         let session = self.sessions.get_mut(slot as usize)?;
         let resident = self.residents.get_mut(session.resident)?;
         resident.refresh(&self.law);
-        let before = session.outbound.held();
+        let before = session.held();
+        let outboxes_before = self.out.outbox_bytes;
         let mut delivery = Delivery {
             at: SessionRef { slot, incarnation: session.incarnation },
             entitled: resident.entitled(session.life),
@@ -418,22 +452,30 @@ impl Shard {
                 progress: Progress { committed: self.commits.done(), settled: self.interest.settled() },
                 pressure,
                 principal_bound: queue_bound(&self.config, &resident.identity),
+                outboxes_bound: outboxes_bound(&self.config, &resident.identity),
             },
             principal_holds: resident.queued,
             held_before: before,
+            principal_outboxes: resident.outbox_bytes,
+            outboxes_before,
             session,
         };
         let result = act(&mut delivery);
-        let Delivery { session, .. } = delivery;
+        let is_starved = delivery.is_starved();
+        let Delivery { session, out, .. } = delivery;
+        let written = out.outbox_bytes - outboxes_before;
         if pressure == Pressure::Critical {
             session.forget_decisions();
         }
         let (light, heavy) = session.weigh();
         self.session_bytes = self.session_bytes + heavy - light;
-        let after = session.outbound.held();
+        let after = session.held();
+        resident.outbox_bytes += written;
+        if is_starved {
+            resident.starved.insert(slot);
+        }
         for holding in [&mut resident.queued, &mut self.queued] {
-            holding.subtract(before);
-            holding.add(after);
+            holding.exchange(before, after);
         }
         Some(result)
     }
@@ -477,6 +519,10 @@ fn lease(total: usize, identity: &Identity, shards: u16) -> usize {
         Kind::Device => total,
         Kind::User => portion(total, shards),
     }
+}
+
+fn outboxes_bound(config: &ShardConfig, identity: &Identity) -> usize {
+    lease(config.limits.outbox_bytes_per_identity, identity, config.shards)
 }
 
 fn queue_bound(config: &ShardConfig, identity: &Identity) -> Holding {

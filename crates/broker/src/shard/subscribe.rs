@@ -51,9 +51,13 @@ impl Shard {
         let is_asking = session.link.as_ref().is_some_and(|link| link.is_asking(subscribe.id));
         let has_words = session.version() != Version::V31;
         let mut granting = Granting::default();
-        for (text, options) in subscribe.filters {
+        for (number, (text, options)) in subscribe.filters.into_iter().enumerate() {
             if is_asking {
                 granting.refuse(ReasonCode::PacketIdentifierInUse, options.qos, has_words);
+                continue;
+            }
+            if !self.has_place_for(slot, number) {
+                granting.refuse(ReasonCode::QuotaExceeded, options.qos, has_words);
                 continue;
             }
             match self.subscribe_one(slot, text, options, subscribe.properties.subscription_id) {
@@ -80,6 +84,18 @@ impl Shard {
         if joined > 0 {
             self.deliver(slot, |delivery| delivery.grant_credit());
         }
+    }
+
+    /// Tells whether a packet may have a filter of this number, from 0: no more than a session may have subscriptions are
+    /// worked off. Takes what that costs off this slice.
+    fn has_place_for(&mut self, slot: u32, number: usize) -> bool {
+        let most = self.config.limits.subscriptions_per_session;
+        if number < most {
+            self.fanout_budget = self.fanout_budget.saturating_sub(limits::FILTER_COST);
+        } else if number == most {
+            self.notice_limit(slot, Bound::SubscriptionsPerSession);
+        }
+        number < most
     }
 
     /// Makes one subscription: granted if something that it could match may be read.
@@ -215,10 +231,16 @@ impl Shard {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let is_stored = session.is_stored();
         let is_asking = session.link.as_ref().is_some_and(|link| link.is_asking(unsubscribe.id));
+        let has_words = session.version().is_v5();
         let mut reasons = Vec::new();
-        for text in unsubscribe.filters {
+        for (number, text) in unsubscribe.filters.into_iter().enumerate() {
+            let has_place = is_asking || self.has_place_for(slot, number);
+            if !has_place && !has_words {
+                return self.violation(slot, ReasonCode::QuotaExceeded);
+            }
             reasons.push(match TopicFilter::parse(text) {
                 _ if is_asking => ReasonCode::PacketIdentifierInUse,
+                _ if !has_place => ReasonCode::ImplementationSpecificError,
                 Err(_) => ReasonCode::TopicFilterInvalid,
                 Ok(_) if is_shared(text) && self.leave_group(slot, text) => ReasonCode::Success,
                 Ok(filter) if self.unsubscribe_one(slot, filter) => ReasonCode::Success,
@@ -240,7 +262,13 @@ impl Shard {
         if !session.filters.remove(filter.as_str()) {
             return false;
         }
+        let before = session.held();
         session.replays.retain(|replay| !replay.is_of(filter.as_str()));
+        let after = session.held();
+        self.queued.exchange(before, after);
+        if let Some(resident) = self.residents.get_mut(session.resident) {
+            resident.queued.exchange(before, after);
+        }
         let is_stored = session.is_stored();
         self.subscriptions = self.subscriptions.saturating_sub(1);
         self.discharge(slot, filter.as_str());

@@ -35,7 +35,7 @@ impl Shard {
         sweep.revisions.push(revision);
         if revision >= self.law.revision() {
             self.law.enact_directory(directory);
-            self.reconsider_groups();
+            self.review_groups();
         }
         self.sweep = Some(sweep);
         self.continue_sweep();

@@ -28,6 +28,7 @@ impl Shard {
         self.retained.expire(self.now.mono, limits::TIMER_SLICE);
         self.continue_fanouts();
         self.continue_sweep();
+        self.continue_review();
         self.continue_endings();
         self.continue_shutdown();
     }

@@ -12,6 +12,7 @@ mod long_work_goes_in_slices;
 mod memory_is_bounded;
 mod messages_arrive_as_their_qos_promises;
 mod nobody_gets_what_is_not_theirs;
+mod one_identity_takes_no_more_than_its_share;
 mod permissions_hold_at_every_moment;
 mod queues_have_bounds;
 mod random_histories_break_no_promise;

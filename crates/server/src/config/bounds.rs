@@ -58,6 +58,7 @@ pub(super) struct File {
     subscriptions_per_identity: Number,
     wildcards_per_identity: Number,
     subscription_bytes_per_identity: Option<ByteSize>,
+    groups_per_identity: Number,
     topic_levels: Option<Count<1, 200>>,
     topic_bytes: Option<Count<64, 65_535>>,
     queue_messages: Number,
@@ -125,6 +126,7 @@ fn lay_over_broker(raw: &File, broker: &mut BrokerLimits) {
     count(raw.subscriptions_per_identity, &mut broker.subscriptions_per_identity);
     count(raw.wildcards_per_identity, &mut broker.wildcards_per_identity);
     size(raw.subscription_bytes_per_identity, &mut broker.subscription_bytes_per_identity);
+    count(raw.groups_per_identity, &mut broker.groups_per_identity);
     count(raw.topic_levels, &mut broker.topic_levels);
     count(raw.topic_bytes, &mut broker.topic_bytes);
     count(raw.queue_messages, &mut broker.queue_messages);
