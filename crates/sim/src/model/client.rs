@@ -14,6 +14,7 @@ use keyward_mqtt::packet::{Qos, RetainHandling, SubscribeOptions};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
 use keyward_policy::Action;
+use std::collections::BTreeSet;
 
 impl Model {
     pub(super) fn take(&mut self, shard: ShardNo, link: LinkId, packet: &Packet) -> Checked {
@@ -155,6 +156,7 @@ impl Model {
             client,
             account: AccountNo(self.setup.clients[client.0].account),
             epoch,
+            epochs: BTreeSet::new(),
             origin,
             topic: publish.topic.clone(),
             qos: publish.qos,
@@ -173,6 +175,7 @@ impl Model {
         message.flying = true;
         message.taken_last = self.now;
         message.epoch = epoch;
+        message.epochs.insert(epoch);
         message.origin = origin;
         message.expires = message.expires.max(expires);
         let message = message.clone();
@@ -322,10 +325,12 @@ impl Model {
             RetainHandling::Never => false,
         };
         if replays {
+            let is_sure = is_new || options.retain_handling == RetainHandling::Always;
             let filter = filter.to_owned();
             session.replays.push(Replay {
                 serial,
                 filter,
+                is_sure,
                 asked: step,
                 generation,
                 begun: None,
@@ -359,7 +364,8 @@ impl Model {
         for filter in filters {
             is_known |= session.subs.remove(filter).is_some_and(|sub| sub.confirmed);
             session.replays.iter_mut().filter(|it| it.filter == *filter).for_each(|it| it.checked = true);
-            let numbers: Vec<_> = session.owed.iter().filter(|(_, it)| !it.arrived).map(|it| *it.0).collect();
+            let awaited = session.owed.iter().filter(|(_, it)| !it.arrived || it.sent < it.copies);
+            let numbers: Vec<_> = awaited.map(|it| *it.0).collect();
             for message in numbers.iter().filter_map(|number| self.messages.get(number)) {
                 if matches(filter, &message.topic) {
                     self.races.note_if(message.flying, Race::UnsubscribedWithMailUnderWay);

@@ -37,7 +37,8 @@ impl Model {
                     message.topic
                 );
             }
-            if !self.law.delivers_of(shard, message.account, message.epoch, message.is_will) {
+            let delivers = |epoch| self.law.delivers_of(shard, message.account, epoch, message.is_will);
+            if !message.epochs.iter().copied().any(delivers) {
                 return breach!("the publisher of {number} is gone: {publish}");
             }
             self.check_expiry(message, publish)?;

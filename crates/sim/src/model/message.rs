@@ -4,7 +4,7 @@ use crate::event::{AccountNo, ClientNo, MessageNo};
 use keyward_broker::LinkId;
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Is one message that a shard took, or a will that was due.
 #[derive(Debug, Clone)]
@@ -12,7 +12,10 @@ pub(super) struct Message {
     pub(super) number: MessageNo,
     pub(super) client: ClientNo,
     pub(super) account: AccountNo,
+    /// The life of the name that published it last.
     pub(super) epoch: u64,
+    /// Those that published it.
+    pub(super) epochs: BTreeSet<u64>,
     /// The session that it came from.
     pub(super) origin: u64,
     pub(super) topic: String,

@@ -116,7 +116,7 @@ impl Model {
                 && self.shards[session.shard.0].stats.outbox_bytes == 0
                 && self.setup.clients[client.0].is_honest;
             let until = self.now.saturating_sub(FLIGHT);
-            for replay in session.replays.iter().filter(|replay| !replay.checked && is_idle) {
+            for replay in session.replays.iter().filter(|it| it.is_sure && !it.checked && is_idle) {
                 let is_over = replay.begun.is_some_and(|(at, link)| at < until && session.link == Some(link));
                 if is_over && self.law_changed < replay.asked {
                     self.check_replay(client, session, &replay.filter, replay.asked)?;

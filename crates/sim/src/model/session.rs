@@ -90,6 +90,8 @@ pub(super) struct Replay {
     /// That of the filter of the SUBSCRIBE.
     pub(super) serial: u64,
     pub(super) filter: String,
+    /// Whether it is certainly due.
+    pub(super) is_sure: bool,
     pub(super) asked: u64,
     /// The oldest generation in force then.
     pub(super) generation: usize,
