@@ -36,7 +36,7 @@ struct Cli {
     steps: u32,
 
     /// Shards of the broker.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=3))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=8))]
     shards: u16,
 
     /// Prints everything that happens.

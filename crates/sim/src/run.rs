@@ -22,7 +22,7 @@ pub struct Plan {
     pub seed: u64,
     /// How many steps, before the world is brought to rest.
     pub steps: u32,
-    /// How many shards, 1 to 3.
+    /// How many shards, 1 to 8.
     pub shards: u16,
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct Setup {
     /// From which everything that happens is drawn, the hash keys of brokers too.
     pub seed: u64,
-    /// How many shards, 1 to 3.
+    /// How many shards, 1 to 8.
     pub shards: u16,
     /// The broker's bounds.
     pub limits: Limits,

@@ -40,7 +40,13 @@ impl Model {
                 Ok(())
             }
             Packet::PubRel(ack) => {
+                let answered = self.shards[shard.0].answered;
                 let session = self.session(client)?;
+                let waits = session.inbound.get(&ack.id).is_some_and(|(_, ticket)| *ticket > answered);
+                if waits && !session.acknowledged.contains(&ack.id) {
+                    // A rude client lets go of what it was not told of: it is closed, and the exchange stays.
+                    return Ok(());
+                }
                 let known = session.inbound.remove(&ack.id).is_some() & session.acknowledged.remove(&ack.id);
                 let is_stored = session.lifetime.is_some();
                 self.owe(shard, link, Answer::new(Kind::PubComp, ack.id), known && is_stored)
