@@ -40,8 +40,8 @@ pub(crate) struct Group {
     pub(crate) incarnation: Incarnation,
     /// Who is charged for what it holds; the identity of one of its members.
     pub(crate) payer: PayerSlot,
-    /// The change of the law that its denials follow.
-    law_turn: u64,
+    /// The round of asking members again that its denials follow.
+    round: u64,
     members: BTreeMap<Seat, Member>,
     /// The places that members have.
     taken: Places,
@@ -123,14 +123,14 @@ impl Group {
         name: Arc<str>,
         incarnation: Incarnation,
         payer: PayerSlot,
-        law_turn: u64,
+        round: u64,
         hash_key: HashKey,
     ) -> Self {
         Self {
             name,
             incarnation,
             payer,
-            law_turn,
+            round,
             members: BTreeMap::new(),
             taken: Places::default(),
             ready: BTreeMap::new(),
@@ -309,8 +309,8 @@ impl Group {
             return None;
         }
         let from = self.last.map_or(Unbounded, Excluded);
-        let mut round = self.ready.range((from, Unbounded)).chain(&self.ready);
-        round.find(|(_, place)| !denied.contains(**place)).map(|(seat, _)| *seat)
+        let mut ring = self.ready.range((from, Unbounded)).chain(&self.ready);
+        ring.find(|(_, place)| !denied.contains(**place)).map(|(seat, _)| *seat)
     }
 
     fn hand(&mut self, number: u64, letter: Letter, seat: Seat) -> Option<HandOut> {
@@ -388,14 +388,14 @@ impl Group {
     }
 
     /// Tells whether something was denied to a member by an earlier law than that of `turn`.
-    pub(crate) fn has_outdated(&self, turn: u64) -> bool {
-        self.law_turn != turn && self.letters.has_forgivable()
+    pub(crate) fn has_outdated(&self, round: u64) -> bool {
+        self.round != round && self.letters.has_forgivable()
     }
 
     /// Forgets who might not read what, if rules or the registry have changed since. Returns whether there was anything
     /// to forget.
-    pub(crate) fn follow(&mut self, turn: u64) -> bool {
-        let has_changed = core::mem::replace(&mut self.law_turn, turn) != turn;
+    pub(crate) fn follow(&mut self, round: u64) -> bool {
+        let has_changed = core::mem::replace(&mut self.round, round) != round;
         has_changed && self.letters.forgive()
     }
 

@@ -110,6 +110,8 @@ pub(crate) enum Body {
     Joined(Joined),
     /// A group hands a message to a member.
     HandOut(HandOut),
+    /// The sender goes by other rules or another registry: what its members might not read they are asked about again.
+    Reconsider,
 }
 
 /// Tells whether some session that outlives its link is among those that want a filter.
@@ -182,7 +184,7 @@ impl ShardMessage {
         let body = match &self.0.body {
             Body::Publish { message, .. } => message.weight(),
             Body::Interest { filter, .. } => filter.len(),
-            Body::InterestKnown { .. } | Body::Joined(_) => 0,
+            Body::InterestKnown { .. } | Body::Joined(_) | Body::Reconsider => 0,
             Body::ToGroup(word) => word.group.len(),
             Body::HandOut(hand) => hand.parcel.message.weight(),
             Body::ReplayAsk(ask) => ask.filter.len() + ask.after.as_ref().map_or(0, |topic| topic.len()),

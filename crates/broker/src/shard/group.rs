@@ -29,7 +29,9 @@ pub(super) struct Groups {
     pub(super) slots: Slab<Group>,
     by_name: Map<Arc<str>, u32>,
     pub(super) payers: Payers,
-    /// The group after those that were asked again since the law changed; `None`: all have been.
+    /// How often this shard or another went by other rules or another registry.
+    round: u64,
+    /// The group after those that were asked again in this round; `None`: all have been.
     review: Option<usize>,
     /// Those that asked to be members, by the token that all shards must know before they are answered.
     asked: BTreeSet<(u64, ShardIndex, SessionRef, u64)>,
@@ -41,6 +43,7 @@ impl Groups {
             slots: Slab::new(),
             by_name: Map::with_hasher(hash_key),
             payers: Payers::new(hash_key),
+            round: 0,
             review: None,
             asked: BTreeSet::new(),
         }
@@ -152,7 +155,7 @@ impl Shard {
 
     fn open_group(&mut self, name: &Arc<str>, payer: PayerSlot) -> u32 {
         let incarnation = self.next_incarnation();
-        let group = Group::new(Arc::clone(name), incarnation, payer, self.law.turn(), self.config.hash_key);
+        let group = Group::new(Arc::clone(name), incarnation, payer, self.groups.round, self.config.hash_key);
         self.subscription_bytes += bytes_of(&group);
         // Groups are bounded far below the range.
         let slot = self.groups.slots.insert(group) as u32;
@@ -242,8 +245,18 @@ impl Shard {
         limits::FANOUT_RECEIVER + cost
     }
 
-    /// Asks members again about what they might not read: rules or the registry have changed.
+    /// Asks members again about what they might not read: this shard goes by other rules or another registry. It tells
+    /// the others, for a group at home on a shard that changed earlier has asked the members here too early.
+    pub(super) fn ask_members_again(&mut self) {
+        self.review_groups();
+        for shard in (0..self.config.shards).map(ShardIndex).filter(|shard| *shard != self.config.index) {
+            self.out.post(shard, Body::Reconsider);
+        }
+    }
+
+    /// Begins a round of asking members again.
     pub(super) fn review_groups(&mut self) {
+        self.groups.round += 1;
         self.groups.review = Some(0);
         self.continue_review();
     }
@@ -251,10 +264,10 @@ impl Shard {
     /// Goes on with that, for a slice. A group in which something happens meanwhile has its turn at once.
     pub(super) fn continue_review(&mut self) {
         let Some(mut next) = self.groups.review else { return };
-        let (turn, end) = (self.law.turn(), self.groups.slots.capacity());
+        let (round, end) = (self.groups.round, self.groups.slots.capacity());
         let mut budget = limits::REVIEW_SLICE;
         while next < end && budget > 0 {
-            let outdated = self.groups.slots.get(next).filter(|group| group.has_outdated(turn));
+            let outdated = self.groups.slots.get(next).filter(|group| group.has_outdated(round));
             budget = budget.saturating_sub(1 + outdated.map_or(0, |group| group.queued().messages));
             if outdated.is_some() {
                 self.tend(next as u32, |_, _| Stirred::Nothing);
@@ -266,10 +279,11 @@ impl Shard {
 
     /// Does something with a group, hands out what can be handed out then, and keeps the counts.
     pub(super) fn tend(&mut self, slot: u32, act: impl FnOnce(&mut Group, &mut Vec<Loss>) -> Stirred) {
+        let round = self.groups.round;
         let Some(group) = self.groups.slots.get_mut(slot as usize) else { return };
         let (held, bytes) = (group.held(), bytes_of(group));
         let mut losses = Vec::new();
-        let is_forgiven = group.follow(self.law.turn());
+        let is_forgiven = group.follow(round);
         let stirred = act(group, &mut losses);
         if let Some(mut walk) = Walk::over(if is_forgiven { Stirred::All } else { stirred }) {
             let (law, out, now) = (&self.law, &mut self.out, self.now.mono);

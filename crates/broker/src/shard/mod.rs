@@ -247,7 +247,7 @@ impl Shard {
             Input::Committed { through, outcome } => self.committed(through, outcome),
             Input::Policy { generation, policy } => {
                 self.law.enact_policy(generation, policy);
-                self.review_groups();
+                self.ask_members_again();
                 self.out.say(Output::Reported(Report::Policy { generation }));
             }
             Input::Directory(directory) => self.enact_directory(directory),

@@ -123,6 +123,23 @@ fn a_member_that_gains_rights_gets_what_waited() {
 }
 
 #[test]
+fn a_member_that_gains_rights_gets_what_waited_whichever_shard_hears_of_them_first() {
+    for first in 0..3 {
+        in_every_world(|w| {
+            w.rules(&eve_may_not_read_secrets());
+            let eve = join(w, "user:eve", Version::V5);
+            let app = join(w, "user:app", Version::V5);
+            w.lose(app);
+            publish_numbers(w, "t/secret", 0..2, Qos::AtLeastOnce);
+            assert!(w.payloads(eve).is_empty());
+            let shares = rule("user:eve", "allow", &["subscribe", "share"], &["t/#"]);
+            w.rules_one_by_one(&(app_may_everything() + &shares), first);
+            assert_eq!(numbers(&w.payloads(eve)), [0, 1], "shard {first} first");
+        });
+    }
+}
+
+#[test]
 fn a_message_that_is_too_large_for_one_member_goes_to_another() {
     in_every_world(|w| {
         w.rules(&eve_may_not_read_secrets());

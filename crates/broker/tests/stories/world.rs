@@ -110,6 +110,20 @@ impl World {
         self.settle();
     }
 
+    /// Puts other rules in force on one shard after another, from this one on, and lets all that follows happen between
+    /// two of them.
+    pub(crate) fn rules_one_by_one(&mut self, text: &str, first: usize) {
+        let policy = Policy::load(&[SourceFile::new("policy.d/test.toml", text)]);
+        let policy = Arc::new(policy.unwrap_or_else(|errors| panic!("{errors}")));
+        self.generation += 1;
+        let generation = self.generation;
+        for index in 0..self.shards.len() {
+            let shard = (first + index) % self.shards.len();
+            self.give(shard, Input::Policy { generation, policy: Arc::clone(&policy) });
+            self.settle();
+        }
+    }
+
     /// Puts a principal into the registry.
     pub(crate) fn set(&mut self, name: &str, life: u64, standing: Standing) {
         self.set_only(name, life, standing);
