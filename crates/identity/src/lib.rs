@@ -59,7 +59,7 @@ pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
 };
 pub use opening::{InitOptions, OpenError, OpenOptions};
-pub use password::{PasswordRecord, PasswordRefusal, Pepper};
+pub use password::{PasswordMemory, PasswordRecord, PasswordRefusal, Pepper};
 pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};

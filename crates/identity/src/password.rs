@@ -9,13 +9,16 @@ use crate::{
     secret::{NoRandomness, Secret, random, random_text},
 };
 use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{
+        PasswordHasher,
+        phc::{Output, PasswordHash},
+    },
 };
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Holds the key of the keyed hashes. Without it, a stolen ledger gives no way to test guesses of generated passwords.
 pub struct Pepper(hmac::Key);
@@ -146,14 +149,45 @@ impl PasswordRecord {
         hmac::verify(&pepper.0, &message, &hash.mac).is_ok()
     }
 
-    /// Checks an attempt against a chosen password: slow (Argon2id, 19 MiB); `false` for a generated one. An attempt
-    /// longer than any password that can be set is refused at once.
-    pub fn verify_chosen(&self, attempt: &[u8]) -> bool {
+    /// Checks an attempt against a chosen password: slow (Argon2id, 19 MiB of `memory`); `false` for a generated one. An
+    /// attempt longer than any password that can be set is refused at once.
+    pub fn verify_chosen(&self, attempt: &[u8], memory: &mut PasswordMemory) -> bool {
         let Self::Chosen(ChosenHash(phc)) = self else { return false };
         if attempt.len() > limits::PASSWORD_BYTES {
             return false;
         }
-        PasswordHash::new(phc).is_ok_and(|hash| Argon2::default().verify_password(attempt, &hash).is_ok())
+        let Ok(PasswordHash { algorithm, version, params, salt: Some(salt), hash: Some(hash) }) =
+            PasswordHash::new(phc)
+        else {
+            return false;
+        };
+        let version = version.map_or(Ok(Version::default()), Version::try_from);
+        match (Algorithm::try_from(algorithm.as_str()), version, Params::try_from(&params)) {
+            (Ok(algorithm), Ok(version), Ok(params)) => memory
+                .hash(&Argon2::new(algorithm, version, params), attempt, salt.as_ref(), hash.len())
+                .is_some_and(|attempted| attempted == hash), // in constant time
+            _ => false,
+        }
+    }
+}
+
+/// Is what Argon2id works in, kept from one check to the next: taken and given back each time, blocks of this size
+/// leave holes in the allocator's heap that the next one does not fit into. A check leaves nothing in it that tells of
+/// the password.
+#[derive(Default)]
+pub struct PasswordMemory(Vec<Block>);
+
+impl PasswordMemory {
+    /// Returns the hash of a password; `None` if there is no memory for it.
+    fn hash(&mut self, argon2: &Argon2<'_>, password: &[u8], salt: &[u8], length: usize) -> Option<Output> {
+        let count = argon2.params().block_count();
+        self.0.try_reserve_exact(count.saturating_sub(self.0.len())).ok()?;
+        self.0.resize(count, Block::new());
+        let mut bytes = [0; Output::MAX_LENGTH];
+        let bytes = bytes.get_mut(..length)?;
+        let hashed = argon2.hash_password_into_with_memory(password, salt, bytes, &mut self.0);
+        self.0.iter_mut().for_each(Block::zeroize);
+        hashed.ok().and_then(|()| Output::new(bytes).ok())
     }
 }
 
@@ -167,6 +201,10 @@ fn hash_chosen(password: &[u8], salt: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn opens(record: &PasswordRecord, attempt: &[u8]) -> bool {
+        record.verify_chosen(attempt, &mut PasswordMemory::default())
+    }
+
     fn pepper() -> Pepper {
         Pepper::new(&[7; 32])
     }
@@ -179,7 +217,7 @@ mod tests {
         assert!(!record.verify_generated(&pepper(), other.expose()));
         assert!(!record.verify_generated(&pepper(), b""));
         assert!(!record.verify_generated(&Pepper::new(&[8; 32]), password.expose()));
-        assert!(!record.verify_chosen(password.expose()));
+        assert!(!opens(&record, password.expose()));
         assert!(!record.is_slow());
     }
 
@@ -198,9 +236,21 @@ mod tests {
         let record: PasswordRecord = serde_json::from_str(&json).unwrap();
         assert!(json.contains("argon2id"), "{json}");
         assert!(record.is_slow());
-        assert!(record.verify_chosen("pass wörd".as_bytes()));
-        assert!(!record.verify_chosen(b"pass word"));
-        assert!(!record.verify_chosen(&[b'x'; 2_000]));
+        assert!(opens(&record, "pass wörd".as_bytes()));
+        assert!(!opens(&record, b"pass word"));
+        assert!(!opens(&record, &[b'x'; 2_000]));
+    }
+
+    #[test]
+    fn memory_that_is_kept_tells_nothing_of_the_password_before_and_spoils_no_check() {
+        let record = PasswordRecord::choose("pass wörd".as_bytes(), "anna").unwrap();
+        let mut memory = PasswordMemory::default();
+        for attempt in ["pass word", "pass wörd", "", "pass wörd"] {
+            let is_right = attempt == "pass wörd";
+            assert_eq!(record.verify_chosen(attempt.as_bytes(), &mut memory), is_right, "{attempt:?}");
+            assert_eq!(memory.0.len(), 19 * 1_024, "19 MiB");
+            assert!(memory.0.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)));
+        }
     }
 
     #[test]
@@ -217,7 +267,7 @@ mod tests {
         let costs = |phc: &str| phc.split('$').nth(3).map(str::to_owned);
         assert_eq!(costs(&phc), hash_chosen(b"12345678", &[1; 16]).and_then(|real| costs(&real)));
         assert!(PasswordHash::new(&phc).is_ok());
-        assert!(!PasswordRecord::decoy().verify_chosen(b"anything at all"));
+        assert!(!opens(&PasswordRecord::decoy(), b"anything at all"));
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn a_new_password_voids_the_old_one_and_ends_links() {
     let account = house.account("user:anna");
     let record = account.password.unwrap();
     assert!(account.epoch > epoch);
-    assert!(record.is_slow() && record.verify_chosen(b"correct horse"));
+    assert!(record.is_slow() && record.verify_chosen(b"correct horse", &mut Default::default()));
     assert!(!record.verify_generated(&house.registrar().pepper(), old.expose()));
     house.run(Command::WithdrawPassword { identity: identity.clone() });
     assert!(house.registrar().registry().find_login("anna").is_none());

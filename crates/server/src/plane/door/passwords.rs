@@ -4,7 +4,7 @@
 use crate::clock::{self, millis};
 use crate::plane::limits::{Limits, SLOW_DOWN_ENTRIES};
 use crate::plane::source::Source;
-use keyward_identity::PasswordRecord;
+use keyward_identity::{PasswordMemory, PasswordRecord};
 use keyward_mqtt::time::Millis;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -150,11 +150,12 @@ impl Drop for PasswordPool {
 
 impl Shared {
     fn run(&self) {
+        let mut memory = PasswordMemory::default();
         while let Some(attempt) = self.next() {
             let waited = clock::now().mono.saturating_sub(attempt.begun);
             let outcome = if waited > self.age {
                 Outcome::TooLate
-            } else if attempt.record.verify_chosen(&attempt.password) {
+            } else if attempt.record.verify_chosen(&attempt.password, &mut memory) {
                 Outcome::Right
             } else {
                 Outcome::Wrong
