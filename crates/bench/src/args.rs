@@ -202,7 +202,7 @@ pub(crate) struct FloodArguments {
     /// How long the quiet time and each flood are counted
     #[arg(long, default_value_t = 3.5)]
     pub(crate) seconds: f64,
-    /// 1.5 seconds each, and p99 is shown, not judged: for tests, which must not depend on time
+    /// 1.5 seconds each
     #[arg(long, conflicts_with = "seconds")]
     pub(crate) quick: bool,
     /// Only floods whose name holds this text
@@ -223,9 +223,6 @@ pub(crate) struct AttackArguments {
     /// When to end
     #[arg(long)]
     pub(crate) seconds: f64,
-    /// Leave the processor to others
-    #[arg(long)]
-    pub(crate) nice: bool,
 }
 
 /// Returns a time; nonsense is zero, which the load refuses.

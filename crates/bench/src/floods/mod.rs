@@ -1,5 +1,9 @@
 //! Floods: the release broker is one process, the attacker another, and a paced client between them notices.
 //!
+//! Whatever else the machine does, the attacker included, takes processor time from the paced client too. So there is a
+//! second broker that nobody floods, with a paced client of its own at the same time: the *control*. What is worse at
+//! the flooded broker than there is the flood's doing.
+//!
 //! Each flood is a file of this folder with one `FLOOD`; to add one, write the file and put it into [`ALL`].
 
 mod handshakes;
@@ -11,6 +15,7 @@ mod retained;
 mod scene;
 mod shares;
 mod slow_readers;
+mod stalls;
 mod subscriptions;
 mod verdict;
 
@@ -28,7 +33,7 @@ use crate::stage::{BENCH, Broker, Keyward, Layout, Running, User, password_of};
 use scene::{Attacker, DESCRIPTORS, Scene, Tally};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use verdict::{Endured, Observed, Report, Verdict};
+use verdict::{Observed, Report, Verdict};
 
 /// Every flood, in the order in which they run.
 const ALL: [Flood; 9] = [
@@ -52,6 +57,9 @@ const PACE: f64 = 200.0;
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long the quiet time and each flood are with `--quick`.
 const QUICK: Duration = Duration::from_millis(1_500);
+/// How often a flood is done whose only fault is the paced client's p99: others on the machine can hit one client and
+/// spare the other, but hardly each time. What the flood itself does, it does each time.
+const TRIES: usize = 3;
 /// How long an attacker may take to end after its time is over.
 const END: Duration = Duration::from_secs(15);
 
@@ -83,27 +91,48 @@ pub(crate) fn run(arguments: &FloodArguments) -> Result<Report, BenchError> {
         )));
     }
     let descriptors = process::raise_descriptors(DESCRIPTORS);
-    let verdicts = floods.into_iter().map(|flood| endure(flood, arguments)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Report::new(&verdicts, descriptors, arguments.json))
+    let control = broker(&[BENCH], arguments)?;
+    let stick = match only {
+        "" => Some(try_once(&stalls::FLOOD, &control, arguments)?),
+        _ => None,
+    };
+    let verdicts =
+        floods.into_iter().map(|flood| endure(flood, &control, arguments)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Report::new(&verdicts, stick.as_ref(), descriptors, arguments.json))
+}
+
+/// Does a flood, again if only the time that it took from the paced client was too much, and returns the best try.
+fn endure(flood: &Flood, control: &Broker, arguments: &FloodArguments) -> Result<Verdict, BenchError> {
+    let mut best = try_once(flood, control, arguments)?;
+    for _ in 1..TRIES {
+        if !best.is_only_slow() {
+            break;
+        }
+        let next = try_once(flood, control, arguments)?;
+        if !next.is_only_slow() || next.is_faster_than(&best) {
+            best = next;
+        }
+    }
+    Ok(best)
 }
 
 /// Does one flood against a fresh broker with the bounds that it is shipped with.
-fn endure(flood: &Flood, arguments: &FloodArguments) -> Result<Verdict, BenchError> {
-    let (length, judged) = match arguments.quick {
-        true => (QUICK, Endured::Bounds),
-        false => (seconds(arguments.seconds), Endured::BoundsAndPace),
-    };
+fn try_once(flood: &Flood, control: &Broker, arguments: &FloodArguments) -> Result<Verdict, BenchError> {
+    let length = if arguments.quick { QUICK } else { seconds(arguments.seconds) };
     // To add a user with a chosen password takes 19 MiB once, which would hide what other floods take.
     let all = [BENCH, ATTACKER, passwords::GUESSED];
     let users = if flood.name == passwords::FLOOD.name { &all[..] } else { &all[..2] };
-    let program = arguments.keyward.as_deref();
-    let broker =
-        Keyward { program, shards: None, limits: "", users, dumpable: false }.start(&Layout::new(false))?;
+    let broker = broker(users, arguments)?;
     let quiet = paced(&broker, length, &mut NoWatch)?;
     let before = process::resident_bytes(broker.pid())?;
     let logged = broker.log().len();
-    let mut onset = Onset { flood, broker: &broker, length, is_nice: !arguments.quick, attacker: None };
-    let flooded = paced(&broker, length, &mut onset);
+    let mut onset = Onset { flood, broker: &broker, length, attacker: None };
+    let (flooded, beside) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| paced(control, length, &mut NoWatch));
+        let flooded = paced(&broker, length, &mut onset);
+        (flooded, beside.join())
+    });
+    let beside = beside.map_err(|_| BenchError::broker("control", "its client panicked"))??;
     let tally = match &mut onset.attacker {
         Some(attacker) => finish(attacker)?,
         None => {
@@ -115,13 +144,20 @@ fn endure(flood: &Flood, arguments: &FloodArguments) -> Result<Verdict, BenchErr
     let log = broker.log();
     let observed = Observed {
         quiet,
+        beside,
         flooded,
         tally,
         grown_bytes: process::peak_resident_bytes(broker.pid())?.saturating_sub(before),
         named: offender_line(flood.offender, log.get(logged..).unwrap_or_default()),
         afterwards: afterwards.map(drop),
     };
-    Ok(Verdict::new(flood, observed, judged))
+    Ok(Verdict::new(flood, observed))
+}
+
+/// Starts a broker with the bounds that it is shipped with.
+fn broker(users: &[User], arguments: &FloodArguments) -> Result<Broker, BenchError> {
+    let program = arguments.keyward.as_deref();
+    Keyward { program, shards: None, limits: "", users, dumpable: false }.start(&Layout::new(false))
 }
 
 /// Begins the flood when the paced client has logged in and is counted.
@@ -129,7 +165,6 @@ struct Onset<'a> {
     flood: &'a Flood,
     broker: &'a Broker,
     length: Duration,
-    is_nice: bool,
     attacker: Option<Running>,
 }
 
@@ -162,14 +197,13 @@ fn paced(broker: &Broker, length: Duration, watcher: &mut dyn Watcher) -> Result
 
 /// Starts the attacker: this program again.
 fn start(onset: &Onset<'_>) -> Result<Running, BenchError> {
-    let Onset { flood, broker, length, is_nice, .. } = onset;
+    let Onset { flood, broker, length, .. } = onset;
     let scene = Scene::new(broker, ATTACKER.name, password_of(broker, ATTACKER.name)?);
     let file = files::write_new(&broker.folder().join("scene"), &serde_json::json!(scene).to_string())?;
     let program = std::env::current_exe().map_err(BenchError::io("asking for the own program"))?;
     Command::new(program)
         .args(["attack", flood.name, "--seconds", &length.as_secs_f64().to_string(), "--scene"])
         .arg(file)
-        .args(is_nice.then_some("--nice"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -196,16 +230,12 @@ fn offender_line(words: &[&str], log: &str) -> Option<String> {
 /// # Errors
 /// A scene that cannot be read, or a broker that does not let the attacker begin.
 pub(crate) fn attack(arguments: &AttackArguments) -> Result<String, BenchError> {
-    let flood = ALL.iter().find(|flood| flood.name == arguments.name);
+    let flood = ALL.iter().chain([&stalls::FLOOD]).find(|flood| flood.name == arguments.name);
     let flood = flood.ok_or_else(|| BenchError::Misuse(format!("there is no flood {:?}", arguments.name)))?;
     // On one machine the attacker takes processor time from the broker and the client that notices; a real one does
     // not. It gets what the others leave.
-    if arguments.nice {
-        rustix::process::nice(19).map_err(|error| BenchError::Io {
-            doing: "giving way to others".to_owned(),
-            source: error.into(),
-        })?;
-    }
+    rustix::process::nice(19)
+        .map_err(|error| BenchError::Io { doing: "giving way to others".to_owned(), source: error.into() })?;
     let attacker = Attacker::new(Scene::read(&arguments.scene)?, seconds(arguments.seconds))?;
     Ok(serde_json::json!((flood.attack)(&attacker)?).to_string())
 }

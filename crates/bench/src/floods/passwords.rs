@@ -11,7 +11,7 @@ pub(super) const FLOOD: Flood = Flood {
     name: "passwords",
     what: "CONNECTs from eight addresses with chosen passwords: right, wrong, and of nobody",
     may_grow: (64 + 19) * 1024 * 1024,
-    because: "`pending_bytes` and the 19 MiB of one Argon2id",
+    because: "`pending_bytes` and 19 MiB of Argon2id for each of `password_threads`",
     offender: &["login failed", FIRST_ADDRESS],
     attack,
 };

@@ -33,6 +33,7 @@ pub(super) struct Scene {
     plain: SocketAddr,
     tls: SocketAddr,
     ca: Option<PathBuf>,
+    pid: u32,
     user: String,
     password: String,
 }
@@ -41,7 +42,8 @@ impl Scene {
     /// Describes a broker to a user of it.
     pub(super) fn new(broker: &Broker, user: &str, password: String) -> Self {
         let (plain, tls) = (broker.plain.address, broker.tls.address);
-        Self { plain, tls, ca: broker.tls.ca.clone(), user: user.to_owned(), password }
+        let pid = broker.pid();
+        Self { plain, tls, pid, ca: broker.tls.ca.clone(), user: user.to_owned(), password }
     }
 
     /// Reads one.
@@ -68,6 +70,8 @@ pub(super) struct Attacker {
     pub(super) plain: Calls,
     /// The same with TLS.
     pub(super) tls: Calls,
+    /// The broker's process.
+    pub(super) broker: u32,
     end: Instant,
 }
 
@@ -77,7 +81,7 @@ impl Attacker {
         let login = Some((scene.user, scene.password));
         let plain = Calls::new(Access { address: scene.plain, ca: None, login: login.clone() })?;
         let tls = Calls::new(Access { address: scene.tls, ca: scene.ca, login })?;
-        Ok(Self { plain, tls, end: clock::now() + length })
+        Ok(Self { plain, tls, broker: scene.pid, end: clock::now() + length })
     }
 
     /// Logs in `count` links.

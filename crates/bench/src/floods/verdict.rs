@@ -10,21 +10,17 @@ use std::fmt::Write;
 
 /// How many times its quiet value the paced client's p99 may become.
 const RATIO: f64 = 3.0;
-/// Microseconds below which a quiet p99 is taken for this: on a machine that does other things, too, a smaller one is luck.
-const QUIET_FLOOR_US: f64 = 1_000.0;
-
-/// What a flood must leave alone to be endured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endured {
-    /// Growth, the offender's name, the paced client's messages, the broker's life.
-    Bounds,
-    /// These, and the paced client's p99.
-    BoundsAndPace,
-}
+/// Microseconds below which a quiet p99 is taken for this. A system that changes between threads 250 times a second makes
+/// each wait for 4 ms now and then when both cores are busy; whether that is the one client or the other is luck.
+const QUIET_FLOOR_US: f64 = 4_000.0;
+/// Microseconds of a quiet p99 from which a broker that stands still for 120 ms cannot be told from others' noise.
+const TOO_NOISY_US: f64 = 30_000.0;
 
 /// What was seen of a flood.
 pub(super) struct Observed {
     pub(super) quiet: Outcome,
+    /// Of the paced client of the broker that nobody flooded, at the same time.
+    pub(super) beside: Outcome,
     pub(super) flooded: Result<Outcome, BenchError>,
     pub(super) tally: Tally,
     pub(super) grown_bytes: u64,
@@ -41,9 +37,12 @@ pub(super) struct Verdict {
     what: &'static str,
     attacker: Tally,
     quiet: Option<Percentiles>,
+    beside: Option<Percentiles>,
     flooded: Option<Percentiles>,
     lost: u64,
+    /// To the p99 of the broker beside, at the same time.
     p99_ratio: Option<f64>,
+    is_slow: bool,
     grown_bytes: u64,
     may_grow_bytes: u64,
     because: &'static str,
@@ -54,8 +53,8 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// Judges.
-    pub(super) fn new(flood: &Flood, observed: Observed, judged: Endured) -> Self {
-        let Observed { quiet, flooded, tally, grown_bytes, named, afterwards } = observed;
+    pub(super) fn new(flood: &Flood, observed: Observed) -> Self {
+        let Observed { quiet, beside, flooded, tally, grown_bytes, named, afterwards } = observed;
         let mut problems = Vec::new();
         let (after, lost) = match flooded {
             Ok(outcome) => (outcome.latency, outcome.lost),
@@ -64,12 +63,13 @@ impl Verdict {
                 (None, 0)
             }
         };
-        let p99_ratio = quiet.latency.zip(after).map(|(quiet, after)| ratio(quiet.p99_us, after.p99_us));
+        let p99_ratio = beside.latency.zip(after).map(|(quiet, after)| ratio(quiet.p99_us, after.p99_us));
+        let is_slow = after.is_some() && p99_ratio.is_none_or(|ratio| ratio > RATIO);
         if lost > 0 {
             problems.push(format!("the paced client lost {lost} messages"));
         }
-        if judged == Endured::BoundsAndPace && p99_ratio.is_none_or(|ratio| ratio > RATIO) {
-            problems.push(format!("p99 became more than {RATIO} times its quiet value"));
+        if is_slow {
+            problems.push(format!("p99 became more than {RATIO} times that of the quiet broker beside"));
         }
         if grown_bytes > flood.may_grow {
             problems.push(format!("the broker grew by more than {}", flood.because));
@@ -85,15 +85,31 @@ impl Verdict {
             what: flood.what,
             attacker: tally,
             quiet: quiet.latency,
+            beside: beside.latency,
             flooded: after,
             lost,
             p99_ratio,
+            is_slow,
             grown_bytes,
             may_grow_bytes: flood.may_grow,
             because: flood.because,
             named,
             problems,
         }
+    }
+
+    /// Tells whether nothing but the time that it took from the paced client is wrong.
+    pub(super) fn is_only_slow(&self) -> bool {
+        self.is_slow && self.problems.len() == 1
+    }
+
+    /// Tells whether others on the machine kept even the quiet broker's client waiting, so that p99 says nothing.
+    fn was_too_noisy(&self) -> bool {
+        self.beside.is_none_or(|beside| beside.p99_us > TOO_NOISY_US)
+    }
+
+    pub(super) fn is_faster_than(&self, other: &Self) -> bool {
+        self.p99_ratio < other.p99_ratio
     }
 }
 
@@ -110,17 +126,21 @@ pub(crate) struct Report {
 
 impl Report {
     /// Writes the verdicts, for people or as JSON.
-    pub(super) fn new(verdicts: &[Verdict], descriptors: u64, json: bool) -> Self {
+    ///
+    /// `stick` is what was seen of a broker that stood still: were that endured, nothing said about p99 would count.
+    pub(super) fn new(verdicts: &[Verdict], stick: Option<&Verdict>, descriptors: u64, json: bool) -> Self {
         let text = match json {
             true => {
-                let report =
-                    serde_json::json!({ "schema": 2, "descriptors": descriptors, "floods": verdicts });
+                let report = serde_json::json!({
+                    "schema": 3, "descriptors": descriptors, "stick": stick, "floods": verdicts
+                });
                 report.to_string()
             }
-            false => markdown(verdicts, descriptors),
+            false => markdown(verdicts, stick, descriptors),
         };
         let failed = verdicts.iter().filter(|verdict| !verdict.problems.is_empty());
-        Self { text, failed: failed.map(|verdict| verdict.name).collect() }
+        let blind = stick.filter(|stick| !stick.is_slow && !stick.was_too_noisy());
+        Self { text, failed: failed.chain(blind).map(|verdict| verdict.name).collect() }
     }
 
     /// Returns whether every flood was endured.
@@ -135,26 +155,27 @@ impl Report {
     }
 }
 
-fn markdown(verdicts: &[Verdict], descriptors: u64) -> String {
+fn markdown(verdicts: &[Verdict], stick: Option<&Verdict>, descriptors: u64) -> String {
     let mut text = String::from(
-        "| flood | done (refused) | p99 quiet µs | p99 flooded µs | ratio | grown MiB (may) | named | endured |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |\n",
+        "| flood | done (refused) | p99 before µs | p99 beside µs | p99 flooded µs | ratio | grown MiB (may) | named | endured |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |\n",
     );
     let p99 = |percentiles: Option<Percentiles>| {
         percentiles.map_or("–".to_owned(), |p| format!("{:.0}", p.p99_us))
     };
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
     let yes = |yes: bool| if yes { "yes" } else { "NO" };
-    for v in verdicts {
+    for v in stick.into_iter().chain(verdicts) {
         let ratio = v.p99_ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.1}"));
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {} ({}) | {} | {} | {ratio} | {:.1} ({:.0}) | {} | {} |",
+            "| {} | {} ({}) | {} | {} | {} | {ratio} | {:.1} ({:.0}) | {} | {} |",
             v.name,
             v.attacker.done,
             v.attacker.refused,
             p99(v.quiet),
+            p99(v.beside),
             p99(v.flooded),
             mib(v.grown_bytes),
             mib(v.may_grow_bytes),
@@ -171,7 +192,22 @@ fn markdown(verdicts: &[Verdict], descriptors: u64) -> String {
             let _ = write!(text, "\n  - PROBLEM: {problem}");
         }
     }
-    let _ = write!(text, "\n\nThe ratio takes a quiet p99 below {QUIET_FLOOR_US} µs for {QUIET_FLOOR_US}.");
+    let _ = write!(
+        text,
+        "\n\nThe ratio is to a quiet broker beside, at the same time; its p99 below {QUIET_FLOOR_US} µs is taken for that."
+    );
+    match stick {
+        Some(stick) if stick.is_slow => {
+            text.push_str("\nThe broker that stood still (stalls) was seen, as it must be.");
+        }
+        Some(stick) if stick.was_too_noisy() => {
+            text.push_str(
+                "\nThe machine was too busy to tell a broker that stood still: p99 says nothing here.",
+            );
+        }
+        Some(_) => text.push_str("\nPROBLEM: a broker that stood still (stalls) was not seen."),
+        None => {}
+    }
     if descriptors < DESCRIPTORS {
         let _ = write!(
             text,
@@ -209,7 +245,8 @@ mod tests {
     fn endured() -> Observed {
         Observed {
             quiet: outcome(100),
-            flooded: Ok(outcome(2_900)),
+            beside: outcome(200),
+            flooded: Ok(outcome(11_900)),
             tally: Tally::default(),
             grown_bytes: 100,
             named: Some("user:attacker".to_owned()),
@@ -217,20 +254,41 @@ mod tests {
         }
     }
 
-    fn problems(observed: Observed, judged: Endured) -> usize {
-        Verdict::new(&FLOOD, observed, judged).problems.len()
+    fn verdict(observed: Observed) -> Verdict {
+        Verdict::new(&FLOOD, observed)
+    }
+
+    fn fails(verdicts: &[Verdict], stick: Option<&Verdict>) -> bool {
+        Report::new(verdicts, stick, DESCRIPTORS, false).verdict().is_err()
     }
 
     #[test]
-    fn a_flood_within_all_bounds_is_endured_from_a_quiet_p99_of_at_least_a_millisecond() {
-        assert_eq!(problems(endured(), Endured::BoundsAndPace), 0);
+    fn a_flood_within_all_bounds_is_endured_from_a_quiet_p99_of_at_least_four_milliseconds() {
+        assert!(!fails(&[verdict(endured())], None));
     }
 
     #[test]
-    fn a_slow_paced_client_counts_only_where_time_is_judged() {
-        let slow = || Observed { flooded: Ok(outcome(3_200)), ..endured() };
-        assert_eq!(problems(slow(), Endured::BoundsAndPace), 1);
-        assert_eq!(problems(slow(), Endured::Bounds), 0);
+    fn a_client_as_slow_as_single_bytes_once_made_it_is_a_problem() {
+        let slow = verdict(Observed { flooded: Ok(outcome(45_000)), ..endured() });
+        assert!(slow.is_only_slow() && fails(&[slow], None));
+    }
+
+    #[test]
+    fn what_the_quiet_broker_beside_suffers_too_is_no_flood() {
+        let busy = || Observed { beside: outcome(16_000), ..endured() };
+        assert!(!fails(&[verdict(Observed { flooded: Ok(outcome(45_000)), ..busy() })], None));
+        assert!(fails(&[verdict(Observed { flooded: Ok(outcome(50_000)), ..busy() })], None));
+        let before = Observed { quiet: outcome(90_000), flooded: Ok(outcome(45_000)), ..endured() };
+        assert!(fails(&[verdict(before)], None), "noise from before excuses nothing");
+    }
+
+    #[test]
+    fn a_stick_that_does_not_see_a_broker_stand_still_makes_the_report_fail() {
+        let seen = verdict(Observed { flooded: Ok(outcome(120_000)), ..endured() });
+        assert!(!fails(&[], Some(&seen)));
+        assert!(fails(&[], Some(&verdict(endured()))));
+        let noise = Observed { beside: outcome(50_000), flooded: Ok(outcome(120_000)), ..endured() };
+        assert!(!fails(&[], Some(&verdict(noise))), "nothing can be said then");
     }
 
     #[test]
@@ -244,9 +302,10 @@ mod tests {
             Observed { flooded: Ok(Outcome { lost: 1, ..outcome(1) }), ..endured() },
         ];
         for damage in damages {
-            let verdict = Verdict::new(&FLOOD, damage, Endured::Bounds);
+            let verdict = verdict(damage);
             assert_eq!(verdict.problems.len(), 1, "{verdict:?}");
-            assert!(Report::new(&[verdict], DESCRIPTORS, false).verdict().is_err());
+            assert!(!verdict.is_only_slow());
+            assert!(fails(&[verdict], None));
         }
     }
 }

@@ -46,6 +46,9 @@ connections = 19000
 connections_per_address = 19000
 connections_per_identity = 19000
 sessions_per_identity = 19000
+handshake_rate = 0
+handshake_rate_per_address = 0
+login_rate_per_identity = 0
 ";
 
 impl<'a> Keyward<'a> {
