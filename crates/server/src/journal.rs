@@ -200,6 +200,13 @@ fn limit_remedy(limit: &str) -> &'static str {
         "handshake_rate_per_address" => {
             "a client there connects again and again: keyward denials may say why; or raise it in keyward.toml"
         }
+        "handshake_rate" => {
+            "new connections wait; this address caused most handshakes lately: look after it, or raise it in keyward.toml"
+        }
+        "login_rate_per_identity" => {
+            "refused: its clients log in again and again, mostly two that share a client id; or raise it in keyward.toml"
+        }
+        "pending_reads" => "closed: what it sent to log in came in too many pieces",
         "publish_rate" | "publish_bytes_rate" => {
             "it is read more slowly, nothing is lost; or raise it in keyward.toml"
         }

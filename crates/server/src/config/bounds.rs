@@ -38,8 +38,12 @@ pub(super) struct File {
     pending: Number,
     pending_per_address: Number,
     pending_bytes: Option<ByteSize>,
+    handshake_rate: Rate,
+    handshake_burst: Number,
     handshake_rate_per_address: Rate,
     handshake_burst_per_address: Number,
+    login_rate_per_identity: Rate,
+    login_burst_per_identity: Number,
     handshake_time: Option<Span>,
     connect_time: Option<Span>,
     stall_time: Option<Span>,
@@ -48,6 +52,7 @@ pub(super) struct File {
     unfinished_bytes_per_identity: Option<ByteSize>,
     publish_rate: Rate,
     publish_bytes_rate: Option<ByteSize>,
+    busy_rate: Number,
     password_threads: Option<Count<1, 16>>,
     password_queue: Number,
     password_age: Option<Span>,
@@ -58,6 +63,9 @@ pub(super) struct File {
     subscriptions_per_identity: Number,
     wildcards_per_identity: Number,
     subscription_bytes_per_identity: Option<ByteSize>,
+    shared_per_session: Number,
+    groups: Number,
+    group_members: Number,
     groups_per_identity: Number,
     topic_levels: Option<Count<1, 200>>,
     topic_bytes: Option<Count<64, 65_535>>,
@@ -126,6 +134,9 @@ fn lay_over_broker(raw: &File, broker: &mut BrokerLimits) {
     count(raw.subscriptions_per_identity, &mut broker.subscriptions_per_identity);
     count(raw.wildcards_per_identity, &mut broker.wildcards_per_identity);
     size(raw.subscription_bytes_per_identity, &mut broker.subscription_bytes_per_identity);
+    count(raw.shared_per_session, &mut broker.shared_per_session);
+    count(raw.groups, &mut broker.groups);
+    count(raw.group_members, &mut broker.group_members);
     count(raw.groups_per_identity, &mut broker.groups_per_identity);
     count(raw.topic_levels, &mut broker.topic_levels);
     count(raw.topic_bytes, &mut broker.topic_bytes);
@@ -158,11 +169,14 @@ fn lay_over_plane(raw: &File, plane: &mut PlaneLimits) {
     count(raw.password_threads, &mut plane.password_threads);
     count(raw.password_queue, &mut plane.password_queue);
     size(raw.pending_bytes, &mut plane.pending_bytes);
+    rate(raw.handshake_rate, &mut plane.handshake_rate);
+    rate(raw.handshake_burst, &mut plane.handshake_burst);
     rate(raw.handshake_rate_per_address, &mut plane.handshake_rate_per_address);
-    if let Some(Count(burst)) = raw.handshake_burst_per_address {
-        plane.handshake_burst_per_address = burst;
-    }
+    rate(raw.handshake_burst_per_address, &mut plane.handshake_burst_per_address);
+    rate(raw.login_rate_per_identity, &mut plane.login_rate_per_identity);
+    rate(raw.login_burst_per_identity, &mut plane.login_burst_per_identity);
     rate(raw.publish_rate, &mut plane.publish_rate);
+    rate(raw.busy_rate, &mut plane.busy_rate);
     if let Some(ByteSize(bytes)) = raw.publish_bytes_rate {
         plane.publish_bytes_rate = bytes;
     }
@@ -181,7 +195,7 @@ fn count<const MIN: u64, const MAX: u64>(given: Option<Count<MIN, MAX>>, target:
     }
 }
 
-fn rate(given: Rate, target: &mut u64) {
+fn rate<const MIN: u64, const MAX: u64>(given: Option<Count<MIN, MAX>>, target: &mut u64) {
     if let Some(Count(number)) = given {
         *target = number;
     }

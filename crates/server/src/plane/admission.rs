@@ -29,6 +29,8 @@ pub enum Crowded {
     PendingBytes,
     /// Its source connects more often than it may.
     Rate,
+    /// Its identity logs in more often than it may.
+    LoginRate,
 }
 
 impl Crowded {
@@ -41,6 +43,7 @@ impl Crowded {
             Self::Pending => "pending",
             Self::PendingBytes => "pending_bytes",
             Self::Rate => "handshake_rate_per_address",
+            Self::LoginRate => "login_rate_per_identity",
         }
     }
 
@@ -53,6 +56,7 @@ impl Crowded {
             Self::Pending => limits.pending as u64,
             Self::PendingBytes => limits.pending_bytes as u64,
             Self::Rate => limits.handshake_rate_per_address,
+            Self::LoginRate => limits.login_rate_per_identity,
         }
     }
 }
@@ -66,6 +70,7 @@ impl std::fmt::Display for Crowded {
             Self::Pending => "too many connections that have not logged in",
             Self::PendingBytes => "connections that have not logged in hold too much memory",
             Self::Rate => "too many handshakes from this address",
+            Self::LoginRate => "too many logins of this identity",
         })
     }
 }
@@ -77,7 +82,19 @@ pub(crate) struct Admission {
     connections: usize,
     per_source: usize,
     per_identity: usize,
+    source_rate: Rate,
+    identity_rate: Rate,
+    /// Of handshakes in all.
     rate: Rate,
+}
+
+/// Says that there are more handshakes than there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Crowd {
+    /// When there may be another.
+    pub(crate) until: Millis,
+    /// Whose share of them is largest.
+    pub(crate) busiest: Option<Source>,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +107,10 @@ struct Counts {
     most_identified: usize,
     /// What sources have used up of their rate of handshakes.
     spent: HashMap<Source, Spent>,
+    /// What identities have used up of their rate of logins.
+    logins: HashMap<Identity, Spent>,
+    /// What all have used up of the rate of handshakes.
+    handshakes: Spent,
 }
 
 impl Admission {
@@ -99,10 +120,15 @@ impl Admission {
             connections: limits.connections,
             per_source: limits.connections_per_address,
             per_identity: limits.connections_per_identity,
-            rate: Rate {
+            source_rate: Rate {
                 per_second: limits.handshake_rate_per_address,
                 burst: limits.handshake_burst_per_address,
             },
+            identity_rate: Rate {
+                per_second: limits.login_rate_per_identity,
+                burst: limits.login_burst_per_identity,
+            },
+            rate: Rate { per_second: limits.handshake_rate, burst: limits.handshake_burst },
         })
     }
 
@@ -123,19 +149,26 @@ impl Admission {
     /// Tells whether another handshake of `source` may begin.
     pub(crate) fn may_begin(&self, now: Millis, source: Source) -> Result<(), Crowded> {
         let spent = self.counts().spent.get(&source).copied().unwrap_or_default();
-        self.rate.wait(spent, now).map_or(Ok(()), |_| Err(Crowded::Rate))
+        self.source_rate.wait(spent, now).map_or(Ok(()), |_| Err(Crowded::Rate))
+    }
+
+    /// Tells whether connections may be accepted, as far as the rate of all handshakes says.
+    pub(crate) fn may_accept(&self, now: Millis) -> Result<(), Crowd> {
+        let counts = self.counts();
+        match self.rate.wait(counts.handshakes, now) {
+            None => Ok(()),
+            Some(until) => {
+                let busiest = counts.spent.iter().max_by_key(|(_, spent)| **spent).map(|(source, _)| *source);
+                Err(Crowd { until, busiest })
+            }
+        }
     }
 
     /// Counts a handshake of `source` that cost us its work.
     pub(crate) fn shook_hands(&self, now: Millis, source: Source) {
-        if !self.rate.is_on() {
-            return;
-        }
         let mut counts = self.counts();
-        if !counts.spent.contains_key(&source) && counts.spent.len() >= PACED_SOURCES {
-            make_room(&mut counts.spent, now);
-        }
-        self.rate.spend(counts.spent.entry(source).or_default(), now, 1);
+        self.rate.spend(&mut counts.handshakes, now, 1);
+        spend(self.source_rate, &mut counts.spent, now, &source);
     }
 
     /// Returns how many connections had an identity at the same time, at most so far.
@@ -159,14 +192,21 @@ impl Admission {
     }
 }
 
-/// Forgets sources that have used up nothing any more, or the one that has used up least.
-fn make_room(spent: &mut HashMap<Source, Spent>, now: Millis) {
-    spent.retain(|_, spent| !spent.is_over(now));
-    if spent.len() >= PACED_SOURCES
-        && let Some(source) = spent.iter().min_by_key(|(_, spent)| **spent).map(|(source, _)| *source)
-    {
-        spent.remove(&source);
+/// Uses up one of a rate. If there is no room to remember another one, those are forgotten who have used up nothing any
+/// more, or else the one that has used up least.
+fn spend<K: Hash + Eq + Clone>(rate: Rate, spent: &mut HashMap<K, Spent>, now: Millis, key: &K) {
+    if !rate.is_on() {
+        return;
     }
+    if !spent.contains_key(key) && spent.len() >= PACED_SOURCES {
+        spent.retain(|_, spent| !spent.is_over(now));
+        if spent.len() >= PACED_SOURCES
+            && let Some(least) = spent.iter().min_by_key(|(_, spent)| **spent).map(|(key, _)| key.clone())
+        {
+            spent.remove(&least);
+        }
+    }
+    rate.spend(spent.entry(key.clone()).or_default(), now, 1);
 }
 
 /// Is a counted connection; dropping it gives the count back.
@@ -179,9 +219,14 @@ pub(crate) struct ConnectionGuard {
 
 impl ConnectionGuard {
     /// Counts the connection for its identity too, once that is known.
-    pub(crate) fn identify(&mut self, identity: &Identity) -> Result<(), Crowded> {
-        let limit = self.admission.per_identity;
+    pub(crate) fn identify(&mut self, now: Millis, identity: &Identity) -> Result<(), Crowded> {
+        let (limit, rate) = (self.admission.per_identity, self.admission.identity_rate);
         let mut counts = self.admission.counts();
+        let spent = counts.logins.get(identity).copied().unwrap_or_default();
+        if rate.wait(spent, now).is_some() {
+            return Err(Crowded::LoginRate);
+        }
+        spend(rate, &mut counts.logins, now, identity);
         if !add(&mut counts.by_identity, identity, limit) {
             return Err(Crowded::Identity);
         }
@@ -332,8 +377,8 @@ mod tests {
         let _third = admission.enter(source(2)).unwrap();
         assert_eq!(admission.enter(source(3)).unwrap_err(), Crowded::Connections);
         let identity: Identity = "device:a".parse().unwrap();
-        first.identify(&identity).unwrap();
-        assert_eq!(second.identify(&identity).unwrap_err(), Crowded::Identity);
+        first.identify(Millis(0), &identity).unwrap();
+        assert_eq!(second.identify(Millis(0), &identity).unwrap_err(), Crowded::Identity);
     }
 
     #[test]
@@ -363,12 +408,48 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_that_logs_in_again_and_again_is_slowed_down_alone() {
+        let admission = Admission::new(&Limits::default());
+        let [busy, other]: [Identity; 2] = ["device:a", "device:b"].map(|name| name.parse().unwrap());
+        let log_in =
+            |now, identity: &Identity| admission.enter(source(1)).unwrap().identify(Millis(now), identity);
+        for _ in 0..400 {
+            log_in(0, &busy).unwrap();
+        }
+        assert_eq!(log_in(0, &busy), Err(Crowded::LoginRate));
+        log_in(0, &other).unwrap();
+        log_in(60, &busy).unwrap();
+        assert_eq!(log_in(60, &busy), Err(Crowded::LoginRate), "ten a second");
+        for number in 0..2 * PACED_SOURCES {
+            let newcomer = format!("device:d{number}").parse().unwrap();
+            log_in(60, &newcomer).unwrap();
+        }
+        assert_eq!(admission.counts().logins.len(), PACED_SOURCES);
+        assert_eq!(log_in(60, &busy), Err(Crowded::LoginRate), "the busiest is remembered");
+    }
+
+    #[test]
+    fn handshakes_of_all_sources_together_wait_and_the_busiest_source_is_known() {
+        let limits = Limits { handshake_rate: 100, handshake_burst: 50, ..Limits::default() };
+        let admission = Admission::new(&limits);
+        for number in 0..50 {
+            assert_eq!(admission.may_accept(Millis(0)), Ok(()));
+            admission.shook_hands(Millis(0), source(number));
+        }
+        admission.shook_hands(Millis(0), source(7));
+        let crowd = admission.may_accept(Millis(0)).unwrap_err();
+        assert_eq!(crowd.busiest, Some(source(7)));
+        assert!(crowd.until > Millis(0) && crowd.until <= Millis(30), "{crowd:?}");
+        assert_eq!(admission.may_accept(crowd.until), Ok(()));
+    }
+
+    #[test]
     fn a_dropped_guard_gives_everything_back() {
         let admission = Admission::new(&limits());
         let identity: Identity = "device:a".parse().unwrap();
         for _ in 0..10 {
             let mut guard = admission.enter(source(1)).unwrap();
-            guard.identify(&identity).unwrap();
+            guard.identify(Millis(0), &identity).unwrap();
         }
         let counts = admission.counts();
         assert!(counts.all == 0 && counts.by_source.is_empty() && counts.by_identity.is_empty());

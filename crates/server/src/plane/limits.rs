@@ -44,6 +44,10 @@ pub const AUTHENTICATION_STEPS: usize = 8;
 /// reads cost no look-up.
 pub const EFFORT_PORTION: u64 = 16;
 
+/// Bytes that a piece of what links send, a read or a TLS record, counts for at least in one tick, however few it has:
+/// a thousand of them are as much work as what may be read.
+pub const PIECE_BYTES: usize = 512;
+
 /// Messages taken from the inbox in one tick.
 pub const INBOX_PER_TICK: usize = 1_024;
 
@@ -100,6 +104,19 @@ pub struct Limits {
     /// Handshakes of one source address at once after a pause. 1,000: a house of 200 devices behind one router comes
     /// back after a power cut, each with five attempts, and a site of 2,000 within a minute.
     pub handshake_burst_per_address: u64,
+    /// Reads that a connection may take to log in, each of which may look at all that came before. 1,024: 64 KiB of
+    /// handshake in pieces of 64 bytes.
+    pub pending_reads: u32,
+    /// Handshakes (without TLS: CONNECTs) a second in all in the long run. 400: they cost at most half a core; 0 is no
+    /// bound. Beyond it new connections wait to be accepted; nobody is refused.
+    pub handshake_rate: u64,
+    /// Handshakes at once after a pause. 10,000: everybody comes back.
+    pub handshake_burst: u64,
+    /// Logins a second of one identity in the long run. 10: whoever needs more has lost its mind or its network; 0 is no
+    /// bound. Beyond it a login is refused (0x89).
+    pub login_rate_per_identity: u64,
+    /// Logins of one identity at once after a pause. 400: all its connections, four times.
+    pub login_burst_per_identity: u64,
     /// From accept to the end of the TLS handshake. 20 s: an ESP8266 needs 3 to 5 s of its own.
     pub handshake_time: Duration,
     /// From the end of the handshake (plain: from accept) to the end of CONNECT. 10 s.
@@ -159,6 +176,11 @@ impl Default for Limits {
             pending_bytes: 64 * 1024 * 1024,
             handshake_rate_per_address: 20,
             handshake_burst_per_address: 1_000,
+            pending_reads: 1_024,
+            handshake_rate: 400,
+            handshake_burst: 10_000,
+            login_rate_per_identity: 10,
+            login_burst_per_identity: 400,
             handshake_time: Duration::from_secs(20),
             connect_time: Duration::from_secs(10),
             refusal_delay: Duration::from_secs(1),

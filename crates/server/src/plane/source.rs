@@ -21,6 +21,16 @@ impl From<IpAddr> for Source {
     }
 }
 
+impl Source {
+    /// Returns its address; that of a network is its first.
+    pub(crate) fn address(self) -> IpAddr {
+        match self {
+            Self::V4(address) => address.into(),
+            Self::V6([a, b, c, d]) => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
+        }
+    }
+}
+
 fn network(address: Ipv6Addr) -> [u16; 4] {
     let [a, b, c, d, ..] = address.segments();
     [a, b, c, d]

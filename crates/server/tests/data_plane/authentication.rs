@@ -65,7 +65,11 @@ fn assert_disconnected(peer: &mut Peer, reason: ReasonCode) {
 fn logged_in(world: &mut World) -> Peer {
     world.add_device("pump-1");
     world.add_device("pump-2");
-    let mut peer = Peer::tls(world, None);
+    let peer = Peer::tls(world, None);
+    logged_in_over(peer)
+}
+
+fn logged_in_over(mut peer: Peer) -> Peer {
     peer.send(&connect("riddle", &[41]));
     assert_eq!(told(&mut peer), (ReasonCode::ContinueAuthentication, vec![41]));
     peer.send(&answer(b"\x2Adevice:pump-1"));
@@ -184,6 +188,18 @@ fn a_link_is_authenticated_again_and_lives_on() {
         assert_eq!(told(&mut peer), (ReasonCode::Success, b"well done".to_vec()));
         assert!(peer.is_alive());
     }
+}
+
+#[test]
+fn who_authenticates_again_and_again_and_reads_no_answer_is_not_read() {
+    let mut world = World::new();
+    world.add_device("pump-1");
+    let mut peer = logged_in_over(Peer::plain(world.plain));
+    let round = [again(7), answer(b"\x08device:pump-1")].concat();
+    let sent = crate::bounds::send_until_nothing_is_taken(&mut peer, &round);
+    let held = || world.plane.stats().shards.iter().flatten().map(|shard| shard.memory).sum::<u64>();
+    assert!(held() < 2_000_000, "{} bytes for {sent} that were sent", held());
+    assert_eq!(told(&mut peer), (ReasonCode::ContinueAuthentication, vec![7]), "it goes on when it reads");
 }
 
 #[test]

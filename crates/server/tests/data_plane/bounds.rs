@@ -1,6 +1,6 @@
 //! What a client that has logged in can make the broker hold, and how fast it may speak.
 
-use crate::peer::{Peer, encode, publish};
+use crate::peer::{Hello, Peer, encode, publish};
 use crate::world::{PATIENCE, World};
 use keyward_mqtt::packet::{Packet, Version};
 use keyward_mqtt::reason::ReasonCode;
@@ -60,8 +60,16 @@ fn who_sends_byte_by_byte_on_many_links_is_named_and_loses_nothing() {
     }
 }
 
+/// Logs in with a password, without TLS.
+fn plain(world: &World, password: &str, client_id: &str) -> Peer {
+    let mut peer = Peer::plain(world.plain);
+    let hello = Hello { username: Some("pump-1"), password: Some(password), client_id, ..Default::default() };
+    assert_eq!(peer.hello(&hello), ReasonCode::Success);
+    peer
+}
+
 /// Sends packets until the broker takes no more, and returns how many bytes that were.
-fn send_until_nothing_is_taken(peer: &mut Peer, packet: &[u8]) -> usize {
+pub(crate) fn send_until_nothing_is_taken(peer: &mut Peer, packet: &[u8]) -> usize {
     peer.socket.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let many = packet.repeat(10_000 / packet.len());
     let mut sent = 0;
@@ -81,10 +89,7 @@ fn send_until_nothing_is_taken(peer: &mut Peer, packet: &[u8]) -> usize {
 fn who_does_not_read_is_not_read_and_goes_on_when_it_reads_again() {
     let mut world = World::new();
     let password = world.add_device_with_password("pump-1");
-    let mut peer = Peer::plain(world.plain);
-    let hello =
-        crate::peer::Hello { username: Some("pump-1"), password: Some(&password), ..Default::default() };
-    assert_eq!(peer.hello(&hello), ReasonCode::Success);
+    let mut peer = plain(&world, &password, "c1");
     let ping = encode(&Packet::PingReq, Version::V5);
     let sent = send_until_nothing_is_taken(&mut peer, &ping);
     let waiting: u64 = world.plane.stats().shards.iter().flatten().map(|shard| shard.outbox_bytes).sum();

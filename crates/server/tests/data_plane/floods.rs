@@ -115,6 +115,44 @@ fn who_shakes_hands_too_often_is_turned_away_and_named_and_links_stay() {
 }
 
 #[test]
+fn an_identity_that_logs_in_too_often_is_refused_and_named_and_others_are_not() {
+    let mut world =
+        World::with(Limits { login_rate_per_identity: 1, login_burst_per_identity: 2, ..Limits::default() });
+    let [bundle, other] = ["pump-1", "pump-2"].map(|id| world.add_device(id));
+    let mut kept = ["a", "b", "c"].map(|id| Peer::tls(&world, Some(&bundle)).log_in(id));
+    let code = Peer::tls(&world, Some(&bundle)).hello(&Hello { client_id: "d", ..Hello::default() });
+    assert_eq!(code, ReasonCode::ServerBusy);
+    assert_eq!(world.told.offender("login_rate_per_identity"), "device:pump-1");
+    Peer::tls(&world, Some(&other)).log_in("e");
+    assert!(kept.iter_mut().all(Peer::is_alive));
+}
+
+#[test]
+fn beyond_the_rate_of_all_handshakes_new_clients_wait_and_nobody_is_refused() {
+    let mut world = World::with(Limits { handshake_rate: 5, handshake_burst: 2, ..Limits::default() });
+    let bundle = world.add_device("pump-1");
+    let begun = Instant::now();
+    let mut links: Vec<Peer> =
+        (0..5).map(|n| Peer::tls(&world, Some(&bundle)).log_in(&format!("c{n}"))).collect();
+    assert!(begun.elapsed().as_millis() >= 380, "{:?}", begun.elapsed());
+    assert!(links.iter_mut().all(Peer::is_alive));
+    assert_eq!(world.told.offender("handshake_rate"), "127.0.0.1");
+}
+
+#[test]
+fn a_handshake_in_very_many_pieces_is_cut_off_and_named() {
+    let world = World::with(Limits { pending_reads: 3, ..Limits::default() });
+    let mut socket = TcpStream::connect(world.tls).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let _ = socket.write_all(&[0x16, 3, 1, 0x3f, 0xff, 1, 0, 0x3f, 0xfb]);
+    let deadline = Instant::now() + PATIENCE;
+    while socket.write_all(&[3]).is_ok() {
+        assert!(Instant::now() < deadline);
+    }
+    assert_eq!(world.told.offender("pending_reads"), "127.0.0.1");
+}
+
+#[test]
 fn connections_per_identity_are_bounded() {
     let mut world = World::with(Limits { connections_per_identity: 2, ..Limits::default() });
     let bundle = world.add_device("pump-1");

@@ -3,7 +3,7 @@
 
 use super::arrival::{Arrival, Charged, Origin};
 use super::{Door, OUT_OF_DESCRIPTORS};
-use crate::plane::admission::Crowded;
+use crate::plane::admission::{Crowd, Crowded};
 use crate::plane::events::Offender;
 use crate::plane::limits::ACCEPTS_PER_TICK;
 use crate::plane::source::Source;
@@ -24,9 +24,22 @@ impl Door {
             return;
         }
         for index in 0..self.listeners.len() {
-            if self.listeners[index].1.backlog {
-                self.accept(index);
+            if !self.listeners[index].1.backlog {
+                continue;
             }
+            match self.parts.shared.admission.may_accept(self.now.mono) {
+                Ok(()) => self.accept(index),
+                Err(crowd) => return self.wait_to_accept(crowd),
+            }
+        }
+    }
+
+    /// Lets new connections wait where the system keeps them, and says which source keeps the doors busiest.
+    fn wait_to_accept(&mut self, crowd: Crowd) {
+        self.no_accept_before = crowd.until;
+        let rate = self.parts.shared.limits.handshake_rate;
+        if let Some(busiest) = crowd.busiest {
+            self.report_limit(Offender::Address(busiest.address()), "handshake_rate", rate);
         }
     }
 

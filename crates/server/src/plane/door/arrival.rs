@@ -71,6 +71,8 @@ pub(crate) struct Arrival {
     pub(crate) method: Option<Arc<dyn Method>>,
     /// Tells whether it has sent anything: what connects and leaves is no client.
     spoke: bool,
+    /// How often its socket gave something.
+    pub(crate) reads: u32,
 }
 
 /// Says what an arrival waits for.
@@ -142,6 +144,8 @@ pub(crate) enum ArrivalEnd {
     Tls(TlsFault),
     /// It holds more than there is room for.
     Crowded,
+    /// It comes in too many pieces.
+    Fragments,
 }
 
 impl From<TlsFault> for ArrivalEnd {
@@ -176,6 +180,7 @@ impl Arrival {
             stage,
             method: None,
             spoke: false,
+            reads: 0,
         }
     }
 
@@ -200,6 +205,7 @@ impl Arrival {
             }
         };
         self.spoke = true;
+        self.reads += 1;
         let wire = &mut buffers.wire[..held + count];
         let opened = self.channel.open(wire, &mut buffers.plain, &mut self.unsent);
         let text = match opened {
@@ -265,7 +271,7 @@ impl Arrival {
         match end {
             ArrivalEnd::Tls(fault) => self.seen(|seen| cause_of(fault, seen)),
             ArrivalEnd::Left if self.spoke && self.is_listened_to() => self.seen(cause_of_leaving),
-            ArrivalEnd::Left | ArrivalEnd::Crowded => None,
+            ArrivalEnd::Left | ArrivalEnd::Crowded | ArrivalEnd::Fragments => None,
         }
     }
 

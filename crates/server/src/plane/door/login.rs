@@ -115,7 +115,7 @@ impl Door {
     pub(super) fn hand_over(&mut self, id: LinkId, known: &Known, attach: Box<Attach>, said: &Said) {
         let shared = self.parts.shared.clone();
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
-        if let Err(bound) = arrival.counted.identify(&known.identity) {
+        if let Err(bound) = arrival.counted.identify(self.now.mono, &known.identity) {
             let who = Offender::Identity(known.identity.clone());
             self.report_limit(who, bound.name(), bound.value(&shared.limits));
             return self.refuse(id, said, LoginCause::Crowded(bound));

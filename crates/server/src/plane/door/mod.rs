@@ -221,7 +221,11 @@ impl Door {
             if !self.charge(id) {
                 return self.fail(id, &ArrivalEnd::Crowded);
             }
+            let most = self.parts.shared.limits.pending_reads;
             let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+            if arrival.reads > most {
+                return self.fail(id, &ArrivalEnd::Fragments);
+            }
             if arrival.has_shaken_hands() {
                 arrival.stage = Stage::Connect;
                 arrival.begun = self.now.mono;
@@ -244,6 +248,11 @@ impl Door {
         if let Some(arrival) = self.remove(id) {
             if let Some(cause) = arrival.cause(end) {
                 self.report_handshake(&arrival, cause);
+            }
+            if matches!(end, ArrivalEnd::Fragments) {
+                let who = Offender::Address(arrival.peer.ip());
+                let most = self.parts.shared.limits.pending_reads;
+                self.report_limit(who, "pending_reads", most.into());
             }
             if matches!(end, ArrivalEnd::Tls(_)) {
                 self.parts.shared.admission.shook_hands(self.now.mono, arrival.source);

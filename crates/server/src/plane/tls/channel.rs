@@ -44,6 +44,7 @@ impl Channel {
         Ok(Self::Tls(Box::new(TlsChannel {
             connection,
             partial: Vec::new(),
+            records: 0,
             hello: None,
             established: false,
             peer_closed: false,
@@ -75,6 +76,15 @@ impl Channel {
         match self {
             Self::Plain => 0,
             Self::Tls(tls) => tls.partial.len(),
+        }
+    }
+
+    /// Returns in how many pieces the bytes came that were opened since it was asked last; `reads` is how often the socket
+    /// gave some.
+    pub(crate) fn take_pieces(&mut self, reads: usize) -> usize {
+        match self {
+            Self::Plain => reads,
+            Self::Tls(tls) => std::mem::take(&mut tls.records).max(reads),
         }
     }
 
@@ -148,6 +158,8 @@ pub(crate) struct TlsChannel {
     connection: UnbufferedServerConnection,
     /// The bytes of a record, or of a handshake message, that is not whole yet.
     partial: Vec<u8>,
+    /// Records with bytes of MQTT that were opened and not asked for yet.
+    records: usize,
     hello: Option<Hello>,
     established: bool,
     peer_closed: bool,
@@ -223,6 +235,7 @@ impl TlsChannel {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard += record.discard;
+                        self.records += 1;
                         plain.extend_from_slice(record.payload);
                     }
                 }

@@ -4,7 +4,7 @@ use super::inflow::Inflow;
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::authentication::{Method, Proof};
 use crate::plane::handover::Handover;
-use crate::plane::limits::{READ_PER_LINK, WORKER_READ};
+use crate::plane::limits::{PIECE_BYTES, READ_PER_LINK, WORKER_READ};
 use crate::plane::pace::Spent;
 use crate::plane::parting::Parting;
 use crate::plane::tls::channel::{Channel, TlsFault};
@@ -84,6 +84,24 @@ pub(crate) struct Link {
 pub(crate) struct Pace {
     pub(crate) messages: Spent,
     pub(crate) bytes: Spent,
+}
+
+/// Is what came from a socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Came {
+    /// Bytes as they go over the wire.
+    pub(super) wire: usize,
+    /// Bytes of MQTT.
+    pub(super) text: usize,
+    /// Reads or TLS records, whichever are more.
+    pub(super) pieces: usize,
+}
+
+impl Came {
+    /// Returns what it counts for in a tick, in bytes.
+    pub(super) fn cost(self) -> usize {
+        self.wire.max(self.pieces * PIECE_BYTES)
+    }
 }
 
 /// Says how far reading went.
@@ -167,11 +185,9 @@ impl Link {
         &mut self,
         now: Now,
         buffers: &mut Buffers,
-        budget: &mut usize,
-        received: &mut u64,
+        came: &mut Came,
         mut deliver: impl FnMut(Packet<'_>) -> ControlFlow<()>,
     ) -> Result<Drained, LinkEnd> {
-        let mut left = READ_PER_LINK;
         loop {
             // What came behind CONNECT, or was too much for the last tick: no event will come for it.
             if self.inflow.may_be_whole()
@@ -182,7 +198,7 @@ impl Link {
             if self.channel.is_closed_by_peer() {
                 return Err(LinkEnd::Gone);
             }
-            if left == 0 {
+            if came.wire >= READ_PER_LINK {
                 return Ok(Drained::NotYet);
             }
             let held = self.channel.restore(&mut buffers.wire);
@@ -192,11 +208,11 @@ impl Link {
                 Err(error) => return self.unread(error.kind(), &mut buffers.wire[..held]),
             };
             let short = held + count < buffers.wire.len();
-            left = left.saturating_sub(count);
-            *budget = budget.saturating_sub(count);
-            let text =
-                self.channel.open(&mut buffers.wire[..held + count], &mut buffers.plain, &mut self.unsent)?;
-            *received += text.len() as u64;
+            came.wire += count;
+            let wire = &mut buffers.wire[..held + count];
+            let text = self.channel.open(wire, &mut buffers.plain, &mut self.unsent)?;
+            came.text += text.len();
+            came.pieces += self.channel.take_pieces(1);
             if self.inflow.digest(&mut self.connection, now, text, &mut deliver)?.is_break() {
                 return Ok(Drained::NotYet);
             }
@@ -224,6 +240,11 @@ impl Link {
     /// Tells whether what it said lies unread because of us.
     pub(crate) fn is_waiting_for_us(&self) -> bool {
         self.queued || self.is_held_back || self.paused.is_some()
+    }
+
+    /// Tells whether more than `most` bytes of answers wait for its peer that the shard does not count as its outbox.
+    pub(super) fn owes_more_than(&self, most: usize) -> bool {
+        self.unsent.len().saturating_sub(self.sent).saturating_sub(self.taken) > most
     }
 
     /// Returns the bytes that it was counted with, and is counted with from now on: packets and TLS records that are
@@ -364,5 +385,21 @@ fn keep_rest(outbox: &Outbox, written: usize, unsent: &mut Vec<u8>) {
         let skipped = skip.min(slice.len());
         unsent.extend_from_slice(&slice[skipped..]);
         skip -= skipped;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plane::limits::READ_PER_TICK;
+
+    #[test]
+    fn single_bytes_use_up_a_tick_as_long_reads_do() {
+        let single = Came { wire: 1, text: 1, pieces: 1 };
+        let records = Came { wire: 64_000, text: 2_800, pieces: 2_800 };
+        let long = Came { wire: 64_000, text: 63_000, pieces: 4 };
+        assert_eq!(single.cost(), PIECE_BYTES);
+        assert!(records.cost() > 2 * READ_PER_TICK, "no other link is read in this tick");
+        assert_eq!(long.cost(), 64_000);
     }
 }

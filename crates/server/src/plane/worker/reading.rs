@@ -1,7 +1,7 @@
 //! Reading links: fairly, and little at a time, so that what the shard has to do and what the inbox brings is never
 //! far away.
 
-use super::link::{Drained, Pace};
+use super::link::{Came, Drained, Pace};
 use super::{Work, Worker, effort, feed, is_due};
 use crate::plane::inbox::Room;
 use crate::plane::limits::{
@@ -59,7 +59,9 @@ impl Worker {
     fn read_link(&mut self, id: LinkId, budget: &mut Budget) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.queued = false;
-        if link.is_blocked() && self.parts.shard.outbox_bytes_of(id) > UNSENT_BYTES {
+        let owes_too_much =
+            || self.parts.shard.outbox_bytes_of(id) > UNSENT_BYTES || link.owes_more_than(UNSENT_BYTES);
+        if link.is_blocked() && owes_too_much() {
             link.is_held_back = true;
             return;
         }
@@ -67,11 +69,12 @@ impl Worker {
         let (shard, outputs, now) = (&mut self.parts.shard, &mut self.outputs, self.now);
         let rates = Rates::of(&self.parts.limits);
         let (mut pace, mut is_too_fast) = (link.pace, false);
-        let Budget { bytes, packets } = budget;
+        let packets = &mut budget.packets;
         let mut share = PACKETS_PER_LINK.min(*packets);
         let mut proof = None;
         let mut effort = link.effort + 1;
-        let end = link.read(now, &mut self.buffers, bytes, &mut self.received, |packet| {
+        let mut came = Came::default();
+        let end = link.read(now, &mut self.buffers, &mut came, |packet| {
             effort += effort::of(&packet);
             if let Packet::Auth(auth) = &packet {
                 proof = Some(auth.properties.authentication_data.map(<[u8]>::to_vec));
@@ -88,6 +91,8 @@ impl Worker {
                 false => ControlFlow::Continue(()),
             }
         });
+        self.received += came.text as u64;
+        budget.bytes = budget.bytes.saturating_sub(came.cost());
         link.pace = pace;
         let counted = effort >= EFFORT_PORTION;
         link.effort = if counted { 0 } else { effort };
