@@ -225,7 +225,8 @@ fn rule_4_a_fan_out_under_way_misses_the_session_that_took_the_place_of_a_reader
     stage.enter(reader);
     let topic = "a/b/c/d/e/f/g/h";
     let filters = mixtures(topic);
-    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    // So many that the slice ends behind one and before the other; that it does is asserted below.
+    let filters: Vec<&str> = filters.iter().skip(3).map(String::as_str).collect();
     stage.ask_for_all(heavy, &filters);
     stage.subscribe(reader, topic);
     stage.scene();
