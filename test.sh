@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick | fuzz [SECONDS]]
 #
-#   ./test.sh        everything: formatting, lints, unit and integration tests, the demo, floods, foreign clients, the container
+#   ./test.sh        everything: formatting, lints, unit and integration tests, the demo, foreign clients, the container
 #   ./test.sh quick  formatting, lints, unit and integration tests
 #   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
@@ -93,9 +93,6 @@ demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
 }
-floods() {
-  KEYWARD_BIN="$PWD/target/$target/release/keyward" cargo run --locked --quiet --release -p keyward-bench -- floods --quick
-}
 container() { KEYWARD_BIN="$PWD/target/$target/release/keyward" tests/container.sh; }
 
 stage "packages" install_packages
@@ -109,7 +106,6 @@ stage "unit and integration tests" cargo test --locked --workspace --quiet
 if [ "$mode" = full ]; then
   stage "static release build" static_binary
   stage "demo" demo
-  stage "floods" floods
   stage "python packages" python_packages
   stage "npm packages" node_packages
   stage "rumqttc peer" rumqttc_peer
