@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick | fuzz [SECONDS]]
 #
-#   ./test.sh        everything: formatting, lints, unit and integration tests, the demo, foreign clients, the container
+#   ./test.sh        everything: formatting, lints, unit and integration tests, the simulated world, the demo, foreign clients, the container
 #   ./test.sh quick  formatting, lints, unit and integration tests
 #   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
@@ -89,6 +89,7 @@ case "$(uname -m)" in aarch64) target=aarch64-unknown-linux-gnu ;; esac
 static_binary() {
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target"
 }
+simulated_world() { cargo run --locked --quiet --release -p keyward-sim -- --seeds 2000; }
 demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
@@ -104,6 +105,7 @@ stage "formatting" cargo fmt --all --check
 stage "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 stage "unit and integration tests" cargo test --locked --workspace --quiet
 if [ "$mode" = full ]; then
+  stage "simulated world" simulated_world
   stage "static release build" static_binary
   stage "demo" demo
   stage "python packages" python_packages
