@@ -49,6 +49,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) shards: u16,
     pub(crate) progress: Progress,
     pub(crate) pressure: Pressure,
+    /// Bytes that were left of the shard's portion of `memory_total` before this delivery.
+    pub(crate) memory_left: usize,
     /// Messages and bytes that the principal of this session may have in its queues on this shard.
     pub(crate) principal_bound: Holding,
     /// Bytes that may wait for the links of this principal.

@@ -95,7 +95,8 @@ pub struct Limits {
     /// Bytes of all that clients make the broker hold after their login: queues, outboxes, retained messages, sessions
     /// and links, subscriptions, messages between shards, packets that are not whole, what was not written yet
     /// (invariant 11). Default 1 GiB: at 80 % QoS 0 is no longer sent to links that are behind, at 90 % what would be
-    /// queued or retained, subscriptions and new sessions are refused.
+    /// queued or retained, subscriptions and new sessions are refused, at 100 % what a client would have to acknowledge
+    /// is not sent either.
     pub memory_total: usize,
 }
 

@@ -137,9 +137,21 @@ impl Delivery<'_> {
     }
 
     /// Tells whether a message has room among those that wait and those under way: what a client does not acknowledge is
-    /// held as what it is not sent.
+    /// held as what it is not sent. Who takes its messages at once gets them while memory is short, to its last byte.
     fn has_room(&self, parcel: &Parcel) -> bool {
-        self.full_by(Holding::of(&parcel.message)).is_none()
+        let size = Holding::of(&parcel.message);
+        self.has_memory(size) && self.full_by(size).is_none()
+    }
+
+    /// Tells whether there is memory for `more`. Below the marks that is not asked.
+    pub(super) fn has_memory(&self, more: Holding) -> bool {
+        let grown = self.session.outbound.held().bytes.saturating_sub(self.held_before.bytes);
+        self.terms.pressure < Pressure::Critical || grown + more.bytes <= self.terms.memory_left
+    }
+
+    /// Tells whether no message waits or is under way.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.session.outbound.held().messages == 0
     }
 
     /// Returns for how many messages there is room; none once the bytes that a queue may have are used up.

@@ -1,12 +1,13 @@
 //! What a session does as a member of shared groups: it grants credit, takes what it is handed or gives it back.
 
-use super::{Delivery, Offer};
+use super::{Delivery, Offer, Pressure};
 use crate::group::{HandOut, Loan, Outcome, ToGroup, Word};
 use crate::input::Body;
 use crate::law::Provenance;
 use crate::output::Notice;
 use crate::permit::{Permit, Receive, Topic};
 use crate::placement::ShardIndex;
+use crate::retained::Holding;
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::topic::Subscription;
 use keyward_policy::Reading;
@@ -55,8 +56,13 @@ impl Delivery<'_> {
             return Some(Outcome::Denied { by: self.law.stamp() });
         };
         let qos = offer.parcel.qos;
-        let has_room = if qos == Qos::AtMostOnce { self.can_write() } else { self.can_send() };
-        if !has_room {
+        let size = Holding::of(&offer.parcel.message);
+        let can_take = match qos {
+            Qos::AtMostOnce => self.can_write(),
+            // One at least, so that who waits for nothing goes on: it would not notice when there is memory again.
+            _ => self.can_send() && (self.holds_nothing() || self.has_memory(size)),
+        };
+        if !can_take {
             self.pause(&group);
             return Some(Outcome::Unable);
         }
@@ -102,6 +108,9 @@ impl Delivery<'_> {
     /// Grants the groups credit for what the client could be sent now.
     pub(crate) fn grant_credit(&mut self) {
         if self.session.shares.held.is_empty() || !self.can_send() {
+            return;
+        }
+        if self.terms.pressure == Pressure::Critical && !self.holds_nothing() {
             return;
         }
         let places = self.places_left();

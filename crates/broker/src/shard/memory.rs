@@ -19,9 +19,18 @@ impl Shard {
             + self.burden
     }
 
+    /// Returns the bytes that the shard may hold in all.
+    fn memory_bound(&self) -> usize {
+        portion(self.config.limits.memory_total, self.config.shards)
+    }
+
+    /// Returns the bytes that are left.
+    pub(super) fn memory_left(&self) -> usize {
+        self.memory_bound().saturating_sub(self.memory())
+    }
+
     pub(super) fn pressure(&self) -> Pressure {
-        let used = self.memory();
-        let total = portion(self.config.limits.memory_total, self.config.shards);
+        let (used, total) = (self.memory(), self.memory_bound());
         if used >= total / 10 * 9 {
             Pressure::Critical
         } else if used >= total / 10 * 8 {

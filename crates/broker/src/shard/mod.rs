@@ -431,7 +431,7 @@ impl Shard {
     /// Runs `act` with all that a delivery to a session needs, and keeps the counts of queues. Does nothing if the
     /// session is gone.
     fn deliver<R>(&mut self, slot: u32, act: impl FnOnce(&mut Delivery<'_>) -> R) -> Option<R> {
-        let pressure = self.pressure();
+        let (pressure, memory_left) = (self.pressure(), self.memory_left());
         let session = self.sessions.get_mut(slot as usize)?;
         let resident = self.residents.get_mut(session.resident)?;
         resident.refresh(&self.law);
@@ -451,6 +451,7 @@ impl Shard {
                 shards: self.config.shards,
                 progress: Progress { committed: self.commits.done(), settled: self.interest.settled() },
                 pressure,
+                memory_left,
                 principal_bound: queue_bound(&self.config, &resident.identity),
                 outboxes_bound: outboxes_bound(&self.config, &resident.identity),
             },

@@ -1,8 +1,9 @@
 //! Invariant 11: whatever a client makes the broker hold counts, alone brings it over the marks, and is given back.
 
 use crate::peer::{Got, Peer, hello, hello5, letter};
+use crate::shared_groups_share_fairly::all_may_share;
 use crate::world::World;
-use keyward_broker::{CloseCause, Limits, Notice};
+use keyward_broker::{CloseCause, CommitOutcome, Limits, Notice};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::reason::ReasonCode;
 
@@ -10,6 +11,10 @@ const TOTAL: usize = 2_000_000;
 
 /// A broker of one shard in which nothing but memory is short.
 fn small_world() -> World {
+    small_world_of(1)
+}
+
+fn small_world_of(shards: u16) -> World {
     let limits = Limits {
         memory_total: TOTAL,
         queue_messages: usize::MAX / 2,
@@ -19,7 +24,7 @@ fn small_world() -> World {
         wildcards_per_identity: 100_000,
         ..Limits::default()
     };
-    World::new(1, limits)
+    World::new(shards, limits)
 }
 
 fn is_critical(w: &World) -> bool {
@@ -197,6 +202,75 @@ fn messages_of_qos_2_that_are_never_released_alone_fill_the_memory_and_give_it_b
         },
         nothing,
     );
+}
+
+/// Lets 20 messages of QoS 2 come back from the disk once memory is short. Some readers never acknowledge one; one does,
+/// and is returned.
+fn publish_while_memory_is_short(w: &mut World, silent: usize) -> Peer {
+    for number in 0..silent {
+        let reader = w.connect(hello5("device:pump", &format!("reader-{number}")).silent());
+        w.subscribe(reader, "pump/#");
+    }
+    let prompt = pump(w, "prompt");
+    w.subscribe(prompt, "pump/#");
+    let app = w.connect(hello5("user:app", "app"));
+    w.slow_store();
+    for id in 1..=20 {
+        w.publish(app, letter("pump/a", &"x".repeat(5_000)).qos2(id));
+    }
+    w.burden(TOTAL / 10 * 9);
+    assert!(is_critical(w));
+    w.store(CommitOutcome::Durable);
+    prompt
+}
+
+#[test]
+fn messages_that_are_sent_at_once_and_never_acknowledged_fill_the_memory_only_to_its_end() {
+    let mut world = small_world();
+    publish_while_memory_is_short(&mut world, 5);
+    let held = world.stats().memory as usize;
+    assert!((TOTAL / 100 * 95..=TOTAL).contains(&held), "{held} bytes are held");
+    let is_told = |notice: &Notice| matches!(notice, Notice::NoMemory { .. });
+    assert!(world.notices.iter().any(is_told), "what is lost is told");
+}
+
+#[test]
+fn who_takes_its_messages_at_once_gets_them_while_memory_is_short() {
+    let mut world = small_world();
+    let prompt = publish_while_memory_is_short(&mut world, 0);
+    assert_eq!(world.payloads(prompt).len(), 20);
+}
+
+#[test]
+fn a_group_hands_out_what_members_have_memory_for_and_keeps_the_rest_for_later() {
+    let mut world = small_world_of(2);
+    let w = &mut world;
+    w.rules(&all_may_share());
+    let mut names = 0;
+    let mut on_shard = |w: &mut World, shard: usize| loop {
+        names += 1;
+        let peer = w.connect(hello5("user:app", &names.to_string()).silent());
+        if w.shard_of(peer) == shard {
+            return peer;
+        }
+        w.disconnect_with(peer, ReasonCode::Success, Some(0));
+    };
+    let (member, source) = (on_shard(w, 0), on_shard(w, 1));
+    let mut groups = (0..100).map(|number| format!("$share/g{number}/t"));
+    let group = groups.find(|group| w.home_of(group) == 1).unwrap();
+    w.subscribe(member, &group);
+    w.burden(TOTAL / 2 / 10 * 9);
+    for id in 1..=60 {
+        w.publish(source, letter("t", &"x".repeat(5_000)).qos1(id));
+    }
+    let handed_out = w.payloads(member).len();
+    assert!((10..20).contains(&handed_out), "{handed_out} are under way");
+    w.burden(0);
+    for id in 1..=60 {
+        w.puback(member, id);
+    }
+    assert_eq!(handed_out + w.payloads(member).len(), 60);
+    assert_eq!(w.stats().queued, 0);
 }
 
 #[test]
