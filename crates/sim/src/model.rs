@@ -10,6 +10,7 @@ mod client;
 mod delivery;
 mod departure;
 mod groups;
+mod holes;
 mod law;
 mod link;
 mod message;
@@ -183,7 +184,7 @@ impl Model {
                 self.shards[shard.0].inbox.pop_front();
             }
             What::Denies { .. } => {}
-            What::Notes { notice, .. } => self.note(notice),
+            What::Notes { notice, .. } => self.note(notice)?,
             What::Counts { shard, stats, is_done } => {
                 self.races.note_if(!is_done, Race::WorkLeftForLater);
                 self.count(*shard, stats)?;

@@ -60,10 +60,14 @@ impl Model {
         if !session.certain {
             if !present {
                 self.races.note(Race::SessionExpiredBeforeReturn);
+                let groups: Vec<String> = session.shared.iter().cloned().collect();
                 session.empty();
+                session.certain = true;
                 self.flights.remove(&client);
+                self.forsake_groups(&groups);
+            } else {
+                session.certain = true;
             }
-            session.certain = true;
         } else if present != session.resumed {
             return breach!("[MQTT-3.2.2-2] session present is {present} to {client}");
         }

@@ -54,10 +54,12 @@ impl Model {
         }
         let session = self.sessions.entry(client).or_insert_with(|| Session::new(serial, shard, &hello));
         session.lifetime = span;
+        session.is_small |= hello.maximum_packet_size.is_some();
         session.link = Some(link);
         session.established = false;
         session.resumed = resumed;
         session.certain &= session.expires.is_none_or(|expires| expires > self.now);
+        let groups: Vec<String> = session.shared_groups().map(str::to_owned).collect();
         session.expires = None;
         session.will = hello.will.as_ref().map(|will| Will {
             message: will.message.clone(),
@@ -67,6 +69,7 @@ impl Model {
         let serial = session.serial;
         let ticket = ended_stored.then_some(self.shards[shard.0].asked + 1);
         let now = self.now;
+        self.forsake_groups(&groups);
         let of = self.link(link)?;
         of.last_taken = now;
         of.session = Some(serial);

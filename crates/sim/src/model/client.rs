@@ -1,8 +1,8 @@
 //! What clients do, from the moment in which a shard takes it.
 
-use super::groups::filter_of;
+use super::groups::{Copy, filter_of};
 use super::law::matches;
-use super::link::{Answer, Kind};
+use super::link::{Answer, Flight, Kind};
 use super::message::{Message, Owed};
 use super::session::{Asked, Replay, Session, Sub, is_oldest};
 use super::{Breach, Checked, Model};
@@ -156,9 +156,8 @@ impl Model {
                 && (!waits || self.law.goes_on_to_allow(account, Action::Publish, &publish.topic));
             self.slots.put(client, publish, stands, (self.step, self.now));
         }
-        let Some(number) = publish.number else { return false };
-        let message = self.messages.entry(number).or_insert_with(|| Message {
-            number,
+        let drafted = Message {
+            number: publish.number.unwrap_or(MessageNo(0)),
             client,
             account: AccountNo(self.setup.clients[client.0].account),
             epoch,
@@ -169,12 +168,19 @@ impl Model {
             retain: publish.retain,
             expires,
             is_will,
+            since: self.law.oldest_generation(),
+            since_revision: self.law.oldest_revision(),
             taken: self.step,
             taken_last: self.now,
             copies: 0,
             accepted: is_will || publish.qos == Qos::AtMostOnce,
             flying: true,
-        });
+        };
+        let Some(number) = publish.number else {
+            self.groups.unnumbered.push(drafted);
+            return false;
+        };
+        let message = self.messages.entry(number).or_insert(drafted);
         message.copies += 1;
         // Published again it is accepted anew, or not.
         message.accepted = is_will || publish.qos == Qos::AtMostOnce;
@@ -185,9 +191,7 @@ impl Model {
         message.origin = origin;
         message.expires = message.expires.max(expires);
         let message = message.clone();
-        let groups = self.sessions.values().flat_map(|session| session.subs.keys());
-        let groups = groups.filter(|filter| filter.starts_with("$share/"));
-        self.groups.offer(&message, groups.map(String::as_str));
+        self.offer_to_groups(&message);
         self.note_interest(&message);
         self.send_to_sessions(&message)
     }
@@ -240,8 +244,8 @@ impl Model {
         if let Some(flight) = self.flights.entry(client).or_default().get_mut(&id) {
             is_known = true;
             flight.received = true;
-            let number = flight.number;
-            self.arrived(client, number);
+            let flight = *flight;
+            self.arrived(client, id, &flight);
         }
         let is_stored = self.sessions.get(&client).is_some_and(|session| session.lifetime.is_some());
         let shard = self.sessions.get(&client).map(|session| session.shard);
@@ -260,17 +264,22 @@ impl Model {
         if let Some(flight) = flights.remove(&id) {
             let is_early = flights.values().any(|other| other.begun < flight.begun);
             self.races.note_if(is_early, Race::FinishedOutOfOrder);
-            self.arrived(client, flight.number);
+            self.arrived(client, id, &flight);
         }
     }
 
-    fn arrived(&mut self, client: ClientNo, number: Option<MessageNo>) {
-        let session = self.sessions.get_mut(&client);
-        if let (Some(session), Some(number)) = (session, number) {
-            if let Some(owed) = session.owed.get_mut(&number) {
-                owed.arrived = true;
-            }
-            self.groups.arrived(client, number);
+    fn arrived(&mut self, client: ClientNo, id: u16, flight: &Flight) {
+        let Flight { number: Some(number), qos, .. } = *flight else { return };
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        let groups = session.groups_for(&self.messages[&number].topic);
+        let owed = session.owed.get_mut(&number).map(|owed| owed.arrived = true);
+        if let ([group], None) = (groups.as_slice(), owed) {
+            self.groups.settle(number, group);
+        }
+        if !groups.is_empty() {
+            let (session, id) = (session.serial, Some(id));
+            let (arrived, is_plain, left) = (true, true, BTreeSet::new());
+            self.groups.arrive(number, Copy { client, session, qos, id, arrived, is_plain, groups, left });
         }
     }
 
@@ -318,6 +327,7 @@ impl Model {
         session.reads_as_published |= options.retain_as_published;
         if filter.starts_with("$share/") {
             session.shared.insert(filter.to_owned());
+            self.groups.ask(client, filter);
             let flying = self.messages.values().filter(|message| message.flying);
             for message in flying.filter(|message| matches(filter_of(filter), &message.topic)) {
                 self.groups.blur(message, filter);
@@ -369,6 +379,7 @@ impl Model {
         let mut is_known = false;
         for filter in filters {
             is_known |= session.subs.remove(filter).is_some_and(|sub| sub.confirmed);
+            self.groups.keep(client, filter);
             session.replays.iter_mut().filter(|it| it.filter == *filter).for_each(|it| it.checked = true);
             let awaited = session.owed.iter().filter(|(_, it)| !it.arrived || it.sent < it.copies);
             let numbers: Vec<_> = awaited.map(|it| *it.0).collect();
@@ -379,6 +390,7 @@ impl Model {
                 }
             }
         }
+        self.forsake_groups(filters);
         self.owe(shard, link, Answer::new(Kind::UnsubAck, id), is_known && is_stored)
     }
 }

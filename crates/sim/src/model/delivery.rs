@@ -1,7 +1,6 @@
 //! Messages that shards write to links.
 
-use super::groups::filter_of;
-use super::law::matches;
+use super::groups::Copy;
 use super::message::Message;
 use super::{Checked, Model, breach, link};
 use crate::event::{ClientNo, MessageNo, ShardNo};
@@ -10,6 +9,7 @@ use crate::races::Race;
 use keyward_broker::LinkId;
 use keyward_mqtt::packet::Qos;
 use keyward_policy::Action;
+use std::collections::BTreeSet;
 
 impl Model {
     pub(super) fn write_publish(
@@ -94,25 +94,34 @@ impl Model {
             || (session.reads_as_published
                 && session.owed.get(&number).is_some_and(|owed| owed.sent < owed.copies));
         // What comes through a group cannot be told from what comes through a plain subscription beside it.
-        let by_group = session.shared.iter().any(|group| matches(filter_of(group), &message.topic));
+        let groups = session.groups_for(&message.topic);
+        let by_group = !groups.is_empty();
+        let is_pure = !session.owed.contains_key(&number) && groups.len() == 1;
+        let of_slot = publish.retain && !session.reads_as_published;
         if !publish.dup {
             let seen = if is_live {
                 let seen = session.receive(message, publish, step);
-                seen.or_else(|breach| {
-                    match session.recount(message, publish.retain, step, &self.slots, &self.law) {
-                        true => Ok(()),
-                        false => Err(breach),
-                    }
+                seen.or_else(|breach| match session.recount(message, publish, step, &self.slots, &self.law) {
+                    true => Ok(()),
+                    false => Err(breach),
                 })
             } else {
                 session.replay(message, publish, step, &self.slots, &self.law)
             };
             // Which of its subscriptions a rude client has is not certain.
-            if let (Err(breach), true) = (seen, is_honest) {
-                if !by_group {
-                    return Err(breach);
-                }
-                self.groups.hand_out(client, message, publish, &session.shared)?;
+            let is_plain = seen.is_ok() || !is_honest;
+            if !by_group && is_honest {
+                seen?;
+            }
+            if by_group && !(of_slot && is_plain) {
+                let (session, qos, id) = (session.serial, publish.qos, publish.id);
+                let arrived = qos == Qos::AtMostOnce || !is_honest;
+                let (groups, left) = (groups.clone(), BTreeSet::new());
+                let copy = Copy { client, session, qos, id, arrived, is_plain, groups, left };
+                self.groups.send(message, copy, publish)?;
+            }
+            if publish.qos == Qos::AtMostOnce && is_pure && is_honest {
+                groups.iter().for_each(|group| self.groups.settle(number, group));
             }
         }
         if publish.qos == Qos::AtMostOnce
@@ -120,7 +129,38 @@ impl Model {
         {
             owed.arrived = true;
         }
-        if by_group { Ok(()) } else { self.check_order(link, client, number, publish, is_live) }
+        match groups.first() {
+            None => self.check_order(link, client, number, publish, is_live),
+            Some(group) if is_pure && is_honest && !publish.dup => {
+                self.check_group_order(group, link, client, number, publish)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// What a group hands to its only member keeps its order, once its shard has been told of the link: what was for an
+    /// earlier one comes back to it late, and what the member may not read at times is passed over and may come later.
+    fn check_group_order(
+        &mut self,
+        group: &str,
+        link: LinkId,
+        client: ClientNo,
+        number: MessageNo,
+        publish: &Publish,
+    ) -> Checked {
+        let message = &self.messages[&number];
+        if message.copies > 1 || message.is_will || !self.setup.clients[message.client.0].is_honest {
+            return Ok(());
+        }
+        let is_known = self.links[&link].known.is_some_and(|known| known < message.taken);
+        let overtakes = self.groups.overtakes((group, client, link), message, publish.qos);
+        let Some(session) = self.sessions.get(&client).filter(|_| overtakes && is_known) else {
+            return Ok(());
+        };
+        if self.groups.is_sole(client, group) && !self.may_be_denied(client, session, message, group) {
+            return breach!("out of order through {group}: {publish}");
+        }
+        Ok(())
     }
 
     /// Messages of one publisher, topic and quality of service come in the order in which they were published

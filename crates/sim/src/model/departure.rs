@@ -30,8 +30,12 @@ impl Model {
             let is_awaited = owed.any(|(number, _)| self.messages[number].flying) && self.letters > 0;
             self.races.note_if(is_awaited, Race::SessionEndedWithMailUnderWay);
         }
-        self.sessions.remove(&client);
+        self.groups.release(client);
+        let ended = self.sessions.remove(&client);
         self.flights.remove(&client);
+        let groups = ended.iter().flat_map(Session::shared_groups);
+        let groups: Vec<String> = groups.map(str::to_owned).collect();
+        self.forsake_groups(&groups);
     }
 
     /// Publishes a will, if its owner may at this moment.

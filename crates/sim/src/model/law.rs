@@ -24,6 +24,20 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     }
 }
 
+/// Tells whether `wide` matches every topic that `narrow` matches, level by level.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (_, Some("#")) => return false,
+            (Some("+"), Some(_)) => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
 /// Is one life of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
@@ -121,6 +135,29 @@ impl Law {
         !speaks(Effect::Deny) && (owns || speaks(Effect::Allow))
     }
 
+    /// Tells whether one generation certainly lets an account, as a member of a group, be handed what goes to a topic:
+    /// all of the group's filter may be shared, and this topic may be read.
+    pub(super) fn may_take(&self, generation: usize, account: AccountNo, filter: &str, topic: &str) -> bool {
+        let identity = self.identity(account);
+        let of_sharing = |effect| {
+            let rules = self.generations[generation].0.iter();
+            rules.filter(move |rule| {
+                rule.effect == effect && rule.who == *identity && rule.actions.contains(&Action::Share)
+            })
+        };
+        of_sharing(Effect::Allow).any(|rule| rule.topics.iter().any(|topics| covers(topics, filter)))
+            && of_sharing(Effect::Deny).next().is_none()
+            && [Action::Subscribe, Action::Receive]
+                .iter()
+                .all(|action| self.allows(generation, account, *action, topic))
+    }
+
+    /// Tells whether an account was active in a life of its name at every revision from `since` on.
+    pub(super) fn is_active_since(&self, since: usize, account: AccountNo, epoch: u64) -> bool {
+        let active = Life { epoch, standing: Standing::Active };
+        self.revisions[since..].iter().all(|lives| lives[account.0] == active)
+    }
+
     /// Tells whether an account in a life of its name may do something on a shard now.
     pub(super) fn may(
         &self,
@@ -177,6 +214,11 @@ impl Law {
         self.generations.len() - 1
     }
 
+    /// Returns the oldest revision that some shard goes by.
+    pub(super) fn oldest_revision(&self) -> usize {
+        self.shards.iter().map(|point| point.revision).min().unwrap_or(0)
+    }
+
     /// Returns the oldest generation that some shard goes by.
     pub(super) fn oldest_generation(&self) -> usize {
         self.shards.iter().map(|point| point.generation).min().unwrap_or(0)
@@ -194,7 +236,23 @@ fn stands(life: Life, epoch: u64, will: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{covers, matches};
+
+    #[test]
+    fn a_filter_covers_what_matches_nothing_more() {
+        for (wide, narrow, expected) in [
+            ("#", "site/#", true),
+            ("site/#", "site/#", true),
+            ("site/+", "site/#", false),
+            ("site/#", "site", true),
+            ("+/a", "site/a", true),
+            ("+/a", "+/a", true),
+            ("site/a", "+/a", false),
+            ("site/+", "site/b/c", false),
+        ] {
+            assert_eq!(covers(wide, narrow), expected, "{wide} {narrow}");
+        }
+    }
 
     #[test]
     fn filters_match_as_the_standard_says() {

@@ -22,6 +22,8 @@ pub(super) struct Link {
     /// Whether its shard has taken it and not ended it.
     pub(super) is_open: bool,
     pub(super) welcomed: bool,
+    /// The first step after it was welcomed at which no letter between shards was under way: everybody knows of it.
+    pub(super) known: Option<u64>,
     /// Whether the client has closed it.
     pub(super) given_up: bool,
     heard: bool,
@@ -96,6 +98,7 @@ impl Link {
             session: None,
             is_open: false,
             welcomed: false,
+            known: None,
             given_up: false,
             heard: false,
             last_taken: Millis::ZERO,

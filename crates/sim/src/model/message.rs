@@ -23,6 +23,9 @@ pub(super) struct Message {
     pub(super) retain: bool,
     pub(super) expires: Option<Millis>,
     pub(super) is_will: bool,
+    /// The oldest generation and the oldest revision that some shard went by when it was taken.
+    pub(super) since: usize,
+    pub(super) since_revision: usize,
     /// Which step took it first.
     pub(super) taken: u64,
     pub(super) taken_last: Millis,
@@ -77,6 +80,9 @@ pub(super) enum Loss {
     NoMemory(AccountNo),
     RetainedFull(AccountNo),
     WillWithheld(AccountNo),
+    GroupFull(AccountNo),
+    GroupAbsent(AccountNo),
+    GroupDenied(AccountNo),
 }
 
 impl Losses {
@@ -105,6 +111,23 @@ impl Losses {
         if message.is_will {
             kinds.push(Loss::WillWithheld(publisher));
         }
+        self.use_up(&kinds)
+    }
+
+    /// Explains that a group lost a message, by what there was a reason for in that group. Returns whether there is
+    /// such a loss.
+    pub(super) fn explain_group(&mut self, message: &Message, excuses: &BTreeSet<Loss>) -> bool {
+        let publisher = message.account;
+        let mut kinds: Vec<Loss> = excuses.iter().cloned().collect();
+        kinds.extend([Loss::NoMemory(publisher), Loss::PublisherGone(publisher)]);
+        if message.is_will {
+            kinds.push(Loss::WillWithheld(publisher));
+        }
+        self.use_up(&kinds)
+    }
+
+    /// Uses up one loss of the first kind that there is one of.
+    fn use_up(&mut self, kinds: &[Loss]) -> bool {
         kinds.iter().any(|kind| match self.0.get_mut(kind) {
             Some(count) if *count > 0 => {
                 *count -= 1;

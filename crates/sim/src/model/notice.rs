@@ -1,7 +1,7 @@
 //! What shards say of losses, and which retained messages may not reach their slot.
 
-use super::Model;
 use super::message::Loss;
+use super::{Checked, Model};
 use crate::event::{AccountNo, ClientNo};
 use crate::races::Race;
 use keyward_broker::Notice;
@@ -24,7 +24,7 @@ impl Model {
         self.slots.doubt(|client, topic| !is_allowed(client, topic));
     }
 
-    pub(super) fn note(&mut self, notice: &Notice) {
+    pub(super) fn note(&mut self, notice: &Notice) -> Checked {
         let account =
             |identity: &Identity| self.setup.accounts.iter().position(|it| it == identity).map(AccountNo);
         let loss = match notice {
@@ -53,14 +53,20 @@ impl Model {
                 }
                 of.map(Loss::NoMemory)
             }
-            Notice::Limit { .. }
-            | Notice::PublishWithheld { .. }
-            | Notice::GroupFull { .. }
-            | Notice::GroupAbsent { .. }
-            | Notice::GroupDenied { .. } => None,
+            Notice::Limit { .. } | Notice::PublishWithheld { .. } => None,
+            Notice::GroupFull { publisher } => account(publisher).map(Loss::GroupFull),
+            Notice::GroupAbsent { publisher } => account(publisher).map(Loss::GroupAbsent),
+            Notice::GroupDenied { publisher } => account(publisher).map(Loss::GroupDenied),
         };
-        if let Some(loss) = loss {
-            self.losses.note(loss);
+        match loss {
+            Some(Loss::GroupFull(of) | Loss::GroupAbsent(of) | Loss::GroupDenied(of)) => {
+                loss.map_or(Ok(()), |loss| self.note_group_loss(of, loss))
+            }
+            Some(loss) => {
+                self.losses.note(loss);
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 }

@@ -65,6 +65,7 @@ impl Model {
                 continue;
             }
             self.races.note_if(is_held && message.flying, Race::PublisherLostRightInCommit);
+            self.groups.forgive(*number);
             for session in self.sessions.values_mut() {
                 if let Some(owed) = session.owed.get_mut(number) {
                     let was_owed = owed.must && !owed.arrived;

@@ -35,6 +35,7 @@ impl Model {
         }
         self.check_bounds(shard, stats)?;
         self.check_books(shard, stats)?;
+        self.note_known_links();
         self.land();
         self.check_replays()
     }
@@ -42,7 +43,7 @@ impl Model {
     fn check_bounds(&self, shard: ShardNo, stats: &ShardStats) -> Checked {
         let limits = &self.setup.limits;
         let portion = |total: usize| (total / self.shards.len()).max(1) as u64;
-        let groups = self.groups.count().max(stats.groups);
+        let groups = (self.groups.members.len() as u64).max(stats.groups);
         // Beyond what waits, a group holds what it handed out, on the shards of its members too.
         let handed = groups * u64::from(GROUP_CREDIT) * self.setup.clients.len() as u64;
         let queues = stats.sessions + groups;
@@ -92,6 +93,14 @@ impl Model {
 
     fn is_quiet(&self) -> bool {
         self.letters == 0 && self.shards.iter().all(|shard| shard.asked == shard.answered)
+    }
+
+    fn note_known_links(&mut self) {
+        if self.letters == 0 {
+            for of in self.links.values_mut().filter(|of| of.is_open && of.welcomed) {
+                of.known.get_or_insert(self.step);
+            }
+        }
     }
 
     fn land(&mut self) {
@@ -186,6 +195,7 @@ impl Model {
                 }
             }
         }
+        self.check_groups()?;
         self.check_queues()
     }
 
@@ -195,7 +205,7 @@ impl Model {
         }
         for (number, shard) in self.shards.iter().enumerate() {
             let all_here = self.sessions.values().filter(|it| it.shard.0 == number).all(|it| it.established);
-            if all_here && self.groups.count() == 0 && shard.stats.queued > 0 {
+            if all_here && !self.groups.is_any() && shard.stats.queued > 0 {
                 return breach!("{} messages are left in queues of shard {number}", shard.stats.queued);
             }
         }

@@ -41,6 +41,8 @@ pub(super) struct Session {
     pub(super) shared: BTreeSet<String>,
     /// Whether some subscription wants the retain flag as it was published.
     pub(super) reads_as_published: bool,
+    /// Whether some link of it took no packet above a size.
+    pub(super) is_small: bool,
     /// What was last decided about publishing to each topic.
     pub(super) decisions: BTreeMap<String, bool>,
     /// Whether the present link found the session there.
@@ -127,6 +129,7 @@ impl Session {
             order: BTreeMap::new(),
             shared: BTreeSet::new(),
             reads_as_published: false,
+            is_small: false,
             decisions: BTreeMap::new(),
             resumed: false,
             acknowledged: BTreeSet::new(),
@@ -159,10 +162,19 @@ impl Session {
         self.subs.iter().filter(|(filter, _)| !filter.starts_with("$share/")).map(|(_, sub)| sub)
     }
 
+    /// Lists the shared subscriptions.
+    pub(super) fn shared_groups(&self) -> impl Iterator<Item = &str> {
+        self.subs.keys().map(String::as_str).filter(|filter| filter.starts_with("$share/"))
+    }
+
     /// Tells whether a shared subscription matches a topic.
     pub(super) fn shared_matching(&self, topic: &str) -> bool {
-        let mut shared = self.subs.keys().filter(|filter| filter.starts_with("$share/"));
-        shared.any(|shared| matches(filter_of(shared), topic))
+        self.shared_groups().any(|shared| matches(filter_of(shared), topic))
+    }
+
+    /// Lists the groups that it ever asked for and that a topic is for.
+    pub(super) fn groups_for(&self, topic: &str) -> Vec<String> {
+        self.shared.iter().filter(|group| matches(filter_of(group), topic)).cloned().collect()
     }
 
     /// Says what of a message this session is owed by its subscriptions of this moment; `None` if nothing.
@@ -283,15 +295,17 @@ impl Session {
     pub(super) fn recount(
         &mut self,
         message: &Message,
-        is_flagged: bool,
+        publish: &Publish,
         step: u64,
         slots: &Slots,
         law: &Law,
     ) -> bool {
         let Some(owed) = self.owed.get_mut(&message.number) else { return false };
-        let is_exchanged = owed.flagged > 0 && owed.sent >= owed.copies;
+        let (least, most) = owed.qos;
+        let fits = (least..=most).contains(&publish.qos);
+        let is_exchanged = owed.flagged > 0 && owed.sent >= owed.copies && fits;
         owed.flagged -= u32::from(is_exchanged);
-        (is_exchanged || is_flagged) && self.count_replay(message, step, slots, law).is_ok()
+        (is_exchanged || publish.retain) && self.count_replay(message, step, slots, law).is_ok()
     }
 
     /// A retained message is written because it was asked for.
