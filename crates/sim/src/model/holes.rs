@@ -108,15 +108,29 @@ impl Model {
         }
     }
 
-    /// Tells whether the queue of a group may be full: as if it had handed out nothing of which that is not certain.
+    /// Tells whether the queue of a group may be full, or whoever pays for it may have no room: nobody sees who of its
+    /// members that is, so all groups may be charged to one.
     fn may_be_full(&self, group: &str) -> bool {
-        let given = self.groups.given.iter().filter(|((_, name), given)| name == group && !given.is_settled);
-        let numbered: usize = given.map(|(_, given)| given.copies.max(1)).sum();
-        let unnumbered = self.groups.unnumbered.iter();
-        let unnumbered = unnumbered.filter(|message| matches(filter_of(group), &message.topic)).count();
-        let most = numbered + unnumbered;
+        let (of_group, of_payer) = (self.most_held(|name| name == group), self.most_held(|_| true));
         let Limits { queue_messages, queue_bytes, .. } = self.setup.limits;
-        most > queue_messages || most * HEAVIEST > queue_bytes
+        let Limits { queue_messages_per_identity, queue_bytes_per_identity, .. } = self.setup.limits;
+        let shards = usize::from(self.setup.shards);
+        of_group > queue_messages
+            || of_group * HEAVIEST > queue_bytes
+            || of_payer > queue_messages_per_identity / shards
+            || of_payer * HEAVIEST > queue_bytes_per_identity / shards
+    }
+
+    /// Returns how many messages groups hold at most: as if they had handed out nothing of which that is not certain.
+    fn most_held(&self, is_meant: impl Fn(&str) -> bool) -> usize {
+        let given = self.groups.given.iter().filter(|((_, name), given)| is_meant(name) && !given.is_settled);
+        let numbered: usize = given.map(|(_, given)| given.copies.max(1)).sum();
+        let groups = self.groups.members.keys().filter(|name| is_meant(name));
+        let of_group = |group: &String| {
+            let unnumbered = self.groups.unnumbered.iter();
+            unnumbered.filter(|message| matches(filter_of(group), &message.topic)).count()
+        };
+        numbered + groups.map(of_group).sum::<usize>()
     }
 
     /// Tells whether a member may have been refused a message at some time since it was published.
