@@ -170,10 +170,7 @@ impl Model {
 
     /// Everything that groups owe has reached a member, but for what the broker said it lost.
     pub(super) fn check_groups(&mut self) -> Checked {
-        let mut missing = self.missing_from_groups();
-        // First what only a loss of a group explains, so that enough of them is left.
-        missing.sort_by_key(|hole| !hole.plain.is_empty());
-        for Hole { number, group, plain } in missing {
+        for Hole { number, group, plain } in self.missing_from_groups() {
             if !self.is_explained(number, &plain) {
                 let Message { qos, topic, .. } = &self.messages[&number];
                 return breach!("no member of {group} ever got {number} (QoS {} {topic})", *qos as u8);
@@ -194,13 +191,14 @@ impl Model {
     /// these clients, to which a copy of the group was put down, or by one of a group.
     fn is_explained(&mut self, number: MessageNo, plain: &[ClientNo]) -> bool {
         let message = &self.messages[&number];
-        let excuses = self.groups.of(number).flat_map(|(_, given)| given.excuses.iter().cloned()).collect();
-        let is_plain = plain.iter().any(|client| {
+        let excuses = self.groups.of(number).flat_map(|(_, given)| given.excuses.iter().cloned());
+        let mut kinds = Loss::of_group(message, excuses.collect::<BTreeSet<_>>());
+        for client in plain {
             let account = AccountNo(self.setup.clients[client.0].account);
             let owed = self.sessions.get(client).and_then(|session| session.owed.get(&number));
-            owed.is_some_and(|owed| self.losses.explain(message, owed.qos.0, account))
-        });
-        is_plain || self.losses.explain_group(message, &excuses)
+            kinds.extend(owed.map(|owed| Loss::of_session(message, owed.qos.0, account)).unwrap_or_default());
+        }
+        self.losses.explain(kinds)
     }
 
     /// Lists the groups for which there is no copy of a message that could be theirs.

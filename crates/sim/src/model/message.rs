@@ -65,9 +65,15 @@ pub(super) struct Owed {
     pub(super) last: u64,
 }
 
-/// Counts losses that the broker has told of, by publisher and receiver.
+/// Counts losses that the broker has told of, and which of them explain what is missing.
 #[derive(Debug, Default)]
-pub(super) struct Losses(BTreeMap<Loss, u64>);
+pub(super) struct Losses {
+    told: BTreeMap<Loss, u64>,
+    /// The missing messages that each kind explains, by their place in `missing`.
+    explained: BTreeMap<Loss, Vec<usize>>,
+    /// For each missing message the kinds of loss that may be its.
+    missing: Vec<Vec<Loss>>,
+}
 
 /// Is one kind of loss that is told of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,53 +93,70 @@ pub(super) enum Loss {
 
 impl Losses {
     pub(super) fn note(&mut self, loss: Loss) {
-        *self.0.entry(loss).or_default() += 1;
+        *self.told.entry(loss).or_default() += 1;
     }
 
     pub(super) fn count(&self, loss: &Loss) -> u64 {
-        self.0.get(loss).copied().unwrap_or(0)
+        self.told.get(loss).copied().unwrap_or(0)
     }
 
-    /// Explains one missing message by one loss that was told of. Returns whether there is one.
-    pub(super) fn explain(&mut self, message: &Message, qos: Qos, receiver: AccountNo) -> bool {
-        let publisher = message.account;
-        // First what explains no other kind of message, so that enough is left for the others.
-        let mut kinds = Vec::new();
-        if qos == Qos::AtMostOnce {
-            kinds.extend([Loss::TooSlow(receiver), Loss::ShardBehind(publisher)]);
-        }
-        kinds.extend([
-            Loss::QueueFull { publisher, receiver },
-            Loss::TooLarge(receiver),
-            Loss::NoMemory(receiver),
-            Loss::PublisherGone(publisher),
-        ]);
-        if message.is_will {
-            kinds.push(Loss::WillWithheld(publisher));
-        }
-        self.use_up(&kinds)
+    /// Explains one missing message by one loss of these kinds. Returns whether there is one: each loss explains one
+    /// message, and those explained before give way to another kind that explains them as well.
+    pub(super) fn explain(&mut self, kinds: Vec<Loss>) -> bool {
+        self.missing.push(kinds);
+        self.assign(self.missing.len() - 1, &mut BTreeSet::new())
     }
 
-    /// Explains that a group lost a message, by what there was a reason for in that group. Returns whether there is
-    /// such a loss.
-    pub(super) fn explain_group(&mut self, message: &Message, excuses: &BTreeSet<Loss>) -> bool {
-        let publisher = message.account;
-        let mut kinds: Vec<Loss> = excuses.iter().cloned().collect();
-        kinds.extend([Loss::NoMemory(publisher), Loss::PublisherGone(publisher)]);
-        if message.is_will {
-            kinds.push(Loss::WillWithheld(publisher));
-        }
-        self.use_up(&kinds)
-    }
-
-    /// Uses up one loss of the first kind that there is one of.
-    fn use_up(&mut self, kinds: &[Loss]) -> bool {
-        kinds.iter().any(|kind| match self.0.get_mut(kind) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                true
+    fn assign(&mut self, place: usize, asked: &mut BTreeSet<Loss>) -> bool {
+        for kind in self.missing[place].clone() {
+            if !asked.insert(kind.clone()) {
+                continue;
             }
-            _ => false,
-        })
+            let taken = self.explained.get(&kind).cloned().unwrap_or_default();
+            let is_left = (taken.len() as u64) < self.count(&kind);
+            let freed = match is_left {
+                true => Some(taken.len()),
+                false => taken.iter().position(|other| self.assign(*other, asked)),
+            };
+            let Some(freed) = freed else { continue };
+            let taken = self.explained.entry(kind).or_default();
+            match taken.get_mut(freed) {
+                Some(other) => *other = place,
+                None => taken.push(place),
+            }
+            return true;
+        }
+        false
+    }
+}
+
+impl Loss {
+    /// Lists what may have become of a message that a session was to get.
+    pub(super) fn of_session(message: &Message, qos: Qos, receiver: AccountNo) -> Vec<Self> {
+        let publisher = message.account;
+        let mut kinds = vec![
+            Self::QueueFull { publisher, receiver },
+            Self::TooLarge(receiver),
+            Self::NoMemory(receiver),
+            Self::PublisherGone(publisher),
+        ];
+        if qos == Qos::AtMostOnce {
+            kinds.extend([Self::TooSlow(receiver), Self::ShardBehind(publisher)]);
+        }
+        if message.is_will {
+            kinds.push(Self::WillWithheld(publisher));
+        }
+        kinds
+    }
+
+    /// Lists what may have become of a message that a group was to hand out, which had these reasons to lose it.
+    pub(super) fn of_group(message: &Message, excuses: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let publisher = message.account;
+        let mut kinds: Vec<Self> = excuses.into_iter().collect();
+        kinds.extend([Self::NoMemory(publisher), Self::PublisherGone(publisher)]);
+        if message.is_will {
+            kinds.push(Self::WillWithheld(publisher));
+        }
+        kinds
     }
 }

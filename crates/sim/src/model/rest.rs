@@ -190,7 +190,7 @@ impl Model {
                 let message = &self.messages[&number];
                 let qos = session.owed[&number].qos.0;
                 let is_due = message.accepted && !message.is_expired(self.now);
-                if is_due && !self.losses.explain(message, qos, receiver) {
+                if is_due && !self.losses.explain(Loss::of_session(message, qos, receiver)) {
                     return breach!("{client} never got {number} (QoS {} {})", qos as u8, message.topic);
                 }
             }
