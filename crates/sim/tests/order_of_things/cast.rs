@@ -114,6 +114,17 @@ pub(crate) fn all_but(accounts: &[Identity], denied: &[(ClientNo, Action, &str)]
     Rules(accounts.iter().map(allow).chain(denied.iter().map(deny)).collect())
 }
 
+/// Lists all filters that match a topic and have `+` in the place of some of its levels.
+pub(crate) fn mixtures(topic: &str) -> Vec<String> {
+    let levels: Vec<&str> = topic.split('/').collect();
+    let mixture = |wild: u32| {
+        let level =
+            |(place, name): (usize, &&str)| if wild & (1 << place) != 0 { "+" } else { *name }.to_owned();
+        levels.iter().enumerate().map(level).collect::<Vec<_>>().join("/")
+    };
+    (0..1 << levels.len()).map(mixture).collect()
+}
+
 /// Returns the first that fits; there is one among a few.
 fn find<T>(mut candidates: impl Iterator<Item = T>, fits: impl Fn(&T) -> bool) -> T {
     candidates.find(|candidate| fits(candidate)).unwrap()

@@ -19,9 +19,11 @@ mod cast;
 mod stage;
 
 mod answers;
-mod links;
+mod hand_over;
+mod queues;
 mod rights;
 mod routes;
+mod sessions;
 
 /// The rules that are built; those of the disk (13, 15, 17, 19, 20) and of signed messages (21) come with them.
 const RULES: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18];
@@ -30,9 +32,11 @@ const RULES: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18];
 fn every_rule_that_is_built_has_a_scenario() {
     let files = [
         include_str!("answers.rs"),
-        include_str!("links.rs"),
+        include_str!("hand_over.rs"),
+        include_str!("queues.rs"),
         include_str!("rights.rs"),
         include_str!("routes.rs"),
+        include_str!("sessions.rs"),
     ];
     for rule in RULES {
         let name = format!("fn rule_{rule}_");

@@ -1,0 +1,90 @@
+//! Packet ids, full queues (rules 16 and 18).
+
+use crate::cast::Cast;
+use crate::stage::{Stage, qos1, qos2};
+use keyward_broker::Notice;
+use keyward_mqtt::packet::Qos;
+use keyward_sim::event::{ClientNo, MessageNo, What};
+use keyward_sim::races::Race;
+
+scenarios! {
+    rule_16_what_was_sent_is_sent_again_under_its_packet_id,
+    rule_18_a_full_queue_makes_room_at_the_cost_of_who_fills_it,
+}
+
+/// Messages were sent and not acknowledged, the link is lost, the client comes back; one exchange had gone further.
+fn rule_16_what_was_sent_is_sent_again_under_its_packet_id(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.scene();
+    stage.mute(reader);
+    for note in [qos1("news"), qos2("news"), qos1("news"), qos2("news")] {
+        stage.publish(sensor, note);
+        stage.go_on();
+    }
+    let first = sendings(&stage, reader);
+    // One PUBACK arrives: the oldest is finished.
+    stage.acknowledge_one(reader);
+    stage.go_on();
+    stage.cut(reader);
+    stage.go_on();
+    let late = stage.publish(sensor, qos1("news"));
+    stage.scene();
+    stage.enter(reader);
+    stage.go_on();
+    let again = sendings(&stage, reader);
+    assert_eq!(again[..3], first[1..], "in their order, under their ids");
+    let dups: Vec<bool> = stage.messages(reader).map(|publish| publish.dup).collect();
+    assert_eq!(dups, [true, true, true, false]);
+    let (number, _, id) = again[3];
+    assert_eq!(number, Some(late));
+    assert!(!first.iter().any(|(_, _, known)| *known == id), "a new message has an id of its own");
+    stage.unmute(reader);
+    stage.go_on();
+    stage.expect_race(Race::SentAgainOnResume);
+    stage.end();
+}
+
+fn sendings(stage: &Stage, reader: ClientNo) -> Vec<(Option<MessageNo>, Qos, Option<u16>)> {
+    stage.messages(reader).map(|publish| (publish.number, publish.qos, publish.id)).collect()
+}
+
+/// A reader is away; one publisher fills its queue, another has one message for it, and then the first has more.
+fn rule_18_a_full_queue_makes_room_at_the_cost_of_who_fills_it(shards: u16) {
+    let mut cast = Cast::new(shards).with_limits(|limits| limits.queue_messages = 4);
+    let (noisy, quiet, reader) = (cast.add("noisy", 0), cast.add("quiet", 2), cast.add("reader", 1));
+    let mut stage = cast.begin();
+    stage.enter(noisy);
+    stage.enter(quiet);
+    stage.enter(reader);
+    stage.subscribe(reader, "#");
+    stage.break_link(reader);
+    stage.scene();
+    let many: Vec<MessageNo> = (0..4).map(|_| stage.publish(noisy, qos1("noise"))).collect();
+    stage.go_on();
+    let one = stage.publish(quiet, qos1("word"));
+    stage.go_on();
+    stage.publish(noisy, qos1("noise"));
+    stage.go_on();
+    stage.enter(reader);
+    stage.go_on();
+    assert_eq!(stage.got(reader), [many[1], many[2], many[3], one]);
+    let losses: Vec<bool> = stage.seen().filter_map(|what| loss_of(what, &stage, noisy)).collect();
+    assert_eq!(losses, [true, true], "both losses are told of, as the noisy one's");
+    stage.expect_race(Race::QueueFull);
+    stage.end();
+}
+
+/// Tells of a loss in a full queue whether it is counted as that of a publisher.
+fn loss_of(what: &What, stage: &Stage, client: ClientNo) -> Option<bool> {
+    match what {
+        What::Notes { notice: Notice::QueueFull { publisher, .. }, .. } => {
+            Some(publisher == stage.identity(client))
+        }
+        _ => None,
+    }
+}
