@@ -4,36 +4,21 @@
 //! One thing differs, and the shard allows it: an outbox is taken as soon as its link is dirty, and its bytes wait here
 //! for the end of the tick. So the trace shows each packet at the moment at which it was decided.
 
+mod ending;
+mod reading;
+
 use super::Surroundings;
-use super::inbox::{Handover, Mail, Room};
-use super::link::{Decoder, Link, Parting};
+use super::inbox::{Handover, Mail};
+use super::link::{Link, Parting};
 use crate::event::{Serial, ShardNo, What};
-use crate::wire::Stream;
 use keyward_broker::output::Report;
 use keyward_broker::{CommitOutcome, Input, LinkId, Outbox, Output, Shard, ShardStats};
-use keyward_mqtt::connection::{Farewell, Step};
-use keyward_mqtt::packet::{Packet, Version};
-use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Packets taken from one link in one tick. Few, so that ticks of shards interleave.
-const PACKETS_PER_LINK: usize = 16;
-
-/// Packets taken from all links in one tick.
-const PACKETS_PER_TICK: usize = 48;
-
 /// Messages taken from the inbox in one tick.
 const INBOX_PER_TICK: usize = 32;
-
-/// Bytes read from a link at once.
-const READ: usize = 4096;
-
-/// How long a client may take nothing of what is sent to it.
-const STALL_TIME: Millis = Millis::from_secs(60);
-
-/// How long a farewell may take to arrive.
-const LINGER_TIME: Millis = Millis::from_secs(2);
 
 /// Is a shard with its links.
 pub(crate) struct Shell {
@@ -49,18 +34,6 @@ pub(crate) struct Shell {
     stopping: bool,
     /// What the shard was told last that the shell holds.
     burden: usize,
-}
-
-/// Says how far reading a link went.
-enum Drained {
-    /// Everything that has arrived was decoded.
-    Yes,
-    /// The link used its share of the tick.
-    NotYet,
-    /// The peer is gone.
-    Gone,
-    /// The peer broke a rule.
-    Refused(Farewell),
 }
 
 impl Shell {
@@ -245,120 +218,6 @@ impl Shell {
         self.feed(around, Input::Committed { through, outcome });
     }
 
-    // Reading.
-
-    fn enqueue(&mut self, id: LinkId) {
-        if let Some(link) = self.links.get_mut(&id).filter(|link| link.established && !link.queued) {
-            link.queued = true;
-            self.ready.push_back(id);
-        }
-    }
-
-    /// Finds the links that have something to read, in the order in which the system happens to name them.
-    fn poll(&mut self, around: &mut Surroundings<'_>) {
-        let mut ready: Vec<LinkId> = Vec::new();
-        for (id, link) in &self.links {
-            let wire = around.wires.get(id);
-            let readable = wire.is_none_or(|wire| wire.up.has_arrived() || wire.broker_end() == Stream::Over);
-            if link.established && !link.queued && readable {
-                ready.push(*id);
-            }
-        }
-        around.dice.shuffle(&mut ready);
-        ready.into_iter().for_each(|id| self.enqueue(id));
-    }
-
-    fn read_links(&mut self, around: &mut Surroundings<'_>) {
-        self.poll(around);
-        if self.stopping {
-            self.ready.clear();
-        }
-        let mut packets = PACKETS_PER_TICK;
-        for _ in 0..self.ready.len() {
-            let held = around.inboxes.iter().any(|inbox| inbox.room(self.index) == Room::Exhausted);
-            if held || packets == 0 || self.is_due(around.log.now.mono) {
-                break;
-            }
-            if let Some(id) = self.ready.pop_front() {
-                self.read_link(around, id, &mut packets);
-            }
-        }
-    }
-
-    fn read_link(&mut self, around: &mut Surroundings<'_>, id: LinkId, packets: &mut usize) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        link.queued = false;
-        if !link.unsent.is_empty() && self.shard.outbox_bytes_of(id) > around.unsent_bytes {
-            return; // Who does not read is not read.
-        }
-        let Some(mut decoder) = link.decoder.take() else { return };
-        let drained = self.drain(around, id, &mut decoder, packets);
-        if let Some(link) = self.links.get_mut(&id) {
-            link.decoder = Some(decoder);
-        }
-        self.apply_outputs(around);
-        match drained {
-            Drained::Yes => {}
-            Drained::NotYet => self.enqueue(id),
-            Drained::Gone => {
-                self.drop_link(around, id);
-                self.lose(around, id);
-            }
-            Drained::Refused(farewell) => {
-                self.close_with(around, id, farewell);
-                self.lose(around, id);
-            }
-        }
-    }
-
-    fn drain(
-        &mut self,
-        around: &mut Surroundings<'_>,
-        id: LinkId,
-        decoder: &mut Decoder,
-        packets: &mut usize,
-    ) -> Drained {
-        let mut share = PACKETS_PER_LINK.min(*packets);
-        let now = around.log.now.mono;
-        loop {
-            let size = match decoder.connection.decode(now, &decoder.bytes) {
-                Err(refused) => return Drained::Refused(refused.farewell),
-                Ok(Step::Packet { packet, size }) => {
-                    self.take(around, id, packet);
-                    size
-                }
-                Ok(Step::Incomplete { .. }) => {
-                    let Some(wire) = around.wires.get_mut(&id) else { return Drained::Gone };
-                    let more = wire.up.read(READ);
-                    match (more.is_empty(), wire.broker_end()) {
-                        (true, Stream::Over) => return Drained::Gone,
-                        (true, Stream::Open) => return Drained::Yes,
-                        (false, _) => decoder.bytes.extend(more),
-                    }
-                    continue;
-                }
-            };
-            decoder.bytes.drain(..size);
-            *packets -= 1;
-            share -= 1;
-            if share == 0 || self.is_due(now) {
-                return Drained::NotYet;
-            }
-        }
-    }
-
-    /// Gives the shard a packet. What comes behind the end of a link is given to it too, as the worker does; the shard
-    /// knows the link no longer.
-    fn take(&mut self, around: &mut Surroundings<'_>, id: LinkId, packet: Packet<'_>) {
-        if !self.closed.contains(&id)
-            && let Some(link) = self.links.get_mut(&id)
-        {
-            let packet = link.hear(&packet);
-            around.log.say(What::Takes { shard: ShardNo(self.index), link: id, packet });
-        }
-        self.feed(around, Input::Packet { link: id, packet });
-    }
-
     // The inbox.
 
     fn empty_inbox(&mut self, around: &mut Surroundings<'_>) {
@@ -426,88 +285,6 @@ impl Shell {
         }
         link.stalled.get_or_insert(around.log.now.mono);
         self.dirty.insert(id);
-    }
-
-    // Ends.
-
-    /// Ends links whose client is silent or takes nothing for too long.
-    fn expire(&mut self, around: &mut Surroundings<'_>) {
-        let now = around.log.now.mono;
-        let stalled: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.stalled.is_some_and(|since| since.saturating_add(STALL_TIME) <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in stalled {
-            self.drop_link(around, id);
-            self.lose(around, id);
-        }
-        let late: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| link.is_late(now)).map(|(id, _)| *id).collect();
-        for id in late {
-            let version = self.links.get(&id).map(|link| link.version);
-            let farewell = match version {
-                Some(Version::V5) => Farewell::Disconnect(ReasonCode::KeepAliveTimeout),
-                _ => Farewell::Silent,
-            };
-            self.close_with(around, id, farewell);
-            self.lose(around, id);
-        }
-    }
-
-    fn lose(&mut self, around: &mut Surroundings<'_>, id: LinkId) {
-        if !self.closed.contains(&id) {
-            around.log.say(What::Loses { shard: self.no(), link: id });
-        }
-        self.handle(around, Input::Lost { link: id });
-    }
-
-    /// Closes a link in order, with a farewell of the shell's own.
-    fn close_with(&mut self, around: &mut Surroundings<'_>, id: LinkId, farewell: Farewell) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let mut bytes = Vec::new();
-        farewell.encode(&mut bytes);
-        link.unsent.extend(bytes);
-        self.part(around, id);
-    }
-
-    /// Closes a link at once; what was not written is dropped. A close with unread bytes may reset the link, which
-    /// destroys what is under way.
-    fn drop_link(&mut self, around: &mut Surroundings<'_>, id: LinkId) {
-        self.dirty.remove(&id);
-        if self.links.remove(&id).is_none() {
-            return;
-        }
-        if let Some(wire) = around.wires.get_mut(&id) {
-            wire.leave_broker();
-            if around.dice.chance(300) {
-                wire.cut();
-            }
-        }
-    }
-
-    /// Sees a link off: what is unsent is sent, within a bound of time.
-    fn part(&mut self, around: &mut Surroundings<'_>, id: LinkId) {
-        self.dirty.remove(&id);
-        if let Some(link) = self.links.remove(&id) {
-            let deadline = around.log.now.mono.saturating_add(LINGER_TIME);
-            self.partings.insert(id, Parting { unsent: link.unsent, deadline });
-        }
-    }
-
-    fn advance_partings(&mut self, around: &mut Surroundings<'_>) {
-        let now = around.log.now.mono;
-        self.partings.retain(|id, parting| {
-            let Some(wire) = around.wires.get_mut(id) else { return false };
-            let written = wire.send_down(&parting.unsent);
-            parting.unsent.drain(..written);
-            let over = parting.unsent.is_empty() || now >= parting.deadline;
-            if over {
-                wire.leave_broker();
-            }
-            !over
-        });
     }
 }
 
