@@ -43,6 +43,14 @@ fn rule_4_one_client_id_of_two_identities_names_two_sessions(shards: u16) {
 /// A slice ends before a message has reached all its readers; before the next slice one of them begins a new session,
 /// in the place of the old one.
 fn rule_4_a_fan_out_under_way_misses_the_session_that_took_the_place_of_a_reader(shards: u16) {
+    // How many filters make the slice end between the two readers depends on what each step costs: some number does.
+    let between = (0..64).find(|left_out| slice_ends_between_two_readers(shards, *left_out));
+    assert!(between.is_some(), "no slice ended between the two readers");
+}
+
+/// Plays the race of two readers, one of them with all filters that match but `left_out`. Returns whether it came up:
+/// whether the slice ended behind the first and before the second.
+fn slice_ends_between_two_readers(shards: u16, left_out: usize) -> bool {
     let mut cast = Cast::new(shards);
     // All on one shard: a fan-out in slices is its own affair.
     let (heavy, sensor, reader) = (cast.add("heavy", 1), cast.add("sensor", 1), cast.add("reader", 1));
@@ -57,8 +65,7 @@ fn rule_4_a_fan_out_under_way_misses_the_session_that_took_the_place_of_a_reader
     stage.enter(reader);
     let topic = "a/b/c/d/e/f/g/h";
     let filters = mixtures(topic);
-    // So many that the slice ends behind one and before the other; that it does is asserted below.
-    let filters: Vec<&str> = filters.iter().skip(3).map(String::as_str).collect();
+    let filters: Vec<&str> = filters.iter().skip(left_out).map(String::as_str).collect();
     stage.ask_for_all(heavy, &filters);
     stage.subscribe(reader, topic);
     stage.scene();
@@ -72,12 +79,12 @@ fn rule_4_a_fan_out_under_way_misses_the_session_that_took_the_place_of_a_reader
     stage.tick(home);
     let [to_heavy, to_reader] =
         [heavy_link, reader_link].map(|link| stage.seen().filter(|what| is_message_to(what, link)).count());
-    assert_eq!(to_heavy, to_reader + 1, "the slice ended between the two");
     stage.wake(home);
     stage.go_on();
     assert_eq!((stage.got(heavy), stage.got(reader)), (sent, vec![]));
     stage.expect_race(Race::WorkLeftForLater);
     stage.end();
+    to_heavy == to_reader + 1
 }
 
 fn is_message_to(what: &What, of: LinkId) -> bool {
