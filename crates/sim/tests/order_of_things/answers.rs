@@ -5,7 +5,7 @@ use crate::stage::{Stage, qos1, qos2};
 use keyward_broker::CommitOutcome::{Durable, NoRoom};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_sim::event::ClientNo;
-use keyward_sim::packet::{Ack, Packet};
+use keyward_sim::packet::{Ack, Hello, Packet};
 use keyward_sim::races::Race;
 
 scenarios! {
@@ -14,6 +14,8 @@ scenarios! {
     rule_14_what_finds_no_room_is_not_acknowledged,
     rule_14_pubrel_and_pubcomp_wait_for_the_disk,
     rule_14_pubrel_and_pubcomp_wait_for_the_disk_on_a_new_link_too,
+    rule_14_suback_waits_for_the_disk,
+    rule_14_connack_waits_for_the_disk,
 }
 
 /// The first message is to be stored, the second is not: the second's answer waits behind the first's.
@@ -143,4 +145,55 @@ fn begin_exchange(shards: u16) -> Stage {
     stage.disk_answers(home, Durable);
     stage.go_on();
     stage
+}
+
+/// A stored session asks for something; the disk stores that, or has no room for it.
+fn rule_14_suback_waits_for_the_disk(shards: u16) {
+    for outcome in [Durable, NoRoom] {
+        let mut cast = Cast::new(shards).with_slow_disk();
+        let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+        let home = cast.shard(1);
+        let mut stage = cast.begin();
+        stage.enter_for_now(sensor);
+        stage.enter(reader);
+        stage.scene();
+        stage.ask(reader, "news");
+        stage.go_on();
+        assert_eq!(stage.heard(reader).count(), 0, "the disk has not answered");
+        stage.disk_answers(home, outcome);
+        stage.go_on();
+        let expected = match outcome {
+            Durable => ReasonCode::GrantedQos2,
+            NoRoom => ReasonCode::QuotaExceeded,
+        };
+        let answers: Vec<&Packet> = stage.heard(reader).collect();
+        assert!(
+            matches!(answers[..], [Packet::SubAck { reasons, .. }] if *reasons == [expected]),
+            "{outcome:?}: {answers:?}"
+        );
+        let news = stage.publish(sensor, qos1("news"));
+        stage.go_on_with_disk();
+        let comes = if outcome == Durable { vec![news] } else { Vec::new() };
+        assert_eq!(stage.got(reader), comes, "{outcome:?}");
+        stage.end();
+    }
+}
+
+/// A client wants a new session in the place of one that is stored: that this one is gone is stored first.
+fn rule_14_connack_waits_for_the_disk(shards: u16) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let reader = cast.add("reader", 1);
+    let home = cast.shard(1);
+    let mut stage = cast.begin();
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.scene();
+    let hello = Hello { clean_start: true, ..stage.hello(reader) };
+    stage.connect(reader, hello);
+    stage.go_on();
+    assert_eq!(stage.welcomes(reader), [], "the disk has not answered");
+    stage.disk_answers(home, Durable);
+    stage.go_on();
+    assert_eq!(stage.welcomes(reader), [(false, ReasonCode::Success)]);
+    stage.end();
 }

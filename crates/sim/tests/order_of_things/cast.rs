@@ -2,7 +2,7 @@
 
 use crate::stage::Stage;
 use keyward_broker::Limits;
-use keyward_ids::Identity;
+use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::Version;
 use keyward_policy::{Action, Effect};
 use keyward_sim::event::{ClientNo, ShardNo};
@@ -59,15 +59,39 @@ impl Cast {
         let home = self.shard(shard);
         let names = (0..).map(|number| format!("user:{name}{number}").parse::<Identity>().unwrap());
         let identity = find(names, |it| home_of_session(it, client_id, self.0.shards) == home);
-        let account = self.0.accounts.len();
+        self.add_account(identity, client_id)
+    }
+
+    /// Adds a device whose sessions, whatever their client ids, live on a shard.
+    pub(crate) fn add_device(&mut self, name: &str, shard: usize) -> ClientNo {
+        let home = self.shard(shard);
+        let names = (0..).map(|number| format!("device:{name}{number}").parse::<Identity>().unwrap());
+        let identity = find(names, |it| home_of_session(it, name, self.0.shards) == home);
+        self.add_account(identity, name)
+    }
+
+    /// Adds another program of somebody's, whose sessions live on a shard; those of a device cannot choose.
+    pub(crate) fn add_program(&mut self, of: ClientNo, name: &str, shard: usize) -> ClientNo {
+        let account = self.0.clients[of.0].account;
+        let identity = self.0.accounts[account].clone();
+        let home = match identity.kind() {
+            Kind::User => self.shard(shard),
+            Kind::Device => home_of_session(&identity, name, self.0.shards),
+        };
+        let ids = (0..).map(|number| format!("{name}{number}"));
+        let client_id = find(ids, |it| home_of_session(&identity, it, self.0.shards) == home);
+        self.add_client(account, &client_id)
+    }
+
+    fn add_account(&mut self, identity: Identity, client_id: &str) -> ClientNo {
         self.0.accounts.push(identity);
-        self.0.clients.push(ClientSetup {
-            account,
-            client_id: client_id.to_owned(),
-            version: Version::V5,
-            is_honest: true,
-        });
-        ClientNo(account)
+        self.add_client(self.0.accounts.len() - 1, client_id)
+    }
+
+    fn add_client(&mut self, account: usize, client_id: &str) -> ClientNo {
+        let client_id = client_id.to_owned();
+        self.0.clients.push(ClientSetup { account, client_id, version: Version::V5, is_honest: true });
+        ClientNo(self.0.clients.len() - 1)
     }
 
     /// Names a shard of the scenario; with one shard all are that one.
@@ -90,13 +114,13 @@ impl Cast {
 
     /// Opens the scenario: everybody may do everything, nobody is connected.
     pub(crate) fn begin(mut self) -> Stage {
-        self.0.rules = Arc::new(all_but(&self.0.accounts, &[]));
+        self.0.rules = Arc::new(all_but(&self.0, &[]));
         Stage::new(self.0)
     }
 }
 
 /// Lets everybody do everything but what is listed.
-pub(crate) fn all_but(accounts: &[Identity], denied: &[(ClientNo, Action, &str)]) -> Rules {
+pub(crate) fn all_but(setup: &Setup, denied: &[(ClientNo, Action, &str)]) -> Rules {
     let everything = vec![Action::Publish, Action::Subscribe, Action::Receive, Action::Share];
     let allow = |who: &Identity| Rule {
         who: who.clone(),
@@ -105,13 +129,12 @@ pub(crate) fn all_but(accounts: &[Identity], denied: &[(ClientNo, Action, &str)]
         topics: vec!["#".to_owned()],
     };
     let deny = |(client, action, topic): &(ClientNo, Action, &str)| Rule {
-        // Everybody here has one account, of the same number.
-        who: accounts[client.0].clone(),
+        who: setup.accounts[setup.clients[client.0].account].clone(),
         effect: Effect::Deny,
         actions: vec![*action],
         topics: vec![(*topic).to_owned()],
     };
-    Rules(accounts.iter().map(allow).chain(denied.iter().map(deny)).collect())
+    Rules(setup.accounts.iter().map(allow).chain(denied.iter().map(deny)).collect())
 }
 
 /// Lists all filters that match a topic and have `+` in the place of some of its levels.

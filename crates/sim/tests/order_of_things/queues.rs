@@ -10,6 +10,7 @@ use keyward_sim::races::Race;
 scenarios! {
     rule_16_what_was_sent_is_sent_again_under_its_packet_id,
     rule_18_a_full_queue_makes_room_at_the_cost_of_who_fills_it,
+    rule_18_a_queue_that_is_full_by_bytes_makes_room_at_the_cost_of_who_has_most_bytes,
 }
 
 /// Messages were sent and not acknowledged, the link is lost, the client comes back; one exchange had gone further.
@@ -87,4 +88,37 @@ fn loss_of(what: &What, stage: &Stage, client: ClientNo) -> Option<bool> {
         }
         _ => None,
     }
+}
+
+/// Few large messages of one publisher and more small ones of another: the queue is full by bytes, not by count.
+fn rule_18_a_queue_that_is_full_by_bytes_makes_room_at_the_cost_of_who_has_most_bytes(shards: u16) {
+    let mut cast = Cast::new(shards).with_limits(|limits| limits.queue_bytes = 6_000);
+    let (large, small, reader) = (cast.add("large", 0), cast.add("small", 2), cast.add("reader", 1));
+    let mut stage = cast.begin();
+    stage.enter(large);
+    stage.enter(small);
+    stage.enter(reader);
+    stage.subscribe(reader, "#");
+    stage.break_link(reader);
+    stage.scene();
+    let words: Vec<MessageNo> = (0..3).map(|_| stage.publish(small, qos1("word"))).collect();
+    stage.go_on();
+    let pictures = [(); 2].map(|()| stage.publish(large, qos1("picture").large()));
+    stage.go_on();
+    assert_eq!(stage.stats().iter().map(|stats| stats.queued).sum::<u64>(), 5, "all have room so far");
+    let last = stage.publish(small, qos1("word"));
+    stage.go_on();
+    stage.publish(large, qos1("picture").large());
+    stage.go_on();
+    stage.publish(large, qos1("picture").large());
+    stage.go_on();
+    stage.enter(reader);
+    stage.go_on();
+    let mut expected = words;
+    expected.extend([pictures[1], last]);
+    assert_eq!(stage.got(reader), expected);
+    let losses: Vec<bool> = stage.seen().filter_map(|what| loss_of(what, &stage, large)).collect();
+    assert_eq!(losses, [true; 3], "all losses are told of, as those of who has most bytes");
+    stage.expect_race(Race::QueueFull);
+    stage.end();
 }

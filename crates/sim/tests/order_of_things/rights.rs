@@ -22,6 +22,7 @@ scenarios! {
     rule_8_an_alias_that_a_denied_publish_set_opens_nothing,
     rule_8_a_remembered_route_does_not_miss_a_new_subscription,
     rule_9_the_session_of_a_revoked_account_ends_without_a_link,
+    rule_9_the_will_of_somebody_absent_follows_its_account,
 }
 
 /// How an account is revoked whose messages go with it.
@@ -340,4 +341,30 @@ fn rule_9_the_session_of_a_revoked_account_ends_without_a_link(shards: u16) {
     stage.expect_race(Race::AbsentPrincipalChanged);
     stage.expect_race(Race::RevokedWithQueue);
     stage.end();
+}
+
+/// A client is away and its will is not due; its account is revoked, with the will or without it, or disabled.
+fn rule_9_the_will_of_somebody_absent_follows_its_account(shards: u16) {
+    let with_will = Standing::Revoked { keep_messages: false, publish_will: true };
+    for (standing, comes) in [(REVOKED, false), (with_will, true), (Standing::Disabled, false)] {
+        let mut cast = Cast::new(shards);
+        let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+        let mut stage = cast.begin();
+        stage.enter(reader);
+        stage.subscribe(reader, "gone");
+        let (last_words, will) = stage.will("gone", 30);
+        let hello = Hello { will: Some(will), ..stage.hello(sensor) };
+        stage.enter_with(sensor, hello);
+        stage.cut(sensor);
+        stage.scene();
+        stage.set_standing(sensor, standing);
+        stage.go_on();
+        // With its session it is due at once.
+        let expected = if comes { vec![last_words] } else { Vec::new() };
+        assert_eq!(stage.got(reader), expected, "{standing:?}");
+        stage.pass(60);
+        stage.go_on();
+        assert_eq!(stage.got(reader), expected, "{standing:?}");
+        stage.end();
+    }
 }

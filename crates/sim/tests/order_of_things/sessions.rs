@@ -13,6 +13,7 @@ scenarios! {
     rule_4_one_client_id_of_two_identities_names_two_sessions,
     rule_4_a_fan_out_under_way_misses_the_session_that_took_the_place_of_a_reader,
     rule_4_what_was_on_its_way_to_a_session_that_ended_misses_its_successor,
+    rule_4_what_an_identity_may_have_is_leased_to_the_shards_in_equal_portions,
     rule_5_answers_that_the_older_link_was_owed_die_with_it,
     rule_5_an_exchange_of_qos_2_goes_on_over_the_newer_link,
     rule_5_of_two_connects_the_later_attach_wins_and_the_will_comes_first,
@@ -37,6 +38,37 @@ fn rule_4_one_client_id_of_two_identities_names_two_sessions(shards: u16) {
     stage.go_on();
     assert_eq!(apps.map(|app| stage.got(app)), [[to_anna], [to_bert], [to_carl]]);
     stage.expect_race(Race::SameIdOfTwoAccounts);
+    stage.end();
+}
+
+/// The programs of a user come all at once, to all shards, and no shard asks another; those of a device come to one.
+fn rule_4_what_an_identity_may_have_is_leased_to_the_shards_in_equal_portions(shards: u16) {
+    let mut cast = Cast::new(shards).with_limits(|limits| limits.sessions_per_identity = 6);
+    let (user, device) = (cast.add("user", 0), cast.add_device("device", 0));
+    let (mut of_user, mut of_device) = (vec![user], vec![device]);
+    for number in 1..9 {
+        of_user.push(cast.add_program(user, &format!("app{number}-"), number % 3));
+        of_device.push(cast.add_program(device, &format!("part{number}-"), number % 3));
+    }
+    let mut stage = cast.begin();
+    stage.scene();
+    for client in of_user.iter().chain(&of_device) {
+        let hello = stage.hello(*client);
+        stage.connect(*client, hello);
+    }
+    stage.go_on();
+    let portion = 6 / usize::from(shards);
+    for home in 0..usize::from(shards) {
+        let here = of_user.iter().skip(home).step_by(usize::from(shards));
+        let open: Vec<bool> = here.map(|client| stage.is_open(*client)).collect();
+        assert_eq!(open.iter().filter(|open| **open).count(), portion, "on shard {home}: {open:?}");
+    }
+    let open = of_device.iter().filter(|client| stage.is_open(**client)).count();
+    assert_eq!(open, 6, "a device has all that is meant for it on its shard");
+    let refused = of_user.iter().chain(&of_device).filter(|client| !stage.is_open(**client));
+    for client in refused {
+        assert_eq!(stage.welcomes(*client), [(false, ReasonCode::QuotaExceeded)]);
+    }
     stage.end();
 }
 

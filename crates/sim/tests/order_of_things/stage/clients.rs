@@ -4,14 +4,14 @@ use super::{Note, Stage, qos0};
 use keyward_broker::LinkId;
 use keyward_mqtt::packet::{Qos, RetainHandling, SubscribeOptions, Version};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_sim::event::{AccountNo, ClientNo, MessageNo};
+use keyward_sim::event::{ClientNo, MessageNo};
 use keyward_sim::packet::{Hello, Packet, Publish, Will};
 use keyward_sim::world::{Cut, Draft};
 
 impl Stage {
     /// Returns the CONNECT of a client that wants its session kept for ten minutes.
     pub(crate) fn hello(&self, client: ClientNo) -> Hello {
-        let (epoch, _) = self.world.account(AccountNo(client.0));
+        let (epoch, _) = self.world.account(self.account(client));
         Hello {
             version: Version::V5,
             clean_start: false,
@@ -118,9 +118,9 @@ impl Stage {
         number
     }
 
-    fn draft(&mut self, Note { topic, qos, retain }: Note<'_>) -> Draft {
+    fn draft(&mut self, Note { topic, qos, retain, large }: Note<'_>) -> Draft {
         let number = Some(self.world.new_message());
-        Draft { number, topic: topic.to_owned(), qos, retain, expiry: None, large: false }
+        Draft { number, topic: topic.to_owned(), qos, retain, expiry: None, large }
     }
 
     /// Has a client read and acknowledge nothing.

@@ -4,7 +4,7 @@ use super::Stage;
 use keyward_broker::ShardStats;
 use keyward_ids::Identity;
 use keyward_mqtt::reason::ReasonCode;
-use keyward_sim::event::{ClientNo, MessageNo, What};
+use keyward_sim::event::{AccountNo, ClientNo, MessageNo, What};
 use keyward_sim::packet::{Packet, Publish};
 use keyward_sim::races::Race;
 
@@ -16,7 +16,12 @@ impl Stage {
 
     /// Returns who a client is.
     pub(crate) fn identity(&self, client: ClientNo) -> &Identity {
-        &self.setup.accounts[client.0]
+        &self.setup.accounts[self.account(client).0]
+    }
+
+    /// Returns whose program a client is.
+    pub(super) fn account(&self, client: ClientNo) -> AccountNo {
+        AccountNo(self.setup.clients[client.0].account)
     }
 
     /// Lists what happened in this scene.
