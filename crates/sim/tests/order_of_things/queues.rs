@@ -3,12 +3,14 @@
 use crate::cast::Cast;
 use crate::stage::{Stage, qos1, qos2};
 use keyward_broker::Notice;
+use keyward_broker::limits::PLACE_WINDOW;
 use keyward_mqtt::packet::Qos;
 use keyward_sim::event::{ClientNo, MessageNo, What};
 use keyward_sim::races::Race;
 
 scenarios! {
     rule_16_what_was_sent_is_sent_again_under_its_packet_id,
+    rule_16_the_newest_message_stays_less_than_all_packet_ids_ahead_of_the_oldest,
     rule_18_a_full_queue_makes_room_at_the_cost_of_who_fills_it,
     rule_18_a_queue_that_is_full_by_bytes_makes_room_at_the_cost_of_who_has_most_bytes,
 }
@@ -121,4 +123,53 @@ fn rule_18_a_queue_that_is_full_by_bytes_makes_room_at_the_cost_of_who_has_most_
     assert_eq!(losses, [true; 3], "all losses are told of, as those of who has most bytes");
     stage.expect_race(Race::QueueFull);
     stage.end();
+}
+
+/// A client does not finish one message, and all others at once, until the next would have the packet id of that one.
+fn rule_16_the_newest_message_stays_less_than_all_packet_ids_ahead_of_the_oldest(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let sensors = [cast.add("one", 0), cast.add("two", 0), cast.add("three", 2)];
+    let reader = cast.add("reader", 1);
+    let mut stage = cast.begin();
+    for client in [reader, sensors[0], sensors[1], sensors[2]] {
+        stage.enter(client);
+    }
+    stage.subscribe(reader, "news");
+    stage.scene();
+    stage.mute(reader);
+    stage.publish(sensors[0], qos2("news"));
+    stage.go_on();
+    let [(_, _, oldest)] = sendings(&stage, reader)[..] else { panic!("the oldest was not sent") };
+    // It is the same news again and again: the model compares each message with each.
+    let news = sensors.map(|sensor| stage.publish(sensor, qos1("news")));
+    acknowledge_new(&mut stage, reader, news.len());
+    let others = PLACE_WINDOW as usize - 1;
+    let mut sent = news.len();
+    while sent < others {
+        stage.scene();
+        let next: Vec<usize> = (sent..others).take(60).collect();
+        for place in &next {
+            let turn = place % sensors.len();
+            stage.publish_again(sensors[turn], qos1("news"), news[turn]);
+        }
+        acknowledge_new(&mut stage, reader, next.len());
+        let ids: Vec<_> = sendings(&stage, reader).into_iter().map(|(_, _, id)| id).collect();
+        assert_eq!((ids.len(), ids.contains(&oldest)), (next.len(), false));
+        sent += next.len();
+    }
+    stage.scene();
+    let next = stage.publish(sensors[0], qos1("news"));
+    stage.go_on();
+    assert_eq!(stage.got(reader), [], "its packet id is in use");
+    stage.unmute(reader);
+    stage.go_on();
+    assert_eq!(sendings(&stage, reader), [(Some(next), Qos::AtLeastOnce, oldest)]);
+    stage.end();
+}
+
+/// Has a client acknowledge so many messages of QoS 1. PUBACK goes before PUBREC, which it never sends.
+fn acknowledge_new(stage: &mut Stage, client: ClientNo, count: usize) {
+    stage.go_on();
+    (0..count).for_each(|_| stage.acknowledge_one(client));
+    stage.go_on();
 }

@@ -3,6 +3,7 @@
 use crate::cast::Cast;
 use crate::stage::{qos0, qos1, qos2};
 use keyward_broker::CommitOutcome::{Durable, NoRoom};
+use keyward_broker::limits::REPLAY_SEEN;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_policy::Action;
 use keyward_sim::event::MessageNo;
@@ -20,6 +21,7 @@ scenarios! {
     rule_12_an_older_retained_message_does_not_come_after_a_newer_live_one,
     rule_12_what_came_live_is_left_out_of_the_replay,
     rule_12_a_slot_whose_writer_lost_the_right_is_not_replayed,
+    rule_12_what_came_live_beyond_what_a_replay_remembers_waits_for_its_end,
 }
 
 /// The publisher's shard has not read that somebody wants its messages: the subscriber waits for its answer.
@@ -299,5 +301,50 @@ fn rule_12_a_slot_whose_writer_lost_the_right_is_not_replayed(shards: u16) {
     stage.go_on();
     stage.subscribe(second, &topic);
     assert_eq!((stage.got(first), stage.got(second)), (vec![], vec![state]));
+    stage.end();
+}
+
+/// A replay remembers no more topics; then one changes whose older message is on its way to the reader.
+fn rule_12_what_came_live_beyond_what_a_replay_remembers_waits_for_its_end(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    // As many as may be under way: the reader acknowledges nothing, so the replay goes no further.
+    let first: Vec<String> = (10..74).map(|number| cast.topic(&format!("state/a{number}."), 0)).collect();
+    let (next, keeper) = (cast.topic("state/b", 2), cast.shard(2));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    for topic in &first {
+        stage.publish(sensor, qos1(topic).retained());
+        stage.go_on();
+    }
+    let old = stage.publish(sensor, qos1(&next).retained());
+    stage.scene();
+    stage.mute(reader);
+    stage.subscribe(reader, "state/#");
+    assert_eq!(stage.got(reader).len(), first.len(), "the replay is under way");
+    for number in 0..REPLAY_SEEN {
+        stage.publish(sensor, qos0(&format!("state/m{number}")).retained());
+    }
+    stage.go_on();
+    assert_eq!(stage.got(reader).len(), first.len() + REPLAY_SEEN, "what it can remember comes at once");
+    stage.scene();
+    if shards > 1 {
+        // The next question comes to lie in the inbox of its shard, and the new message behind it.
+        stage.sleep(keeper);
+        stage.unmute(reader);
+        stage.go_on();
+    }
+    let new = stage.publish(sensor, qos0(&next).retained());
+    stage.go_on();
+    assert_eq!(stage.got(reader), [], "it waits for the end of the replay");
+    stage.wake(keeper);
+    stage.unmute(reader);
+    stage.go_on();
+    let came: Vec<_> =
+        stage.messages(reader).map(|publish| (publish.number.unwrap(), publish.retain)).collect();
+    let replayed = if shards > 1 { old } else { new };
+    assert_eq!(came, [(replayed, true), (new, false)]);
+    stage.expect_race(Race::LiveAgainstReplay);
     stage.end();
 }

@@ -102,25 +102,25 @@ impl Stage {
 
     /// Has a client send a message, and no more than that. Returns its number.
     pub(crate) fn publish(&mut self, client: ClientNo, note: Note<'_>) -> MessageNo {
-        let draft = self.draft(note);
-        let number = draft.number.unwrap();
+        let number = self.world.new_message();
+        self.publish_again(client, note, number);
+        number
+    }
+
+    /// Has a client send a message of which it does not know that it sent it before.
+    pub(crate) fn publish_again(&mut self, client: ClientNo, note: Note<'_>, number: MessageNo) {
+        let draft = draft(note, number);
         let before = self.events.len();
         self.act(|world| world.publish(client, draft));
         assert!(self.events.len() > before, "{client} cannot publish");
-        number
     }
 
     /// Has a client send a message of QoS 0 right behind CONNECT.
     pub(crate) fn publish_unasked(&mut self, client: ClientNo, topic: &str) -> MessageNo {
-        let draft = self.draft(qos0(topic));
-        let number = draft.number.unwrap();
+        let number = self.world.new_message();
+        let draft = draft(qos0(topic), number);
         self.act(|world| world.publish_unasked(client, draft));
         number
-    }
-
-    fn draft(&mut self, Note { topic, qos, retain, large }: Note<'_>) -> Draft {
-        let number = Some(self.world.new_message());
-        Draft { number, topic: topic.to_owned(), qos, retain, expiry: None, large }
     }
 
     /// Has a client read and acknowledge nothing.
@@ -181,4 +181,8 @@ impl Stage {
     pub(crate) fn is_open(&self, client: ClientNo) -> bool {
         self.world.is_open(client)
     }
+}
+
+fn draft(Note { topic, qos, retain, large }: Note<'_>, number: MessageNo) -> Draft {
+    Draft { number: Some(number), topic: topic.to_owned(), qos, retain, expiry: None, large }
 }
