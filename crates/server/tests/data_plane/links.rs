@@ -103,22 +103,6 @@ fn a_reader_that_stops_reading_delays_nobody_and_is_closed() {
     assert_eq!(world.told.offender("stall_time"), "device:pump-1");
 }
 
-#[test]
-fn a_closed_link_gives_its_counts_back() {
-    let mut world = World::new();
-    let bundle = world.add_device("pump-1");
-    let peer = Peer::tls(&world, Some(&bundle)).log_in("c1");
-    assert_eq!(world.plane.stats().connections, 1);
-    drop(peer);
-    let deadline = Instant::now() + PATIENCE;
-    while world.plane.stats().connections > 0 {
-        assert!(Instant::now() < deadline);
-        std::thread::yield_now();
-    }
-    let stats = world.plane.stats();
-    assert_eq!((stats.pending, stats.pending_bytes), (0, 0));
-}
-
 /// Lets the user `app` do everything.
 fn let_app_do_everything(world: &World) {
     let text = "[[rule]]\nwho = \"user:app\"\nallow = [\"publish\", \"subscribe\"]\ntopics = [\"#\"]\n";

@@ -7,6 +7,7 @@ mod authentication;
 mod bad_input;
 mod bounds;
 mod changes;
+mod counts;
 mod floods;
 mod handshakes;
 mod links;
