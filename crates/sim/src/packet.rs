@@ -104,9 +104,11 @@ pub enum Packet {
     Other(String),
 }
 
-/// Is what a CONNACK asks the client to keep to, 5.0 only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Is what a CONNACK tells the client to keep to, 5.0 only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Terms {
+    /// The client id that stands for an empty one.
+    pub assigned_client_id: Option<String>,
     /// Seconds that the session outlives its link, if that is not what the client asked for.
     pub session_expiry: Option<u32>,
     /// Messages of QoS 1 and 2 that the client may have under way.

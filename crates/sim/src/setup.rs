@@ -31,12 +31,12 @@ pub struct Setup {
     pub inbox_bytes: Option<usize>,
 }
 
-/// Is one client program. No two have one account and one client id.
+/// Is one client program. No two have one account and one client id, but for an empty one.
 #[derive(Debug, Clone)]
 pub struct ClientSetup {
     /// Whose credentials it has: an index into [`Setup::accounts`].
     pub account: usize,
-    /// Its client id. Programs of other accounts may have the same.
+    /// Its client id; programs of other accounts may have the same. With an empty one it gets another at each CONNECT.
     pub client_id: String,
     /// Which version it speaks.
     pub version: Version,

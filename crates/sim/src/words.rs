@@ -48,6 +48,7 @@ impl Aliases {
         match packet {
             mqtt::Packet::ConnAck(ack) => {
                 let terms = Terms {
+                    assigned_client_id: ack.properties.assigned_client_id.map(str::to_owned),
                     session_expiry: ack.properties.session_expiry,
                     receive_maximum: ack.properties.receive_maximum.map(|most| most.get()),
                     topic_alias_maximum: ack.properties.topic_alias_maximum,

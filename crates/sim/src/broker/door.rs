@@ -169,9 +169,13 @@ fn judge(
     if !snapshot.holds(&identity, epoch) {
         return Err(wrong);
     }
-    let client_id = ClientId::new(connect.client_id);
+    let assigned = connect.client_id.is_empty();
+    let client_id = match assigned {
+        true => ClientId::new(&format!("auto-{}", link.0)),
+        false => ClientId::new(connect.client_id),
+    };
     let login = Login { identity: identity.clone(), life: epoch, epoch };
-    let attach = Attach::new(link, connect, login, client_id, false);
+    let attach = Attach::new(link, connect, login, client_id, assigned);
     let attach = attach.map_err(|_| ReasonCode::ClientIdentifierNotValid)?;
     Ok((Box::new(attach), identity, epoch))
 }

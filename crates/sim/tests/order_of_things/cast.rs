@@ -83,6 +83,11 @@ impl Cast {
         self.add_client(account, &client_id)
     }
 
+    /// Adds another program of somebody's, which has no client id.
+    pub(crate) fn add_nameless(&mut self, of: ClientNo) -> ClientNo {
+        self.add_client(self.0.clients[of.0].account, "")
+    }
+
     fn add_account(&mut self, identity: Identity, client_id: &str) -> ClientNo {
         self.0.accounts.push(identity);
         self.add_client(self.0.accounts.len() - 1, client_id)

@@ -6,11 +6,13 @@ use keyward_mqtt::reason::ReasonCode;
 use keyward_sim::event::{MessageNo, What};
 use keyward_sim::packet::Hello;
 use keyward_sim::races::Race;
+use std::collections::BTreeSet;
 
 scenarios! {
     rule_1_what_was_read_behind_connect_is_taken_after_the_hand_over,
     rule_1_a_link_that_is_lost_in_hand_over_ends_where_it_arrives,
     rule_1_a_link_for_which_the_inbox_has_no_room_is_refused,
+    rule_1_clients_without_a_client_id_get_one_each_and_are_told,
     rule_2_what_a_slice_leaves_of_a_fan_out_goes_on_by_itself,
     rule_2_what_was_acknowledged_before_a_client_asks_is_known_to_its_shard,
     rule_3_what_one_says_in_one_breath_is_heard_in_its_order,
@@ -74,6 +76,32 @@ fn rule_1_a_link_for_which_the_inbox_has_no_room_is_refused(shards: u16) {
     stage.go_on();
     assert_eq!(crowd.map(|client| stage.is_open(client)), [true, true, false]);
     stage.expect_race(Race::InboxFull);
+    stage.end();
+}
+
+/// Three programs of one account come at once, none with a client id.
+fn rule_1_clients_without_a_client_id_get_one_each_and_are_told(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let sensor = cast.add("sensor", 0);
+    let nameless = [(); 3].map(|()| cast.add_nameless(sensor));
+    let mut stage = cast.begin();
+    stage.scene();
+    stage.enter(sensor);
+    for client in nameless {
+        let hello = Hello { session_expiry: None, ..stage.hello(client) };
+        stage.connect(client, hello);
+    }
+    stage.go_on();
+    let names: BTreeSet<String> =
+        nameless.iter().filter_map(|client| stage.assigned_client_id(*client)).collect();
+    assert_eq!(names.len(), nameless.len(), "{names:?}");
+    for client in nameless {
+        stage.subscribe(client, "news");
+    }
+    let news = stage.publish(sensor, qos1("news"));
+    stage.go_on();
+    assert_eq!(nameless.map(|client| stage.got(client)), [[news], [news], [news]]);
+    assert_eq!(stage.assigned_client_id(sensor), None, "who has a client id is told of no other");
     stage.end();
 }
 

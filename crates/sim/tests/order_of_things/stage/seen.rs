@@ -72,6 +72,15 @@ impl Stage {
         heard.collect()
     }
 
+    /// Returns the client id that a client was told, last in this scene, in the place of an empty one.
+    pub(crate) fn assigned_client_id(&self, client: ClientNo) -> Option<String> {
+        let told = self.heard(client).filter_map(|packet| match packet {
+            Packet::ConnAck { terms, .. } => Some(terms.assigned_client_id.clone()),
+            _ => None,
+        });
+        told.last().flatten()
+    }
+
     /// Fails if a race has not come up: then the scenario has shown nothing.
     #[track_caller]
     pub(crate) fn expect_race(&self, race: Race) {
