@@ -179,21 +179,25 @@ fn rule_14_suback_waits_for_the_disk(shards: u16) {
     }
 }
 
-/// A client wants a new session in the place of one that is stored: that this one is gone is stored first.
+/// A client wants a new session in the place of one that is stored, or leaves a will with that one: what becomes of the
+/// stored session is stored first.
 fn rule_14_connack_waits_for_the_disk(shards: u16) {
-    let mut cast = Cast::new(shards).with_slow_disk();
-    let reader = cast.add("reader", 1);
-    let home = cast.shard(1);
-    let mut stage = cast.begin();
-    stage.enter(reader);
-    stage.subscribe(reader, "news");
-    stage.scene();
-    let hello = Hello { clean_start: true, ..stage.hello(reader) };
-    stage.connect(reader, hello);
-    stage.go_on();
-    assert_eq!(stage.welcomes(reader), [], "the disk has not answered");
-    stage.disk_answers(home, Durable);
-    stage.go_on();
-    assert_eq!(stage.welcomes(reader), [(false, ReasonCode::Success)]);
-    stage.end();
+    for clean_start in [true, false] {
+        let mut cast = Cast::new(shards).with_slow_disk();
+        let reader = cast.add("reader", 1);
+        let home = cast.shard(1);
+        let mut stage = cast.begin();
+        stage.enter(reader);
+        stage.subscribe(reader, "news");
+        stage.scene();
+        let (_, will) = stage.will("gone", 30);
+        let hello = Hello { clean_start, will: (!clean_start).then_some(will), ..stage.hello(reader) };
+        stage.connect(reader, hello);
+        stage.go_on();
+        assert_eq!(stage.welcomes(reader), [], "the disk has not answered");
+        stage.disk_answers(home, Durable);
+        stage.go_on();
+        assert_eq!(stage.welcomes(reader), [(!clean_start, ReasonCode::Success)]);
+        stage.end();
+    }
 }
