@@ -169,6 +169,10 @@ pub const FANOUT_WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// Steps that a receiver counts for.
 pub const FANOUT_RECEIVER: usize = 8;
 
+/// Bytes written towards a receiver that count for a step beside [`FANOUT_RECEIVER`]: a slice writes at most 2 MiB, so that
+/// large messages to many are written as little at a time as small ones.
+pub const FANOUT_BYTES: usize = 128;
+
 /// Steps that a session counts for beside if its subscriptions must be classed anew.
 pub const RECLASS_COST: usize = 128;
 

@@ -294,8 +294,13 @@ impl Shard {
         let Merged { qos, retain, reading, ids } = merged;
         let parcel = Parcel { message: Arc::clone(message), qos, retain, ids };
         let offer = Offer { parcel, topic, reading, classed: classing.stamp, replayed: false };
+        let sent = self.out.bytes_sent;
         self.deliver(slot, |delivery| delivery.offer_live(offer, frames));
-        limits::FANOUT_RECEIVER + group.len() + if classing.was_due { limits::RECLASS_COST } else { 0 }
+        let written = (self.out.bytes_sent - sent) as usize / limits::FANOUT_BYTES;
+        limits::FANOUT_RECEIVER
+            + group.len()
+            + written
+            + if classing.was_due { limits::RECLASS_COST } else { 0 }
     }
 
     /// Classes the subscriptions of a session anew if its rights have changed since (rule 8).

@@ -2,9 +2,12 @@
 
 use crate::peer::{hello5, letter};
 use crate::world::{World, in_every_world_with};
+use keyward_broker::limits::{FANOUT_BYTES, FANOUT_SLICE};
 use keyward_broker::{CloseCause, Limits};
 
 const MANY: u64 = 5_000;
+/// What one slice of a fan-out writes at most, but for its last packet.
+const SLICE_BYTES: u64 = (FANOUT_SLICE * FANOUT_BYTES) as u64;
 
 fn roomy() -> Limits {
     Limits {
@@ -65,5 +68,27 @@ fn a_shutdown_tells_its_clients_in_slices() {
         assert!(open > 0 && open < peers.len(), "{open}");
         w.settle();
         assert!(peers.iter().all(|peer| w.closed(*peer) == Some(CloseCause::ShuttingDown)));
+    });
+}
+
+/// Bytes of a message that are more work than to find its readers.
+const LARGE: usize = 10_000;
+
+#[test]
+fn a_fan_out_of_large_messages_is_sliced_by_the_bytes_that_are_written() {
+    in_every_world_with(roomy(), |w| {
+        let readers: Vec<_> =
+            (0..600).map(|number| w.connect(hello5("device:pump", &format!("pump-{number}")))).collect();
+        for reader in &readers {
+            w.subscribe(*reader, "pump/a");
+        }
+        let app = w.connect(hello5("user:app", "app"));
+        let text = "x".repeat(LARGE);
+        let before = w.stats().bytes_sent;
+        w.send_only(app, &letter("pump/a", &text).packet());
+        let written = w.stats().bytes_sent - before;
+        assert!(written <= SLICE_BYTES + 2 * LARGE as u64, "{written}");
+        w.settle();
+        assert!(readers.iter().all(|reader| w.payloads(*reader) == [text.as_str()]), "all get it");
     });
 }
