@@ -102,9 +102,9 @@ impl Sink for Journal {
         self.book().denials.handshake_failed(clock::now(), handshake);
     }
 
-    fn notice(&self, notice: Notice) {
+    fn notice(&self, notice: Notice, times: u64) {
         let (what, identity, remedy) = fact(&notice);
-        let times = self.book().facts.count(clock::now().mono, what, &identity.to_string(), 1);
+        let times = self.book().facts.count(clock::now().mono, what, &identity.to_string(), times);
         if let Some(times) = times {
             tracing::info!(%identity, times, "{what} → {remedy}");
         }

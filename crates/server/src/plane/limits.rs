@@ -48,6 +48,9 @@ pub const EFFORT_PORTION: u64 = 16;
 /// a thousand of them are as much work as what may be read.
 pub const PIECE_BYTES: usize = 512;
 
+/// Different notices that a worker counts within a tick; beyond, the oldest is told at once.
+pub const NOTICES_PER_TICK: usize = 16;
+
 /// Messages taken from the inbox in one tick.
 pub const INBOX_PER_TICK: usize = 1_024;
 

@@ -92,7 +92,7 @@ impl Sink for Recorder {
     fn handshake_failed(&self, failure: HandshakeFailure) {
         self.tell(|told| told.handshakes.push(failure));
     }
-    fn notice(&self, notice: Notice) {
+    fn notice(&self, notice: Notice, _: u64) {
         self.tell(|told| told.notices.push(notice));
     }
     fn limit(&self, hit: LimitHit) {

@@ -30,8 +30,8 @@ pub trait Sink: Send + Sync + 'static {
     fn login_failed(&self, failure: LoginFailure);
     /// A connection failed before its CONNECT.
     fn handshake_failed(&self, failure: HandshakeFailure);
-    /// Something happened that is counted.
-    fn notice(&self, notice: Notice);
+    /// Something happened, so many times.
+    fn notice(&self, notice: Notice, times: u64);
     /// Somebody ran into a limit.
     fn limit(&self, hit: LimitHit);
 }
@@ -187,7 +187,7 @@ enum Event {
     Denied(Denial),
     Login(LoginFailure),
     Handshake(HandshakeFailure),
-    Notice(Notice),
+    Notice(Notice, u64),
     Limit(LimitHit),
 }
 
@@ -217,8 +217,8 @@ impl Reporter {
         self.send(Event::Denied(denial));
     }
 
-    pub(crate) fn notice(&self, notice: Notice) {
-        self.send(Event::Notice(notice));
+    pub(crate) fn notice(&self, notice: Notice, times: u64) {
+        self.send(Event::Notice(notice, times));
     }
 
     /// Tells that `who` ran into a limit; at most once a second each, with how often it was.
@@ -269,7 +269,7 @@ fn deliver(events: &Receiver<Event>, sink: &dyn Sink) {
             Event::Denied(denial) => sink.denied(denial),
             Event::Login(failure) => sink.login_failed(failure),
             Event::Handshake(failure) => sink.handshake_failed(failure),
-            Event::Notice(notice) => sink.notice(notice),
+            Event::Notice(notice, times) => sink.notice(notice, times),
             Event::Limit(hit) => sink.limit(hit),
         }
     }
@@ -298,7 +298,7 @@ mod tests {
         fn handshake_failed(&self, failure: HandshakeFailure) {
             self.journal.handshake_failed(failure);
         }
-        fn notice(&self, _: Notice) {}
+        fn notice(&self, _: Notice, _: u64) {}
         fn limit(&self, _: LimitHit) {}
     }
 

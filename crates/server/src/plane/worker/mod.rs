@@ -9,6 +9,7 @@ mod effort;
 mod ending;
 mod inflow;
 mod link;
+mod notices;
 mod reading;
 mod reauthentication;
 mod unfinished;
@@ -31,6 +32,7 @@ use keyward_mqtt::topic::TopicFilter;
 use link::{Buffers, Flushed, Link};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
+use notices::Notices;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -75,6 +77,7 @@ pub(crate) struct Worker {
     unfinished: Unfinished,
     burden: Burden,
     efforts: Efforts,
+    notices: Notices,
     /// Bytes of MQTT that links have received.
     received: u64,
     stopping: Option<Millis>,
@@ -104,6 +107,7 @@ impl Worker {
             unfinished: Unfinished::default(),
             burden: Burden::default(),
             efforts: Efforts::default(),
+            notices: Notices::default(),
             received: 0,
             stopping: None,
         }
@@ -152,6 +156,7 @@ impl Worker {
         let receiving = self.empty_inbox();
         let writing = self.write_links();
         self.tell_burden();
+        self.notices.tell(&self.parts.reporter);
         let idle = [reading, receiving, writing] == [Work::Done; 3] && self.dirty.is_empty();
         if idle { Work::Done } else { Work::Left }
     }
@@ -242,7 +247,11 @@ impl Worker {
                 let value = bound.value(&self.parts.broker_limits);
                 self.report_limit(identity, bound.name(), value);
             }
-            Output::Notice(notice) => self.parts.reporter.notice(notice),
+            Output::Notice(notice) => {
+                if let Some((notice, times)) = self.notices.count(notice) {
+                    self.parts.reporter.notice(notice, times);
+                }
+            }
             Output::Reported(Report::Policy { generation }) => {
                 self.parts.changes.policy(self.parts.reporting, generation);
             }
