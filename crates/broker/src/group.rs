@@ -68,6 +68,10 @@ struct Member {
     place: usize,
     turn: u64,
     credit: u16,
+    /// How much it was ever handed.
+    handed: u64,
+    /// How much of that comes back before it has its turn.
+    awaited: u64,
     is_present: bool,
 }
 
@@ -191,7 +195,17 @@ impl Group {
         }
         let place = self.taken.first_free();
         self.taken.insert(place);
-        let member = Member { membership, payer, life, place, turn: 0, credit: 0, is_present: false };
+        let member = Member {
+            membership,
+            payer,
+            life,
+            place,
+            turn: 0,
+            credit: 0,
+            handed: 0,
+            awaited: 0,
+            is_present: false,
+        };
         self.members.insert(seat, member);
     }
 
@@ -215,21 +229,32 @@ impl Group {
         self.drop_unkept(losses);
     }
 
-    /// Notes that a member takes so many messages more.
-    pub(crate) fn grant(&mut self, seat: Seat, turn: u64, credit: u16) {
-        let Some(member) = self.members.get_mut(&seat) else { return };
-        if turn < member.turn {
-            return;
+    /// Notes that a member takes so many messages more, and that `seen` have come to its shard. In a new turn the others
+    /// come back first, so that nothing overtakes them.
+    pub(crate) fn grant(&mut self, seat: Seat, turn: u64, credit: u16, seen: u64) -> Stirred {
+        let Some(member) = self.members.get_mut(&seat).filter(|member| turn >= member.turn) else {
+            return Stirred::Nothing;
+        };
+        if turn > member.turn || !member.is_present {
+            member.awaited = member.handed.saturating_sub(seen);
+            member.credit = 0;
         }
-        let rest = if turn == member.turn { member.credit } else { 0 };
         member.turn = turn;
-        member.credit = rest.saturating_add(credit);
+        member.credit = member.credit.saturating_add(credit);
         if !member.is_present {
             member.is_present = true;
             self.present += 1;
         }
-        self.ready.insert(seat, member.place);
-        self.ready_places.insert(member.place);
+        self.ready(seat)
+    }
+
+    /// Lets a member have its turn, if it has credit and nothing comes back from it.
+    fn ready(&mut self, seat: Seat) -> Stirred {
+        let ready = self.members.get(&seat).filter(|member| member.credit > 0 && member.awaited == 0);
+        let Some(Member { place, .. }) = ready else { return Stirred::Nothing };
+        self.ready_places.insert(*place);
+        self.ready.insert(seat, *place);
+        Stirred::All
     }
 
     /// Notes that a member has no credit.
@@ -245,6 +270,7 @@ impl Group {
         self.present -= usize::from(member.is_present);
         member.is_present = false;
         member.credit = 0;
+        member.awaited = 0;
         member.turn = turn;
         self.rest(seat);
         self.drop_unkept(losses);
@@ -316,6 +342,7 @@ impl Group {
     fn hand(&mut self, number: u64, letter: Letter, seat: Seat) -> Option<HandOut> {
         let member = self.members.get_mut(&seat)?;
         member.credit = member.credit.saturating_sub(1);
+        member.handed += 1;
         let Member { membership, turn, credit, .. } = *member;
         if credit == 0 {
             self.rest(seat);
@@ -353,15 +380,16 @@ impl Group {
             Outcome::TooLarge => self.note_at(seat, |place| letter.exclude(place)),
             Outcome::Unable => self.exhaust(seat, turn),
         }
+        let is_last_awaited = outcome == Outcome::Unable && self.came_back(seat, turn);
         if self.is_hopeless(&letter) {
             losses.push(Loss::of(&letter.message, LossCause::Unreadable));
         } else if self.present == 0 && !self.keeps(&letter.message) {
             losses.push(Loss::of(&letter.message, LossCause::Absent));
         } else {
             self.letters.put_back(number, letter);
-            return Stirred::One(number);
+            return if is_last_awaited { self.ready(seat) } else { Stirred::One(number) };
         }
-        Stirred::Nothing
+        if is_last_awaited { self.ready(seat) } else { Stirred::Nothing }
     }
 
     fn note_at(&self, seat: Seat, note: impl FnOnce(usize)) {
@@ -385,6 +413,16 @@ impl Group {
             member.credit = 0;
             self.rest(seat);
         }
+    }
+
+    /// Counts what comes back from an earlier turn. Tells whether that was the last that the present one waits for.
+    fn came_back(&mut self, seat: Seat, turn: u64) -> bool {
+        let Some(member) = self.members.get_mut(&seat) else { return false };
+        if member.turn == turn || member.awaited == 0 {
+            return false;
+        }
+        member.awaited -= 1;
+        member.awaited == 0
     }
 
     /// Tells whether something was denied to a member by an earlier law than that of `turn`.

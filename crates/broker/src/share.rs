@@ -35,6 +35,8 @@ pub(crate) struct Share {
     is_open: bool,
     /// What the group may still hand out in this turn.
     credit: u16,
+    /// How much of what the group handed out has come.
+    pub(crate) seen: u64,
 }
 
 /// Is a question of a SUBSCRIBE to a group: may this session be a member?
@@ -75,7 +77,7 @@ impl Share {
         reading: Reading,
         classed: u64,
     ) -> Self {
-        Self { seat, home, membership, reading, classed, turn: 0, is_open: false, credit: 0 }
+        Self { seat, home, membership, reading, classed, turn: 0, is_open: false, credit: 0, seen: 0 }
     }
 
     /// Addresses a word to the group.
@@ -103,8 +105,9 @@ impl Share {
         self.membership = Membership { qos, retain_as_published, id, ..self.membership };
     }
 
-    /// Tells whether what was handed out in `turn` may be taken, and counts it.
+    /// Counts what was handed out in `turn`. Tells whether it may be taken.
     pub(crate) fn accept(&mut self, turn: u64) -> bool {
+        self.seen += 1;
         let is_current = self.is_open && self.turn == turn;
         if is_current {
             self.credit = self.credit.saturating_sub(1);

@@ -27,8 +27,11 @@ impl Delivery<'_> {
 
     /// Gives a message back whose choice could not be stored; it is handed out again when the session grants again.
     pub(crate) fn refuse_hand_out(&mut self, home: ShardIndex, hand: HandOut) {
-        let HandOut { group, seat, letter, .. } = hand;
-        self.pause(&group);
+        let HandOut { group, seat, turn, letter, .. } = hand;
+        if let Some(share) = self.session.shares.held.get_mut(&group).filter(|share| share.seat == seat) {
+            share.accept(turn);
+            share.pause();
+        }
         self.out.post(home, Body::ToGroup(ToGroup::settle(group, seat, letter, Outcome::Unable)));
     }
 
@@ -121,7 +124,8 @@ impl Delivery<'_> {
         let portion = self.session.shares.portion(self.quota().min(room));
         for (group, share) in &mut self.session.shares.held {
             if let Some(credit) = share.top_up(portion) {
-                let (home, said) = share.say(group, Word::Grant { turn: share.turn, credit });
+                let (home, said) =
+                    share.say(group, Word::Grant { turn: share.turn, credit, seen: share.seen });
                 self.out.post(home, Body::ToGroup(said));
             }
         }

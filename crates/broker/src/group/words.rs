@@ -3,7 +3,8 @@
 //! A member grants credit; the group hands one message out for each credit; the member's shard gives exactly one
 //! [`Outcome`] for each message that it was handed. Credit belongs to a *turn*: a member that cannot take what it was
 //! handed begins another turn, in which everything handed out before is given back, so that what it gets keeps its
-//! order.
+//! order. With a grant it says how much has come to it: the group hands out nothing in the new turn before the rest is
+//! back.
 
 use crate::bound::Bound;
 use crate::law::LawStamp;
@@ -50,8 +51,8 @@ pub(crate) enum Word {
     Join { membership: Membership, owner: Publisher, question: u64 },
     /// It is a member no longer.
     Leave,
-    /// It takes so many messages more, in this turn.
-    Grant { turn: u64, credit: u16 },
+    /// It takes so many messages more, in this turn; so many that it was handed have come to its shard so far.
+    Grant { turn: u64, credit: u16, seen: u64 },
     /// Its link ended, and this turn began.
     Away { turn: u64 },
     /// Says what became of a message.

@@ -78,11 +78,8 @@ impl Shard {
                 self.answer_join(from, membership.session, question, joined);
             }
             (Word::Leave, Some(slot)) => self.dismiss_member(slot, seat),
-            (Word::Grant { turn, credit }, Some(slot)) => {
-                self.tend(slot, |group, _| {
-                    group.grant(seat, turn, credit);
-                    Stirred::All
-                });
+            (Word::Grant { turn, credit, seen }, Some(slot)) => {
+                self.tend(slot, |group, _| group.grant(seat, turn, credit, seen));
             }
             (Word::Away { turn }, Some(slot)) => {
                 self.tend(slot, |group, losses| {

@@ -17,6 +17,7 @@ scenarios! {
     rule_11_a_member_that_may_not_read_a_message_is_passed_over,
     rule_11_what_a_lost_member_had_goes_to_another_but_at_qos_2,
     rule_11_a_member_is_handed_no_more_than_it_takes,
+    rule_11_what_a_member_could_not_take_is_not_overtaken,
     rule_11_who_gets_a_message_of_qos_2_is_durable_before_it_is_sent,
     rule_12_an_older_retained_message_does_not_come_after_a_newer_live_one,
     rule_12_what_came_live_is_left_out_of_the_replay,
@@ -188,6 +189,47 @@ fn rule_11_a_member_is_handed_no_more_than_it_takes(shards: u16) {
     let sent: Vec<MessageNo> = (0..6).map(|_| stage.publish(sensor, qos1("jobs"))).collect();
     stage.go_on();
     assert_eq!((stage.got(slow), stage.got(quick)), (vec![sent[0]], sent[1..].to_vec()));
+    stage.end();
+}
+
+/// A member had no room for a message and has room again before its group hears of either; meanwhile the group hands
+/// out the next message in the old turn, and one more in the new one.
+fn rule_11_what_a_member_could_not_take_is_not_overtaken(shards: u16) {
+    let mut cast = Cast::new(shards);
+    let (sensor, neighbour, member) =
+        (cast.add("sensor", 2), cast.add("neighbour", 0), cast.add("member", 0));
+    let (group, home, of_member) = (cast.group("jobs", 2), cast.shard(2), cast.shard(0));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(neighbour);
+    let hello = Hello { receive_maximum: Some(2), ..stage.hello(member) };
+    stage.enter_with(member, hello);
+    stage.subscribe(member, &group);
+    stage.subscribe(member, "news");
+    stage.scene();
+    stage.mute(member);
+    let mut sent: Vec<MessageNo> = (0..2).map(|_| stage.publish(neighbour, qos1("news"))).collect();
+    stage.go_on();
+    if shards > 1 {
+        stage.sleep(home);
+        stage.sleep(of_member);
+    }
+    sent.push(stage.publish(sensor, qos1("jobs")));
+    stage.deliver(sensor);
+    stage.tick(home);
+    stage.tick(of_member);
+    stage.unmute(member);
+    stage.go_on();
+    stage.tick(of_member);
+    for _ in 0..2 {
+        sent.push(stage.publish(sensor, qos1("jobs")));
+        stage.deliver(sensor);
+        stage.tick(home);
+    }
+    stage.wake(home);
+    stage.wake(of_member);
+    stage.go_on();
+    assert_eq!(stage.got(member), sent);
     stage.end();
 }
 
