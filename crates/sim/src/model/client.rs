@@ -109,8 +109,13 @@ impl Model {
         }
         if let Some(id) = publish.id.filter(|_| publish.qos == Qos::ExactlyOnce) {
             let ticket = self.shards[shard.0].asked + 1;
-            self.session(client)?.inbound.insert(id, (publish.number, ticket));
-            self.taking = Some((client, id));
+            let inbound = &mut self.session(client)?.inbound;
+            // A rude client may have the id in use for another message: then it is not certain that this one is taken,
+            // and it may be taken when it comes again.
+            if is_honest || !inbound.contains_key(&id) {
+                inbound.insert(id, (publish.number, ticket));
+                self.taking = Some((client, id));
+            }
         }
         let expiry = publish.expiry.map(|secs| self.now.saturating_add(Millis::from_secs(u64::from(secs))));
         let reaches_stored = self.publish(client, epoch, serial, publish, expiry, false);

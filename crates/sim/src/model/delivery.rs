@@ -109,7 +109,7 @@ impl Model {
                 session.replay(message, publish, step, &self.slots, &self.law)
             };
             // Which of its subscriptions a rude client has is not certain.
-            let is_plain = seen.is_ok() || !is_honest;
+            let is_plain = seen.is_ok() || !is_honest || (by_group && session.disowned.remove(&number));
             if !by_group && is_honest {
                 seen?;
             }

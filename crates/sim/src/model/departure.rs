@@ -1,5 +1,6 @@
 //! How links and sessions end, and the wills that follow.
 
+use super::groups::Released;
 use super::session::Session;
 use super::{Checked, Model, breach};
 use crate::event::{ClientNo, ShardNo};
@@ -11,10 +12,11 @@ use keyward_mqtt::time::Millis;
 impl Model {
     /// Counts what is in danger when a link is lost, and lets other members of its groups have what it had.
     pub(super) fn note_lost_link(&mut self, client: ClientNo) {
-        let (returned, kept) = self.groups.release(client);
-        self.races.note_if(returned, Race::GroupMemberLost);
-        self.races.note_if(kept, Race::GroupMemberLostInExchange);
-        let Some(session) = self.sessions.get(&client) else { return };
+        let Released { is_any, is_kept, mut disowned } = self.groups.release(client);
+        self.races.note_if(is_any, Race::GroupMemberLost);
+        self.races.note_if(is_kept, Race::GroupMemberLostInExchange);
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        session.disowned.append(&mut disowned);
         let mut begun = session.replays.iter().filter(|replay| !replay.checked && replay.begun.is_some());
         self.races.note_if(session.link.is_some() && begun.next().is_some(), Race::ReplayCutOff);
         let shard = &self.shards[session.shard.0];

@@ -67,6 +67,17 @@ impl Copy {
     }
 }
 
+/// Is what became of the messages that a member had not answered when its link was lost.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// Whether one went back to its group.
+    pub(super) is_any: bool,
+    /// Whether one stays with the member.
+    pub(super) is_kept: bool,
+    /// Those of which a copy counted as a plain subscription's and may be the one that went back.
+    pub(super) disowned: BTreeSet<MessageNo>,
+}
+
 /// Is what keeps its order on its way through a group: what one publisher sends to one topic at one quality of service,
 /// as published and as sent.
 type Stream = (String, ClientNo, ClientNo, String, Qos, Qos);
@@ -184,23 +195,24 @@ impl Groups {
 
     /// A member's link is lost: what it had not answered at QoS 1 may go to another. What is a plain subscription's
     /// comes again over its next link.
-    /// Returns whether there was such a message, and whether there is one that stays with it.
-    pub(super) fn release(&mut self, client: ClientNo) -> (bool, bool) {
-        let (mut is_any, mut is_kept) = (false, false);
-        for sent in self.sent.values_mut() {
+    pub(super) fn release(&mut self, client: ClientNo) -> Released {
+        let mut released = Released::default();
+        for (number, sent) in &mut self.sent {
             let is_back = |it: &Copy| it.client == client && it.may_go_back();
             for was_plain in sent.iter().filter(|it| is_back(it)).map(|it| it.is_plain).collect::<Vec<_>>() {
-                is_any |= !was_plain;
+                released.is_any |= !was_plain;
                 // Which of two copies was the group's is not certain: then it may be the one that is back.
                 let other = sent.iter_mut().find(|it| it.client == client && !it.is_plain && !is_back(it));
-                if let (true, Some(other)) = (was_plain, other) {
-                    other.is_plain = true;
+                match other.filter(|_| was_plain) {
+                    Some(other) => other.is_plain = true,
+                    None if was_plain => _ = released.disowned.insert(*number),
+                    None => {}
                 }
             }
             sent.retain(|it| !is_back(it));
-            is_kept |= sent.iter().any(|it| it.client == client && !it.arrived && !it.is_plain);
+            released.is_kept |= sent.iter().any(|it| it.client == client && !it.arrived && !it.is_plain);
         }
-        (is_any, is_kept)
+        released
     }
 
     /// Takes note that a member is sent a message that can have come through one group only. Returns whether it was sent

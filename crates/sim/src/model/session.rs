@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) replays: Vec<Replay>,
     /// How often each retained message was sent from its slot, and when last.
     pub(super) replayed: BTreeMap<MessageNo, (usize, u64)>,
+    /// Messages of which a copy was taken for its own and may have been a group's: it went back with a link.
+    pub(super) disowned: BTreeSet<MessageNo>,
     /// The newest message of each stream, in the order in which they were taken.
     pub(super) order: BTreeMap<Stream, u64>,
     /// Every shared subscription that it ever asked for.
@@ -126,6 +128,7 @@ impl Session {
             asks: 0,
             replays: Vec::new(),
             replayed: BTreeMap::new(),
+            disowned: BTreeSet::new(),
             order: BTreeMap::new(),
             shared: BTreeSet::new(),
             reads_as_published: false,
@@ -144,6 +147,7 @@ impl Session {
         self.owed.clear();
         self.replays.clear();
         self.replayed.clear();
+        self.disowned.clear();
         self.order.clear();
         self.shared.clear();
         self.acknowledged.clear();
