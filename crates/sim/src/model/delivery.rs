@@ -96,7 +96,7 @@ impl Model {
         // What comes through a group cannot be told from what comes through a plain subscription beside it.
         let groups = session.groups_for(&message.topic);
         let by_group = !groups.is_empty();
-        let is_pure = !session.owed.contains_key(&number) && groups.len() == 1;
+        let mut is_pure = !session.owed.contains_key(&number) && groups.len() == 1;
         let of_slot = publish.retain && !session.reads_as_published;
         if !publish.dup {
             let seen = if is_live {
@@ -110,6 +110,8 @@ impl Model {
             };
             // Which of its subscriptions a rude client has is not certain.
             let is_plain = seen.is_ok() || !is_honest || (by_group && session.disowned.remove(&number));
+            // It may have come from its slot.
+            is_pure &= !is_plain;
             if !by_group && is_honest {
                 seen?;
             }
