@@ -31,13 +31,13 @@ pub enum Input<'a> {
     },
     /// Another shard says something.
     FromShard(ShardMessage),
-    /// The store answers: every ticket up to this one is durable, or was refused as `outcome` says.
+    /// The store answers: every ticket up to this one is durable.
     Committed {
         /// The newest ticket that this answers. Answers come in order.
         through: Ticket,
-        /// Whether it was stored.
-        outcome: CommitOutcome,
     },
+    /// What the store can take from now on.
+    Storage(Storage),
     /// Another policy is in force from now on.
     Policy {
         /// Its number; later ones are higher.
@@ -72,13 +72,17 @@ pub enum Input<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Ticket(pub u64);
 
-/// Says what became of what was to be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommitOutcome {
-    /// It is stored.
-    Durable,
-    /// There was no room; nothing of it was kept.
-    NoRoom,
+/// Says what the store can take (rule 19). Room is asked for before something is taken: what was taken is written, into
+/// the reserve if need be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// Everything.
+    #[default]
+    Open,
+    /// Nothing more that would have to be stored; what was taken before is written still.
+    Full,
+    /// Nothing any more: no ticket will be answered.
+    Broken,
 }
 
 /// Is what one shard says to another. Handling one never makes a shard speak to a third (rule 3), but for a shared

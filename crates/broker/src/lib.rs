@@ -42,7 +42,7 @@ mod tree;
 
 pub use attach::{Attach, LinkId, Login};
 pub use bound::Bound;
-pub use input::{CommitOutcome, Input, ShardMessage, Ticket};
+pub use input::{Input, ShardMessage, Storage, Ticket};
 pub use limits::Limits;
 pub use message::{Message, Publisher};
 pub use outbox::Outbox;

@@ -155,23 +155,3 @@ impl Held {
         size_of::<Self>() + lists
     }
 }
-
-impl Answer {
-    /// Tells whether the answer says that something of the client's was stored.
-    pub(crate) fn is_promise(&self) -> bool {
-        matches!(self, Self::PubAck(..) | Self::PubRec(..) | Self::SubAck(..))
-    }
-
-    /// Turns the answer into the one for "there was no room to store it".
-    pub(crate) fn refuse(&mut self) {
-        match self {
-            Self::PubAck(_, reason) | Self::PubRec(_, reason) => *reason = ReasonCode::QuotaExceeded,
-            Self::SubAck(_, reasons, replays) => {
-                reasons.fill(ReasonCode::QuotaExceeded);
-                replays.clear();
-            }
-            // State has changed in memory and the client must know; it is stored with the next batch that fits.
-            Self::ConnAck(_) | Self::PubRel(..) | Self::PubComp(..) | Self::UnsubAck(..) => {}
-        }
-    }
-}

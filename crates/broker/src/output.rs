@@ -82,7 +82,7 @@ pub enum CloseCause {
     NotAllowed,
     /// The client does not read what it is sent.
     NotReading,
-    /// There is no memory left for what the client sends.
+    /// There is no room left, in memory or in the store, for what the client sends.
     NoRoom,
     /// The broker stops.
     ShuttingDown,
@@ -199,6 +199,11 @@ pub enum Notice {
     },
     /// A message was refused, or a session, because memory is short (invariant 11).
     NoMemory {
+        /// Who wanted it.
+        identity: Identity,
+    },
+    /// A message was refused, a subscription or a session, because the store has no room or failed (rule 19).
+    NoRoom {
         /// Who wanted it.
         identity: Identity,
     },

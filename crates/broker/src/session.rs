@@ -1,6 +1,6 @@
 //! What survives a link: subscriptions, messages under way, the will.
 
-use crate::attach::{LinkId, Testament};
+use crate::attach::{Attach, LinkId, Testament};
 use crate::input::Ticket;
 use crate::limits;
 use crate::link::Link;
@@ -132,6 +132,12 @@ impl Session {
     /// Tells whether the session outlives its link: what happens to it is durable.
     pub(crate) fn is_stored(&self) -> bool {
         self.lifetime != Lifetime::WithLink
+    }
+
+    /// Tells whether it is not the one that this CONNECT takes up: the client wants a new one, or the name has another
+    /// life.
+    pub(crate) fn begins_anew(&self, attach: &Attach) -> bool {
+        attach.clean_start || self.life != attach.publisher.life
     }
 
     /// Returns the bytes that it was counted with, and is counted with from now on: all but its queue, its outbox and

@@ -3,7 +3,6 @@
 
 use crate::attach::LinkId;
 use crate::group::{Membership, Seat, ToGroup, Word};
-use crate::interest::Subscriber;
 use crate::limits;
 use crate::placement::ShardIndex;
 use keyward_mqtt::packet::PacketId;
@@ -83,26 +82,6 @@ impl Share {
     /// Addresses a word to the group.
     pub(crate) fn say(&self, group: &Arc<str>, word: Word) -> (ShardIndex, ToGroup) {
         (self.home, ToGroup { group: Arc::clone(group), seat: self.seat, word })
-    }
-
-    /// Returns its terms as those of any subscription.
-    pub(crate) fn as_subscriber(&self) -> Subscriber {
-        let Membership { session, qos, retain_as_published, id, .. } = self.membership;
-        Subscriber {
-            incarnation: session.incarnation,
-            qos,
-            no_local: false,
-            retain_as_published,
-            id,
-            reading: self.reading,
-            classed: self.classed,
-        }
-    }
-
-    /// Puts earlier terms in force again.
-    pub(crate) fn restore(&mut self, before: Subscriber) {
-        let Subscriber { qos, retain_as_published, id, .. } = before;
-        self.membership = Membership { qos, retain_as_published, id, ..self.membership };
     }
 
     /// Counts what was handed out in `turn`. Tells whether it may be taken.

@@ -185,6 +185,11 @@ fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
             publisher,
             "let a member read it, or let the group share less",
         ),
+        Notice::NoRoom { identity } => (
+            "refused: nothing more can be stored",
+            identity,
+            "free disk space; if the store failed, restart the broker",
+        ),
         Notice::NoMemory { identity } => (
             "refused: memory is short",
             identity,

@@ -1,7 +1,6 @@
 //! Answers to a client's packets, in the order of these packets, each not before what it asserts is true (rule 14).
 
 use super::{Delivery, Pressure};
-use crate::input::Ticket;
 use crate::limits;
 use crate::link::{Answer, Held, Wait, Welcome};
 use crate::output::{CloseCause, Output};
@@ -60,34 +59,6 @@ impl Delivery<'_> {
 
     fn first_held(&self) -> Option<Wait> {
         self.session.link.as_ref()?.held.front().map(|held| held.wait)
-    }
-
-    /// Turns the answers that wait for a ticket after `since`, up to the newest, into refusals.
-    pub(crate) fn refuse_answers(&mut self, since: Ticket) {
-        let committed = self.terms.progress.committed;
-        for held in self.session.link.iter_mut().flat_map(|link| &mut link.held) {
-            if held.wait.ticket > since && held.wait.ticket <= committed {
-                held.answer.refuse();
-            }
-        }
-    }
-
-    /// Drops the first answer that would assert what was not stored under a ticket after `since`, up to the newest, and
-    /// all behind it. Returns whether there was one.
-    pub(crate) fn withhold_answers(&mut self, since: Ticket) -> bool {
-        let committed = self.terms.progress.committed;
-        let Some(first) = self.first_held() else { return false };
-        let Some(link) = self.session.link.as_deref_mut() else { return false };
-        let is_refused = |held: &Held| {
-            held.wait.ticket > since && held.wait.ticket <= committed && held.answer.is_promise()
-        };
-        let Some(place) = link.held.iter().position(is_refused) else { return false };
-        let dropped: usize = link.held.drain(place..).map(|held| held.weight()).sum();
-        link.held_bytes = link.held_bytes.saturating_sub(dropped);
-        if place == 0 {
-            self.out.holding.remove(&(first.ticket, self.at));
-        }
-        true
     }
 
     /// Writes an answer and does what follows it.

@@ -25,16 +25,6 @@ impl Delivery<'_> {
         self.grant_credit();
     }
 
-    /// Gives a message back whose choice could not be stored; it is handed out again when the session grants again.
-    pub(crate) fn refuse_hand_out(&mut self, home: ShardIndex, hand: HandOut) {
-        let HandOut { group, seat, turn, letter, .. } = hand;
-        if let Some(share) = self.session.shares.held.get_mut(&group).filter(|share| share.seat == seat) {
-            share.accept(turn);
-            share.pause();
-        }
-        self.out.post(home, Body::ToGroup(ToGroup::settle(group, seat, letter, Outcome::Unable)));
-    }
-
     /// Returns what became of it; `None` if that is known when the client acknowledges it.
     fn try_hand_out(&mut self, home: ShardIndex, hand: HandOut) -> Option<Outcome> {
         let HandOut { group, seat, turn, letter, parcel, .. } = hand;

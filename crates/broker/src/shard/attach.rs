@@ -5,7 +5,7 @@ use super::{Shard, lease};
 use crate::attach::{Attach, Testament};
 use crate::bound::Bound;
 use crate::delivery::Pressure;
-use crate::input::Ticket;
+use crate::input::{Storage, Ticket};
 use crate::limits;
 use crate::link::{Answer, Link, Welcome};
 use crate::outbox::Outbox;
@@ -72,7 +72,19 @@ impl Shard {
                 return Err(ReasonCode::ServerBusy.into());
             }
         }
+        let lifetime = self.lifetime(attach.session_expiry, attach.version, attach.clean_start);
+        if lifetime != Lifetime::WithLink && self.storage != Storage::Open && !self.resumes(key, attach) {
+            self.out.notice(Notice::NoRoom { identity: key.identity.clone() });
+            return Err(ReasonCode::QuotaExceeded.into());
+        }
         if self.by_key.contains_key(key) { Ok(()) } else { self.admit_session(key) }
+    }
+
+    /// Tells whether a client takes up a stored session that it has.
+    fn resumes(&self, key: &SessionKey, attach: &Attach) -> bool {
+        let slot = self.by_key.get(key).copied();
+        let session = slot.and_then(|slot| self.sessions.get(slot as usize));
+        session.is_some_and(|session| session.is_stored() && !session.begins_anew(attach))
     }
 
     /// Refuses a CONNECT whose will its owner may not publish.
@@ -186,9 +198,7 @@ impl Shard {
         self.cut(slot, CloseCause::TakenOver, Some(ReasonCode::SessionTakenOver), true);
         self.cancel_expiry_timer(slot);
         let Some(session) = self.sessions.get(slot as usize) else { return false };
-        let ends = attach.clean_start
-            || session.lifetime == Lifetime::WithLink
-            || session.life != attach.publisher.life;
+        let ends = session.lifetime == Lifetime::WithLink || session.begins_anew(attach);
         let was_stored = session.is_stored();
         let is_due = session.will.as_ref().is_some_and(|will| will.delay == 0);
         if ends || is_due {

@@ -2,15 +2,13 @@
 //! the order in which effects leave is kept already, the shell answers every ticket at once.
 
 use super::Shard;
-use crate::input::{CommitOutcome, Ticket};
-use crate::interest::{Reader, Subscriber};
+use crate::input::Ticket;
 use crate::limits;
 use crate::message::Message;
-use crate::output::{CloseCause, DeniedAction, Notice, Output};
+use crate::output::{DeniedAction, Notice, Output};
 use crate::permit::{self, Purpose, Refusal};
 use crate::session::{Inbound, SessionRef};
 use keyward_mqtt::packet::PacketId;
-use keyward_mqtt::topic::TopicFilter;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -24,25 +22,8 @@ pub(super) struct Commits {
     pending: VecDeque<Pending>,
     /// Empty between two inputs; kept for its buffer.
     waiting: Vec<SessionRef>,
-    /// The bytes of the messages there, and of the subscriptions.
+    /// The bytes of the messages there.
     bytes: usize,
-    subscribed: VecDeque<Subscribing>,
-}
-
-/// Is a subscription that is not stored yet.
-#[derive(Debug)]
-pub(super) struct Subscribing {
-    pub(super) ticket: Ticket,
-    pub(super) session: SessionRef,
-    pub(super) filter: Arc<str>,
-    /// What it replaced.
-    pub(super) before: Option<Subscriber>,
-}
-
-impl Subscribing {
-    fn weight(&self) -> usize {
-        size_of::<Self>() + self.filter.len()
-    }
 }
 
 /// Is a QoS 2 message that goes to nobody before it is durable.
@@ -73,22 +54,7 @@ impl Commits {
         self.pending.push_back(pending);
     }
 
-    pub(super) fn wait_to_subscribe(&mut self, subscribing: Subscribing) {
-        self.bytes += subscribing.weight();
-        self.subscribed.push_back(subscribing);
-    }
-
-    /// Forgets what a subscription replaced: whether that is stored or not, it comes back no more.
-    pub(super) fn let_stand(&mut self, session: SessionRef, filter: &str) {
-        let bytes = &mut self.bytes;
-        self.subscribed.retain(|waiting| {
-            let is_it = waiting.session == session && *waiting.filter == *filter;
-            *bytes = bytes.saturating_sub(if is_it { waiting.weight() } else { 0 });
-            !is_it
-        });
-    }
-
-    /// Returns the bytes of the messages and subscriptions that wait.
+    /// Returns the bytes of the messages that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -106,29 +72,16 @@ impl Shard {
     }
 
     /// Lets go of what waited for `through` and what came before it.
-    pub(super) fn committed(&mut self, through: Ticket, outcome: CommitOutcome) {
-        let since = self.commits.done;
-        self.commits.done = through.min(self.commits.issued).max(since);
+    pub(super) fn committed(&mut self, through: Ticket) {
+        self.commits.done = through.min(self.commits.issued).max(self.commits.done);
         while let Some(pending) = self.commits.pending.front()
             && pending.ticket <= self.commits.done
             && let Some(pending) = self.commits.pending.pop_front()
         {
             self.commits.bytes = self.commits.bytes.saturating_sub(pending.message.weight());
-            self.settle(pending, outcome);
+            self.settle(pending);
         }
-        while let Some(subscribing) = self.commits.subscribed.front()
-            && subscribing.ticket <= self.commits.done
-            && let Some(subscribing) = self.commits.subscribed.pop_front()
-        {
-            self.commits.bytes = self.commits.bytes.saturating_sub(subscribing.weight());
-            if outcome == CommitOutcome::NoRoom {
-                self.undo_subscription(subscribing);
-            }
-        }
-        self.choices_committed(self.commits.done, outcome);
-        if outcome == CommitOutcome::NoRoom {
-            self.refuse_answers(since);
-        }
+        self.choices_committed(self.commits.done);
         self.release_answers(self.commits.done);
     }
 
@@ -149,26 +102,17 @@ impl Shard {
         self.commits.waiting = waiting;
     }
 
-    /// Routes a QoS 2 message that is durable now; forgets it if it could not be stored.
-    fn settle(&mut self, pending: Pending, outcome: CommitOutcome) {
+    /// Routes a QoS 2 message that is durable now.
+    fn settle(&mut self, pending: Pending) {
         let Pending { ticket, message, session, id } = pending;
-        let owner =
-            self.sessions.get(session.slot as usize).filter(|owner| owner.incarnation == session.incarnation);
         // Its packet id may stand for another message by now.
-        if let Some(owner) = owner
+        if let Some(owner) = self.resolve(session)
             && let Some(known) = owner.inbound.get(&id.0.get()).copied()
             && known.waits_for == Some(ticket)
         {
-            match outcome {
-                CommitOutcome::Durable => {
-                    self.remember_inbound(session.slot, id, Inbound { waits_for: None, ..known });
-                }
-                CommitOutcome::NoRoom => self.forget_inbound(session.slot, id),
-            }
+            self.remember_inbound(session.slot, id, Inbound { waits_for: None, ..known });
         }
-        if outcome == CommitOutcome::Durable {
-            self.publish_late(session, message);
-        }
+        self.publish_late(session, message);
     }
 
     /// Routes a message that has waited, if its publisher may still publish it. If not, PUBREC says success all the same:
@@ -187,49 +131,6 @@ impl Shard {
             && let Some(topic) = message.topic_name()
         {
             self.deny(session.slot, DeniedAction::Publish, topic);
-        }
-    }
-
-    /// Takes a subscription back that could not be stored: what it replaced holds again. If a later one replaces it,
-    /// that is the one which stands or falls.
-    fn undo_subscription(&mut self, undone: Subscribing) {
-        let Subscribing { session, filter: text, before, .. } = undone;
-        let later = self.commits.subscribed.iter_mut();
-        if let Some(later) = later.into_iter().find(|later| later.session == session && later.filter == text)
-        {
-            later.before = before;
-            return;
-        }
-        if self.resolve(session).is_some_and(|owner| owner.shares.held.contains_key(&text)) {
-            return self.undo_share(session.slot, &text, before);
-        }
-        let Some(owner) = self.resolve(session).filter(|owner| owner.filters.contains(&text)) else { return };
-        let is_stored = owner.is_stored();
-        let Ok(filter) = TopicFilter::parse(&text) else { return };
-        match before {
-            None => {
-                self.unsubscribe_one(session.slot, filter);
-            }
-            Some(before) => {
-                self.interest.subscribe(filter, Reader::Session(session.slot), before, is_stored);
-            }
-        }
-    }
-
-    /// Refuses what waited for tickets after `since`. Before 5.0 there is no word for it: such links are closed without
-    /// the answer.
-    fn refuse_answers(&mut self, since: Ticket) {
-        let waiting: Vec<_> = self.out.holding.iter().map(|((_, at), ())| *at).collect();
-        for at in waiting {
-            self.deliver(at.slot, |delivery| match delivery.session.link.as_deref() {
-                Some(link) if !link.version.is_v5() => {
-                    let link = link.id;
-                    if delivery.withhold_answers(since) {
-                        delivery.out.doom(link, CloseCause::NoRoom, None);
-                    }
-                }
-                _ => delivery.refuse_answers(since),
-            });
         }
     }
 }

@@ -4,8 +4,7 @@
 use super::Shard;
 use super::subscribe::Granted;
 use crate::group::{HandOut, Joined, Membership, Outcome, Seat, ToGroup, Word};
-use crate::input::{Body, CommitOutcome, Ticket};
-use crate::interest::Subscriber;
+use crate::input::{Body, Ticket};
 use crate::placement::{ShardIndex, group_home};
 use crate::session::SessionRef;
 use crate::share::{Joining, Share};
@@ -57,9 +56,8 @@ impl Shard {
             id,
         };
         if let Some((group, share)) = session.shares.find(text) {
-            let before = Some(share.as_subscriber());
             share.membership = membership;
-            return Ok(Granted::Shared { group, before });
+            return Ok(Granted::Shared(group));
         }
         let group: Arc<str> = text.into();
         self.memberships.seats += 1;
@@ -69,7 +67,7 @@ impl Shard {
         session.shares.held.insert(Arc::clone(&group), share);
         self.memberships.held += 1;
         self.charge(slot, text);
-        Ok(Granted::Shared { group, before: None })
+        Ok(Granted::Shared(group))
     }
 
     /// Asks a group whether this session may be a member on its present terms. Returns the number of the question, for
@@ -157,19 +155,6 @@ impl Shard {
         }
     }
 
-    /// Takes back a membership, or a change of its terms, that could not be stored.
-    pub(super) fn undo_share(&mut self, slot: u32, group: &Arc<str>, before: Option<Subscriber>) {
-        let Some(before) = before else {
-            self.leave_group(slot, group);
-            return;
-        };
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        if let Some(share) = session.shares.held.get_mut(group) {
-            share.restore(before);
-        }
-        self.restate_memberships(slot);
-    }
-
     /// Takes a message that a group hands to one of the sessions here.
     pub(super) fn take_hand_out(&mut self, home: ShardIndex, hand: HandOut) {
         let is_stored = self.resolve(hand.session).is_some_and(|session| session.is_stored());
@@ -177,30 +162,27 @@ impl Shard {
             let ticket = self.ticket();
             return self.memberships.choices.push_back(Choice { ticket, home, hand });
         }
-        self.pass_on(home, hand, CommitOutcome::Durable);
+        self.pass_on(home, hand);
     }
 
-    /// Goes on with the messages whose choice is durable, or could not be stored.
-    pub(super) fn choices_committed(&mut self, done: Ticket, outcome: CommitOutcome) {
+    /// Goes on with the messages whose choice is durable.
+    pub(super) fn choices_committed(&mut self, done: Ticket) {
         while let Some(choice) = self.memberships.choices.front()
             && choice.ticket <= done
             && let Some(Choice { home, hand, .. }) = self.memberships.choices.pop_front()
         {
-            self.pass_on(home, hand, outcome);
+            self.pass_on(home, hand);
         }
     }
 
-    fn pass_on(&mut self, home: ShardIndex, hand: HandOut, outcome: CommitOutcome) {
+    fn pass_on(&mut self, home: ShardIndex, hand: HandOut) {
         let SessionRef { slot, .. } = hand.session;
         if self.resolve(hand.session).is_none() {
             let HandOut { group, seat, letter, .. } = hand;
             let said = ToGroup::settle(group, seat, letter, Outcome::Unable);
             return self.out.post(home, Body::ToGroup(said));
         }
-        self.deliver(slot, |delivery| match outcome {
-            CommitOutcome::Durable => delivery.take_hand_out(home, hand),
-            CommitOutcome::NoRoom => delivery.refuse_hand_out(home, hand),
-        });
+        self.deliver(slot, |delivery| delivery.take_hand_out(home, hand));
     }
 }
 

@@ -23,7 +23,7 @@ use crate::attach::LinkId;
 use crate::bound::Bound;
 use crate::delivery::{Delivery, Pressure, Progress, Terms};
 use crate::frames::Frames;
-use crate::input::{Input, ShardMessage};
+use crate::input::{Input, ShardMessage, Storage};
 use crate::interest::{Interest, Match};
 use crate::law::Law;
 use crate::limits::{self, Limits};
@@ -167,6 +167,7 @@ pub struct Shard {
     groups: Groups,
     memberships: Memberships,
     commits: Commits,
+    storage: Storage,
     fanouts: Waiting,
     /// Steps of fan-outs that are left before the next [`Input::Timeout`].
     fanout_budget: usize,
@@ -218,6 +219,7 @@ impl Shard {
             groups: Groups::new(hash_key),
             memberships: Memberships::default(),
             commits: Commits::default(),
+            storage: Storage::default(),
             fanouts: Waiting::default(),
             fanout_budget: limits::FANOUT_SLICE,
             matches: Vec::new(),
@@ -244,7 +246,8 @@ impl Shard {
             Input::Packet { link, packet } => self.packet(link, packet),
             Input::Lost { link } => self.lost(link),
             Input::FromShard(ShardMessage(letter)) => self.read(letter.from, letter.body),
-            Input::Committed { through, outcome } => self.committed(through, outcome),
+            Input::Committed { through } => self.committed(through),
+            Input::Storage(storage) => self.storage = storage,
             Input::Policy { generation, policy } => {
                 self.law.enact_policy(generation, policy);
                 self.ask_members_again();

@@ -4,12 +4,13 @@ use super::Shard;
 use super::commit::Pending;
 use crate::bound::Bound;
 use crate::delivery::Pressure;
+use crate::input::Storage;
 use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::message::{Draft, Message, deadline};
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
 use crate::permit::{self, Permit, Topic};
-use crate::session::Inbound;
+use crate::session::{Inbound, Session};
 use keyward_mqtt::packet::{Delivery as Exchange, PacketId, Publish, Version};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
@@ -47,8 +48,13 @@ impl Shard {
             self.deny(slot, DeniedAction::Publish, topic);
             return self.refuse_publish(slot, publish.delivery, ReasonCode::NotAuthorized);
         };
-        if publish.delivery.id().is_some() && self.pressure() == Pressure::Critical {
-            return self.refuse_for_memory(slot, publish.delivery);
+        if publish.delivery.id().is_some() {
+            if self.pressure() == Pressure::Critical {
+                return self.refuse_for_memory(slot, publish.delivery);
+            }
+            if self.storage != Storage::Open && self.would_store(slot, topic, publish) {
+                return self.refuse_for_storage(slot, publish.delivery);
+            }
         }
         let Some(message) = self.draft(slot, topic, publish) else {
             return self.violation(slot, ReasonCode::MalformedPacket);
@@ -67,6 +73,13 @@ impl Shard {
                 self.accept_exactly_once(slot, permit, id, digest, message);
             }
         }
+    }
+
+    /// Tells whether a message of QoS 1 or 2 makes something durable.
+    fn would_store(&mut self, slot: u32, topic: TopicName<'_>, publish: &Publish<'_>) -> bool {
+        let is_exactly_once = matches!(publish.delivery, Exchange::ExactlyOnce(_));
+        let keeps_id = is_exactly_once && self.sessions.get(slot as usize).is_some_and(Session::is_stored);
+        keeps_id || publish.retain || self.reaches_stored(topic)
     }
 
     /// Routes a QoS 2 message, at once or when it is durable; the permit of a message that waits is not kept but made
@@ -191,6 +204,13 @@ impl Shard {
     fn refuse_for_memory(&mut self, slot: u32, delivery: Exchange) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         self.out.notice(Notice::NoMemory { identity: session.key.identity.clone() });
+        self.refuse_for_room(slot, delivery);
+    }
+
+    /// Refuses a message that would have to be stored (rule 19).
+    fn refuse_for_storage(&mut self, slot: u32, delivery: Exchange) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        self.out.notice(Notice::NoRoom { identity: session.key.identity.clone() });
         self.refuse_for_room(slot, delivery);
     }
 

@@ -1,10 +1,10 @@
 //! A client subscribes and unsubscribes.
 
-use super::commit::Subscribing;
 use super::member::is_shared;
 use super::{Shard, lease};
 use crate::bound::Bound;
 use crate::delivery::Pressure;
+use crate::input::Storage;
 use crate::interest::{Reader, Subscribed, Subscriber, branch_bytes};
 use crate::limits;
 use crate::link::{Answer, Wait};
@@ -27,8 +27,6 @@ struct Granting {
     granted: bool,
     /// Groups that are to be asked, with the places of their codes.
     groups: BTreeMap<Arc<str>, Vec<usize>>,
-    /// What was made of sessions that are stored, with what each replaced.
-    made: Vec<(Arc<str>, Option<Subscriber>)>,
 }
 
 /// Is a subscription that was granted.
@@ -37,11 +35,7 @@ pub(super) enum Granted {
     /// For oneself.
     Own(Subscribed),
     /// As a member of a group, which is to be asked. Retained messages are not replayed to it (MQTT 5.0 chapter 4.8.2).
-    Shared {
-        group: Arc<str>,
-        /// The terms that these replace.
-        before: Option<Subscriber>,
-    },
+    Shared(Arc<str>),
 }
 
 impl Shard {
@@ -66,15 +60,6 @@ impl Shard {
             }
         }
         let Wait { ticket, .. } = self.wait_if(is_stored && granting.granted);
-        if let Some(session) = self.session_ref(slot) {
-            for (filter, before) in granting.made {
-                if is_stored {
-                    self.commits.wait_to_subscribe(Subscribing { ticket, session, filter, before });
-                } else {
-                    self.commits.let_stand(session, &filter);
-                }
-            }
-        }
         let mut joined = 0;
         for (group, places) in granting.groups {
             joined = self.ask_to_join(slot, &group, subscribe.id, places).max(joined);
@@ -188,7 +173,8 @@ impl Shard {
         Err(ReasonCode::NotAuthorized)
     }
 
-    /// Refuses a new subscription beyond the bounds; one that replaces another is always taken.
+    /// Refuses a subscription that would have to be stored and cannot be, and a new one beyond the bounds; one that
+    /// replaces another is always taken as far as these go.
     pub(super) fn check_subscription_limits(
         &mut self,
         slot: u32,
@@ -196,6 +182,10 @@ impl Shard {
         shared: bool,
     ) -> Result<(), ReasonCode> {
         let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
+        if session.is_stored() && self.storage != Storage::Open {
+            self.out.notice(Notice::NoRoom { identity: session.key.identity.clone() });
+            return Err(ReasonCode::QuotaExceeded);
+        }
         if session.filters.contains(text) || session.shares.held.contains_key(text) {
             return Ok(());
         }
@@ -246,11 +236,6 @@ impl Shard {
                 Ok(filter) if self.unsubscribe_one(slot, filter) => ReasonCode::Success,
                 Ok(_) => ReasonCode::NoSubscriptionExisted,
             });
-            if reasons.last() == Some(&ReasonCode::Success)
-                && let Some(session) = self.session_ref(slot)
-            {
-                self.commits.let_stand(session, text);
-            }
         }
         let wait = self.wait_if(is_stored && reasons.contains(&ReasonCode::Success));
         self.answer(slot, wait, Answer::UnsubAck(unsubscribe.id, reasons));
@@ -309,12 +294,8 @@ impl Granting {
         self.reasons.push(granted(options.qos));
         let subscribed = match made {
             Granted::Own(subscribed) => subscribed,
-            Granted::Shared { group, before } => {
-                self.made.push((Arc::clone(&group), before));
-                return self.groups.entry(group).or_default().push(place);
-            }
+            Granted::Shared(group) => return self.groups.entry(group).or_default().push(place),
         };
-        self.made.push((Arc::clone(&subscribed.filter), subscribed.before));
         self.interest = self.interest.max(subscribed.token);
         let replays = match options.retain_handling {
             RetainHandling::Always => true,

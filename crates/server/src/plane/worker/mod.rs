@@ -25,7 +25,7 @@ use crate::plane::timers::{Timers, until};
 use burden::Burden;
 use effort::Efforts;
 use keyward_broker::output::Report;
-use keyward_broker::{CommitOutcome, Input, LinkId, Notice, Output, Shard, ShardIndex};
+use keyward_broker::{Input, LinkId, Notice, Output, Shard, ShardIndex};
 use keyward_ids::Identity;
 use keyward_mqtt::time::{Millis, Now};
 use keyward_mqtt::topic::TopicFilter;
@@ -236,12 +236,9 @@ impl Worker {
                 }
             }
             // The memory engine: what is in memory is as durable as it gets.
-            Output::Commit(through) => feed(
-                &mut self.parts.shard,
-                &mut self.outputs,
-                self.now,
-                Input::Committed { through, outcome: CommitOutcome::Durable },
-            ),
+            Output::Commit(through) => {
+                feed(&mut self.parts.shard, &mut self.outputs, self.now, Input::Committed { through })
+            }
             Output::Denied(denial) => self.parts.reporter.denied(denial),
             Output::Notice(Notice::Limit { identity, bound }) => {
                 let value = bound.value(&self.parts.broker_limits);
