@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const EDGES: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("mqtt", &[]),
+    ("store", &[]),
     ("policy", &["ids", "mqtt"]),
     ("client", &["mqtt"]),
     ("identity", &["ids"]),
@@ -45,6 +46,7 @@ const TOML: &[&str] = &[
 const PURE: &[(&str, &[&[&str]])] = &[
     ("ids", &[]),
     ("mqtt", &[]),
+    ("store", &[]),
     ("policy", &[&["keyward-ids", "keyward-mqtt"], TOML]),
     ("broker", &[&["keyward-ids", "keyward-mqtt", "keyward-policy", "siphasher", "slab"], TOML]),
 ];
