@@ -14,8 +14,9 @@ mod places;
 mod words;
 
 use crate::law::LawStamp;
-use crate::message::Message;
+use crate::message::{Message, MessageId};
 use crate::outbound::Parcel;
+use crate::persist::Kept;
 use crate::placement::HashKey;
 use crate::retained::Holding;
 use crate::session::Incarnation;
@@ -292,6 +293,37 @@ impl Group {
         Stirred::Nothing
     }
 
+    /// Returns the messages of QoS 1 and 2, with their numbers, that have no place on disk; what is put there is to be
+    /// said with [`Group::keep`].
+    pub(crate) fn unkept(&self) -> Vec<(u64, Arc<Message>)> {
+        self.letters.unkept()
+    }
+
+    /// Notes how a message stands on disk.
+    pub(crate) fn keep(&mut self, number: u64, kept: Kept) {
+        self.letters.keep(number, kept);
+    }
+
+    /// Notes that what was reserved for a message is durable. Returns false if the message is gone.
+    pub(crate) fn settle_place(&mut self, number: u64) -> bool {
+        self.letters.settle(number)
+    }
+
+    /// Notes that nothing is on disk any more.
+    pub(crate) fn forsake(&mut self) {
+        self.letters.forsake();
+    }
+
+    /// Returns the messages whose places on disk are over, since the last question.
+    pub(crate) fn take_departed(&mut self) -> Vec<(u64, MessageId)> {
+        self.letters.take_departed()
+    }
+
+    /// Puts messages back that were found on disk.
+    pub(crate) fn restore(&mut self, letters: Vec<(u64, Arc<Message>)>) {
+        self.letters.restore(letters);
+    }
+
     /// Drops messages, as rule 18 chooses them, until so much less waits or nothing does.
     pub(crate) fn shed(&mut self, less: Holding, losses: &mut Vec<Loss>) {
         self.letters.shed(less, losses);
@@ -319,7 +351,7 @@ impl Group {
             walk.steps += 1;
             walk.next = number + 1;
             if !is_alive(&letter.message) {
-                self.letters.take_waiting(number);
+                self.letters.discard(number);
             } else if let Some(seat) = self.choose(&letter.denied)
                 && let Some(letter) = self.letters.take_waiting(number)
             {
@@ -357,7 +389,8 @@ impl Group {
         };
         let session = membership.session;
         self.letters.hand(number, Handed { seat, turn, letter });
-        Some(HandOut { group: Arc::clone(&self.name), session, seat, turn, letter: number, parcel })
+        let (group, incarnation) = (Arc::clone(&self.name), self.incarnation);
+        Some(HandOut { group, incarnation, session, seat, turn, letter: number, parcel })
     }
 
     /// Takes note of what became of a message. `stamp` is the law here: what is denied by the same is denied to all
@@ -374,21 +407,29 @@ impl Group {
             return Stirred::Nothing;
         };
         match outcome {
-            Outcome::Done => return Stirred::Nothing,
+            Outcome::Done => {
+                self.letters.depart(number, &letter);
+                return Stirred::Nothing;
+            }
             Outcome::Denied { by } if by == stamp => self.deny_all_alike(seat, &mut letter),
             Outcome::Denied { .. } => self.note_at(seat, |place| letter.deny(place)),
             Outcome::TooLarge => self.note_at(seat, |place| letter.exclude(place)),
             Outcome::Unable => self.exhaust(seat, turn),
         }
         let is_last_awaited = outcome == Outcome::Unable && self.came_back(seat, turn);
-        if self.is_hopeless(&letter) {
-            losses.push(Loss::of(&letter.message, LossCause::Unreadable));
+        let lost = if self.is_hopeless(&letter) {
+            Some(LossCause::Unreadable)
         } else if self.present == 0 && !self.keeps(&letter.message) {
-            losses.push(Loss::of(&letter.message, LossCause::Absent));
+            Some(LossCause::Absent)
         } else {
+            None
+        };
+        let Some(cause) = lost else {
             self.letters.put_back(number, letter);
             return if is_last_awaited { self.ready(seat) } else { Stirred::One(number) };
-        }
+        };
+        losses.push(Loss::of(&letter.message, cause));
+        self.letters.depart(number, &letter);
         if is_last_awaited { self.ready(seat) } else { Stirred::Nothing }
     }
 
@@ -464,7 +505,7 @@ impl Group {
         let waiting = self.letters.waiting();
         let lost: Vec<u64> =
             waiting.filter(|(_, letter)| is_lost(self, letter)).map(|(number, _)| number).collect();
-        for letter in lost.into_iter().filter_map(|number| self.letters.take_waiting(number)) {
+        for letter in lost.into_iter().filter_map(|number| self.letters.discard(number)) {
             losses.push(Loss::of(&letter.message, cause));
         }
     }

@@ -3,6 +3,7 @@
 use crate::attach::{Attach, LinkId};
 use crate::group::{HandOut, Joined, ToGroup};
 use crate::message::Message;
+use crate::persist::{Entry, Publication};
 use crate::placement::ShardIndex;
 use crate::principal::Directory;
 use crate::session::SessionRef;
@@ -38,6 +39,9 @@ pub enum Input<'a> {
     },
     /// What the store can take from now on.
     Storage(Storage),
+    /// All shards were given what was on disk ([`Shard::restore`](crate::Shard::restore)) and know of each other: what
+    /// was under way goes on.
+    Restored,
     /// Another policy is in force from now on.
     Policy {
         /// Its number; later ones are higher.
@@ -99,7 +103,13 @@ pub(crate) struct Letter {
 #[derive(Debug)]
 pub(crate) enum Body {
     /// A published message: to be kept as the retained message of its topic, to be delivered, or both.
-    Publish { message: Arc<Message>, retain: bool, deliver: bool },
+    Publish { message: Arc<Message>, retain: bool, deliver: bool, asks: Option<Asks> },
+    /// Says which places are reserved for a message of the receiver's: what it is to write with it.
+    Reserved { publication: Publication, entry: Box<Entry>, places: usize },
+    /// The retained message of a publication is on disk.
+    Slotted { publication: Publication },
+    /// What was reserved for a publication of the sender's is on disk.
+    Settled { publication: Publication },
     /// What some session of the sender wants; `None` is nothing any more.
     Interest { filter: Arc<str>, level: Option<Stored>, token: u64 },
     /// The receiver's interest is known up to this token.
@@ -116,6 +126,16 @@ pub(crate) enum Body {
     HandOut(HandOut),
     /// The sender goes by other rules or another registry: what its members might not read they are asked about again.
     Reconsider,
+}
+
+/// Says what the publisher's shard waits for (rule 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asks {
+    pub(crate) publication: Publication,
+    /// For the places of stored sessions and groups.
+    pub(crate) places: bool,
+    /// For the retained slot.
+    pub(crate) slot: bool,
 }
 
 /// Tells whether some session that outlives its link is among those that want a filter.
@@ -188,6 +208,8 @@ impl ShardMessage {
         let body = match &self.0.body {
             Body::Publish { message, .. } => message.weight(),
             Body::Interest { filter, .. } => filter.len(),
+            Body::Reserved { entry, .. } => entry.bytes(),
+            Body::Slotted { .. } | Body::Settled { .. } => 0,
             Body::InterestKnown { .. } | Body::Joined(_) | Body::Reconsider => 0,
             Body::ToGroup(word) => word.group.len(),
             Body::HandOut(hand) => hand.parcel.message.weight(),

@@ -123,6 +123,8 @@ pub(crate) struct Reach {
     pub(crate) shards: ShardSet,
     /// Whether a session that outlives its link wants it, here or there.
     pub(crate) stored: bool,
+    /// Those of `shards` where such a session does.
+    pub(crate) stored_by: ShardSet,
     /// What it cost to find that out, in nodes and subscriptions looked at.
     pub(crate) cost: usize,
 }
@@ -294,6 +296,7 @@ impl Interest {
         let nodes = self.tree.for_each_match(topic, |wanted| {
             found += wanted.subscribers.len();
             reach.shards.union(wanted.elsewhere);
+            reach.stored_by.union(wanted.stored_by);
             reach.stored |= wanted.stored > 0 || !wanted.stored_by.is_empty();
             for (reader, subscriber) in &wanted.subscribers {
                 visit(Match { reader: *reader, subscriber: *subscriber });

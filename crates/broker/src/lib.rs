@@ -27,6 +27,7 @@ pub mod outbox;
 mod outgoing;
 pub mod output;
 mod permit;
+pub mod persist;
 pub mod placement;
 pub mod principal;
 mod publishers;

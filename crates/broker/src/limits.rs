@@ -305,5 +305,10 @@ pub const REPLAY_OVERHEAD: usize = 256;
 /// Bytes that each topic is counted with that a replay remembers.
 pub const REPLAY_SEEN_BYTES: usize = 20;
 
+/// The least time that clients have after a restart to come back before the wills that they left are published: the
+/// retained "online" of a device that died with the broker does not stay for ever, and thousands of "offline" are not
+/// sent to devices that are about to return.
+pub const RESTART_GRACE: Millis = Millis::from_secs(60);
+
 /// Bytes of a will that are taken even when memory is short: "offline" fits in.
 pub const SMALL_WILL: usize = 1_024;

@@ -34,6 +34,10 @@ impl Publisher {
     }
 }
 
+/// Numbers a message, over all shards and all lives of the process; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct MessageId(pub(crate) u64);
+
 /// Is a message on its way. Immutable and shared.
 #[derive(Debug)]
 pub struct Message {
@@ -41,6 +45,7 @@ pub struct Message {
     bytes: Vec<u8>,
     topic_len: usize,
     payload_at: usize,
+    pub(crate) id: MessageId,
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
     pub(crate) expires: Option<Millis>,
@@ -53,6 +58,7 @@ pub struct Message {
 /// Is what a message is made of.
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
+    pub(crate) id: MessageId,
     pub(crate) topic: &'a str,
     pub(crate) forwarded: &'a [u8],
     pub(crate) payload: &'a [u8],
@@ -94,6 +100,7 @@ impl Message {
             bytes,
             topic_len: draft.topic.len(),
             payload_at: draft.topic.len() + draft.forwarded.len(),
+            id: draft.id,
             qos: draft.qos,
             retain: draft.retain,
             expires: draft.expires,

@@ -3,7 +3,8 @@
 use crate::group::{Loan, Seat};
 use crate::input::SubscriptionIdSet;
 use crate::limits;
-use crate::message::Message;
+use crate::message::{Message, MessageId};
+use crate::persist::Kept;
 use crate::placement::HashKey;
 use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 /// Numbers a message in the queue of its session; it determines the packet id (rule 16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(u64);
+pub(crate) struct Place(pub(crate) u64);
 
 impl Place {
     /// Returns the packet id: 1 + (place mod 65,535).
@@ -44,6 +45,7 @@ pub(crate) struct InFlight {
     pub(crate) on_link: bool,
     /// The group that the message goes back to if the link ends before it was acknowledged.
     loan: Option<Box<Loan>>,
+    kept: Kept,
 }
 
 /// Says for what an exchange waits.
@@ -55,10 +57,23 @@ pub(crate) enum Stage {
     Received,
 }
 
+/// Is a message that waits to be sent.
 #[derive(Debug)]
-struct Queued {
-    place: Place,
-    parcel: Parcel,
+pub(crate) struct Queued {
+    pub(crate) place: Place,
+    pub(crate) parcel: Parcel,
+    pub(crate) kept: Kept,
+    /// Whether it may be sent: one of QoS 2 is durable before (rule 14).
+    pub(crate) is_ready: bool,
+}
+
+/// Is what became of a place on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departed {
+    /// Its message has arrived; its packet id is in use.
+    Received(Place, MessageId),
+    /// It is over. The message is named if the place still referred to it.
+    Gone(Place, Option<MessageId>),
 }
 
 /// Holds what is on its way to one session.
@@ -72,6 +87,8 @@ pub(crate) struct Outbound {
     publishers: Publishers,
     /// How many in flight were not sent over the present link.
     unsent: usize,
+    /// What became of places on disk and is not recorded yet.
+    departed: Vec<Departed>,
 }
 
 impl Outbound {
@@ -83,6 +100,7 @@ impl Outbound {
             held: Holding::default(),
             publishers: Publishers::new(hash_key),
             unsent: 0,
+            departed: Vec::new(),
         }
     }
 
@@ -111,17 +129,27 @@ impl Outbound {
         self.in_flight.front().is_none_or(|oldest| next - oldest.place.0 < limits::PLACE_WINDOW)
     }
 
-    /// Adds a message behind all others.
-    pub(crate) fn enqueue(&mut self, parcel: Parcel) {
-        self.held.add(Holding::of(&parcel.message));
-        self.publishers.add(&parcel.message);
-        let place = self.take_place();
-        self.queue.push_back(Queued { place, parcel });
+    /// Adds a message behind all others, in the place that was taken last.
+    pub(crate) fn enqueue(&mut self, queued: Queued) {
+        self.held.add(Holding::of(&queued.parcel.message));
+        self.publishers.add(&queued.parcel.message);
+        self.queue.push_back(queued);
     }
 
-    /// Takes the first waiting message out; it is then either sent ([`Outbound::start`]) or dropped.
-    pub(crate) fn dequeue(&mut self) -> Option<(Place, Parcel)> {
-        self.remove_queued(0)
+    /// Takes the first waiting message out if it may be sent; it is then either sent ([`Outbound::start`]) or dropped
+    /// ([`Outbound::drop_dequeued`]).
+    pub(crate) fn dequeue(&mut self) -> Option<Queued> {
+        if self.queue.front().is_some_and(|first| first.is_ready) { self.remove_queued(0) } else { None }
+    }
+
+    /// Notes that a message which was taken out goes nowhere.
+    pub(crate) fn drop_dequeued(&mut self, dropped: &Queued) {
+        self.depart(dropped.place, dropped.kept, Some(dropped.parcel.message.id));
+    }
+
+    /// Returns how many messages wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
     }
 
     /// Gives the place of a message that is sent without waiting.
@@ -132,17 +160,11 @@ impl Outbound {
     }
 
     /// Notes that a message was sent.
-    pub(crate) fn start(&mut self, place: Place, parcel: Parcel) {
+    pub(crate) fn start(&mut self, place: Place, parcel: Parcel, kept: Kept, loan: Option<Loan>) {
         self.held.add(Holding::of(&parcel.message));
         let stage = Stage::Sent(parcel);
-        self.in_flight.push_back(InFlight { place, stage, on_link: true, loan: None });
-    }
-
-    /// Notes that the message which was sent last belongs to a group until it is acknowledged.
-    pub(crate) fn lend(&mut self, loan: Loan) {
-        if let Some(newest) = self.in_flight.back_mut() {
-            newest.loan = Some(Box::new(loan));
-        }
+        let loan = loan.map(Box::new);
+        self.in_flight.push_back(InFlight { place, stage, on_link: true, loan, kept });
     }
 
     /// Takes all messages that belong to groups out: they are the groups' again.
@@ -159,11 +181,21 @@ impl Outbound {
         recalled
     }
 
-    /// Makes the messages that belong to the group of this seat the session's own.
-    pub(crate) fn keep_loans(&mut self, seat: Seat) -> Vec<Loan> {
-        let of_seat = |loan: &mut Box<Loan>| loan.seat == seat;
-        let loans = self.in_flight.iter_mut().filter_map(|flight| flight.loan.take_if(of_seat));
-        loans.map(|loan| *loan).collect()
+    /// Makes the messages that belong to the group of this seat the session's own; `keep` records each.
+    pub(crate) fn keep_loans(
+        &mut self,
+        seat: Seat,
+        mut keep: impl FnMut(Place, &Parcel) -> Kept,
+    ) -> Vec<Loan> {
+        let mut loans = Vec::new();
+        for flight in &mut self.in_flight {
+            let Some(loan) = flight.loan.take_if(|loan| loan.seat == seat) else { continue };
+            if let Stage::Sent(parcel) = &flight.stage {
+                flight.kept = keep(flight.place, parcel);
+            }
+            loans.push(*loan);
+        }
+        loans
     }
 
     /// Notes that the link is another one: everything under way is to be sent again, in its order.
@@ -210,6 +242,9 @@ impl Outbound {
             && let Stage::Sent(parcel) = core::mem::replace(&mut flight.stage, Stage::Received)
         {
             self.held.subtract(Holding::of(&parcel.message));
+            if flight.kept == Kept::Stored {
+                self.departed.push(Departed::Received(flight.place, parcel.message.id));
+            }
         }
     }
 
@@ -219,10 +254,83 @@ impl Outbound {
         if !flight.on_link {
             self.unsent -= 1;
         }
-        if let Stage::Sent(parcel) = flight.stage {
-            self.held.subtract(Holding::of(&parcel.message));
-        }
+        let message = match &flight.stage {
+            Stage::Sent(parcel) => {
+                self.held.subtract(Holding::of(&parcel.message));
+                Some(parcel.message.id)
+            }
+            Stage::Received => None,
+        };
+        self.depart(flight.place, flight.kept, message);
         flight.loan.map(|loan| *loan)
+    }
+
+    /// Notes that a message has left a place which was none in the queue.
+    pub(crate) fn leave(&mut self, place: Place, kept: Kept, parcel: &Parcel) {
+        self.depart(place, kept, Some(parcel.message.id));
+    }
+
+    /// Notes that a place is over; what is reserved only is dealt with when that is settled.
+    fn depart(&mut self, place: Place, kept: Kept, message: Option<MessageId>) {
+        if kept == Kept::Stored {
+            self.departed.push(Departed::Gone(place, message));
+        }
+    }
+
+    /// Returns what became of places on disk since the last question.
+    pub(crate) fn take_departed(&mut self) -> Vec<Departed> {
+        core::mem::take(&mut self.departed)
+    }
+
+    /// Notes that a place is durable: its message may be sent. Returns false if it is over.
+    pub(crate) fn settle(&mut self, place: Place) -> bool {
+        if let Ok(index) = self.queue.binary_search_by_key(&place, |queued| queued.place)
+            && let Some(queued) = self.queue.get_mut(index)
+        {
+            queued.is_ready = true;
+            return queued.kept.settle();
+        }
+        let found = self.in_flight.binary_search_by_key(&place, |flight| flight.place);
+        let flight = found.ok().and_then(|index| self.in_flight.get_mut(index));
+        flight.is_some_and(|flight| flight.kept.settle())
+    }
+
+    /// Notes that nothing is on disk any more.
+    pub(crate) fn forsake(&mut self) {
+        let queued = self.queue.iter_mut().map(|queued| {
+            queued.is_ready = true;
+            (queued.place, core::mem::take(&mut queued.kept), Some(queued.parcel.message.id))
+        });
+        let flights = self.in_flight.iter_mut().map(|flight| {
+            let message = match &flight.stage {
+                Stage::Sent(parcel) => Some(parcel.message.id),
+                Stage::Received => None,
+            };
+            (flight.place, core::mem::take(&mut flight.kept), message)
+        });
+        let forsaken = flights.chain(queued).filter(|(_, kept, _)| *kept == Kept::Stored);
+        self.departed.extend(forsaken.map(|(place, _, message)| Departed::Gone(place, message)));
+    }
+
+    /// Puts a place back that was found on disk, behind all others. The first `in_flight` may have been sent before and
+    /// go under their packet ids again (rule 16).
+    pub(crate) fn restore(&mut self, place: Place, parcel: Option<Parcel>, in_flight: usize) {
+        self.next_place = place.0 + 1;
+        if let Some(parcel) = &parcel {
+            self.held.add(Holding::of(&parcel.message));
+        }
+        let kept = Kept::Stored;
+        match parcel {
+            Some(parcel) if self.in_flight.len() >= in_flight || !self.queue.is_empty() => {
+                self.publishers.add(&parcel.message);
+                self.queue.push_back(Queued { place, parcel, kept, is_ready: true });
+            }
+            parcel => {
+                let stage = parcel.map_or(Stage::Received, Stage::Sent);
+                self.in_flight.push_back(InFlight { place, stage, on_link: false, loan: None, kept });
+                self.unsent += 1;
+            }
+        }
     }
 
     /// Drops waiting messages that have expired [MQTT-3.3.2-5].
@@ -230,7 +338,9 @@ impl Outbound {
         let mut index = 0;
         while let Some(queued) = self.queue.get(index) {
             if queued.parcel.message.is_expired(now) {
-                self.remove_queued(index);
+                if let Some(expired) = self.remove_queued(index) {
+                    self.drop_dequeued(&expired);
+                }
             } else {
                 index += 1;
             }
@@ -243,14 +353,16 @@ impl Outbound {
         let gives_way = self.publishers.give_way_to(newcomer, measure)?;
         let index = self.queue.iter().position(|queued| gives_way(&queued.parcel.message))?;
         drop(gives_way);
-        self.remove_queued(index).map(|(_, parcel)| parcel)
+        let evicted = self.remove_queued(index)?;
+        self.drop_dequeued(&evicted);
+        Some(evicted.parcel)
     }
 
-    fn remove_queued(&mut self, index: usize) -> Option<(Place, Parcel)> {
-        let Queued { place, parcel } = self.queue.remove(index)?;
-        self.held.subtract(Holding::of(&parcel.message));
-        self.publishers.subtract(&parcel.message);
-        Some((place, parcel))
+    fn remove_queued(&mut self, index: usize) -> Option<Queued> {
+        let removed = self.queue.remove(index)?;
+        self.held.subtract(Holding::of(&removed.parcel.message));
+        self.publishers.subtract(&removed.parcel.message);
+        Some(removed)
     }
 }
 
@@ -262,6 +374,7 @@ mod tests {
 
     fn parcel(publisher: &str) -> Parcel {
         let message = Message::from(Draft {
+            id: crate::message::MessageId(1),
             topic: "t",
             forwarded: &[],
             payload: b"x",
@@ -284,9 +397,14 @@ mod tests {
         Outbound::new(HashKey::new([3; 16]))
     }
 
+    fn enqueue(outbound: &mut Outbound, parcel: Parcel) {
+        let place = outbound.take_place();
+        outbound.enqueue(Queued { place, parcel, kept: Kept::No, is_ready: true });
+    }
+
     fn send_next(outbound: &mut Outbound) -> PacketId {
-        let (place, parcel) = outbound.dequeue().unwrap();
-        outbound.start(place, parcel);
+        let Queued { place, parcel, kept, .. } = outbound.dequeue().unwrap();
+        outbound.start(place, parcel, kept, None);
         place.packet_id()
     }
 
@@ -295,7 +413,7 @@ mod tests {
         let mut outbound = outbound();
         for round in 0..3_u32 {
             for expected in 1..=65_535_u16 {
-                outbound.enqueue(parcel("device:a"));
+                enqueue(&mut outbound, parcel("device:a"));
                 let id = send_next(&mut outbound);
                 assert_eq!(id.0.get(), expected, "round {round}");
                 let index = outbound.find(id).unwrap();
@@ -308,17 +426,17 @@ mod tests {
     #[test]
     fn the_window_closes_before_a_packet_id_could_be_used_twice() {
         let mut outbound = outbound();
-        outbound.enqueue(parcel("device:a"));
+        enqueue(&mut outbound, parcel("device:a"));
         let oldest = send_next(&mut outbound);
         for _ in 1..65_535 {
-            outbound.enqueue(parcel("device:a"));
+            enqueue(&mut outbound, parcel("device:a"));
             assert!(outbound.window_is_open());
             let id = send_next(&mut outbound);
             assert_ne!(id, oldest);
             let index = outbound.find(id).unwrap();
             outbound.finish(index);
         }
-        outbound.enqueue(parcel("device:a"));
+        enqueue(&mut outbound, parcel("device:a"));
         assert!(!outbound.window_is_open());
         outbound.finish(0);
         assert!(outbound.window_is_open());
@@ -328,7 +446,7 @@ mod tests {
     fn the_oldest_message_of_the_greediest_publisher_makes_room() {
         let mut outbound = outbound();
         for publisher in ["device:modest", "device:greedy", "device:greedy"] {
-            outbound.enqueue(parcel(publisher));
+            enqueue(&mut outbound, parcel(publisher));
         }
         let greedy: Identity = "device:greedy".parse().unwrap();
         let fresh: Identity = "device:fresh".parse().unwrap();
@@ -336,7 +454,7 @@ mod tests {
         let evicted = outbound.evict(&fresh, Measure::Messages).unwrap();
         assert_eq!(evicted.message.publisher.identity, greedy);
         let left: Vec<_> = std::iter::from_fn(|| outbound.dequeue())
-            .map(|(place, parcel)| (place.0, parcel.message.publisher.identity.name().to_owned()))
+            .map(|queued| (queued.place.0, queued.parcel.message.publisher.identity.name().to_owned()))
             .collect();
         assert_eq!(left, [(0, "modest".to_owned()), (2, "greedy".to_owned())]);
     }

@@ -94,6 +94,7 @@ mod tests {
     #[test]
     fn slices_keep_the_order_of_what_was_pushed() {
         let large = Arc::new(Message::from(Draft {
+            id: crate::message::MessageId(1),
             topic: "t",
             forwarded: &[],
             payload: &[7; 2_000],

@@ -7,10 +7,11 @@ use crate::link::Link;
 use crate::ordered::OrderedDeque;
 use crate::outbox::Outbox;
 use crate::output::{CloseCause, Notice, Output};
+use crate::persist::Recorder;
 use crate::placement::ShardIndex;
 use crate::session::SessionRef;
 use keyward_mqtt::reason::ReasonCode;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Gathers outputs and work for later.
 #[derive(Debug)]
@@ -30,6 +31,11 @@ pub(crate) struct Outgoing {
     /// Packets and bytes that were written into outboxes since the start.
     pub(crate) packets_sent: u64,
     pub(crate) bytes_sent: u64,
+    /// What is to be on disk.
+    pub(crate) record: Recorder,
+    /// What is said to shards once what it asserts is durable, by ticket and in order.
+    when_durable: BTreeMap<(Ticket, u64), (ShardIndex, Body)>,
+    when_durable_begun: u64,
     /// Empty, with buffers.
     pool: Vec<Outbox>,
     /// Bytes of these buffers.
@@ -46,7 +52,7 @@ pub(crate) struct Doom {
 }
 
 impl Outgoing {
-    pub(crate) fn new(me: ShardIndex) -> Self {
+    pub(crate) fn new(me: ShardIndex, is_stored: bool) -> Self {
         Self {
             me,
             outputs: VecDeque::new(),
@@ -57,6 +63,9 @@ impl Outgoing {
             outbox_packets: 0,
             packets_sent: 0,
             bytes_sent: 0,
+            record: Recorder::new(is_stored),
+            when_durable: BTreeMap::new(),
+            when_durable_begun: 0,
             pool: Vec::new(),
             pool_bytes: 0,
         }
@@ -76,6 +85,23 @@ impl Outgoing {
             self.mail.push_back(body);
         } else {
             self.say(Output::ToShard { to, message: ShardMessage::new(self.me, body) });
+        }
+    }
+
+    /// Sends `body` to a shard, this one included, once what was recorded before is durable.
+    pub(crate) fn post_when_durable(&mut self, to: ShardIndex, body: Body) {
+        let ticket = self.record.ticket();
+        self.when_durable_begun += 1;
+        self.when_durable.insert((ticket, self.when_durable_begun), (to, body));
+    }
+
+    /// Sends what waited for tickets up to this one.
+    pub(crate) fn post_durable(&mut self, done: Ticket) {
+        while let Some(first) = self.when_durable.first_entry()
+            && first.key().0 <= done
+        {
+            let (to, body) = first.remove();
+            self.post(to, body);
         }
     }
 

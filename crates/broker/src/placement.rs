@@ -24,6 +24,11 @@ impl HashKey {
         Self(random)
     }
 
+    /// Returns the bytes, to be kept where the hashes are.
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// Returns the keyed hash of `value`.
     pub(crate) fn hash(&self, value: &(impl Hash + ?Sized)) -> u64 {
         self.hash_one(value)

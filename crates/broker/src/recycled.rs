@@ -85,6 +85,7 @@ mod tests {
 
     fn draft(payload: &[u8]) -> Draft<'_> {
         Draft {
+            id: crate::message::MessageId(1),
             topic: "t",
             forwarded: &[],
             payload,

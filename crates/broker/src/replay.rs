@@ -3,7 +3,8 @@
 
 use crate::input::{ReplayAsk, SubscriptionIdSet};
 use crate::limits;
-use crate::outbound::Parcel;
+use crate::outbound::{Parcel, Place};
+use crate::persist::Kept;
 use crate::placement::{HashKey, Set, ShardIndex};
 use crate::retained::Holding;
 use crate::session::SessionRef;
@@ -34,8 +35,17 @@ pub(crate) struct Replay {
     /// Hashes of topics that were delivered live.
     seen: Set<u64>,
     /// Live messages that wait because `seen` is full.
-    waiting: VecDeque<Parcel>,
+    waiting: VecDeque<HeldLive>,
     held: Holding,
+}
+
+/// Is a live message that waits for the end of a replay.
+#[derive(Debug)]
+pub(crate) struct HeldLive {
+    /// Its place on disk; what it gets when it is sent is another.
+    pub(crate) place: Place,
+    pub(crate) parcel: Parcel,
+    pub(crate) kept: Kept,
 }
 
 /// Says what is to be done with a live message that matches a replay.
@@ -99,9 +109,18 @@ impl Replay {
         self.held
     }
 
-    pub(crate) fn hold(&mut self, parcel: Parcel) {
-        self.held.add(Holding::of(&parcel.message));
-        self.waiting.push_back(parcel);
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn hold(&mut self, live: HeldLive) {
+        self.held.add(Holding::of(&live.parcel.message));
+        self.waiting.push_back(live);
+    }
+
+    /// Returns the live messages that wait.
+    pub(crate) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut HeldLive> {
+        self.waiting.iter_mut()
     }
 
     /// Returns the next question and whom to ask; nothing while one is open.
@@ -148,7 +167,7 @@ impl Replay {
         self.seen.contains(&topic_hash)
     }
 
-    pub(crate) fn into_held(self) -> VecDeque<Parcel> {
+    pub(crate) fn into_held(self) -> VecDeque<HeldLive> {
         self.waiting
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Retained {
     by_publisher: Map<Identity, Holding>,
     held: Holding,
     bounds: Bounds,
+    /// Topics whose slots have become empty, not recorded yet.
+    emptied: Vec<Box<str>>,
 }
 
 /// Says how much may be held.
@@ -124,7 +126,13 @@ impl Retained {
             by_publisher: Map::with_hasher(hash_key),
             held: Holding::default(),
             bounds,
+            emptied: Vec::new(),
         }
+    }
+
+    /// Returns the topics whose slots have become empty since the last question.
+    pub(crate) fn take_emptied(&mut self) -> Vec<Box<str>> {
+        core::mem::take(&mut self.emptied)
     }
 
     pub(crate) fn held(&self) -> Holding {
@@ -134,13 +142,15 @@ impl Retained {
     /// Puts `message` into the slot of its topic in place of what is there; an empty payload empties the slot
     /// [MQTT-3.3.1-6]. Returns false if there was no room: the slot is then empty, for what it held is outdated.
     pub(crate) fn put(&mut self, topic: TopicName<'_>, message: Arc<Message>) -> bool {
-        self.remove(topic);
+        let had_one = self.take_out(topic);
         if message.payload().is_empty() {
+            self.note_emptied(topic, had_one);
             return true;
         }
         let size = Holding::of_slot(&message);
         let by_publisher = self.by_publisher.get(&message.publisher.identity).copied().unwrap_or_default();
         if !self.held.fits(size, self.bounds.all) || !by_publisher.fits(size, self.bounds.per_publisher) {
+            self.note_emptied(topic, had_one);
             return false;
         }
         self.held.add(size);
@@ -154,7 +164,19 @@ impl Retained {
 
     /// Empties the slot of `topic`.
     pub(crate) fn remove(&mut self, topic: TopicName<'_>) {
-        let Some(slot) = self.slots.remove(&Key::new(topic.as_str())) else { return };
+        let had_one = self.take_out(topic);
+        self.note_emptied(topic, had_one);
+    }
+
+    fn note_emptied(&mut self, topic: TopicName<'_>, had_one: bool) {
+        if had_one {
+            self.emptied.push(topic.as_str().into());
+        }
+    }
+
+    /// Takes out what the slot of `topic` holds. Returns whether that was a client's message.
+    fn take_out(&mut self, topic: TopicName<'_>) -> bool {
+        let Some(slot) = self.slots.remove(&Key::new(topic.as_str())) else { return false };
         let size = Holding::of_slot(&slot.message);
         self.held.subtract(size);
         let publisher = &slot.message.publisher.identity;
@@ -167,6 +189,7 @@ impl Retained {
         if let Some(expires) = slot.message.expires {
             self.expiries.remove(&(expires, topic.as_str().into()));
         }
+        !slot.message.publisher.is_broker()
     }
 
     /// Returns when the next message expires.
@@ -311,6 +334,7 @@ mod tests {
         let mut retained = Retained::new(HashKey::new([5; 16]), Bounds { all: bound, per_publisher: bound });
         for topic in topics {
             let message = Message::from(Draft {
+                id: crate::message::MessageId(1),
                 topic,
                 forwarded: &[],
                 payload: b"x",

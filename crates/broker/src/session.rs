@@ -5,15 +5,16 @@ use crate::input::Ticket;
 use crate::limits;
 use crate::link::Link;
 use crate::message::Publisher;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Place};
 use crate::permit::Decisions;
+use crate::persist::SessionTerms;
 use crate::placement::{HashKey, Map};
 use crate::replay::Replay;
 use crate::retained::Holding;
 use crate::share::{Joining, Shares};
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::packet::Version;
-use keyward_mqtt::time::Millis;
+use keyward_mqtt::time::{Millis, UnixMillis};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -72,6 +73,11 @@ pub(crate) struct Session {
     pub(crate) expires_at: Option<Millis>,
     pub(crate) will: Option<Box<Testament>>,
     pub(crate) will_at: Option<Millis>,
+    /// Whether the will is on disk.
+    pub(crate) will_is_kept: bool,
+    /// Whether the will was left with an earlier process, in which its client was connected: it is back in time if it
+    /// comes before the will is due.
+    pub(crate) will_is_of_before: bool,
     pub(crate) filters: BTreeSet<Arc<str>>,
     pub(crate) shares: Shares,
     /// The stamp of the rights by which its subscriptions are classed.
@@ -108,6 +114,8 @@ impl Session {
             expires_at: None,
             will: None,
             will_at: None,
+            will_is_kept: false,
+            will_is_of_before: false,
             filters: BTreeSet::new(),
             shares: Shares::default(),
             classed: 0,
@@ -138,6 +146,42 @@ impl Session {
     /// life.
     pub(crate) fn begins_anew(&self, attach: &Attach) -> bool {
         attach.clean_start || self.life != attach.publisher.life
+    }
+
+    /// Gives up replays, and with them the live messages that waited for their ends.
+    pub(crate) fn drop_replays(&mut self, mut is_dropped: impl FnMut(&Replay) -> bool) {
+        let (replays, outbound) = (&mut self.replays, &mut self.outbound);
+        replays.retain_mut(|replay| {
+            let is_dropped = is_dropped(replay);
+            if is_dropped {
+                replay.waiting_mut().for_each(|held| outbound.leave(held.place, held.kept, &held.parcel));
+            }
+            !is_dropped
+        });
+    }
+
+    /// Notes that nothing of it is on disk any more.
+    pub(crate) fn forsake(&mut self) {
+        for held in self.replays.iter_mut().flat_map(Replay::waiting_mut) {
+            let kept = core::mem::take(&mut held.kept);
+            self.outbound.leave(held.place, kept, &held.parcel);
+        }
+        self.outbound.forsake();
+    }
+
+    /// Returns what its record says; `None` if it has none.
+    pub(crate) fn terms(&self, left: Option<UnixMillis>) -> Option<SessionTerms> {
+        let Lifetime::After(span) = self.lifetime else { return None };
+        Some(SessionTerms { key: self.key.clone(), life: self.life, span, left })
+    }
+
+    /// Notes that a place is on disk. Returns false if it is over.
+    pub(crate) fn settle(&mut self, place: Place) -> bool {
+        let mut waiting = self.replays.iter_mut().flat_map(Replay::waiting_mut);
+        if let Some(held) = waiting.find(|held| held.place == place) {
+            return held.kept.settle();
+        }
+        self.outbound.settle(place)
     }
 
     /// Returns the bytes that it was counted with, and is counted with from now on: all but its queue, its outbox and

@@ -58,6 +58,11 @@ impl Batch {
         self.push(DELETE, table, key, &[]);
     }
 
+    /// Adds the changes of another batch behind its own.
+    pub fn append(&mut self, other: &Self) {
+        self.buffer.extend_from_slice(&other.buffer);
+    }
+
     /// Forgets all changes and keeps the buffer.
     pub fn clear(&mut self) {
         self.buffer.clear();

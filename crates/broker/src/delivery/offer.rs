@@ -2,12 +2,14 @@
 
 use super::{Delivery, Pressure};
 use crate::frames::Frames;
-use crate::outbound::Parcel;
+use crate::outbound::{Parcel, Place, Queued};
 use crate::output::Notice;
 use crate::permit::{self, Permit, Receive, Topic};
+use crate::persist::{Kept, Owner};
 use crate::publishers::Measure;
-use crate::replay::{Live, Replay};
+use crate::replay::{HeldLive, Live, Replay};
 use crate::retained::Holding;
+use crate::session::Incarnation;
 use keyward_mqtt::packet::Qos;
 use keyward_policy::Reading;
 
@@ -39,8 +41,8 @@ impl Delivery<'_> {
             match replay.note_live(offer.topic.hash, retained, remembered) {
                 Live::Deliver => {}
                 Live::Hold if may_hold => {
-                    replay.hold(offer.parcel);
-                    return;
+                    let number = replay.number();
+                    return self.hold(number, offer.parcel);
                 }
                 Live::Hold | Live::Drop => fate = Live::Drop,
             }
@@ -54,6 +56,33 @@ impl Delivery<'_> {
         self.offer(offer, Some(frames));
     }
 
+    /// Lets a live message wait for the end of a replay. On disk it has a place already.
+    fn hold(&mut self, replay: u64, parcel: Parcel) {
+        let place = self.session.outbound.take_place();
+        let (kept, _) = self.record(place, &parcel, None);
+        if let Some(replay) = self.session.replays.iter_mut().find(|found| found.number() == replay) {
+            replay.hold(HeldLive { place, parcel, kept });
+        }
+    }
+
+    /// Tells whether what this session gets is on disk.
+    pub(super) fn is_kept(&self) -> bool {
+        self.session.is_stored() && self.out.record.is_on()
+    }
+
+    /// Records a place of this session. Returns how it stands, and whether its message may be sent at once.
+    pub(super) fn record(
+        &mut self,
+        place: Place,
+        parcel: &Parcel,
+        from: Option<(Incarnation, u64)>,
+    ) -> (Kept, bool) {
+        if parcel.qos == Qos::AtMostOnce || !self.is_kept() {
+            return (Kept::No, true);
+        }
+        self.out.record.place(Owner::Session(self.at), place.0, parcel, from)
+    }
+
     /// Offers a message: decides whether the session may read it, then sends or queues it.
     pub(crate) fn offer(&mut self, offer: Offer<'_>, frames: Option<&mut Frames>) {
         let Some(permit) = self.permit(&offer) else {
@@ -62,7 +91,11 @@ impl Delivery<'_> {
         };
         match offer.parcel.qos {
             Qos::AtMostOnce => self.send_unacknowledged(permit, &offer, frames),
-            Qos::AtLeastOnce | Qos::ExactlyOnce if self.can_send() && self.has_room(&offer.parcel) => {
+            Qos::AtLeastOnce | Qos::ExactlyOnce
+                if self.can_send()
+                    && self.has_room(&offer.parcel)
+                    && !self.must_be_durable(&offer.parcel) =>
+            {
                 self.send(permit, None, offer.parcel, frames);
             }
             Qos::AtLeastOnce | Qos::ExactlyOnce => self.queue(offer.parcel),
@@ -105,8 +138,20 @@ impl Delivery<'_> {
     /// Puts a message behind all others, if there is room or room can be made (rule 18).
     fn queue(&mut self, parcel: Parcel) {
         if self.make_room(&parcel) {
-            self.session.outbound.enqueue(parcel);
+            self.enqueue(parcel, None);
         }
+    }
+
+    /// Tells whether a message is on disk before it is sent, so that its packet id stays its own (rules 14 and 16).
+    pub(super) fn must_be_durable(&self, parcel: &Parcel) -> bool {
+        parcel.qos == Qos::ExactlyOnce && self.is_kept()
+    }
+
+    /// Puts a message behind all others; `from` names the group that handed it out.
+    pub(super) fn enqueue(&mut self, parcel: Parcel, from: Option<(Incarnation, u64)>) {
+        let place = self.session.outbound.take_place();
+        let (kept, is_ready) = self.record(place, &parcel, from);
+        self.session.outbound.enqueue(Queued { place, parcel, kept, is_ready });
     }
 
     fn make_room(&mut self, newcomer: &Parcel) -> bool {

@@ -3,15 +3,17 @@
 
 use super::{Delivery, Offer};
 use crate::frames::Frames;
+use crate::group::Loan;
 use crate::input::{Body, ReplaySlice};
 use crate::law::Provenance;
 use crate::limits;
 use crate::link::Answer;
 use crate::message::Message;
-use crate::outbound::{Parcel, Place, Stage};
+use crate::outbound::{Parcel, Queued, Stage};
 use crate::output::Notice;
 use crate::permit::{Permit, Receive, Topic};
-use crate::replay::Replay;
+use crate::persist::Kept;
+use crate::replay::{HeldLive, Replay};
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_policy::Reading;
@@ -55,15 +57,17 @@ impl Delivery<'_> {
     pub(super) fn send(
         &mut self,
         permit: Permit<Receive>,
-        place: Option<Place>,
+        loan: Option<Loan>,
         parcel: Parcel,
         frames: Option<&mut Frames>,
     ) -> bool {
-        let place = place.unwrap_or_else(|| self.session.outbound.take_place());
+        let place = self.session.outbound.take_place();
         if !self.write_message(permit, &parcel, Some(place.packet_id()), false, frames) {
             return false;
         }
-        self.session.outbound.start(place, parcel);
+        // What a group lends is in the group's place.
+        let kept = if loan.is_some() { Kept::No } else { self.record(place, &parcel, None).0 };
+        self.session.outbound.start(place, parcel, kept, loan);
         true
     }
 
@@ -106,12 +110,17 @@ impl Delivery<'_> {
         if !self.may_start() {
             return false;
         }
-        let Some((place, parcel)) = self.session.outbound.dequeue() else { return false };
-        if parcel.message.is_expired(self.terms.now) {
-            return true;
-        }
-        if let Some(permit) = self.readable(&parcel.message) {
-            self.send(permit, Some(place), parcel, None);
+        let Some(queued) = self.session.outbound.dequeue() else { return false };
+        let message = &queued.parcel.message;
+        let permit = if message.is_expired(self.terms.now) { None } else { self.readable(message) };
+        let id = Some(queued.place.packet_id());
+        if let Some(permit) = permit
+            && self.write_message(permit, &queued.parcel, id, false, None)
+        {
+            let Queued { place, parcel, kept, .. } = queued;
+            self.session.outbound.start(place, parcel, kept, None);
+        } else {
+            self.session.outbound.drop_dequeued(&queued);
         }
         true
     }
@@ -182,8 +191,9 @@ impl Delivery<'_> {
     }
 
     /// Delivers the live messages that waited for the end of a replay.
-    pub(super) fn release_held(&mut self, held: VecDeque<Parcel>) {
-        for parcel in held {
+    pub(super) fn release_held(&mut self, held: VecDeque<HeldLive>) {
+        for HeldLive { place, parcel, kept } in held {
+            self.session.outbound.leave(place, kept, &parcel);
             let message = Arc::clone(&parcel.message);
             let Some(name) = message.topic_name() else { continue };
             if self.law.provenance(&message) == Provenance::Gone {

@@ -1,11 +1,12 @@
 //! What a session does as a member of shared groups: it grants credit, takes what it is handed or gives it back.
 
 use super::{Delivery, Offer, Pressure};
-use crate::group::{HandOut, Loan, Outcome, ToGroup, Word};
+use crate::group::{HandOut, Loan, Outcome, Seat, ToGroup, Word};
 use crate::input::Body;
 use crate::law::Provenance;
 use crate::output::Notice;
 use crate::permit::{Permit, Receive, Topic};
+use crate::persist::{Kept, Owner};
 use crate::placement::ShardIndex;
 use crate::retained::Holding;
 use keyward_mqtt::packet::Qos;
@@ -27,7 +28,7 @@ impl Delivery<'_> {
 
     /// Returns what became of it; `None` if that is known when the client acknowledges it.
     fn try_hand_out(&mut self, home: ShardIndex, hand: HandOut) -> Option<Outcome> {
-        let HandOut { group, seat, turn, letter, parcel, .. } = hand;
+        let HandOut { group, incarnation, seat, turn, letter, parcel, .. } = hand;
         let share = self.session.shares.held.get_mut(&group).filter(|share| share.seat == seat);
         let accepts = share.is_some_and(|share| share.accept(turn));
         if !accepts {
@@ -50,8 +51,10 @@ impl Delivery<'_> {
         };
         let qos = offer.parcel.qos;
         let size = Holding::of(&offer.parcel.message);
+        let must_be_durable = self.must_be_durable(&offer.parcel);
         let can_take = match qos {
             Qos::AtMostOnce => self.can_write(),
+            Qos::ExactlyOnce if must_be_durable => self.can_queue_choice() && self.has_memory(size),
             // One at least, so that who waits for nothing goes on: it would not notice when there is memory again.
             _ => self.can_send() && (self.holds_nothing() || self.has_memory(size)),
         };
@@ -59,25 +62,37 @@ impl Delivery<'_> {
             self.pause(&group);
             return Some(Outcome::Unable);
         }
-        let is_sent = self.send_shared(permit, offer);
-        match qos {
+        // The choice for QoS 2 never changes: it is the session's own, on disk before it is sent [MQTT-4.8.2-5].
+        if must_be_durable {
+            self.enqueue(offer.parcel, Some((incarnation, letter)));
+            let done = ToGroup::settle(group, seat, letter, Outcome::Done);
+            self.out.post_when_durable(home, Body::ToGroup(done));
+            return None;
+        }
+        let loan = (qos == Qos::AtLeastOnce).then(|| Loan { home, group, seat, letter });
+        let is_lent = loan.is_some();
+        match self.send_shared(permit, offer, loan) {
             // Another may take it [MQTT-3.1.2-25].
-            _ if !is_sent => Some(Outcome::TooLarge),
-            Qos::AtMostOnce => Some(Outcome::Done),
-            Qos::AtLeastOnce => {
-                self.session.outbound.lend(Loan { home, group, seat, letter });
-                None
-            }
-            // The choice for QoS 2 never changes: it is the session's own now [MQTT-4.8.2-5].
-            Qos::ExactlyOnce => Some(Outcome::Done),
+            false => Some(Outcome::TooLarge),
+            true if is_lent => None,
+            true => Some(Outcome::Done),
         }
     }
 
-    fn send_shared(&mut self, permit: Permit<Receive>, offer: Offer<'_>) -> bool {
+    fn send_shared(&mut self, permit: Permit<Receive>, offer: Offer<'_>, loan: Option<Loan>) -> bool {
         match offer.parcel.qos {
             Qos::AtMostOnce => self.write_message(permit, &offer.parcel, None, false, None),
-            Qos::AtLeastOnce | Qos::ExactlyOnce => self.send(permit, None, offer.parcel, None),
+            Qos::AtLeastOnce | Qos::ExactlyOnce => self.send(permit, loan, offer.parcel, None),
         }
+    }
+
+    /// Tells whether one more message may wait for the disk that will be sent as soon as it is durable.
+    fn can_queue_choice(&self) -> bool {
+        let waiting = self.session.outbound.queued();
+        self.is_connected()
+            && self.places_left() > 0
+            && usize::from(self.quota()) > waiting
+            && self.session.outbound.in_flight() + waiting < usize::from(self.terms.limits.in_flight.get())
     }
 
     /// Returns how much of a share's filter may be read, by the rights of this moment; nothing if the session could not
@@ -136,6 +151,23 @@ impl Delivery<'_> {
         }
         for loan in self.session.outbound.recall() {
             self.settle_loan(loan, Outcome::Unable);
+        }
+    }
+
+    /// Makes what a group has lent the session's own. The group lets go of it once that is on disk.
+    pub(crate) fn keep_loans(&mut self, seat: Seat) {
+        let (is_kept, at, record) = (self.is_kept(), self.at, &mut self.out.record);
+        let loans = self.session.outbound.keep_loans(seat, |place, parcel| match is_kept {
+            true => record.place(Owner::Session(at), place.0, parcel, None).0,
+            false => Kept::No,
+        });
+        for loan in loans {
+            let (home, word) = loan.settle(Outcome::Done);
+            if is_kept {
+                self.out.post_when_durable(home, Body::ToGroup(word));
+            } else {
+                self.out.post(home, Body::ToGroup(word));
+            }
         }
     }
 

@@ -3,11 +3,13 @@
 
 use super::places::Places;
 use super::{Loss, LossCause, Seat};
-use crate::message::Message;
+use crate::message::{Message, MessageId};
+use crate::persist::Kept;
 use crate::placement::HashKey;
 use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
 use keyward_ids::Identity;
+use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub(super) struct Letters {
     denied: usize,
     /// How many of these may be so no longer once the law has changed.
     forgivable: usize,
+    /// Messages whose places on disk are over, not recorded yet.
+    departed: Vec<(u64, MessageId)>,
 }
 
 /// Is a message that is for one of the members.
@@ -37,9 +41,14 @@ pub(super) struct Letter {
     pub(super) denied: Places,
     /// Those of them that cannot take it: it is larger than their clients accept.
     too_large: Places,
+    kept: Kept,
 }
 
 impl Letter {
+    fn new(message: Arc<Message>, kept: Kept) -> Self {
+        Self { message, denied: Places::default(), too_large: Places::default(), kept }
+    }
+
     /// Notes that the member in this place may not read it.
     pub(super) fn deny(&mut self, place: usize) {
         self.denied.insert(place);
@@ -76,6 +85,7 @@ impl Letters {
             publishers: Publishers::new(hash_key),
             denied: 0,
             forgivable: 0,
+            departed: Vec::new(),
         }
     }
 
@@ -113,7 +123,7 @@ impl Letters {
     pub(super) fn add(&mut self, message: Arc<Message>) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.put_back(number, Letter { message, denied: Places::default(), too_large: Places::default() });
+        self.put_back(number, Letter::new(message, Kept::No));
         number
     }
 
@@ -138,6 +148,70 @@ impl Letters {
         self.forgivable -= usize::from(letter.is_forgivable());
         self.publishers.subtract(&letter.message);
         Some(letter)
+    }
+
+    /// Takes a waiting message out that goes nowhere.
+    pub(super) fn discard(&mut self, number: u64) -> Option<Letter> {
+        let letter = self.take_waiting(number)?;
+        self.depart(number, &letter);
+        Some(letter)
+    }
+
+    /// Notes that a message is no longer the group's.
+    pub(super) fn depart(&mut self, number: u64, letter: &Letter) {
+        if letter.kept == Kept::Stored {
+            self.departed.push((number, letter.message.id));
+        }
+    }
+
+    pub(super) fn take_departed(&mut self) -> Vec<(u64, MessageId)> {
+        core::mem::take(&mut self.departed)
+    }
+
+    fn find_mut(&mut self, number: u64) -> Option<&mut Letter> {
+        match self.waiting.get_mut(&number) {
+            Some(letter) => Some(letter),
+            None => self.handed.get_mut(&number).map(|handed| &mut handed.letter),
+        }
+    }
+
+    pub(super) fn keep(&mut self, number: u64, kept: Kept) {
+        if let Some(letter) = self.find_mut(number) {
+            letter.kept = kept;
+        }
+    }
+
+    pub(super) fn settle(&mut self, number: u64) -> bool {
+        self.find_mut(number).is_some_and(|letter| letter.kept.settle())
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = (u64, &mut Letter)> {
+        let handed = self.handed.iter_mut().map(|(number, handed)| (*number, &mut handed.letter));
+        self.waiting.iter_mut().map(|(number, letter)| (*number, letter)).chain(handed)
+    }
+
+    pub(super) fn unkept(&self) -> Vec<(u64, Arc<Message>)> {
+        let handed = self.handed.iter().map(|(number, handed)| (number, &handed.letter));
+        let all = self.waiting.iter().chain(handed);
+        all.filter(|(_, letter)| letter.kept == Kept::No && letter.message.qos > Qos::AtMostOnce)
+            .map(|(number, letter)| (*number, Arc::clone(&letter.message)))
+            .collect()
+    }
+
+    pub(super) fn forsake(&mut self) {
+        let forsaken: Vec<_> = self
+            .all_mut()
+            .map(|(number, letter)| (number, core::mem::take(&mut letter.kept), letter.message.id))
+            .filter(|(_, kept, _)| *kept == Kept::Stored)
+            .collect();
+        self.departed.extend(forsaken.into_iter().map(|(number, _, message)| (number, message)));
+    }
+
+    pub(super) fn restore(&mut self, letters: Vec<(u64, Arc<Message>)>) {
+        for (number, message) in letters {
+            self.next = self.next.max(number + 1);
+            self.put_back(number, Letter::new(message, Kept::Stored));
+        }
     }
 
     /// Notes that a member was handed a message.
@@ -194,7 +268,7 @@ impl Letters {
         let greatest = self.publishers.greatest(measure)?;
         let (&oldest, _) = self.waiting.iter().find(|(_, letter)| greatest(&letter.message))?;
         drop(greatest);
-        self.take_waiting(oldest)
+        self.discard(oldest)
     }
 
     /// Makes room for one more message among those that wait, as rule 18 says. Returns false if there is none.
@@ -239,7 +313,7 @@ impl Letters {
             .map(|(number, _)| *number)
             .collect();
         for number in expired {
-            self.take_waiting(number);
+            self.discard(number);
         }
     }
 
@@ -248,6 +322,6 @@ impl Letters {
         let gives_way = self.publishers.give_way_to(newcomer, measure)?;
         let (&oldest, _) = self.waiting.iter().find(|(_, letter)| gives_way(&letter.message))?;
         drop(gives_way);
-        self.take_waiting(oldest)
+        self.discard(oldest)
     }
 }

@@ -11,7 +11,7 @@ use crate::law::LawStamp;
 use crate::message::Publisher;
 use crate::outbound::Parcel;
 use crate::placement::ShardIndex;
-use crate::session::SessionRef;
+use crate::session::{Incarnation, SessionRef};
 use core::num::NonZeroU32;
 use keyward_mqtt::packet::Qos;
 use std::sync::Arc;
@@ -76,6 +76,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct HandOut {
     pub(crate) group: Arc<str>,
+    /// Which group of that name.
+    pub(crate) incarnation: Incarnation,
     pub(crate) session: SessionRef,
     pub(crate) seat: Seat,
     pub(crate) turn: u64,

@@ -19,7 +19,9 @@ impl Shard {
             let Some(permit) = TopicName::parse(topic).ok().and_then(permit::publish_as_broker) else {
                 continue;
             };
+            let id = self.next_message_id();
             let message = Message::from(Draft {
+                id,
                 topic,
                 forwarded: &[],
                 payload: payload.as_bytes(),
@@ -30,7 +32,7 @@ impl Shard {
                 origin: NO_SESSION,
                 is_will: false,
             });
-            self.route(permit, Arc::new(message));
+            self.route(permit, Arc::new(message), false);
         }
     }
 }

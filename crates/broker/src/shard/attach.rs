@@ -8,6 +8,7 @@ use crate::delivery::Pressure;
 use crate::input::{Storage, Ticket};
 use crate::limits;
 use crate::link::{Answer, Link, Welcome};
+use crate::message::MessageId;
 use crate::outbox::Outbox;
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
 use crate::principal::{Principal, Standing};
@@ -16,7 +17,7 @@ use keyward_mqtt::codec;
 use keyward_mqtt::packet::{ConnAck, Packet, Version};
 use keyward_mqtt::property::ConnAckProperties;
 use keyward_mqtt::reason::ReasonCode;
-use keyward_mqtt::time::Millis;
+use keyward_mqtt::time::{Millis, UnixMillis};
 use keyward_mqtt::topic::{TopicFilter, TopicName};
 use keyward_policy::{Action, CitedRule};
 use std::sync::Arc;
@@ -185,6 +186,8 @@ impl Shard {
             session.link = Some(Box::new(link));
             session.outbound.restart();
         }
+        self.record_session(slot, None);
+        self.record_will(slot, None);
         let mut wait = self.wait_if(must_be_durable);
         // What ended a part of an exchange over an older link is asked about and repeated over this one.
         let exchanged = self.sessions.get(slot as usize).map_or_else(Ticket::default, |it| it.exchanged);
@@ -197,6 +200,9 @@ impl Shard {
     fn supersede(&mut self, slot: u32, attach: &Attach) -> bool {
         self.cut(slot, CloseCause::TakenOver, Some(ReasonCode::SessionTakenOver), true);
         self.cancel_expiry_timer(slot);
+        if self.sessions.get(slot as usize).is_some_and(|session| session.will_is_of_before) {
+            self.drop_will(slot);
+        }
         let Some(session) = self.sessions.get(slot as usize) else { return false };
         let ends = session.lifetime == Lifetime::WithLink || session.begins_anew(attach);
         let was_stored = session.is_stored();
@@ -228,11 +234,18 @@ impl Shard {
 
     /// Returns a number that no session and no group had.
     pub(super) fn next_incarnation(&mut self) -> Incarnation {
+        Incarnation(self.next_number())
+    }
+
+    pub(super) fn next_message_id(&mut self) -> MessageId {
+        MessageId(self.next_number())
+    }
+
+    fn next_number(&mut self) -> u64 {
         // Shards count in steps of their number from their own index: a number is never used twice.
         let shards = u64::from(self.config.shards);
-        let incarnation = Incarnation(self.sessions_begun * shards + u64::from(self.config.index.0));
-        self.sessions_begun += 1;
-        incarnation
+        self.numbered += 1;
+        self.last_number + self.numbered * shards + u64::from(self.config.index.0)
     }
 
     /// Says how long a session outlives its link: as 5.0 asks, within our bound; in 3.1.1 as long as that bound unless
@@ -267,6 +280,10 @@ impl Shard {
         if was_stored == is_stored {
             return;
         }
+        if was_stored {
+            self.erase_records(slot);
+        }
+        let Some(session) = self.sessions.get(slot as usize) else { return };
         for text in session.filters.clone() {
             if let Ok(filter) = TopicFilter::parse(&text) {
                 let announcement = self.interest.set_stored(filter, is_stored);
@@ -274,6 +291,26 @@ impl Shard {
             }
         }
         self.restate_memberships(slot);
+    }
+
+    /// Records a stored session; `left` is when its link ended, if it has none.
+    pub(super) fn record_session(&mut self, slot: u32, left: Option<UnixMillis>) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        if let Some(terms) = session.terms(left) {
+            self.out.record.session(session.incarnation, &terms);
+        }
+    }
+
+    /// Records that a session is stored no longer, and nothing of it.
+    fn erase_records(&mut self, slot: u32) {
+        self.erase_session(slot);
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        for text in session.filters.iter().chain(session.shares.held.keys()) {
+            self.out.record.unsubscribed(session.incarnation, text);
+        }
+        if session.will.as_ref().is_some_and(|will| !will.retain && will.delay == 0) {
+            self.record_will_gone(slot);
+        }
     }
 
     fn welcome(&self, attach: &Attach, lifetime: Lifetime, session_present: bool) -> Welcome {

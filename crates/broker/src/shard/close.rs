@@ -63,11 +63,14 @@ impl Shard {
             }
             Lifetime::After(span) => {
                 let Some(at) = self.session_ref(slot) else { return };
+                self.record_session(slot, Some(self.now.wall));
                 self.set_timer(at, self.now.mono.saturating_add(span), Timer::Expiry);
                 match delay {
                     Some(delay) if delay > Millis::ZERO => {
                         // The end of the session cuts the delay short [MQTT-3.1.3-9].
-                        self.set_timer(at, self.now.mono.saturating_add(delay.min(span)), Timer::Will);
+                        let due = self.now.mono.saturating_add(delay.min(span));
+                        self.record_will(slot, Some(due));
+                        self.set_timer(at, due, Timer::Will);
                     }
                     Some(_) => self.fire_will(slot),
                     None => {}

@@ -1,24 +1,20 @@
-//! What must be durable before its effect is seen (rule 14). Messages and sessions are in memory until the disk issue;
-//! the order in which effects leave is kept already, the shell answers every ticket at once.
+//! What must be durable before its effect is seen (rule 14). What is written is in `persist`; here is what waits for it.
 
 use super::Shard;
 use crate::input::Ticket;
 use crate::limits;
 use crate::message::Message;
-use crate::output::{DeniedAction, Notice, Output};
+use crate::output::{DeniedAction, Notice};
 use crate::permit::{self, Purpose, Refusal};
 use crate::session::{Inbound, SessionRef};
 use keyward_mqtt::packet::PacketId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Numbers what is to be stored and holds what waits for it.
+/// Holds what waits for the store.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
-    issued: Ticket,
     done: Ticket,
-    /// Whether this input already has a ticket: one input is one batch.
-    is_open: bool,
     pending: VecDeque<Pending>,
     /// Empty between two inputs; kept for its buffer.
     waiting: Vec<SessionRef>,
@@ -36,10 +32,6 @@ pub(super) struct Pending {
 }
 
 impl Commits {
-    pub(super) fn begin_input(&mut self) {
-        self.is_open = false;
-    }
-
     pub(super) fn done(&self) -> Ticket {
         self.done
     }
@@ -63,17 +55,13 @@ impl Commits {
 impl Shard {
     /// Returns the ticket of what this input makes durable.
     pub(super) fn ticket(&mut self) -> Ticket {
-        if !self.commits.is_open {
-            self.commits.is_open = true;
-            self.commits.issued.0 += 1;
-            self.out.say(Output::Commit(self.commits.issued));
-        }
-        self.commits.issued
+        self.out.record.ticket()
     }
 
     /// Lets go of what waited for `through` and what came before it.
     pub(super) fn committed(&mut self, through: Ticket) {
-        self.commits.done = through.min(self.commits.issued).max(self.commits.done);
+        self.commits.done = through.min(self.out.record.issued()).max(self.commits.done);
+        self.settle_durable();
         while let Some(pending) = self.commits.pending.front()
             && pending.ticket <= self.commits.done
             && let Some(pending) = self.commits.pending.pop_front()
@@ -81,13 +69,13 @@ impl Shard {
             self.commits.bytes = self.commits.bytes.saturating_sub(pending.message.weight());
             self.settle(pending);
         }
-        self.choices_committed(self.commits.done);
+        self.out.post_durable(self.commits.done);
         self.release_answers(self.commits.done);
     }
 
     /// Lets go of answers that waited for other shards.
     pub(super) fn interest_settled(&mut self) {
-        self.release_answers(self.commits.issued);
+        self.release_answers(self.out.record.issued());
     }
 
     /// Lets go of answers where the first of a link waits for a ticket up to this one.
@@ -120,11 +108,12 @@ impl Shard {
     fn publish_late(&mut self, session: SessionRef, message: Arc<Message>) {
         let refusal = match permit::publish_held(&mut self.law, &message, Purpose::Durable) {
             Ok(permit) => {
-                self.route(permit, message);
+                self.route(permit, message, true);
                 return;
             }
             Err(refusal) => refusal,
         };
+        self.out.record.withheld(&message);
         self.out.notice(Notice::PublishWithheld { publisher: message.publisher.identity.clone() });
         if refusal == Refusal::Rule
             && self.resolve(session).is_some()

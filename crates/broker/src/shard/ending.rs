@@ -39,7 +39,11 @@ impl Shard {
             return;
         };
         session.has_ended = true;
+        let is_stored = session.is_stored();
         self.leave_groups(slot);
+        if is_stored {
+            self.erase_session(slot);
+        }
         self.forget_all_inbound(slot);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let held = session.held();
@@ -55,6 +59,17 @@ impl Shard {
         if !self.end_subscriptions(slot) {
             self.endings.slots.push_back(slot);
         }
+    }
+
+    /// Records that a session, its packet ids and its messages are gone; its subscriptions go one by one.
+    pub(super) fn erase_session(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        session.forsake();
+        super::record_departed(session, &mut self.out.record);
+        for id in session.inbound.keys() {
+            self.out.record.inbound_gone(session.incarnation, *id);
+        }
+        self.out.record.session_gone(session.incarnation);
     }
 
     /// Takes away subscriptions of an ended session, and the session with the last one. Returns whether it is gone.

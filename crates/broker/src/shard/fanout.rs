@@ -4,7 +4,7 @@
 use super::Shard;
 use crate::delivery::{Offer, Pressure};
 use crate::frames::Frames;
-use crate::input::{Body, SubscriptionIdSet};
+use crate::input::{Asks, Body, Storage, SubscriptionIdSet};
 use crate::interest::{Match, Reach, Reader, ShardSet, Subscriber};
 use crate::law::Provenance;
 use crate::limits;
@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::outbound::Parcel;
 use crate::output::Notice;
 use crate::permit::{Permit, Publish, Topic};
+use crate::persist::{Filing, Publication, Reservation};
 use crate::placement::{ShardIndex, topic_home};
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::topic::{TopicFilter, TopicName};
@@ -31,15 +32,28 @@ pub(super) struct Fanout {
     has_waited: bool,
     /// The bytes that it is counted with while it waits.
     counted: usize,
+    keeping: Keeping,
+}
+
+/// Says who writes the places of stored sessions and groups here.
+#[derive(Debug)]
+enum Keeping {
+    /// Nobody: there are none that the message of QoS 0 would have.
+    Nobody,
+    /// This shard, with the message.
+    Here(Publication),
+    /// The shard of the publisher: here they are reserved.
+    There(Box<Reservation>),
 }
 
 impl Fanout {
-    fn new(message: Arc<Message>, matches: Vec<Match>) -> Self {
-        Self { message, matches: Some(matches), next: 0, is_for_all: false, has_waited: false, counted: 0 }
+    fn new(message: Arc<Message>, matches: Vec<Match>, keeping: Keeping) -> Self {
+        let matches = Some(matches);
+        Self { message, matches, next: 0, is_for_all: false, has_waited: false, counted: 0, keeping }
     }
 
-    fn waiting(message: Arc<Message>, is_for_all: bool) -> Self {
-        Self { message, matches: None, next: 0, is_for_all, has_waited: true, counted: 0 }
+    fn waiting(message: Arc<Message>, is_for_all: bool, keeping: Keeping) -> Self {
+        Self { message, matches: None, next: 0, is_for_all, has_waited: true, counted: 0, keeping }
     }
 }
 
@@ -95,22 +109,36 @@ struct Merged {
 }
 
 impl Shard {
-    /// Sends a message everywhere where it belongs, now or when those before it are through. Returns whether that makes
-    /// something durable; of a message that waits it is assumed.
-    pub(super) fn route(&mut self, permit: Permit<Publish>, message: Arc<Message>) -> bool {
+    /// Sends a message everywhere where it belongs, now or when those before it are through; `was_accepted` says that it
+    /// is on disk already and waited for that (QoS 2). Returns whether that makes something durable; of a message that
+    /// waits it is assumed.
+    pub(super) fn route(
+        &mut self,
+        permit: Permit<Publish>,
+        message: Arc<Message>,
+        was_accepted: bool,
+    ) -> bool {
         let Some(topic) = message.topic_name() else { return false };
+        let is_kept = message.qos > Qos::AtMostOnce && self.config.is_stored;
+        let must_wait = self.must_wait();
+        let opened = (is_kept && (must_wait || message.retain || was_accepted))
+            .then(|| self.out.record.open(&message, was_accepted));
         if message.retain && self.home_of(topic) == self.config.index {
             self.keep(&permit, &message);
         }
-        if self.must_wait() {
-            self.wait(Fanout::waiting(message, true));
+        if must_wait {
+            let keeping = opened.map_or(Keeping::Nobody, Keeping::Here);
+            self.wait(Fanout::waiting(message, true, keeping));
             return true;
         }
         let mut matches = core::mem::take(&mut self.matches);
         let reach = self.find(topic, Some(&mut matches));
-        self.send_to_shards(&message, topic, reach);
+        let publication =
+            opened.or_else(|| (is_kept && reach.stored).then(|| self.out.record.open(&message, false)));
+        self.send_to_shards(&message, topic, reach, publication);
         let durable = reach.stored || message.retain;
-        self.begin(permit, Fanout::new(message, matches));
+        let keeping = publication.map_or(Keeping::Nobody, Keeping::Here);
+        self.begin(permit, Fanout::new(message, matches, keeping));
         durable
     }
 
@@ -154,7 +182,13 @@ impl Shard {
         self.must_wait() || self.find(topic, None).stored
     }
 
-    fn send_to_shards(&mut self, message: &Arc<Message>, topic: TopicName<'_>, reach: Reach) {
+    fn send_to_shards(
+        &mut self,
+        message: &Arc<Message>,
+        topic: TopicName<'_>,
+        reach: Reach,
+        publication: Option<Publication>,
+    ) {
         let mut homes = ShardSet::default();
         if message.retain {
             homes.insert(self.home_of(topic));
@@ -162,10 +196,17 @@ impl Shard {
         let mut targets = reach.shards;
         targets.union(homes);
         for shard in targets.iter().filter(|shard| *shard != self.config.index) {
+            let (places, slot) = (reach.stored_by.contains(shard), homes.contains(shard));
+            let asks = publication.filter(|_| places || slot);
+            let asks = asks.map(|publication| Asks { publication, places, slot });
+            if let Some(Asks { publication, .. }) = asks {
+                self.out.record.expect(publication, usize::from(places) + usize::from(slot));
+            }
             let body = Body::Publish {
                 message: Arc::clone(message),
-                retain: homes.contains(shard),
+                retain: slot,
                 deliver: reach.shards.contains(shard),
+                asks,
             };
             self.out.post(shard, body);
         }
@@ -174,7 +215,9 @@ impl Shard {
     /// Puts a message into the retained slot of its topic, which lives here.
     pub(super) fn keep(&mut self, _permit: &Permit<Publish>, message: &Arc<Message>) {
         let Some(topic) = message.topic_name() else { return };
-        let is_short = self.pressure() == Pressure::Critical && !message.payload().is_empty();
+        // What was to be acknowledged was taken before: it is written in any case.
+        let is_full = self.storage != Storage::Open && message.qos == Qos::AtMostOnce;
+        let is_short = (self.pressure() == Pressure::Critical || is_full) && !message.payload().is_empty();
         if is_short {
             // What the slot held is outdated all the same.
             self.retained.remove(topic);
@@ -182,24 +225,40 @@ impl Shard {
         if is_short || !self.retained.put(topic, Arc::clone(message)) {
             let publisher = message.publisher.identity.clone();
             self.out.notice(Notice::RetainedFull { publisher });
+        } else if !message.payload().is_empty() && !message.publisher.is_broker() {
+            self.out.record.retained(message);
+        }
+        self.record_emptied_slots();
+    }
+
+    /// Records which retained messages are gone.
+    pub(super) fn record_emptied_slots(&mut self) {
+        for topic in self.retained.take_emptied() {
+            self.out.record.not_retained(&topic);
         }
     }
 
     /// Delivers a message that came from another shard to the sessions here that want it.
-    pub(super) fn fan_out(&mut self, permit: Permit<Publish>, message: Arc<Message>) {
+    pub(super) fn fan_out(
+        &mut self,
+        permit: Permit<Publish>,
+        message: Arc<Message>,
+        reservation: Option<Box<Reservation>>,
+    ) {
+        let keeping = reservation.map_or(Keeping::Nobody, Keeping::There);
         if self.must_wait() {
-            return self.wait(Fanout::waiting(message, false));
+            return self.wait(Fanout::waiting(message, false, keeping));
         }
         let mut matches = core::mem::take(&mut self.matches);
         if let Some(topic) = message.topic_name() {
             self.find(topic, Some(&mut matches));
         }
-        self.begin(permit, Fanout::new(message, matches));
+        self.begin(permit, Fanout::new(message, matches, keeping));
     }
 
     fn begin(&mut self, _permit: Permit<Publish>, mut fanout: Fanout) {
         if self.deliver_slice(&mut fanout) {
-            self.keep_buffer(fanout);
+            self.finish_fanout(fanout);
         } else {
             fanout.has_waited = true;
             self.fanouts.push_back(fanout);
@@ -213,15 +272,21 @@ impl Shard {
             && let Some(mut fanout) = self.fanouts.pop_front()
         {
             if self.deliver_slice(&mut fanout) {
-                self.keep_buffer(fanout);
+                self.finish_fanout(fanout);
             } else {
                 self.fanouts.push_front(fanout);
             }
         }
     }
 
-    /// Keeps the buffer of a message that has reached all its receivers for the next one.
-    fn keep_buffer(&mut self, fanout: Fanout) {
+    /// Says of a message that has reached all its receivers here which places there are, and keeps the buffer for the
+    /// next one.
+    fn finish_fanout(&mut self, fanout: Fanout) {
+        match fanout.keeping {
+            Keeping::Nobody => {}
+            Keeping::Here(publication) => self.out.record.close(publication),
+            Keeping::There(reservation) => self.answer_reservation(reservation),
+        }
         let Some(mut matches) = fanout.matches else { return };
         matches.clear();
         matches.shrink_to(limits::MATCHES_KEPT);
@@ -241,6 +306,7 @@ impl Shard {
             Some(matches) => matches,
             None => self.find_matches(fanout, name),
         };
+        self.begin_keeping(fanout);
         let mut frames = core::mem::take(&mut self.frames);
         frames.clear();
         let topic = Topic::new(name, &self.config.hash_key);
@@ -254,9 +320,29 @@ impl Shard {
             fanout.next += group.len();
         }
         self.frames = frames;
+        self.end_keeping(fanout);
         let is_done = fanout.next >= matches.len();
         fanout.matches = Some(matches);
         is_done
+    }
+
+    /// Has the places that are taken from now on go where they belong.
+    fn begin_keeping(&mut self, fanout: &mut Fanout) {
+        match core::mem::replace(&mut fanout.keeping, Keeping::Nobody) {
+            Keeping::Nobody => {}
+            Keeping::Here(publication) => {
+                self.out.record.file(Filing::Publication(publication));
+                fanout.keeping = Keeping::Here(publication);
+            }
+            Keeping::There(reservation) => self.out.record.begin_reserving(reservation),
+        }
+    }
+
+    fn end_keeping(&mut self, fanout: &mut Fanout) {
+        self.out.record.file(Filing::Newest);
+        if let Some(reservation) = self.out.record.end_reserving() {
+            fanout.keeping = Keeping::There(reservation);
+        }
     }
 
     /// Finds the receivers of a message whose turn it is, and tells other shards if they do not know.
@@ -264,7 +350,11 @@ impl Shard {
         let mut matches = core::mem::take(&mut self.matches);
         let reach = self.find(topic, Some(&mut matches));
         if core::mem::take(&mut fanout.is_for_all) {
-            self.send_to_shards(&fanout.message, topic, reach);
+            let publication = match fanout.keeping {
+                Keeping::Here(publication) => Some(publication),
+                Keeping::Nobody | Keeping::There(_) => None,
+            };
+            self.send_to_shards(&fanout.message, topic, reach, publication);
         }
         matches
     }

@@ -7,12 +7,14 @@ use crate::delivery::Pressure;
 use crate::group::{
     Group, Joined, Loss, LossCause, Membership, PayerSlot, Payers, Seat, Stirred, ToGroup, Walk, Word,
 };
-use crate::input::Body;
+use crate::input::{Body, SubscriptionIdSet};
 use crate::interest::{Reader, Subscriber, branch_bytes};
 use crate::law::Provenance;
 use crate::limits;
 use crate::message::{Message, Publisher};
+use crate::outbound::Parcel;
 use crate::output::Notice;
+use crate::persist::{Owner, Recorder};
 use crate::placement::{HashKey, Map, ShardIndex};
 use crate::retained::Holding;
 use crate::session::{Incarnation, SessionRef};
@@ -147,12 +149,23 @@ impl Shard {
         if let Some(was_stored) = was_stored {
             self.restate_interest(slot, was_stored);
         }
+        self.restate_records(slot, was_stored.unwrap_or(false));
         Ok(self.want(slot))
     }
 
     fn open_group(&mut self, name: &Arc<str>, payer: PayerSlot) -> u32 {
-        let incarnation = self.next_incarnation();
-        let group = Group::new(Arc::clone(name), incarnation, payer, self.groups.round, self.config.hash_key);
+        let restored = self.restoring.take_group(name);
+        let incarnation = match &restored {
+            Some((incarnation, _)) => *incarnation,
+            None => self.next_incarnation(),
+        };
+        let mut group =
+            Group::new(Arc::clone(name), incarnation, payer, self.groups.round, self.config.hash_key);
+        if let Some((_, letters)) = restored {
+            group.restore(letters);
+            self.queued.add(group.held());
+            self.groups.payers.charge(payer, group.held());
+        }
         self.subscription_bytes += bytes_of(&group);
         // Groups are bounded far below the range.
         let slot = self.groups.slots.insert(group) as u32;
@@ -190,6 +203,44 @@ impl Shard {
         }
     }
 
+    /// Records a group that is stored now, or that it is not any more.
+    fn restate_records(&mut self, slot: u32, was_stored: bool) {
+        let Some(group) = self.groups.slots.get_mut(slot as usize) else { return };
+        match (was_stored, group.is_stored()) {
+            (false, true) => {
+                self.out.record.group(group.incarnation, &group.name);
+                self.record_letters(slot);
+            }
+            (true, false) => {
+                group.forsake();
+                record_departed(group, &mut self.out.record);
+                self.out.record.group_gone(group.incarnation);
+            }
+            _ => {}
+        }
+    }
+
+    /// Records the messages of a stored group that have no place on disk.
+    fn record_letters(&mut self, slot: u32) {
+        let Some(group) = self.groups.slots.get(slot as usize) else { return };
+        for (number, message) in group.unkept() {
+            self.record_letter(slot, number, &message);
+        }
+    }
+
+    /// Records a message of a stored group.
+    fn record_letter(&mut self, slot: u32, number: u64, message: &Arc<Message>) {
+        let Some(group) = self.groups.slots.get_mut(slot as usize) else { return };
+        if message.qos == Qos::AtMostOnce || !group.is_stored() {
+            return;
+        }
+        let owner = Owner::Group(slot, group.incarnation);
+        let (qos, retain, ids) = (message.qos, message.retain, SubscriptionIdSet::NONE);
+        let parcel = Parcel { message: Arc::clone(message), qos, retain, ids };
+        let (kept, _) = self.out.record.place(owner, number, &parcel, None);
+        group.keep(number, kept);
+    }
+
     /// Takes a member away; the last one takes the group with it, and its messages.
     fn dismiss_member(&mut self, slot: u32, seat: Seat) {
         let Some(group) = self.groups.get(slot) else { return };
@@ -201,9 +252,15 @@ impl Shard {
                 Stirred::Nothing
             });
             self.depart_group(slot, payer);
-            return self.restate_interest(slot, was_stored);
+            self.restate_interest(slot, was_stored);
+            return self.restate_records(slot, was_stored);
         }
-        let Some(group) = self.groups.slots.try_remove(slot as usize) else { return };
+        let Some(mut group) = self.groups.slots.try_remove(slot as usize) else { return };
+        if was_stored {
+            group.forsake();
+            record_departed(&mut group, &mut self.out.record);
+            self.out.record.group_gone(group.incarnation);
+        }
         self.groups.by_name.remove(&group.name);
         self.groups.payers.discharge(payer, group.held());
         self.groups.payers.depart(payer);
@@ -238,7 +295,17 @@ impl Shard {
         }
         let cost = self.seek_payer(slot, Holding::of(message));
         let (bound, now) = (self.group_bound(slot), self.now.mono);
-        self.tend(slot, |group, losses| group.offer(Arc::clone(message), bound, now, losses));
+        let mut added = None;
+        self.tend(slot, |group, losses| {
+            let stirred = group.offer(Arc::clone(message), bound, now, losses);
+            if let Stirred::One(number) = stirred {
+                added = Some(number);
+            }
+            stirred
+        });
+        if let Some(number) = added {
+            self.record_letter(slot, number, message);
+        }
         limits::FANOUT_RECEIVER + cost
     }
 
@@ -295,6 +362,7 @@ impl Shard {
             }
             self.fanout_budget = self.fanout_budget.saturating_sub(walk.steps);
         }
+        record_departed(group, &mut self.out.record);
         let payer = group.payer;
         self.queued.exchange(held, group.held());
         self.groups.payers.discharge(payer, held);
@@ -315,6 +383,13 @@ impl Shard {
             LossCause::Absent => Notice::GroupAbsent { publisher },
             LossCause::Unreadable => Notice::GroupDenied { publisher },
         });
+    }
+}
+
+/// Records which places of a group are over.
+fn record_departed(group: &mut Group, record: &mut Recorder) {
+    for (number, message) in group.take_departed() {
+        record.gone(group.incarnation, number, Some(message));
     }
 }
 

@@ -32,6 +32,9 @@ impl Shard {
         if session.inbound.remove(&id.0.get()).is_none() {
             return;
         }
+        if session.is_stored() {
+            self.out.record.inbound_gone(session.incarnation, id.0.get());
+        }
         if session.inbound.is_empty() {
             session.inbound.shrink_to(limits::ORDERED_KEPT);
         }

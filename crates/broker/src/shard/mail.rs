@@ -1,26 +1,39 @@
 //! What other shards say, and what this shard says to itself in the same words.
 
 use super::Shard;
-use crate::input::{Body, ReplayAsk, ReplaySlice, Stored};
+use crate::input::{Asks, Body, ReplayAsk, ReplaySlice, Stored};
 use crate::interest::Announcement;
 use crate::law::Provenance;
 use crate::message::Message;
 use crate::output::Notice;
 use crate::permit::{self, Permit, Publish};
+use crate::persist::Reservation;
 use crate::placement::ShardIndex;
 use crate::retained::Fate;
 use keyward_mqtt::topic::TopicFilter;
 use std::sync::Arc;
 
+/// Says what is to be done with a message of another shard.
+struct Wanted {
+    retain: bool,
+    deliver: bool,
+    asks: Option<Asks>,
+}
+
 impl Shard {
     pub(super) fn read(&mut self, from: ShardIndex, body: Body) {
         let permit = permit::published_elsewhere(&body);
         match body {
-            Body::Publish { message, retain, deliver } => {
+            Body::Publish { message, retain, deliver, asks } => {
                 if let Some(permit) = permit {
-                    self.receive(permit, message, retain, deliver);
+                    self.receive(from, permit, message, Wanted { retain, deliver, asks });
                 }
             }
+            Body::Reserved { publication, entry, places } => {
+                self.out.record.join(publication, from, &entry, places);
+            }
+            Body::Slotted { publication } => self.out.record.close(publication),
+            Body::Settled { publication } => self.settle_reserved(from, publication),
             Body::Interest { filter, level, token } => self.hear_interest(from, &filter, level, token),
             Body::InterestKnown { through } => {
                 self.interest.acknowledge(from, through);
@@ -37,16 +50,33 @@ impl Shard {
     }
 
     /// Takes a message that another shard published. It may have overtaken a revocation there that is known here.
-    fn receive(&mut self, permit: Permit<Publish>, message: Arc<Message>, retain: bool, deliver: bool) {
+    fn receive(&mut self, from: ShardIndex, permit: Permit<Publish>, message: Arc<Message>, wanted: Wanted) {
+        let Wanted { retain, deliver, asks } = wanted;
+        let reservation =
+            asks.filter(|asks| asks.places).map(|asks| Reservation::new(from, asks.publication));
         if self.law.provenance(&message) == Provenance::Gone {
             let publisher = message.publisher.identity.clone();
-            return self.out.notice(Notice::PublisherGone { publisher });
+            self.out.notice(Notice::PublisherGone { publisher });
+            return self.answer_unused(from, asks, reservation);
         }
         if retain {
             self.keep(&permit, &message);
         }
+        if let Some(Asks { publication, slot: true, .. }) = asks {
+            self.out.post_when_durable(from, Body::Slotted { publication });
+        }
         if deliver {
-            self.fan_out(permit, message);
+            self.fan_out(permit, message, reservation);
+        }
+    }
+
+    /// Answers what the publisher's shard waits for where nothing is kept.
+    fn answer_unused(&mut self, from: ShardIndex, asks: Option<Asks>, reservation: Option<Box<Reservation>>) {
+        if let Some(Asks { publication, slot: true, .. }) = asks {
+            self.out.post(from, Body::Slotted { publication });
+        }
+        if let Some(reservation) = reservation {
+            self.answer_reservation(reservation);
         }
     }
 

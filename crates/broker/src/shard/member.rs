@@ -4,33 +4,24 @@
 use super::Shard;
 use super::subscribe::Granted;
 use crate::group::{HandOut, Joined, Membership, Outcome, Seat, ToGroup, Word};
-use crate::input::{Body, Ticket};
+use crate::input::Body;
 use crate::placement::{ShardIndex, group_home};
 use crate::session::SessionRef;
 use crate::share::{Joining, Share};
 use core::num::NonZeroU32;
-use keyward_mqtt::packet::{PacketId, Qos, SubscribeOptions};
+use keyward_mqtt::packet::{PacketId, SubscribeOptions};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::{Subscription, TopicFilter};
-use std::collections::VecDeque;
+use keyward_policy::Reading;
 use std::sync::Arc;
 
-/// Numbers what sessions here have to do with groups, and holds what waits for the disk.
+/// Numbers what sessions here have to do with groups.
 #[derive(Debug, Default)]
 pub(super) struct Memberships {
     seats: u64,
     questions: u64,
     /// Shares of all sessions.
     pub(super) held: usize,
-    choices: VecDeque<Choice>,
-}
-
-/// Is a QoS 2 message that a stored session was handed: that it and no other gets it is durable before it is sent.
-#[derive(Debug)]
-struct Choice {
-    ticket: Ticket,
-    home: ShardIndex,
-    hand: HandOut,
 }
 
 impl Shard {
@@ -57,17 +48,32 @@ impl Shard {
         };
         if let Some((group, share)) = session.shares.find(text) {
             share.membership = membership;
+            self.record_subscription(slot, text, options, id);
             return Ok(Granted::Shared(group));
         }
         let group: Arc<str> = text.into();
+        self.take_seat(slot, &group, membership, reading, stamp);
+        self.record_subscription(slot, text, options, id);
+        Ok(Granted::Shared(group))
+    }
+
+    /// Gives a session a share in a group, which is still to be told.
+    pub(super) fn take_seat(
+        &mut self,
+        slot: u32,
+        group: &Arc<str>,
+        membership: Membership,
+        reading: Reading,
+        stamp: u64,
+    ) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         self.memberships.seats += 1;
         let seat = Seat { shard: self.config.index, number: self.memberships.seats };
-        let home = group_home(&self.config.hash_key, text, self.config.shards);
+        let home = group_home(&self.config.hash_key, group, self.config.shards);
         let share = Share::new(seat, home, membership, reading, stamp);
-        session.shares.held.insert(Arc::clone(&group), share);
+        session.shares.held.insert(Arc::clone(group), share);
         self.memberships.held += 1;
-        self.charge(slot, text);
-        Ok(Granted::Shared(group))
+        self.charge(slot, group);
     }
 
     /// Asks a group whether this session may be a member on its present terms. Returns the number of the question, for
@@ -118,9 +124,7 @@ impl Shard {
         let Some(share) = self.drop_share(slot, text) else { return false };
         let group: Arc<str> = text.into();
         self.deliver(slot, |delivery| {
-            for loan in delivery.session.outbound.keep_loans(share.seat) {
-                delivery.settle_loan(loan, Outcome::Done);
-            }
+            delivery.keep_loans(share.seat);
         });
         let (home, said) = share.say(&group, Word::Leave);
         self.out.post(home, Body::ToGroup(said));
@@ -131,6 +135,7 @@ impl Shard {
         let share = self.sessions.get_mut(slot as usize)?.shares.held.remove(text)?;
         self.memberships.held -= 1;
         self.discharge(slot, text);
+        self.record_unsubscribed(slot, text);
         Some(share)
     }
 
@@ -157,25 +162,6 @@ impl Shard {
 
     /// Takes a message that a group hands to one of the sessions here.
     pub(super) fn take_hand_out(&mut self, home: ShardIndex, hand: HandOut) {
-        let is_stored = self.resolve(hand.session).is_some_and(|session| session.is_stored());
-        if is_stored && hand.parcel.qos == Qos::ExactlyOnce {
-            let ticket = self.ticket();
-            return self.memberships.choices.push_back(Choice { ticket, home, hand });
-        }
-        self.pass_on(home, hand);
-    }
-
-    /// Goes on with the messages whose choice is durable.
-    pub(super) fn choices_committed(&mut self, done: Ticket) {
-        while let Some(choice) = self.memberships.choices.front()
-            && choice.ticket <= done
-            && let Some(Choice { home, hand, .. }) = self.memberships.choices.pop_front()
-        {
-            self.pass_on(home, hand);
-        }
-    }
-
-    fn pass_on(&mut self, home: ShardIndex, hand: HandOut) {
         let SessionRef { slot, .. } = hand.session;
         if self.resolve(hand.session).is_none() {
             let HandOut { group, seat, letter, .. } = hand;

@@ -16,6 +16,7 @@ impl Shard {
             + self.interest.copied_bytes()
             + self.fanouts.bytes()
             + self.commits.bytes()
+            + self.out.record.bytes()
             + self.burden
     }
 

@@ -14,6 +14,8 @@ mod mail;
 mod member;
 mod memory;
 mod publish;
+mod restore;
+mod settle;
 mod subscribe;
 mod sweep;
 mod timers;
@@ -27,9 +29,11 @@ use crate::input::{Input, ShardMessage, Storage};
 use crate::interest::{Interest, Match};
 use crate::law::Law;
 use crate::limits::{self, Limits};
+use crate::outbound::Departed;
 use crate::outbox::Outbox;
 use crate::outgoing::{Doom, Outgoing};
 use crate::output::{CloseCause, Notice, Output, Report};
+use crate::persist::{Entry, Recorder};
 use crate::placement::{HashKey, Map, SHARDS_MAX, ShardIndex};
 use crate::recycled::RecycledMessages;
 use crate::resident::Residents;
@@ -45,6 +49,7 @@ use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
 use keyward_mqtt::topic::TopicFilter;
 use member::Memberships;
+use restore::Restoring;
 use slab::Slab;
 use std::collections::BTreeSet;
 use sweep::Sweep;
@@ -61,6 +66,8 @@ pub struct ShardConfig {
     pub hash_key: HashKey,
     /// The broker's bounds.
     pub limits: Limits,
+    /// Whether there is a store: if not, nothing is recorded, and whoever is asked to commit answers at once.
+    pub is_stored: bool,
 }
 
 /// Counts what a shard holds and did, for `status`.
@@ -151,7 +158,10 @@ pub struct Shard {
     law: Law,
     residents: Residents,
     sessions: Slab<Session>,
-    sessions_begun: u64,
+    /// Sessions, groups and messages that were numbered.
+    numbered: u64,
+    /// Below every number that is given.
+    last_number: u64,
     by_key: Map<SessionKey, u32>,
     by_link: Map<LinkId, u32>,
     interest: Interest,
@@ -182,6 +192,7 @@ pub struct Shard {
     /// The session after those that the shutdown has come to.
     stopping: Option<usize>,
     endings: Endings,
+    restoring: Restoring,
     out: Outgoing,
     /// Principals with starved links whose outboxes have become less.
     relieved: Vec<usize>,
@@ -192,7 +203,7 @@ impl Shard {
     /// Makes an empty shard. Until it is given a policy and a directory it refuses everything.
     pub fn new(config: ShardConfig) -> Self {
         let config = ShardConfig { shards: config.shards.clamp(1, SHARDS_MAX), ..config };
-        let ShardConfig { index, shards, hash_key, limits } = config;
+        let ShardConfig { index, shards, hash_key, limits, is_stored } = config;
         let portion =
             |messages, bytes| Holding { messages: portion(messages, shards), bytes: portion(bytes, shards) };
         let bounds = Bounds {
@@ -205,7 +216,8 @@ impl Shard {
             law: Law::new(hash_key),
             residents: Residents::new(hash_key),
             sessions: Slab::new(),
-            sessions_begun: 0,
+            numbered: 0,
+            last_number: 0,
             by_key: Map::with_hasher(hash_key),
             by_link: Map::with_hasher(hash_key),
             interest: Interest::new(hash_key, index, shards),
@@ -230,7 +242,8 @@ impl Shard {
             is_stopping: false,
             stopping: None,
             endings: Endings::default(),
-            out: Outgoing::new(index),
+            restoring: Restoring::default(),
+            out: Outgoing::new(index, is_stored),
             relieved: Vec::new(),
             stats: ShardStats::default(),
         }
@@ -240,7 +253,7 @@ impl Shard {
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         // Time does not run backwards, whatever the caller says.
         self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
-        self.commits.begin_input();
+        self.out.record.begin_input(self.now);
         match input {
             Input::Attach(attach) => self.attach(*attach),
             Input::Packet { link, packet } => self.packet(link, packet),
@@ -248,6 +261,7 @@ impl Shard {
             Input::FromShard(ShardMessage(letter)) => self.read(letter.from, letter.body),
             Input::Committed { through } => self.committed(through),
             Input::Storage(storage) => self.storage = storage,
+            Input::Restored => self.resume(),
             Input::Policy { generation, policy } => {
                 self.law.enact_policy(generation, policy);
                 self.ask_members_again();
@@ -291,6 +305,12 @@ impl Shard {
         let slot = self.by_link.get(&link);
         let session = slot.and_then(|slot| self.sessions.get(*slot as usize));
         session.and_then(|session| session.link.as_ref()).map_or(0, |link| link.outbox.len())
+    }
+
+    /// Takes what is to be written to the store, in exchange for an entry of which only the buffers are used. Everything
+    /// is in it for which [`Output::Commit`] was said.
+    pub fn take_entry(&mut self, entry: &mut Entry) {
+        self.out.record.take(entry);
     }
 
     /// Takes an outbox back for its buffers; what is still in it is dropped.
@@ -339,8 +359,12 @@ impl Shard {
             } else if let Some(resident) = self.relieved.pop() {
                 self.feed_starved(resident);
             } else {
-                return;
+                break;
             }
+        }
+        self.record_emptied_slots();
+        if let Some(through) = self.out.record.next_commit() {
+            self.out.say(Output::Commit(through));
         }
     }
 
@@ -471,6 +495,9 @@ impl Shard {
         if pressure == Pressure::Critical {
             session.forget_decisions();
         }
+        if self.config.is_stored {
+            record_departed(session, &mut out.record);
+        }
         let (light, heavy) = session.weigh();
         self.session_bytes = self.session_bytes + heavy - light;
         let after = session.held();
@@ -508,6 +535,16 @@ impl Shard {
     /// Returns the session that `at` points to, if it still exists.
     fn resolve(&self, at: SessionRef) -> Option<&Session> {
         self.sessions.get(at.slot as usize).filter(|session| session.incarnation == at.incarnation)
+    }
+}
+
+/// Records which places of a session are over.
+fn record_departed(session: &mut Session, record: &mut Recorder) {
+    for departed in session.outbound.take_departed() {
+        match departed {
+            Departed::Received(place, message) => record.received(session.incarnation, place.0, message),
+            Departed::Gone(place, message) => record.gone(session.incarnation, place.0, message),
+        }
     }
 }
 

@@ -61,10 +61,10 @@ impl Shard {
         };
         match publish.delivery {
             Exchange::AtMostOnce => {
-                self.route(permit, message);
+                self.route(permit, message, false);
             }
             Exchange::AtLeastOnce(id) => {
-                let durable = self.route(permit, message);
+                let durable = self.route(permit, message, false);
                 let wait = self.wait_if(durable);
                 self.answer(slot, wait, Answer::PubAck(id, ReasonCode::Success));
             }
@@ -110,9 +110,13 @@ impl Shard {
         let waits_for = durable.then_some(wait.ticket);
         self.remember_inbound(slot, id, Inbound { digest, link, waits_for });
         if durable {
+            self.out.record.accepted(&message);
+            if is_stored {
+                self.out.record.inbound(at.incarnation, id, digest);
+            }
             self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id });
         } else {
-            self.route(permit, message);
+            self.route(permit, message, false);
         }
         self.answer(slot, wait, Answer::PubRec(id, ReasonCode::Success));
     }
@@ -228,11 +232,13 @@ impl Shard {
     }
 
     fn draft(&mut self, slot: u32, topic: TopicName<'_>, publish: &Publish<'_>) -> Option<Arc<Message>> {
+        let id = self.next_message_id();
         let session = self.sessions.get(slot as usize)?;
         self.forwarded.clear();
         self.forwarded.shrink_to(limits::KEPT_MESSAGE_MAX);
         publish.properties.encode_forwarded(&mut self.forwarded).ok()?;
         Some(self.recycled.make(Draft {
+            id,
             topic: topic.as_str(),
             forwarded: &self.forwarded,
             payload: publish.payload,

@@ -122,7 +122,30 @@ impl Shard {
             self.charge(slot, text);
         }
         self.announce(subscribed.announcement.clone());
+        self.record_subscription(slot, text, options, id);
         Ok(Granted::Own(subscribed))
+    }
+
+    /// Records a subscription of a stored session.
+    pub(super) fn record_subscription(
+        &mut self,
+        slot: u32,
+        text: &str,
+        options: SubscribeOptions,
+        id: Option<NonZeroU32>,
+    ) {
+        let session = self.sessions.get(slot as usize).filter(|session| session.is_stored());
+        if let Some(session) = session {
+            self.out.record.subscription(session.incarnation, text, options, id);
+        }
+    }
+
+    /// Records that a stored session has a subscription no longer.
+    pub(super) fn record_unsubscribed(&mut self, slot: u32, text: &str) {
+        let session = self.sessions.get(slot as usize).filter(|session| session.is_stored());
+        if let Some(session) = session {
+            self.out.record.unsubscribed(session.incarnation, text);
+        }
     }
 
     /// Charges the owner of a session for a subscription.
@@ -248,7 +271,7 @@ impl Shard {
             return false;
         }
         let before = session.held();
-        session.replays.retain(|replay| !replay.is_of(filter.as_str()));
+        session.drop_replays(|replay| replay.is_of(filter.as_str()));
         let after = session.held();
         self.queued.exchange(before, after);
         if let Some(resident) = self.residents.get_mut(session.resident) {
@@ -257,6 +280,7 @@ impl Shard {
         let is_stored = session.is_stored();
         self.subscriptions = self.subscriptions.saturating_sub(1);
         self.discharge(slot, filter.as_str());
+        self.record_unsubscribed(slot, filter.as_str());
         let announcement = self.interest.unsubscribe(filter, Reader::Session(slot), is_stored).flatten();
         self.announce(announcement);
         true

@@ -52,7 +52,15 @@ impl House {
             hash_key,
             identity: identity.clone(),
             shards: (0..shards)
-                .map(|index| Shard::new(ShardConfig { index: ShardIndex(index), shards, hash_key, limits }))
+                .map(|index| {
+                    Shard::new(ShardConfig {
+                        index: ShardIndex(index),
+                        shards,
+                        hash_key,
+                        limits,
+                        is_stored: false,
+                    })
+                })
                 .collect(),
             inboxes: (0..shards).map(|_| VecDeque::new()).collect(),
             homes: Vec::new(),

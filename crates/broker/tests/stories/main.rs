@@ -2,6 +2,7 @@
 //! packets, and a clock that only the story moves.
 #![allow(clippy::unwrap_used, reason = "a story whose assumption fails has failed")]
 
+mod disk;
 mod peer;
 mod world;
 
@@ -27,5 +28,6 @@ mod subscriptions_follow_their_options;
 mod the_broker_speaks_of_itself;
 mod topics_in_use_get_aliases;
 mod what_other_brokers_got_wrong;
+mod what_was_acknowledged_survives;
 mod who_runs_into_a_bound_is_named;
 mod wills_speak_for_the_lost;

@@ -1,11 +1,12 @@
 //! A broker in memory: its shards, the wires between them, its clients, its registry and its rules.
 
+use crate::disk::Disk;
 use crate::peer::{Got, Hello, Peer, Wire};
 use keyward_broker::output::Report;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
-    Attach, CloseCause, CommitOutcome, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice,
-    Output, Principal, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Ticket,
+    Attach, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice, Output, Principal,
+    Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};
@@ -17,19 +18,23 @@ use std::sync::Arc;
 
 /// Is a broker with its clients.
 pub(crate) struct World {
-    hash_key: HashKey,
-    shards: Vec<Shard>,
+    pub(crate) hash_key: HashKey,
+    limits: Limits,
+    pub(crate) shards: Vec<Shard>,
     inboxes: Vec<VecDeque<ShardMessage>>,
     /// Shards whose inbox is not read for now.
     deaf: Vec<bool>,
-    now: Millis,
-    wires: BTreeMap<LinkId, Wire>,
+    pub(crate) now: Millis,
+    pub(crate) wires: BTreeMap<LinkId, Wire>,
     principals: BTreeMap<Identity, Principal>,
     revision: u64,
     generation: u64,
+    policy: Arc<Policy>,
     links: u64,
     /// Tickets that the store has not answered, if it is slow.
     unstored: Option<Vec<(usize, Ticket)>>,
+    /// What survives the process, if anything does.
+    pub(crate) disk: Option<Disk>,
     /// What the shards said, in words, if that is recorded.
     record: Option<Vec<String>>,
     pub(crate) denials: Vec<Denial>,
@@ -73,29 +78,41 @@ pub(crate) fn app_may_everything() -> String {
 impl World {
     pub(crate) fn new(shards: u16, limits: Limits) -> Self {
         let hash_key = HashKey::new([7; 16]);
-        let shard = |index| Shard::new(ShardConfig { index: ShardIndex(index), shards, hash_key, limits });
         let mut world = Self {
             hash_key,
-            shards: (0..shards).map(shard).collect(),
-            inboxes: (0..shards).map(|_| VecDeque::new()).collect(),
-            deaf: vec![false; usize::from(shards)],
+            limits,
+            shards: Vec::new(),
+            inboxes: Vec::new(),
+            deaf: Vec::new(),
             now: Millis(1_000_000),
             wires: BTreeMap::new(),
             principals: BTreeMap::new(),
             revision: 0,
             generation: 0,
+            policy: Arc::new(Policy::builtin()),
             links: 0,
             unstored: None,
+            disk: None,
             record: None,
             denials: Vec::new(),
             notices: Vec::new(),
             reports: Vec::new(),
         };
+        world.build(shards);
         world.rules(&app_may_everything());
         for name in ["device:pump", "device:lamp", "user:app", "user:eve"] {
             world.set(name, 1, Standing::Active);
         }
         world
+    }
+
+    /// Makes so many shards that hold nothing.
+    pub(crate) fn build(&mut self, shards: u16) {
+        let (hash_key, limits, is_stored) = (self.hash_key, self.limits, self.disk.is_some());
+        let config = |index| ShardConfig { index: ShardIndex(index), shards, hash_key, limits, is_stored };
+        self.shards = (0..shards).map(|index| Shard::new(config(index))).collect();
+        self.inboxes = (0..shards).map(|_| VecDeque::new()).collect();
+        self.deaf = vec![false; usize::from(shards)];
     }
 
     // Registry and rules.
@@ -105,9 +122,14 @@ impl World {
         let policy = Policy::load(&[SourceFile::new("policy.d/test.toml", text)]);
         let policy = Arc::new(policy.unwrap_or_else(|errors| panic!("{errors}")));
         self.generation += 1;
-        let generation = self.generation;
-        self.tell_all(|| Input::Policy { generation, policy: Arc::clone(&policy) });
+        self.policy = policy;
+        self.publish_policy();
         self.settle();
+    }
+
+    pub(crate) fn publish_policy(&mut self) {
+        let (generation, policy) = (self.generation, Arc::clone(&self.policy));
+        self.tell_all(|| Input::Policy { generation, policy: Arc::clone(&policy) });
     }
 
     /// Puts other rules in force on one shard after another, from this one on, and lets all that follows happen between
@@ -157,14 +179,14 @@ impl World {
         self.set(name, 1, Standing::Revoked { keep_messages: false, publish_will: false });
     }
 
-    fn publish_directory(&mut self) {
+    pub(crate) fn publish_directory(&mut self) {
         self.revision += 1;
         let principals = self.principals.values().cloned().map(Arc::new);
         let directory = Arc::new(Directory::new(self.revision, principals));
         self.tell_all(|| Input::Directory(Arc::clone(&directory)));
     }
 
-    fn tell_all(&mut self, input: impl Fn() -> Input<'static>) {
+    pub(crate) fn tell_all(&mut self, input: impl Fn() -> Input<'static>) {
         for index in 0..self.shards.len() {
             self.give(index, input());
         }
@@ -350,9 +372,10 @@ impl World {
     }
 
     /// Lets the store answer what waits.
-    pub(crate) fn store(&mut self, outcome: CommitOutcome) {
+    pub(crate) fn store(&mut self) {
+        self.sync();
         let waiting = self.take_unstored();
-        self.answer_tickets(waiting, outcome);
+        self.answer_tickets(waiting);
     }
 
     /// Takes the tickets that wait for an answer of the store.
@@ -361,9 +384,9 @@ impl World {
     }
 
     /// Lets the store answer these tickets.
-    pub(crate) fn answer_tickets(&mut self, tickets: Vec<(usize, Ticket)>, outcome: CommitOutcome) {
+    pub(crate) fn answer_tickets(&mut self, tickets: Vec<(usize, Ticket)>) {
         for (shard, through) in tickets {
-            self.give(shard, Input::Committed { through, outcome });
+            self.give(shard, Input::Committed { through });
         }
         self.settle();
     }
@@ -411,7 +434,7 @@ impl World {
         self.shards.iter().map(Shard::stats).fold(ShardStats::default(), ShardStats::plus)
     }
 
-    fn give(&mut self, shard: usize, input: Input<'_>) {
+    pub(crate) fn give(&mut self, shard: usize, input: Input<'_>) {
         self.handle(shard, input);
         while let Some(output) = self.shards[shard].poll_output() {
             if let Some(record) = &mut self.record {
@@ -438,12 +461,16 @@ impl World {
                 assert!(message.weight() > 0);
                 self.inboxes[usize::from(to.0)].push_back(message);
             }
-            Output::Commit(ticket) => match &mut self.unstored {
-                Some(unstored) => unstored.push((shard, ticket)),
-                None => {
-                    self.handle(shard, Input::Committed { through: ticket, outcome: CommitOutcome::Durable });
+            Output::Commit(through) => {
+                self.write_entry(shard);
+                match &mut self.unstored {
+                    Some(unstored) => unstored.push((shard, through)),
+                    None => {
+                        self.sync();
+                        self.handle(shard, Input::Committed { through });
+                    }
                 }
-            },
+            }
             Output::Denied(denial) => self.denials.push(denial),
             Output::Notice(notice) => self.notices.push(notice),
             Output::Reported(report) => self.reports.push(report),

@@ -1,0 +1,52 @@
+//! What a shard has on disk: one record for each thing that survives, and how they are written and read again. This is
+//! the one place that knows which table holds what (`docs/format.md` shows every byte).
+//!
+//! While the broker runs, a shard only writes: its [`Recorder`] gathers what changes, an input at a time, and the shell
+//! gives what [`Shard::take_entry`](crate::Shard::take_entry) returns to the [`Journal`], which counts how many records
+//! refer to each message and lets a message go with the last of them. At a start [`recover`] reads everything.
+//!
+//! Records name each other by numbers that are never used again: a session and a group by its incarnation, a message by
+//! its id. So a record that a crash left without the one that it belongs to is seen to be nobody's.
+
+mod journal;
+mod recorder;
+mod recovery;
+mod wire;
+
+pub use journal::Journal;
+pub use recorder::Entry;
+pub(crate) use recorder::{Filing, Kept, Owner, Publication, Recorder, Reservation, Reserved, Settlement};
+pub(crate) use recovery::{GroupRecord, SessionRecord};
+pub use recovery::{Portion, Recovered, RecoveryError, Survey, recover};
+pub(crate) use wire::{SessionTerms, WillRecord};
+
+use keyward_store::Table;
+
+/// The version of everything below; a broker refuses a store with a higher one.
+pub const FORMAT: u32 = 1;
+
+/// What is said once: the format, the key of hashes. By name.
+pub(crate) const META: Table = Table::new(0);
+/// Stored sessions, by incarnation.
+pub(crate) const SESSION: Table = Table::new(1);
+/// Their subscriptions, by incarnation and filter.
+pub(crate) const SUBSCRIPTION: Table = Table::new(2);
+/// Packet ids of QoS 2 messages from their clients, by incarnation and id.
+pub(crate) const INBOUND: Table = Table::new(3);
+/// Messages for sessions and groups, by incarnation and place.
+pub(crate) const PLACE: Table = Table::new(4);
+/// What they say, by message id.
+pub(crate) const MESSAGE: Table = Table::new(5);
+/// QoS 2 messages that were accepted and have not gone to their readers, by message id.
+pub(crate) const ACCEPTED: Table = Table::new(6);
+/// Retained messages, by topic.
+pub(crate) const RETAINED: Table = Table::new(7);
+/// Wills that outlive the process, by incarnation.
+pub(crate) const WILL: Table = Table::new(8);
+/// Shared groups, by incarnation.
+pub(crate) const GROUP: Table = Table::new(9);
+
+/// The name of the key of hashes in [`META`].
+pub(crate) const HASH_KEY: &[u8] = b"hash-key";
+/// The name of the format's version in [`META`].
+pub(crate) const FORMAT_KEY: &[u8] = b"format";

@@ -1,0 +1,624 @@
+//! Gathers what a shard changes on disk, in the order of its inputs.
+//!
+//! What an input changes goes into one [`Entry`], which the shell takes at the end of a tick. A message that goes to
+//! stored sessions is a [`Publication`]: its places may be reserved on other shards, and a large fan-out takes several
+//! inputs. Until all places are known its part of the entry waits, and so does everything behind it (rules 13 and 15).
+
+use super::wire::{self, Stage, Writer};
+use super::{ACCEPTED, GROUP, INBOUND, MESSAGE, PLACE, RETAINED, SESSION, SUBSCRIPTION, SessionTerms, WILL};
+use crate::attach::Testament;
+use crate::input::Ticket;
+use crate::interest::ShardSet;
+use crate::message::{Message, MessageId};
+use crate::outbound::Parcel;
+use crate::placement::ShardIndex;
+use crate::session::{Incarnation, SessionKey, SessionRef};
+use core::num::NonZeroU32;
+use keyward_mqtt::packet::{PacketId, Qos, SubscribeOptions};
+use keyward_mqtt::time::{Millis, Now};
+use keyward_store::Batch;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Is what becomes durable together: changes of records, and how many records more refer to each message, or fewer.
+#[derive(Debug, Default)]
+pub struct Entry {
+    pub(crate) changes: Batch,
+    pub(crate) references: Vec<(MessageId, i32)>,
+}
+
+impl Entry {
+    /// Tells whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.references.is_empty()
+    }
+
+    /// Returns the bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.changes.bytes() + self.references.len() * size_of::<(MessageId, i32)>()
+    }
+
+    /// Returns the changes, for the engine.
+    pub fn changes(&self) -> &Batch {
+        &self.changes
+    }
+
+    /// Forgets everything and keeps the buffers.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.references.clear();
+    }
+
+    fn append(&mut self, other: &Self) {
+        self.changes.append(&other.changes);
+        self.references.extend_from_slice(&other.references);
+    }
+
+    fn refer(&mut self, message: MessageId, more: i32) {
+        match self.references.last_mut() {
+            Some((last, count)) if *last == message => *count += more,
+            _ => self.references.push((message, more)),
+        }
+    }
+}
+
+/// Numbers a message whose places are being gathered; never used again while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Publication(pub(crate) u64);
+
+/// Says whose place it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Owner {
+    Session(SessionRef),
+    /// The slot of a group, and its incarnation.
+    Group(u32, Incarnation),
+}
+
+impl Owner {
+    pub(crate) fn incarnation(self) -> Incarnation {
+        match self {
+            Self::Session(at) => at.incarnation,
+            Self::Group(_, incarnation) => incarnation,
+        }
+    }
+}
+
+/// Says how a place stands on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kept {
+    /// It is in memory only.
+    #[default]
+    No,
+    /// The shard of the publisher writes it, and will say when that is done.
+    Reserved,
+    /// It is written with an entry of this shard, or was.
+    Stored,
+}
+
+impl Kept {
+    /// Notes that the place is on disk. Returns false if it was given up before.
+    pub(crate) fn settle(&mut self) -> bool {
+        if *self == Self::Reserved {
+            *self = Self::Stored;
+        }
+        *self == Self::Stored
+    }
+}
+
+/// Says into what the places go that are taken now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Filing {
+    /// Into the newest entry: what is sent belongs to no publication of this moment.
+    #[default]
+    Newest,
+    /// Into a publication of this shard.
+    Publication(Publication),
+    /// Into what is reserved for another shard's.
+    Reservation,
+}
+
+/// Is a place that waits for its entry, with the message that it refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reserved {
+    pub(crate) owner: Owner,
+    pub(crate) place: u64,
+    pub(crate) message: MessageId,
+}
+
+/// Is what this shard reserves for a message that another publishes.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub(crate) from: ShardIndex,
+    pub(crate) publication: Publication,
+    pub(crate) entry: Box<Entry>,
+    pub(crate) places: Vec<Reserved>,
+}
+
+impl Reservation {
+    pub(crate) fn new(from: ShardIndex, publication: Publication) -> Box<Self> {
+        Box::new(Self { from, publication, entry: Box::default(), places: Vec::new() })
+    }
+}
+
+/// Is what follows when an entry is durable.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) publication: Option<Publication>,
+    /// The shards that reserved places.
+    pub(crate) shards: ShardSet,
+    /// Places here that may be sent now.
+    pub(crate) places: Vec<Reserved>,
+}
+
+/// Is a part of the log of this shard that waits for its places.
+#[derive(Debug)]
+struct Segment {
+    entry: Entry,
+    /// The first ticket that may not be answered before this part is written.
+    first: Ticket,
+    through: Ticket,
+    /// What is still to come: the end of the fan-out here, the answers of other shards.
+    open: usize,
+    message: Arc<Message>,
+    /// Whether the message waited on disk for its turn (QoS 2).
+    was_accepted: bool,
+    places: i32,
+    shards: ShardSet,
+    unready: Vec<Reserved>,
+}
+
+/// Gathers the entries of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    is_on: bool,
+    now: Now,
+    writer: Writer,
+    key: Vec<u8>,
+    filing: Filing,
+    issued: Ticket,
+    /// Whether this input already has a ticket.
+    has_ticket: bool,
+    ready: Entry,
+    ready_through: Ticket,
+    said: Ticket,
+    waiting: VecDeque<Segment>,
+    /// The number of the first of them.
+    first: u64,
+    waiting_bytes: usize,
+    reservation: Option<Box<Reservation>>,
+    /// What was reserved here for other shards and is not settled.
+    reserved: BTreeMap<(ShardIndex, Publication), Vec<Reserved>>,
+    /// By ticket, and in order.
+    settlements: BTreeMap<(Ticket, u64), Settlement>,
+    settlements_begun: u64,
+}
+
+impl Recorder {
+    pub(crate) fn new(is_on: bool) -> Self {
+        Self { is_on, ..Self::default() }
+    }
+
+    /// Tells whether there is a store at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    pub(crate) fn begin_input(&mut self, now: Now) {
+        self.now = now;
+        self.has_ticket = false;
+    }
+
+    /// Returns the bytes that wait to be taken.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ready.bytes() + self.waiting_bytes
+    }
+
+    pub(crate) fn issued(&self) -> Ticket {
+        self.issued
+    }
+
+    /// Returns the ticket of what this input makes durable.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        if !self.has_ticket {
+            self.has_ticket = true;
+            self.issued.0 += 1;
+        }
+        match self.waiting.back_mut() {
+            Some(newest) => newest.through = self.issued,
+            None => self.ready_through = self.issued,
+        }
+        self.issued
+    }
+
+    /// Returns the newest ticket whose entry can be taken, if that was not said yet.
+    pub(crate) fn next_commit(&mut self) -> Option<Ticket> {
+        let bound = self.waiting.front().map_or(u64::MAX, |waiting| waiting.first.0 - 1);
+        let through = Ticket(self.ready_through.0.min(bound));
+        (through > self.said).then(|| {
+            self.said = through;
+            through
+        })
+    }
+
+    /// Takes what can be written, in exchange for an empty entry.
+    pub(crate) fn take(&mut self, into: &mut Entry) {
+        into.clear();
+        core::mem::swap(&mut self.ready, into);
+    }
+
+    // Publications.
+
+    /// Begins to gather the places of a message; `was_accepted` says that it is on disk already. Its fan-out on this
+    /// shard is to be closed with [`Recorder::close`].
+    pub(crate) fn open(&mut self, message: &Arc<Message>, was_accepted: bool) -> Publication {
+        let number = self.first + self.waiting.len() as u64;
+        let ticket = if self.has_ticket { self.issued } else { Ticket(self.issued.0 + 1) };
+        self.waiting.push_back(Segment {
+            entry: Entry::default(),
+            first: ticket,
+            through: ticket,
+            open: 1,
+            message: Arc::clone(message),
+            was_accepted,
+            places: 0,
+            shards: ShardSet::default(),
+            unready: Vec::new(),
+        });
+        self.ticket();
+        Publication(number)
+    }
+
+    /// Expects so many answers more.
+    pub(crate) fn expect(&mut self, publication: Publication, answers: usize) {
+        if let Some(segment) = self.segment(publication) {
+            segment.open += answers;
+        }
+    }
+
+    /// Takes what another shard has reserved.
+    pub(crate) fn join(&mut self, publication: Publication, from: ShardIndex, entry: &Entry, places: usize) {
+        if let Some(segment) = self.segment(publication) {
+            let before = segment.entry.bytes();
+            segment.entry.append(entry);
+            segment.places += places as i32;
+            if places > 0 {
+                segment.shards.insert(from);
+            }
+            let after = segment.entry.bytes();
+            self.waiting_bytes = self.waiting_bytes + after - before;
+        }
+        self.close(publication);
+    }
+
+    /// Notes that one of the things came for which a publication waits.
+    pub(crate) fn close(&mut self, publication: Publication) {
+        if let Some(segment) = self.segment(publication) {
+            segment.open = segment.open.saturating_sub(1);
+        }
+        while let Some(segment) = self.waiting.pop_front_if(|first| first.open == 0) {
+            self.first += 1;
+            self.finish(segment);
+        }
+    }
+
+    fn finish(&mut self, segment: Segment) {
+        let Segment { mut entry, through, message, was_accepted, places, shards, unready, .. } = segment;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(entry.bytes());
+        if self.is_on {
+            if places > 0 && !was_accepted {
+                put_message(&mut entry, &mut self.writer, &message, self.now);
+            }
+            if was_accepted {
+                entry.changes.delete(ACCEPTED, &message.id.0.to_be_bytes());
+            }
+            let more = places - i32::from(was_accepted);
+            if more != 0 {
+                entry.refer(message.id, more);
+            }
+        }
+        self.ready.append(&entry);
+        self.ready_through = self.ready_through.max(through);
+        if !shards.is_empty() || !unready.is_empty() {
+            // The number of a segment that is taken out is the one before the first that waits.
+            let publication = Some(Publication(self.first - 1));
+            self.settle_at(through, Settlement { publication, shards, places: unready });
+        }
+    }
+
+    fn settle_at(&mut self, ticket: Ticket, settlement: Settlement) {
+        self.settlements_begun += 1;
+        self.settlements.insert((ticket, self.settlements_begun), settlement);
+    }
+
+    /// Returns what follows from everything up to this ticket being durable, one thing after the other.
+    pub(crate) fn next_settlement(&mut self, done: Ticket) -> Option<Settlement> {
+        let first = self.settlements.first_entry()?;
+        (first.key().0 <= done).then(|| first.remove())
+    }
+
+    fn segment(&mut self, publication: Publication) -> Option<&mut Segment> {
+        let index = publication.0.checked_sub(self.first)?;
+        self.waiting.get_mut(usize::try_from(index).ok()?)
+    }
+
+    // Where places go.
+
+    pub(crate) fn file(&mut self, filing: Filing) {
+        self.filing = filing;
+    }
+
+    /// Files the places taken from now on into a reservation.
+    pub(crate) fn begin_reserving(&mut self, reservation: Box<Reservation>) {
+        self.reservation = Some(reservation);
+        self.filing = Filing::Reservation;
+    }
+
+    /// Gives the reservation back.
+    pub(crate) fn end_reserving(&mut self) -> Option<Box<Reservation>> {
+        self.filing = Filing::Newest;
+        self.reservation.take()
+    }
+
+    /// Remembers what was reserved until it is settled.
+    pub(crate) fn remember(&mut self, from: ShardIndex, publication: Publication, places: Vec<Reserved>) {
+        if !places.is_empty() {
+            self.reserved.insert((from, publication), places);
+        }
+    }
+
+    /// Returns what was reserved for a publication that is durable now.
+    pub(crate) fn settled(&mut self, from: ShardIndex, publication: Publication) -> Vec<Reserved> {
+        self.reserved.remove(&(from, publication)).unwrap_or_default()
+    }
+
+    fn newest(&mut self) -> &mut Entry {
+        match self.waiting.back_mut() {
+            Some(segment) => &mut segment.entry,
+            None => &mut self.ready,
+        }
+    }
+
+    /// Lets `write` add to the newest entry.
+    fn record(&mut self, write: impl FnOnce(&mut Entry, &mut Writer, &mut Vec<u8>, Now)) {
+        if !self.is_on {
+            return;
+        }
+        let (mut writer, mut key) = (core::mem::take(&mut self.writer), core::mem::take(&mut self.key));
+        let now = self.now;
+        let before = self.waiting.back().map_or(0, |segment| segment.entry.bytes());
+        write(self.newest(), writer.begin(), &mut key, now);
+        let after = self.waiting.back().map_or(0, |segment| segment.entry.bytes());
+        self.waiting_bytes = self.waiting_bytes + after - before;
+        (self.writer, self.key) = (writer, key);
+    }
+
+    // Places.
+
+    /// Records a place of a message of QoS 1 or 2. Returns how it stands, and whether it may be sent before its entry
+    /// is durable.
+    pub(crate) fn place(
+        &mut self,
+        owner: Owner,
+        place: u64,
+        parcel: &Parcel,
+        from: Option<(Incarnation, u64)>,
+    ) -> (Kept, bool) {
+        if !self.is_on {
+            return (Kept::No, true);
+        }
+        let mut writer = core::mem::take(&mut self.writer);
+        writer.begin().place(Stage::Owed, parcel, from);
+        numbered_key(&mut self.key, owner.incarnation(), place);
+        let key = core::mem::take(&mut self.key);
+        let message = parcel.message.id;
+        let reserved = Reserved { owner, place, message };
+        // What a group holds goes nowhere by itself.
+        let waits = parcel.qos == Qos::ExactlyOnce && matches!(owner, Owner::Session(_));
+        let kept = match self.filing {
+            Filing::Newest => {
+                let newest = self.newest();
+                newest.changes.put(PLACE, &key, writer.bytes());
+                newest.refer(message, 1);
+                self.put_message_again(&parcel.message, &mut writer);
+                if waits {
+                    let ticket = self.ticket();
+                    let shards = ShardSet::default();
+                    self.settle_at(ticket, Settlement { publication: None, shards, places: vec![reserved] });
+                }
+                Kept::Stored
+            }
+            Filing::Publication(publication) => {
+                let grown = self.segment(publication).map_or(0, |segment| {
+                    let before = segment.entry.bytes();
+                    segment.entry.changes.put(PLACE, &key, writer.bytes());
+                    segment.places += 1;
+                    if waits {
+                        segment.unready.push(reserved);
+                    }
+                    segment.entry.bytes() - before
+                });
+                self.waiting_bytes += grown;
+                Kept::Stored
+            }
+            Filing::Reservation => {
+                if let Some(reservation) = self.reservation.as_deref_mut() {
+                    reservation.entry.changes.put(PLACE, &key, writer.bytes());
+                    reservation.places.push(reserved);
+                }
+                Kept::Reserved
+            }
+        };
+        (self.writer, self.key) = (writer, key);
+        (kept, !waits)
+    }
+
+    fn put_message_again(&mut self, message: &Arc<Message>, writer: &mut Writer) {
+        let now = self.now;
+        put_message(self.newest(), writer, message, now);
+    }
+
+    /// Records that a place has gone: its message has arrived, or was dropped.
+    pub(crate) fn gone(&mut self, owner: Incarnation, place: u64, message: Option<MessageId>) {
+        self.record(|entry, _, key, _| {
+            numbered_key(key, owner, place);
+            entry.changes.delete(PLACE, key);
+            if let Some(message) = message {
+                entry.refer(message, -1);
+            }
+        });
+    }
+
+    /// Records that the message of a place has arrived and its packet id is still in use.
+    pub(crate) fn received(&mut self, owner: Incarnation, place: u64, message: MessageId) {
+        self.record(|entry, writer, key, _| {
+            numbered_key(key, owner, place);
+            writer.place_head(Stage::Received, message, Qos::ExactlyOnce, false, None);
+            entry.changes.put(PLACE, key, writer.bytes());
+            entry.refer(message, -1);
+        });
+    }
+
+    // Messages that wait, and retained ones.
+
+    /// Records a QoS 2 message that is taken and goes to its readers later.
+    pub(crate) fn accepted(&mut self, message: &Arc<Message>) {
+        self.record(|entry, writer, _, now| {
+            put_message(entry, writer, message, now);
+            entry.changes.put(ACCEPTED, &message.id.0.to_be_bytes(), &[]);
+            entry.refer(message.id, 1);
+        });
+    }
+
+    /// Records that such a message goes nowhere.
+    pub(crate) fn withheld(&mut self, message: &Arc<Message>) {
+        self.record(|entry, _, _, _| {
+            entry.changes.delete(ACCEPTED, &message.id.0.to_be_bytes());
+            entry.refer(message.id, -1);
+        });
+    }
+
+    pub(crate) fn retained(&mut self, message: &Message) {
+        self.record(|entry, writer, _, now| {
+            writer.message(message, now);
+            entry.changes.put(RETAINED, message.topic().as_bytes(), writer.bytes());
+        });
+    }
+
+    pub(crate) fn not_retained(&mut self, topic: &str) {
+        self.record(|entry, _, _, _| entry.changes.delete(RETAINED, topic.as_bytes()));
+    }
+
+    // Sessions.
+
+    pub(crate) fn session(&mut self, incarnation: Incarnation, terms: &SessionTerms) {
+        self.record(|entry, writer, key, _| {
+            writer.session(terms);
+            number_key(key, incarnation);
+            entry.changes.put(SESSION, key, writer.bytes());
+        });
+    }
+
+    pub(crate) fn session_gone(&mut self, incarnation: Incarnation) {
+        self.record(|entry, _, key, _| {
+            number_key(key, incarnation);
+            entry.changes.delete(SESSION, key);
+        });
+    }
+
+    pub(crate) fn subscription(
+        &mut self,
+        session: Incarnation,
+        filter: &str,
+        options: SubscribeOptions,
+        id: Option<NonZeroU32>,
+    ) {
+        self.record(|entry, writer, key, _| {
+            writer.subscription(options, id);
+            text_key(key, session, filter);
+            entry.changes.put(SUBSCRIPTION, key, writer.bytes());
+        });
+    }
+
+    pub(crate) fn unsubscribed(&mut self, session: Incarnation, filter: &str) {
+        self.record(|entry, _, key, _| {
+            text_key(key, session, filter);
+            entry.changes.delete(SUBSCRIPTION, key);
+        });
+    }
+
+    pub(crate) fn inbound(&mut self, session: Incarnation, id: PacketId, digest: u64) {
+        self.record(|entry, writer, key, _| {
+            writer.u64(digest);
+            packet_key(key, session, id.0.get());
+            entry.changes.put(INBOUND, key, writer.bytes());
+        });
+    }
+
+    pub(crate) fn inbound_gone(&mut self, session: Incarnation, id: u16) {
+        self.record(|entry, _, key, _| {
+            packet_key(key, session, id);
+            entry.changes.delete(INBOUND, key);
+        });
+    }
+
+    pub(crate) fn will(
+        &mut self,
+        session: Incarnation,
+        key: &SessionKey,
+        life: u64,
+        due: Option<Millis>,
+        will: &Testament,
+    ) {
+        self.record(|entry, writer, place, now| {
+            writer.will(key, life, due.map(|at| wire::to_wall(at, now)), will);
+            number_key(place, session);
+            entry.changes.put(WILL, place, writer.bytes());
+        });
+    }
+
+    pub(crate) fn will_gone(&mut self, session: Incarnation) {
+        self.record(|entry, _, key, _| {
+            number_key(key, session);
+            entry.changes.delete(WILL, key);
+        });
+    }
+
+    pub(crate) fn group(&mut self, incarnation: Incarnation, name: &str) {
+        self.record(|entry, _, key, _| {
+            number_key(key, incarnation);
+            entry.changes.put(GROUP, key, name.as_bytes());
+        });
+    }
+
+    pub(crate) fn group_gone(&mut self, incarnation: Incarnation) {
+        self.record(|entry, _, key, _| {
+            number_key(key, incarnation);
+            entry.changes.delete(GROUP, key);
+        });
+    }
+}
+
+fn put_message(entry: &mut Entry, writer: &mut Writer, message: &Message, now: Now) {
+    writer.begin().message(message, now);
+    entry.changes.put(MESSAGE, &message.id.0.to_be_bytes(), writer.bytes());
+}
+
+fn number_key(key: &mut Vec<u8>, number: Incarnation) {
+    key.clear();
+    key.extend_from_slice(&number.0.to_be_bytes());
+}
+
+fn numbered_key(key: &mut Vec<u8>, owner: Incarnation, place: u64) {
+    number_key(key, owner);
+    key.extend_from_slice(&place.to_be_bytes());
+}
+
+fn text_key(key: &mut Vec<u8>, owner: Incarnation, text: &str) {
+    number_key(key, owner);
+    key.extend_from_slice(text.as_bytes());
+}
+
+fn packet_key(key: &mut Vec<u8>, owner: Incarnation, id: u16) {
+    number_key(key, owner);
+    key.extend_from_slice(&id.to_be_bytes());
+}

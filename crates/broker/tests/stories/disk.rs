@@ -1,0 +1,134 @@
+//! The disk under a broker: an engine that forgets what was not synced, the journal above it, crashes and restarts.
+
+use crate::peer::{Hello, Peer};
+use crate::world::World;
+use keyward_broker::persist::{Entry, Journal, Survey, recover};
+use keyward_broker::{HashKey, Input, Limits};
+use keyward_mqtt::time::{Millis, Now, UnixMillis};
+use keyward_store::faulty::FaultyEngine;
+use keyward_store::{Engine as _, Read as _, Scan, Table};
+
+/// Is what survives the process.
+#[derive(Default)]
+pub(crate) struct Disk {
+    engine: FaultyEngine,
+    journal: Journal,
+    entry: Entry,
+}
+
+/// Runs a story in a broker of one, of two and of three shards whose sessions and messages are on disk.
+pub(crate) fn in_every_stored_world(story: impl Fn(&mut World)) {
+    for shards in 1..=3 {
+        story(&mut World::on_disk(shards, Limits::default()));
+    }
+}
+
+impl World {
+    pub(crate) fn on_disk(shards: u16, limits: Limits) -> Self {
+        let mut world = Self::new(shards, limits);
+        world.disk = Some(Disk::default());
+        world.start(shards);
+        world
+    }
+
+    /// Gives what a shard has recorded to the engine.
+    pub(crate) fn write_entry(&mut self, shard: usize) {
+        let Some(disk) = &mut self.disk else { return };
+        self.shards[shard].take_entry(&mut disk.entry);
+        disk.journal.complete(&mut disk.entry);
+        disk.engine.append(disk.entry.changes()).unwrap();
+    }
+
+    /// Makes durable what the engine was given.
+    pub(crate) fn sync(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.engine.sync().unwrap();
+        }
+    }
+
+    /// Writes what nobody waits for, as the shell does at the end of a tick.
+    pub(crate) fn flush(&mut self) {
+        (0..self.shards.len()).for_each(|shard| self.write_entry(shard));
+        self.sync();
+    }
+
+    /// Kills the broker and starts it again with as many shards; what was not synced is lost.
+    pub(crate) fn crash(&mut self) {
+        self.crash_to(self.shard_count() as u16);
+    }
+
+    /// Does the same with another number of shards.
+    pub(crate) fn crash_to(&mut self, shards: u16) {
+        self.disk.as_mut().unwrap().engine.crash(0);
+        self.start(shards);
+    }
+
+    /// Kills the broker; of what was not synced so many batches are on disk all the same.
+    pub(crate) fn crash_keeping(&mut self, batches: usize) {
+        self.disk.as_mut().unwrap().engine.crash(batches);
+        self.start(self.shard_count() as u16);
+    }
+
+    /// Starts a broker on what is on disk.
+    fn start(&mut self, shards: u16) {
+        self.wires.values_mut().for_each(|wire| {
+            wire.closed.get_or_insert(None);
+            wire.answers.clear();
+        });
+        self.build(shards);
+        let now = Now { mono: self.now, wall: UnixMillis(self.now.0) };
+        let recovered = self.recover(now);
+        let (portions, survey) = recovered.split(shards);
+        assert_eq!(survey.damaged, Vec::<String>::new());
+        let disk = self.disk.as_mut().unwrap();
+        disk.journal = Journal::new(&survey);
+        disk.engine.append(survey.tidying()).unwrap();
+        disk.engine.sync().unwrap();
+        for (shard, portion) in self.shards.iter_mut().zip(portions) {
+            shard.restore(now, portion);
+        }
+        self.publish_policy();
+        self.publish_directory();
+        self.settle();
+        self.tell_all(|| Input::Restored);
+        self.settle();
+    }
+
+    fn recover(&mut self, now: Now) -> keyward_broker::persist::Recovered {
+        let disk = self.disk.as_ref().unwrap();
+        recover(&disk.engine, HashKey::new([7; 16]), now).unwrap()
+    }
+
+    /// Says what is on disk once everything is written.
+    pub(crate) fn on_disk_now(&mut self) -> Survey {
+        self.flush();
+        let now = Now { mono: self.now, wall: UnixMillis(self.now.0) };
+        self.recover(now).split(1).1
+    }
+
+    /// Counts the records of a kind on disk.
+    pub(crate) fn rows(&mut self, table: u8) -> usize {
+        self.flush();
+        let engine = &self.disk.as_ref().unwrap().engine;
+        let mut scan = Scan::of(Table::new(table), b"");
+        let mut count = 0;
+        while engine.next_page(&mut scan).unwrap() {
+            count += scan.rows().count();
+        }
+        count
+    }
+
+    /// Lets time pass while nothing runs.
+    pub(crate) fn sleep(&mut self, secs: u64) {
+        self.now = self.now.saturating_add(Millis::from_secs(secs));
+    }
+
+    /// Connects, and tells whether there was a session.
+    pub(crate) fn resume(&mut self, hello: Hello) -> (Peer, bool) {
+        let peer = self.connect(hello);
+        let got = self.wire_got(peer);
+        let index = got.iter().position(|got| matches!(got, crate::peer::Got::ConnAck { .. })).unwrap();
+        let ack = got.remove(index);
+        (peer, matches!(ack, crate::peer::Got::ConnAck { session_present: true, .. }))
+    }
+}
