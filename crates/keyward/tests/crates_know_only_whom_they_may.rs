@@ -10,6 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("mqtt", &[]),
     ("store", &[]),
+    ("engine", &["store"]),
     ("policy", &["ids", "mqtt"]),
     ("client", &["mqtt"]),
     ("identity", &["ids"]),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendError {
     /// The engine has no room now; nothing of the batch is kept, and nothing before it is touched. Deleting, or the
-    /// operator, makes room.
+    /// operator, makes room: an engine takes batches that only delete for longer than others.
     NoRoom,
     /// The engine takes nothing any more.
     Broken(Broken),

@@ -96,6 +96,19 @@ impl Scan {
         }
     }
 
+    /// Tells behind which key no page of this scan goes; for engines, which then step over nothing that comes after it.
+    #[must_use]
+    pub fn end(&self) -> Bound<Vec<u8>> {
+        let mut end = self.prefix.clone();
+        while let Some(last) = end.pop() {
+            if last < u8::MAX {
+                end.push(last + 1);
+                return Bound::Excluded(end);
+            }
+        }
+        Bound::Unbounded
+    }
+
     /// Fills the page from the rows of the table in order from [`Scan::start`] on, and tells whether it holds anything;
     /// for engines. It takes no more from `rows` than it needs to.
     ///

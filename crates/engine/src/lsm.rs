@@ -1,0 +1,177 @@
+//! fjall behind a wall: the one module that knows it.
+//!
+//! Its panics become errors here. A panic may leave a lock of fjall poisoned, so whoever gets one from a change has to
+//! stop changing; reads take other locks and go on.
+
+use crate::limits::{
+    FILE_BYTES, FIRST_LEVEL_RUNS, JOURNAL_BYTES, MARKS_BYTES, OPEN_FILES, SEALED_MEMTABLES, WORKERS,
+};
+use crate::{Options, marks};
+use fjall::compaction::Leveled;
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use keyward_store::limits::TABLES;
+use keyward_store::{Batch, Change, ReadError, Scan, Table};
+use std::any::Any;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keyspaces that a complete store has: the tables, the marks, and fjall's own.
+pub(crate) const KEYSPACES: usize = TABLES + 2;
+
+const MARKS: &str = "marks";
+
+/// Is an open database.
+pub(crate) struct Lsm {
+    database: Database,
+    tables: Vec<Keyspace>,
+    marks: Keyspace,
+}
+
+impl Lsm {
+    /// Opens a database; if it has to be complete, a keyspace that is missing is an error.
+    pub(crate) fn open(data: &Path, wanted: &Options, is_complete: bool) -> Result<Self, String> {
+        caught(|| {
+            let database = Database::builder(data)
+                .cache_size(wanted.cache)
+                .max_cached_files(Some(OPEN_FILES))
+                .max_journaling_size(JOURNAL_BYTES)
+                .worker_threads(WORKERS)
+                .manual_journal_persist(true)
+                .open()?;
+            let names = Table::all().map(name);
+            let lost = names.chain([MARKS.to_owned()]).find(|name| !database.keyspace_exists(name));
+            if let Some(name) = lost.filter(|_| is_complete) {
+                return Ok(Err(format!("the table {name} is missing")));
+            }
+            let tables =
+                Table::all().map(|table| database.keyspace(&name(table), || options(wanted.memtable)));
+            let tables = tables.collect::<fjall::Result<_>>()?;
+            // Marks are tiny; left alone they would hold back the journals.
+            let marks = database.keyspace(MARKS, || options(MARKS_BYTES))?;
+            Ok(Ok(Self { database, tables, marks }))
+        })
+        .flatten()
+    }
+
+    /// Writes a batch into the journal's buffer and makes it seen.
+    pub(crate) fn append(&self, batch: &Batch) -> Result<(), String> {
+        caught(|| {
+            let mut changes = self.database.batch();
+            let mut touched = [false; TABLES];
+            for change in batch {
+                let (Change::Put { table, .. } | Change::Delete { table, .. }) = change;
+                touched[usize::from(table.number())] = true;
+                match change {
+                    Change::Put { key, value, .. } => changes.insert(self.table(table), key, value),
+                    Change::Delete { key, .. } => changes.remove(self.table(table), key),
+                }
+            }
+            self.tables
+                .iter()
+                .zip(touched)
+                .filter(|(_, touched)| *touched)
+                .try_for_each(|(t, _)| self.wait(t))?;
+            changes.commit()
+        })
+    }
+
+    /// Puts the mark of a sync behind everything appended, and syncs.
+    pub(crate) fn sync(&self, mark: u64) -> Result<(), String> {
+        caught(|| {
+            self.wait(&self.marks)?;
+            let mut changes = self.database.batch();
+            changes.insert(&self.marks, marks::KEY.as_slice(), mark.to_le_bytes().as_slice());
+            changes.commit()?;
+            self.database.persist(PersistMode::SyncData)
+        })
+    }
+
+    /// Gives everything appended to the system.
+    pub(crate) fn flush(&self) -> Result<(), String> {
+        caught(|| self.database.persist(PersistMode::Buffer))
+    }
+
+    /// Tells the last mark.
+    pub(crate) fn mark(&self) -> Result<u64, String> {
+        let mark = caught(|| self.marks.get(marks::KEY))?;
+        Ok(mark.and_then(|mark| marks::decode(&mark)).unwrap_or(0))
+    }
+
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let table = self.table(table);
+        caught(|| table.get(key)).map(|value| value.map(|value| value.to_vec())).map_err(unreadable(table))
+    }
+
+    pub(crate) fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
+        let table = self.table(scan.table());
+        let start = scan.start().map(<[u8]>::to_vec);
+        let end = scan.end();
+        if is_nothing(&start, &end) {
+            return scan.fill([] as [Result<([u8; 0], [u8; 0]), ReadError>; 0]);
+        }
+        let filled = caught(|| {
+            let rows = table.range((start, end)).map(fjall::Guard::into_inner);
+            Ok(scan.fill(rows.map(|row| row.map_err(|error| unreadable(table)(error.to_string())))))
+        });
+        filled.unwrap_or_else(|panic| scan.fill([Err::<([u8; 0], [u8; 0]), _>(unreadable(table)(panic))]))
+    }
+
+    fn table(&self, table: Table) -> &Keyspace {
+        &self.tables[usize::from(table.number())]
+    }
+
+    /// Waits until a write to a keyspace does not wait inside fjall, where a failed flush would leave it for ever.
+    fn wait(&self, keyspace: &Keyspace) -> fjall::Result<()> {
+        while keyspace.tree.sealed_memtable_count() >= SEALED_MEMTABLES
+            || keyspace.tree.l0_run_count() >= FIRST_LEVEL_RUNS
+        {
+            // Fails once a worker has failed; fjall has no other way to ask.
+            self.database.persist(PersistMode::Buffer)?;
+            pause();
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "fjall tells nobody when a flush or a compaction has ended")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(1));
+}
+
+fn options(memtable: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(memtable)
+        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(FILE_BYTES)))
+}
+
+fn name(table: Table) -> String {
+    format!("table-{:02}", table.number())
+}
+
+/// The ordered map of a memtable panics on such a range.
+fn is_nothing(start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
+    match (start, end) {
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end)) => start >= end,
+        _ => false,
+    }
+}
+
+fn unreadable(table: &Keyspace) -> impl Fn(String) -> ReadError {
+    move |error| ReadError::new(format!("{}: {error}", table.path().display()))
+}
+
+/// Runs something of fjall's and makes its errors and its panics text.
+fn caught<T>(work: impl FnOnce() -> fjall::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("the storage library panicked: {}", said(panic.as_ref()))),
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

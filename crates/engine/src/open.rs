@@ -1,0 +1,183 @@
+//! Opens a directory as an engine; appends, syncs and reads.
+
+use crate::lsm::{self, Lsm};
+use crate::marks::Synced;
+use crate::options::{Durability, Options};
+use crate::room::Room;
+use crate::{OpenError, files, format, journal, layout};
+use keyward_store::{AppendError, Batch, Broken, Change, Engine, Read, ReadError, Scan, Table};
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Keeps batches on disk. It is closed when it and all its readers are dropped.
+pub struct DiskEngine {
+    shared: DiskReader,
+    data: PathBuf,
+    durability: Durability,
+    room: Room,
+    synced: Synced,
+    /// The number of the last mark.
+    mark: u64,
+    /// Whether something was appended since the last sync.
+    is_dirty: bool,
+    broken: Option<Broken>,
+}
+
+/// Reads from any thread. It keeps the directory open and locked.
+#[derive(Clone)]
+pub struct DiskReader {
+    lsm: Arc<Lsm>,
+    _lock: Arc<File>,
+}
+
+impl DiskEngine {
+    /// Opens a directory; it is made if it is not there, its parent has to be. What was appended and not synced before
+    /// a crash is found again in part: a prefix of the batches.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
+        let directory =
+            std::path::absolute(directory.as_ref()).map_err(OpenError::io("find", directory.as_ref()))?;
+        files::private_directory(&directory)?;
+        let lock = lock(&directory)?;
+        let is_complete = format::check(&directory)?;
+        let data = directory.join("data");
+        let synced = Synced::open(&directory, is_complete)?;
+        let (lsm, mark) = if is_complete {
+            open_complete(&data, options, synced.number())?
+        } else {
+            (make(&data, options)?, 0)
+        };
+        if !is_complete {
+            format::put(&directory)?;
+        }
+        Ok(Self {
+            shared: DiskReader { lsm: Arc::new(lsm), _lock: Arc::new(lock) },
+            room: Room::new(data.clone(), options.reserve),
+            data,
+            durability: options.durability,
+            synced,
+            mark,
+            is_dirty: false,
+            broken: None,
+        })
+    }
+
+    fn usable(&self) -> Result<(), Broken> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Remembers that nothing will be durable any more.
+    fn broken(&mut self, error: impl fmt::Display) -> Broken {
+        self.broken.insert(Broken::new(format!("{}: {error}", self.data.display()))).clone()
+    }
+
+    fn make_durable(&mut self) -> Result<(), String> {
+        if self.durability == Durability::Os {
+            return self.shared.lsm.flush();
+        }
+        self.shared.lsm.sync(self.mark + 1)?;
+        self.mark += 1;
+        self.synced.set(self.mark).map_err(|error| format!("the number of the last sync: {error}"))
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join("LOCK");
+    let file = files::private_file(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(OpenError::io("lock", path)(error)),
+    }
+}
+
+/// Makes what a new directory needs, all of it durable.
+fn make(data: &Path, options: &Options) -> Result<Lsm, OpenError> {
+    layout::prepare(data)?;
+    let lsm = Lsm::open(data, options, false).map_err(|error| OpenError::damaged(data, error))?;
+    layout::sync(data)?;
+    Ok(lsm)
+}
+
+/// Opens what is there, if all of it is there, and gives the last mark.
+fn open_complete(data: &Path, options: &Options, synced: u64) -> Result<(Lsm, u64), OpenError> {
+    let journals = layout::check(data, lsm::KEYSPACES)?;
+    journal::check(&journals, synced)?;
+    let damaged = |error| OpenError::damaged(data, error);
+    let lsm = Lsm::open(data, options, true).map_err(damaged)?;
+    let recovered = lsm.mark().map_err(damaged)?;
+    if recovered < synced {
+        let path = journals.last().map_or(data, PathBuf::as_path).to_owned();
+        return Err(OpenError::Lost { path, recovered: recovered + 1, synced });
+    }
+    Ok((lsm, recovered))
+}
+
+impl Engine for DiskEngine {
+    fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        self.usable()?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let only_deletes = || batch.changes().all(|change| matches!(change, Change::Delete { .. }));
+        match self.room.has(batch.bytes() as u64, only_deletes) {
+            Ok(true) => {}
+            Ok(false) => return Err(AppendError::NoRoom),
+            Err(error) => return Err(self.broken(error).into()),
+        }
+        self.is_dirty = true;
+        let appended = self.shared.lsm.append(batch);
+        appended.map_err(|error| self.broken(error).into())
+    }
+
+    fn sync(&mut self) -> Result<(), Broken> {
+        self.usable()?;
+        if !self.is_dirty {
+            return Ok(());
+        }
+        self.make_durable().map_err(|error| self.broken(error))?;
+        self.is_dirty = false;
+        self.room.ask_again();
+        Ok(())
+    }
+
+    fn reader(&self) -> Arc<dyn Read> {
+        Arc::new(self.shared.clone())
+    }
+}
+
+impl Read for DiskEngine {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.shared.get(table, key)
+    }
+
+    fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
+        self.shared.next_page(scan)
+    }
+}
+
+impl Read for DiskReader {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.lsm.get(table, key)
+    }
+
+    fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
+        self.lsm.next_page(scan)
+    }
+}
+
+impl fmt::Debug for DiskEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskEngine").field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for DiskReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskReader").finish_non_exhaustive()
+    }
+}
