@@ -1,16 +1,11 @@
 //! What the engine bounds: bound, unit, default, reason. An operator sets reserve and cache through `Options`.
 
-/// The usual reserve in bytes. 256 MiB: a journal, and a compaction that is under way, still fit.
+/// The usual reserve in bytes, below which nothing more is to be taken. 256 MiB: what was taken before, a journal, and a
+/// compaction that is under way still fit.
 pub const RESERVE_BYTES: u64 = 256 << 20;
 
 /// The usual reserve on a small file system, in hundredths of it.
 pub const RESERVE_PERCENT: u64 = 2;
-
-/// The part of the reserve that is left for batches that only delete: half of it. They make room, once compacted.
-pub const RESERVE_FOR_DELETES: u64 = 2;
-
-/// Bytes that are appended before the file system is asked again how much is free; it is asked after each sync too.
-pub const ROOM_STRIDE: u64 = 1 << 20;
 
 /// Bytes of all journals before fjall flushes whoever holds them back. 128 MiB: bounds memory and the time to reopen.
 pub const JOURNAL_BYTES: u64 = 128 << 20;

@@ -5,7 +5,7 @@ use crate::marks::Synced;
 use crate::options::{Durability, Options};
 use crate::room::Room;
 use crate::{OpenError, files, format, journal, layout};
-use keyward_store::{AppendError, Batch, Broken, Change, Engine, Read, ReadError, Scan, Table};
+use keyward_store::{Batch, Broken, Engine, Read, ReadError, Scan, Table};
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -118,20 +118,19 @@ fn open_complete(data: &Path, options: &Options, synced: u64) -> Result<(Lsm, u6
 }
 
 impl Engine for DiskEngine {
-    fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+    fn append(&mut self, batch: &Batch) -> Result<(), Broken> {
         self.usable()?;
         if batch.is_empty() {
             return Ok(());
         }
-        let only_deletes = || batch.changes().all(|change| matches!(change, Change::Delete { .. }));
-        match self.room.has(batch.bytes() as u64, only_deletes) {
-            Ok(true) => {}
-            Ok(false) => return Err(AppendError::NoRoom),
-            Err(error) => return Err(self.broken(error).into()),
-        }
         self.is_dirty = true;
         let appended = self.shared.lsm.append(batch);
-        appended.map_err(|error| self.broken(error).into())
+        appended.map_err(|error| self.broken(error))
+    }
+
+    fn has_room(&mut self) -> Result<bool, Broken> {
+        self.usable()?;
+        self.room.is_left().map_err(|error| self.broken(error))
     }
 
     fn sync(&mut self) -> Result<(), Broken> {
@@ -141,7 +140,6 @@ impl Engine for DiskEngine {
         }
         self.make_durable().map_err(|error| self.broken(error))?;
         self.is_dirty = false;
-        self.room.ask_again();
         Ok(())
     }
 

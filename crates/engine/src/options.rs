@@ -17,7 +17,7 @@ pub enum Durability {
 pub struct Options {
     /// What a sync promises. Default: [`Durability::Synced`].
     pub durability: Durability,
-    /// Below how many free bytes of the file system nothing more is taken. Default: [`limits::RESERVE_BYTES`] or
+    /// Below how many free bytes of the file system there is no room. Default: [`limits::RESERVE_BYTES`] or
     /// [`limits::RESERVE_PERCENT`] of the file system, whichever is less.
     pub reserve: Option<u64>,
     /// Bytes of the cache of blocks read from table files. Default 32 MiB. Not yet flushed messages come on top, at most about

@@ -4,10 +4,10 @@
 mod world;
 
 use keyward_engine::{DiskEngine, Durability, OpenError, Options};
-use keyward_store::{AppendError, Batch, Engine, suite};
+use keyward_store::{Engine, suite};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use world::{BODIES, Disk, PLACES, count, keep, numbered};
+use world::{Disk, count, keep};
 
 #[test]
 fn the_disk_engine_passes_the_suite() {
@@ -93,39 +93,13 @@ fn a_creation_that_was_cut_off_is_made_again() {
 }
 
 #[test]
-fn below_the_reserve_nothing_is_taken_and_nothing_is_broken() {
+fn below_the_reserve_there_is_no_room_and_what_was_taken_is_kept() {
     let mut disk = Disk::new(Options::default());
     keep(&mut disk.open(), 0..3);
+    assert_eq!(disk.open().has_room(), Ok(true));
     disk.options.reserve = Some(u64::MAX);
     let mut engine = disk.open();
-    let mut delete = Batch::new();
-    delete.delete(PLACES, &0_u32.to_be_bytes());
-    for _ in 0..3 {
-        assert_eq!(engine.append(&numbered(3)), Err(AppendError::NoRoom));
-        assert_eq!(engine.append(&delete), Err(AppendError::NoRoom));
-        engine.sync().unwrap();
-    }
-    assert_eq!(count(&engine), Ok(3));
-    drop(engine);
-    disk.options.reserve = None;
-    keep(&mut disk.open(), 3..4);
-    assert_eq!(count(&disk.open()), Ok(4));
-}
-
-#[test]
-fn in_the_first_half_of_the_reserve_deleting_goes_on() {
-    let mut disk = Disk::new(Options::default());
-    keep(&mut disk.open(), 0..3);
-    let now = rustix::fs::statvfs(disk.path()).unwrap();
-    disk.options.reserve = Some(now.f_bavail * now.f_frsize / 2 * 3);
-    let mut engine = disk.open();
-    let mut delete = Batch::new();
-    delete.delete(PLACES, &2_u32.to_be_bytes());
-    delete.delete(BODIES, &2_u32.to_be_bytes());
-    assert_eq!(engine.append(&numbered(3)), Err(AppendError::NoRoom));
-    engine.append(&delete).unwrap();
-    engine.sync().unwrap();
-    assert_eq!(count(&engine), Ok(2));
-    delete.put(PLACES, b"more", b"");
-    assert_eq!(engine.append(&delete), Err(AppendError::NoRoom));
+    assert_eq!(engine.has_room(), Ok(false));
+    keep(&mut engine, 3..4);
+    assert_eq!(count(&engine), Ok(4));
 }

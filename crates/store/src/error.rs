@@ -4,16 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// Says why a batch was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppendError {
-    /// The engine has no room now; nothing of the batch is kept, and nothing before it is touched. Deleting, or the
-    /// operator, makes room: an engine takes batches that only delete for longer than others.
-    NoRoom,
-    /// The engine takes nothing any more.
-    Broken(Broken),
-}
-
 /// Says that nothing will be durable any more until the engine is opened again, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
@@ -42,21 +32,6 @@ impl ReadError {
     }
 }
 
-impl From<Broken> for AppendError {
-    fn from(broken: Broken) -> Self {
-        Self::Broken(broken)
-    }
-}
-
-impl fmt::Display for AppendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRoom => f.write_str("there is no room for more messages on disk"),
-            Self::Broken(broken) => broken.fmt(f),
-        }
-    }
-}
-
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "nothing can be stored until the broker is restarted: {}", self.what)
@@ -69,6 +44,5 @@ impl fmt::Display for ReadError {
     }
 }
 
-impl Error for AppendError {}
 impl Error for Broken {}
 impl Error for ReadError {}

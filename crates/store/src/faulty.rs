@@ -4,7 +4,7 @@
 //! A torn batch is dropped whole by every engine, so a crash is told by one number: how many batches are left.
 
 use crate::memory::{Tables, View};
-use crate::{AppendError, Batch, Broken, Engine, Read, ReadError, Scan, Table};
+use crate::{Batch, Broken, Engine, Read, ReadError, Scan, Table};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,7 +56,7 @@ impl FaultyEngine {
         self.breaks_at_sync = true;
     }
 
-    /// Lets appends find no room, or room again.
+    /// Says that there is no room, or that there is again.
     pub fn set_full(&mut self, is_full: bool) {
         self.is_full = is_full;
     }
@@ -103,17 +103,19 @@ impl Read for FaultyEngine {
 }
 
 impl Engine for FaultyEngine {
-    fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+    fn append(&mut self, batch: &Batch) -> Result<(), Broken> {
         self.usable()?;
         if batch.is_empty() {
             return Ok(());
         }
-        if self.is_full {
-            return Err(AppendError::NoRoom);
-        }
         self.reading.view.write().apply(batch);
         self.volatile.push(batch.clone());
         Ok(())
+    }
+
+    fn has_room(&mut self) -> Result<bool, Broken> {
+        self.usable()?;
+        Ok(!self.is_full)
     }
 
     fn sync(&mut self) -> Result<(), Broken> {

@@ -21,7 +21,7 @@ pub mod suite;
 mod table;
 
 pub use batch::{Batch, Change, Changes};
-pub use error::{AppendError, Broken, ReadError};
+pub use error::{Broken, ReadError};
 pub use scan::{Rows, Scan};
 pub use table::Table;
 
@@ -48,10 +48,17 @@ pub trait Engine: Read {
     /// Applies the changes of a batch in their order, all or none. All reads see them at once, before they are durable.
     /// An empty batch changes nothing.
     ///
+    /// Room is not asked for here: what was taken is appended, into the reserve if need be.
+    ///
     /// # Errors
-    /// [`AppendError::NoRoom`]: nothing of it is kept; a later one may succeed. [`AppendError::Broken`]: final; whether
-    /// this batch is recovered is unknown until the engine is opened again.
-    fn append(&mut self, batch: &Batch) -> Result<(), AppendError>;
+    /// Final; whether this batch is recovered is unknown until the engine is opened again.
+    fn append(&mut self, batch: &Batch) -> Result<(), Broken>;
+
+    /// Tells whether there is room above the reserve: if not, nothing more is to be taken that would have to be appended.
+    ///
+    /// # Errors
+    /// The engine is broken.
+    fn has_room(&mut self) -> Result<bool, Broken>;
 
     /// Makes everything durable that was appended before. What durable means is an option of the engine: memory
     /// promises nothing.
