@@ -133,6 +133,11 @@ impl Home {
         self.directory.join("ca.pem")
     }
 
+    /// Returns the path of the folder with sessions and messages.
+    pub fn messages_dir(&self) -> PathBuf {
+        self.directory.join("messages")
+    }
+
     /// Returns the path of the folder with the root keys, which is to be moved to a safe place.
     pub fn offline_dir(&self) -> PathBuf {
         self.directory.join("offline")

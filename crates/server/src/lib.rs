@@ -26,5 +26,6 @@ pub mod rules;
 pub mod running;
 mod signals;
 pub mod status;
+pub mod store;
 mod sys;
 pub mod wiring;

@@ -19,11 +19,13 @@ use crate::{
     rules::{Rules, RulesError},
     signals::{Ear, Heard},
     status::Status,
+    store,
     sys::Sys,
     wiring,
 };
 use keyward_broker::Directory;
 use keyward_identity::{Command, Context, Registrar, ServerName, WallTime, files};
+use keyward_store::Engine;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -86,6 +88,9 @@ pub enum StartError {
     /// `keyward.toml` is bad.
     #[error("keyward.toml is not valid, so nothing was started:\n{0}")]
     Settings(#[from] SettingsError),
+    /// Sessions and messages cannot be kept.
+    #[error("the message store did not open: {0}")]
+    Store(#[from] keyward_engine::OpenError),
     /// A rule file is bad.
     #[error("the rules are not valid, so nothing was started:\n{0}")]
     Rules(#[from] RulesError),
@@ -155,7 +160,8 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     bring_up_to_date(&mut registrar, &wanted);
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
-    let (plane, directory) = start_plane(&config, &registrar, &policy, &journal)?;
+    let store = store::open(&home, config.store)?;
+    let (plane, directory) = start_plane(&config, &registrar, &policy, &journal, store)?;
     let plane = Arc::new(plane);
     let sys_interval = config.sys_interval;
     let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
@@ -340,6 +346,7 @@ fn start_plane(
     registrar: &Registrar,
     policy: &Arc<keyward_policy::Policy>,
     journal: &Arc<Journal>,
+    store: Option<Box<dyn Engine>>,
 ) -> Result<(DataPlane, Arc<Directory>), StartError> {
     let registry = registrar.registry();
     let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
@@ -359,6 +366,7 @@ fn start_plane(
         tls: Some(wiring::tls_material(registrar)),
         listeners: config.listeners.iter().map(wiring::listener).collect(),
         sink: Arc::<Journal>::clone(journal),
+        store,
     };
     let plane = DataPlane::start(options).map_err(|error| plane_error(error, config))?;
     Ok((plane, directory))

@@ -117,6 +117,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         (old.door_threads != new.door_threads, "server.door_threads"),
         (old.sys_interval != new.sys_interval, "server.sys_interval"),
         (old.limits != new.limits, "limits"),
+        (old.store != new.store, "store"),
         (old.log != new.log, "log"),
     ];
     differing

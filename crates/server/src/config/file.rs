@@ -1,6 +1,6 @@
 //! `keyward.toml` as it is written: every key, and what a value of it looks like.
 
-use super::unit::{Count, Span};
+use super::unit::{ByteSize, Count, Span};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -12,6 +12,7 @@ pub(super) struct File {
     pub(super) server: Server,
     pub(super) listener: Vec<Spanned<Listener>>,
     pub(super) limits: super::bounds::File,
+    pub(super) store: Store,
     pub(super) certificates: Certificates,
     pub(super) log: Log,
 }
@@ -61,6 +62,26 @@ pub(super) struct TypeCertificates {
 pub(super) struct Log {
     pub(super) filter: Option<Spanned<String>>,
     pub(super) format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub(super) durability: Option<Durability>,
+    pub(super) reserve: Option<ByteSize>,
+}
+
+/// What an acknowledgement promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// What is acknowledged survives a loss of power.
+    #[default]
+    Synced,
+    /// What is acknowledged survives the end of the process, not of the system.
+    Os,
+    /// Sessions and messages end with the process.
+    Memory,
 }
 
 /// How log lines look.

@@ -12,7 +12,7 @@ mod unit;
 pub use bounds::Limits;
 pub use edit::{EditError, add_listener, remove_listener};
 pub use error::ConfigError;
-pub use file::LogFormat;
+pub use file::{Durability, LogFormat};
 pub use listener::{Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MQTTS_PORT, Security};
 pub use unit::{ByteSize, Span};
 
@@ -45,6 +45,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The bounds, as they hold.
     pub limits: Limits,
+    /// How sessions and messages are kept.
+    pub store: Store,
     /// How long certificates last.
     pub certificates: Certificates,
     /// How log lines look and how many there are.
@@ -65,6 +67,16 @@ impl Certificates {
     pub fn days_of(&self, device_type: Option<&TypeId>) -> Option<u32> {
         device_type.and_then(|name| self.days_of_type.get(name)).copied().or(self.device_days)
     }
+}
+
+/// Holds how sessions and messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Store {
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Below how many free bytes of its file system nothing more is stored; `None` leaves 256 MiB or 2 %, whichever is
+    /// less.
+    pub reserve: Option<u64>,
 }
 
 /// Holds how log lines look and how many there are.
@@ -121,6 +133,10 @@ impl Config {
             sys_interval,
             listeners,
             limits,
+            store: Store {
+                durability: raw.store.durability.unwrap_or_default(),
+                reserve: raw.store.reserve.map(|reserve| reserve.0),
+            },
             certificates,
             log,
         })
@@ -159,6 +175,7 @@ impl Default for Config {
             sys_interval: SYS_INTERVAL,
             listeners: vec![Listener::default()],
             limits: Limits::default(),
+            store: Store::default(),
             certificates: Certificates::default(),
             log: Log::default(),
         }

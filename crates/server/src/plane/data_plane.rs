@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::plane::admission::Waiting;
+use crate::plane::committer::Desk;
 use crate::plane::door::{DoorMessage, DoorShared, OpenListener};
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::Inbox;
@@ -47,6 +48,7 @@ pub struct DataPlane {
     pub(super) waiting: Vec<Arc<Waiting>>,
     pub(super) door_threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) worker_threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) committer: Mutex<Option<(Arc<Desk>, JoinHandle<()>)>>,
     pub(super) listeners: Mutex<Listeners>,
     /// Held while a change is under way: commands come one after the other.
     pub(super) changing: Mutex<()>,
@@ -285,6 +287,10 @@ impl DataPlane {
             join(&self.door_threads);
             self.shared.workers.iter().for_each(|worker| worker.command(WorkerMessage::Stop));
             join(&self.worker_threads);
+            if let Some((desk, thread)) = locked(&self.committer).take() {
+                desk.close();
+                let _: thread::Result<()> = thread.join();
+            }
         }
         Stopped { took: since(begun) }
     }

@@ -3,7 +3,8 @@
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::authentication::Method;
 use crate::plane::tls::channel::Channel;
-use keyward_broker::{Attach, Directory, ShardMessage, ShardStats};
+use keyward_broker::persist::Entry;
+use keyward_broker::{Attach, Directory, ShardMessage, ShardStats, Storage, Ticket};
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
 use mio::net::TcpStream;
@@ -63,6 +64,15 @@ pub(crate) enum WorkerMessage {
         /// Where to say it.
         answer: SyncSender<Vec<String>>,
     },
+    /// The committer gives back an entry that is written; what was awaited is durable up to this ticket.
+    Committed {
+        /// Up to which; `None` if nobody waited.
+        through: Option<Ticket>,
+        /// For its buffers.
+        entry: Entry,
+    },
+    /// What the store can take from now on.
+    Storage(Storage),
     /// The broker stops.
     Stop,
 }

@@ -3,6 +3,7 @@
 use crate::plane::admission::{Admission, Waiting};
 use crate::plane::authentication::Method;
 use crate::plane::changes::{Changes, Reporting};
+use crate::plane::committer::{Committer, Desk};
 use crate::plane::data_plane::{DataPlane, NotReported, locked};
 use crate::plane::door::gate::Gate;
 use crate::plane::door::passwords::PasswordPool;
@@ -12,15 +13,18 @@ use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::{Inbox, Sender};
 use crate::plane::limits::{CONNECT_BYTES, Limits};
 use crate::plane::listener::{ListenError, Listener};
+use crate::plane::restart::{Restart, RestartError};
 use crate::plane::stats::DoorCounts;
 use crate::plane::tls::{TlsError, TlsMaterial};
 use crate::plane::worker::{WAKER, Worker, WorkerParts};
 use keyward_broker::placement::SHARDS_MAX;
-use keyward_broker::{Directory, HashKey, Shard, ShardConfig, ShardIndex};
+use keyward_broker::{Directory, HashKey, Output, Shard, ShardConfig, ShardIndex};
 use keyward_identity::{Pepper, Registry};
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_policy::Policy;
+use keyward_store::Engine;
 use mio::{Poll, Waker};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -53,6 +57,8 @@ pub struct DataPlaneOptions {
     pub listeners: Vec<Listener>,
     /// Who is told what happens.
     pub sink: Arc<dyn Sink>,
+    /// What keeps sessions and messages; without one they end with the process.
+    pub store: Option<Box<dyn Engine>>,
 }
 
 /// Is who there is and what they may, at one moment.
@@ -87,6 +93,9 @@ pub enum StartError {
     /// The shards did not come up.
     #[error(transparent)]
     NotReported(#[from] NotReported),
+    /// What is in the store cannot be restored.
+    #[error(transparent)]
+    Restart(#[from] RestartError),
 }
 
 struct Loop {
@@ -115,11 +124,23 @@ impl DataPlane {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub fn start(options: DataPlaneOptions) -> Result<Self, StartError> {
-        let DataPlaneOptions { limits, broker_limits, state, pepper, methods, tls, listeners, sink, .. } =
-            options;
+        let DataPlaneOptions {
+            limits,
+            broker_limits,
+            state,
+            pepper,
+            methods,
+            tls,
+            listeners,
+            sink,
+            store,
+            ..
+        } = options;
         let door_loops = Loop::many(threads(options.doors, usize::MAX))?;
         let worker_loops = Loop::many(threads(options.workers, SHARDS_MAX.into()))?;
-        let hash_key = draw_hash_key()?;
+        let fresh = draw_hash_key()?;
+        let restart = store.map(|engine| Restart::read(engine, fresh)).transpose()?;
+        let hash_key = restart.as_ref().and_then(Restart::hash_key).unwrap_or(fresh);
         let (reporter, _) = Reporter::start(sink, limits.events).map_err(no_thread)?;
         let senders: Vec<Arc<Waker>> =
             door_loops.iter().chain(&worker_loops).map(|each| each.waker.clone()).collect();
@@ -128,7 +149,7 @@ impl DataPlane {
             .map(|each| Inbox::new(each.waker.clone(), &senders, limits.inbox_bytes))
             .collect();
         let shared = Arc::new(DoorShared {
-            gate: Gate::new(state.registry, pepper),
+            gate: Gate::new(state.registry.clone(), pepper),
             methods,
             passwords: PasswordPool::start(&limits).map_err(no_thread)?,
             admission: Admission::new(&limits),
@@ -154,11 +175,12 @@ impl DataPlane {
             shared,
             door_threads: Mutex::default(),
             worker_threads: Mutex::default(),
+            committer: Mutex::default(),
             listeners: Mutex::default(),
             changing: Mutex::new(()),
             stopped: AtomicBool::new(false),
         };
-        plane.run_workers(worker_loops, broker_limits)?;
+        plane.run_workers(worker_loops, broker_limits, restart, &state)?;
         plane.run_doors(door_loops)?;
         plane.set_policy(state.policy_generation, state.policy)?;
         plane.tell_directory(&state.directory)?;
@@ -171,19 +193,31 @@ impl DataPlane {
         Ok(plane)
     }
 
-    fn run_workers(&mut self, loops: Vec<Loop>, limits: keyward_broker::Limits) -> Result<(), StartError> {
-        let shards = loops.len();
-        for (index, each) in loops.into_iter().enumerate() {
+    fn run_workers(
+        &mut self,
+        loops: Vec<Loop>,
+        limits: keyward_broker::Limits,
+        restart: Option<Restart>,
+        state: &State,
+    ) -> Result<(), StartError> {
+        let (count, hash_key, is_stored) = (loops.len(), self.shared.hash_key, restart.is_some());
+        let shards = u16::try_from(count).unwrap_or(u16::MAX);
+        let config = |index| ShardConfig { index: ShardIndex(index), shards, hash_key, limits, is_stored };
+        let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
+        let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
+        let mut desk = None;
+        if let Some(mut restart) = restart {
+            said = restart.restore(&mut shards, state)?;
+            desk = Some(self.run_committer(restart, count)?);
+        }
+        for (index, (each, (shard, said))) in loops.into_iter().zip(shards.into_iter().zip(said)).enumerate()
+        {
             let index16 = ShardIndex(u16::try_from(index).unwrap_or(u16::MAX));
-            let shard = Shard::new(ShardConfig {
-                index: index16,
-                shards: u16::try_from(shards).unwrap_or(u16::MAX),
-                hash_key: self.shared.hash_key,
-                limits,
-            });
             let worker = Worker::new(WorkerParts {
                 poll: each.poll,
                 shard,
+                said,
+                desk: desk.clone(),
                 inboxes: self.shared.workers.clone(),
                 index: index16,
                 sender: Sender(self.doors.len() + index),
@@ -198,6 +232,19 @@ impl DataPlane {
             locked(&self.worker_threads).push(thread);
         }
         Ok(())
+    }
+
+    fn run_committer(&mut self, restart: Restart, shards: usize) -> Result<Arc<Desk>, StartError> {
+        let desk = Arc::new(Desk::new(shards));
+        let Restart { engine, journal, .. } = restart;
+        let inboxes = self.shared.workers.clone();
+        let committer = Committer::new(desk.clone(), engine, journal, inboxes);
+        let thread = spawn("committer".to_owned(), move || {
+            committer.run();
+            Ok(())
+        })?;
+        *locked(&self.committer) = Some((desk.clone(), thread));
+        Ok(desk)
     }
 
     fn run_doors(&mut self, loops: Vec<Loop>) -> Result<(), StartError> {

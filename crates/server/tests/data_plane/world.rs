@@ -160,6 +160,7 @@ impl World {
                 Listener { name: "mqtt".into(), addresses: vec![loopback], security: Security::Plain },
             ],
             sink: told.clone(),
+            store: None,
         })
         .unwrap();
         let listeners = plane.listeners();

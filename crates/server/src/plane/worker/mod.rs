@@ -5,6 +5,7 @@
 //! packet that the client then sent is decided.
 
 mod burden;
+mod commits;
 mod effort;
 mod ending;
 mod inflow;
@@ -16,6 +17,7 @@ mod unfinished;
 
 use crate::clock::{self, millis};
 use crate::plane::changes::{Changes, Reporting};
+use crate::plane::committer::Desk;
 use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::{Handover, WorkerMessage};
 use crate::plane::inbox::{Inbox, Room, Sender};
@@ -23,6 +25,7 @@ use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::parting::Parting;
 use crate::plane::timers::{Timers, until};
 use burden::Burden;
+use commits::Commits;
 use effort::Efforts;
 use keyward_broker::output::Report;
 use keyward_broker::{Input, LinkId, Notice, Output, Shard, ShardIndex};
@@ -45,6 +48,10 @@ pub(crate) const WAKER: Token = Token(0);
 pub(crate) struct WorkerParts {
     pub(crate) poll: Poll,
     pub(crate) shard: Shard,
+    /// What the shard said while it was restored.
+    pub(crate) said: VecDeque<Output>,
+    /// Where what the shard records is handed in, if there is a store.
+    pub(crate) desk: Option<Arc<Desk>>,
     /// The inboxes of all workers, in the order of their shards.
     pub(crate) inboxes: Arc<[Inbox<WorkerMessage>]>,
     pub(crate) index: ShardIndex,
@@ -71,6 +78,7 @@ pub(crate) struct Worker {
     dirty: Vec<LinkId>,
     timers: Timers<LinkId>,
     outputs: VecDeque<Output>,
+    commits: Commits,
     taken: Vec<WorkerMessage>,
     /// The shards whose inboxes are over our budget, a bit each: links are not read until there is room.
     held_by: u64,
@@ -91,7 +99,9 @@ enum Work {
 }
 
 impl Worker {
-    pub(crate) fn new(parts: WorkerParts) -> Self {
+    pub(crate) fn new(mut parts: WorkerParts) -> Self {
+        let outputs = std::mem::take(&mut parts.said);
+        let commits = Commits::new(parts.desk.take(), parts.index);
         Self {
             parts,
             now: clock::now(),
@@ -101,7 +111,8 @@ impl Worker {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             timers: Timers::default(),
-            outputs: VecDeque::new(),
+            outputs,
+            commits,
             taken: Vec::new(),
             held_by: 0,
             unfinished: Unfinished::default(),
@@ -140,7 +151,8 @@ impl Worker {
 
     fn is_finished(&self) -> bool {
         self.stopping.is_some_and(|deadline| {
-            self.now.mono >= deadline || (self.links.is_empty() && self.partings.is_empty())
+            let is_done = self.links.is_empty() && self.partings.is_empty() && self.commits.are_written();
+            self.now.mono >= deadline || is_done
         })
     }
 
@@ -154,6 +166,7 @@ impl Worker {
         self.run_shard();
         let reading = self.read_links();
         let receiving = self.empty_inbox();
+        self.commits.hand_in(&mut self.parts.shard);
         let writing = self.write_links();
         self.tell_burden();
         self.notices.tell(&self.parts.reporter);
@@ -192,6 +205,8 @@ impl Worker {
     // The shard.
 
     fn run_shard(&mut self) {
+        // What it said while it was restored.
+        self.apply_outputs();
         if self.is_shard_due() {
             self.handle(Input::Timeout);
         }
@@ -235,9 +250,11 @@ impl Worker {
                     self.held_by |= 1 << to.0;
                 }
             }
-            // The memory engine: what is in memory is as durable as it gets.
             Output::Commit(through) => {
-                feed(&mut self.parts.shard, &mut self.outputs, self.now, Input::Committed { through })
+                if !self.commits.await_ticket(through) {
+                    // Without a store what is in memory is as durable as it gets.
+                    feed(&mut self.parts.shard, &mut self.outputs, self.now, Input::Committed { through });
+                }
             }
             Output::Denied(denial) => self.parts.reporter.denied(denial),
             Output::Notice(Notice::Limit { identity, bound }) => {
@@ -286,10 +303,17 @@ impl Worker {
     }
 
     fn receive(&mut self, message: WorkerMessage) {
-        if self.stopping.is_some() {
+        if self.stopping.is_some() && !matches!(message, WorkerMessage::Committed { .. }) {
             return;
         }
         match message {
+            WorkerMessage::Committed { through, entry } => {
+                self.commits.take_back(entry);
+                if let Some(through) = through {
+                    self.handle(Input::Committed { through });
+                }
+            }
+            WorkerMessage::Storage(storage) => self.handle(Input::Storage(storage)),
             WorkerMessage::Link(handover) => self.attach(*handover),
             WorkerMessage::Shard(message) => self.handle(Input::FromShard(message)),
             WorkerMessage::Policy { generation, policy } => {
