@@ -1,0 +1,91 @@
+"""MQTT 3.1.1 as this harness speaks it: a codec of its own, so that it knows of each packet whether it was sent and
+answered."""
+
+import socket
+import struct
+
+CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK = 2, 3, 4, 5, 6, 7, 9
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack("!H", len(data)) + data
+
+
+def packet(kind, flags, body):
+    head, length = bytes([kind << 4 | flags]), len(body)
+    digits = b""
+    while True:
+        digits += bytes([length % 128 | (128 if length >= 128 else 0)])
+        length //= 128
+        if not length:
+            return head + digits + body
+
+
+def connect(client_id, user, password, clean):
+    flags = 0xC0 | (2 if clean else 0)
+    return packet(1, 0, text("MQTT") + bytes([4, flags]) + struct.pack("!H", 60) + text(client_id) + text(user) + text(password))
+
+
+def publish(topic, payload, qos, number, dup=False, retain=False):
+    flags = (8 if dup else 0) | qos << 1 | (1 if retain else 0)
+    return packet(PUBLISH, flags, text(topic) + (struct.pack("!H", number) if qos else b"") + payload)
+
+
+def ack(kind, number):
+    return packet(kind, 2 if kind == PUBREL else 0, struct.pack("!H", number))
+
+
+def subscribe(number, topic, qos):
+    return packet(8, 2, struct.pack("!H", number) + text(topic) + bytes([qos]))
+
+
+class Link:
+    """A connection that sends packets and gives what arrives as (kind, flags, body)."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), 5)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def receive(self, seconds):
+        """The next packet; nothing if none came in time. ConnectionError when the broker is gone."""
+        while True:
+            found = self.cut()
+            if found:
+                return found
+            self.socket.settimeout(max(seconds, 0.001))
+            try:
+                more = self.socket.recv(65536)
+            except (TimeoutError, socket.timeout):
+                return None
+            if not more:
+                raise ConnectionError
+            self.buffer += more
+
+    def cut(self):
+        length, shift = 0, 0
+        for index in range(1, min(len(self.buffer), 5)):
+            length |= (self.buffer[index] & 127) << shift
+            shift += 7
+            if self.buffer[index] < 128:
+                end = index + 1 + length
+                if len(self.buffer) < end:
+                    return None
+                frame, self.buffer = self.buffer[:end], self.buffer[end:]
+                return frame[0] >> 4, frame[0] & 15, frame[index + 1:]
+        return None
+
+    def close(self):
+        self.socket.close()
+
+
+def parse_publish(flags, body):
+    size = struct.unpack("!H", body[:2])[0]
+    topic, rest = body[2:2 + size].decode(), body[2 + size:]
+    qos = flags >> 1 & 3
+    number = struct.unpack("!H", rest[:2])[0] if qos else 0
+    return topic, rest[2 if qos else 0:], qos, number, bool(flags & 8)
