@@ -17,7 +17,10 @@
 //!   looked for first (`layout`).
 //! - fjall's write waits for ever for a flush that has failed. Here the wait comes before the write and ends with an error
 //!   (`lsm`).
-//! - fjall may panic on damaged files. Its panics are caught and become errors.
+//! - fjall gives room back only while enough is written, so a full store that is emptied would stay full. Here it is
+//!   flushed and compacted when there is no room (`making_room`).
+//! - fjall may panic on damaged files. Its panics are caught and become errors; but a panic while it opens would end the
+//!   process, so the manifests, where that was seen, are compared with their checksums first (`layout`).
 //!
 //! What is still possible: damage in a table file is found when it is read, not before. If the very last sync and
 //! `SYNCED` are damaged together, the loss is not noticed.
@@ -31,6 +34,7 @@ mod journal;
 mod layout;
 pub mod limits;
 mod lsm;
+mod making_room;
 mod marks;
 mod open;
 mod options;

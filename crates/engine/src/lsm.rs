@@ -94,6 +94,33 @@ impl Lsm {
         caught(|| self.database.persist(PersistMode::Buffer))
     }
 
+    /// Flushes one table after the other, and compacts those that fit into the room left, until all are done or it is
+    /// told to end.
+    pub(crate) fn compact(&self, fits: impl Fn(u64) -> bool, ends: impl Fn() -> bool) -> Result<(), String> {
+        for table in &self.tables {
+            caught(|| {
+                self.flush_table(table, &ends)?;
+                if fits(table.disk_space()) && !ends() { table.major_compact() } else { Ok(()) }
+            })?;
+        }
+        // fjall removes the files that were compacted away when a memtable that holds something is sealed, and a journal when
+        // all that is in it is flushed.
+        caught(|| {
+            self.marks.insert(b"made room", b"")?;
+            self.flush_table(&self.marks, &ends)
+        })
+    }
+
+    fn flush_table(&self, table: &Keyspace, ends: impl Fn() -> bool) -> fjall::Result<()> {
+        table.rotate_memtable()?;
+        self.wait_until(|| table.tree.sealed_memtable_count() == 0 || ends())
+    }
+
+    /// Tells the bytes that are in memory and in the journals, and not yet in table files.
+    pub(crate) fn owed(&self) -> u64 {
+        self.database.write_buffer_size()
+    }
+
     /// Tells the last mark.
     pub(crate) fn mark(&self) -> Result<u64, String> {
         let mark = caught(|| self.marks.get(marks::KEY))?;
@@ -125,9 +152,14 @@ impl Lsm {
 
     /// Waits until a write to a keyspace does not wait inside fjall, where a failed flush would leave it for ever.
     fn wait(&self, keyspace: &Keyspace) -> fjall::Result<()> {
-        while keyspace.tree.sealed_memtable_count() >= SEALED_MEMTABLES
-            || keyspace.tree.l0_run_count() >= FIRST_LEVEL_RUNS
-        {
+        self.wait_until(|| {
+            keyspace.tree.sealed_memtable_count() < SEALED_MEMTABLES
+                && keyspace.tree.l0_run_count() < FIRST_LEVEL_RUNS
+        })
+    }
+
+    fn wait_until(&self, is_done: impl Fn() -> bool) -> fjall::Result<()> {
+        while !is_done() {
             // Fails once a worker has failed; fjall has no other way to ask.
             self.database.persist(PersistMode::Buffer)?;
             pause();
@@ -144,7 +176,7 @@ fn pause() {
 fn options(memtable: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(memtable)
-        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(FILE_BYTES)))
+        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(memtable.min(FILE_BYTES))))
 }
 
 fn name(table: Table) -> String {

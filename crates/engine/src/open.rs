@@ -1,6 +1,7 @@
 //! Opens a directory as an engine; appends, syncs and reads.
 
 use crate::lsm::{self, Lsm};
+use crate::making_room::MakingRoom;
 use crate::marks::Synced;
 use crate::options::{Durability, Options};
 use crate::room::Room;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 
 /// Keeps batches on disk. It is closed when it and all its readers are dropped.
 pub struct DiskEngine {
+    /// Is dropped first: its thread has the database open, which the lock in `shared` guards.
+    making_room: MakingRoom,
     shared: DiskReader,
     data: PathBuf,
     durability: Durability,
@@ -46,17 +49,15 @@ impl DiskEngine {
         let is_complete = format::check(&directory)?;
         let data = directory.join("data");
         let synced = Synced::open(&directory, is_complete)?;
-        let (lsm, mark) = if is_complete {
-            open_complete(&data, options, synced.number())?
-        } else {
-            (make(&data, options)?, 0)
-        };
+        let (lsm, mark) =
+            if is_complete { open_complete(&data, options, synced.number())? } else { make(&data, options)? };
         if !is_complete {
             format::put(&directory)?;
         }
         Ok(Self {
             shared: DiskReader { lsm: Arc::new(lsm), _lock: Arc::new(lock) },
             room: Room::new(data.clone(), options.reserve),
+            making_room: MakingRoom::default(),
             data,
             durability: options.durability,
             synced,
@@ -95,12 +96,15 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes what a new directory needs, all of it durable.
-fn make(data: &Path, options: &Options) -> Result<Lsm, OpenError> {
+/// Makes what a new directory needs, all of it durable. Somebody may have removed FORMAT from a full one, so there may be
+/// marks.
+fn make(data: &Path, options: &Options) -> Result<(Lsm, u64), OpenError> {
     layout::prepare(data)?;
-    let lsm = Lsm::open(data, options, false).map_err(|error| OpenError::damaged(data, error))?;
+    let damaged = |error| OpenError::damaged(data, error);
+    let lsm = Lsm::open(data, options, false).map_err(damaged)?;
     layout::sync(data)?;
-    Ok(lsm)
+    let mark = lsm.mark().map_err(damaged)?;
+    Ok((lsm, mark))
 }
 
 /// Opens what is there, if all of it is there, and gives the last mark.
@@ -123,6 +127,7 @@ impl Engine for DiskEngine {
         if batch.is_empty() {
             return Ok(());
         }
+        self.making_room.after_append();
         self.is_dirty = true;
         let appended = self.shared.lsm.append(batch);
         appended.map_err(|error| self.broken(error))
@@ -130,7 +135,11 @@ impl Engine for DiskEngine {
 
     fn has_room(&mut self) -> Result<bool, Broken> {
         self.usable()?;
-        self.room.is_left().map_err(|error| self.broken(error))
+        let has_room = self.room.is_left(self.shared.lsm.owed()).map_err(|error| self.broken(error))?;
+        if !has_room {
+            self.making_room.begin(&self.shared.lsm, &self.data);
+        }
+        Ok(has_room)
     }
 
     fn sync(&mut self) -> Result<(), Broken> {

@@ -23,7 +23,8 @@ pub struct Options {
     /// Bytes of the cache of blocks read from table files. Default 32 MiB. Not yet flushed messages come on top, at most about
     /// twice [`limits::JOURNAL_BYTES`].
     pub cache: u64,
-    /// Bytes of a table's changes in memory before they are flushed to a file; of a new store, for fjall remembers it.
+    /// Bytes of a table's changes in memory before they are flushed to a file; of a new store, for fjall remembers it. A
+    /// compaction needs about twelve times as much room, which the reserve has to hold.
     /// Default [`limits::MEMTABLE_BYTES`].
     pub memtable: u64,
 }

@@ -129,8 +129,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) {
     file.set_len(bytes.len() as u64).unwrap();
 }
 
-/// Tells how long the bytes are without the zeros at their end.
+/// Tells how long the bytes are without the zeros at their end; by blocks first, for there are many.
 pub(crate) fn used(bytes: &[u8]) -> usize {
+    let zeros = bytes.rchunks(4096).take_while(|block| **block == [0; 4096][..block.len()]).map(<[u8]>::len);
+    let bytes = &bytes[..bytes.len() - zeros.sum::<usize>()];
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 

@@ -1,0 +1,132 @@
+//! A file system that fills up: first there is no room, and nothing is broken; without a reserve the engine breaks, and what was
+//! synced is there after the next opening. These tests mount a small file system and are passed over where that is not
+//! allowed.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
+#![allow(clippy::disallowed_methods, reason = "it waits for an effect, with a deadline")]
+#![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
+
+mod world;
+
+use keyward_engine::{DiskEngine, Options};
+use keyward_store::{AppendError, Batch, Engine, Read, Scan, Table};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use world::{count, numbered};
+
+const FILLING: Table = Table::new(5);
+
+/// Is a mounted file system of some megabytes.
+struct Small(TempDir);
+
+impl Small {
+    fn mount(megabytes: u32) -> Option<Self> {
+        let directory = TempDir::new().unwrap();
+        let size = format!("size={megabytes}m");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(directory.path());
+        let is_mounted = mount.output().is_ok_and(|output| output.status.success());
+        if !is_mounted {
+            eprintln!("passed over: mounting a file system is not allowed here");
+        }
+        is_mounted.then_some(Self(directory))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg(self.path()).output());
+    }
+}
+
+/// Appends a numbered batch with filling, and syncs.
+fn fill(engine: &mut DiskEngine, number: u32) -> Result<(), AppendError> {
+    let mut batch = numbered(number);
+    batch.put(FILLING, &number.to_be_bytes(), &vec![number as u8; 100_000]);
+    engine.append(&batch)?;
+    Ok(engine.sync()?)
+}
+
+#[test]
+fn without_room_nothing_breaks_and_deleting_makes_room() {
+    let Some(disk) = Small::mount(300) else { return };
+    let options = Options { memtable: 1 << 20, reserve: Some(40 << 20), ..Options::default() };
+    let mut engine = DiskEngine::open(disk.path(), &options).unwrap();
+    let (mut next, mut fitted) = (0, 0);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // Until a quarter more was stored than fits at once. Nobody tells when a compaction has made room.
+    while fitted == 0 || next < fitted + fitted / 4 {
+        assert!(Instant::now() < deadline, "no room comes back: {next} after {fitted}");
+        while fill_or_no_room(&mut engine, next) {
+            next += 1;
+        }
+        fitted = if fitted == 0 { next } else { fitted };
+        empty(&mut engine, deadline);
+        assert_eq!(count(&engine), Ok(next));
+    }
+    assert!(fitted > 500, "only {fitted} fit");
+    drop(engine);
+    assert_eq!(count(&DiskEngine::open(disk.path(), &options).unwrap()), Ok(next));
+}
+
+/// Tells whether there was room; anything else is no reason.
+fn fill_or_no_room(engine: &mut DiskEngine, number: u32) -> bool {
+    match fill(engine, number) {
+        Ok(()) => true,
+        Err(AppendError::NoRoom) => false,
+        Err(broken) => panic!("{broken}"),
+    }
+}
+
+/// Deletes all filling, in small batches.
+fn empty(engine: &mut DiskEngine, deadline: Instant) {
+    let (mut scan, mut batch) = (Scan::of(FILLING, b"").rows_per_page(50), Batch::new());
+    while engine.next_page(&mut scan).unwrap() {
+        batch.clear();
+        scan.rows().for_each(|(key, _)| batch.delete(FILLING, key));
+        // A compaction that is under way may take the rest of the reserve for a moment.
+        while let Err(error) = engine.append(&batch) {
+            assert_eq!(error, AppendError::NoRoom);
+            assert!(Instant::now() < deadline, "nothing can be deleted");
+            std::thread::yield_now();
+        }
+        engine.sync().unwrap();
+    }
+}
+
+#[test]
+fn a_failed_write_is_final_and_what_was_synced_is_found_again() {
+    let Some(disk) = Small::mount(60) else { return };
+    let ballast = disk.path().join("ballast");
+    world::write(&ballast, &vec![1; 20 << 20]);
+    let path = disk.path().join("messages");
+    let options = Options { memtable: 1 << 20, reserve: Some(0), ..Options::default() };
+    let mut engine = DiskEngine::open(&path, &options).unwrap();
+    let (mut synced, error) = (0, loop_until_error(&mut engine));
+    let AppendError::Broken(broken) = error.1 else { panic!("{:?}", error.1) };
+    synced += error.0;
+    assert_eq!(engine.append(&numbered(synced)), Err(AppendError::Broken(broken.clone())));
+    assert_eq!(engine.sync(), Err(broken.clone()));
+    assert!(broken.to_string().contains(path.to_str().unwrap()), "{broken}");
+    assert!(count(&engine).unwrap() >= synced, "reads go on");
+    drop(engine);
+    fs::remove_file(ballast).unwrap();
+    let engine = DiskEngine::open(&path, &options).unwrap();
+    assert!(count(&engine).unwrap() >= synced);
+}
+
+/// Gives how many batches were synced, and what then happened.
+fn loop_until_error(engine: &mut DiskEngine) -> (u32, AppendError) {
+    for number in 0.. {
+        if let Err(error) = fill(engine, number) {
+            return (number, error);
+        }
+    }
+    unreachable!("the file system is small")
+}
