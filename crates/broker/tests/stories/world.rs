@@ -4,8 +4,8 @@ use crate::peer::{Got, Hello, Peer, Wire};
 use keyward_broker::output::Report;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
-    Attach, CloseCause, CommitOutcome, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice,
-    Output, Principal, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Ticket,
+    Attach, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice, Output, Principal,
+    Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Storage, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};
@@ -350,22 +350,16 @@ impl World {
     }
 
     /// Lets the store answer what waits.
-    pub(crate) fn store(&mut self, outcome: CommitOutcome) {
-        let waiting = self.take_unstored();
-        self.answer_tickets(waiting, outcome);
-    }
-
-    /// Takes the tickets that wait for an answer of the store.
-    pub(crate) fn take_unstored(&mut self) -> Vec<(usize, Ticket)> {
-        self.unstored.replace(Vec::new()).unwrap_or_default()
-    }
-
-    /// Lets the store answer these tickets.
-    pub(crate) fn answer_tickets(&mut self, tickets: Vec<(usize, Ticket)>, outcome: CommitOutcome) {
-        for (shard, through) in tickets {
-            self.give(shard, Input::Committed { through, outcome });
+    pub(crate) fn store(&mut self) {
+        for (shard, through) in self.unstored.replace(Vec::new()).unwrap_or_default() {
+            self.give(shard, Input::Committed { through });
         }
         self.settle();
+    }
+
+    /// Tells every shard what the store can take from now on.
+    pub(crate) fn storage(&mut self, storage: Storage) {
+        self.tell_all(|| Input::Storage(storage));
     }
 
     /// Writes down what the shards say from now on.
@@ -441,7 +435,7 @@ impl World {
             Output::Commit(ticket) => match &mut self.unstored {
                 Some(unstored) => unstored.push((shard, ticket)),
                 None => {
-                    self.handle(shard, Input::Committed { through: ticket, outcome: CommitOutcome::Durable });
+                    self.handle(shard, Input::Committed { through: ticket });
                 }
             },
             Output::Denied(denial) => self.denials.push(denial),
