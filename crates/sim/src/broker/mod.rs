@@ -15,7 +15,7 @@ use crate::wire::Wires;
 use door::Door;
 use engine::Engine;
 use inbox::{Inbox, Mail};
-use keyward_broker::{CommitOutcome, HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats};
+use keyward_broker::{HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats, Storage};
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_mqtt::time::Millis;
 use shell::Shell;
@@ -116,8 +116,13 @@ impl Broker {
     }
 
     /// Lets the engine answer the oldest of what waits for it on one shard.
-    pub(crate) fn answer(&mut self, shard: usize, count: usize, outcome: CommitOutcome) {
-        self.engine.answer(&mut self.inboxes, shard, count, outcome);
+    pub(crate) fn answer(&mut self, shard: usize, count: usize) {
+        self.engine.answer(&mut self.inboxes, shard, count);
+    }
+
+    /// Says what the engine can take from now on.
+    pub(crate) fn turn_storage(&mut self, storage: Storage) {
+        self.engine.turn(&mut self.inboxes, storage);
     }
 
     /// Lets the engine answer all that waits for it.

@@ -12,7 +12,7 @@ use super::inbox::{Handover, Mail};
 use super::link::{Link, Parting};
 use crate::event::{Serial, ShardNo, What};
 use keyward_broker::output::Report;
-use keyward_broker::{CommitOutcome, Input, LinkId, Outbox, Output, Shard, ShardStats};
+use keyward_broker::{Input, LinkId, Outbox, Output, Shard, ShardStats, Ticket};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -199,8 +199,8 @@ impl Shell {
                 around.inboxes[usize::from(to.0)].post(self.index, weight, mail);
             }
             Output::Commit(ticket) => {
-                if let Some(outcome) = around.engine.store(self.index, ticket) {
-                    self.answer(around, ticket, outcome);
+                if around.engine.store(self.index, ticket) {
+                    self.answer(around, ticket);
                 }
             }
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
@@ -208,14 +208,9 @@ impl Shell {
         }
     }
 
-    fn answer(
-        &mut self,
-        around: &mut Surroundings<'_>,
-        through: keyward_broker::Ticket,
-        outcome: CommitOutcome,
-    ) {
-        around.log.say(What::Answers { shard: self.no(), through, outcome });
-        self.feed(around, Input::Committed { through, outcome });
+    fn answer(&mut self, around: &mut Surroundings<'_>, through: Ticket) {
+        around.log.say(What::Answers { shard: self.no(), through });
+        self.feed(around, Input::Committed { through });
     }
 
     // The inbox.
@@ -245,9 +240,13 @@ impl Shell {
                 around.log.say(What::Enacts { shard, change: Serial::Registry(directory.revision()) });
                 self.handle(around, Input::Directory(directory));
             }
-            Mail::Committed { through, outcome } => {
-                self.answer(around, through, outcome);
+            Mail::Committed(through) => {
+                self.answer(around, through);
                 self.apply_outputs(around);
+            }
+            Mail::Storage(storage) => {
+                around.log.say(What::Learns { shard, storage });
+                self.handle(around, Input::Storage(storage));
             }
             Mail::Stop => {
                 self.stopping = true;
