@@ -32,7 +32,7 @@ pub enum Input<'a> {
     },
     /// Another shard says something.
     FromShard(ShardMessage),
-    /// The store answers: every ticket up to this one is durable.
+    /// The store answers: everything is durable that was to be up to this ticket.
     Committed {
         /// The newest ticket that this answers. Answers come in order.
         through: Ticket,

@@ -8,7 +8,7 @@
 use crate::packet::{Hello, Packet};
 use crate::rules::Rules;
 use core::fmt;
-use keyward_broker::{CloseCause, CommitOutcome, Denial, LinkId, Notice, ShardStats, Standing, Ticket};
+use keyward_broker::{CloseCause, Denial, LinkId, Notice, ShardStats, Standing, Storage, Ticket};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Now;
 use std::sync::Arc;
@@ -193,10 +193,15 @@ pub enum What {
     Answers {
         /// Which shard.
         shard: ShardNo,
-        /// All tickets up to this one are answered.
+        /// All tickets up to this one are durable.
         through: Ticket,
-        /// How.
-        outcome: CommitOutcome,
+    },
+    /// A shard hears what the engine can take from now on.
+    Learns {
+        /// Which shard.
+        shard: ShardNo,
+        /// What it can take.
+        storage: Storage,
     },
 
     // The operator.
@@ -364,9 +369,10 @@ impl fmt::Display for What {
                 write!(f, "{shard} holds {stats:?}{left}")
             }
             Self::Asks { shard, ticket } => write!(f, "{shard} asks for ticket {}", ticket.0),
-            Self::Answers { shard, through, outcome } => {
-                write!(f, "engine answers {shard} through ticket {}: {outcome:?}", through.0)
+            Self::Answers { shard, through } => {
+                write!(f, "engine answers {shard} through ticket {}", through.0)
             }
+            Self::Learns { shard, storage } => write!(f, "{shard} learns that the store is {storage:?}"),
             Self::Orders(change) => write!(f, "operator orders {change}"),
             Self::Enacts { shard, change } => write!(f, "{shard} goes by {change}"),
             Self::Reports { shard, change } => write!(f, "{shard} reports {change}"),

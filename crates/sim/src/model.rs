@@ -18,6 +18,7 @@ mod notice;
 mod operator;
 mod rest;
 mod retained;
+mod room;
 mod session;
 
 use crate::event::{AccountNo, Change, ClientNo, Event, MessageNo, ShardNo, What};
@@ -25,13 +26,14 @@ use crate::races::{Race, Races};
 use crate::setup::Setup;
 use core::fmt;
 use groups::Groups;
-use keyward_broker::{CommitOutcome, LinkId, ShardStats};
+use keyward_broker::{LinkId, ShardStats, Storage};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
 use law::Law;
 use link::{Flights, Link};
 use message::{Losses, Message};
 use retained::Slots;
+use room::Taking;
 use session::Sessions;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -76,8 +78,8 @@ pub struct Model {
     shards: Vec<Shard>,
     /// Letters between shards that were posted and not read.
     letters: usize,
-    /// The QoS 2 message that was just taken: what is said of memory next refuses it.
-    taking: Option<(ClientNo, u16)>,
+    /// What was just taken: what is said of memory or of room next refuses it.
+    taking: Option<Taking>,
     /// A link that a shard has taken and not refused so far.
     attaching: Option<(ShardNo, LinkId)>,
     /// Whether the process was told to stop: it counts nothing any more.
@@ -94,16 +96,11 @@ pub struct Model {
 struct Shard {
     asked: u64,
     answered: u64,
-    refused: Vec<u64>,
+    /// What it heard that the store can take.
+    storage: Storage,
     /// Who posted the letters that it has not read.
     inbox: VecDeque<ShardNo>,
     stats: ShardStats,
-}
-
-impl Shard {
-    fn is_refused(&self, ticket: u64) -> bool {
-        self.refused.contains(&ticket)
-    }
 }
 
 impl Model {
@@ -142,7 +139,7 @@ impl Model {
         self.now = event.at.mono;
         self.step += 1;
         self.finish_attach(&event.what)?;
-        if !matches!(event.what, What::Notes { .. }) {
+        if !matches!(event.what, What::Notes { .. } | What::Denies { .. } | What::Asks { .. }) {
             self.taking = None;
         }
         match &event.what {
@@ -184,24 +181,14 @@ impl Model {
                 self.shards[shard.0].inbox.pop_front();
             }
             What::Denies { .. } => {}
-            What::Notes { notice, .. } => self.note(notice)?,
+            What::Notes { shard, notice } => self.note(*shard, notice)?,
             What::Counts { shard, stats, is_done } => {
                 self.races.note_if(!is_done, Race::WorkLeftForLater);
                 self.count(*shard, stats)?;
             }
             What::Asks { shard, ticket } => self.shards[shard.0].asked = ticket.0,
-            What::Answers { shard: no, through, outcome } => {
-                let shard = &mut self.shards[no.0];
-                if *outcome == CommitOutcome::NoRoom {
-                    self.races.note(Race::NoRoom);
-                    let refused = shard.answered + 1..=through.0;
-                    for session in self.sessions.values_mut().filter(|session| session.shard == *no) {
-                        session.inbound.retain(|_, (_, ticket)| !refused.contains(ticket));
-                    }
-                    shard.refused.extend(shard.answered + 1..=through.0);
-                }
-                shard.answered = shard.answered.max(through.0);
-            }
+            What::Answers { shard, through } => self.hear_of_disk(*shard, *through)?,
+            What::Learns { shard, storage } => self.learn(*shard, *storage),
             What::Orders(change) => {
                 self.law.order(change);
                 self.law_changed = self.step;

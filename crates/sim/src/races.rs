@@ -64,7 +64,6 @@ races! {
     LiveAgainstReplay = 12, "a retained message was published while a replay of its topic was under way";
     ReplayCutOff = 12, "a link was lost while a replay was under way to it";
     TwoWritersOfOneSlot = 12, "two publishers' retained messages of one topic were under way";
-    NoRoom = 14, "the engine had no room";
     AnswerWaitsForDisk = 14, "a link was lost while an answer waited for the disk";
     CrashBetweenPubRecAndPubRel = 14, "the broker died between PUBREC and PUBREL";
     ReceiveMaximumReached = 16, "as many messages were under way to a client as it takes";
@@ -73,6 +72,9 @@ races! {
     QueueFull = 18, "a queue was full";
     MemoryShort = 18, "four fifths of the memory were in use (invariant 11)";
     MemoryVeryShort = 18, "nine tenths of the memory were in use (invariant 11)";
+    NoRoom = 19, "something was refused because the store was full";
+    AnsweredWhileFull = 19, "what was taken before the store was full was made durable then";
+    TakenBeforeHeard = 19, "a shard took what is to be stored while another knew that the store was full";
 }
 
 /// Counts races.
@@ -130,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_rule_that_is_built_has_a_race() {
-        for rule in (1..=12).chain([14, 16, 18]) {
+        for rule in (1..=12).chain([14, 16, 18, 19]) {
             assert!(Race::ALL.iter().any(|race| race.rule() == rule), "rule {rule} has none");
         }
         assert!(Race::ALL.is_sorted_by_key(|race| race.rule()));

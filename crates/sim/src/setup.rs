@@ -48,9 +48,9 @@ pub struct ClientSetup {
 /// Says how the engine answers tickets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineSetup {
-    /// At once, always [`Durable`](keyward_broker::CommitOutcome::Durable).
+    /// At once; it has room for everything.
     Memory,
-    /// Late, in order, several at once; now and then [`NoRoom`](keyward_broker::CommitOutcome::NoRoom).
+    /// Late, in order, several at once; now and then it is [`Full`](keyward_broker::Storage::Full) for a while.
     Faulty,
 }
 

@@ -19,7 +19,7 @@ fn kind(what: &What) -> String {
         What::Closes { cause: CloseCause::Refused(_), .. } => "Closes Refused".to_owned(),
         What::Closes { cause: CloseCause::Violation(_), .. } => "Closes Violation".to_owned(),
         What::Closes { cause, .. } => format!("Closes {cause:?}"),
-        What::Answers { outcome, .. } => format!("Answers {outcome:?}"),
+        What::Learns { storage, .. } => format!("Learns {storage:?}"),
         What::Judges { verdict, .. } => format!("Judges {}", if verdict.is_ok() { "well" } else { "badly" }),
         What::Orders(Change::Account { standing: Standing::Revoked { .. }, .. }) => {
             "Orders Revoked".to_owned()
@@ -28,6 +28,7 @@ fn kind(what: &What) -> String {
         What::Hears { packet: Packet::Publish(publish), .. } => format!("Hears {:?}", publish.qos),
         What::Notes { notice: Notice::QueueFull { .. }, .. } => "Notes QueueFull".to_owned(),
         What::Notes { notice: Notice::NoMemory { .. }, .. } => "Notes NoMemory".to_owned(),
+        What::Notes { notice: Notice::NoRoom { .. }, .. } => "Notes NoRoom".to_owned(),
         What::Notes { notice: Notice::WillWithheld { .. }, .. } => "Notes WillWithheld".to_owned(),
         What::Notes { notice: Notice::PublisherGone { .. }, .. } => "Notes PublisherGone".to_owned(),
         What::Notes { notice: Notice::RetainedFull { .. }, .. } => "Notes RetainedFull".to_owned(),
@@ -53,8 +54,7 @@ fn every_kind_of_event_is_drawn_and_nothing_is_left_when_all_have_gone() {
     }
     let expected = [
         "Abandoned",
-        "Answers Durable",
-        "Answers NoRoom",
+        "Answers",
         "Asks",
         "Attaches",
         "Breaks",
@@ -78,9 +78,12 @@ fn every_kind_of_event_is_drawn_and_nothing_is_left_when_all_have_gone() {
         "Hears ExactlyOnce",
         "Judges badly",
         "Judges well",
+        "Learns Full",
+        "Learns Open",
         "Loses",
         "Notes",
         "Notes NoMemory",
+        "Notes NoRoom",
         "Notes PublisherGone",
         "Notes QueueFull",
         "Notes RetainedFull",

@@ -167,6 +167,47 @@ struct Segment {
     unready: Vec<Reserved>,
 }
 
+/// Numbers what the shell is told to make durable. Tickets come in the order of inputs; what a retained message waits
+/// for does not stand behind publications whose places are still being gathered: of two shards each may wait for the other's
+/// slot.
+#[derive(Debug, Default)]
+struct Commits {
+    number: u64,
+    said: Ticket,
+    answered: Ticket,
+    unanswered: VecDeque<Commit>,
+    /// Publications whose slots are durable, not told yet.
+    slotted: VecDeque<(ShardIndex, Publication)>,
+}
+
+#[derive(Debug)]
+struct Commit {
+    number: u64,
+    through: Ticket,
+    slots: Vec<(ShardIndex, Publication)>,
+}
+
+impl Commits {
+    fn say(&mut self, through: Ticket, slots: &mut Vec<(ShardIndex, Publication)>) -> Option<Ticket> {
+        if through <= self.said && slots.is_empty() {
+            return None;
+        }
+        self.said = self.said.max(through);
+        self.number += 1;
+        let slots = core::mem::take(slots);
+        self.unanswered.push_back(Commit { number: self.number, through: self.said, slots });
+        Some(Ticket(self.number))
+    }
+
+    fn answered(&mut self, number: Ticket) -> Ticket {
+        while let Some(commit) = self.unanswered.pop_front_if(|first| first.number <= number.0) {
+            self.answered = self.answered.max(commit.through);
+            self.slotted.extend(commit.slots);
+        }
+        self.answered
+    }
+}
+
 /// Gathers the entries of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
@@ -180,7 +221,9 @@ pub(crate) struct Recorder {
     has_ticket: bool,
     ready: Entry,
     ready_through: Ticket,
-    said: Ticket,
+    /// Publications whose retained message is in `ready`, and their shards.
+    ready_slots: Vec<(ShardIndex, Publication)>,
+    commits: Commits,
     waiting: VecDeque<Segment>,
     /// The number of the first of them.
     first: u64,
@@ -230,14 +273,27 @@ impl Recorder {
         self.issued
     }
 
-    /// Returns the newest ticket whose entry can be taken, if that was not said yet.
+    /// Returns the number under which the shell is to make durable what can be taken, if somebody waits for more than was
+    /// said before.
     pub(crate) fn next_commit(&mut self) -> Option<Ticket> {
         let bound = self.waiting.front().map_or(u64::MAX, |waiting| waiting.first.0 - 1);
         let through = Ticket(self.ready_through.0.min(bound));
-        (through > self.said).then(|| {
-            self.said = through;
-            through
-        })
+        self.commits.say(through, &mut self.ready_slots)
+    }
+
+    /// Takes note that the shell has made durable what it was told up to this number. Returns up to which ticket that is.
+    pub(crate) fn committed(&mut self, number: Ticket) -> Ticket {
+        self.commits.answered(number)
+    }
+
+    /// Returns a publication whose retained message is durable now, with its shard.
+    pub(crate) fn next_slotted(&mut self) -> Option<(ShardIndex, Publication)> {
+        self.commits.slotted.pop_front()
+    }
+
+    /// Waits for the retained message that was recorded last, to tell another shard.
+    pub(crate) fn await_slot(&mut self, from: ShardIndex, publication: Publication) {
+        self.ready_slots.push((from, publication));
     }
 
     /// Takes what can be written, in exchange for an empty entry.
@@ -497,15 +553,19 @@ impl Recorder {
         });
     }
 
+    /// Records a retained message, ahead of publications whose places are still being gathered: the slots of one topic
+    /// are all written here, in one order.
     pub(crate) fn retained(&mut self, message: &Message) {
-        self.record(|entry, writer, _, now| {
-            writer.message(message, now);
-            entry.changes.put(RETAINED, message.topic().as_bytes(), writer.bytes());
-        });
+        if self.is_on {
+            self.writer.begin().message(message, self.now);
+            self.ready.changes.put(RETAINED, message.topic().as_bytes(), self.writer.bytes());
+        }
     }
 
     pub(crate) fn not_retained(&mut self, topic: &str) {
-        self.record(|entry, _, _, _| entry.changes.delete(RETAINED, topic.as_bytes()));
+        if self.is_on {
+            self.ready.changes.delete(RETAINED, topic.as_bytes());
+        }
     }
 
     // Sessions.

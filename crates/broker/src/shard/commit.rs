@@ -60,7 +60,7 @@ impl Shard {
 
     /// Lets go of what waited for `through` and what came before it.
     pub(super) fn committed(&mut self, through: Ticket) {
-        self.commits.done = through.min(self.out.record.issued()).max(self.commits.done);
+        self.commits.done = self.out.record.committed(through);
         self.settle_durable();
         while let Some(pending) = self.commits.pending.front()
             && pending.ticket <= self.commits.done

@@ -63,7 +63,7 @@ impl Shard {
             self.keep(&permit, &message);
         }
         if let Some(Asks { publication, slot: true, .. }) = asks {
-            self.out.post_when_durable(from, Body::Slotted { publication });
+            self.out.record.await_slot(from, publication);
         }
         if deliver {
             self.fan_out(permit, message, reservation);

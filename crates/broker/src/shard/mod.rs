@@ -25,7 +25,7 @@ use crate::attach::LinkId;
 use crate::bound::Bound;
 use crate::delivery::{Delivery, Pressure, Progress, Terms};
 use crate::frames::Frames;
-use crate::input::{Input, ShardMessage, Storage};
+use crate::input::{Input, ShardMessage, Storage, Ticket};
 use crate::interest::{Interest, Match};
 use crate::law::Law;
 use crate::limits::{self, Limits};
@@ -311,6 +311,12 @@ impl Shard {
     /// is in it for which [`Output::Commit`] was said.
     pub fn take_entry(&mut self, entry: &mut Entry) {
         self.out.record.take(entry);
+    }
+
+    /// Returns the newest ticket for which something waits, and up to which ticket everything is durable: for whoever checks
+    /// the order of things. [`Output::Commit`] may be said later, and for several of them.
+    pub fn tickets(&self) -> (Ticket, Ticket) {
+        (self.out.record.issued(), self.commits.done())
     }
 
     /// Takes an outbox back for its buffers; what is still in it is dropped.

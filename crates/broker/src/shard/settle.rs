@@ -10,6 +10,9 @@ use crate::placement::ShardIndex;
 impl Shard {
     /// Deals with everything that has become durable here.
     pub(super) fn settle_durable(&mut self) {
+        while let Some((shard, publication)) = self.out.record.next_slotted() {
+            self.out.post(shard, Body::Slotted { publication });
+        }
         while let Some(settlement) = self.out.record.next_settlement(self.commits.done()) {
             let Settlement { publication, shards, places } = settlement;
             if let Some(publication) = publication {

@@ -4,8 +4,8 @@
 use core::num::{NonZeroU16, NonZeroU32};
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
-    Attach, CommitOutcome, Directory, HashKey, Input, Limits, LinkId, Login, Outbox, Output, Principal,
-    Shard, ShardConfig, ShardIndex, ShardMessage, Standing,
+    Attach, Directory, HashKey, Input, Limits, LinkId, Login, Outbox, Output, Principal, Shard, ShardConfig,
+    ShardIndex, ShardMessage, Standing,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::packet::{
@@ -201,7 +201,7 @@ impl House {
             Output::Dirty(link) => self.write(shard, link),
             Output::ToShard { to, message } => self.inboxes[usize::from(to.0)].push_back(message),
             Output::Commit(through) => {
-                self.shards[shard].handle(NOW, Input::Committed { through, outcome: CommitOutcome::Durable });
+                self.shards[shard].handle(NOW, Input::Committed { through });
             }
             Output::Established { .. } | Output::Reported(_) => {}
             other => panic!("{other:?}"),

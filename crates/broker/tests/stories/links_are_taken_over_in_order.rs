@@ -2,7 +2,7 @@
 
 use crate::peer::{Got, hello, hello5, letter};
 use crate::world::{in_every_world, in_every_world_and_version};
-use keyward_broker::{CloseCause, CommitOutcome};
+use keyward_broker::CloseCause;
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::reason::ReasonCode;
 
@@ -34,7 +34,7 @@ fn waiting_acknowledgements_of_the_older_link_are_dropped() {
         w.publish(first, letter("pump/a", "a").qos1(7));
         assert_eq!(w.got(first), []);
         let second = w.connect(hello(version, "device:pump", "pump"));
-        w.store(CommitOutcome::Durable);
+        w.store();
         assert!(!w.got(first).iter().any(|got| matches!(got, Got::PubAck(..))));
         let got = w.got(second);
         assert!(matches!(&got[..], [Got::ConnAck { .. }]), "{got:?}");

@@ -3,7 +3,7 @@
 use crate::peer::{Got, Peer, hello, hello5, letter};
 use crate::shared_groups_share_fairly::all_may_share;
 use crate::world::World;
-use keyward_broker::{CloseCause, CommitOutcome, Limits, Notice};
+use keyward_broker::{CloseCause, Limits, Notice};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::reason::ReasonCode;
 
@@ -220,7 +220,7 @@ fn publish_while_memory_is_short(w: &mut World, silent: usize) -> Peer {
     }
     w.burden(TOTAL / 10 * 9);
     assert!(is_critical(w));
-    w.store(CommitOutcome::Durable);
+    w.store();
     prompt
 }
 

@@ -3,7 +3,7 @@
 use crate::peer::{Got, hello, hello5, letter};
 use crate::world::{app_may_everything, identity, in_every_world, in_every_world_and_version, rule};
 use keyward_broker::output::Report;
-use keyward_broker::{CommitOutcome, DeniedAction, Notice, Standing};
+use keyward_broker::{DeniedAction, Notice, Standing};
 use keyward_mqtt::reason::ReasonCode;
 
 fn eve_reads(topics: &[&str]) -> String {
@@ -146,14 +146,14 @@ fn a_qos_2_message_that_is_forbidden_while_it_waits_for_the_disk_is_acknowledged
         w.slow_store();
         w.publish(pump, letter("pump/a", "too late").qos2(1));
         w.rules(&(app_may_everything() + &rule("device:pump", "deny", &["publish"], &["#"])));
-        w.store(CommitOutcome::Durable);
+        w.store();
         assert_eq!(w.got(pump), [Got::PubRec(1, ReasonCode::Success)]);
         assert_eq!(w.messages(app), []);
         assert_eq!(w.notices, [Notice::PublishWithheld { publisher: identity("device:pump") }]);
         assert_eq!((w.denials.len(), w.denials[0].action), (1, DeniedAction::Publish));
         // The handshake goes on as for any other.
         w.pubrel(pump, 1);
-        w.store(CommitOutcome::Durable);
+        w.store();
         assert_eq!(w.got(pump), [Got::PubComp(1, ReasonCode::Success)]);
     });
 }
@@ -167,7 +167,7 @@ fn a_qos_2_message_whose_publisher_is_disabled_while_it_waits_for_the_disk_is_dr
         w.slow_store();
         w.publish(pump, letter("pump/a", "too late").qos2(1));
         w.set("device:pump", 1, Standing::Disabled);
-        w.store(CommitOutcome::Durable);
+        w.store();
         assert_eq!(w.messages(app), []);
         assert_eq!(w.notices, [Notice::PublishWithheld { publisher: identity("device:pump") }]);
         assert!(w.denials.is_empty(), "no rule denied it");

@@ -2,7 +2,7 @@
 
 use crate::peer::{Peer, at, hello, letter};
 use crate::world::{World, app_may_everything, rule};
-use keyward_broker::{CommitOutcome, Limits, Standing};
+use keyward_broker::{Limits, Standing, Storage};
 use keyward_mqtt::packet::{Ack, Packet, Qos, Version};
 use keyward_mqtt::property::AckProperties;
 use keyward_mqtt::reason::ReasonCode;
@@ -138,7 +138,7 @@ impl Model {
             Step::Pass { secs } => self.world.pass(*secs),
             Step::SetDeaf { shard, deaf } => self.world.set_deaf(*shard, *deaf),
             Step::Store { slow: true } => self.world.slow_store(),
-            Step::Store { slow: false } => self.world.store(CommitOutcome::Durable),
+            Step::Store { slow: false } => self.world.store(),
         }
         self.check();
     }
@@ -320,7 +320,8 @@ enum Noise {
     Connect { v5: bool, clean: bool },
     Lose,
     Mute { reads: bool },
-    Store { kept: bool },
+    Store,
+    Storage { storage: Storage },
     Pass { secs: u64 },
 }
 
@@ -334,7 +335,9 @@ fn noise() -> impl Strategy<Value = Noise> {
         2 => (any::<bool>(), any::<bool>()).prop_map(|(v5, clean)| Noise::Connect { v5, clean }),
         1 => Just(Noise::Lose),
         1 => any::<bool>().prop_map(|reads| Noise::Mute { reads }),
-        2 => any::<bool>().prop_map(|kept| Noise::Store { kept }),
+        2 => Just(Noise::Store),
+        1 => proptest::sample::select(vec![Storage::Open, Storage::Full, Storage::Broken])
+            .prop_map(|storage| Noise::Storage { storage }),
         1 => (0..50_u64).prop_map(|secs| Noise::Pass { secs }),
     ]
 }
@@ -347,9 +350,8 @@ fn make(w: &mut World, peer: &mut Peer, noise: &Noise) {
             *peer = w.try_connect(if *clean { greeting.clean() } else { greeting });
         }
         Noise::Pass { secs } => w.pass(*secs),
-        Noise::Store { kept } => {
-            w.store(if *kept { CommitOutcome::Durable } else { CommitOutcome::NoRoom });
-        }
+        Noise::Store => w.store(),
+        Noise::Storage { storage } => w.storage(*storage),
         Noise::Lose => w.lose(*peer),
         _ if !w.is_open(*peer) => {}
         Noise::Ack { kind, id, code } => acknowledge(w, *peer, *kind, *id, *code),
@@ -395,9 +397,9 @@ fn no_sequence_of_packets_breaks_a_shard_or_its_books() {
             let mut peer = w.connect(hello(Version::V5, "user:app", "noise").silent());
             noises.iter().for_each(|noise| make(&mut w, &mut peer, noise));
             // Everybody leaves: nothing may be left in the books.
-            w.store(CommitOutcome::Durable);
+            w.store();
             let last = w.connect(hello(Version::V5, "user:app", "noise").clean().expiry(0).silent());
-            w.store(CommitOutcome::Durable);
+            w.store();
             w.disconnect(last);
             let stats = w.stats();
             let books =

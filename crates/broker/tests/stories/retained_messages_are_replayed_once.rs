@@ -2,7 +2,7 @@
 
 use crate::peer::{Got, Peer, at, hello, hello5, letter};
 use crate::world::{World, in_every_world, in_every_world_and_version, in_every_world_with, rule};
-use keyward_broker::{CommitOutcome, Limits, Notice, Standing};
+use keyward_broker::{Limits, Notice, Standing};
 use keyward_mqtt::packet::{Qos, SubscribeOptions};
 
 fn retained_for(w: &mut World, filter: &str) -> Vec<String> {
@@ -323,7 +323,7 @@ fn what_was_unsubscribed_before_its_suback_left_is_not_replayed() {
         w.slow_store();
         w.subscribe_only(app, 1, "pump/#", at(Qos::AtLeastOnce), None);
         w.unsubscribe(app, "pump/#");
-        w.store(CommitOutcome::Durable);
+        w.store();
         assert!(matches!(w.got(app)[..], [Got::SubAck(..), Got::UnsubAck(..)]));
     });
 }

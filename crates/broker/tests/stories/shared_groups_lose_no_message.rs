@@ -1,9 +1,10 @@
 //! Members of shared groups come and go: what they had not acknowledged goes to others, and QoS 2 never twice.
 
+use crate::disk::in_every_stored_world;
 use crate::peer::{Got, at, hello, hello5, letter};
 use crate::shared_groups_share_fairly::{all_got, all_may_share, members, numbers, publish_numbers};
 use crate::world::{World, in_every_world, in_every_world_and_version};
-use keyward_broker::{CommitOutcome, Limits, Standing};
+use keyward_broker::{Limits, Standing};
 use keyward_mqtt::packet::{Ack, Packet, Qos};
 use keyward_mqtt::property::AckProperties;
 use keyward_mqtt::reason::ReasonCode;
@@ -89,32 +90,15 @@ fn qos_2_that_was_sent_ends_with_its_session() {
 
 #[test]
 fn qos_2_is_not_sent_before_the_choice_of_a_stored_member_is_durable() {
-    in_every_world(|w| {
+    in_every_stored_world(|w| {
         let [one] = members(w, "$share/g/t", |name| hello5("user:app", name));
         let source = w.connect(hello5("user:app", "source"));
         w.slow_store();
         w.publish(source, letter("t", "x").qos2(1));
-        w.store(CommitOutcome::Durable);
+        w.store();
         assert!(w.payloads(one).is_empty(), "the message is durable, the choice is not");
-        w.store(CommitOutcome::Durable);
+        w.store();
         assert_eq!(w.payloads(one), ["x"]);
-    });
-}
-
-#[test]
-fn a_choice_that_could_not_be_stored_goes_to_another_member() {
-    in_every_world(|w| {
-        let [a, b] = members(w, "$share/g/t", |name| hello5("user:app", name));
-        let source = w.connect(hello5("user:app", "source"));
-        w.slow_store();
-        w.publish(source, letter("t", "x").qos2(1));
-        w.store(CommitOutcome::Durable);
-        w.store(CommitOutcome::NoRoom);
-        for _ in 0..3 {
-            w.store(CommitOutcome::Durable);
-        }
-        let of_both = [w.payloads(a), w.payloads(b)].concat();
-        assert_eq!(of_both, ["x"]);
     });
 }
 
@@ -253,20 +237,6 @@ fn a_suback_leaves_when_all_shards_know_the_group() {
     assert_eq!(w.got(one), []);
     w.set_deaf(third, false);
     assert_eq!(w.got(one), [Got::SubAck(9, vec![ReasonCode::GrantedQos1])]);
-}
-
-#[test]
-fn a_membership_that_could_not_be_stored_is_none() {
-    in_every_world(|w| {
-        w.rules(&all_may_share());
-        let one = w.connect(hello5("user:app", "one"));
-        w.slow_store();
-        w.subscribe_only(one, 9, "$share/g/t", at(Qos::AtLeastOnce), None);
-        w.settle();
-        w.store(CommitOutcome::NoRoom);
-        assert!(w.has_got(one, |got| *got == Got::SubAck(9, vec![ReasonCode::QuotaExceeded])));
-        assert_eq!((w.stats().groups, w.stats().shared_subscriptions), (0, 0));
-    });
 }
 
 #[test]

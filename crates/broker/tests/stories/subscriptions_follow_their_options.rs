@@ -198,7 +198,7 @@ fn requests_under_a_packet_id_in_use_are_refused() {
         w.subscribe_only(app, 1, "a", at(Qos::AtMostOnce), None);
         w.subscribe_only(app, 1, "b", at(Qos::AtMostOnce), None);
         w.settle();
-        w.store(keyward_broker::CommitOutcome::Durable);
+        w.store();
         let expected = [
             Got::SubAck(1, vec![ReasonCode::Success]),
             Got::SubAck(1, vec![ReasonCode::PacketIdentifierInUse]),

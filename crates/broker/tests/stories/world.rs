@@ -6,7 +6,7 @@ use keyward_broker::output::Report;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
     Attach, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice, Output, Principal,
-    Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Ticket,
+    Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Storage, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};
@@ -374,21 +374,15 @@ impl World {
     /// Lets the store answer what waits.
     pub(crate) fn store(&mut self) {
         self.sync();
-        let waiting = self.take_unstored();
-        self.answer_tickets(waiting);
-    }
-
-    /// Takes the tickets that wait for an answer of the store.
-    pub(crate) fn take_unstored(&mut self) -> Vec<(usize, Ticket)> {
-        self.unstored.replace(Vec::new()).unwrap_or_default()
-    }
-
-    /// Lets the store answer these tickets.
-    pub(crate) fn answer_tickets(&mut self, tickets: Vec<(usize, Ticket)>) {
-        for (shard, through) in tickets {
+        for (shard, through) in self.unstored.replace(Vec::new()).unwrap_or_default() {
             self.give(shard, Input::Committed { through });
         }
         self.settle();
+    }
+
+    /// Tells every shard what the store can take from now on.
+    pub(crate) fn storage(&mut self, storage: Storage) {
+        self.tell_all(|| Input::Storage(storage));
     }
 
     /// Writes down what the shards say from now on.

@@ -1,6 +1,6 @@
 //! The one queue into a shard (rule 3): what was put in before stands before, whoever put it in.
 
-use keyward_broker::{Attach, CommitOutcome, Directory, LinkId, ShardMessage, Ticket};
+use keyward_broker::{Attach, Directory, LinkId, ShardMessage, Storage, Ticket};
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
 use std::collections::VecDeque;
@@ -18,10 +18,18 @@ pub(crate) struct Handover {
 /// Is what lies in an inbox.
 pub(crate) enum Mail {
     Link(Box<Handover>),
-    Letter { from: usize, message: ShardMessage },
-    Policy { generation: u64, policy: Arc<Policy> },
+    Letter {
+        from: usize,
+        message: ShardMessage,
+    },
+    Policy {
+        generation: u64,
+        policy: Arc<Policy>,
+    },
     Directory(Arc<Directory>),
-    Committed { through: Ticket, outcome: CommitOutcome },
+    /// The tickets of the shard up to this one are answered.
+    Committed(Ticket),
+    Storage(Storage),
     Stop,
 }
 

@@ -10,12 +10,12 @@ use crate::dice::Dice;
 use crate::event::Serial;
 use crate::log::Log;
 use crate::operator::{Operator, Order};
-use crate::setup::Setup;
+use crate::setup::{EngineSetup, Setup};
 use crate::wire::Wires;
 use door::Door;
 use engine::Engine;
 use inbox::{Inbox, Mail};
-use keyward_broker::{CommitOutcome, HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats};
+use keyward_broker::{HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats, Storage};
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_mqtt::time::Millis;
 use shell::Shell;
@@ -61,7 +61,9 @@ impl Broker {
         let draw_budget = || outside.dice.one_of([1_300, 3_000, 20_000, 4_000_000]);
         let budget = setup.inbox_bytes.unwrap_or_else(draw_budget);
         let shell = |index: u16| {
-            let config = ShardConfig { index: ShardIndex(index), shards, hash_key, limits: setup.limits };
+            let is_stored = setup.engine == EngineSetup::Faulty;
+            let (index16, limits) = (ShardIndex(index), setup.limits);
+            let config = ShardConfig { index: index16, shards, hash_key, limits, is_stored };
             Shell::new(usize::from(index), Shard::new(config))
         };
         let mut broker = Self {
@@ -116,8 +118,13 @@ impl Broker {
     }
 
     /// Lets the engine answer the oldest of what waits for it on one shard.
-    pub(crate) fn answer(&mut self, shard: usize, count: usize, outcome: CommitOutcome) {
-        self.engine.answer(&mut self.inboxes, shard, count, outcome);
+    pub(crate) fn answer(&mut self, shard: usize, count: usize) {
+        self.engine.answer(&mut self.inboxes, shard, count);
+    }
+
+    /// Says what the engine can take from now on.
+    pub(crate) fn turn_storage(&mut self, storage: Storage) {
+        self.engine.turn(&mut self.inboxes, storage);
     }
 
     /// Lets the engine answer all that waits for it.

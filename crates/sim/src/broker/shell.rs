@@ -12,7 +12,8 @@ use super::inbox::{Handover, Mail};
 use super::link::{Link, Parting};
 use crate::event::{Serial, ShardNo, What};
 use keyward_broker::output::Report;
-use keyward_broker::{CommitOutcome, Input, LinkId, Outbox, Output, Shard, ShardStats};
+use keyward_broker::persist::Entry;
+use keyward_broker::{Input, LinkId, Outbox, Output, Shard, ShardStats, Ticket};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -130,7 +131,9 @@ impl Shell {
 
     /// Gives the shard one input, tells the trace what follows, and keeps the outputs.
     fn feed(&mut self, around: &mut Surroundings<'_>, input: Input<'_>) {
+        let (asked, answered) = self.shard.tickets();
         self.shard.handle(around.log.now, input);
+        self.tell_tickets(around, asked, answered);
         while let Some(output) = self.shard.poll_output() {
             match output {
                 Output::Dirty(link) => {
@@ -145,6 +148,17 @@ impl Shell {
                     self.outputs.push_back(output);
                 }
             }
+        }
+    }
+
+    /// Tells the trace of tickets that this input has drawn or brought answers to: one commit may answer several.
+    fn tell_tickets(&mut self, around: &mut Surroundings<'_>, asked: Ticket, answered: Ticket) {
+        let (shard, (newest, done)) = (self.no(), self.shard.tickets());
+        if done > answered {
+            around.log.say(What::Answers { shard, through: done });
+        }
+        if newest > asked {
+            around.log.say(What::Asks { shard, ticket: newest });
         }
     }
 
@@ -168,11 +182,10 @@ impl Shell {
                 What::Closes { shard, link: *link, cause: *cause, flushed: last.is_some() }
             }
             Output::ToShard { to, .. } => What::Posts { from: shard, to: ShardNo(usize::from(to.0)) },
-            Output::Commit(ticket) => What::Asks { shard, ticket: *ticket },
             Output::Denied(denial) => What::Denies { shard, denial: denial.clone() },
             Output::Notice(notice) => What::Notes { shard, notice: notice.clone() },
             Output::Reported(report) => What::Reports { shard, change: serial(report) },
-            Output::Established { .. } | Output::Dirty(_) => return,
+            Output::Established { .. } | Output::Dirty(_) | Output::Commit(_) => return,
         };
         around.log.say(what);
     }
@@ -199,8 +212,10 @@ impl Shell {
                 around.inboxes[usize::from(to.0)].post(self.index, weight, mail);
             }
             Output::Commit(ticket) => {
-                if let Some(outcome) = around.engine.store(self.index, ticket) {
-                    self.answer(around, ticket, outcome);
+                // What is on disk is not looked at yet.
+                self.shard.take_entry(&mut Entry::default());
+                if around.engine.store(self.index, ticket) {
+                    self.answer(around, ticket);
                 }
             }
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
@@ -208,14 +223,8 @@ impl Shell {
         }
     }
 
-    fn answer(
-        &mut self,
-        around: &mut Surroundings<'_>,
-        through: keyward_broker::Ticket,
-        outcome: CommitOutcome,
-    ) {
-        around.log.say(What::Answers { shard: self.no(), through, outcome });
-        self.feed(around, Input::Committed { through, outcome });
+    fn answer(&mut self, around: &mut Surroundings<'_>, through: Ticket) {
+        self.feed(around, Input::Committed { through });
     }
 
     // The inbox.
@@ -245,9 +254,13 @@ impl Shell {
                 around.log.say(What::Enacts { shard, change: Serial::Registry(directory.revision()) });
                 self.handle(around, Input::Directory(directory));
             }
-            Mail::Committed { through, outcome } => {
-                self.answer(around, through, outcome);
+            Mail::Committed(through) => {
+                self.answer(around, through);
                 self.apply_outputs(around);
+            }
+            Mail::Storage(storage) => {
+                around.log.say(What::Learns { shard, storage });
+                self.handle(around, Input::Storage(storage));
             }
             Mail::Stop => {
                 self.stopping = true;

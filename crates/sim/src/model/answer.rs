@@ -74,7 +74,7 @@ impl Model {
         Ok(())
     }
 
-    /// Checks that what an answer asserts is durable (rule 14), and that what was not stored is not acknowledged.
+    /// Checks that what an answer asserts is durable (rule 14).
     fn check_ticket(&self, shard: ShardNo, answer: Option<&Answer>, reason: ReasonCode) -> Checked {
         let Some(Answer { kind, id, ticket: Some(ticket), allowed, .. }) = answer else { return Ok(()) };
         if reason.is_failure() || *allowed == Some(false) {
@@ -83,10 +83,6 @@ impl Model {
         let of = &self.shards[shard.0];
         if of.answered < *ticket {
             return breach!("{kind:?} {id} left before ticket {ticket} of {shard} was answered");
-        }
-        let is_promise = matches!(kind, Kind::PubAck | Kind::PubRec | Kind::SubAck);
-        if is_promise && of.is_refused(*ticket) {
-            return breach!("{kind:?} {id} says that was stored what was not");
         }
         Ok(())
     }
@@ -104,6 +100,9 @@ impl Model {
         let due = of.answer(kind, ack)?;
         self.check_ticket(shard, due.as_ref(), ack.reason)?;
         let Some(answer) = due else { return self.write_resumed(client, kind, ack) };
+        if answer.has_no_room && !ack.reason.is_failure() {
+            return breach!("{kind:?} {} says that was taken what {shard} has no room for", ack.id);
+        }
         if let Some(allowed) = answer.allowed
             && is_v5
         {
@@ -167,6 +166,9 @@ impl Model {
         let due = of.answer(Kind::SubAck, ack)?;
         self.check_ticket(shard, due.as_ref(), ack.reason)?;
         let Some(answer) = due else { return Ok(()) };
+        if answer.has_no_room && !session::is_oldest(version) && !all_failed {
+            return breach!("SUBACK {id} says that was granted what {shard} has no room for");
+        }
         let (step, now) = (self.step, self.now);
         let Some(session) = self.sessions.get_mut(&client).filter(|session| session.link == Some(link))
         else {

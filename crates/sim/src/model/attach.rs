@@ -41,6 +41,7 @@ impl Model {
         if life.standing != Standing::Active || life.epoch != hello.epoch {
             return breach!("{shard} attached link {} of {life:?} with epoch {}", link.0, hello.epoch);
         }
+        self.check_room_for_session(shard, client, &hello)?;
         self.note_namesake(client);
         let ended_stored = self.supersede(client, &hello);
         let span = session::lifetime(&hello, self.setup.limits.session_expiry);

@@ -4,6 +4,7 @@ use super::groups::{Copy, filter_of};
 use super::law::matches;
 use super::link::{Answer, Flight, Kind};
 use super::message::{Message, Owed};
+use super::room::Taking;
 use super::session::{Asked, Replay, Session, Sub, is_oldest};
 use super::{Breach, Checked, Model};
 use crate::event::{AccountNo, ClientNo, MessageNo, ShardNo};
@@ -26,6 +27,7 @@ impl Model {
         if self.sessions.get(&client).is_none_or(|session| session.link != Some(link)) {
             return Ok(());
         }
+        self.taking = Some(self.decide_about(client, packet));
         match packet {
             Packet::Publish(publish) => {
                 let publish = &Publish { alias, ..publish.clone() };
@@ -78,7 +80,7 @@ impl Model {
     }
 
     /// Notes an answer that is due, and that it waits for what this input makes durable.
-    fn owe(&mut self, shard: ShardNo, link: LinkId, answer: Answer, durable: bool) -> Checked {
+    pub(super) fn owe(&mut self, shard: ShardNo, link: LinkId, answer: Answer, durable: bool) -> Checked {
         let ticket = durable.then_some(self.shards[shard.0].asked + 1);
         self.link(link)?.answers.push_back(Answer { ticket, ..answer });
         Ok(())
@@ -114,7 +116,7 @@ impl Model {
             // and it may be taken when it comes again.
             if is_honest || !inbound.contains_key(&id) {
                 inbound.insert(id, (publish.number, ticket));
-                self.taking = Some((client, id));
+                self.taking = Some(Taking { client, exchange: Some(id), needs_no_room: false });
             }
         }
         let expiry = publish.expiry.map(|secs| self.now.saturating_add(Millis::from_secs(u64::from(secs))));
@@ -126,7 +128,7 @@ impl Model {
             || publish.retain
             || (is_stored && publish.qos == Qos::ExactlyOnce);
         // A rude client may have the id in use: then there is nothing new to be stored.
-        self.owe(shard, link, answer, durable && is_honest)
+        self.owe_or_refuse(shard, link, answer, durable && is_honest)
     }
 
     fn note_alias(&mut self, link: LinkId, publish: &Publish, allowed: bool) -> Checked {
@@ -311,7 +313,7 @@ impl Model {
             answer.filters.push((filter.clone(), allowed, serial));
         }
         let says_so = !is_oldest(self.link(link)?.hello.version);
-        self.owe(shard, link, answer, is_stored && says_so)
+        self.owe_or_refuse(shard, link, answer, is_stored && says_so)
     }
 
     fn subscribe(

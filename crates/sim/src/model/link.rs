@@ -58,6 +58,8 @@ pub(super) struct Answer {
     pub(super) allowed: Option<bool>,
     /// The ticket that must be durable before.
     pub(super) ticket: Option<u64>,
+    /// Whether it can only be a refusal: what was asked for is to be stored, and there was no room (rule 19).
+    pub(super) has_no_room: bool,
     /// Filters of a SUBSCRIBE, each with whether it is certainly allowed, and its serial number.
     pub(super) filters: Vec<(String, Option<bool>, u64)>,
 }
@@ -75,7 +77,8 @@ pub(super) enum Kind {
 
 impl Answer {
     pub(super) fn new(kind: Kind, id: u16) -> Self {
-        Self { kind, id, number: None, allowed: None, ticket: None, filters: Vec::new() }
+        let has_no_room = false;
+        Self { kind, id, number: None, allowed: None, ticket: None, has_no_room, filters: Vec::new() }
     }
 }
 

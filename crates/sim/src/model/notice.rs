@@ -2,7 +2,7 @@
 
 use super::message::Loss;
 use super::{Checked, Model};
-use crate::event::{AccountNo, ClientNo};
+use crate::event::{AccountNo, ClientNo, ShardNo};
 use crate::races::Race;
 use keyward_broker::Notice;
 use keyward_ids::Identity;
@@ -24,7 +24,7 @@ impl Model {
         self.slots.doubt(|client, topic| !is_allowed(client, topic));
     }
 
-    pub(super) fn note(&mut self, notice: &Notice) -> Checked {
+    pub(super) fn note(&mut self, shard: ShardNo, notice: &Notice) -> Checked {
         let account =
             |identity: &Identity| self.setup.accounts.iter().position(|it| it == identity).map(AccountNo);
         let loss = match notice {
@@ -45,14 +45,10 @@ impl Model {
             Notice::TooLarge { receiver } => account(receiver).map(Loss::TooLarge),
             Notice::NoMemory { identity } => {
                 let of = account(identity);
-                if let Some((client, id)) = self.taking.take()
-                    && of == Some(self.account(client))
-                    && let Some(session) = self.sessions.get_mut(&client)
-                {
-                    session.inbound.remove(&id);
-                }
+                self.refuse_taken(identity);
                 of.map(Loss::NoMemory)
             }
+            Notice::NoRoom { identity } => return self.note_no_room(shard, identity),
             Notice::Limit { .. } | Notice::PublishWithheld { .. } => None,
             Notice::GroupFull { publisher } => account(publisher).map(Loss::GroupFull),
             Notice::GroupAbsent { publisher } => account(publisher).map(Loss::GroupAbsent),

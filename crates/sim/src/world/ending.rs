@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::event::{AccountNo, ClientNo, ShardNo, What};
 use crate::packet::Hello;
 use crate::wire::Wire;
-use keyward_broker::Standing;
+use keyward_broker::{Standing, Storage};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::reason::ReasonCode;
 
@@ -63,6 +63,7 @@ impl World {
     }
 
     fn heal(&mut self) {
+        self.broker.turn_storage(Storage::Open);
         for wire in self.wires.values_mut() {
             wire.heal();
             wire.down.set_capacity(usize::MAX);

@@ -10,7 +10,7 @@ use crate::dice::Dice;
 use crate::event::ShardNo;
 use crate::setup::Setup;
 use keyward_broker::placement::{self, HashKey};
-use keyward_broker::{CommitOutcome, LinkId, ShardIndex};
+use keyward_broker::{LinkId, ShardIndex, Storage};
 use keyward_ids::{ClientId, Identity};
 
 impl World {
@@ -27,9 +27,14 @@ impl World {
         self.forget_wires();
     }
 
-    /// Has the engine answer the oldest tickets of one shard, at most so many, in one way.
-    pub fn answer(&mut self, shard: ShardNo, count: usize, outcome: CommitOutcome) {
-        self.broker.answer(shard.0, count, outcome);
+    /// Has the engine answer the oldest tickets of one shard, at most so many.
+    pub fn answer(&mut self, shard: ShardNo, count: usize) {
+        self.broker.answer(shard.0, count);
+    }
+
+    /// Says what a slow engine can take from now on; that lies in every inbox then.
+    pub fn turn_storage(&mut self, storage: Storage) {
+        self.broker.turn_storage(storage);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::cast::Cast;
 use crate::stage::{Stage, qos1, qos2};
-use keyward_broker::CommitOutcome::{Durable, NoRoom};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_sim::event::ClientNo;
 use keyward_sim::packet::{Ack, Hello, Packet};
@@ -11,7 +10,6 @@ use keyward_sim::races::Race;
 scenarios! {
     rule_14_answers_wait_for_the_disk_and_leave_in_the_order_of_what_they_answer,
     rule_14_a_qos_2_message_does_not_overtake_one_that_waits_for_the_disk,
-    rule_14_what_finds_no_room_is_not_acknowledged,
     rule_14_pubrel_and_pubcomp_wait_for_the_disk,
     rule_14_pubrel_and_pubcomp_wait_for_the_disk_on_a_new_link_too,
     rule_14_suback_waits_for_the_disk,
@@ -34,7 +32,7 @@ fn rule_14_answers_wait_for_the_disk_and_leave_in_the_order_of_what_they_answer(
     assert_eq!(stage.verdicts(sensor), [], "the disk has not answered");
     // QoS 1 goes on at once.
     assert_eq!(stage.got(reader), [news]);
-    stage.disk_answers(home, Durable);
+    stage.disk_answers(home);
     stage.go_on();
     let ids: Vec<u16> = stage.heard(sensor).filter_map(acknowledged).collect();
     assert_eq!((ids.len(), ids.is_sorted()), (2, true), "{ids:?}");
@@ -64,31 +62,9 @@ fn rule_14_a_qos_2_message_does_not_overtake_one_that_waits_for_the_disk(shards:
     let sent = [stage.publish(sensor, qos2("first")), stage.publish(sensor, qos2("second"))];
     stage.go_on();
     assert_eq!((stage.got(passing), stage.verdicts(sensor)), (vec![], vec![]));
-    stage.disk_answers(home, Durable);
+    stage.disk_answers(home);
     stage.go_on_with_disk();
     assert_eq!((stage.got(stored), stage.got(passing)), (vec![sent[0]], sent.to_vec()));
-    stage.end();
-}
-
-/// The disk is full: QoS 1 and 2 are told so, and the QoS 2 message goes to nobody.
-fn rule_14_what_finds_no_room_is_not_acknowledged(shards: u16) {
-    let mut cast = Cast::new(shards).with_slow_disk();
-    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
-    let home = cast.shard(0);
-    let mut stage = cast.begin();
-    stage.enter(sensor);
-    stage.enter(reader);
-    stage.subscribe(reader, "news");
-    stage.scene();
-    let once = stage.publish(sensor, qos1("news"));
-    stage.publish(sensor, qos2("news"));
-    stage.go_on();
-    stage.disk_answers(home, NoRoom);
-    stage.go_on_with_disk();
-    assert_eq!(stage.verdicts(sensor), [ReasonCode::QuotaExceeded; 2]);
-    // QoS 1 went on before the disk was asked, and nobody has promised that it comes once.
-    assert_eq!(stage.got(reader), [once]);
-    stage.expect_race(Race::NoRoom);
     stage.end();
 }
 
@@ -142,41 +118,30 @@ fn begin_exchange(shards: u16) -> Stage {
     stage.scene();
     stage.publish(SENSOR, qos2("news"));
     stage.go_on();
-    stage.disk_answers(home, Durable);
+    stage.disk_answers(home);
     stage.go_on();
     stage
 }
 
-/// A stored session asks for something; the disk stores that, or has no room for it.
+/// A stored session asks for something, and the disk has not answered.
 fn rule_14_suback_waits_for_the_disk(shards: u16) {
-    for outcome in [Durable, NoRoom] {
-        let mut cast = Cast::new(shards).with_slow_disk();
-        let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
-        let home = cast.shard(1);
-        let mut stage = cast.begin();
-        stage.enter_for_now(sensor);
-        stage.enter(reader);
-        stage.scene();
-        stage.ask(reader, "news");
-        stage.go_on();
-        assert_eq!(stage.heard(reader).count(), 0, "the disk has not answered");
-        stage.disk_answers(home, outcome);
-        stage.go_on();
-        let expected = match outcome {
-            Durable => ReasonCode::GrantedQos2,
-            NoRoom => ReasonCode::QuotaExceeded,
-        };
-        let answers: Vec<&Packet> = stage.heard(reader).collect();
-        assert!(
-            matches!(answers[..], [Packet::SubAck { reasons, .. }] if *reasons == [expected]),
-            "{outcome:?}: {answers:?}"
-        );
-        let news = stage.publish(sensor, qos1("news"));
-        stage.go_on_with_disk();
-        let comes = if outcome == Durable { vec![news] } else { Vec::new() };
-        assert_eq!(stage.got(reader), comes, "{outcome:?}");
-        stage.end();
-    }
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let home = cast.shard(1);
+    let mut stage = cast.begin();
+    stage.enter_for_now(sensor);
+    stage.enter(reader);
+    stage.scene();
+    stage.ask(reader, "news");
+    stage.go_on();
+    assert_eq!(stage.heard(reader).count(), 0, "the disk has not answered");
+    stage.disk_answers(home);
+    stage.go_on();
+    assert_eq!(stage.grants(reader), [ReasonCode::GrantedQos2]);
+    let news = stage.publish(sensor, qos1("news"));
+    stage.go_on_with_disk();
+    assert_eq!(stage.got(reader), [news]);
+    stage.end();
 }
 
 /// A client wants a new session in the place of one that is stored, or leaves a will with that one: what becomes of the
@@ -195,7 +160,7 @@ fn rule_14_connack_waits_for_the_disk(shards: u16) {
         stage.connect(reader, hello);
         stage.go_on();
         assert_eq!(stage.welcomes(reader), [], "the disk has not answered");
-        stage.disk_answers(home, Durable);
+        stage.disk_answers(home);
         stage.go_on();
         assert_eq!(stage.welcomes(reader), [(!clean_start, ReasonCode::Success)]);
         stage.end();

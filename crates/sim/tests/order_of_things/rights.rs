@@ -2,7 +2,6 @@
 
 use crate::cast::Cast;
 use crate::stage::{qos0, qos1, qos2};
-use keyward_broker::CommitOutcome::Durable;
 use keyward_broker::{CloseCause, Standing};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_policy::Action;
@@ -178,7 +177,7 @@ fn rule_7_a_message_that_was_held_for_the_disk_is_asked_about_again(shards: u16)
     stage.go_on();
     stage.forbid(&[(sensor, Action::Publish, "orders")]);
     stage.go_on();
-    stage.disk_answers(home, Durable);
+    stage.disk_answers(home);
     stage.go_on_with_disk();
     assert_eq!((stage.verdicts(sensor).len(), stage.got(reader)), (1, vec![]));
     stage.expect_race(Race::PublisherLostRightInCommit);

@@ -2,7 +2,6 @@
 
 use crate::cast::{Cast, mixtures};
 use crate::stage::{Stage, qos0, qos1, qos2};
-use keyward_broker::CommitOutcome::Durable;
 use keyward_broker::{CloseCause, LinkId};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_sim::event::{ClientNo, MessageNo, ShardNo, What};
@@ -174,7 +173,7 @@ fn rule_5_answers_that_the_older_link_was_owed_die_with_it(shards: u16) {
     stage.deliver(sensor);
     (0..3).for_each(|_| stage.tick_door());
     stage.tick(home);
-    stage.disk_answers(home, Durable);
+    stage.disk_answers(home);
     stage.tick(home);
     let order: Vec<_> = stage.seen().filter_map(|what| farewell_or_welcome(what, older, newer)).collect();
     assert_eq!(order, ["old link told", "old link closed", "new link welcomed"]);

@@ -6,7 +6,7 @@ mod note;
 mod operator;
 mod seen;
 
-use keyward_broker::{CommitOutcome, LinkId};
+use keyward_broker::{LinkId, Storage};
 use keyward_mqtt::time::Millis;
 use keyward_sim::event::{ClientNo, Event, ShardNo};
 use keyward_sim::model::Model;
@@ -123,9 +123,19 @@ impl Stage {
         panic!("the disk never comes to rest");
     }
 
-    /// Has the disk answer all that a shard asked for, in one way.
-    pub(crate) fn disk_answers(&mut self, shard: ShardNo, outcome: CommitOutcome) {
-        self.act(|world| world.answer(shard, usize::MAX, outcome));
+    /// Has the disk answer all that a shard asked for.
+    pub(crate) fn disk_answers(&mut self, shard: ShardNo) {
+        self.act(|world| world.answer(shard, usize::MAX));
+    }
+
+    /// Says what a slow disk can take from now on; each shard hears of it when it runs.
+    pub(crate) fn disk_is(&mut self, storage: Storage) {
+        self.act(|world| world.turn_storage(storage));
+    }
+
+    /// Kills the broker and starts another, with another disk.
+    pub(crate) fn crash(&mut self) {
+        self.act(World::crash);
     }
 
     /// Keeps a shard from running.

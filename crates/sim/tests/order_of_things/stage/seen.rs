@@ -63,6 +63,15 @@ impl Stage {
         heard.collect()
     }
 
+    /// Lists what a client's SUBSCRIBEs were granted in this scene.
+    pub(crate) fn grants(&self, client: ClientNo) -> Vec<ReasonCode> {
+        let heard = self.heard(client).filter_map(|packet| match packet {
+            Packet::SubAck { reasons, .. } => Some(reasons.clone()),
+            _ => None,
+        });
+        heard.flatten().collect()
+    }
+
     /// Lists how a client's CONNECTs were answered in this scene: was there a session, and how the verdict was.
     pub(crate) fn welcomes(&self, client: ClientNo) -> Vec<(bool, ReasonCode)> {
         let heard = self.heard(client).filter_map(|packet| match packet {
