@@ -166,6 +166,9 @@ pub const FANOUT_SLICE: usize = 16_384;
 /// works before it takes more.
 pub const FANOUT_WAITING_BYTES: usize = 4 * 1024 * 1024;
 
+/// Of these, bytes of the messages of one publisher: half, so that there is room for others'.
+pub const FANOUT_WAITING_BYTES_PER_IDENTITY: usize = FANOUT_WAITING_BYTES / 2;
+
 /// Steps that a receiver counts for.
 pub const FANOUT_RECEIVER: usize = 8;
 
