@@ -48,6 +48,8 @@ pub(super) struct Waiting {
     /// The publishers of all lines, the one whose turn it is first.
     turns: VecDeque<Identity>,
     bytes: usize,
+    /// Empty lines, kept for their buffers.
+    kept: Vec<Line>,
 }
 
 /// Holds what waits of one publisher, in its order.
@@ -59,7 +61,7 @@ struct Line {
 
 impl Waiting {
     pub(super) fn new(hash_key: HashKey) -> Self {
-        Self { lines: Map::with_hasher(hash_key), turns: VecDeque::new(), bytes: 0 }
+        Self { lines: Map::with_hasher(hash_key), turns: VecDeque::new(), bytes: 0, kept: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -96,7 +98,8 @@ impl Waiting {
         if !self.lines.contains_key(publisher) {
             self.turns.push_back(publisher.clone());
         }
-        let line = self.lines.entry(publisher.clone()).or_default();
+        let kept = &mut self.kept;
+        let line = self.lines.entry(publisher.clone()).or_insert_with(|| kept.pop().unwrap_or_default());
         let bytes = fanout.count();
         line.bytes += bytes;
         self.bytes += bytes;
@@ -110,11 +113,19 @@ impl Waiting {
         let fanout = line.fanouts.pop_front()?;
         line.bytes -= fanout.counted;
         self.bytes -= fanout.counted;
-        if line.fanouts.is_empty() {
-            self.lines.remove(&publisher);
-        } else {
+        if !line.fanouts.is_empty() {
             self.turns.push_back(publisher);
+        } else if let Some(line) = self.lines.remove(&publisher) {
+            self.keep(line);
         }
         Some(fanout)
+    }
+
+    /// Keeps the buffer of an empty line for the next publisher.
+    fn keep(&mut self, mut line: Line) {
+        if self.kept.len() < limits::FANOUT_LINES_KEPT {
+            line.fanouts.shrink_to(limits::FANOUT_LINE_KEPT);
+            self.kept.push(line);
+        }
     }
 }
