@@ -98,9 +98,11 @@ impl Verdict {
         }
     }
 
-    /// Tells whether nothing but the time that it took from the paced client is wrong.
-    pub(super) fn is_only_slow(&self) -> bool {
-        self.is_slow && self.problems.len() == 1
+    /// Tells whether something is wrong, and nothing but the time that it took from the paced client, or that the
+    /// offender is not named.
+    pub(super) fn is_for_another_try(&self) -> bool {
+        let excusable = usize::from(self.is_slow) + usize::from(self.named.is_none());
+        excusable > 0 && self.problems.len() == excusable
     }
 
     /// Tells whether others on the machine kept even the quiet broker's client waiting, so that p99 says nothing.
@@ -108,8 +110,8 @@ impl Verdict {
         self.beside.is_none_or(|beside| beside.p99_us > TOO_NOISY_US)
     }
 
-    pub(super) fn is_faster_than(&self, other: &Self) -> bool {
-        self.p99_ratio < other.p99_ratio
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        (self.problems.len(), self.p99_ratio) < (other.problems.len(), other.p99_ratio)
     }
 }
 
@@ -270,7 +272,16 @@ mod tests {
     #[test]
     fn a_client_as_slow_as_single_bytes_once_made_it_is_a_problem() {
         let slow = verdict(Observed { flooded: Ok(outcome(45_000)), ..endured() });
-        assert!(slow.is_only_slow() && fails(&[slow], None));
+        assert!(slow.is_for_another_try() && fails(&[slow], None));
+    }
+
+    #[test]
+    fn who_is_not_named_gets_another_try_and_is_a_problem_if_that_does_not_help() {
+        let unnamed = verdict(Observed { named: None, ..endured() });
+        assert!(unnamed.is_for_another_try());
+        let both = verdict(Observed { named: None, flooded: Ok(outcome(45_000)), ..endured() });
+        assert!(both.is_for_another_try() && unnamed.is_better_than(&both) && fails(&[unnamed], None));
+        assert!(!verdict(endured()).is_for_another_try());
     }
 
     #[test]
@@ -296,7 +307,6 @@ mod tests {
         let error = || BenchError::Misuse(String::new());
         let damages = [
             Observed { grown_bytes: 101, ..endured() },
-            Observed { named: None, ..endured() },
             Observed { afterwards: Err(error()), ..endured() },
             Observed { flooded: Err(error()), ..endured() },
             Observed { flooded: Ok(Outcome { lost: 1, ..outcome(1) }), ..endured() },
@@ -304,7 +314,7 @@ mod tests {
         for damage in damages {
             let verdict = verdict(damage);
             assert_eq!(verdict.problems.len(), 1, "{verdict:?}");
-            assert!(!verdict.is_only_slow());
+            assert!(!verdict.is_for_another_try());
             assert!(fails(&[verdict], None));
         }
     }
