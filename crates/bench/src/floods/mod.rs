@@ -75,6 +75,8 @@ struct Flood {
     because: &'static str,
     /// Words that stand together in a line of the broker's log: it names the offender.
     offender: &'static [&'static str],
+    /// What the attacker must have done to be one; fewer excuse a missing name on a machine that is too busy.
+    enough: u64,
     /// Floods until its time is over; everything else in it is bounded too.
     attack: fn(&Attacker) -> Result<Tally, BenchError>,
 }
