@@ -90,6 +90,9 @@ static_binary() {
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target"
 }
 simulated_world() { cargo run --locked --quiet --release -p keyward-sim -- --seeds 2000; }
+# The attacker is the one that the integration tests were built with: to build it for release takes longer than the floods,
+# and floods no harder.
+floods() { target/debug/keyward-bench floods --quick --keyward "target/$target/release/keyward"; }
 demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
@@ -107,6 +110,7 @@ stage "unit and integration tests" cargo test --locked --workspace --quiet
 if [ "$mode" = full ]; then
   stage "simulated world" simulated_world
   stage "static release build" static_binary
+  stage "floods" floods
   stage "demo" demo
   stage "python packages" python_packages
   stage "npm packages" node_packages

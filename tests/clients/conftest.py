@@ -151,8 +151,8 @@ class Login:
 class Client:
     """A paho client whose callbacks end in queues, so that a story reads from top to bottom."""
 
-    def __init__(self, who, version=5, client_id=None, clean=True, expiry=0, will=None):
-        self.version, self.who = version, who
+    def __init__(self, who, version=5, client_id=None, clean=True, expiry=0, will=None, aliases=None):
+        self.version, self.who, self.aliases = version, who, aliases
         v5 = version == 5
         protocol = {3: paho.MQTTv31, 4: paho.MQTTv311, 5: paho.MQTTv5}[version]
         options = {} if v5 else {"clean_session": clean}
@@ -177,10 +177,12 @@ class Client:
         if self.version == 5:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = self.expiry
+            if self.aliases is not None:
+                properties.TopicAliasMaximum = self.aliases
             options = {"clean_start": self.clean, "properties": properties}
         self.paho.connect("localhost", self.who.keyward.port, keepalive=30, **options)
         self.paho.loop_start()
-        code, self.flags, _ = self.connected.get(timeout=PATIENCE)
+        code, self.flags, self.offer = self.connected.get(timeout=PATIENCE)
         self.code = code
         return self
 
@@ -224,3 +226,20 @@ def keyward(tmp_path):
     broker = Keyward(tmp_path)
     yield broker.start()
     broker.stop()
+
+
+@pytest.fixture
+def peer():
+    """Makes peers (peers.py, which knows this file) and ends those that a story leaves behind."""
+    from peers import Peer
+
+    made = []
+
+    def make(*args, **options):
+        made.append(Peer(*args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.process.kill()
+        one.process.wait()

@@ -3,9 +3,10 @@
 A peer is a program that reads one order a line and writes one event a line, both JSON objects.
 
 orders   connect (version, port, ca, cert, key, username, password, id, clean, expiry, will, aliases),
-         subscribe (filter, qos), publish (topic, payload, qos, retain), end
+         subscribe (filter, qos), publish (topic, payload, qos, retain, alias), end
 events   connected (session, code), refused (code, what), subscribed (code), published (code), closed,
-         message (topic, payload, qos, retain); MQTT.js also: sent (topic, alias), told (code)
+         message (topic, payload, qos, retain); MQTT.js also, of packets as they are on the wire: sent (topic, alias),
+         came (topic, alias), told (code)
 """
 
 import json
@@ -68,13 +69,18 @@ class Peer:
         self.order("subscribe", filter=filter, qos=qos)
         return self.hears("subscribed")["code"]
 
-    def publish(self, topic, payload, qos=1, retain=False):
-        self.order("publish", topic=topic, payload=payload, qos=qos, retain=retain)
+    def publish(self, topic, payload, qos=1, retain=False, alias=None):
+        self.order("publish", topic=topic, payload=payload, qos=qos, retain=retain, alias=alias)
         return self.hears("published")["code"]
 
     def receive(self):
         message = self.hears("message")
         return message["topic"], message["payload"]
+
+    def packet(self, way):
+        """Topic and alias of the next PUBLISH that was sent, or that came: MQTT.js only."""
+        packet = self.hears(way)
+        return packet["topic"], packet["alias"]
 
     def close(self):
         self.order("end")

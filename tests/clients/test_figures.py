@@ -1,10 +1,13 @@
 """The figures below $SYS, as mosquitto_sub sees them."""
 
+import pathlib
 import subprocess
 
 import pytest
 
 from conftest import PATIENCE, Client
+
+TOPICS = pathlib.Path(__file__).parents[2] / "crates/server/src/sys/topics.txt"
 
 RULES = """
 [[rule]]
@@ -65,6 +68,13 @@ def test_a_dashboard_reads_figures_that_are_right(figures):
     assert int(figures["bytes/received"]) > 50 and int(figures["bytes/sent"]) > 50
     assert float(figures["load/publish/received/1min"]) > 0
     client.close()
+
+
+def test_the_figures_are_those_of_the_golden_list(figures):
+    keyward, dashboard, _ = figures
+    golden = {topic.removeprefix("$SYS/broker/") for topic in TOPICS.read_text().splitlines()}
+    keyward.until(lambda: retained(dashboard), "figures")
+    assert retained(dashboard).keys() == golden
 
 
 def test_what_changes_is_sent_again_and_what_does_not_is_not(figures):

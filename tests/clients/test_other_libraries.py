@@ -2,26 +2,11 @@
 
 import pytest
 
-from peers import PROGRAMS, Peer
+from peers import PROGRAMS
 
 LIBRARIES = [("mqttjs", 3), ("mqttjs", 4), ("mqttjs", 5), ("rumqttc", 4), ("rumqttc", 5)]
 EVERY = pytest.mark.parametrize("library, version", LIBRARIES)
 OF_5 = pytest.mark.parametrize("library", PROGRAMS)
-
-
-@pytest.fixture
-def peer():
-    """Makes peers and ends those that a story leaves behind."""
-    made = []
-
-    def make(*args, **options):
-        made.append(Peer(*args, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.process.kill()
-        one.process.wait()
 
 
 @EVERY
@@ -104,13 +89,3 @@ def test_a_shared_subscription_gives_each_message_to_one_member(keyward, peer, l
 
     keyward.until(all_arrived, "40 messages at two members")
     assert sorted(got[0] + got[1], key=int) == [str(number) for number in range(40)] and all(got)
-
-
-def test_mqttjs_sends_by_alias_what_it_has_sent_by_name(keyward, peer):
-    client = peer("mqttjs", keyward.device("a1"), 5, aliases=True).connected()
-    client.subscribe("a1/#")
-    for number in range(3):
-        assert client.publish("a1/a/long/topic", str(number)) == 0
-        assert client.receive() == ("a1/a/long/topic", str(number))
-    sent = [(event["topic"], event["alias"]) for event in (client.hears("sent") for _ in range(3))]
-    assert sent == [("a1/a/long/topic", 1), ("", 1), ("", 1)]

@@ -166,6 +166,15 @@ pub const FANOUT_SLICE: usize = 16_384;
 /// works before it takes more.
 pub const FANOUT_WAITING_BYTES: usize = 4 * 1024 * 1024;
 
+/// Of these, bytes of the messages of one publisher: half, so that there is room for others'.
+pub const FANOUT_WAITING_BYTES_PER_IDENTITY: usize = FANOUT_WAITING_BYTES / 2;
+
+/// Publishers for whose waiting messages a shard keeps buffers: more seldom wait at once.
+pub const FANOUT_LINES_KEPT: usize = 4;
+
+/// Messages for which each of these buffers has room: 64 KiB.
+pub const FANOUT_LINE_KEPT: usize = 1_024;
+
 /// Steps that a receiver counts for.
 pub const FANOUT_RECEIVER: usize = 8;
 

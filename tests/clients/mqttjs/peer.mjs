@@ -31,9 +31,11 @@ const orders = {
     client.on("connect", (connack) => say("connected", { session: connack.sessionPresent, code: 0 }));
     client.on("message", (topic, payload, packet) =>
       say("message", { topic, payload: payload.toString(), qos: packet.qos, retain: packet.retain }));
-    client.on("packetsend", (packet) => {
-      if (packet.cmd === "publish") say("sent", { topic: packet.topic, alias: packet.properties?.topicAlias ?? null });
-    });
+    const tell = (event) => (packet) => {
+      if (packet.cmd === "publish") say(event, { topic: packet.topic, alias: packet.properties?.topicAlias ?? null });
+    };
+    client.on("packetsend", tell("sent"));
+    client.on("packetreceive", tell("came"));
     client.on("disconnect", (packet) => say("told", { code: packet.reasonCode }));
     client.on("error", (error) => say("refused", { code: error.code ?? null, what: error.message }));
     client.on("close", () => say("closed"));
@@ -42,8 +44,9 @@ const orders = {
     client.subscribe(filter, { qos }, (error, granted, packet) =>
       say("subscribed", { code: packet?.granted?.[0]?.valueOf() ?? granted?.[0]?.qos ?? error?.code ?? 128 }));
   },
-  publish({ topic, payload, qos, retain }) {
-    client.publish(topic, payload, { qos, retain }, (error, packet) =>
+  publish({ topic, payload, qos, retain, alias }) {
+    const properties = alias ? { topicAlias: alias } : undefined;
+    client.publish(topic, payload, { qos, retain, properties }, (error, packet) =>
       say("published", { code: error?.code ?? packet?.reasonCode ?? 0 }));
   },
   end() {

@@ -10,6 +10,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 64 * 1024 * 1024,
     because: "`pending_bytes`",
     offender: &[FIRST_ADDRESS],
+    enough: 2_100,
     attack,
 };
 

@@ -12,6 +12,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 32_000_000,
     because: "`subscription_bytes_per_identity`",
     offender: &["user:attacker", "wildcards_per_identity"],
+    enough: 4_096,
     attack,
 };
 

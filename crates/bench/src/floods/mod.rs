@@ -55,10 +55,13 @@ const ATTACKER: User = User { name: "attacker", topics: &["attack/#"], chosen: N
 const PACE: f64 = 200.0;
 /// How long the paced client runs before it is counted.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long the quiet time and each flood are with `--quick`.
+/// How long each flood is with `--quick`.
 const QUICK: Duration = Duration::from_millis(1_500);
-/// How often a flood is done whose only fault is the paced client's p99: others on the machine can hit one client and
-/// spare the other, but hardly each time. What the flood itself does, it does each time.
+/// How long the quiet time before it is then: it is only told.
+const QUICK_QUIET: Duration = Duration::from_millis(500);
+/// How often a flood is done whose only faults can be those of others on the machine: they can hit one paced client and
+/// spare the other, or leave the attacker too little time to be an offender, but hardly each time. What the flood itself
+/// does, and a name that the broker does not tell, it does each time.
 const TRIES: usize = 3;
 /// How long an attacker may take to end after its time is over.
 const END: Duration = Duration::from_secs(15);
@@ -72,6 +75,8 @@ struct Flood {
     because: &'static str,
     /// Words that stand together in a line of the broker's log: it names the offender.
     offender: &'static [&'static str],
+    /// What the attacker must have done to be one; fewer excuse a missing name on a machine that is too busy.
+    enough: u64,
     /// Floods until its time is over; everything else in it is bounded too.
     attack: fn(&Attacker) -> Result<Tally, BenchError>,
 }
@@ -101,15 +106,15 @@ pub(crate) fn run(arguments: &FloodArguments) -> Result<Report, BenchError> {
     Ok(Report::new(&verdicts, stick.as_ref(), descriptors, arguments.json))
 }
 
-/// Does a flood, again if only the time that it took from the paced client was too much, and returns the best try.
+/// Does a flood, again if nothing is wrong that a busy machine could not have done, and returns the best try.
 fn endure(flood: &Flood, control: &Broker, arguments: &FloodArguments) -> Result<Verdict, BenchError> {
     let mut best = try_once(flood, control, arguments)?;
     for _ in 1..TRIES {
-        if !best.is_only_slow() {
+        if !best.is_for_another_try() {
             break;
         }
         let next = try_once(flood, control, arguments)?;
-        if !next.is_only_slow() || next.is_faster_than(&best) {
+        if !next.is_for_another_try() || next.is_better_than(&best) {
             best = next;
         }
     }
@@ -118,12 +123,13 @@ fn endure(flood: &Flood, control: &Broker, arguments: &FloodArguments) -> Result
 
 /// Does one flood against a fresh broker with the bounds that it is shipped with.
 fn try_once(flood: &Flood, control: &Broker, arguments: &FloodArguments) -> Result<Verdict, BenchError> {
-    let length = if arguments.quick { QUICK } else { seconds(arguments.seconds) };
+    let whole = seconds(arguments.seconds);
+    let (length, before) = if arguments.quick { (QUICK, QUICK_QUIET) } else { (whole, whole) };
     // To add a user with a chosen password takes 19 MiB once, which would hide what other floods take.
     let all = [BENCH, ATTACKER, passwords::GUESSED];
     let users = if flood.name == passwords::FLOOD.name { &all[..] } else { &all[..2] };
     let broker = broker(users, arguments)?;
-    let quiet = paced(&broker, length, &mut NoWatch)?;
+    let quiet = paced(&broker, before, &mut NoWatch)?;
     let before = process::resident_bytes(broker.pid())?;
     let logged = broker.log().len();
     let mut onset = Onset { flood, broker: &broker, length, attacker: None };

@@ -11,6 +11,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 8 * 1024 * 1024,
     because: "`unfinished_bytes_per_identity`",
     offender: &["user:attacker", "busy_rate"],
+    enough: 100_000,
     attack,
 };
 

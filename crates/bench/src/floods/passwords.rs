@@ -13,6 +13,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: (64 + 19) * 1024 * 1024,
     because: "`pending_bytes` and 19 MiB of Argon2id for each of `password_threads`",
     offender: &["login failed", FIRST_ADDRESS],
+    enough: 200,
     attack,
 };
 

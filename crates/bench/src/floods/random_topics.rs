@@ -10,6 +10,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 2 * 10 * 1024 * 1024,
     because: "`ROUTES` and `KEPT_MESSAGES` of two shards",
     offender: &["user:attacker", "busy_rate"],
+    enough: 100_000,
     attack,
 };
 

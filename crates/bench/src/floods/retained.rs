@@ -10,6 +10,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 64_000_000,
     because: "`retained_bytes_per_identity`",
     offender: &["user:attacker", "retained"],
+    enough: 100_000,
     attack,
 };
 

@@ -11,6 +11,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 64_000_000 + 100 * 2 * 256 * 1024,
     because: "`queue_bytes_per_identity`, `outbox_bytes` and `UNSENT_BYTES` of 100 links",
     offender: &["user:attacker", "receiver is slow"],
+    enough: 1_000,
     attack,
 };
 

@@ -14,6 +14,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 64 * 1024 * 1024,
     because: "nothing",
     offender: &[],
+    enough: 0,
     attack,
 };
 

@@ -10,6 +10,7 @@ pub(super) const FLOOD: Flood = Flood {
     may_grow: 32_000_000,
     because: "`subscription_bytes_per_identity`",
     offender: &["user:attacker", "subscription"],
+    enough: 40_000,
     attack,
 };
 

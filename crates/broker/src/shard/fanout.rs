@@ -1,7 +1,9 @@
 //! From one permitted message to all that want it: the retained slot, other shards, sessions here. Large fan-outs go
-//! in slices (rule 2); what is published meanwhile waits behind, so that order is kept.
+//! in slices (rule 2); what is published meanwhile waits, each publisher's messages in their order.
 
 use super::Shard;
+use super::waiting::{Fanout, Keeping};
+use crate::attach::LinkId;
 use crate::delivery::{Offer, Pressure};
 use crate::frames::Frames;
 use crate::input::{Asks, Body, Storage, SubscriptionIdSet};
@@ -17,87 +19,7 @@ use crate::placement::{ShardIndex, topic_home};
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::topic::{TopicFilter, TopicName};
 use keyward_policy::Reading;
-use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Is a message that has not reached all its receivers here.
-#[derive(Debug)]
-pub(super) struct Fanout {
-    message: Arc<Message>,
-    /// Those that match, by session; `None` until it is this message's turn.
-    matches: Option<Vec<Match>>,
-    next: usize,
-    /// Whether other shards are still to be told.
-    is_for_all: bool,
-    has_waited: bool,
-    /// The bytes that it is counted with while it waits.
-    counted: usize,
-    keeping: Keeping,
-}
-
-/// Says who writes the places of stored sessions and groups here.
-#[derive(Debug)]
-enum Keeping {
-    /// Nobody: there are none that the message of QoS 0 would have.
-    Nobody,
-    /// This shard, with the message.
-    Here(Publication),
-    /// The shard of the publisher: here they are reserved.
-    There(Box<Reservation>),
-}
-
-impl Fanout {
-    fn new(message: Arc<Message>, matches: Vec<Match>, keeping: Keeping) -> Self {
-        let matches = Some(matches);
-        Self { message, matches, next: 0, is_for_all: false, has_waited: false, counted: 0, keeping }
-    }
-
-    fn waiting(message: Arc<Message>, is_for_all: bool, keeping: Keeping) -> Self {
-        Self { message, matches: None, next: 0, is_for_all, has_waited: true, counted: 0, keeping }
-    }
-}
-
-impl Fanout {
-    /// Counts it: its message and those whom it goes to.
-    fn count(&mut self) -> usize {
-        let matches = self.matches.as_ref().map_or(0, |matches| matches.len() * size_of::<Match>());
-        self.counted = self.message.weight() + matches;
-        self.counted
-    }
-}
-
-/// Holds the messages that wait for their turn, and knows what they weigh.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    fanouts: VecDeque<Fanout>,
-    bytes: usize,
-}
-
-impl Waiting {
-    pub(super) fn is_empty(&self) -> bool {
-        self.fanouts.is_empty()
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    fn push_back(&mut self, mut fanout: Fanout) {
-        self.bytes += fanout.count();
-        self.fanouts.push_back(fanout);
-    }
-
-    fn push_front(&mut self, mut fanout: Fanout) {
-        self.bytes += fanout.count();
-        self.fanouts.push_front(fanout);
-    }
-
-    fn pop_front(&mut self) -> Option<Fanout> {
-        let fanout = self.fanouts.pop_front()?;
-        self.bytes -= fanout.counted;
-        Some(fanout)
-    }
-}
 
 /// Is what several subscriptions of one session make of one message: it gets one copy.
 #[derive(Debug)]
@@ -150,16 +72,15 @@ impl Shard {
     /// Lets a message wait for its turn. Where too much waits, QoS 0 is dropped; for the rest the work is done here and
     /// now: then this shard's inbox fills, and whoever sends to it stops reading (rule 3).
     fn wait(&mut self, fanout: Fanout) {
-        if self.fanouts.bytes() >= limits::FANOUT_WAITING_BYTES {
-            let message = &fanout.message;
-            if message.qos == Qos::AtMostOnce && !message.retain {
-                let publisher = message.publisher.identity.clone();
-                self.stats.dropped += 1;
-                return self.out.notice(Notice::ShardBehind { publisher });
-            }
-            while self.fanouts.bytes() >= limits::FANOUT_WAITING_BYTES {
-                self.continue_fanouts();
-            }
+        let message = &fanout.message;
+        let publisher = &message.publisher.identity;
+        if self.fanouts.is_full_for(publisher) && message.qos == Qos::AtMostOnce && !message.retain {
+            let publisher = publisher.clone();
+            self.stats.dropped += 1;
+            return self.out.notice(Notice::ShardBehind { publisher });
+        }
+        while self.fanouts.is_full_for(publisher) {
+            self.continue_fanouts();
         }
         self.fanouts.push_back(fanout);
     }
@@ -256,6 +177,15 @@ impl Shard {
         self.begin(permit, Fanout::new(message, matches, keeping));
     }
 
+    /// Tells whether what the client of this link says may be decided now though there is work left: then fan-outs are
+    /// all that is left, and none of them is its own. Who publishes to many does not keep others from being heard.
+    pub fn may_be_read(&self, link: LinkId) -> bool {
+        let slot = self.by_link.get(&link);
+        let session = slot.and_then(|slot| self.sessions.get(*slot as usize));
+        !self.has_work_beside_fanouts()
+            && session.is_none_or(|session| !self.fanouts.holds(&session.key.identity))
+    }
+
     fn begin(&mut self, _permit: Permit<Publish>, mut fanout: Fanout) {
         if self.deliver_slice(&mut fanout) {
             self.finish_fanout(fanout);
@@ -269,12 +199,12 @@ impl Shard {
     pub(super) fn continue_fanouts(&mut self) {
         self.fanout_budget = limits::FANOUT_SLICE;
         while self.fanout_budget > 0
-            && let Some(mut fanout) = self.fanouts.pop_front()
+            && let Some(mut fanout) = self.fanouts.pop()
         {
             if self.deliver_slice(&mut fanout) {
                 self.finish_fanout(fanout);
             } else {
-                self.fanouts.push_front(fanout);
+                self.fanouts.put_back(fanout);
             }
         }
     }

@@ -19,6 +19,7 @@ mod settle;
 mod subscribe;
 mod sweep;
 mod timers;
+mod waiting;
 mod will;
 
 use crate::attach::LinkId;
@@ -41,7 +42,6 @@ use crate::retained::{Bounds, Fate, Holding, Retained};
 use crate::session::{Session, SessionKey, SessionRef};
 use commit::Commits;
 use ending::Endings;
-use fanout::Waiting;
 use group::Groups;
 use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::{Disconnect, Packet};
@@ -54,6 +54,7 @@ use slab::Slab;
 use std::collections::BTreeSet;
 use sweep::Sweep;
 use timers::Timer;
+use waiting::Waiting;
 
 /// Says what a shard is one of.
 #[derive(Debug, Clone, Copy)]
@@ -232,7 +233,7 @@ impl Shard {
             memberships: Memberships::default(),
             commits: Commits::default(),
             storage: Storage::default(),
-            fanouts: Waiting::default(),
+            fanouts: Waiting::new(hash_key),
             fanout_budget: limits::FANOUT_SLICE,
             matches: Vec::new(),
             frames: Frames::default(),
@@ -283,7 +284,8 @@ impl Shard {
     }
 
     /// Returns when [`Input::Timeout`] is due; a time that is not later than the last input's means at once.
-    /// Links are not to be read while it is due: what they say would wait behind the work that is left, and in memory.
+    /// Links are not to be read while it is due, but for a little from those of [`Shard::may_be_read`]: what they say
+    /// would wait behind the work that is left, and in memory.
     pub fn poll_timeout(&self) -> Option<Millis> {
         if self.has_work() {
             return Some(self.now.mono);
@@ -382,9 +384,11 @@ impl Shard {
     }
 
     fn has_work(&self) -> bool {
+        self.fanout_budget == 0 || !self.fanouts.is_empty() || self.has_work_beside_fanouts()
+    }
+
+    fn has_work_beside_fanouts(&self) -> bool {
         !self.out.mail.is_empty()
-            || self.fanout_budget == 0
-            || !self.fanouts.is_empty()
             || self.sweep.is_some()
             || self.groups.are_under_review()
             || self.stopping.is_some()

@@ -25,16 +25,18 @@ fn a_puback_waits_if_a_stored_session_has_the_message() {
 }
 
 #[test]
-fn a_qos_2_message_goes_to_nobody_before_it_is_durable() {
+fn a_qos_2_message_goes_to_nobody_and_has_no_pubrec_before_it_is_durable() {
     in_every_world_and_version(|w, version| {
         let app = w.connect(hello(version, "user:app", "app").clean());
         w.subscribe(app, "#");
-        let pump = w.connect(hello(version, "device:pump", "pump"));
+        let pump = w.connect(hello(version, "device:pump", "pump").silent());
+        w.got(pump);
         w.slow_store();
         w.publish(pump, letter("pump/a", "x").qos2(1));
-        assert_eq!(w.messages(app), []);
+        assert_eq!((w.messages(app), w.got(pump)), (vec![], vec![]));
         w.store();
         assert_eq!(w.messages(app).len(), 1);
+        assert_eq!(w.got(pump), [Got::PubRec(1, ReasonCode::Success)]);
     });
 }
 
@@ -119,6 +121,7 @@ fn nothing_goes_before_a_connack_that_waits() {
         w.publish(app, letter("pump/a", "kept").qos1(1));
         let pump = w.try_connect(hello(version, "device:pump", "pump").retained_will("pump/gone", "x"));
         w.publish(app, letter("pump/a", "live").qos1(2));
+        w.publish(app, letter("pump/a", "QoS 0 waits for nobody"));
         assert_eq!(w.got(pump), []);
         w.store();
         let got = w.got(pump);

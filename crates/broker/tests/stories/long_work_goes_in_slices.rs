@@ -1,6 +1,6 @@
 //! Rule 2: the end of what is large, and of everything, does not hold up the rest.
 
-use crate::peer::{hello5, letter};
+use crate::peer::{Got, Peer, hello5, letter};
 use crate::world::{World, in_every_world_with};
 use keyward_broker::limits::{FANOUT_BYTES, FANOUT_SLICE};
 use keyward_broker::{CloseCause, Limits};
@@ -91,4 +91,55 @@ fn a_fan_out_of_large_messages_is_sliced_by_the_bytes_that_are_written() {
         w.settle();
         assert!(readers.iter().all(|reader| w.payloads(*reader) == [text.as_str()]), "all get it");
     });
+}
+
+/// Returns three readers of `pump/a`, an app that writes to them, and somebody else. Three copies of [`megabyte`] use a
+/// slice up.
+fn with_three_readers(w: &mut World) -> ([Peer; 3], Peer, Peer) {
+    let readers = [1, 2, 3].map(|number| w.connect(hello5("device:pump", &format!("pump-{number}"))));
+    for reader in readers {
+        w.subscribe(reader, "pump/a");
+    }
+    let app = w.connect(hello5("user:app", "app"));
+    let lamp = w.connect(hello5("device:lamp", "lamp"));
+    w.subscribe(lamp, "lamp/a");
+    (readers, app, lamp)
+}
+
+fn megabyte() -> String {
+    "x".repeat(1_000_000)
+}
+
+#[test]
+fn who_publishes_to_many_waits_behind_itself_and_others_behind_one_message() {
+    // A flood from another shard once kept a shard at work without end: no link there was read, and what was read
+    // waited behind all of it.
+    let w = &mut World::new(1, roomy());
+    let (readers, app, lamp) = with_three_readers(w);
+    for _ in 0..3 {
+        w.send_only(app, &letter("pump/a", &megabyte()).packet());
+    }
+    assert!(w.is_behind(app));
+    assert!(!w.may_be_read(app), "what it says would wait, and in memory");
+    assert!(w.may_be_read(lamp));
+    w.send_only(lamp, &letter("lamp/a", "on").packet());
+    w.settle_until(|w| w.has_got(lamp, |got| matches!(got, Got::Message(_))));
+    assert!(w.is_behind(app), "its messages are not through yet");
+    w.settle();
+    for reader in readers {
+        assert_eq!(w.payloads(reader), [megabyte(), megabyte(), megabyte()], "all get all, in order");
+    }
+}
+
+#[test]
+fn what_waits_of_one_publisher_leaves_room_for_others() {
+    let w = &mut World::new(1, roomy());
+    let (_, app, lamp) = with_three_readers(w);
+    for _ in 0..6 {
+        w.send_only(app, &letter("pump/a", &megabyte()).packet());
+    }
+    assert_eq!(w.stats().dropped, 2, "one is through, three are more than may wait");
+    w.send_only(lamp, &letter("lamp/a", "on").packet());
+    w.settle();
+    assert_eq!((w.payloads(lamp), w.stats().dropped), (vec!["on".to_owned()], 2));
 }

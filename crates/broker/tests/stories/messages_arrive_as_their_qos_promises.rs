@@ -29,6 +29,23 @@ fn every_qos_arrives_once_and_at_the_lower_of_both() {
 }
 
 #[test]
+fn a_publish_is_answered_as_its_qos_says() {
+    // [MQTT-3.3.4-1]
+    in_every_world_and_version(|w, version| {
+        let pump = w.connect(hello(version, "device:pump", "pump").silent());
+        w.got(pump);
+        w.publish(pump, letter("pump/a", "0"));
+        assert_eq!(w.got(pump), []);
+        w.publish(pump, letter("pump/a", "1").qos1(7));
+        assert_eq!(w.got(pump), [Got::PubAck(7, ReasonCode::Success, None)]);
+        w.publish(pump, letter("pump/a", "2").qos2(7));
+        assert_eq!(w.got(pump), [Got::PubRec(7, ReasonCode::Success)], "PUBCOMP is for PUBREL");
+        w.pubrel(pump, 7);
+        assert_eq!(w.got(pump), [Got::PubComp(7, ReasonCode::Success)]);
+    });
+}
+
+#[test]
 fn a_publisher_gets_its_acknowledgements_in_order() {
     in_every_world_and_version(|w, version| {
         let pump = w.connect(hello(version, "device:pump", "pump"));
@@ -317,15 +334,18 @@ fn a_message_expires_while_it_waits_and_the_remaining_time_is_told() {
 fn a_message_larger_than_the_client_takes_is_left_out_and_the_next_one_comes() {
     in_every_world(|w| {
         let pump = w.connect(hello5("device:pump", "pump").packet_max(100));
-        w.subscribe(pump, "pump/#");
         let app = w.connect(hello5("user:app", "app"));
-        for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
-            w.publish(app, letter("pump/a", &"x".repeat(200)).qos(qos, 1));
-            w.publish(app, letter("pump/a", "small").qos(qos, 2));
-            assert_eq!(w.payloads(pump), ["small"]);
+        // With an identifier a message is encoded for this reader alone.
+        for subscription in [None, Some(1)] {
+            w.subscribe_with(pump, "pump/#", at(Qos::ExactlyOnce), subscription);
+            for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+                w.publish(app, letter("pump/a", &"x".repeat(200)).qos(qos, 1));
+                w.publish(app, letter("pump/a", "small").qos(qos, 2));
+                assert_eq!(w.payloads(pump), ["small"]);
+            }
         }
         assert_eq!(w.stats().queued, 0);
-        assert_eq!(w.notices.len(), 3);
+        assert_eq!(w.notices.len(), 6);
     });
 }
 

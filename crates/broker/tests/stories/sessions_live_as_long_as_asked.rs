@@ -27,6 +27,28 @@ fn a_session_is_resumed_with_its_subscriptions() {
 }
 
 #[test]
+fn each_client_id_of_an_identity_names_a_session_of_its_own() {
+    // [MQTT-3.1.3-2]
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        let [one, other] = ["one", "other"].map(|client_id| {
+            let pump = w.connect(hello(version, "device:pump", client_id));
+            assert!(!present(&w.got(pump)), "{client_id}");
+            w.subscribe(pump, &format!("pump/{client_id}"));
+            pump
+        });
+        assert!(w.is_open(one) && w.is_open(other));
+        w.lose(one);
+        for topic in ["pump/one", "pump/other"] {
+            w.publish(app, letter(topic, topic).qos1(1));
+        }
+        assert_eq!(w.payloads(other), ["pump/other"]);
+        let one = w.connect(hello(version, "device:pump", "one"));
+        assert_eq!(w.payloads(one), ["pump/one"]);
+    });
+}
+
+#[test]
 fn a_clean_start_discards_what_was() {
     in_every_world_and_version(|w, version| {
         let pump = w.connect(hello(version, "device:pump", "pump"));

@@ -47,6 +47,25 @@ fn each_filter_has_its_own_code() {
 }
 
 #[test]
+fn a_subscription_made_again_loses_nothing_that_waits() {
+    // [MQTT-3.8.4-4], in 3.1.1 [MQTT-3.8.4-3]
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump").receive_maximum(1).silent());
+        w.subscribe(pump, "pump/#");
+        let app = w.connect(hello5("user:app", "app"));
+        for (number, payload) in [(1, "1"), (2, "2"), (3, "3")] {
+            w.publish(app, letter("pump/a", payload).qos1(number));
+        }
+        w.subscribe(pump, "pump/#");
+        for payload in ["1", "2", "3"] {
+            let message = w.messages(pump).remove(0);
+            assert_eq!(message.payload, payload.as_bytes());
+            w.puback(pump, message.id.unwrap());
+        }
+    });
+}
+
+#[test]
 fn overlapping_subscriptions_make_one_copy_at_the_highest_qos_with_all_identifiers() {
     in_every_world(|w| {
         let app = w.connect(hello5("user:app", "app"));

@@ -38,6 +38,8 @@ fn no_filter_that_begins_with_a_wildcard_matches_what_the_broker_says_of_itself(
         w.subscribe(app, "+/broker/uptime");
         w.announce(&[(UPTIME, "2 seconds")]);
         assert_eq!(w.payloads(app), [""; 0]);
+        w.subscribe(app, "$SYS/+/uptime");
+        assert_eq!(w.payloads(app), ["2 seconds"], "by its name it is there");
     });
 }
 

@@ -1,6 +1,30 @@
 //! What reviewers found in other brokers in 2026, told as stories of this one: QoS 2 over reconnects and takeovers, the
 //! send quota, packet ids of both directions, wills and takeovers, session expiry at DISCONNECT, overlapping
 //! subscriptions.
+//!
+//! Each story was seen to fail with the broker broken by hand, in each of the ways that are told beside it:
+//!
+//! | story | breaks |
+//! |---|---|
+//! | `a_qos_2_message_without_pubrec_comes_again_with_dup_under_its_id_on_every_new_link` | a new link does not begin the exchanges anew; a repetition has no DUP |
+//! | `a_qos_2_message_with_pubrec_never_comes_again` | PUBREC leaves the message where it was |
+//! | `a_publisher_that_repeats_qos_2_over_a_new_link_reaches_its_readers_once` | only what came over the same link counts as known |
+//! | `a_pubrel_is_owed_on_every_new_link_until_pubcomp_and_stands_in_its_place` | no PUBREL over a new link; all PUBRELs before all messages |
+//! | `a_new_link_has_its_own_send_quota_and_repetitions_count_against_it` | repetitions do not ask for the quota, or are not counted; a refusing PUBREC gives nothing back; the client's receive maximum is not heeded |
+//! | `a_pubrel_owed_from_an_older_link_holds_a_place_and_gives_back_no_more_than_that` | only messages without PUBREC are counted |
+//! | `what_was_sent_does_not_expire_whatever_the_time` | an expired message is not repeated but dropped |
+//! | `the_handshake_of_a_message_that_expired_goes_on` | a repetition with an expiry is taken for a new message; PUBREL is not answered after the time |
+//! | `a_takeover_in_the_midst_of_publishing_qos_2_neither_loses_nor_doubles` | a takeover forgets what was received; the older link can still be heard |
+//! | `a_takeover_in_the_midst_of_receiving_qos_2_ignores_what_the_older_link_still_says` | the older link can still be heard |
+//! | `one_packet_id_serves_both_directions_at_once` | an id that is under way to the client is refused from it; PUBREC frees the client's id |
+//! | `the_end_of_one_direction_leaves_the_same_packet_id_of_the_other_alone` | PUBREL ends what is under way to the client; PUBCOMP frees the client's id |
+//! | `a_takeover_publishes_the_will_unless_the_session_goes_on_before_its_delay_is_over` | the will is published only if the session ends, only without a delay, or always |
+//! | `the_will_of_the_link_that_took_over_is_the_one_that_counts` | a resumed session keeps no new will; the older will is replaced unsaid |
+//! | `the_expiry_that_disconnect_names_is_the_one_that_holds` | DISCONNECT's expiry is ignored, only shortens, or cannot be 0 |
+//! | `a_shorter_expiry_at_disconnect_cuts_the_delay_of_the_will_short` | DISCONNECT's expiry is ignored; neither the delay is cut nor does the end of the session publish the will |
+//! | `a_session_that_was_to_end_with_its_link_is_not_revived_by_disconnect` | DISCONNECT may name any expiry |
+//! | `overlapping_subscriptions_deliver_at_the_highest_qos_in_whatever_order_they_were_made` | the lowest QoS counts, or that of the first or last subscription found |
+//! | `overlapping_subscriptions_keep_a_message_for_the_absent_if_one_of_them_does` | the lowest QoS counts, or that of the first or last subscription found |
 
 use crate::peer::{Got, Hello, Message, Peer, at, hello, hello5, letter};
 use crate::world::{World, in_every_world, in_every_world_and_version};
@@ -132,6 +156,10 @@ fn a_new_link_has_its_own_send_quota_and_repetitions_count_against_it() {
         assert_eq!(w.payloads(pump), ["1", "2", "3"]);
         w.lose(pump);
 
+        let pump = w.connect(hello5("device:pump", "pump").receive_maximum(2).silent());
+        assert_eq!(w.payloads(pump), ["1", "2"], "the third was sent before, and must wait all the same");
+        w.lose(pump);
+
         let pump = w.connect(hello5("device:pump", "pump").receive_maximum(4).silent());
         let again = w.messages(pump);
         let payloads: Vec<_> = again.iter().map(|message| &message.payload[..]).collect();
@@ -187,6 +215,8 @@ fn what_was_sent_does_not_expire_whatever_the_time() {
 #[test]
 fn the_handshake_of_a_message_that_expired_goes_on() {
     in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "#");
         let pump = reader(w, Version::V5);
         w.got(pump);
         w.publish(pump, letter("pump/a", "x").qos2(3).expiring(1));
@@ -195,6 +225,7 @@ fn the_handshake_of_a_message_that_expired_goes_on() {
         w.pubrel(pump, 3);
         let received = Got::PubRec(3, ReasonCode::Success);
         assert_eq!(w.got(pump), [received.clone(), received, Got::PubComp(3, ReasonCode::Success)]);
+        assert_eq!(w.payloads(app), ["x"], "the repetition is one still");
     });
 }
 
@@ -258,6 +289,32 @@ fn one_packet_id_serves_both_directions_at_once() {
         assert!(w.is_open(pump));
         assert_eq!(w.payloads(app), ["from me"]);
         assert_eq!(w.stats().queued, 0);
+    });
+}
+
+#[test]
+fn the_end_of_one_direction_leaves_the_same_packet_id_of_the_other_alone() {
+    in_every_world_and_version(|w, version| {
+        let pump = reader(w, version);
+        w.subscribe(pump, "pump/in");
+        let app = w.connect(hello(version, "user:app", "app"));
+        for (number, payload) in [(1, "first"), (2, "second")] {
+            w.publish(app, letter("pump/in", payload).qos2(number));
+        }
+        let ids: Vec<_> = w.messages(pump).into_iter().map(|message| message.id.unwrap()).collect();
+
+        w.publish(pump, letter("pump/out", "from me").qos2(ids[0]));
+        w.pubrel(pump, ids[0]);
+        w.got(pump);
+        w.pubrec(pump, ids[0]);
+        assert_eq!(w.got(pump), [Got::PubRel(ids[0], ReasonCode::Success)], "ours goes on");
+
+        w.publish(pump, letter("pump/out", "from me too").qos2(ids[1]));
+        w.pubrec(pump, ids[1]);
+        w.pubcomp(pump, ids[1]);
+        w.got(pump);
+        w.pubrel(pump, ids[1]);
+        assert_eq!(w.got(pump), [Got::PubComp(ids[1], ReasonCode::Success)], "theirs goes on");
     });
 }
 
@@ -372,15 +429,17 @@ fn overlapping_subscriptions_deliver_at_the_highest_qos_in_whatever_order_they_w
 
 #[test]
 fn overlapping_subscriptions_keep_a_message_for_the_absent_if_one_of_them_does() {
-    in_every_world_and_version(|w, version| {
-        let app = w.connect(hello(version, "user:app", "app"));
-        w.subscribe_with(app, "pump/a", at(Qos::AtLeastOnce), None);
-        w.subscribe_with(app, "#", at(Qos::AtMostOnce), None);
-        w.lose(app);
-        let pump = w.connect(hello(version, "device:pump", "pump"));
-        w.publish(pump, letter("pump/a", "kept").qos1(1));
-        w.publish(pump, letter("pump/b", "not kept").qos1(2));
-        let app = w.connect(hello(version, "user:app", "app"));
-        assert_eq!(w.payloads(app), ["kept"]);
-    });
+    for [keeps, does_not] in [["pump/a", "#"], ["+/a", "pump/a"]] {
+        in_every_world_and_version(|w, version| {
+            let app = w.connect(hello(version, "user:app", "app"));
+            w.subscribe_with(app, keeps, at(Qos::AtLeastOnce), None);
+            w.subscribe_with(app, does_not, at(Qos::AtMostOnce), None);
+            w.lose(app);
+            let pump = w.connect(hello(version, "device:pump", "pump"));
+            w.publish(pump, letter("pump/a", "kept").qos1(1));
+            w.publish(pump, letter("pump/b", "not kept").qos1(2));
+            let app = w.connect(hello(version, "user:app", "app"));
+            assert_eq!(w.payloads(app), ["kept"], "{keeps} beside {does_not}");
+        });
+    }
 }

@@ -16,13 +16,15 @@ fn reader(w: &mut World) -> Peer {
 fn a_lost_link_fires_the_will_and_a_goodbye_does_not() {
     in_every_world_and_version(|w, version| {
         let app = reader(w);
-        let will = |w: &mut World| w.connect(hello(version, "device:pump", "pump").will("pump/gone", "gone"));
-        let pump = will(w);
-        w.disconnect(pump);
-        assert_eq!(w.payloads(app), Vec::<String>::new());
-        let pump = will(w);
-        w.lose(pump);
-        assert_eq!(w.payloads(app), ["gone"]);
+        let hello = || hello(version, "device:pump", "pump").will("pump/gone", "gone");
+        for hello in [hello(), hello().clean().expiry(0)] {
+            let pump = w.connect(hello.clone());
+            w.disconnect(pump);
+            assert_eq!(w.payloads(app), Vec::<String>::new());
+            let pump = w.connect(hello);
+            w.lose(pump);
+            assert_eq!(w.payloads(app), ["gone"]);
+        }
     });
 }
 
@@ -126,9 +128,15 @@ fn who_is_back_in_time_is_not_mourned() {
         let pump = w.connect(hello5("device:pump", "pump").will("pump/gone", "gone").will_delay(30));
         w.lose(pump);
         w.pass(20);
-        let _pump = w.connect(hello5("device:pump", "pump"));
+        let pump = w.connect(hello5("device:pump", "pump").will("pump/gone", "gone later"));
         w.pass(60);
-        assert_eq!(w.payloads(app), Vec::<String>::new());
+        assert_eq!(
+            w.payloads(app),
+            Vec::<String>::new(),
+            "neither the old will nor, at its time, the new one"
+        );
+        w.lose(pump);
+        assert_eq!(w.payloads(app), ["gone later"]);
     });
 }
 

@@ -361,6 +361,11 @@ impl World {
         self.is_due(self.shard_of(peer))
     }
 
+    /// Tells whether the shell would read the peer's link though there is work left.
+    pub(crate) fn may_be_read(&self, peer: Peer) -> bool {
+        self.shards[self.shard_of(peer)].may_be_read(peer.link)
+    }
+
     pub(crate) fn home_of(&self, topic: &str) -> usize {
         let home = keyward_broker::placement::topic_home(&self.hash_key, topic, self.shards.len() as u16);
         usize::from(home.0)

@@ -57,6 +57,21 @@ fn a_breach_of_the_protocol_ends_the_link_and_5_0_is_told_0x82() {
 }
 
 #[test]
+fn at_qos_0_there_is_no_packet_id_between_topic_and_payload() {
+    // [MQTT-2.2.1-2], in 3.1.1 [MQTT-2.3.1-5]. The payload could be taken for an identifier.
+    for version in [Version::V31, V3, V5] {
+        let frame = bytes(r#"30 { "a/b" {5 } 0007 }"#, version);
+        for sender in [Sender::Client, Sender::Server] {
+            let Packet::Publish(publish) = decode(version, sender, &frame).unwrap() else { panic!() };
+            assert_eq!((publish.delivery, publish.payload), (Delivery::AtMostOnce, &[0, 7][..]));
+            let mut written = Vec::new();
+            encode(&Packet::Publish(publish), version, &mut written).unwrap();
+            assert_eq!(written, frame);
+        }
+    }
+}
+
+#[test]
 fn packets_without_properties_say_that_their_length_is_0() {
     // [MQTT-2.2.2-1]
     let mut written = Vec::new();

@@ -261,12 +261,15 @@ fn an_unknown_release_is_answered() {
 }
 
 #[test]
-fn a_qos_1_message_that_came_is_acknowledged() {
-    let mut story = Story::connected(V5);
-    assert!(story.gets(r#"32 { "t" 0007 { } 'x' }"#).starts_with("Message"));
-    story.sends(&["40 { 0007 }"]);
-    assert!(story.gets(r#"30 { "t" { } 'x' }"#).starts_with("Message"));
-    story.sends(&[]);
+fn a_qos_1_message_that_came_is_acknowledged_and_one_of_qos_0_is_not() {
+    // [MQTT-3.3.4-1]
+    for version in [V3, V5] {
+        let mut story = Story::connected(version);
+        assert!(story.gets(r#"32 { "t" 0007 {5 } 'x' }"#).starts_with("Message"));
+        story.sends(&["40 { 0007 }"]);
+        assert!(story.gets(r#"30 { "t" {5 } 'x' }"#).starts_with("Message"));
+        story.sends(&[]);
+    }
 }
 
 #[test]

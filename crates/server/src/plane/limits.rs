@@ -34,6 +34,13 @@ pub const PACKETS_PER_LINK: usize = 64;
 /// Packets taken from all links in one tick, so that the inbox with its changes of rights is looked at often.
 pub const PACKETS_PER_TICK: usize = 1_024;
 
+/// Packets taken from one link in one tick while the shard has fan-outs left: enough to be heard, and little work beside
+/// a slice.
+pub const PACKETS_PER_LINK_BEHIND: usize = 4;
+
+/// Reads, packets and filters of all links in such a tick.
+pub const EFFORT_PER_TICK_BEHIND: usize = 64;
+
 /// Bytes per second at which a packet must come that was begun, beyond `packet_time`: slower than a modem.
 pub const PACKET_RATE: u64 = 4 * 1024;
 

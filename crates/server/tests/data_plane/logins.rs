@@ -198,12 +198,16 @@ fn a_revoked_disabled_or_removed_device_stays_out_though_its_certificate_chains(
 fn an_empty_client_id_is_replaced_and_told() {
     let mut world = World::new();
     let bundle = world.add_device("pump-1");
-    let mut peer = Peer::tls(&world, Some(&bundle));
-    peer.send(&Hello { client_id: "", ..Hello::default() }.bytes());
-    let frame = peer.frame().unwrap();
-    let keyward_mqtt::packet::Packet::ConnAck(ack) = peer.decode(&frame) else { panic!("not CONNACK") };
-    assert_eq!(ack.reason, ReasonCode::Success);
-    assert!(ack.properties.assigned_client_id.is_some_and(|id| id.len() == "auto-".len() + 32));
+    let [one, other] = [(); 2].map(|()| {
+        let mut peer = Peer::tls(&world, Some(&bundle));
+        peer.send(&Hello { client_id: "", ..Hello::default() }.bytes());
+        let frame = peer.frame().unwrap();
+        let keyward_mqtt::packet::Packet::ConnAck(ack) = peer.decode(&frame) else { panic!("not CONNACK") };
+        assert_eq!(ack.reason, ReasonCode::Success);
+        ack.properties.assigned_client_id.unwrap().to_owned()
+    });
+    assert_eq!((one.len(), other.len()), ("auto-".len() + 32, "auto-".len() + 32));
+    assert_ne!(one, other, "no other session has it");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use super::link::{Came, Drained, Pace};
 use super::{Work, Worker, effort, feed, is_due};
 use crate::plane::inbox::Room;
 use crate::plane::limits::{
-    EFFORT_PORTION, Limits, PACKETS_PER_LINK, PACKETS_PER_TICK, READ_PER_TICK, UNSENT_BYTES,
+    EFFORT_PER_TICK_BEHIND, EFFORT_PORTION, Limits, PACKETS_PER_LINK, PACKETS_PER_LINK_BEHIND,
+    PACKETS_PER_TICK, READ_PER_TICK, UNSENT_BYTES,
 };
 use crate::plane::pace::Rate;
 use keyward_broker::{Input, LinkId};
@@ -18,6 +19,26 @@ use std::ops::ControlFlow;
 struct Budget {
     bytes: usize,
     packets: usize,
+    packets_per_link: usize,
+    /// Reads, packets and filters.
+    effort: usize,
+    /// Whether the shard has fan-outs left: then little is read, and nothing from those whose messages wait. Not to read
+    /// at all would let who keeps the shard busy from another one silence all that live here.
+    is_behind: bool,
+}
+
+impl Budget {
+    fn new(is_behind: bool) -> Self {
+        let (packets_per_link, effort) = match is_behind {
+            true => (PACKETS_PER_LINK_BEHIND, EFFORT_PER_TICK_BEHIND),
+            false => (PACKETS_PER_LINK, usize::MAX),
+        };
+        Self { bytes: READ_PER_TICK, packets: PACKETS_PER_TICK, packets_per_link, effort, is_behind }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.bytes == 0 || self.packets == 0 || self.effort == 0
+    }
 }
 
 impl Worker {
@@ -26,19 +47,19 @@ impl Worker {
             self.ready.clear();
             return Work::Done;
         }
-        if self.is_shard_due() {
-            return Work::Left; // Slices of earlier work come before new work.
-        }
-        let mut budget = Budget { bytes: READ_PER_TICK, packets: PACKETS_PER_TICK };
+        // Slices of earlier work come before new work.
+        let mut budget = Budget::new(self.is_shard_due());
         for _ in 0..self.ready.len() {
             if self.is_held() {
                 return Work::Done;
             }
-            if budget.bytes == 0 || budget.packets == 0 || self.is_shard_due() {
+            if budget.is_used_up() || (!budget.is_behind && self.is_shard_due()) {
                 break;
             }
-            if let Some(id) = self.ready.pop_front() {
-                self.read_link(id, &mut budget);
+            match self.ready.pop_front() {
+                Some(id) if budget.is_behind && !self.parts.shard.may_be_read(id) => self.ready.push_back(id),
+                Some(id) => self.read_link(id, &mut budget),
+                None => break,
             }
         }
         if self.ready.is_empty() { Work::Done } else { Work::Left }
@@ -69,10 +90,12 @@ impl Worker {
         let (shard, outputs, now) = (&mut self.parts.shard, &mut self.outputs, self.now);
         let rates = Rates::of(&self.parts.limits);
         let (mut pace, mut is_too_fast) = (link.pace, false);
+        let is_behind = budget.is_behind;
         let packets = &mut budget.packets;
-        let mut share = PACKETS_PER_LINK.min(*packets);
+        let mut share = budget.packets_per_link.min(*packets);
         let mut proof = None;
-        let mut effort = link.effort + 1;
+        let before = link.effort;
+        let mut effort = before + 1;
         let mut came = Came::default();
         let end = link.read(now, &mut self.buffers, &mut came, |packet| {
             effort += effort::of(&packet);
@@ -86,13 +109,14 @@ impl Worker {
             *packets -= 1;
             share -= 1;
             // Work that the packet left comes before the next packet.
-            match share == 0 || is_too_fast || is_due(shard, now) {
+            match share == 0 || is_too_fast || (!is_behind && is_due(shard, now)) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         });
         self.received += came.text as u64;
         budget.bytes = budget.bytes.saturating_sub(came.cost());
+        budget.effort = budget.effort.saturating_sub((effort - before) as usize);
         link.pace = pace;
         let counted = effort >= EFFORT_PORTION;
         link.effort = if counted { 0 } else { effort };
