@@ -73,12 +73,35 @@ impl Shard {
                 return Err(ReasonCode::ServerBusy.into());
             }
         }
-        let lifetime = self.lifetime(attach.session_expiry, attach.version, attach.clean_start);
-        if lifetime != Lifetime::WithLink && self.storage != Storage::Open && !self.resumes(key, attach) {
-            self.out.notice(Notice::NoRoom { identity: key.identity.clone() });
-            return Err(ReasonCode::QuotaExceeded.into());
-        }
+        self.check_storage(attach, key)?;
         if self.by_key.contains_key(key) { Ok(()) } else { self.admit_session(key) }
+    }
+
+    /// Refuses a CONNECT for which something would have to be stored and cannot be: a new stored session; once the store is
+    /// broken also what CONNACK would wait for without end.
+    fn check_storage(&mut self, attach: &Attach, key: &SessionKey) -> Result<(), Refused> {
+        let lifetime = self.lifetime(attach.session_expiry, attach.version, attach.clean_start);
+        let is_stored = lifetime != Lifetime::WithLink;
+        let reason = match self.storage {
+            Storage::Open => return Ok(()),
+            _ if is_stored && !self.resumes(key, attach) => ReasonCode::QuotaExceeded,
+            Storage::Broken if self.would_wait_for_ever(key, attach, is_stored) => {
+                ReasonCode::ServerUnavailable
+            }
+            Storage::Full | Storage::Broken => return Ok(()),
+        };
+        self.out.notice(Notice::NoRoom { identity: key.identity.clone() });
+        Err(reason.into())
+    }
+
+    /// Tells whether CONNACK would wait for the store: for the end of a stored session, for a will, for what ended a part of
+    /// an exchange.
+    fn would_wait_for_ever(&self, key: &SessionKey, attach: &Attach, is_stored: bool) -> bool {
+        let session = self.by_key.get(key).and_then(|slot| self.sessions.get(*slot as usize));
+        let ends_stored = session.is_some_and(Session::is_stored) && !self.resumes(key, attach);
+        let leaves_will = attach.will.as_ref().is_some_and(|will| is_stored || will.retain || will.delay > 0);
+        let is_owed = session.is_some_and(|session| session.exchanged > self.commits.done());
+        ends_stored || leaves_will || is_owed
     }
 
     /// Tells whether a client takes up a stored session that it has.

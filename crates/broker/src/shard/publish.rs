@@ -79,7 +79,9 @@ impl Shard {
     fn would_store(&mut self, slot: u32, topic: TopicName<'_>, publish: &Publish<'_>) -> bool {
         let is_exactly_once = matches!(publish.delivery, Exchange::ExactlyOnce(_));
         let keeps_id = is_exactly_once && self.sessions.get(slot as usize).is_some_and(Session::is_stored);
-        keeps_id || publish.retain || self.reaches_stored(topic)
+        // Behind one that waits for the disk it would wait too.
+        let waits = is_exactly_once && self.commits.has_pending();
+        keeps_id || waits || publish.retain || self.reaches_stored(topic)
     }
 
     /// Routes a QoS 2 message, at once or when it is durable; the permit of a message that waits is not kept but made

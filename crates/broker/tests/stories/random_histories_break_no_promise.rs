@@ -398,6 +398,7 @@ fn no_sequence_of_packets_breaks_a_shard_or_its_books() {
             noises.iter().for_each(|noise| make(&mut w, &mut peer, noise));
             // Everybody leaves: nothing may be left in the books.
             w.store();
+            w.storage(Storage::Open);
             let last = w.connect(hello(Version::V5, "user:app", "noise").clean().expiry(0).silent());
             w.store();
             w.disconnect(last);
