@@ -14,8 +14,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("policy", &["ids", "mqtt"]),
     ("client", &["mqtt"]),
     ("identity", &["ids"]),
-    ("broker", &["ids", "mqtt", "policy"]),
-    ("server", &["ids", "mqtt", "policy", "identity", "broker"]),
+    ("broker", &["ids", "mqtt", "policy", "store"]),
+    ("server", &["ids", "mqtt", "policy", "identity", "broker", "store", "engine"]),
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
     ("sim", &["ids", "mqtt", "policy", "broker"]),
     ("fuzz", &["ids", "mqtt", "policy", "client", "identity", "server"]),
@@ -49,7 +49,7 @@ const PURE: &[(&str, &[&[&str]])] = &[
     ("mqtt", &[]),
     ("store", &[]),
     ("policy", &[&["keyward-ids", "keyward-mqtt"], TOML]),
-    ("broker", &[&["keyward-ids", "keyward-mqtt", "keyward-policy", "siphasher", "slab"], TOML]),
+    ("broker", &[&["keyward-ids", "keyward-mqtt", "keyward-policy", "keyward-store", "siphasher", "slab"], TOML]),
 ];
 
 fn metadata() -> Metadata {
