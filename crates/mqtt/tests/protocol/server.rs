@@ -150,11 +150,24 @@ fn a_bad_connect_of_5_0_is_told_why() {
 
 #[test]
 fn a_bad_connect_of_3_1_1_is_told_only_what_return_codes_can_say() {
-    // [MQTT-3.1.3-8], [MQTT-3.1.4-1]
+    // [MQTT-3.1.3-8], [MQTT-3.1.4-1], [MQTT-3.2.2-6]
     let empty_id = refused(&mut fresh(), r#"10 { "MQTT" 04 00 000A "" }"#);
     assert_eq!(words(empty_id.farewell), [0x20, 2, 0, 2]);
-    let reserved_flag = refused(&mut fresh(), r#"10 { "MQTT" 04 03 000A "d" }"#);
-    assert!(reserved_flag.farewell.is_silent());
+    for wordless in [
+        r#"10 { "MQTT" 04 03 000A "d" }"#,
+        r#"10 { "MQTT" 04 0A 000A "d" }"#,
+        r#"10 { "MQTT" 04 1E 000A "d" "w" "" }"#,
+        r#"10 { "MQTT" 04 06 000A "d" "w/#" "" }"#,
+        r#"10 { "MQTT" 04 42 000A "d" "secret" }"#,
+        r#"10 { "MQTT" 04 02 000A }"#,
+        r#"10 { "MQTT" 04 02 000A "d" "u" }"#,
+        r#"10 { "MQTT" 04 02 000A 0001 00 }"#,
+        r#"10 { "MQTT" 04 02 000A 0001 FF }"#,
+        r#"11 { "MQTT" 04 02 000A "d" }"#,
+        r#"10 7F "MQTT" 04 02"#,
+    ] {
+        assert!(refused(&mut fresh(), wordless).farewell.is_silent(), "{wordless}");
+    }
 }
 
 #[test]
