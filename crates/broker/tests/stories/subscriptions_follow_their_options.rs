@@ -1,6 +1,7 @@
 //! Filters, overlapping subscriptions, identifiers, No Local, Retain As Published.
 
 use crate::peer::{Got, at, hello, hello5, id, letter};
+use crate::shared_groups_share_fairly::all_may_share;
 use crate::world::{in_every_world, in_every_world_and_version, in_every_world_with};
 use keyward_broker::Limits;
 use keyward_mqtt::packet::{
@@ -44,6 +45,39 @@ fn each_filter_has_its_own_code() {
         assert_eq!(w.got(pump), [Got::SubAck(3, expected.to_vec())]);
         assert_eq!(w.stats().subscriptions, 2);
     });
+}
+
+#[test]
+fn the_refusal_of_a_group_stands_in_the_place_of_its_filter() {
+    // [MQTT-3.9.3-1]: which it is shows only when the group has answered.
+    for version in [Version::V31, Version::V311, Version::V5] {
+        in_every_world_with(Limits { group_members: 1, ..Limits::default() }, |w| {
+            w.rules(&all_may_share());
+            let member = w.connect(hello(version, "user:app", "member"));
+            w.subscribe(member, "$share/full/t");
+            let app = w.connect(hello(version, "user:app", "app"));
+            w.got(app);
+            let filters = [
+                ("a", at(Qos::AtMostOnce)),
+                ("$share/g/t", at(Qos::AtLeastOnce)),
+                ("$share/full/t", at(Qos::ExactlyOnce)),
+                ("b", at(Qos::AtLeastOnce)),
+            ];
+            let packet = Packet::Subscribe(Subscribe {
+                id: id(3),
+                properties: SubscribeProperties::default(),
+                filters: SubscribeFilters::List(&filters),
+            });
+            w.send(app, &packet);
+            let refusal = match version {
+                Version::V31 => ReasonCode::GrantedQos2,
+                Version::V311 => ReasonCode::UnspecifiedError,
+                Version::V5 => ReasonCode::QuotaExceeded,
+            };
+            let codes = vec![ReasonCode::Success, ReasonCode::GrantedQos1, refusal, ReasonCode::GrantedQos1];
+            assert_eq!(w.got(app), [Got::SubAck(3, codes)]);
+        });
+    }
 }
 
 #[test]
