@@ -49,7 +49,10 @@ const PURE: &[(&str, &[&[&str]])] = &[
     ("mqtt", &[]),
     ("store", &[]),
     ("policy", &[&["keyward-ids", "keyward-mqtt"], TOML]),
-    ("broker", &[&["keyward-ids", "keyward-mqtt", "keyward-policy", "keyward-store", "siphasher", "slab"], TOML]),
+    (
+        "broker",
+        &[&["keyward-ids", "keyward-mqtt", "keyward-policy", "keyward-store", "siphasher", "slab"], TOML],
+    ),
 ];
 
 fn metadata() -> Metadata {

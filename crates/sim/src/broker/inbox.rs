@@ -64,6 +64,7 @@ impl Inbox {
     }
 
     /// Puts in what can be refused; gives it back if the sender has no budget.
+    #[expect(clippy::result_large_err, reason = "mail that finds no room is handed back, as it came")]
     pub(crate) fn offer(&mut self, sender: usize, weight: usize, mail: Mail) -> Result<(), Mail> {
         if self.used[sender] + weight > self.bytes_per_sender {
             return Err(mail);
