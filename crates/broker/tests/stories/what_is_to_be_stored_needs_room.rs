@@ -263,3 +263,42 @@ fn nothing_that_waits_for_a_broken_store_is_ever_acknowledged_and_reading_goes_o
         assert!(!w.payloads(reader).contains(&"waits longer".to_owned()), "it was to be stored first");
     });
 }
+
+/// A CONNECT that waited for a broken store kept its link open without an answer.
+#[test]
+fn what_connack_would_wait_for_at_a_broken_store_is_refused() {
+    in_every_world_and_version(|w, version| {
+        let app = w.connect(hello(version, "user:app", "app"));
+        w.lose(app);
+        w.slow_store();
+        w.storage(Storage::Broken);
+        let with_will = w.try_connect(hello(version, "user:app", "app").retained_will("gone", "x"));
+        assert!(!w.is_open(with_will), "its will would have to be stored");
+        let anew = w.try_connect(hello(version, "user:app", "app").clean().expiry(0));
+        assert!(!w.is_open(anew), "the end of the session would have to be stored");
+        let again = w.try_connect(hello(version, "user:app", "app"));
+        assert!(w.is_open(again), "nothing of it has to be stored");
+    });
+}
+
+/// A QoS 2 message behind one that waited for a broken store waited with it, although nobody's was to be stored.
+#[test]
+fn no_qos_2_message_waits_behind_one_that_a_broken_store_will_not_take() {
+    in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "pump/stored");
+        w.lose(app);
+        let pump = w.connect(hello5("device:pump", "pump").expiry(0).silent());
+        w.slow_store();
+        w.publish(pump, letter("pump/stored", "x").qos2(1));
+        w.got(pump);
+        w.storage(Storage::Broken);
+        let lamp = w.connect(hello5("device:lamp", "lamp").expiry(0).silent());
+        w.got(lamp);
+        w.publish(lamp, letter("lamp/a", "y").qos2(1));
+        let refused = |got: &Got| matches!(got, Got::PubRec(1, ReasonCode::QuotaExceeded));
+        let went_on = |got: &Got| matches!(got, Got::PubRec(1, ReasonCode::Success));
+        let got = w.got(lamp);
+        assert!(got.iter().any(|got| refused(got) || went_on(got)), "{got:?}");
+    });
+}

@@ -467,3 +467,25 @@ fn a_crash_during_a_crash_changes_nothing() {
         assert_eq!(w.on_disk_now().places, 0);
     });
 }
+
+/// Each of two shards waited for the slot of the other, behind its own publish, without end.
+#[test]
+fn retained_messages_that_cross_between_two_shards_are_both_acknowledged() {
+    in_every_stored_world(|w| {
+        let reader = w.connect(hello5("user:app", "reader"));
+        w.subscribe(reader, "#");
+        w.lose(reader);
+        let writers: Vec<_> =
+            (0..6).map(|number| w.connect(hello5("user:app", &format!("writer {number}")))).collect();
+        for (number, writer) in writers.iter().enumerate() {
+            w.got(*writer);
+            let topic = format!("slot/{number}");
+            w.send_only(*writer, &letter(&topic, "x").retained().qos1(1).packet());
+        }
+        w.settle();
+        for writer in writers {
+            assert!(matches!(w.got(writer)[..], [Got::PubAck(1, ..)]));
+        }
+        assert_eq!(w.rows(RETAINED), 6);
+    });
+}
