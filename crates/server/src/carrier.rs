@@ -8,10 +8,10 @@ use crate::{
     denials::{Denied, Report},
     journal::Journal,
     plane::{Applied, DataPlane, NotReported},
-    status::RunningStatus,
+    status::{RunningStatus, StorageState},
     wiring,
 };
-use keyward_broker::Directory;
+use keyward_broker::{Directory, Storage};
 use keyward_identity::{Registrar, Registry};
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
@@ -89,6 +89,12 @@ impl Live for Carrier {
             retained: sum(|shard| shard.retained),
             queued: sum(|shard| shard.queued),
             memory_bytes: sum(|shard| shard.memory),
+            storage: match stats.storage {
+                Some(Storage::Open) => StorageState::Open,
+                Some(Storage::Full) => StorageState::Full,
+                Some(Storage::Broken) => StorageState::Broken,
+                None => StorageState::Memory,
+            },
             turned_away: stats.turned_away + stats.evicted,
             denials_last_hour,
             login_failures_last_hour,

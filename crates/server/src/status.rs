@@ -84,6 +84,9 @@ pub struct RunningStatus {
     /// Bytes that clients make the broker hold, as counted against `memory_total`.
     #[serde(default)]
     pub memory_bytes: u64,
+    /// Whether what is acknowledged is on disk.
+    #[serde(default)]
+    pub storage: StorageState,
     /// Connections turned away or closed to make room since the start.
     #[serde(default)]
     pub turned_away: u64,
@@ -101,6 +104,37 @@ pub struct RunningStatus {
     pub policy_generation: u64,
     /// The revision of the registry in force.
     pub registry_revision: u64,
+}
+
+/// Says whether what a running broker acknowledges is on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StorageState {
+    /// It is.
+    #[default]
+    Open,
+    /// There is no room for more.
+    Full,
+    /// The store failed.
+    Broken,
+    /// There is no store: it ends with the process.
+    Memory,
+}
+
+impl StorageState {
+    /// Says what the operator should know or do; nothing if all is well.
+    pub fn warning(self) -> Option<&'static str> {
+        match self {
+            Self::Open => None,
+            Self::Full => Some(
+                "the disk is full up to store.reserve: nothing more is stored, and what would have to be is refused; free some space",
+            ),
+            Self::Broken => Some(
+                "the message store failed: nothing more is acknowledged that has to be stored; see the log, then restart",
+            ),
+            Self::Memory => Some("store.durability is \"memory\": sessions and messages end with the broker"),
+        }
+    }
 }
 
 /// Holds one counted fact.

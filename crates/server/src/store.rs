@@ -9,6 +9,9 @@ use keyward_store::Engine;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// How the name of a store begins that was set aside.
+const ASIDE: &str = "messages.damaged-";
+
 /// Opens the store of an installation; `None` if the configuration wants none.
 ///
 /// # Errors
@@ -36,12 +39,23 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenE
     Ok(Some(Box::new(engine)))
 }
 
+/// Lists the stores of an installation that were set aside, oldest first.
+pub fn set_aside_in(home: &Home) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(home.directory()) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_aside =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ASIDE));
+    let mut aside: Vec<PathBuf> = paths.filter(is_aside).collect();
+    aside.sort();
+    aside
+}
+
 /// Moves a damaged store out of the way, to a name that tells when.
 fn set_aside(directory: &Path) -> Result<PathBuf, OpenError> {
     let seconds = clock::now().wall.as_secs();
     let names = (0..).map(|number| match number {
-        0 => directory.with_extension(format!("damaged-{seconds}")),
-        number => directory.with_extension(format!("damaged-{seconds}-{number}")),
+        0 => directory.with_file_name(format!("{ASIDE}{seconds}")),
+        number => directory.with_file_name(format!("{ASIDE}{seconds}-{number}")),
     });
     let aside = names.take(1_000).find(|name| !name.exists()).unwrap_or_else(|| directory.into());
     let moved = fs::rename(directory, &aside);

@@ -125,7 +125,7 @@ pub struct Portion {
 pub fn recover(store: &dyn Read, fresh: HashKey, now: Now) -> Result<Recovered, RecoveryError> {
     let mut survey = Survey::default();
     let hash_key = read_meta(store, fresh, &mut survey)?;
-    let mut found = Found { store, now, survey, unreadable: BTreeSet::new() };
+    let mut found = Found { store, now, survey };
     let mut messages = found.messages()?;
     let mut sessions = found.sessions()?;
     let mut groups = found.groups()?;
@@ -210,8 +210,6 @@ struct Found<'a> {
     store: &'a dyn Read,
     now: Now,
     survey: Survey,
-    /// Messages that do not read: what refers to them is left where it is.
-    unreadable: BTreeSet<MessageId>,
 }
 
 impl Found<'_> {

@@ -4,6 +4,7 @@ use super::Admin;
 use crate::{
     installation::wall_time,
     status::{CertificateRow, ClockState, Status},
+    store,
 };
 use keyward_identity::{ClockVerdict, Standing};
 use std::time::Duration;
@@ -35,6 +36,9 @@ impl Admin {
         for certificate in known.certificates.iter().filter(|certificate| certificate.not_after < ending) {
             warnings.push(format!("the {} certificate ends on {}", certificate.role, certificate.not_after));
         }
+        let running = self.running.as_ref().map(|running| running.live.status());
+        warnings.extend(running.iter().filter_map(|running| running.storage.warning()).map(str::to_owned));
+        warnings.extend(self.damaged_stores());
         let offline = self.home.offline_dir();
         Status {
             home: self.home.directory().display().to_string(),
@@ -56,8 +60,21 @@ impl Admin {
             clock: clock_state(known.clock),
             offline_folder: known.offline_keys_present.then(|| offline.display().to_string()),
             warnings,
-            running: self.running.as_ref().map(|running| running.live.status()),
+            running,
         }
+    }
+}
+
+impl Admin {
+    /// Names the message stores that were set aside.
+    fn damaged_stores(&self) -> impl Iterator<Item = String> {
+        let aside = store::set_aside_in(&self.home);
+        aside.into_iter().map(|path| {
+            format!(
+                "a damaged message store was set aside: {}; delete it when it is of no use",
+                path.display()
+            )
+        })
     }
 }
 

@@ -33,13 +33,16 @@ pub(crate) struct Desk {
 struct Places {
     submissions: Vec<Option<Submission>>,
     is_closed: bool,
+    /// What the shards were told last.
+    storage: Storage,
 }
 
 impl Desk {
     /// Makes a desk for so many shards.
     pub(crate) fn new(shards: usize) -> Self {
         let submissions = (0..shards).map(|_| None).collect();
-        Self { places: Mutex::new(Places { submissions, is_closed: false }), rung: Condvar::new() }
+        let places = Places { submissions, is_closed: false, storage: Storage::Open };
+        Self { places: Mutex::new(places), rung: Condvar::new() }
     }
 
     /// Hands in what a shard has recorded. The place is empty: the shard waits for its last entry first.
@@ -48,6 +51,11 @@ impl Desk {
             *place = Some(submission);
         }
         self.rung.notify_one();
+    }
+
+    /// Returns what the store can take.
+    pub(crate) fn storage(&self) -> Storage {
+        self.places().storage
     }
 
     /// Lets the committer end once it has written everything.
@@ -92,7 +100,6 @@ pub(crate) struct Committer {
     journal: Journal,
     /// The inboxes of the workers, in the order of their shards.
     inboxes: Arc<[Inbox<WorkerMessage>]>,
-    storage: Storage,
     /// By when what was appended and not synced is to be.
     unsynced_until: Option<Millis>,
 }
@@ -104,7 +111,7 @@ impl Committer {
         journal: Journal,
         inboxes: Arc<[Inbox<WorkerMessage>]>,
     ) -> Self {
-        Self { desk, engine, journal, inboxes, storage: Storage::Open, unsynced_until: None }
+        Self { desk, engine, journal, inboxes, unsynced_until: None }
     }
 
     /// Runs until the desk is closed, or the engine is broken: then whoever waits, waits for ever.
@@ -147,8 +154,7 @@ impl Committer {
 
     fn look_for_room(&mut self) -> Result<(), Broken> {
         let storage = if self.engine.has_room()? { Storage::Open } else { Storage::Full };
-        if storage != self.storage {
-            self.storage = storage;
+        if storage != self.desk.storage() {
             match storage {
                 Storage::Open => tracing::info!("there is room on disk again: messages are stored"),
                 _ => tracing::error!(
@@ -161,6 +167,7 @@ impl Committer {
     }
 
     fn tell(&self, storage: Storage) {
+        self.desk.places().storage = storage;
         self.inboxes.iter().for_each(|inbox| inbox.command(WorkerMessage::Storage(storage)));
     }
 }

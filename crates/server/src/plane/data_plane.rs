@@ -261,6 +261,7 @@ impl DataPlane {
             pending: self.waiting.iter().map(|door| door.count()).sum(),
             pending_bytes: self.waiting.iter().map(|door| door.bytes()).sum(),
             events_dropped: shared.reporter.dropped(),
+            storage: locked(&self.committer).as_ref().map(|(desk, _)| desk.storage()),
             ..PlaneStats::default()
         };
         shared.counts.tell(&mut stats);

@@ -1,6 +1,6 @@
 //! What the data plane counts, for `status`.
 
-use keyward_broker::ShardStats;
+use keyward_broker::{ShardStats, Storage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -35,6 +35,8 @@ pub struct PlaneStats {
     pub most_logged_in: usize,
     /// Events dropped because the queue to the sink was full.
     pub events_dropped: u64,
+    /// What the store can take; `None` if there is none.
+    pub storage: Option<Storage>,
     /// The figures of each shard; `None` for a shard that did not answer in time.
     pub shards: Vec<Option<ShardStats>>,
 }
