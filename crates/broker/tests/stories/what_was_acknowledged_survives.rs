@@ -467,3 +467,21 @@ fn a_crash_during_a_crash_changes_nothing() {
         assert_eq!(w.on_disk_now().places, 0);
     });
 }
+
+#[test]
+fn a_message_that_expired_on_its_way_to_a_group_leaves_nothing_on_disk() {
+    // It waited for the disk for longer than it lived. The group dropped it, and then recorded that it had it.
+    in_every_stored_world(|w| {
+        w.rules(&(app_may_everything() + &rule("user:app", "allow", &["share"], &["#"])));
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "$share/g/pump/#");
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "x").qos2(1).expiring(1));
+        w.pass(2);
+        w.store();
+        w.store();
+        assert_eq!(w.payloads(app), [""; 0]);
+        assert_eq!((w.rows(PLACES), w.rows(MESSAGES)), (0, 0));
+    });
+}
