@@ -469,6 +469,28 @@ fn a_crash_during_a_crash_changes_nothing() {
 }
 
 #[test]
+fn the_end_of_an_exchange_without_its_message_is_durable_before_pubrel() {
+    // A reader loses its right within an exchange: it is sent PUBREL in place of the message. After a crash, with the
+    // right given back, it was sent the message as well, whose packet id it had let go of: a second time.
+    in_every_stored_world(|w| {
+        let app = w.connect(hello5("user:app", "app").silent());
+        w.subscribe(app, "#");
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "x").qos2(1));
+        assert_eq!(w.messages(app).len(), 1);
+        w.lose(app);
+        w.rules(&rule("user:app", "allow", &["subscribe"], &["other"]));
+        w.slow_store();
+        let app = w.connect(hello5("user:app", "app").silent());
+        assert!(!w.has_got(app, |got| matches!(got, Got::PubRel(..))), "it is not on disk");
+        w.crash();
+        w.rules(&app_may_everything());
+        let (app, _) = w.resume(hello5("user:app", "app").silent());
+        assert!(w.messages(app)[0].dup);
+    });
+}
+
+#[test]
 fn a_message_that_expired_on_its_way_to_a_group_leaves_nothing_on_disk() {
     // It waited for the disk for longer than it lived. The group dropped it, and then recorded that it had it.
     in_every_stored_world(|w| {
