@@ -123,10 +123,14 @@ impl Delivery<'_> {
         let permit = if message.is_expired(self.terms.now) { None } else { self.readable(message) };
         let id = queued.place.packet_id();
         if let Some(permit) = permit
-            && self.write_message(permit, &queued.parcel, Some(id), false, None)
+            && self.write_message(permit, &queued.parcel, Some(id), queued.may_be_known, None)
         {
             let Queued { place, parcel, kept, .. } = queued;
             self.session.outbound.start(place, parcel, kept, None);
+        } else if queued.may_be_in_exchange() {
+            let Queued { place, parcel, kept, .. } = queued;
+            self.session.outbound.start(place, parcel, kept, None);
+            self.finish_without(self.session.outbound.in_flight() - 1, id);
         } else {
             self.session.outbound.drop_dequeued(&queued);
         }

@@ -469,6 +469,30 @@ fn a_crash_during_a_crash_changes_nothing() {
 }
 
 #[test]
+fn what_was_sent_comes_again_with_dup_also_behind_what_had_arrived() {
+    // The client has one message after the other. That the first had arrived was lost with the crash; so the second
+    // seemed never to have been sent, and came again as a new one.
+    for shards in 1..=3 {
+        let limits = Limits { in_flight: core::num::NonZeroU16::MIN, ..Limits::default() };
+        let w = &mut World::on_disk(shards, limits);
+        let app = w.connect(hello5("user:app", "app").silent());
+        w.subscribe(app, "#");
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "1").qos1(1));
+        w.publish(pump, letter("pump/a", "2").qos1(2));
+        let first = w.messages(app)[0].id.unwrap();
+        w.puback(app, first);
+        let second = w.messages(app)[0].id;
+        w.crash();
+        let (app, _) = w.resume(hello5("user:app", "app").silent());
+        assert_eq!(w.messages(app)[0].id, Some(first));
+        w.puback(app, first);
+        let again = w.messages(app);
+        assert_eq!((again[0].id, again[0].dup), (second, true));
+    }
+}
+
+#[test]
 fn the_end_of_an_exchange_without_its_message_is_durable_before_pubrel() {
     // A reader loses its right within an exchange: it is sent PUBREL in place of the message. After a crash, with the
     // right given back, it was sent the message as well, whose packet id it had let go of: a second time.
