@@ -304,6 +304,11 @@ impl Group {
         self.letters.keep(number, kept);
     }
 
+    /// Tells whether a message waits here or is in the hands of a member.
+    pub(crate) fn holds(&self, number: u64) -> bool {
+        self.letters.holds(number)
+    }
+
     /// Notes that what was reserved for a message is durable. Returns false if the message is gone.
     pub(crate) fn settle_place(&mut self, number: u64) -> bool {
         self.letters.settle(number)

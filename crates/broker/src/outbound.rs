@@ -65,6 +65,15 @@ pub(crate) struct Queued {
     pub(crate) kept: Kept,
     /// Whether it may be sent: one of QoS 2 is durable before (rule 14).
     pub(crate) is_ready: bool,
+    /// Whether it was found on disk: then it may have been sent before, and the client may know its packet id.
+    pub(crate) may_be_known: bool,
+}
+
+impl Queued {
+    /// Tells whether the client may be in an exchange about it, which has to be brought to an end.
+    pub(crate) fn may_be_in_exchange(&self) -> bool {
+        self.may_be_known && self.parcel.qos == Qos::ExactlyOnce
+    }
 }
 
 /// Is what became of a place on disk.
@@ -323,7 +332,7 @@ impl Outbound {
         match parcel {
             Some(parcel) if self.in_flight.len() >= in_flight || !self.queue.is_empty() => {
                 self.publishers.add(&parcel.message);
-                self.queue.push_back(Queued { place, parcel, kept, is_ready: true });
+                self.queue.push_back(Queued { place, parcel, kept, is_ready: true, may_be_known: true });
             }
             parcel => {
                 let stage = parcel.map_or(Stage::Received, Stage::Sent);
@@ -337,7 +346,7 @@ impl Outbound {
     pub(crate) fn drop_expired(&mut self, now: Millis) {
         let mut index = 0;
         while let Some(queued) = self.queue.get(index) {
-            if queued.parcel.message.is_expired(now) {
+            if queued.parcel.message.is_expired(now) && !queued.may_be_in_exchange() {
                 if let Some(expired) = self.remove_queued(index) {
                     self.drop_dequeued(&expired);
                 }
@@ -351,7 +360,8 @@ impl Outbound {
     /// and returns it, or nothing if that is `newcomer` itself or nothing waits.
     pub(crate) fn evict(&mut self, newcomer: &Identity, measure: Measure) -> Option<Parcel> {
         let gives_way = self.publishers.give_way_to(newcomer, measure)?;
-        let index = self.queue.iter().position(|queued| gives_way(&queued.parcel.message))?;
+        let mut queue = self.queue.iter();
+        let index = queue.position(|it| gives_way(&it.parcel.message) && !it.may_be_in_exchange())?;
         drop(gives_way);
         let evicted = self.remove_queued(index)?;
         self.drop_dequeued(&evicted);
@@ -399,7 +409,7 @@ mod tests {
 
     fn enqueue(outbound: &mut Outbound, parcel: Parcel) {
         let place = outbound.take_place();
-        outbound.enqueue(Queued { place, parcel, kept: Kept::No, is_ready: true });
+        outbound.enqueue(Queued { place, parcel, kept: Kept::No, is_ready: true, may_be_known: false });
     }
 
     fn send_next(outbound: &mut Outbound) -> PacketId {

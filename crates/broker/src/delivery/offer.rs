@@ -151,7 +151,7 @@ impl Delivery<'_> {
     pub(super) fn enqueue(&mut self, parcel: Parcel, from: Option<(Incarnation, u64)>) {
         let place = self.session.outbound.take_place();
         let (kept, is_ready) = self.record(place, &parcel, from);
-        self.session.outbound.enqueue(Queued { place, parcel, kept, is_ready });
+        self.session.outbound.enqueue(Queued { place, parcel, kept, is_ready, may_be_known: false });
     }
 
     fn make_room(&mut self, newcomer: &Parcel) -> bool {

@@ -4,17 +4,17 @@
 use super::{Delivery, Offer};
 use crate::frames::Frames;
 use crate::group::Loan;
-use crate::input::{Body, ReplaySlice};
+use crate::input::{Body, ReplaySlice, Ticket};
 use crate::law::Provenance;
 use crate::limits;
-use crate::link::Answer;
+use crate::link::{Answer, Wait};
 use crate::message::Message;
 use crate::outbound::{Parcel, Queued, Stage};
 use crate::output::Notice;
 use crate::permit::{Permit, Receive, Topic};
 use crate::persist::Kept;
 use crate::replay::{HeldLive, Replay};
-use keyward_mqtt::packet::Qos;
+use keyward_mqtt::packet::{PacketId, Qos};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_policy::Reading;
 use std::collections::VecDeque;
@@ -93,15 +93,23 @@ impl Delivery<'_> {
         if written {
             self.session.outbound.mark_sent(index);
         } else if parcel.qos == Qos::ExactlyOnce {
-            // The client may know the packet id: the exchange is finished without its message, so that a later
-            // message of the same id is not taken for a repetition.
-            self.session.outbound.receive(index);
-            self.session.outbound.mark_sent(index);
-            self.write_answer(&Answer::PubRel(id, ReasonCode::Success));
+            self.finish_without(index, id);
         } else {
             self.session.outbound.finish(index);
         }
         true
+    }
+
+    /// Ends an exchange of QoS 2 whose message is not sent any more. The client may know the packet id: a later message
+    /// of the same id is not to be taken for a repetition. PUBREL waits as it does for PUBREC (rule 14): after it the
+    /// message would come as another one.
+    fn finish_without(&mut self, index: usize, id: PacketId) {
+        self.session.outbound.receive(index);
+        self.session.outbound.mark_sent(index);
+        let is_stored = self.session.is_stored();
+        let ticket = if is_stored { self.out.record.ticket() } else { Ticket::default() };
+        self.session.exchanged = self.session.exchanged.max(ticket);
+        self.answer(Wait { ticket, ..Wait::default() }, Answer::PubRel(id, ReasonCode::Success));
     }
 
     /// Sends the first waiting message, or drops it if it expired, its publisher is gone, or it may not be read any
@@ -113,12 +121,16 @@ impl Delivery<'_> {
         let Some(queued) = self.session.outbound.dequeue() else { return false };
         let message = &queued.parcel.message;
         let permit = if message.is_expired(self.terms.now) { None } else { self.readable(message) };
-        let id = Some(queued.place.packet_id());
+        let id = queued.place.packet_id();
         if let Some(permit) = permit
-            && self.write_message(permit, &queued.parcel, id, false, None)
+            && self.write_message(permit, &queued.parcel, Some(id), queued.may_be_known, None)
         {
             let Queued { place, parcel, kept, .. } = queued;
             self.session.outbound.start(place, parcel, kept, None);
+        } else if queued.may_be_in_exchange() {
+            let Queued { place, parcel, kept, .. } = queued;
+            self.session.outbound.start(place, parcel, kept, None);
+            self.finish_without(self.session.outbound.in_flight() - 1, id);
         } else {
             self.session.outbound.drop_dequeued(&queued);
         }

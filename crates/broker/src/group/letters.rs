@@ -168,6 +168,10 @@ impl Letters {
         core::mem::take(&mut self.departed)
     }
 
+    pub(super) fn holds(&self, number: u64) -> bool {
+        self.waiting.contains_key(&number) || self.handed.contains_key(&number)
+    }
+
     fn find_mut(&mut self, number: u64) -> Option<&mut Letter> {
         match self.waiting.get_mut(&number) {
             Some(letter) => Some(letter),

@@ -228,10 +228,10 @@ impl Shard {
         }
     }
 
-    /// Records a message of a stored group.
+    /// Records a message of a stored group, unless it was dropped while it was offered.
     fn record_letter(&mut self, slot: u32, number: u64, message: &Arc<Message>) {
         let Some(group) = self.groups.slots.get_mut(slot as usize) else { return };
-        if message.qos == Qos::AtMostOnce || !group.is_stored() {
+        if message.qos == Qos::AtMostOnce || !group.is_stored() || !group.holds(number) {
             return;
         }
         let owner = Owner::Group(slot, group.incarnation);

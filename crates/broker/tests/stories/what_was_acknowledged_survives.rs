@@ -489,3 +489,67 @@ fn retained_messages_that_cross_between_two_shards_are_both_acknowledged() {
         assert_eq!(w.rows(RETAINED), 6);
     });
 }
+
+#[test]
+fn what_was_sent_comes_again_with_dup_also_behind_what_had_arrived() {
+    // The client has one message after the other. That the first had arrived was lost with the crash; so the second
+    // seemed never to have been sent, and came again as a new one.
+    for shards in 1..=3 {
+        let limits = Limits { in_flight: core::num::NonZeroU16::MIN, ..Limits::default() };
+        let w = &mut World::on_disk(shards, limits);
+        let app = w.connect(hello5("user:app", "app").silent());
+        w.subscribe(app, "#");
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "1").qos1(1));
+        w.publish(pump, letter("pump/a", "2").qos1(2));
+        let first = w.messages(app)[0].id.unwrap();
+        w.puback(app, first);
+        let second = w.messages(app)[0].id;
+        w.crash();
+        let (app, _) = w.resume(hello5("user:app", "app").silent());
+        assert_eq!(w.messages(app)[0].id, Some(first));
+        w.puback(app, first);
+        let again = w.messages(app);
+        assert_eq!((again[0].id, again[0].dup), (second, true));
+    }
+}
+
+#[test]
+fn the_end_of_an_exchange_without_its_message_is_durable_before_pubrel() {
+    // A reader loses its right within an exchange: it is sent PUBREL in place of the message. After a crash, with the
+    // right given back, it was sent the message as well, whose packet id it had let go of: a second time.
+    in_every_stored_world(|w| {
+        let app = w.connect(hello5("user:app", "app").silent());
+        w.subscribe(app, "#");
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.publish(pump, letter("pump/a", "x").qos2(1));
+        assert_eq!(w.messages(app).len(), 1);
+        w.lose(app);
+        w.rules(&rule("user:app", "allow", &["subscribe"], &["other"]));
+        w.slow_store();
+        let app = w.connect(hello5("user:app", "app").silent());
+        assert!(!w.has_got(app, |got| matches!(got, Got::PubRel(..))), "it is not on disk");
+        w.crash();
+        w.rules(&app_may_everything());
+        let (app, _) = w.resume(hello5("user:app", "app").silent());
+        assert!(w.messages(app)[0].dup);
+    });
+}
+
+#[test]
+fn a_message_that_expired_on_its_way_to_a_group_leaves_nothing_on_disk() {
+    // It waited for the disk for longer than it lived. The group dropped it, and then recorded that it had it.
+    in_every_stored_world(|w| {
+        w.rules(&(app_may_everything() + &rule("user:app", "allow", &["share"], &["#"])));
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "$share/g/pump/#");
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.slow_store();
+        w.publish(pump, letter("pump/a", "x").qos2(1).expiring(1));
+        w.pass(2);
+        w.store();
+        w.store();
+        assert_eq!(w.payloads(app), [""; 0]);
+        assert_eq!((w.rows(PLACES), w.rows(MESSAGES)), (0, 0));
+    });
+}
