@@ -4,7 +4,8 @@
 //! call `sync` once (group commit: a sync costs the same for one batch as for a thousand). A second process that opens
 //! the same directory is refused. Broken is final: close it and open it again.
 //!
-//! What is in the directory: `FORMAT` (which version wrote it), `LOCK`, `SYNCED` (the number of the last sync), `data` (fjall's).
+//! What is in the directory: `FORMAT` (which version wrote it), `LOCK`, `SYNCED` (the number of the last sync, and of the
+//! one before), `data` (fjall's).
 //! Copy it only while nobody has it open.
 //!
 //! What fjall does not do and this crate adds:

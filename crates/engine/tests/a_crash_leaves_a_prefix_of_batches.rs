@@ -85,6 +85,31 @@ fn a_store_goes_on_after_a_torn_end() {
     }
 }
 
+/// A power cut tore the write that says how far the last sync went, and the broker set its whole store aside. Nothing of
+/// that write has to reach the disk, so what it wrote over must not have been needed.
+#[test]
+fn a_number_of_the_last_sync_that_is_torn_takes_nothing_away() {
+    let disk = Disk::new(Options::default());
+    for round in 0..4 {
+        let mut engine = disk.open();
+        keep(&mut engine, round * 5..round * 5 + 4);
+        let before = fs::read(disk.path().join("SYNCED")).unwrap();
+        keep(&mut engine, round * 5 + 4..round * 5 + 5);
+        drop(engine);
+        let after = fs::read(disk.path().join("SYNCED")).unwrap();
+        let written: Vec<_> = (0..after.len()).filter(|at| before.get(*at) != after.get(*at)).collect();
+        assert!(written.len() > 1);
+        for kept in 0..written.len() {
+            let mut torn = after.clone();
+            written[kept..].iter().for_each(|at| torn[*at] = before.get(*at).copied().unwrap_or(0));
+            let copy = world::directory();
+            world::copy(&disk.path(), copy.path());
+            world::write(&copy.path().join("SYNCED"), &torn);
+            assert_eq!(open_and_count(copy.path()).unwrap().unwrap(), round * 5 + 5);
+        }
+    }
+}
+
 /// Gives a store with five batches synced and four that only reached the file, and where in the journal they begin.
 fn synced_and_more() -> (Disk, usize) {
     let mut disk = Disk::new(Options::default());

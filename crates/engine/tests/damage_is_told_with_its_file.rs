@@ -83,6 +83,15 @@ fn a_file_that_is_missing_is_told() {
     }
 }
 
+#[test]
+fn a_number_of_the_last_sync_that_is_damaged_at_both_places_is_told() {
+    let disk = Disk::new(Options::default());
+    keep(&mut disk.open(), 0..5);
+    let length = fs::read(disk.path().join("SYNCED")).unwrap().len();
+    world::write(&disk.path().join("SYNCED"), &vec![0; length]);
+    assert!(judge(&disk.path(), "SYNCED, all of it"));
+}
+
 /// Enough to be flushed into table files; then every file is damaged at many places, one at a time.
 #[test]
 fn damage_anywhere_else_is_told_or_harmless() {

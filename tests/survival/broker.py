@@ -1,0 +1,75 @@
+"""A release broker in a folder of its own, with a plain listener on the loopback interface and one user who may all below k/."""
+
+import json
+import pathlib
+import random
+import subprocess
+import time
+
+import wire
+
+PATIENCE = 30.0
+RULES = '[[rule]]\nwho = "user:load"\nallow = ["publish", "subscribe"]\ntopics = ["k/#"]\n'
+CONFIG = """
+[[listener]]
+name = "plain"
+address = "127.0.0.1"
+port = {port}
+tls = false
+
+[limits]
+queue_messages = 1000000
+queue_bytes = "256 MB"
+queue_messages_per_identity = 4000000
+queue_bytes_per_identity = "1 GB"
+
+[store]
+durability = "{durability}"
+"""
+
+
+class Broker:
+    def __init__(self, program, folder, durability, log=None, under=()):
+        """Its directory is made in `folder`; `under` are the words before its command line, such as those of a tracer."""
+        self.program, self.under, self.dir = program, under, folder / "keyward"
+        self.log = open(log or folder / "log", "a+")
+        self.port = random.randrange(20_000, 32_000)
+        self.dir.mkdir(mode=0o700)
+        (self.dir / "keyward.toml").write_text(CONFIG.format(port=self.port, durability=durability))
+        (self.dir / "policy.d").mkdir(mode=0o700)
+        (self.dir / "policy.d" / "load.toml").write_text(RULES)
+        self.start()
+        made = subprocess.run([program, "--dir", self.dir, "--json", "user", "add", "load"], capture_output=True, text=True)
+        assert made.returncode == 0, made.stdout + made.stderr
+        self.password = find_password(json.loads(made.stdout))
+
+    def start(self):
+        begun = time.monotonic()
+        self.process = subprocess.Popen([*self.under, self.program, "--dir", self.dir, "up"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        while True:
+            try:
+                wire.Link(self.port).close()
+                return time.monotonic() - begun
+            except OSError:
+                assert self.process.poll() is None, "the broker ended:\n" + self.said()
+                assert time.monotonic() < begun + PATIENCE, "the broker does not listen:\n" + self.said()
+                time.sleep(0.005)  # between two looks
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def said(self):
+        self.log.flush()
+        return pathlib.Path(self.log.name).read_text()[-4000:]
+
+
+def find_password(made):
+    if isinstance(made, dict):
+        for key, value in made.items():
+            if key == "password" and isinstance(value, str):
+                return value
+            found = find_password(value)
+            if found:
+                return found
+    return None
