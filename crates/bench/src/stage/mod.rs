@@ -5,7 +5,7 @@ mod keyward;
 mod mosquitto;
 mod relay;
 
-pub(crate) use keyward::{BENCH, Keyward, User, WIDE, password_of};
+pub(crate) use keyward::{BENCH, Durability, Keyward, User, WIDE, password_of};
 pub(crate) use mosquitto::mosquitto;
 pub(crate) use relay::relay;
 
