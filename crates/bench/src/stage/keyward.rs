@@ -1,6 +1,6 @@
 //! Keyward as the release binary, with a directory that is prepared before its first start.
 
-use super::{Broker, Layout, await_listeners, free_ports, log_path, loopback};
+use super::{Broker, Layout, free_ports, log_path, loopback};
 use crate::clock;
 use crate::error::BenchError;
 use crate::files;
@@ -94,16 +94,17 @@ impl<'a> Keyward<'a> {
         if self.dumpable {
             up.arg("--dumpable");
         }
-        let mut process = layout.spawn(&mut up, &log_path(folder.path()))?;
-        await_listeners("keyward", &mut process, [plain, tls], folder.path())?;
+        let process = layout.spawn(&mut up, &log_path(folder.path()))?;
         let mut broker = Broker {
             name: "keyward",
             about: self.describe(&program),
             plain: Access { address: loopback(plain), ca: None, login: None },
             tls: Access { address: loopback(tls), ca: Some(home.join("ca.pem")), login: None },
+            command: up,
             process,
             folder,
         };
+        broker.await_listeners()?;
         for user in self.users.iter().rev() {
             let login = Some((user.name.to_owned(), add_user(&program, &home, user)?));
             broker.plain.login.clone_from(&login);
