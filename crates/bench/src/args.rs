@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Memory(MemoryArguments),
     /// Measures what it costs to keep messages for absent readers, and what a crash takes
     Durable(DurableArguments),
+    /// Measures how long Keyward needs to be there again after a crash
+    Recovery(RecoveryArguments),
     /// Floods Keyward and looks whether a paced client notices
     Floods(FloodArguments),
     /// Plays the attacker of a flood; `floods` starts it
@@ -218,6 +220,28 @@ pub(crate) struct DurableArguments {
     /// Only brokers whose name holds this text, for instance "keyward" or "synced"
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecoveryArguments {
+    /// The Keyward that is measured [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) keyward: Option<PathBuf>,
+    /// Stored sessions, each with a subscription
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+    pub(crate) sessions: u32,
+    /// Messages that wait, spread evenly over the sessions
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
+    pub(crate) messages: u32,
+    /// Bytes of a payload
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) payload: u32,
+    /// Starts with the store in the page cache, and as many without
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) turns: u32,
+    /// Print JSON for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod load;
 mod memory;
 mod process;
 mod profile;
+mod recovery;
 mod relay;
 mod shape;
 mod stage;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Profile(arguments) => profile::run(&arguments).map(|text| println!("{text}")),
         Command::Memory(arguments) => memory::run(&arguments).map(|text| println!("{text}")),
         Command::Durable(arguments) => durable::run(&arguments).map(|text| println!("{text}")),
+        Command::Recovery(arguments) => recovery::run(&arguments).map(|text| println!("{text}")),
         Command::Floods(arguments) => floods::run(&arguments).and_then(|report| {
             println!("{}", report.text);
             report.verdict()

@@ -64,7 +64,9 @@ struct Sum {
 impl Sum {
     fn of(turns: &[Turn]) -> Option<Self> {
         let figure = |of: fn(&Turn) -> f64| Figure::of(&turns.iter().map(of).collect::<Vec<_>>());
-        let latency = |turn: &Turn| turn.latency.map_or((f64::NAN, f64::NAN, f64::NAN), |l| (l.p50_us, l.p99_us, l.max_us));
+        let latency = |turn: &Turn| {
+            turn.latency.map_or((f64::NAN, f64::NAN, f64::NAN), |l| (l.p50_us, l.p99_us, l.max_us))
+        };
         let waits: Vec<_> = turns.iter().map(latency).collect();
         let wait = |of: fn(&(f64, f64, f64)) -> f64| Figure::of(&waits.iter().map(of).collect::<Vec<_>>());
         Some(Self {

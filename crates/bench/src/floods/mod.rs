@@ -164,7 +164,8 @@ fn try_once(flood: &Flood, control: &Broker, arguments: &FloodArguments) -> Resu
 /// and a disk that others write to would answer.
 fn broker(users: &[User], arguments: &FloodArguments) -> Result<Broker, BenchError> {
     let (program, durability) = (arguments.keyward.as_deref(), Durability::Memory);
-    Keyward { program, shards: None, limits: "", users, durability, dumpable: false }.start(&Layout::new(false))
+    Keyward { program, shards: None, limits: "", users, durability, dumpable: false }
+        .start(&Layout::new(false))
 }
 
 /// Begins the flood when the paced client has logged in and is counted.

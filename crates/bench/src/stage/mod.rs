@@ -80,7 +80,8 @@ impl Broker {
     pub(crate) fn await_listeners(&mut self) -> Result<(), BenchError> {
         let ports = [self.plain.address, self.tls.address];
         let answers = |port| TcpStream::connect_timeout(&port, Duration::from_millis(200)).is_ok();
-        let listens = clock::until(START, || (self.has_ended() || ports.into_iter().all(answers)).then_some(()));
+        let listens =
+            clock::until(START, || (self.has_ended() || ports.into_iter().all(answers)).then_some(()));
         if listens.is_some() && !self.has_ended() {
             return Ok(());
         }
