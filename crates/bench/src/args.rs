@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Measures brokers: load, floor, comparison, profile, memory, floods. Everything runs on 127.0.0.1.
+/// Measures brokers: load, floor, comparison, profile, memory, disk, floods. Everything runs on 127.0.0.1.
 #[derive(Debug, Parser)]
 #[command(name = "keyward-bench")]
 pub(crate) struct Arguments {
@@ -28,6 +28,10 @@ pub(crate) enum Command {
     Profile(ProfileArguments),
     /// Measures what Keyward holds in memory per connection, session, subscription, message
     Memory(MemoryArguments),
+    /// Measures what it costs to keep messages for absent readers, and what a crash takes
+    Durable(DurableArguments),
+    /// Measures how long Keyward needs to be there again after a crash
+    Recovery(RecoveryArguments),
     /// Floods Keyward and looks whether a paced client notices
     Floods(FloodArguments),
     /// Plays the attacker of a flood; `floods` starts it
@@ -192,6 +196,52 @@ pub(crate) struct MemoryArguments {
     /// Connections and sessions
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=15_000))]
     pub(crate) count: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DurableArguments {
+    #[command(flatten)]
+    pub(crate) stage: StageArguments,
+    /// The mosquitto that is compared [default: where Debian puts it]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mosquitto: Option<PathBuf>,
+    /// Measure Keyward only
+    #[arg(long)]
+    pub(crate) without_mosquitto: bool,
+    /// Turns of each broker per load
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) turns: u32,
+    /// How long each turn is counted
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+    /// Acknowledged messages before kill -9
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) acknowledged: u32,
+    /// Only brokers whose name holds this text, for instance "keyward" or "synced"
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecoveryArguments {
+    /// The Keyward that is measured [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) keyward: Option<PathBuf>,
+    /// Stored sessions, each with a subscription
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+    pub(crate) sessions: u32,
+    /// Messages that wait, spread evenly over the sessions
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
+    pub(crate) messages: u32,
+    /// Bytes of a payload
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) payload: u32,
+    /// Starts with the store in the page cache, and as many without
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) turns: u32,
+    /// Print JSON for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

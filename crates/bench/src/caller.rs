@@ -131,14 +131,28 @@ impl Caller {
         payload: &[u8],
         retain: bool,
     ) -> Result<u64, BenchError> {
+        self.publish_each(topics.iter().map(|topic| (topic.as_str(), payload)), retain)
+    }
+
+    /// The same with a payload for each topic.
+    ///
+    /// # Errors
+    /// The end of the link.
+    pub(crate) fn publish_each<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        retain: bool,
+    ) -> Result<u64, BenchError> {
         let mut out = Vec::new();
-        for topic in topics {
+        let mut sent = 0;
+        for (topic, payload) in messages {
             let id = self.id();
             codec::publish(&mut out, self.version, Publish { topic, qos: 1, retain, id, payload });
+            sent += 1;
         }
         self.send(&out)?;
         let mut refused = 0;
-        for _ in topics {
+        for _ in 0..sent {
             let code = self.await_answer("PUBACK", |frame| match frame {
                 Frame::Ack { ack: Ack::Puback, code, .. } => Some(*code),
                 _ => None,
@@ -146,6 +160,37 @@ impl Caller {
             refused += u64::from(code >= 0x80);
         }
         Ok(refused)
+    }
+
+    /// Shows `take` the payloads of the messages that come, and acknowledges them, until none has come for `quiet`.
+    /// Returns how many came.
+    ///
+    /// # Errors
+    /// The end of the link.
+    pub(crate) fn take_messages(
+        &mut self,
+        quiet: Duration,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<u64, BenchError> {
+        self.tcp.set_read_timeout(Some(quiet)).map_err(BenchError::io("setting a timeout"))?;
+        let mut count = 0;
+        loop {
+            let (mut acks, mut used) = (Vec::new(), 0);
+            while let Some((frame, length)) = codec::decode(&self.arrived[used..], self.version)? {
+                if let Frame::Publish { id, payload, .. } = frame {
+                    take(payload);
+                    codec::ack(&mut acks, Ack::Puback, id);
+                    count += 1;
+                }
+                used += length;
+            }
+            self.arrived.drain(..used);
+            self.send(&acks)?;
+            match self.fill() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(count),
+                filled => filled.map_err(BenchError::io("waiting for messages"))?,
+            }
+        }
     }
 
     /// Sends bytes as they are.

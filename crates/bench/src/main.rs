@@ -10,6 +10,7 @@ mod args;
 mod caller;
 mod clock;
 mod codec;
+mod durable;
 mod error;
 mod files;
 mod floods;
@@ -18,6 +19,7 @@ mod load;
 mod memory;
 mod process;
 mod profile;
+mod recovery;
 mod relay;
 mod shape;
 mod stage;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Table(arguments) => table::run(&arguments).map(|text| println!("{text}")),
         Command::Profile(arguments) => profile::run(&arguments).map(|text| println!("{text}")),
         Command::Memory(arguments) => memory::run(&arguments).map(|text| println!("{text}")),
+        Command::Durable(arguments) => durable::run(&arguments).map(|text| println!("{text}")),
+        Command::Recovery(arguments) => recovery::run(&arguments).map(|text| println!("{text}")),
         Command::Floods(arguments) => floods::run(&arguments).and_then(|report| {
             println!("{}", report.text);
             report.verdict()

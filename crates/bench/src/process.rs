@@ -1,4 +1,4 @@
-//! What the system says about a process: its processor time and memory; and on which core it may run.
+//! What the system says about a process: its processor time, its memory, what it writes; and on which core it may run.
 
 use crate::error::BenchError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -43,6 +43,14 @@ fn cpu_time_in(stat: &str, ticks_per_sec: f64) -> Option<CpuTime> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut next = || Some(fields.next()?.parse::<f64>().ok()? / ticks_per_sec);
     Some(CpuTime { user_secs: next()?, system_secs: next()? })
+}
+
+/// Reads how many bytes a process has caused to be written to disk: pages count when they become dirty, not when the disk
+/// gets them.
+pub(crate) fn written_bytes(pid: u32) -> Result<u64, BenchError> {
+    let io = read(pid, "io")?;
+    let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes:")?.trim().parse().ok());
+    bytes.ok_or_else(|| BenchError::Misuse(format!("/proc/{pid}/io has no write_bytes")))
 }
 
 /// Reads how much memory of a process is in RAM, in bytes.

@@ -15,6 +15,9 @@ pub(crate) enum Shape {
     Pairs,
     /// N clients that read what they publish themselves
     Echo,
+    /// N publishers whose readers are stored sessions that are not connected: what counts is the acknowledgement
+    #[value(skip)]
+    Absent,
 }
 
 /// What one client does.
@@ -36,11 +39,12 @@ impl Shape {
             }
             Self::FanOut => (0..count).map(|_| reader(own(0))).chain([publisher(own(0))]).collect(),
             Self::Pairs => (0..count).flat_map(|n| [publisher(own(n)), reader(own(n))]).collect(),
+            Self::Absent => (0..count).map(|n| publisher(own(n))).collect(),
             Self::Echo => (0..count).map(|n| Role { publishes: Some(own(n)), reads: Some(own(n)) }).collect(),
         }
     }
 
-    /// Returns how many readers get each message.
+    /// Returns how often each message is delivered; where all readers are away its acknowledgement takes the place.
     pub(crate) fn copies(self, count: usize) -> u64 {
         if self == Self::FanOut { count as u64 } else { 1 }
     }
@@ -62,6 +66,7 @@ mod tests {
         assert_eq!(counted(Shape::FanOut), (1, 100));
         assert_eq!(counted(Shape::Pairs), (100, 100));
         assert_eq!(counted(Shape::Echo), (100, 100));
+        assert_eq!(counted(Shape::Absent), (100, 0));
     }
 
     #[test]

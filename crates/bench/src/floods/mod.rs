@@ -29,7 +29,7 @@ use crate::files;
 use crate::load::{self, Options, Outcome, Watcher};
 use crate::process;
 use crate::shape::Shape;
-use crate::stage::{BENCH, Broker, Keyward, Layout, Running, User, password_of};
+use crate::stage::{BENCH, Broker, Durability, Keyward, Layout, Running, User, password_of};
 use scene::{Attacker, DESCRIPTORS, Scene, Tally};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -160,10 +160,12 @@ fn try_once(flood: &Flood, control: &Broker, arguments: &FloodArguments) -> Resu
     Ok(Verdict::new(flood, observed))
 }
 
-/// Starts a broker with the bounds that it is shipped with.
+/// Starts a broker with the bounds that it is shipped with. Nothing is on disk: what floods do to work in memory is asked,
+/// and a disk that others write to would answer.
 fn broker(users: &[User], arguments: &FloodArguments) -> Result<Broker, BenchError> {
-    let program = arguments.keyward.as_deref();
-    Keyward { program, shards: None, limits: "", users, dumpable: false }.start(&Layout::new(false))
+    let (program, durability) = (arguments.keyward.as_deref(), Durability::Memory);
+    Keyward { program, shards: None, limits: "", users, durability, dumpable: false }
+        .start(&Layout::new(false))
 }
 
 /// Begins the flood when the paced client has logged in and is counted.

@@ -121,6 +121,7 @@ impl<'a> Engine<'a> {
         Ok(Outcome {
             seconds: (end.at - mark.at).as_secs_f64(),
             delivered: end.delivered - mark.delivered,
+            delivered_in_all: self.delivered,
             lost: self.flows.iter().map(Flow::missing).sum(),
             out_of_order: self.out_of_order,
             latency: self.latency.percentiles(),
@@ -319,7 +320,7 @@ impl<'a> Engine<'a> {
             Frame::Ack { code, .. } if code >= 0x80 => {
                 return Err(self.broken(format!("it refused a message: {code:#x}")));
             }
-            Frame::Ack { ack: Ack::Puback | Ack::Pubcomp, .. } => self.acknowledged(number),
+            Frame::Ack { ack: Ack::Puback | Ack::Pubcomp, id, .. } => self.acknowledged(number, id, now_ns),
             Frame::Ack { ack: Ack::Pubrec, id, .. } => self.answer(number, Ack::Pubrel, id),
             Frame::Ack { ack: Ack::Pubrel, id, .. } => self.answer(number, Ack::Pubcomp, id),
             Frame::Connack { code: 0 } => self.admitted(number),
@@ -361,19 +362,25 @@ impl<'a> Engine<'a> {
             self.out_of_order += 1;
         }
         *next = stamp.number.wrapping_add(1);
-        self.delivered += 1;
-        if self.counting {
-            self.latency.record(Duration::from_nanos(now_ns.saturating_sub(stamp.due_ns)));
-        }
+        self.count(stamp.due_ns, now_ns);
         self.flows[stamp.flow as usize].delivered += 1;
         self.mark_moved(stamp.flow as usize);
         Ok(())
     }
 
-    fn acknowledged(&mut self, number: usize) {
-        if let Some(flow) = self.clients[number].flow {
-            self.flows[flow].acknowledged += 1;
-            self.mark_moved(flow);
+    fn acknowledged(&mut self, number: usize, id: u16, now_ns: u64) {
+        let Some(flow) = self.clients[number].flow else { return };
+        if let Some((due_ns, in_turn)) = self.flows[flow].confirm(id) {
+            self.count(due_ns, now_ns);
+            self.out_of_order += u64::from(!in_turn);
+        }
+        self.mark_moved(flow);
+    }
+
+    fn count(&mut self, due_ns: u64, now_ns: u64) {
+        self.delivered += 1;
+        if self.counting {
+            self.latency.record(Duration::from_nanos(now_ns.saturating_sub(due_ns)));
         }
     }
 

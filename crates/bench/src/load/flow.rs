@@ -1,6 +1,8 @@
 //! What one publisher sends: its frame, how much of it is under way, and the stamp inside each payload.
 
 use crate::codec::{self, Places, Publish};
+use crate::shape::Shape;
+use std::collections::VecDeque;
 
 /// Bytes of the stamp: flow, number and time stand at the beginning of each payload.
 pub(crate) const STAMP: usize = 16;
@@ -41,6 +43,8 @@ pub(super) struct Flow {
     pub(super) delivered: u64,
     pub(super) acknowledged: u64,
     next_id: u16,
+    /// Ids and due times of what is not acknowledged, where that is what counts.
+    unconfirmed: Option<VecDeque<(u16, u64)>>,
     /// Whether the engine is to look at it at the end of the tick.
     pub(super) moved: bool,
 }
@@ -64,6 +68,7 @@ impl Flow {
             delivered,
             acknowledged,
             next_id: 0,
+            unconfirmed: (options.shape == Shape::Absent).then(VecDeque::new),
             moved,
         }
     }
@@ -78,6 +83,18 @@ impl Flow {
         stamp.write(&mut self.frame[self.places.payload..]);
         out.extend_from_slice(&self.frame);
         self.sent += 1;
+        if let Some(unconfirmed) = &mut self.unconfirmed {
+            unconfirmed.push_back((self.next_id, due_ns));
+        }
+    }
+
+    /// Takes the acknowledgement of the oldest message that waits for one. Where that is what counts, returns when the
+    /// message was due, and whether it was this one's turn.
+    pub(super) fn confirm(&mut self, id: u16) -> Option<(u64, bool)> {
+        self.acknowledged += 1;
+        let (expected, due_ns) = self.unconfirmed.as_mut()?.pop_front()?;
+        self.delivered += 1;
+        Some((due_ns, expected == id))
     }
 
     /// Returns how many messages are not delivered to all readers or, above QoS 0, not acknowledged.
@@ -131,6 +148,18 @@ mod tests {
         assert_eq!(flow.under_way(), 1);
         flow.acknowledged = 1;
         assert_eq!(flow.under_way(), 0);
+    }
+
+    #[test]
+    fn with_absent_readers_the_acknowledgement_is_the_delivery() {
+        let options = Options { qos: 1, shape: Shape::Absent, ..Options::default() };
+        let mut flow = Flow::new(0, "t", 1, &options);
+        for due_ns in [50, 60, 70] {
+            flow.append(&mut Vec::new(), 0, due_ns);
+        }
+        assert_eq!(flow.confirm(1), Some((50, true)));
+        assert_eq!(flow.confirm(3), Some((60, false)));
+        assert_eq!((flow.under_way(), flow.missing()), (1, 1));
     }
 
     #[test]

@@ -4,12 +4,14 @@ use crate::histogram::Percentiles;
 use crate::process::CpuTime;
 use serde::Serialize;
 
-/// Counts of the measured part, losses of the whole run.
+/// Counts of the measured part, losses of the whole run. With absent readers an acknowledgement stands for a delivery.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     /// Messages that reached a reader (each copy counts).
     pub(crate) delivered: u64,
+    /// The same, of the whole run.
+    pub(crate) delivered_in_all: u64,
     /// Copies that never arrived, of the whole run.
     pub(crate) lost: u64,
     /// Copies that were not the next one of their publisher, of the whole run: after a gap, twice, or out of order.

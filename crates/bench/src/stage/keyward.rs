@@ -1,6 +1,6 @@
 //! Keyward as the release binary, with a directory that is prepared before its first start.
 
-use super::{Broker, Layout, await_listeners, free_ports, log_path, loopback};
+use super::{Broker, Layout, free_ports, log_path, loopback};
 use crate::clock;
 use crate::error::BenchError;
 use crate::files;
@@ -22,6 +22,25 @@ pub(crate) struct User {
     pub(crate) chosen: Option<&'static str>,
 }
 
+/// What an acknowledgement promises, as `[store] durability` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    Synced,
+    Os,
+    Memory,
+}
+
+impl Durability {
+    /// Returns the word of the configuration.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Os => "os",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 /// How Keyward is set up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keyward<'a> {
@@ -33,6 +52,7 @@ pub(crate) struct Keyward<'a> {
     pub(crate) limits: &'a str,
     /// The first one is whom [`Broker::plain`] and [`Broker::tls`] log in.
     pub(crate) users: &'a [User],
+    pub(crate) durability: Durability,
     /// Whether tools may look into the process.
     pub(crate) dumpable: bool,
 }
@@ -52,9 +72,11 @@ login_rate_per_identity = 0
 ";
 
 impl<'a> Keyward<'a> {
-    /// The setting of the measurements: one shard, wide bounds.
+    /// The setting of the measurements: one shard, wide bounds, and nothing on disk, as the brokers that it is compared
+    /// with have nothing there either.
     pub(crate) fn measured(program: Option<&'a Path>, shards: usize) -> Self {
-        Self { program, shards: Some(shards), limits: WIDE, users: &[BENCH], dumpable: false }
+        let (shards, durability) = (Some(shards), Durability::Memory);
+        Self { program, shards, limits: WIDE, users: &[BENCH], durability, dumpable: false }
     }
 
     /// Starts it, and adds the users.
@@ -72,16 +94,17 @@ impl<'a> Keyward<'a> {
         if self.dumpable {
             up.arg("--dumpable");
         }
-        let mut process = layout.spawn(&mut up, &log_path(folder.path()))?;
-        await_listeners("keyward", &mut process, [plain, tls], folder.path())?;
+        let process = layout.spawn(&mut up, &log_path(folder.path()))?;
         let mut broker = Broker {
             name: "keyward",
             about: self.describe(&program),
             plain: Access { address: loopback(plain), ca: None, login: None },
             tls: Access { address: loopback(tls), ca: Some(home.join("ca.pem")), login: None },
+            command: up,
             process,
             folder,
         };
+        broker.await_listeners()?;
         for user in self.users.iter().rev() {
             let login = Some((user.name.to_owned(), add_user(&program, &home, user)?));
             broker.plain.login.clone_from(&login);
@@ -111,10 +134,11 @@ impl<'a> Keyward<'a> {
         files::make_folder(&home.join("policy.d"))?;
         let server = self.shards.map_or(String::new(), |n| format!("shards = {n}\ndoor_threads = {n}\n"));
         let config = format!(
-            "[server]\n{server}\n[limits]\n{}\n\
+            "[server]\n{server}\n[limits]\n{}\n[store]\ndurability = \"{}\"\n\n\
              [[listener]]\nname = \"plain\"\naddress = \"127.0.0.1\"\nport = {plain}\ntls = false\n\n\
              [[listener]]\nname = \"tls\"\naddress = \"127.0.0.1\"\nport = {tls}\n",
-            self.limits
+            self.limits,
+            self.durability.word()
         );
         files::write_new(&home.join("keyward.toml"), &config)?;
         let rules: String = self.users.iter().map(rule).collect();
@@ -126,7 +150,8 @@ impl<'a> Keyward<'a> {
             Command::new(program).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
         let shards =
             self.shards.map_or("as many shards as by default".to_owned(), |n| format!("{n} shard(s)"));
-        format!("{} (release build): {shards}, one rule", String::from_utf8_lossy(&said).trim())
+        let version = String::from_utf8_lossy(&said).trim().to_owned();
+        format!("{version} (release build): {shards}, one rule, durability {}", self.durability.word())
     }
 }
 

@@ -5,8 +5,8 @@ mod keyward;
 mod mosquitto;
 mod relay;
 
-pub(crate) use keyward::{BENCH, Keyward, User, WIDE, password_of};
-pub(crate) use mosquitto::mosquitto;
+pub(crate) use keyward::{BENCH, Durability, Keyward, User, WIDE, password_of};
+pub(crate) use mosquitto::{Persistence, mosquitto};
 pub(crate) use relay::relay;
 
 use crate::clock;
@@ -31,6 +31,8 @@ pub(crate) struct Broker {
     pub(crate) about: String,
     pub(crate) plain: Access,
     pub(crate) tls: Access,
+    /// What starts it, again too.
+    command: Command,
     process: Running,
     /// Goes with the broker.
     folder: tempfile::TempDir,
@@ -55,6 +57,35 @@ impl Broker {
     /// Returns its directory.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Ends the process as a crash does, without a chance to write anything, and waits until it is gone.
+    pub(crate) fn kill(&mut self) -> Result<(), BenchError> {
+        let killed = self.process.0.kill().and_then(|()| self.process.0.wait());
+        killed.map(drop).map_err(BenchError::io(format!("killing {}", self.name)))
+    }
+
+    /// Starts it again after [`Broker::kill`], on the same directory and ports. It does not listen yet.
+    pub(crate) fn start_again(&mut self, layout: &Layout) -> Result<(), BenchError> {
+        self.process = layout.spawn(&mut self.command, &log_path(self.folder.path()))?;
+        Ok(())
+    }
+
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.process.0.try_wait(), Ok(None))
+    }
+
+    /// Waits until both listeners answer.
+    pub(crate) fn await_listeners(&mut self) -> Result<(), BenchError> {
+        let ports = [self.plain.address, self.tls.address];
+        let answers = |port| TcpStream::connect_timeout(&port, Duration::from_millis(200)).is_ok();
+        let listens =
+            clock::until(START, || (self.has_ended() || ports.into_iter().all(answers)).then_some(()));
+        if listens.is_some() && !self.has_ended() {
+            return Ok(());
+        }
+        Err(BenchError::broker(self.name, format!("it does not listen; it said:\n{}", self.log())))
     }
 }
 
@@ -137,24 +168,4 @@ fn free_ports() -> Result<[u16; 2], BenchError> {
         (Some(one), Some(other)) => Ok([one, other]),
         _ => Err(BenchError::Misuse("no two ports between 20000 and 32000 are free".to_owned())),
     }
-}
-
-/// Waits until both listeners answer.
-fn await_listeners(
-    name: &str,
-    running: &mut Running,
-    ports: [u16; 2],
-    folder: &Path,
-) -> Result<(), BenchError> {
-    let answers = |port| TcpStream::connect_timeout(&loopback(port), Duration::from_millis(200)).is_ok();
-    let mut ended = false;
-    let listens = clock::until(START, || {
-        ended = !matches!(running.0.try_wait(), Ok(None));
-        (ended || ports.into_iter().all(answers)).then_some(())
-    });
-    if listens.is_some() && !ended {
-        return Ok(());
-    }
-    let said = std::fs::read_to_string(log_path(folder)).unwrap_or_default();
-    Err(BenchError::broker(name, format!("it does not listen; it said:\n{said}")))
 }

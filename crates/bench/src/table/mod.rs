@@ -1,6 +1,6 @@
 //! The comparison: Keyward, the relay and mosquitto, turn by turn under the same load.
 
-mod figure;
+pub(crate) mod figure;
 mod markdown;
 pub(crate) mod row;
 
@@ -8,7 +8,7 @@ use crate::CpuWatch;
 use crate::args::{TableArguments, seconds};
 use crate::error::BenchError;
 use crate::load;
-use crate::stage::{self, Broker, Keyward, Layout};
+use crate::stage::{self, Broker, Keyward, Layout, Persistence};
 use figure::Figure;
 use row::Row;
 use serde::Serialize;
@@ -83,7 +83,7 @@ fn brokers(arguments: &TableArguments, layout: &Layout) -> Result<Vec<Broker>, B
     let mut brokers = Vec::new();
     // First what may be missing, so that nobody waits for the answer.
     if !arguments.without_mosquitto {
-        brokers.push(stage::mosquitto(arguments.mosquitto.as_deref(), layout)?);
+        brokers.push(stage::mosquitto(arguments.mosquitto.as_deref(), Persistence::None, layout)?);
     }
     brokers.push(stage::relay(layout)?);
     brokers

@@ -36,6 +36,7 @@ fn row(shape: Shape, qos: u8, tls: bool, length: Duration) -> Row {
         Shape::FanOut => ("1 → 100", 8, 32),
         Shape::Pairs => ("100 pairs", 4, 8),
         Shape::Echo => ("100 echoes", 1, 1),
+        Shape::Absent => ("100 → 100 away", 4, 16),
     };
     Row {
         name: format!("{label}, QoS {qos}, {}", link(tls)),

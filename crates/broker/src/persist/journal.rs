@@ -7,18 +7,21 @@ use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
+/// How many records refer to each message.
+// Ids are given by the broker, not by peers: no key is needed.
+pub(super) type References = HashMap<MessageId, i32, BuildHasherDefault<SipHasher13>>;
+
 /// Counts references: a message for many sessions is stored once, and goes with the last place that refers to it. Used
 /// by the one thread that writes the entries of all shards, in the order in which it writes them.
 #[derive(Debug, Default)]
 pub struct Journal {
-    // Ids are given by the broker, not by peers: no key is needed.
-    references: HashMap<MessageId, i32, BuildHasherDefault<SipHasher13>>,
+    references: References,
 }
 
 impl Journal {
     /// Begins with what was found at the start.
     pub fn new(survey: &Survey) -> Self {
-        Self { references: survey.references.iter().map(|(id, count)| (*id, *count)).collect() }
+        Self { references: survey.references.clone() }
     }
 
     /// Returns how many messages are on disk.

@@ -9,6 +9,7 @@
 //! its id. So a record that a crash left without the one that it belongs to is seen to be nobody's.
 
 mod journal;
+mod messages;
 mod recorder;
 mod recovery;
 mod wire;

@@ -1,5 +1,7 @@
 //! Reads at a start what is on disk, and says what of it belongs to nobody.
 
+use super::journal::References;
+use super::messages::{Messages, Names};
 use super::recorder::Entry;
 use super::wire::{PlaceValue, Reader, SessionTerms, Stage, WillRecord, parcel};
 use super::{
@@ -17,6 +19,10 @@ use keyward_mqtt::time::Now;
 use keyward_store::{Batch, Read, ReadError, Scan, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Rows and bytes of a page: to begin one costs an engine a search in each of its files.
+const PAGE_ROWS: usize = 8_192;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Says why nothing of a store can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +72,7 @@ pub struct Recovered {
 #[derive(Debug, Default)]
 pub struct Survey {
     /// How many records refer to each message.
-    pub(crate) references: BTreeMap<MessageId, i32>,
+    pub(super) references: References,
     /// Lower than every number that is to be given from now on.
     pub(crate) last_number: u64,
     /// Removes what belongs to nobody: commit it before anything else.
@@ -131,9 +137,9 @@ pub fn recover(store: &dyn Read, fresh: HashKey, now: Now) -> Result<Recovered, 
     let mut groups = found.groups()?;
     found.subscriptions(&mut sessions)?;
     found.inbound(&mut sessions)?;
-    found.places(&mut sessions, &mut groups, &messages)?;
-    let accepted = found.accepted(&messages)?;
-    found.drop_unreferred(&mut messages);
+    found.places(&mut sessions, &mut groups, &mut messages)?;
+    let accepted = found.accepted(&mut messages)?;
+    found.drop_unreferred(messages);
     let (retained, wills) = (found.retained()?, found.wills()?);
     let mut survey = found.survey;
     survey.sessions = sessions.len();
@@ -219,7 +225,7 @@ impl Found<'_> {
         table: Table,
         mut take: impl FnMut(&[u8], &[u8], &mut Survey) -> Row,
     ) -> Result<(), RecoveryError> {
-        let mut scan = Scan::of(table, b"");
+        let mut scan = Scan::of(table, b"").rows_per_page(PAGE_ROWS).bytes_per_page(PAGE_BYTES);
         while self.store.next_page(&mut scan)? {
             for (key, value) in scan.rows() {
                 match take(key, value, &mut self.survey) {
@@ -234,14 +240,14 @@ impl Found<'_> {
         Ok(())
     }
 
-    fn messages(&mut self) -> Result<BTreeMap<MessageId, Arc<Message>>, RecoveryError> {
-        let (now, mut messages) = (self.now, BTreeMap::new());
+    fn messages(&mut self) -> Result<Messages, RecoveryError> {
+        let (now, mut messages, mut names) = (self.now, Messages::default(), Names::default());
         self.scan(MESSAGE, |key, value, survey| {
             if let Some(id) = number(key) {
                 survey.last_number = survey.last_number.max(id);
             }
-            let Some(message) = Reader::new(value).message(now) else { return Row::Damaged };
-            messages.insert(message.id, Arc::new(message));
+            let Some(message) = Reader::new(value).message(now, &mut names) else { return Row::Damaged };
+            messages.put(message);
             Row::Taken
         })?;
         Ok(messages)
@@ -308,7 +314,7 @@ impl Found<'_> {
         &mut self,
         sessions: &mut BTreeMap<Incarnation, SessionRecord>,
         groups: &mut BTreeMap<Incarnation, GroupRecord>,
-        messages: &BTreeMap<MessageId, Arc<Message>>,
+        messages: &mut Messages,
     ) -> Result<(), RecoveryError> {
         let mut handed_out = BTreeSet::new();
         self.scan(PLACE, |key, value, survey| {
@@ -316,13 +322,10 @@ impl Found<'_> {
             let (Some(owner), Some(number)) = (key.u64(), key.u64()) else { return Row::Damaged };
             let Some(value) = Reader::new(value).place() else { return Row::Damaged };
             let owner = Incarnation(owner);
-            let message = messages.get(&value.message);
             let taken = if let Some(session) = sessions.get_mut(&owner) {
-                take_place(session, number, &value, message, survey)
-            } else if let (Some(group), Some(message)) = (groups.get_mut(&owner), message) {
-                survey.refer(message.id);
-                group.letters.push((number, Arc::clone(message)));
-                Row::Taken
+                take_place(session, number, &value, messages)
+            } else if let Some(group) = groups.get_mut(&owner) {
+                take_letter(group, number, &value, messages)
             } else {
                 Row::Nobodys
             };
@@ -333,51 +336,52 @@ impl Found<'_> {
             taken
         })?;
         for (group, number) in handed_out {
-            self.take_back(groups, group, number);
+            self.take_back(groups, messages, group, number);
         }
         Ok(())
     }
 
     /// Takes a message out of a group that a stored session has got: the choice never changes [MQTT-4.8.2-5].
-    fn take_back(&mut self, groups: &mut BTreeMap<Incarnation, GroupRecord>, at: Incarnation, number: u64) {
+    fn take_back(
+        &mut self,
+        groups: &mut BTreeMap<Incarnation, GroupRecord>,
+        messages: &mut Messages,
+        at: Incarnation,
+        number: u64,
+    ) {
         let Some(group) = groups.get_mut(&at) else { return };
         let Some(index) = group.letters.iter().position(|(letter, _)| *letter == number) else { return };
         let (_, message) = group.letters.remove(index);
         let mut key = at.0.to_be_bytes().to_vec();
         key.extend_from_slice(&number.to_be_bytes());
         self.survey.litter.changes.delete(PLACE, &key);
-        if let Some(count) = self.survey.references.get_mut(&message.id) {
-            *count -= 1;
-        }
+        messages.let_go(message.id);
     }
 
-    fn accepted(
-        &mut self,
-        messages: &BTreeMap<MessageId, Arc<Message>>,
-    ) -> Result<Vec<Arc<Message>>, RecoveryError> {
+    fn accepted(&mut self, messages: &mut Messages) -> Result<Vec<Arc<Message>>, RecoveryError> {
         let mut accepted = Vec::new();
-        self.scan(ACCEPTED, |key, _, survey| {
+        self.scan(ACCEPTED, |key, _, _| {
             let Some(id) = number(key) else { return Row::Damaged };
-            let Some(message) = messages.get(&MessageId(id)) else { return Row::Nobodys };
-            survey.refer(message.id);
-            accepted.push(Arc::clone(message));
+            let Some(message) = messages.refer(MessageId(id)) else { return Row::Nobodys };
+            accepted.push(message);
             Row::Taken
         })?;
         Ok(accepted)
     }
 
-    /// Lets go of messages that nothing refers to.
-    fn drop_unreferred(&mut self, messages: &mut BTreeMap<MessageId, Arc<Message>>) {
-        self.survey.references.retain(|_, count| *count > 0);
-        for id in messages.keys().filter(|id| !self.survey.references.contains_key(id)) {
+    /// Lets go of messages that nothing refers to, and keeps the counts of the others.
+    fn drop_unreferred(&mut self, messages: Messages) {
+        let (references, nobodys) = messages.counted();
+        self.survey.references = references;
+        for id in nobodys {
             self.survey.litter.changes.delete(MESSAGE, &id.0.to_be_bytes());
         }
     }
 
     fn retained(&mut self) -> Result<Vec<Arc<Message>>, RecoveryError> {
-        let (now, mut retained) = (self.now, Vec::new());
+        let (now, mut retained, mut names) = (self.now, Vec::new(), Names::default());
         self.scan(RETAINED, |_, value, survey| {
-            let Some(message) = Reader::new(value).message(now) else { return Row::Damaged };
+            let Some(message) = Reader::new(value).message(now, &mut names) else { return Row::Damaged };
             survey.last_number = survey.last_number.max(message.id.0);
             if message.is_expired(now.mono) {
                 return Row::Nobodys;
@@ -402,10 +406,6 @@ impl Found<'_> {
 }
 
 impl Survey {
-    fn refer(&mut self, message: MessageId) {
-        *self.references.entry(message).or_default() += 1;
-    }
-
     /// Returns the changes that tidy up.
     pub fn tidying(&self) -> &Batch {
         &self.litter.changes
@@ -422,23 +422,22 @@ enum Row {
     Damaged,
 }
 
-fn take_place(
-    session: &mut SessionRecord,
-    number: u64,
-    value: &PlaceValue,
-    message: Option<&Arc<Message>>,
-    survey: &mut Survey,
-) -> Row {
-    let parcel = match (value.stage, message) {
-        (Stage::Received, _) => None,
-        (Stage::Owed, Some(message)) => {
-            survey.refer(message.id);
-            Some(parcel(value, Arc::clone(message)))
-        }
-        // A crash came between the place and its message, which was then not acknowledged.
-        (Stage::Owed, None) => return Row::Nobodys,
+fn take_place(session: &mut SessionRecord, number: u64, value: &PlaceValue, messages: &mut Messages) -> Row {
+    let parcel = match value.stage {
+        Stage::Received => None,
+        Stage::Owed => match messages.refer(value.message) {
+            Some(message) => Some(parcel(value, message)),
+            // A crash came between the place and its message, which was then not acknowledged.
+            None => return Row::Nobodys,
+        },
     };
     session.places.push(Place { number, parcel });
+    Row::Taken
+}
+
+fn take_letter(group: &mut GroupRecord, number: u64, value: &PlaceValue, messages: &mut Messages) -> Row {
+    let Some(message) = messages.refer(value.message) else { return Row::Nobodys };
+    group.letters.push((number, message));
     Row::Taken
 }
 

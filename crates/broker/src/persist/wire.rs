@@ -1,6 +1,7 @@
 //! Records as bytes. Numbers in keys are big-endian, so that they sort as they count; those in values too. A text or a
 //! byte string follows its length (32 bits). What does not read to its last byte is damaged.
 
+use super::messages::Names;
 use crate::attach::Testament;
 use crate::input::SubscriptionIdSet;
 use crate::message::{Draft, Message, MessageId, Publisher};
@@ -240,12 +241,16 @@ impl<'a> Reader<'a> {
     }
 
     fn identity(&mut self) -> Option<Identity> {
-        let kind = match self.u8()? {
-            0 => Kind::Device,
-            1 => Kind::User,
-            _ => return None,
-        };
-        Identity::new(kind, self.text()?).ok()
+        let (kind, name) = (self.kind()?, self.text()?);
+        Identity::new(kind, name).ok()
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        match self.u8()? {
+            0 => Some(Kind::Device),
+            1 => Some(Kind::User),
+            _ => None,
+        }
     }
 
     fn owner(&mut self) -> Option<(SessionKey, u64)> {
@@ -287,9 +292,10 @@ impl<'a> Reader<'a> {
         Some(PlaceValue { stage, message, qos, retain, ids, from })
     }
 
-    pub(crate) fn message(mut self, now: Now) -> Option<Message> {
+    pub(crate) fn message(mut self, now: Now, names: &mut Names) -> Option<Message> {
         let id = MessageId(self.u64()?);
-        let publisher = Publisher { identity: self.identity()?, life: self.u64()? };
+        let (kind, name) = (self.kind()?, self.text()?);
+        let publisher = Publisher { identity: names.identity(kind, name)?, life: self.u64()? };
         let (origin, qos, flags) = (Incarnation(self.u64()?), self.qos()?, self.u8()?);
         let (_published, expires) = (self.moment()?, self.moment()?);
         let (topic, forwarded, payload) = (self.text()?, self.run()?, self.run()?);
