@@ -255,7 +255,15 @@ mod tests {
         histogram.record(Duration::from_micros(latency_us));
         let latency = histogram.percentiles();
         let generator = CpuTime::default();
-        Outcome { seconds: 1.0, delivered: 1, lost: 0, out_of_order: 0, latency, generator }
+        Outcome {
+            seconds: 1.0,
+            delivered: 1,
+            delivered_in_all: 1,
+            lost: 0,
+            out_of_order: 0,
+            latency,
+            generator,
+        }
     }
 
     fn endured() -> Observed {
