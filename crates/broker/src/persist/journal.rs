@@ -1,6 +1,6 @@
 //! Counts which messages on disk are still referred to.
 
-use super::recorder::Entry;
+use super::entry::Entry;
 use super::{MESSAGE, Survey};
 use crate::message::MessageId;
 use siphasher::sip::SipHasher13;

@@ -8,15 +8,20 @@
 //! Records name each other by numbers that are never used again: a session and a group by its incarnation, a message by
 //! its id. So a record that a crash left without the one that it belongs to is seen to be nobody's.
 
+mod commits;
+mod entry;
 mod journal;
 mod messages;
+mod publication;
 mod recorder;
+mod records;
 mod recovery;
 mod wire;
 
+pub use entry::Entry;
 pub use journal::Journal;
-pub use recorder::Entry;
-pub(crate) use recorder::{Filing, Kept, Owner, Publication, Recorder, Reservation, Reserved, Settlement};
+pub(crate) use publication::{Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
+pub(crate) use recorder::Recorder;
 pub(crate) use recovery::{GroupRecord, SessionRecord};
 pub use recovery::{Portion, Recovered, RecoveryError, Survey, recover};
 pub(crate) use wire::{SessionTerms, WillRecord};

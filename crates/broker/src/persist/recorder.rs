@@ -4,209 +4,22 @@
 //! stored sessions is a [`Publication`]: its places may be reserved on other shards, and a large fan-out takes several
 //! inputs. Until all places are known its part of the entry waits, and so does everything behind it (rules 13 and 15).
 
-use super::wire::{self, Stage, Writer};
-use super::{ACCEPTED, GROUP, INBOUND, MESSAGE, PLACE, RETAINED, SESSION, SUBSCRIPTION, SessionTerms, WILL};
-use crate::attach::Testament;
+use super::commits::Commits;
+use super::entry::Entry;
+use super::publication::{Filing, Kept, Owner, Publication, Reservation, Reserved, Segment, Settlement};
+use super::records::numbered_key;
+use super::wire::{Stage, Writer};
+use super::{ACCEPTED, MESSAGE, PLACE, RETAINED};
 use crate::input::Ticket;
 use crate::interest::ShardSet;
 use crate::message::{Message, MessageId};
 use crate::outbound::Parcel;
 use crate::placement::ShardIndex;
-use crate::session::{Incarnation, SessionKey, SessionRef};
-use core::num::NonZeroU32;
-use keyward_mqtt::packet::{PacketId, Qos, SubscribeOptions};
-use keyward_mqtt::time::{Millis, Now};
-use keyward_store::Batch;
+use crate::session::Incarnation;
+use keyward_mqtt::packet::Qos;
+use keyward_mqtt::time::Now;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-
-/// Is what becomes durable together: changes of records, and how many records more refer to each message, or fewer.
-#[derive(Debug, Default)]
-pub struct Entry {
-    pub(crate) changes: Batch,
-    pub(crate) references: Vec<(MessageId, i32)>,
-}
-
-impl Entry {
-    /// Tells whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.references.is_empty()
-    }
-
-    /// Returns the bytes that it holds.
-    pub fn bytes(&self) -> usize {
-        self.changes.bytes() + self.references.len() * size_of::<(MessageId, i32)>()
-    }
-
-    /// Returns the changes, for the engine.
-    pub fn changes(&self) -> &Batch {
-        &self.changes
-    }
-
-    /// Forgets everything and keeps the buffers.
-    pub fn clear(&mut self) {
-        self.changes.clear();
-        self.references.clear();
-    }
-
-    fn append(&mut self, other: &Self) {
-        self.changes.append(&other.changes);
-        self.references.extend_from_slice(&other.references);
-    }
-
-    fn refer(&mut self, message: MessageId, more: i32) {
-        match self.references.last_mut() {
-            Some((last, count)) if *last == message => *count += more,
-            _ => self.references.push((message, more)),
-        }
-    }
-}
-
-/// Numbers a message whose places are being gathered; never used again while the process lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Publication(pub(crate) u64);
-
-/// Says whose place it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Owner {
-    Session(SessionRef),
-    /// The slot of a group, and its incarnation.
-    Group(u32, Incarnation),
-}
-
-impl Owner {
-    pub(crate) fn incarnation(self) -> Incarnation {
-        match self {
-            Self::Session(at) => at.incarnation,
-            Self::Group(_, incarnation) => incarnation,
-        }
-    }
-}
-
-/// Says how a place stands on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Kept {
-    /// It is in memory only.
-    #[default]
-    No,
-    /// The shard of the publisher writes it, and will say when that is done.
-    Reserved,
-    /// It is written with an entry of this shard, or was.
-    Stored,
-}
-
-impl Kept {
-    /// Notes that the place is on disk. Returns false if it was given up before.
-    pub(crate) fn settle(&mut self) -> bool {
-        if *self == Self::Reserved {
-            *self = Self::Stored;
-        }
-        *self == Self::Stored
-    }
-}
-
-/// Says into what the places go that are taken now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Filing {
-    /// Into the newest entry: what is sent belongs to no publication of this moment.
-    #[default]
-    Newest,
-    /// Into a publication of this shard.
-    Publication(Publication),
-    /// Into what is reserved for another shard's.
-    Reservation,
-}
-
-/// Is a place that waits for its entry, with the message that it refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reserved {
-    pub(crate) owner: Owner,
-    pub(crate) place: u64,
-    pub(crate) message: MessageId,
-}
-
-/// Is what this shard reserves for a message that another publishes.
-#[derive(Debug)]
-pub(crate) struct Reservation {
-    pub(crate) from: ShardIndex,
-    pub(crate) publication: Publication,
-    pub(crate) entry: Box<Entry>,
-    pub(crate) places: Vec<Reserved>,
-}
-
-impl Reservation {
-    pub(crate) fn new(from: ShardIndex, publication: Publication) -> Box<Self> {
-        Box::new(Self { from, publication, entry: Box::default(), places: Vec::new() })
-    }
-}
-
-/// Is what follows when an entry is durable.
-#[derive(Debug)]
-pub(crate) struct Settlement {
-    pub(crate) publication: Option<Publication>,
-    /// The shards that reserved places.
-    pub(crate) shards: ShardSet,
-    /// Places here that may be sent now.
-    pub(crate) places: Vec<Reserved>,
-}
-
-/// Is a part of the log of this shard that waits for its places.
-#[derive(Debug)]
-struct Segment {
-    entry: Entry,
-    /// The first ticket that may not be answered before this part is written.
-    first: Ticket,
-    through: Ticket,
-    /// What is still to come: the end of the fan-out here, the answers of other shards.
-    open: usize,
-    message: Arc<Message>,
-    /// Whether the message waited on disk for its turn (QoS 2).
-    was_accepted: bool,
-    places: i32,
-    shards: ShardSet,
-    unready: Vec<Reserved>,
-}
-
-/// Numbers what the shell is told to make durable. Tickets come in the order of inputs; what a retained message waits
-/// for does not stand behind publications whose places are still being gathered: of two shards each may wait for the other's
-/// slot.
-#[derive(Debug, Default)]
-struct Commits {
-    number: u64,
-    said: Ticket,
-    answered: Ticket,
-    unanswered: VecDeque<Commit>,
-    /// Publications whose slots are durable, not told yet.
-    slotted: VecDeque<(ShardIndex, Publication)>,
-}
-
-#[derive(Debug)]
-struct Commit {
-    number: u64,
-    through: Ticket,
-    slots: Vec<(ShardIndex, Publication)>,
-}
-
-impl Commits {
-    fn say(&mut self, through: Ticket, slots: &mut Vec<(ShardIndex, Publication)>) -> Option<Ticket> {
-        if through <= self.said && slots.is_empty() {
-            return None;
-        }
-        self.said = self.said.max(through);
-        self.number += 1;
-        let slots = core::mem::take(slots);
-        self.unanswered.push_back(Commit { number: self.number, through: self.said, slots });
-        Some(Ticket(self.number))
-    }
-
-    fn answered(&mut self, number: Ticket) -> Ticket {
-        while let Some(commit) = self.unanswered.pop_front_if(|first| first.number <= number.0) {
-            self.answered = self.answered.max(commit.through);
-            self.slotted.extend(commit.slots);
-        }
-        self.answered
-    }
-}
 
 /// Gathers the entries of one shard.
 #[derive(Debug, Default)]
@@ -435,7 +248,7 @@ impl Recorder {
     }
 
     /// Lets `write` add to the newest entry.
-    fn record(&mut self, write: impl FnOnce(&mut Entry, &mut Writer, &mut Vec<u8>, Now)) {
+    pub(super) fn record(&mut self, write: impl FnOnce(&mut Entry, &mut Writer, &mut Vec<u8>, Now)) {
         if !self.is_on {
             return;
         }
@@ -567,118 +380,9 @@ impl Recorder {
             self.ready.changes.delete(RETAINED, topic.as_bytes());
         }
     }
-
-    // Sessions.
-
-    pub(crate) fn session(&mut self, incarnation: Incarnation, terms: &SessionTerms) {
-        self.record(|entry, writer, key, _| {
-            writer.session(terms);
-            number_key(key, incarnation);
-            entry.changes.put(SESSION, key, writer.bytes());
-        });
-    }
-
-    pub(crate) fn session_gone(&mut self, incarnation: Incarnation) {
-        self.record(|entry, _, key, _| {
-            number_key(key, incarnation);
-            entry.changes.delete(SESSION, key);
-        });
-    }
-
-    pub(crate) fn subscription(
-        &mut self,
-        session: Incarnation,
-        filter: &str,
-        options: SubscribeOptions,
-        id: Option<NonZeroU32>,
-    ) {
-        self.record(|entry, writer, key, _| {
-            writer.subscription(options, id);
-            text_key(key, session, filter);
-            entry.changes.put(SUBSCRIPTION, key, writer.bytes());
-        });
-    }
-
-    pub(crate) fn unsubscribed(&mut self, session: Incarnation, filter: &str) {
-        self.record(|entry, _, key, _| {
-            text_key(key, session, filter);
-            entry.changes.delete(SUBSCRIPTION, key);
-        });
-    }
-
-    pub(crate) fn inbound(&mut self, session: Incarnation, id: PacketId, digest: u64) {
-        self.record(|entry, writer, key, _| {
-            writer.u64(digest);
-            packet_key(key, session, id.0.get());
-            entry.changes.put(INBOUND, key, writer.bytes());
-        });
-    }
-
-    pub(crate) fn inbound_gone(&mut self, session: Incarnation, id: u16) {
-        self.record(|entry, _, key, _| {
-            packet_key(key, session, id);
-            entry.changes.delete(INBOUND, key);
-        });
-    }
-
-    pub(crate) fn will(
-        &mut self,
-        session: Incarnation,
-        key: &SessionKey,
-        life: u64,
-        due: Option<Millis>,
-        will: &Testament,
-    ) {
-        self.record(|entry, writer, place, now| {
-            writer.will(key, life, due.map(|at| wire::to_wall(at, now)), will);
-            number_key(place, session);
-            entry.changes.put(WILL, place, writer.bytes());
-        });
-    }
-
-    pub(crate) fn will_gone(&mut self, session: Incarnation) {
-        self.record(|entry, _, key, _| {
-            number_key(key, session);
-            entry.changes.delete(WILL, key);
-        });
-    }
-
-    pub(crate) fn group(&mut self, incarnation: Incarnation, name: &str) {
-        self.record(|entry, _, key, _| {
-            number_key(key, incarnation);
-            entry.changes.put(GROUP, key, name.as_bytes());
-        });
-    }
-
-    pub(crate) fn group_gone(&mut self, incarnation: Incarnation) {
-        self.record(|entry, _, key, _| {
-            number_key(key, incarnation);
-            entry.changes.delete(GROUP, key);
-        });
-    }
 }
 
 fn put_message(entry: &mut Entry, writer: &mut Writer, message: &Message, now: Now) {
     writer.begin().message(message, now);
     entry.changes.put(MESSAGE, &message.id.0.to_be_bytes(), writer.bytes());
-}
-
-fn number_key(key: &mut Vec<u8>, number: Incarnation) {
-    key.clear();
-    key.extend_from_slice(&number.0.to_be_bytes());
-}
-
-fn numbered_key(key: &mut Vec<u8>, owner: Incarnation, place: u64) {
-    number_key(key, owner);
-    key.extend_from_slice(&place.to_be_bytes());
-}
-
-fn text_key(key: &mut Vec<u8>, owner: Incarnation, text: &str) {
-    number_key(key, owner);
-    key.extend_from_slice(text.as_bytes());
-}
-
-fn packet_key(key: &mut Vec<u8>, owner: Incarnation, id: u16) {
-    number_key(key, owner);
-    key.extend_from_slice(&id.to_be_bytes());
 }

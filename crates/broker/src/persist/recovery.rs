@@ -1,8 +1,8 @@
 //! Reads at a start what is on disk, and says what of it belongs to nobody.
 
+use super::entry::Entry;
 use super::journal::References;
 use super::messages::{Messages, Names};
-use super::recorder::Entry;
 use super::wire::{PlaceValue, Reader, SessionTerms, Stage, WillRecord, parcel};
 use super::{
     ACCEPTED, FORMAT, FORMAT_KEY, GROUP, HASH_KEY, INBOUND, MESSAGE, META, PLACE, RETAINED, SESSION,
