@@ -77,7 +77,7 @@ pub struct Survey {
     pub(crate) last_number: u64,
     /// Removes what belongs to nobody: commit it before anything else.
     pub litter: Entry,
-    /// Records that do not read, by table and key. They are left where they are.
+    /// Records that do not read, by table and key. They are left where they are, with what may belong to them.
     pub damaged: Vec<String>,
     /// Stored sessions.
     pub sessions: usize,
@@ -230,7 +230,7 @@ impl Found<'_> {
             for (key, value) in scan.rows() {
                 match take(key, value, &mut self.survey) {
                     Row::Taken => {}
-                    Row::Nobodys => self.survey.litter.changes.delete(table, key),
+                    Row::Nobodys => self.survey.drop_row(table, key),
                     Row::Damaged => {
                         self.survey.damaged.push(format!("table {} key {}", table.number(), hex(key)));
                     }
@@ -374,7 +374,7 @@ impl Found<'_> {
         let (references, nobodys) = messages.counted();
         self.survey.references = references;
         for id in nobodys {
-            self.survey.litter.changes.delete(MESSAGE, &id.0.to_be_bytes());
+            self.survey.drop_row(MESSAGE, &id.0.to_be_bytes());
         }
     }
 
@@ -406,6 +406,13 @@ impl Found<'_> {
 }
 
 impl Survey {
+    /// Deletes what belongs to nobody. Where something does not read, it may belong to that: then it is left where it is.
+    fn drop_row(&mut self, table: Table, key: &[u8]) {
+        if self.damaged.is_empty() {
+            self.litter.changes.delete(table, key);
+        }
+    }
+
     /// Returns the changes that tidy up.
     pub fn tidying(&self) -> &Batch {
         &self.litter.changes

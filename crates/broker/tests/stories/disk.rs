@@ -6,7 +6,7 @@ use keyward_broker::persist::{Entry, Journal, Survey, recover};
 use keyward_broker::{HashKey, Input, Limits};
 use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use keyward_store::faulty::FaultyEngine;
-use keyward_store::{Engine as _, Read as _, Scan, Table};
+use keyward_store::{Batch, Engine as _, Read as _, Scan, Table};
 
 /// Is what survives the process.
 #[derive(Default)]
@@ -97,6 +97,19 @@ impl World {
     fn recover(&mut self, now: Now) -> keyward_broker::persist::Recovered {
         let disk = self.disk.as_ref().unwrap();
         recover(&disk.engine, HashKey::new([7; 16]), now).unwrap()
+    }
+
+    /// Writes something that does not read in the place of a table's first record.
+    pub(crate) fn damage(&mut self, table: u8) {
+        self.flush();
+        let engine = &mut self.disk.as_mut().unwrap().engine;
+        let mut scan = Scan::of(Table::new(table), b"").rows_per_page(1);
+        assert!(engine.next_page(&mut scan).unwrap());
+        let key = scan.rows().next().unwrap().0.to_vec();
+        let mut batch = Batch::new();
+        batch.put(Table::new(table), &key, b"damaged");
+        engine.append(&batch).unwrap();
+        engine.sync().unwrap();
     }
 
     /// Says what is on disk once everything is written.

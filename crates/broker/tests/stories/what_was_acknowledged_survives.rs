@@ -553,3 +553,19 @@ fn a_message_that_expired_on_its_way_to_a_group_leaves_nothing_on_disk() {
         assert_eq!((w.rows(PLACES), w.rows(MESSAGES)), (0, 0));
     });
 }
+
+#[test]
+fn what_may_belong_to_a_record_that_does_not_read_is_left_where_it_is() {
+    for table in [SESSIONS, MESSAGES] {
+        let w = &mut World::on_disk(1, Limits::default());
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "#");
+        w.lose(app);
+        let pump = w.connect(hello5("device:pump", "pump").expiry(0));
+        w.publish(pump, letter("pump/a", "x").qos1(1));
+        w.damage(table);
+        let survey = w.on_disk_now();
+        assert_eq!(survey.damaged.len(), 1, "{:?}", survey.damaged);
+        assert!(survey.tidying().is_empty(), "subscriptions, places and messages stay");
+    }
+}
