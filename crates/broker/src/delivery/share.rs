@@ -52,11 +52,12 @@ impl Delivery<'_> {
         let qos = offer.parcel.qos;
         let size = Holding::of(&offer.parcel.message);
         let must_be_durable = self.must_be_durable(&offer.parcel);
+        // One at least, so that who waits for nothing goes on: it would not notice when there is memory again.
+        let has_memory = self.holds_nothing() || self.has_memory(size);
         let can_take = match qos {
             Qos::AtMostOnce => self.can_write(),
-            Qos::ExactlyOnce if must_be_durable => self.can_queue_choice() && self.has_memory(size),
-            // One at least, so that who waits for nothing goes on: it would not notice when there is memory again.
-            _ => self.can_send() && (self.holds_nothing() || self.has_memory(size)),
+            Qos::ExactlyOnce if must_be_durable => self.can_queue_choice() && has_memory,
+            _ => self.can_send() && has_memory,
         };
         if !can_take {
             self.pause(&group);

@@ -15,7 +15,11 @@ fn small_world() -> World {
 }
 
 fn small_world_of(shards: u16) -> World {
-    let limits = Limits {
+    World::new(shards, small_limits())
+}
+
+fn small_limits() -> Limits {
+    Limits {
         memory_total: TOTAL,
         queue_messages: usize::MAX / 2,
         queue_messages_per_identity: usize::MAX / 2,
@@ -23,8 +27,7 @@ fn small_world_of(shards: u16) -> World {
         subscriptions_per_session: 100_000,
         wildcards_per_identity: 100_000,
         ..Limits::default()
-    };
-    World::new(shards, limits)
+    }
 }
 
 fn is_critical(w: &World) -> bool {
@@ -271,6 +274,26 @@ fn a_group_hands_out_what_members_have_memory_for_and_keeps_the_rest_for_later()
     }
     assert_eq!(handed_out + w.payloads(member).len(), 60);
     assert_eq!(w.stats().queued, 0);
+}
+
+#[test]
+fn a_stored_member_takes_one_message_of_qos_2_also_while_there_is_no_memory() {
+    // It had nothing and gave each message back for want of memory; then it asked for the next one, and the two shards
+    // said this to each other without end.
+    let mut world = World::on_disk(2, small_limits());
+    let w = &mut world;
+    w.rules(&all_may_share());
+    let source = w.connect(hello5("user:app", "source"));
+    let groups: Vec<String> = (0..20).map(|number| format!("$share/g{number}/t")).collect();
+    let group = groups.iter().find(|group| w.home_of(group) != w.shard_of(source)).unwrap();
+    w.subscribe(source, group);
+    w.slow_store();
+    w.publish(source, letter("t", "x").qos2(1));
+    w.burden(TOTAL);
+    for _ in 0..4 {
+        w.store();
+    }
+    assert_eq!(w.payloads(source), ["x"]);
 }
 
 #[test]
