@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick | fuzz [SECONDS]]
 #
-#   ./test.sh        everything: formatting, lints, unit and integration tests, the simulated world, kills, the demo, foreign clients,
-#                    the container
+#   ./test.sh        everything: formatting, lints, unit and integration tests, the simulated world, kills and
+#                    power cuts, the demo, foreign clients, the container
 #   ./test.sh quick  formatting, lints, unit and integration tests
 #   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 needs="cc:gcc openssl:openssl strip:binutils"
 [ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
-  needs="$needs mosquitto_pub:mosquitto-clients buildah:buildah podman:podman runc:runc strace:strace python3:python3 node:nodejs npm:npm"
+  needs="$needs mosquitto_pub:mosquitto-clients buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm"
 fi
 
 install_packages() {
@@ -98,12 +98,16 @@ demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
 }
-# The broker's own promise, with controls that must lose: syncs before acknowledgements, and kills at random instants.
+# What the broker acknowledges is kept: syncs come before acknowledgements, kills and power cuts lose nothing. The controls must
+# lose. /dev/fuse is needed, and root or fusermount3.
 survival() {
-  local binary="$PWD/target/$target/release/keyward"
-  python3 tests/survival/order.py --bin "$binary" &&
+  local binary="$PWD/target/$target/release/keyward" cut=target/debug/keyward-cut
+  cargo build --locked --quiet -p keyward-cut &&
+    python3 tests/survival/order.py --bin "$binary" &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 20 &&
-    python3 tests/survival/kill.py --bin "$binary" --rounds 3 --durability memory --must-lose
+    python3 tests/survival/kill.py --bin "$binary" --rounds 3 --durability memory --must-lose &&
+    python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" &&
+    python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" --durability os --must-lose
 }
 container() { KEYWARD_BIN="$PWD/target/$target/release/keyward" tests/container.sh; }
 

@@ -1,6 +1,7 @@
 """A release broker in a folder of its own, with a plain listener on the loopback interface and one user who may all below k/."""
 
 import json
+import os
 import pathlib
 import random
 import subprocess
@@ -34,10 +35,12 @@ class Broker:
         self.program, self.under, self.dir = program, under, folder / "keyward"
         self.log = open(log or folder / "log", "a+")
         self.port = random.randrange(20_000, 32_000)
-        self.dir.mkdir(mode=0o700)
+        (self.dir / "policy.d").mkdir(mode=0o700, parents=True)
+        self.dir.chmod(0o700)
         (self.dir / "keyward.toml").write_text(CONFIG.format(port=self.port, durability=durability))
-        (self.dir / "policy.d").mkdir(mode=0o700)
         (self.dir / "policy.d" / "load.toml").write_text(RULES)
+        for path in (folder, self.dir, *self.dir.rglob("*")):
+            sync(path)
         self.start()
         made = subprocess.run([program, "--dir", self.dir, "--json", "user", "add", "load"], capture_output=True, text=True)
         assert made.returncode == 0, made.stdout + made.stderr
@@ -62,6 +65,13 @@ class Broker:
     def said(self):
         self.log.flush()
         return pathlib.Path(self.log.name).read_text()[-4000:]
+
+
+def sync(path):
+    """What the operator wrote is on disk before the broker starts; the power may be cut from then on."""
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.close(file)
 
 
 def find_password(made):

@@ -26,9 +26,9 @@ class Client:
 class Publisher(Client):
     """Sends numbered messages at one quality of service and keeps what is unanswered."""
 
-    def __init__(self, broker, name, qos):
+    def __init__(self, broker, name, qos, size=0):
         super().__init__(broker, name)
-        self.qos, self.topic = qos, f"k/{name}"
+        self.qos, self.topic, self.size = qos, f"k/{name}", size
         self.number, self.unanswered, self.released = 0, collections.OrderedDict(), collections.OrderedDict()
         self.acknowledged = 0
 
@@ -40,7 +40,7 @@ class Publisher(Client):
             self.link.send(wire.ack(wire.PUBREL, number % 60_000 + 1))
 
     def send(self, number, dup=False):
-        payload = f"{self.name} {number}".encode()
+        payload = f"{self.name} {number}".ljust(self.size).encode()
         self.link.send(wire.publish(self.topic, payload, self.qos, number % 60_000 + 1, dup, retain=self.qos == 1 and number % 7 == 0))
 
     def fill(self, until=None):

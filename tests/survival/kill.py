@@ -7,8 +7,14 @@ killed (SIGKILL). After the restart every client goes on as MQTT has it: the sam
 Then everything that was ever acknowledged must arrive at both readers: QoS 1 at least once, QoS 2 exactly once, each
 publisher's messages of a topic in their order; retained messages and subscriptions must be there.
 
+With --power the directory of the broker is on a file system that loses at each kill what was not synced (crates/cut): in
+one round all of it, in the next all but a random part, and the last write that is kept is torn. In every other pair of
+rounds the power goes first, and the broker meets errors before it is killed.
+
     tests/survival/kill.py --rounds 20 --bin target/release/keyward
     tests/survival/kill.py --rounds 3 --durability memory --must-lose      # the control
+    tests/survival/kill.py --rounds 10 --power target/debug/keyward-cut
+    tests/survival/kill.py --rounds 10 --power target/debug/keyward-cut --durability os --must-lose
 """
 
 import argparse
@@ -23,6 +29,7 @@ import time
 
 from broker import Broker
 from clients import Publisher, Reader, Taker, judge
+from disk import Disk
 
 
 # The part of the kills that has to meet each of these; else the harness looked at too little.
@@ -32,10 +39,10 @@ LEAST = (("unacknowledged publish", 0.75), ("QoS 2 exchange", 0.5), ("takeover",
 class Run:
     """One broker, its clients, and what was lost."""
 
-    def __init__(self, options, folder, dice):
-        self.options, self.dice = options, dice
-        self.broker = Broker(options.bin, folder, options.durability)
-        self.publishers = [Publisher(self.broker, f"p{number}-{qos}", qos) for number in range(options.publishers) for qos in (1, 2)]
+    def __init__(self, options, folder, disk, dice):
+        self.options, self.disk, self.dice = options, disk, dice
+        self.broker = Broker(options.bin, disk.folder if disk else folder, options.durability, log=folder / "log")
+        self.publishers = [Publisher(self.broker, f"p{number}-{qos}", qos, options.size) for number in range(options.publishers) for qos in (1, 2)]
         self.away, self.here = Reader(self.broker, "away"), Reader(self.broker, "here")
         self.counts, self.losses, self.restarts = collections.Counter(), [], []
         for reader in (self.away, self.here):
@@ -51,12 +58,24 @@ class Run:
         for thread in threads:
             thread.start()
         time.sleep(self.dice.uniform(0.15, 0.6))  # the random instant
-        self.broker.kill()
+        self.end(number)
         stop.set()
         for thread in threads:
             thread.join()
         self.count(taker)
+        if self.disk:
+            self.disk.power_on()
         self.restarts.append(self.broker.start())
+
+    def end(self, number):
+        seed = self.dice.randrange(1 << 32) if number % 2 else None
+        power_goes_first = number % 4 >= 2
+        if self.disk and power_goes_first:
+            self.disk.cut(seed)
+            time.sleep(self.dice.uniform(0, 0.1))  # how long the broker goes on without a disk
+        self.broker.kill()
+        if self.disk and not power_goes_first:
+            self.disk.cut(seed)
 
     def resume(self, number):
         sessions = [self.here.connect()]
@@ -106,16 +125,26 @@ def run(options):
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o700)
-        run = Run(options, pathlib.Path(folder), random.Random(seed))
+        folder = pathlib.Path(folder)
+        disk = Disk(options.power, folder / "disk") if options.power else None
         try:
-            for number in range(options.rounds):
-                run.round(number)
-                if run.losses and options.must_lose:
-                    break
-            run.compare()
-            size, log = run.stored(), run.broker.said()
+            return run_on(options, folder, disk, seed)
         finally:
-            run.broker.kill()
+            if disk:
+                disk.close()
+
+
+def run_on(options, folder, disk, seed):
+    run = Run(options, folder, disk, random.Random(seed))
+    try:
+        for number in range(options.rounds):
+            run.round(number)
+            if run.losses and options.must_lose:
+                break
+        run.compare()
+        size, log = run.stored(), run.broker.said()
+    finally:
+        run.broker.kill()
     sent = sum(publisher.number for publisher in run.publishers)
     print(f"seed {seed}: {sent} messages, {dict(run.counts)}, slowest restart {max(run.restarts):.2f} s, store {size} bytes at the end")
     return verdict(options, run, log)
@@ -140,8 +169,10 @@ def main():
     parser.add_argument("--bin", default="target/release/keyward")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--publishers", type=int, default=3)
+    parser.add_argument("--size", type=int, default=0, help="bytes of a message: large ones make the store flush and compact")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--durability", default="synced", choices=["synced", "os", "memory"])
+    parser.add_argument("--power", metavar="KEYWARD_CUT", help="the program of the file system whose power is cut at each kill")
     parser.add_argument("--must-lose", action="store_true", help="fail if nothing is lost: a control of this harness")
     sys.exit(run(parser.parse_args()))
 

@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
     ("sim", &["ids", "mqtt", "policy", "broker"]),
     ("fuzz", &["ids", "mqtt", "policy", "client", "identity", "server"]),
+    ("cut", &[]),
     ("bench", &[]),
 ];
 
