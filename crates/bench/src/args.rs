@@ -215,7 +215,7 @@ pub(crate) struct DurableArguments {
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
     /// Acknowledged messages before kill -9
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) acknowledged: u32,
     /// Only brokers whose name holds this text, for instance "keyward" or "synced"
     #[arg(long, value_name = "TEXT")]

@@ -62,6 +62,8 @@ struct Report {
 struct Starts {
     cache: &'static str,
     seconds: Figure,
+    /// Processor time until then: what does not depend on what else the machine does.
+    cpu_seconds: Figure,
     resident_bytes: Figure,
     peak_resident_bytes: Figure,
 }
@@ -69,6 +71,7 @@ struct Starts {
 /// One start.
 struct Start {
     seconds: f64,
+    cpu: f64,
     resident: f64,
     peak: f64,
 }
@@ -151,11 +154,16 @@ impl Trial<'_> {
             starts.push(self.start()?);
         }
         let figure = |of: fn(&Start) -> f64| Figure::of(&starts.iter().map(of).collect::<Vec<_>>());
-        let figures = (figure(|s| s.seconds), figure(|s| s.resident), figure(|s| s.peak));
-        let (Some(seconds), Some(resident_bytes), Some(peak_resident_bytes)) = figures else {
-            return Err(BenchError::Misuse("no start was measured".to_owned()));
+        let sum_up = || {
+            Some(Starts {
+                cache,
+                seconds: figure(|start| start.seconds)?,
+                cpu_seconds: figure(|start| start.cpu)?,
+                resident_bytes: figure(|start| start.resident)?,
+                peak_resident_bytes: figure(|start| start.peak)?,
+            })
         };
-        Ok(Starts { cache, seconds, resident_bytes, peak_resident_bytes })
+        sum_up().ok_or_else(|| BenchError::Misuse("no start was measured".to_owned()))
     }
 
     /// Starts the broker, and looks whether the session that is let in has what was acknowledged for it.
@@ -168,16 +176,16 @@ impl Trial<'_> {
         self.broker.start_again(self.layout)?;
         let mut caller = self.first_caller(&calls, &client_id)?;
         let seconds = begin.elapsed().as_secs_f64();
-        let (resident, peak) = (
-            process::resident_bytes(self.broker.pid())? as f64,
-            process::peak_resident_bytes(self.broker.pid())? as f64,
-        );
+        let pid = self.broker.pid();
+        let cpu = process::cpu_time(pid)?.secs();
+        let resident = process::resident_bytes(pid)? as f64;
+        let peak = process::peak_resident_bytes(pid)? as f64;
         let (came, due) = (caller.take_messages(QUIET, |_| ())?, self.filling.messages_each as u64);
         if is_fresh && came != due {
             let problem = format!("{client_id} has {came} messages after a crash instead of {due}");
             return Err(BenchError::broker("keyward", problem));
         }
-        Ok(Start { seconds, resident, peak })
+        Ok(Start { seconds, cpu, resident, peak })
     }
 
     /// Knocks every millisecond until the client is let in.
@@ -217,14 +225,16 @@ fn bytes_on_disk(path: &Path) -> Result<u64, BenchError> {
 fn markdown(report: &Report) -> String {
     let mib = |bytes: f64| bytes / 1_048_576.0;
     let mut text = String::from(
-        "| page cache | exec to CONNACK, s | resident MiB afterwards | at most MiB |\n| --- | ---: | ---: | ---: |\n",
+        "| page cache | exec to CONNACK, s | CPU s | resident MiB afterwards | at most MiB |\n\
+         | --- | ---: | ---: | ---: | ---: |\n",
     );
-    for Starts { cache, seconds, resident_bytes, peak_resident_bytes } in &report.starts {
+    for Starts { cache, seconds, cpu_seconds, resident_bytes, peak_resident_bytes } in &report.starts {
         let Figure { median, min, max } = seconds;
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {cache} | {median:.2} ({min:.2}–{max:.2}) | {:.0} | {:.0} |",
+            "| {cache} | {median:.2} ({min:.2}–{max:.2}) | {:.2} | {:.0} | {:.0} |",
+            cpu_seconds.median,
             mib(resident_bytes.median),
             mib(peak_resident_bytes.median)
         );

@@ -30,6 +30,7 @@ mod start;
 mod stats;
 mod timers;
 pub(crate) mod tls;
+mod vigil;
 mod worker;
 
 pub use admission::Crowded;

@@ -3,11 +3,13 @@
 
 use crate::clock;
 use crate::plane::start::State;
+use crate::plane::vigil::Vigil;
 use keyward_broker::persist::{Journal, Recovered, RecoveryError, recover};
 use keyward_broker::{HashKey, Input, Output, Shard};
 use keyward_mqtt::time::Now;
 use keyward_store::{Broken, Engine};
 use std::collections::VecDeque;
+use std::thread;
 
 /// Is what a broker begins with that has a store.
 pub(crate) struct Restart {
@@ -15,6 +17,8 @@ pub(crate) struct Restart {
     pub(crate) journal: Journal,
     recovered: Option<Recovered>,
     now: Now,
+    /// Ends when all is restored.
+    vigil: Option<Vigil>,
 }
 
 /// Says why nothing could be restored.
@@ -32,8 +36,9 @@ impl Restart {
     /// Reads what is on disk; `fresh` is the key of hashes of a new store.
     pub(crate) fn read(engine: Box<dyn Engine>, fresh: HashKey) -> Result<Self, RestartError> {
         let now = clock::now();
-        let recovered = recover(&*engine, fresh, now)?;
-        Ok(Self { engine, journal: Journal::default(), recovered: Some(recovered), now })
+        let vigil = Vigil::begin();
+        let recovered = recover(&vigil.counting(&*engine), fresh, now)?;
+        Ok(Self { engine, journal: Journal::default(), recovered: Some(recovered), now, vigil: Some(vigil) })
     }
 
     /// Returns the key of hashes that everything on disk was made with.
@@ -52,7 +57,6 @@ impl Restart {
         let (portions, survey) = recovered.split(u16::try_from(shards.len()).unwrap_or(u16::MAX));
         self.engine.append(survey.tidying())?;
         self.engine.sync()?;
-        self.journal = Journal::new(&survey);
         for damaged in &survey.damaged {
             tracing::error!("a stored record does not read and is left out: {damaged}");
         }
@@ -60,9 +64,14 @@ impl Restart {
             let (sessions, messages, retained) = (survey.sessions, survey.places, survey.retained);
             tracing::info!(sessions, messages, retained, "restored what was on disk");
         }
-        for (shard, portion) in shards.iter_mut().zip(portions) {
-            shard.restore(self.now, portion);
-        }
+        let now = self.now;
+        // Each shard takes what is its own, and needs no other for it.
+        thread::scope(|scope| {
+            for (shard, portion) in shards.iter_mut().zip(portions) {
+                scope.spawn(move || shard.restore(now, portion));
+            }
+            self.journal = Journal::new(&survey);
+        });
         let mut house = House { shards, said: &mut said, now: self.now };
         house
             .tell_all(|| Input::Policy { generation: state.policy_generation, policy: state.policy.clone() });
@@ -70,6 +79,7 @@ impl Restart {
         house.settle();
         house.tell_all(|| Input::Restored);
         house.settle();
+        self.vigil = None;
         Ok(said)
     }
 }
