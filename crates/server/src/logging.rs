@@ -16,6 +16,9 @@ pub struct LogOptions {
     pub format: Option<LogFormat>,
 }
 
+/// What the library below the message store has to say is for its own people, unless somebody asks for it by name.
+const STORAGE: &str = "fjall=warn,lsm_tree=warn";
+
 /// Starts logging to standard error, in colour only on a terminal; `configured` counts where `options` says nothing.
 /// Only the first call in a process counts.
 ///
@@ -23,7 +26,7 @@ pub struct LogOptions {
 /// A line that says what is wrong with the filter.
 pub fn start(options: &LogOptions, configured: &Log) -> Result<(), String> {
     let filter = options.filter.as_deref().or(configured.filter.as_deref()).unwrap_or("info");
-    let parsed = EnvFilter::try_new(filter).map_err(|error| {
+    let parsed = EnvFilter::try_new(format!("{STORAGE},{filter}")).map_err(|error| {
         format!("log filter {filter:?}: {error}; expected a level like info, or warn,keyward_server=debug")
     })?;
     let lines = tracing_subscriber::fmt()
