@@ -70,7 +70,7 @@ impl Delivery<'_> {
             self.out.post_when_durable(home, Body::ToGroup(done));
             return None;
         }
-        let loan = (qos == Qos::AtLeastOnce).then(|| Loan { home, group, seat, letter });
+        let loan = (qos == Qos::AtLeastOnce).then_some(Loan { home, group, seat, letter });
         let is_lent = loan.is_some();
         match self.send_shared(permit, offer, loan) {
             // Another may take it [MQTT-3.1.2-25].

@@ -215,7 +215,7 @@ impl Shard {
         match fanout.keeping {
             Keeping::Nobody => {}
             Keeping::Here(publication) => self.out.record.close(publication),
-            Keeping::There(reservation) => self.answer_reservation(reservation),
+            Keeping::There(reservation) => self.answer_reservation(*reservation),
         }
         let Some(mut matches) = fanout.matches else { return };
         matches.clear();

@@ -76,7 +76,7 @@ impl Shard {
             self.out.post(from, Body::Slotted { publication });
         }
         if let Some(reservation) = reservation {
-            self.answer_reservation(reservation);
+            self.answer_reservation(*reservation);
         }
     }
 

@@ -27,8 +27,8 @@ impl Shard {
     }
 
     /// Tells the publisher's shard which places are reserved here.
-    pub(super) fn answer_reservation(&mut self, reservation: Box<Reservation>) {
-        let Reservation { from, publication, entry, places } = *reservation;
+    pub(super) fn answer_reservation(&mut self, reservation: Reservation) {
+        let Reservation { from, publication, entry, places } = reservation;
         let count = places.len();
         self.out.record.remember(from, publication, places);
         self.out.post(from, Body::Reserved { publication, entry, places: count });
