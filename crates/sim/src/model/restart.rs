@@ -429,7 +429,9 @@ impl Model {
                         owed.ids = None;
                     }
                     (None, Some(due)) => {
-                        session.owed.insert(*number, Owed { must: false, copies: *copies, ..due });
+                        let qos = (Qos::AtMostOnce, due.qos.1);
+                        let owed = Owed { must: false, copies: *copies, qos, ids: None, ..due };
+                        session.owed.insert(*number, owed);
                     }
                     (_, None) => {}
                 }
