@@ -6,6 +6,7 @@
 //! faults. Printed, an event is one line of the trace: two runs of one seed print the same lines.
 
 use crate::packet::{Hello, Packet};
+use crate::records::Found;
 use crate::rules::Rules;
 use core::fmt;
 use keyward_broker::{CloseCause, Denial, LinkId, Notice, ShardStats, Standing, Storage, Ticket};
@@ -225,11 +226,18 @@ pub enum What {
     Returns(Serial),
 
     // The process.
-    /// The broker process dies: every link, session, message and retained message is forgotten; registry and rules
-    /// are on disk.
-    Crashes,
-    /// A broker process begins with the registry and the rules of this moment; no shard knows anything else.
+    /// The broker process dies: every link is over. Registry and rules are on disk; of all else what the engine had
+    /// written, if it writes.
+    Crashes {
+        /// How many batches were written and not synced.
+        unsynced: usize,
+        /// The first of them that are on disk all the same.
+        kept: usize,
+    },
+    /// A broker process begins with the registry and the rules of this moment.
     Starts,
+    /// It finds this on disk and begins with it; with an engine in memory there is nothing to be found.
+    Finds(Box<Found>),
     /// The operator stops the broker in order: each link is told. A [`What::Starts`] follows.
     Stops,
 
@@ -237,6 +245,8 @@ pub enum What {
     /// Faults have ceased, every honest client that has a session is connected, and nothing is under way any more:
     /// what was owed has arrived.
     Settled,
+    /// Records are on disk that belong to nobody: in each table so many.
+    Leaves(Vec<(usize, usize)>),
     /// All clients have left and time has passed beyond every expiry and delay.
     Abandoned,
 }
@@ -377,8 +387,12 @@ impl fmt::Display for What {
             Self::Enacts { shard, change } => write!(f, "{shard} goes by {change}"),
             Self::Reports { shard, change } => write!(f, "{shard} reports {change}"),
             Self::Returns(change) => write!(f, "operator hears of {change}"),
-            Self::Crashes => f.write_str("the broker dies"),
+            Self::Crashes { unsynced, kept } => {
+                write!(f, "the broker dies, with {kept} of {unsynced} batches that were not synced")
+            }
             Self::Starts => f.write_str("a broker starts"),
+            Self::Finds(found) => write!(f, "it finds {found:?}"),
+            Self::Leaves(left) => write!(f, "left on disk, in each table: {left:?}"),
             Self::Stops => f.write_str("the broker stops"),
             Self::Settled => f.write_str("the world has settled"),
             Self::Abandoned => f.write_str("everybody has left"),

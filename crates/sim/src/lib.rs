@@ -16,6 +16,7 @@ pub mod model;
 mod operator;
 pub mod packet;
 pub mod races;
+pub mod records;
 pub mod rules;
 pub mod run;
 pub mod setup;

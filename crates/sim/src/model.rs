@@ -17,21 +17,23 @@ mod message;
 mod notice;
 mod operator;
 mod rest;
+mod restart;
 mod retained;
 mod room;
 mod session;
 
 use crate::event::{AccountNo, Change, ClientNo, Event, MessageNo, ShardNo, What};
 use crate::races::{Race, Races};
-use crate::setup::Setup;
+use crate::setup::{EngineSetup, Setup};
 use core::fmt;
 use groups::Groups;
 use keyward_broker::{LinkId, ShardStats, Storage};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_mqtt::time::Millis;
+use keyward_mqtt::time::{Millis, UnixMillis};
 use law::Law;
 use link::{Flights, Link};
 use message::{Losses, Message};
+use restart::{Before, Ghost};
 use retained::Slots;
 use room::Taking;
 use session::Sessions;
@@ -61,6 +63,7 @@ use breach;
 pub struct Model {
     setup: Setup,
     now: Millis,
+    wall: UnixMillis,
     /// Counts events.
     step: u64,
     law: Law,
@@ -87,6 +90,14 @@ pub struct Model {
     races: Races,
     /// Links whose will was seen before their end.
     early_wills: Vec<LinkId>,
+    /// What there was when the last process ended, if something of it is on disk.
+    before: Option<Before>,
+    /// Stored sessions that ended in this process.
+    ghosts: Vec<Ghost>,
+    /// What was on disk at the start and may not have been sent, by packet id.
+    unsent: BTreeMap<(ClientNo, u16), Option<MessageNo>>,
+    /// The last QoS 2 message that each client published under each packet id.
+    last_inbound: BTreeMap<(ClientNo, u16), Option<MessageNo>>,
     /// Clients whose session expired since they were last there.
     expired: BTreeSet<ClientNo>,
 }
@@ -109,6 +120,7 @@ impl Model {
         Self {
             setup: setup.clone(),
             now: Millis::ZERO,
+            wall: UnixMillis(0),
             step: 0,
             law: Law::new(setup),
             law_changed: 0,
@@ -127,6 +139,10 @@ impl Model {
             is_stopping: false,
             races: Races::default(),
             early_wills: Vec::new(),
+            before: None,
+            ghosts: Vec::new(),
+            unsent: BTreeMap::new(),
+            last_inbound: BTreeMap::new(),
             expired: BTreeSet::new(),
         }
     }
@@ -136,7 +152,7 @@ impl Model {
     /// # Errors
     /// It breaks a promise.
     pub fn observe(&mut self, event: &Event) -> Result<(), Breach> {
-        self.now = event.at.mono;
+        (self.now, self.wall) = (event.at.mono, event.at.wall);
         self.step += 1;
         self.finish_attach(&event.what)?;
         if !matches!(event.what, What::Notes { .. } | What::Denies { .. } | What::Asks { .. }) {
@@ -201,16 +217,18 @@ impl Model {
             What::Reports { shard, change } => self.report(*shard, *change)?,
             What::Returns(_) => {}
             What::Stops => self.is_stopping = true,
-            What::Crashes => {
+            What::Crashes { unsynced, kept } => {
+                self.races.note_if(kept < unsynced, Race::CrashWithUnsyncedBatch);
                 let is_between = self.sessions.values().any(|session| !session.acknowledged.is_empty());
                 self.races.note_if(is_between, Race::CrashBetweenPubRecAndPubRel);
-                self.end_process();
             }
             What::Starts => {
                 self.end_process();
                 self.is_stopping = false;
                 self.law.start();
             }
+            What::Finds(found) => self.find(found)?,
+            What::Leaves(left) => return breach!("left on disk, in each table: {left:?}"),
             What::Settled => self.settled()?,
             What::Abandoned => self.abandoned()?,
         }
@@ -232,11 +250,24 @@ impl Model {
 
     /// All that lived in memory is gone.
     fn end_process(&mut self) {
-        self.sessions.clear();
-        self.flights.clear();
         self.links.values_mut().for_each(|link| link.is_open = false);
-        self.slots.clear();
-        self.groups.clear();
+        if self.setup.engine == EngineSetup::Faulty {
+            for client in self.sessions.keys().copied().collect::<Vec<_>>() {
+                self.note_lost_link(client);
+            }
+            self.before = Some(Before {
+                sessions: core::mem::take(&mut self.sessions),
+                flights: core::mem::take(&mut self.flights),
+                ghosts: core::mem::take(&mut self.ghosts),
+                answered: self.shards.iter().map(|shard| shard.answered).collect(),
+            });
+        } else {
+            self.sessions.clear();
+            self.flights.clear();
+            self.slots.clear();
+            self.groups.clear();
+        }
+        self.unsent.clear();
         for message in self.messages.values_mut() {
             message.flying = false;
         }

@@ -20,7 +20,7 @@ pub(crate) fn payload(number: MessageNo, large: bool) -> Vec<u8> {
 }
 
 /// Reads the number out of a payload.
-fn number(payload: &[u8]) -> Option<MessageNo> {
+pub(crate) fn number(payload: &[u8]) -> Option<MessageNo> {
     let text = core::str::from_utf8(payload).ok()?;
     text.strip_prefix('m')?.split_once(';')?.0.parse().ok().map(MessageNo)
 }

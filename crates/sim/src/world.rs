@@ -5,6 +5,7 @@ mod ending;
 mod fate;
 pub mod script;
 
+use crate::broker::engine::Disk;
 use crate::broker::{Broker, Outside};
 pub use crate::client::Draft;
 use crate::client::{Client, Desk};
@@ -72,7 +73,7 @@ impl World {
         log.say(What::Starts);
         let mut outside =
             Outside { log: &mut log, wires: &mut wires, dice: &mut dice, reports: &mut reports };
-        let broker = Broker::start(&setup, &operator, &mut outside);
+        let broker = Broker::start(&setup, &operator, Disk::default(), &mut outside);
         Self { setup, dice, log, wires, clients, broker, operator, links: 0, messages: 0, reports }
     }
 
@@ -274,10 +275,17 @@ impl World {
         self.broker.answer_all();
     }
 
-    /// Kills the broker and starts another.
+    /// Kills the broker and starts another; how much of what was not synced is left, the dice say.
     pub fn crash(&mut self) {
-        self.log.say(What::Crashes);
-        self.restart();
+        let keep = self.dice.between(0, self.broker.unsynced());
+        self.crash_keeping(keep);
+    }
+
+    /// Kills the broker and starts another. Of what was not synced so many batches are left.
+    pub fn crash_keeping(&mut self, keep: usize) {
+        let unsynced = self.broker.unsynced();
+        self.log.say(What::Crashes { unsynced, kept: keep.min(unsynced) });
+        self.restart(keep);
     }
 
     /// Stops the broker in order and starts another.
@@ -294,10 +302,12 @@ impl World {
             }
         }
         self.carry();
-        self.restart();
+        self.broker.flush();
+        self.restart(0);
     }
 
-    fn restart(&mut self) {
+    fn restart(&mut self, keep: usize) {
+        let disk = self.broker.crash(keep);
         for wire in self.wires.values_mut() {
             wire.leave_broker();
             let client_learns = self.dice.chance(800);
@@ -306,9 +316,10 @@ impl World {
         }
         self.operator.forget_commands();
         self.reports.clear();
+        self.be_down();
         self.log.say(What::Starts);
         let Self { setup, log, wires, dice, reports, operator, .. } = self;
-        self.broker = Broker::start(setup, operator, &mut Outside { log, wires, dice, reports });
+        self.broker = Broker::start(setup, operator, disk, &mut Outside { log, wires, dice, reports });
         self.reports.clear();
     }
 

@@ -71,6 +71,7 @@ fn every_kind_of_event_is_drawn_and_nothing_is_left_when_all_have_gone() {
         "Crashes",
         "Denies",
         "Enacts",
+        "Finds",
         "Forgets",
         "Hears",
         "Hears AtLeastOnce",

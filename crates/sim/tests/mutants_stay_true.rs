@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The rules of "The order of things" that are built.
-const RULES: [&str; 16] =
-    ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "14", "16", "18", "19"];
+const RULES: [&str; 20] = [
+    "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17",
+    "18", "19", "20",
+];
 
 fn patches() -> Vec<PathBuf> {
     let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants")).unwrap();

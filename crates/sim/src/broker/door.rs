@@ -140,8 +140,8 @@ impl Door {
         let shard = usize::from(shard_of(&self.hash_key, &identity, client_id, self.shards).0);
         let sender = usize::from(self.shards);
         match around.inboxes[shard].offer(sender, WEIGHT, Mail::Link(Box::new(handover))) {
-            Ok(()) => around.log.say(What::Judges { link, verdict: Ok(ShardNo(shard)) }),
-            Err(_) => self.refuse(around, link, version, ReasonCode::ServerBusy),
+            true => around.log.say(What::Judges { link, verdict: Ok(ShardNo(shard)) }),
+            false => self.refuse(around, link, version, ReasonCode::ServerBusy),
         }
     }
 

@@ -7,14 +7,16 @@ pub(crate) mod link;
 pub(crate) mod shell;
 
 use crate::dice::Dice;
-use crate::event::Serial;
+use crate::event::{Serial, What};
 use crate::log::Log;
 use crate::operator::{Operator, Order};
+use crate::records::{Found, Homes};
 use crate::setup::{EngineSetup, Setup};
 use crate::wire::Wires;
 use door::Door;
-use engine::Engine;
+use engine::{Disk, Engine};
 use inbox::{Inbox, Mail};
+use keyward_broker::persist::Portion;
 use keyward_broker::{HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats, Storage};
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_mqtt::time::Millis;
@@ -52,10 +54,10 @@ pub(crate) struct Outside<'a> {
 
 impl Broker {
     /// Starts a broker with the registry and the rules of `operator`.
-    pub(crate) fn start(setup: &Setup, operator: &Operator, outside: &mut Outside<'_>) -> Self {
+    pub(crate) fn start(setup: &Setup, operator: &Operator, disk: Disk, outside: &mut Outside<'_>) -> Self {
         let shards = setup.shards;
         let count = usize::from(shards);
-        let hash_key = hash_key(outside.dice);
+        let Restart { engine, portions, hash_key } = Restart::read(setup, disk, outside);
         let limits =
             ConnectionLimits { packet_max: setup.limits.packet_bytes, ..ConnectionLimits::default() };
         let draw_budget = || outside.dice.one_of([1_300, 3_000, 20_000, 4_000_000]);
@@ -70,16 +72,58 @@ impl Broker {
             door: Door::new(operator.snapshot(), hash_key, limits, shards),
             shells: (0..shards).map(shell).collect(),
             inboxes: (0..count).map(|_| Inbox::new(count + 1, budget)).collect(),
-            engine: Engine::new(setup.engine, count),
+            engine,
             unsent_bytes: outside.dice.one_of([400, 256 * 1024]),
         };
+        let is_restored = !portions.is_empty();
+        for (shard, portion) in portions.into_iter().enumerate() {
+            broker.with(outside, shard, |shell, around| shell.restore(around, portion));
+        }
         // No listener opens before every shard knows the law.
         for shard in 0..count {
             for mail in operator.law() {
                 broker.with(outside, shard, |shell, around| shell.prepare(around, mail));
             }
         }
+        if is_restored {
+            broker.settle(outside);
+            for shard in 0..count {
+                broker.with(outside, shard, Shell::resume);
+            }
+            broker.settle(outside);
+        }
         broker
+    }
+
+    /// Lets the shards say to each other what they have to say, while nobody else is there.
+    fn settle(&mut self, outside: &mut Outside<'_>) {
+        while self.inboxes.iter().any(|inbox| inbox.len() > 0)
+            || self.shells.iter().any(|shell| shell.is_due(outside.log.now.mono))
+        {
+            for shard in 0..self.shells.len() {
+                self.with(outside, shard, Shell::settle);
+            }
+        }
+    }
+
+    /// Dies. The disk is left, with the first `keep` of the batches that were not synced.
+    pub(crate) fn crash(&mut self, keep: usize) -> Disk {
+        self.engine.crash(keep)
+    }
+
+    /// Tells how many batches a crash can take away.
+    pub(crate) fn unsynced(&self) -> usize {
+        self.engine.unsynced()
+    }
+
+    /// Writes what nobody waits for, as a broker does before it ends in order.
+    pub(crate) fn flush(&mut self) {
+        self.shells.iter_mut().for_each(|shell| shell.write_entry(&mut self.engine));
+        self.engine.sync();
+    }
+
+    pub(crate) fn disk(&self) -> Option<&Disk> {
+        self.engine.disk()
     }
 
     pub(crate) fn accept(&mut self, link: LinkId) {
@@ -171,6 +215,30 @@ impl Broker {
             && self.engine.is_idle()
             && self.inboxes.iter().all(|inbox| inbox.len() == 0)
             && self.shells.iter().all(|shell| shell.is_idle(now))
+    }
+}
+
+/// Is what a broker begins with.
+struct Restart {
+    engine: Engine,
+    /// What each shard gets of what was on disk; empty if nothing is ever.
+    portions: Vec<Portion>,
+    hash_key: HashKey,
+}
+
+impl Restart {
+    fn read(setup: &Setup, mut disk: Disk, outside: &mut Outside<'_>) -> Self {
+        let fresh = hash_key(outside.dice);
+        if setup.engine == EngineSetup::Memory {
+            return Self { engine: Engine::Memory, portions: Vec::new(), hash_key: fresh };
+        }
+        let recovered = disk.recover(fresh, outside.log.now);
+        let hash_key = recovered.hash_key();
+        let (portions, survey) = recovered.split(setup.shards);
+        disk.tidy(&survey);
+        let homes = Homes { key: hash_key, shards: setup.shards };
+        outside.log.say(What::Finds(Box::new(Found::read(disk.reader(), homes))));
+        Self { engine: Engine::on(disk, &survey, portions.len()), portions, hash_key }
     }
 }
 

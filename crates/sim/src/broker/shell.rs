@@ -8,11 +8,12 @@ mod ending;
 mod reading;
 
 use super::Surroundings;
+use super::engine::Engine;
 use super::inbox::{Handover, Mail};
 use super::link::{Link, Parting};
 use crate::event::{Serial, ShardNo, What};
 use keyward_broker::output::Report;
-use keyward_broker::persist::Entry;
+use keyward_broker::persist::Portion;
 use keyward_broker::{Input, LinkId, Outbox, Output, Shard, ShardStats, Ticket};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
@@ -20,6 +21,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Messages taken from the inbox in one tick.
 const INBOX_PER_TICK: usize = 32;
+
+/// How often a tick ends with handing in what nobody waits for, of a thousand.
+const LAZY: u64 = 100;
 
 /// Is a shard with its links.
 pub(crate) struct Shell {
@@ -83,6 +87,29 @@ impl Shell {
         self.receive(around, mail);
     }
 
+    /// Gives the shard what was on disk, before anything else.
+    pub(crate) fn restore(&mut self, around: &mut Surroundings<'_>, portion: Portion) {
+        self.shard.restore(around.log.now, portion);
+        self.collect(around);
+        self.apply_outputs(around);
+    }
+
+    /// Lets the shard go on with what was under way: every shard knows what the others want.
+    pub(crate) fn resume(&mut self, around: &mut Surroundings<'_>) {
+        self.handle(around, Input::Restored);
+    }
+
+    /// Does what there is to do before anybody is connected.
+    pub(crate) fn settle(&mut self, around: &mut Surroundings<'_>) {
+        self.run_shard(around);
+        self.empty_inbox(around);
+    }
+
+    /// Gives the engine what the shard has recorded and nobody waits for.
+    pub(crate) fn write_entry(&mut self, engine: &mut Engine) {
+        engine.store(self.index, &mut self.shard, None);
+    }
+
     /// Does one tick.
     pub(crate) fn tick(&mut self, around: &mut Surroundings<'_>) {
         let before = around.log.len();
@@ -93,6 +120,9 @@ impl Shell {
         self.write_links(around);
         self.advance_partings(around);
         self.weigh(around);
+        if around.dice.chance(LAZY) {
+            self.write_entry(around.engine);
+        }
         if around.log.len() > before {
             let is_done = !self.is_due(around.log.now.mono);
             around.log.say(What::Counts { shard: self.no(), stats: self.shard.stats(), is_done });
@@ -113,7 +143,7 @@ impl Shell {
 
     // The shard.
 
-    fn is_due(&self, now: Millis) -> bool {
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
         self.shard.poll_timeout().is_some_and(|at| at <= now)
     }
 
@@ -134,6 +164,11 @@ impl Shell {
         let (asked, answered) = self.shard.tickets();
         self.shard.handle(around.log.now, input);
         self.tell_tickets(around, asked, answered);
+        self.collect(around);
+    }
+
+    /// Keeps what the shard says, and tells the trace of it.
+    fn collect(&mut self, around: &mut Surroundings<'_>) {
         while let Some(output) = self.shard.poll_output() {
             match output {
                 Output::Dirty(link) => {
@@ -212,9 +247,7 @@ impl Shell {
                 around.inboxes[usize::from(to.0)].post(self.index, weight, mail);
             }
             Output::Commit(ticket) => {
-                // What is on disk is not looked at yet.
-                self.shard.take_entry(&mut Entry::default());
-                if around.engine.store(self.index, ticket) {
+                if around.engine.store(self.index, &mut self.shard, Some(ticket)) {
                     self.answer(around, ticket);
                 }
             }

@@ -1,6 +1,7 @@
 //! What shards answer: each answer in its order, none before what it asserts is durable.
 
-use super::link::{Answer, Kind};
+use super::link::{Answer, Flight, Kind};
+use super::restart::Ghost;
 use super::{Checked, Model, breach, session};
 use crate::event::{ClientNo, MessageNo, ShardNo};
 use crate::packet::{Ack, Packet};
@@ -54,6 +55,9 @@ impl Model {
             return Ok(());
         }
         session.established = true;
+        if let Some(will) = &mut session.will {
+            will.is_durable = will.message.retain || will.delay > 0 || session.lifetime.is_some();
+        }
         if session::is_oldest(version) {
             return Ok(());
         }
@@ -63,6 +67,8 @@ impl Model {
                 let groups: Vec<String> = session.shared.iter().cloned().collect();
                 session.empty();
                 session.certain = true;
+                session.begun = self.shards[shard.0].asked + 1;
+                self.ghosts.push(Ghost { client, shard, ended: session.begun });
                 self.flights.remove(&client);
                 self.forsake_groups(&groups);
             } else {
@@ -99,6 +105,11 @@ impl Model {
         let is_v5 = of.is_v5();
         let due = of.answer(kind, ack)?;
         self.check_ticket(shard, due.as_ref(), ack.reason)?;
+        if kind == Kind::PubRel
+            && let Some(flight) = self.flights.get_mut(&client).and_then(|flights| flights.get_mut(&ack.id))
+        {
+            flight.released = true;
+        }
         let Some(answer) = due else { return self.write_resumed(client, kind, ack) };
         if answer.has_no_room && !ack.reason.is_failure() {
             return breach!("{kind:?} {} says that was taken what {shard} has no room for", ack.id);
@@ -141,7 +152,14 @@ impl Model {
     }
 
     /// A PUBREL that answers no PUBREC of this link goes on with an exchange of an earlier one.
-    fn write_resumed(&self, client: ClientNo, kind: Kind, ack: Ack) -> Checked {
+    fn write_resumed(&mut self, client: ClientNo, kind: Kind, ack: Ack) -> Checked {
+        // What was on disk may have been sent: its exchange is brought to an end without it.
+        if kind == Kind::PubRel
+            && let Some(number) = self.unsent.remove(&(client, ack.id))
+        {
+            let flight = Flight::ended(number, self.step);
+            self.flights.entry(client).or_default().insert(ack.id, flight);
+        }
         let is_known = self.flights.get(&client).is_some_and(|flights| flights.contains_key(&ack.id));
         let is_honest = self.setup.clients[client.0].is_honest;
         if kind == Kind::PubRel && !is_known && is_honest && self.sessions.contains_key(&client) {

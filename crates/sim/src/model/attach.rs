@@ -53,7 +53,15 @@ impl Model {
             self.sessions_begun = serial;
             self.flights.remove(&client);
         }
-        let session = self.sessions.entry(client).or_insert_with(|| Session::new(serial, shard, &hello));
+        let asked = self.shards[shard.0].asked + 1;
+        let session = self.sessions.entry(client).or_insert_with(|| Session::new(serial, shard, hello.epoch));
+        if !resumed {
+            session.begun = asked;
+        }
+        if session.lifetime.is_some() && span.is_none() {
+            session.unstored = Some(asked);
+        }
+        session.was_stored |= span.is_some();
         session.lifetime = span;
         session.is_small |= hello.maximum_packet_size.is_some();
         session.link = Some(link);
@@ -66,6 +74,8 @@ impl Model {
             message: will.message.clone(),
             delay: will.delay,
             due: None,
+            is_durable: false,
+            is_of_before: false,
         });
         let serial = session.serial;
         let ticket = ended_stored.then_some(self.shards[shard.0].asked + 1);
@@ -98,6 +108,7 @@ impl Model {
         let has_link = session.link.is_some();
         session.lose_link();
         match &session.will {
+            Some(will) if will.is_of_before => session.will = None,
             Some(will) if ends || (has_link && will.delay == 0) => self.fire_will(client),
             _ => session.will = None,
         }

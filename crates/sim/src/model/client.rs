@@ -116,6 +116,7 @@ impl Model {
             // and it may be taken when it comes again.
             if is_honest || !inbound.contains_key(&id) {
                 inbound.insert(id, (publish.number, ticket));
+                self.last_inbound.insert((client, id), publish.number);
                 self.taking = Some(Taking { client, exchange: Some(id), needs_no_room: false });
             }
         }
@@ -380,11 +381,13 @@ impl Model {
         if self.link(link)?.is_asking(id) {
             return self.owe(shard, link, Answer::new(Kind::UnsubAck, id), false);
         }
+        let ticket = self.shards[shard.0].asked + 1;
         let session = self.sessions.get_mut(&client);
         let session = session.ok_or_else(|| Breach(format!("{client} has no session")))?;
         let is_stored = session.lifetime.is_some();
         let mut is_known = false;
         for filter in filters {
+            session.given_up.insert(filter.clone(), ticket);
             is_known |= session.subs.remove(filter).is_some_and(|sub| sub.confirmed);
             self.groups.keep(client, filter);
             session.replays.iter_mut().filter(|it| it.filter == *filter).for_each(|it| it.checked = true);

@@ -47,8 +47,10 @@ impl Model {
         if self.sessions.get(&client).is_none_or(|session| Some(session.serial) != begun) {
             return Ok(());
         }
+        let is_first = self.is_sent_first(client, publish);
         if self.setup.clients[client.0].is_honest {
-            link::send(self.flights.entry(client).or_default(), publish, link, self.step)?;
+            let sent = Publish { dup: publish.dup && !is_first, ..publish.clone() };
+            link::send(self.flights.entry(client).or_default(), &sent, link, self.step)?;
             if let Some(id) = publish.id {
                 self.races.note_if(publish.dup, Race::SentAgainOnResume);
                 let is_full = self.link(link)?.open(id)?;
@@ -56,7 +58,7 @@ impl Model {
             }
         }
         match publish.number {
-            Some(number) => self.deliver(link, client, number, publish),
+            Some(number) => self.deliver(link, client, number, (publish, is_first)),
             None => Ok(()),
         }
     }
@@ -86,7 +88,20 @@ impl Model {
         Ok(())
     }
 
-    fn deliver(&mut self, link: LinkId, client: ClientNo, number: MessageNo, publish: &Publish) -> Checked {
+    /// Tells whether a message is sent for the first time: of what was on disk the broker does not know whether it was.
+    fn is_sent_first(&mut self, client: ClientNo, publish: &Publish) -> bool {
+        let Some(id) = publish.id else { return true };
+        let was_unsent = self.unsent.remove(&(client, id)) == Some(publish.number);
+        was_unsent || !publish.dup
+    }
+
+    fn deliver(
+        &mut self,
+        link: LinkId,
+        client: ClientNo,
+        number: MessageNo,
+        (publish, is_first): (&Publish, bool),
+    ) -> Checked {
         let (step, message) = (self.step, &self.messages[&number]);
         let is_honest = self.setup.clients[client.0].is_honest;
         let Some(session) = self.sessions.get_mut(&client) else { return Ok(()) };
@@ -98,7 +113,7 @@ impl Model {
         let by_group = !groups.is_empty();
         let mut is_pure = !session.owed.contains_key(&number) && groups.len() == 1;
         let of_slot = publish.retain && !session.reads_as_published;
-        if !publish.dup {
+        if is_first {
             let seen = if is_live {
                 let seen = session.receive(message, publish, step);
                 seen.or_else(|breach| match session.recount(message, publish, step, &self.slots, &self.law) {
@@ -133,7 +148,7 @@ impl Model {
         }
         match groups.first() {
             None => self.check_order(link, client, number, publish, is_live),
-            Some(group) if is_pure && is_honest && !publish.dup => {
+            Some(group) if is_pure && is_honest && is_first => {
                 self.check_group_order(group, link, client, number, publish)
             }
             Some(_) => Ok(()),

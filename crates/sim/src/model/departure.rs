@@ -1,6 +1,7 @@
 //! How links and sessions end, and the wills that follow.
 
 use super::groups::Released;
+use super::restart::Ghost;
 use super::session::Session;
 use super::{Checked, Model, breach};
 use crate::event::{ClientNo, ShardNo};
@@ -34,6 +35,10 @@ impl Model {
         }
         self.groups.release(client);
         let ended = self.sessions.remove(&client);
+        if let Some(session) = ended.as_ref().filter(|session| session.was_stored) {
+            let (shard, ended) = (session.shard, self.shards[session.shard.0].asked + 1);
+            self.ghosts.push(Ghost { client, shard, ended });
+        }
         self.flights.remove(&client);
         let groups = ended.iter().flat_map(Session::shared_groups);
         let groups: Vec<String> = groups.map(str::to_owned).collect();

@@ -237,6 +237,35 @@ impl Groups {
         self.members.get(group).is_some_and(|members| members.iter().all(|member| *member == client))
     }
 
+    /// A process begins with so many messages of each group, and nothing else that groups hold. Among them may be what a
+    /// group had handed out and not taken off the disk.
+    pub(super) fn restart(
+        &mut self,
+        letters: &BTreeMap<(MessageNo, String), usize>,
+        is_certain: impl Fn(MessageNo) -> bool,
+    ) {
+        for key in letters.keys() {
+            self.given.entry(key.clone()).or_default();
+        }
+        for ((number, group), given) in &mut self.given {
+            let sent = self.sent.get(number).map(Vec::as_slice).unwrap_or_default();
+            let held = sent.iter().filter(|copy| !copy.is_plain && copy.groups.contains(group)).count();
+            let letters = letters.get(&(*number, group.clone())).copied().unwrap_or(0);
+            given.copies = held + letters;
+            given.is_settled &= letters == 0;
+            given.must &= is_certain(*number);
+        }
+    }
+
+    /// A message goes to these groups after all.
+    pub(super) fn go_on(&mut self, message: &Message, present: &BTreeSet<String>, copies: usize) {
+        for group in present.iter().filter(|group| matches(filter_of(group), &message.topic)) {
+            let given = self.given.entry((message.number, group.clone())).or_default();
+            given.copies += copies;
+            given.is_settled = false;
+        }
+    }
+
     /// Tells whether some group may hold something.
     pub(super) fn is_any(&self) -> bool {
         self.given.values().any(|given| given.copies > 0)

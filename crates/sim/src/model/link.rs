@@ -246,10 +246,20 @@ pub(super) struct Flight {
     pub(super) qos: Qos,
     /// Whether its PUBREC came.
     pub(super) received: bool,
+    /// Whether PUBREL was sent.
+    pub(super) released: bool,
     /// Which step sent it first.
     pub(super) begun: u64,
     /// Over which link it was sent last.
     pub(super) link: LinkId,
+}
+
+impl Flight {
+    /// Makes one of which only PUBCOMP is owed.
+    pub(super) fn ended(number: Option<MessageNo>, step: u64) -> Self {
+        let (qos, link) = (Qos::ExactlyOnce, LinkId(0));
+        Self { number, qos, received: true, released: true, begun: step, link }
+    }
 }
 
 /// Holds a client's unfinished messages by packet id.
@@ -260,7 +270,8 @@ pub(super) fn send(flights: &mut Flights, publish: &Publish, link: LinkId, step:
     let Some(id) = publish.id else {
         return if publish.dup { breach!("[MQTT-3.3.1-2] QoS 0 with DUP: {publish}") } else { Ok(()) };
     };
-    let flight = Flight { number: publish.number, qos: publish.qos, received: false, begun: step, link };
+    let (received, released) = (false, false);
+    let flight = Flight { number: publish.number, qos: publish.qos, received, released, begun: step, link };
     match (flights.get(&id), publish.dup) {
         (None, false) => {}
         (Some(before), true) if before.received => {

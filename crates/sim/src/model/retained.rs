@@ -20,6 +20,8 @@ pub(super) struct Value {
     writer: (ClientNo, bool),
     /// What keeps it from being certain that the broker has it.
     open: Option<Open>,
+    /// Whether the broker has said that it has it.
+    is_answered: bool,
     /// Whether something came up that may have kept it from its slot.
     doubted: bool,
     /// Which step set it.
@@ -59,7 +61,9 @@ impl Slots {
             None => number.is_none().then_some(Open::Unanswered),
         };
         let doubted = !is_sure;
-        let value = Value { number, writer, open, doubted, set: step, gone: None, landed: None, at };
+        let is_answered = false;
+        let value =
+            Value { number, writer, open, is_answered, doubted, set: step, gone: None, landed: None, at };
         self.0.entry(publish.topic.clone()).or_default().push(value);
     }
 
@@ -67,7 +71,10 @@ impl Slots {
     pub(super) fn answer(&mut self, client: ClientNo, id: u16, accepts: bool) {
         let values = self.0.values_mut().flatten().filter(|value| value.writer.0 == client);
         let asked = values.filter(|value| value.open == Some(Open::Asked(id)));
-        asked.for_each(|value| value.open = (!accepts).then_some(Open::Unanswered));
+        asked.for_each(|value| {
+            value.open = (!accepts).then_some(Open::Unanswered);
+            value.is_answered = accepts;
+        });
     }
 
     /// What these clients have under way for these topics may not reach its slot.
@@ -128,6 +135,59 @@ impl Slots {
                 _ => None,
             }
         })
+    }
+
+    /// A process begins with what is on disk; messages that `waits` is true of are on their way to their slots. Returns
+    /// a topic whose slot holds what was certainly overtaken by what is durable.
+    pub(super) fn restart(
+        &mut self,
+        found: &BTreeMap<String, Option<MessageNo>>,
+        waits: impl Fn(MessageNo) -> bool,
+        (step, at): (u64, Millis),
+    ) -> Option<String> {
+        let mut overtaken = None;
+        for (topic, values) in &mut self.0 {
+            let Some(number) = found.get(topic) else {
+                let values = values.iter_mut().filter(|value| !value.number.is_some_and(&waits));
+                values.for_each(|value| value.gone = value.gone.or(Some(step)));
+                continue;
+            };
+            let is_durable = |value: &Value| {
+                // One of QoS 2 without a number may be on its way as well.
+                let is_known = value.number.is_some() || !value.writer.1;
+                is_known && value.is_answered && !value.doubted && !value.number.is_some_and(&waits)
+            };
+            let is_overtaken = |index: usize| {
+                let Value { landed, writer, .. } = &values[index];
+                let newer =
+                    values.iter().enumerate().filter(|(other, value)| *other > index && is_durable(value));
+                newer
+                    .into_iter()
+                    .any(|(_, newer)| landed.is_some_and(|at| at < newer.set) || newer.writer == *writer)
+            };
+            let mut candidates =
+                (0..values.len()).filter(|index| values[*index].number == *number).peekable();
+            if candidates.peek().is_some() && candidates.all(is_overtaken) {
+                overtaken = Some(topic.clone());
+            }
+            let newest = values.iter().rposition(|value| value.number == *number);
+            for (index, value) in values.iter_mut().enumerate() {
+                if Some(index) == newest {
+                    (value.open, value.doubted, value.gone) = (None, false, None);
+                    value.landed.get_or_insert(step);
+                    value.at = at;
+                } else if !value.number.is_some_and(&waits) {
+                    value.gone.get_or_insert(step);
+                }
+            }
+        }
+        let waiting = self.0.values_mut().flatten().filter(|value| value.number.is_some_and(&waits));
+        waiting.for_each(|value| (value.landed, value.gone, value.at) = (None, None, at));
+        // What is not there is not answered any more.
+        for value in self.0.values_mut().flatten().filter(|value| value.gone.is_some()) {
+            value.open = value.open.map(|_| Open::Unanswered);
+        }
+        overtaken
     }
 
     pub(super) fn clear(&mut self) {

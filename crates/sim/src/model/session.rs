@@ -21,6 +21,14 @@ pub(super) struct Session {
     pub(super) serial: u64,
     pub(super) shard: ShardNo,
     pub(super) epoch: u64,
+    /// The ticket with which it is on disk, if it is stored.
+    pub(super) begun: u64,
+    /// Whether it ever was to be stored.
+    pub(super) was_stored: bool,
+    /// The ticket with which it was taken off the disk: it is to end with its link after all.
+    pub(super) unstored: Option<u64>,
+    /// Subscriptions that were given up, each with the ticket that says so.
+    pub(super) given_up: BTreeMap<String, u64>,
     /// How long it outlives its link; `None`: not at all.
     pub(super) lifetime: Option<Millis>,
     pub(super) link: Option<LinkId>,
@@ -66,6 +74,10 @@ pub(super) struct Will {
     pub(super) delay: u32,
     /// When it is to be published, once its link is lost.
     pub(super) due: Option<Millis>,
+    /// Whether it is certainly on disk.
+    pub(super) is_durable: bool,
+    /// Whether its client was connected when the last process ended: it is void once the client is back.
+    pub(super) is_of_before: bool,
 }
 
 /// Is one subscription.
@@ -113,11 +125,15 @@ impl Sub {
 }
 
 impl Session {
-    pub(super) fn new(serial: u64, shard: ShardNo, hello: &Hello) -> Self {
+    pub(super) fn new(serial: u64, shard: ShardNo, epoch: u64) -> Self {
         Self {
             serial,
             shard,
-            epoch: hello.epoch,
+            epoch,
+            begun: 0,
+            was_stored: false,
+            unstored: None,
+            given_up: BTreeMap::new(),
             lifetime: None,
             link: None,
             established: false,

@@ -4,6 +4,7 @@ use super::World;
 use crate::client::Client;
 use crate::event::{AccountNo, ClientNo, ShardNo, What};
 use crate::packet::Hello;
+use crate::records;
 use crate::wire::Wire;
 use keyward_broker::{Standing, Storage};
 use keyward_mqtt::packet::Version;
@@ -54,6 +55,11 @@ impl World {
             let Some(due) = self.broker.poll_timeout() else { break };
             self.pass(due.saturating_sub(self.log.now.mono));
             self.rest(|_| {});
+        }
+        self.broker.flush();
+        let left = self.broker.disk().map(|disk| records::left_over(disk.reader())).unwrap_or_default();
+        if !left.is_empty() {
+            self.log.say(What::Leaves(left));
         }
         self.log.say(What::Abandoned);
     }

@@ -47,7 +47,7 @@ const DEEDS: [(u64, Deed); 15] = [
     (160, Deed::Rudeness),
     (40, Deed::Rules),
     (60, Deed::Account),
-    (6, Deed::Crash),
+    (12, Deed::Crash),
     (2, Deed::Stop),
 ];
 
@@ -78,6 +78,20 @@ impl World {
             let back = self.dice.chance(500);
             let wall = if back { wall.saturating_sub(jump) } else { UnixMillis::saturating_add(wall, jump) };
             self.set_wall_clock(wall);
+        }
+    }
+
+    /// Lets time pass between the end of a broker and the start of the next.
+    pub(super) fn be_down(&mut self) {
+        if self.dice.chance(300) {
+            let span = Millis::from_secs(self.dice.between(1, 300) as u64);
+            self.pass(span);
+        }
+        if self.dice.chance(100) {
+            let wall = self.now().wall;
+            let jump = Millis::from_secs(self.dice.below(2_000) as u64);
+            let back = self.dice.chance(500);
+            self.set_wall_clock(if back { wall.saturating_sub(jump) } else { wall.saturating_add(jump) });
         }
     }
 

@@ -32,6 +32,11 @@ impl World {
         self.broker.answer(shard.0, count);
     }
 
+    /// Has the engine write and sync what nobody waits for, and answer nothing.
+    pub fn write_all(&mut self) {
+        self.broker.flush();
+    }
+
     /// Says what a slow engine can take from now on; that lies in every inbox then.
     pub fn turn_storage(&mut self, storage: Storage) {
         self.broker.turn_storage(storage);

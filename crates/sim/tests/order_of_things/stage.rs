@@ -133,7 +133,12 @@ impl Stage {
         self.act(|world| world.turn_storage(storage));
     }
 
-    /// Kills the broker and starts another, with another disk.
+    /// Has the disk write all that it can be given, and answer nothing.
+    pub(crate) fn disk_writes(&mut self) {
+        self.act(World::write_all);
+    }
+
+    /// Kills the broker and starts another with the same disk, if it is a slow one; what was not synced is lost.
     pub(crate) fn crash(&mut self) {
         self.act(World::crash);
     }

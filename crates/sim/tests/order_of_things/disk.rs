@@ -1,0 +1,120 @@
+//! What is on disk after a crash (rules 13, 15, 17 and 20).
+
+use crate::cast::Cast;
+use crate::stage::{Stage, qos1, qos2};
+use keyward_sim::races::Race;
+
+scenarios! {
+    rule_13_what_was_answered_is_there_after_a_crash_and_what_was_not_comes_again,
+    rule_15_a_message_that_was_taken_is_on_disk_until_all_its_places_are,
+    rule_17_a_will_waits_for_its_client_after_a_crash,
+    rule_20_what_waited_on_disk_comes_after_a_crash_and_what_follows_it_too,
+}
+
+/// One message is acknowledged; a second is written and not synced when the broker dies.
+fn rule_13_what_was_answered_is_there_after_a_crash_and_what_was_not_comes_again(shards: u16) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.break_link(reader);
+    stage.scene();
+    let kept = stage.publish(sensor, qos1("news"));
+    stage.go_on_with_disk();
+    let lost = stage.publish(sensor, qos1("news"));
+    stage.go_on();
+    stage.crash();
+    come_back(&mut stage, reader);
+    assert_eq!(stage.got(reader), [kept]);
+    come_back(&mut stage, sensor);
+    assert_eq!(stage.got(reader), [kept, lost], "its publisher was told nothing and sends it again");
+    stage.expect_race(Race::CrashWithUnsyncedBatch);
+    stage.end();
+}
+
+/// The shard of a reader sleeps while a message waits for the place that is to be reserved there; the broker dies.
+fn rule_15_a_message_that_was_taken_is_on_disk_until_all_its_places_are(shards: u16) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let (home, other) = (cast.shard(0), cast.shard(1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.break_link(reader);
+    stage.scene();
+    let taken = stage.publish(sensor, qos2("news"));
+    stage.go_on();
+    if shards > 1 {
+        stage.sleep(other);
+    }
+    stage.disk_answers(home);
+    stage.go_on();
+    stage.disk_writes();
+    stage.crash();
+    stage.wake(other);
+    come_back(&mut stage, reader);
+    assert_eq!(stage.got(reader), [taken]);
+    if shards > 1 {
+        stage.expect_race(Race::AcceptedRoutedAtStart);
+    }
+    stage.end();
+}
+
+/// Two clients have a will when the broker dies; one of them comes back.
+fn rule_17_a_will_waits_for_its_client_after_a_crash(shards: u16) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (gone, back, reader) = (cast.add("gone", 0), cast.add("back", 1), cast.add("reader", 2));
+    let mut stage = cast.begin();
+    let mut wills = Vec::new();
+    for client in [gone, back] {
+        let (number, will) = stage.will("state", 0);
+        let hello = stage.hello(client);
+        stage.enter_with(client, keyward_sim::packet::Hello { will: Some(will), ..hello });
+        wills.push(number);
+    }
+    stage.enter(reader);
+    stage.subscribe(reader, "state");
+    stage.scene();
+    stage.disk_writes();
+    stage.crash();
+    come_back(&mut stage, back);
+    come_back(&mut stage, reader);
+    stage.pass(50);
+    stage.go_on_with_disk();
+    assert_eq!(stage.got(reader), [], "whoever was connected has time to come back");
+    stage.pass(11);
+    stage.go_on_with_disk();
+    assert_eq!(stage.got(reader), wills[..1]);
+    stage.expect_race(Race::WillKeptOverCrash);
+    stage.end();
+}
+
+/// Messages wait for somebody who is away; after the crash another one follows.
+fn rule_20_what_waited_on_disk_comes_after_a_crash_and_what_follows_it_too(shards: u16) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.break_link(reader);
+    stage.scene();
+    let mut sent: Vec<_> = (0..5).map(|_| stage.publish(sensor, qos1("news"))).collect();
+    stage.go_on_with_disk();
+    stage.crash();
+    come_back(&mut stage, sensor);
+    sent.push(stage.publish(sensor, qos1("news")));
+    stage.go_on_with_disk();
+    come_back(&mut stage, reader);
+    assert_eq!(stage.got(reader), sent);
+    stage.expect_race(Race::RestoredWithMessages);
+    stage.end();
+}
+
+fn come_back(stage: &mut Stage, client: keyward_sim::event::ClientNo) {
+    stage.enter(client);
+    stage.go_on_with_disk();
+}
