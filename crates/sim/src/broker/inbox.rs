@@ -63,14 +63,13 @@ impl Inbox {
         self.queue.push_back(Entry { sender: None, weight: 0, mail });
     }
 
-    /// Puts in what can be refused; gives it back if the sender has no budget.
-    #[expect(clippy::result_large_err, reason = "mail that finds no room is handed back, as it came")]
-    pub(crate) fn offer(&mut self, sender: usize, weight: usize, mail: Mail) -> Result<(), Mail> {
-        if self.used[sender] + weight > self.bytes_per_sender {
-            return Err(mail);
+    /// Puts in what can be refused. Returns false if the sender has no budget.
+    pub(crate) fn offer(&mut self, sender: usize, weight: usize, mail: Mail) -> bool {
+        let has_budget = self.used[sender] + weight <= self.bytes_per_sender;
+        if has_budget {
+            self.post(sender, weight, mail);
         }
-        self.post(sender, weight, mail);
-        Ok(())
+        has_budget
     }
 
     /// Puts in what cannot be refused.
