@@ -96,8 +96,10 @@ pub struct Model {
     ghosts: Vec<Ghost>,
     /// What was on disk at the start and may not have been sent, by packet id.
     unsent: BTreeMap<(ClientNo, u16), Option<MessageNo>>,
-    /// The last QoS 2 message that each client published under each packet id.
-    last_inbound: BTreeMap<(ClientNo, u16), Option<MessageNo>>,
+    /// The QoS 2 messages that each client published under each packet id, the last one last, each with its ticket.
+    last_inbound: BTreeMap<(ClientNo, u16), Vec<(Option<MessageNo>, u64)>>,
+    /// Packet ids on disk of which it is not certain for which message they stand.
+    vague: BTreeSet<(ClientNo, u16)>,
     /// Clients whose session expired since they were last there.
     expired: BTreeSet<ClientNo>,
 }
@@ -143,6 +145,7 @@ impl Model {
             ghosts: Vec::new(),
             unsent: BTreeMap::new(),
             last_inbound: BTreeMap::new(),
+            vague: BTreeSet::new(),
             expired: BTreeSet::new(),
         }
     }

@@ -116,7 +116,7 @@ impl Model {
             // and it may be taken when it comes again.
             if is_honest || !inbound.contains_key(&id) {
                 inbound.insert(id, (publish.number, ticket));
-                self.last_inbound.insert((client, id), publish.number);
+                self.last_inbound.entry((client, id)).or_default().push((publish.number, ticket));
                 self.taking = Some(Taking { client, exchange: Some(id), needs_no_room: false });
             }
         }
@@ -129,7 +129,8 @@ impl Model {
             || publish.retain
             || (is_stored && publish.qos == Qos::ExactlyOnce);
         // A rude client may have the id in use: then there is nothing new to be stored.
-        self.owe_or_refuse(shard, link, answer, durable && is_honest)
+        let is_vague = publish.id.is_some_and(|id| self.vague.remove(&(client, id)));
+        self.owe_or_refuse(shard, link, answer, durable && is_honest && !is_vague)
     }
 
     fn note_alias(&mut self, link: LinkId, publish: &Publish, allowed: bool) -> Checked {

@@ -142,7 +142,8 @@ impl Model {
             check_exchanges(client, &session, &flights, found)?;
         }
         session.lose_link();
-        self.set_terms(client, &mut session, found);
+        let answered = before.answered.get(found.shard.0).copied().unwrap_or(0);
+        self.set_terms(client, &mut session, found, (answered, accepted));
         set_subscriptions(&mut session, found);
         self.restore_places(client, &mut session, found, &flights, known)?;
         self.check_owed(client, &mut session, found, accepted)?;
@@ -165,7 +166,13 @@ impl Model {
         Ok(Known::Perhaps)
     }
 
-    fn set_terms(&self, client: ClientNo, session: &mut Session, found: &FoundSession) {
+    fn set_terms(
+        &mut self,
+        client: ClientNo,
+        session: &mut Session,
+        found: &FoundSession,
+        (answered, accepted): (u64, &Accepted),
+    ) {
         let gone_for = found.left.map_or(Millis::ZERO, |left| self.wall.since(left));
         session.shard = found.shard;
         (session.begun, session.was_stored, session.unstored) = (0, true, None);
@@ -179,8 +186,20 @@ impl Model {
         session.order.clear();
         session.replays.iter_mut().for_each(|replay| replay.checked = true);
         session.acknowledged = found.inbound.iter().copied().collect();
-        let number = |id: u16| self.last_inbound.get(&(client, id)).copied().flatten();
-        session.inbound = found.inbound.iter().map(|id| (*id, (number(*id), 0))).collect();
+        session.inbound.clear();
+        for id in &found.inbound {
+            // The last one that is certainly on disk, or is seen there.
+            let known = self.last_inbound.entry((client, *id)).or_default();
+            let is_there = |(number, ticket): &&(Option<MessageNo>, u64)| {
+                *ticket <= answered || number.is_some_and(|number| accepted.contains_key(&number))
+            };
+            let number = known.iter().rfind(is_there).and_then(|(number, _)| *number);
+            if number.is_none() || !known.last().as_ref().is_some_and(is_there) {
+                self.vague.insert((client, *id));
+            }
+            *known = vec![(number, 0)];
+            session.inbound.insert(*id, (number, 0));
+        }
     }
 
     /// What is on disk is owed once more, if it has not arrived.
