@@ -17,7 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("broker", &["ids", "mqtt", "policy", "store"]),
     ("server", &["ids", "mqtt", "policy", "identity", "broker", "store", "engine"]),
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
-    ("sim", &["ids", "mqtt", "policy", "broker"]),
+    ("sim", &["ids", "mqtt", "store", "policy", "broker"]),
     ("fuzz", &["ids", "mqtt", "policy", "client", "identity", "server"]),
     ("cut", &[]),
     ("bench", &[]),
