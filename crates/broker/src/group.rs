@@ -299,6 +299,11 @@ impl Group {
         self.letters.unkept()
     }
 
+    /// Wants the places again that were given up before they were settled.
+    pub(crate) fn reclaim(&mut self) {
+        self.letters.reclaim();
+    }
+
     /// Notes how a message stands on disk.
     pub(crate) fn keep(&mut self, number: u64, kept: Kept) {
         self.letters.keep(number, kept);

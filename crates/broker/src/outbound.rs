@@ -308,16 +308,16 @@ impl Outbound {
     pub(crate) fn forsake(&mut self) {
         let queued = self.queue.iter_mut().map(|queued| {
             queued.is_ready = true;
-            (queued.place, core::mem::take(&mut queued.kept), Some(queued.parcel.message.id))
+            (queued.place, queued.kept.forsake(), Some(queued.parcel.message.id))
         });
         let flights = self.in_flight.iter_mut().map(|flight| {
             let message = match &flight.stage {
                 Stage::Sent(parcel) => Some(parcel.message.id),
                 Stage::Received => None,
             };
-            (flight.place, core::mem::take(&mut flight.kept), message)
+            (flight.place, flight.kept.forsake(), message)
         });
-        let forsaken = flights.chain(queued).filter(|(_, kept, _)| *kept == Kept::Stored);
+        let forsaken = flights.chain(queued).filter(|(_, was_stored, _)| *was_stored);
         self.departed.extend(forsaken.map(|(place, _, message)| Departed::Gone(place, message)));
     }
 

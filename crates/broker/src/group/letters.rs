@@ -202,11 +202,16 @@ impl Letters {
             .collect()
     }
 
+    /// Wants the places again that were given up before they were settled.
+    pub(super) fn reclaim(&mut self) {
+        self.all_mut().for_each(|(_, letter)| letter.kept.reclaim());
+    }
+
     pub(super) fn forsake(&mut self) {
         let forsaken: Vec<_> = self
             .all_mut()
-            .map(|(number, letter)| (number, core::mem::take(&mut letter.kept), letter.message.id))
-            .filter(|(_, kept, _)| *kept == Kept::Stored)
+            .map(|(number, letter)| (number, letter.kept.forsake(), letter.message.id))
+            .filter(|(_, was_stored, _)| *was_stored)
             .collect();
         self.departed.extend(forsaken.into_iter().map(|(number, _, message)| (number, message)));
     }

@@ -39,14 +39,34 @@ pub(crate) enum Kept {
     Reserved,
     /// It is written with an entry of this shard, or was.
     Stored,
+    /// It is reserved, and was given up before that was settled: it will be on disk, and is then to be taken off.
+    GivenUp,
 }
 
 impl Kept {
+    /// Gives the place up. Returns whether it is on disk, and to be taken off.
+    pub(crate) fn forsake(&mut self) -> bool {
+        let was_stored = *self == Self::Stored;
+        *self = match self {
+            Self::No | Self::Stored => Self::No,
+            Self::Reserved | Self::GivenUp => Self::GivenUp,
+        };
+        was_stored
+    }
+
+    /// Wants a place again that was given up.
+    pub(crate) fn reclaim(&mut self) {
+        if *self == Self::GivenUp {
+            *self = Self::Reserved;
+        }
+    }
+
     /// Notes that the place is on disk. Returns false if it was given up before.
     pub(crate) fn settle(&mut self) -> bool {
-        if *self == Self::Reserved {
-            *self = Self::Stored;
-        }
+        *self = match self {
+            Self::Reserved | Self::Stored => Self::Stored,
+            Self::No | Self::GivenUp => Self::No,
+        };
         *self == Self::Stored
     }
 }

@@ -222,7 +222,8 @@ impl Shard {
 
     /// Records the messages of a stored group that have no place on disk.
     fn record_letters(&mut self, slot: u32) {
-        let Some(group) = self.groups.slots.get(slot as usize) else { return };
+        let Some(group) = self.groups.slots.get_mut(slot as usize) else { return };
+        group.reclaim();
         for (number, message) in group.unkept() {
             self.record_letter(slot, number, &message);
         }

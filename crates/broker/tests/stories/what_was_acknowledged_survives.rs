@@ -569,3 +569,37 @@ fn what_may_belong_to_a_record_that_does_not_read_is_left_where_it_is() {
         assert!(survey.tidying().is_empty(), "subscriptions, places and messages stay");
     }
 }
+
+/// The simulated world found that a place which was reserved for a group was written once more when the group was stored
+/// again before that was settled: its message was never deleted.
+#[test]
+fn a_group_that_is_stored_again_before_its_places_are_settled_has_each_of_them_once() {
+    in_every_stored_world(|w| {
+        w.rules(&(app_may_everything() + &rule("user:app", "allow", &["share"], &["#"])));
+        let stays = w.connect(hello5("user:app", "stays").expiry(0).receive_maximum(1).silent());
+        let goes = w.connect(hello5("user:app", "goes").receive_maximum(1).silent());
+        w.subscribe(stays, "$share/g/#");
+        w.subscribe(goes, "$share/g/#");
+        let pumps: Vec<_> =
+            (0..6).map(|number| w.connect(hello5("user:app", &format!("pump {number}")).expiry(0))).collect();
+        w.slow_store();
+        for (number, pump) in pumps.iter().enumerate() {
+            w.publish(*pump, letter("pump/a", &number.to_string()).qos1(1));
+        }
+        w.disconnect_with(goes, keyward_mqtt::reason::ReasonCode::Success, Some(0));
+        let again = w.connect(hello5("user:app", "again").receive_maximum(1));
+        w.subscribe_only(again, 9, "$share/g/#", keyward_mqtt::packet::SubscribeOptions::default(), None);
+        w.settle();
+        for _ in 0..6 {
+            w.store();
+        }
+        // The last member takes the group along.
+        w.disconnect(stays);
+        w.disconnect_with(again, keyward_mqtt::reason::ReasonCode::Success, Some(0));
+        for _ in 0..6 {
+            w.store();
+        }
+        assert_eq!(w.rows(PLACES), 0);
+        assert_eq!(w.rows(MESSAGES), 0);
+    });
+}
