@@ -39,6 +39,10 @@ struct Cli {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=8))]
     shards: u16,
 
+    /// Lets what is on disk be there after a crash; without it the next broker begins with nothing.
+    #[arg(long)]
+    disk: bool,
+
     /// Prints everything that happens.
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
@@ -51,14 +55,14 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let Cli { task, seed, seeds, first, steps, shards, trace } = Cli::parse();
+    let Cli { task, seed, seeds, first, steps, shards, disk, trace } = Cli::parse();
     if let Some(Task::Mutants(hunt)) = task {
         return mutants::hunt(&hunt);
     }
     run::keep_panics();
     match seed {
-        Some(seed) => replay(Plan { seed, steps, shards }, trace),
-        None => run_many(Crowd { first, seeds: seeds.unwrap_or_default(), steps, shards }),
+        Some(seed) => replay(Plan { seed, steps, shards, disk }, trace),
+        None => run_many(Crowd { first, seeds: seeds.unwrap_or_default(), steps, shards, disk }),
     }
 }
 

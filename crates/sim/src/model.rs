@@ -58,6 +58,9 @@ macro_rules! breach {
 }
 use breach;
 
+/// Is what a client published under one packet id, the last one last, each message with its ticket.
+type Published = Vec<(Option<MessageNo>, u64)>;
+
 /// Is the model of one run.
 #[derive(Debug)]
 pub struct Model {
@@ -97,7 +100,7 @@ pub struct Model {
     /// What was on disk at the start and may not have been sent, by packet id.
     unsent: BTreeMap<(ClientNo, u16), Option<MessageNo>>,
     /// The QoS 2 messages that each client published under each packet id, the last one last, each with its ticket.
-    last_inbound: BTreeMap<(ClientNo, u16), Vec<(Option<MessageNo>, u64)>>,
+    last_inbound: BTreeMap<(ClientNo, u16), Published>,
     /// Packet ids on disk of which it is not certain for which message they stand.
     vague: BTreeSet<(ClientNo, u16)>,
     /// Clients whose session expired since they were last there.
@@ -254,7 +257,7 @@ impl Model {
     /// All that lived in memory is gone.
     fn end_process(&mut self) {
         self.links.values_mut().for_each(|link| link.is_open = false);
-        if self.setup.engine == EngineSetup::Faulty {
+        if self.setup.engine == EngineSetup::Faulty && self.setup.disk {
             for client in self.sessions.keys().copied().collect::<Vec<_>>() {
                 self.note_lost_link(client);
             }

@@ -73,7 +73,7 @@ fn try_hunt(hunt: &Hunt) -> io::Result<Vec<Verdict>> {
 
 impl Hunt {
     fn crowd(&self) -> Crowd {
-        Crowd { first: 0, seeds: self.seeds, steps: self.steps, shards: 3 }
+        Crowd { first: 0, seeds: self.seeds, steps: self.steps, shards: 3, disk: false }
     }
 }
 

@@ -82,6 +82,19 @@ races! {
     RestoredWithMessages = 20, "a session came back from disk with messages that had not arrived";
 }
 
+impl Race {
+    /// Tells whether it can only occur where what is on disk survives.
+    pub fn needs_disk(self) -> bool {
+        matches!(
+            self,
+            Self::AcceptedRoutedAtStart
+                | Self::SentAgainAfterCrash
+                | Self::WillKeptOverCrash
+                | Self::RestoredWithMessages
+        )
+    }
+}
+
 /// Counts races.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Races(Vec<u64>);

@@ -24,6 +24,8 @@ pub struct Plan {
     pub steps: u32,
     /// How many shards, 1 to 8.
     pub shards: u16,
+    /// Whether what is on disk is there after a crash.
+    pub disk: bool,
 }
 
 /// Says what became of a run that broke no promise.
@@ -78,7 +80,7 @@ pub fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
 /// Runs a plan again, without the model, and returns the digest of its trace; `None` if something panicked.
 pub fn retrace(plan: Plan) -> Option<u64> {
     let again = || {
-        let mut world = World::new(Setup::draw(plan.seed, plan.shards));
+        let mut world = World::new(Setup::draw(plan.seed, plan.shards, plan.disk));
         let mut digest = Digest(SipHasher13::new());
         for _ in 0..plan.steps {
             world.step();
@@ -123,7 +125,7 @@ impl Digest {
 
 impl Run {
     fn new(plan: Plan, trace: Trace) -> Self {
-        let setup = Setup::draw(plan.seed, plan.shards);
+        let setup = Setup::draw(plan.seed, plan.shards, plan.disk);
         Self {
             plan,
             model: Model::new(&setup),
@@ -191,8 +193,8 @@ fn last_panic() -> String {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, steps, shards } = self;
-        write!(f, "--seed {seed} --steps {steps} --shards {shards}")
+        let Self { seed, steps, shards, disk } = self;
+        write!(f, "--seed {seed} --steps {steps} --shards {shards}{}", if *disk { " --disk" } else { "" })
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Setup {
     pub rules: Arc<Rules>,
     /// How the engine answers.
     pub engine: EngineSetup,
+    /// Whether what a slow engine has on disk is there after a crash; if not, the next broker begins with nothing.
+    pub disk: bool,
     /// Bytes that each sender may have in an inbox; `None`: drawn anew for each broker process.
     pub inbox_bytes: Option<usize>,
 }
@@ -82,11 +84,11 @@ pub(crate) const FILTERS: [&str; 16] = [
 const GRANTS: [&str; 9] = ["#", "site/#", "site/+", "site/b", "pump/#", "pump/b", "+/a", "all", "lamp/#"];
 
 impl Setup {
-    /// Draws a setup from a seed.
+    /// Draws a setup from a seed; `disk` says whether what is on disk survives crashes.
     ///
     /// # Panics
     /// The names of the accounts are no names: a mistake in this module.
-    pub fn draw(seed: u64, shards: u16) -> Self {
+    pub fn draw(seed: u64, shards: u16, disk: bool) -> Self {
         let mut dice = Dice::new(seed ^ 0x5E7B_0F5E_ED00);
         let names = ["device:pump", "device:lamp", "user:app", "user:eve"];
         let accounts: Vec<Identity> = names.iter().map(|name| account(name)).collect();
@@ -94,7 +96,7 @@ impl Setup {
         let rules = Arc::new(draw_rules(&mut dice, &accounts));
         let engine = dice.one_of([EngineSetup::Memory, EngineSetup::Faulty, EngineSetup::Faulty]);
         let limits = draw_limits(&mut dice);
-        Self { seed, shards, limits, accounts, clients, rules, engine, inbox_bytes: None }
+        Self { seed, shards, limits, accounts, clients, rules, engine, disk, inbox_bytes: None }
     }
 }
 

@@ -40,7 +40,7 @@ fn kind(what: &What) -> String {
 fn every_kind_of_event_is_drawn_and_nothing_is_left_when_all_have_gone() {
     let mut kinds = BTreeSet::new();
     for seed in 0..SEEDS {
-        let mut world = World::new(Setup::draw(seed, 3));
+        let mut world = World::new(Setup::draw(seed, 3, false));
         for _ in 0..200 {
             world.step();
         }

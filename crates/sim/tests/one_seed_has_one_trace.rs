@@ -5,7 +5,7 @@
 use keyward_sim::run::{Plan, Trace, retrace, run};
 
 fn digest(seed: u64, shards: u16) -> u64 {
-    run(Plan { seed, steps: 200, shards }, Trace::Digest).unwrap().digest.unwrap()
+    run(Plan { seed, steps: 200, shards, disk: false }, Trace::Digest).unwrap().digest.unwrap()
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn the_same_plan_makes_the_same_trace() {
 #[test]
 fn the_model_leaves_no_mark_in_the_trace() {
     for seed in 0..6 {
-        let plan = Plan { seed, steps: 200, shards: 3 };
+        let plan = Plan { seed, steps: 200, shards: 3, disk: false };
         assert_eq!(retrace(plan), Some(digest(seed, 3)), "seed {seed}");
     }
 }

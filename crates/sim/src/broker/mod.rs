@@ -232,6 +232,9 @@ impl Restart {
         if setup.engine == EngineSetup::Memory {
             return Self { engine: Engine::Memory, portions: Vec::new(), hash_key: fresh };
         }
+        if !setup.disk {
+            disk = Disk::default();
+        }
         let recovered = disk.recover(fresh, outside.log.now);
         let hash_key = recovered.hash_key();
         let (portions, survey) = recovered.split(setup.shards);

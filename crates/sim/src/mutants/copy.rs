@@ -54,7 +54,7 @@ impl Copy {
         if !built.status.success() {
             return Ok(Fate::DoesNotBuild(first_error(&String::from_utf8_lossy(&built.stderr))));
         }
-        let Crowd { first, seeds, steps, shards } = crowd;
+        let Crowd { first, seeds, steps, shards, disk: _ } = crowd;
         let mut command = Command::new(self.built.join("release/keyward-sim"));
         let options =
             [("first", first), ("seeds", seeds), ("steps", steps.into()), ("shards", shards.into())];

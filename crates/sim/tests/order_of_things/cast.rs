@@ -27,6 +27,7 @@ impl Cast {
             clients: Vec::new(),
             rules: Arc::default(),
             engine: EngineSetup::Memory,
+            disk: true,
             inbox_bytes: None,
         })
     }
