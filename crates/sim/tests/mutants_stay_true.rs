@@ -14,8 +14,10 @@ const RULES: [&str; 20] = [
 ];
 
 fn patches() -> Vec<PathBuf> {
-    let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants")).unwrap();
-    let paths = folder.map(|entry| entry.unwrap().path());
+    let mutants = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");
+    let folders = [mutants.clone(), mutants.join("disk")];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "patch")).collect()
 }
 

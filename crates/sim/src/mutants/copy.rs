@@ -54,12 +54,15 @@ impl Copy {
         if !built.status.success() {
             return Ok(Fate::DoesNotBuild(first_error(&String::from_utf8_lossy(&built.stderr))));
         }
-        let Crowd { first, seeds, steps, shards, disk: _ } = crowd;
+        let Crowd { first, seeds, steps, shards, disk } = crowd;
         let mut command = Command::new(self.built.join("release/keyward-sim"));
         let options =
             [("first", first), ("seeds", seeds), ("steps", steps.into()), ("shards", shards.into())];
         for (option, value) in options {
             command.arg(format!("--{option}")).arg(value.to_string());
+        }
+        if disk {
+            command.arg("--disk");
         }
         let run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         match listen(run)? {
