@@ -9,6 +9,7 @@
 
 pub mod bundle;
 pub mod identity;
+pub mod messages;
 pub mod mqtt;
 pub mod mutation;
 pub mod rules;
@@ -34,6 +35,8 @@ pub struct Target {
 /// Files that read something and need no target of their own, with the reason; below `crates/`.
 pub const EXCUSED: &[(&str, &str)] = &[
     ("broker/src/message.rs", "asks whether a payload that calls itself text is UTF-8"),
+    ("engine/src/format.rs", "two lines of ours; the engine's tests damage each file, this one too"),
+    ("engine/src/marks.rs", "a number behind a checksum; the engine's tests damage it"),
     ("identity/src/authority/key.rs", "our own keys, out of files that `key_file` covers"),
     ("identity/src/password.rs", "counts the letters of a password"),
     ("identity/src/store.rs", "the note in the lock file, for people"),
@@ -68,6 +71,7 @@ pub const TARGETS: &[Target] = &[
     row("ledger_record", store::ledger_record, 64, &["identity/src/ledger/record.rs", "identity/src/wire.rs", "identity/src/secret.rs"]),
     row("ledger_files", store::ledger_files, 512, &["identity/src/ledger/mod.rs", "identity/src/ledger/scan.rs", "identity/src/ledger/mend.rs", "identity/src/files.rs"]),
     row("snapshot", store::snapshot, 512, &["identity/src/ledger/snapshot.rs", "identity/src/registry.rs", "identity/src/replay.rs"]),
+    row("stored_records", messages::stored_records, 512, &["broker/src/persist/"]),
     row("key_file", store::key_file, 128, &["identity/src/vault.rs", "identity/src/pem.rs"]),
     row("signing_request", identity::signing_request, 64, &["identity/src/csr.rs"]),
     row("certificate", server::certificate, 64, &["identity/src/authority/mod.rs", "server/src/plane/tls/certificate.rs"]),

@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["ids", "mqtt", "policy", "identity", "broker", "store", "engine"]),
     ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "server"]),
     ("sim", &["ids", "mqtt", "store", "policy", "broker"]),
-    ("fuzz", &["ids", "mqtt", "policy", "client", "identity", "server"]),
+    ("fuzz", &["ids", "mqtt", "policy", "client", "identity", "store", "broker", "server"]),
     ("cut", &[]),
     ("bench", &[]),
 ];

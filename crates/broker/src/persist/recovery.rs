@@ -352,6 +352,7 @@ impl Found<'_> {
         let Some(group) = groups.get_mut(&at) else { return };
         let Some(index) = group.letters.iter().position(|(letter, _)| *letter == number) else { return };
         let (_, message) = group.letters.remove(index);
+        self.survey.places -= 1;
         let mut key = at.0.to_be_bytes().to_vec();
         key.extend_from_slice(&number.to_be_bytes());
         self.survey.litter.changes.delete(PLACE, &key);
