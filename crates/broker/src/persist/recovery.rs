@@ -247,6 +247,9 @@ impl Found<'_> {
                 survey.last_number = survey.last_number.max(id);
             }
             let Some(message) = Reader::new(value).message(now, &mut names) else { return Row::Damaged };
+            if number(key) != Some(message.id.0) {
+                return Row::Damaged;
+            }
             messages.put(message);
             Row::Taken
         })?;
@@ -302,7 +305,9 @@ impl Found<'_> {
     fn inbound(&mut self, sessions: &mut BTreeMap<Incarnation, SessionRecord>) -> Result<(), RecoveryError> {
         self.scan(INBOUND, |key, value, _| {
             let mut key = Reader::new(key);
-            let (Some(session), Some(id)) = (key.u64(), key.u16()) else { return Row::Damaged };
+            let (Some(session), Some(id), Some(())) = (key.u64(), key.u16(), key.end(())) else {
+                return Row::Damaged;
+            };
             let Some(session) = sessions.get_mut(&Incarnation(session)) else { return Row::Nobodys };
             let Some(digest) = Reader::new(value).u64() else { return Row::Damaged };
             session.inbound.push((id, digest));
@@ -319,7 +324,9 @@ impl Found<'_> {
         let mut handed_out = BTreeSet::new();
         self.scan(PLACE, |key, value, survey| {
             let mut key = Reader::new(key);
-            let (Some(owner), Some(number)) = (key.u64(), key.u64()) else { return Row::Damaged };
+            let (Some(owner), Some(number), Some(())) = (key.u64(), key.u64(), key.end(())) else {
+                return Row::Damaged;
+            };
             let Some(value) = Reader::new(value).place() else { return Row::Damaged };
             let owner = Incarnation(owner);
             let taken = if let Some(session) = sessions.get_mut(&owner) {
@@ -381,8 +388,11 @@ impl Found<'_> {
 
     fn retained(&mut self) -> Result<Vec<Arc<Message>>, RecoveryError> {
         let (now, mut retained, mut names) = (self.now, Vec::new(), Names::default());
-        self.scan(RETAINED, |_, value, survey| {
+        self.scan(RETAINED, |key, value, survey| {
             let Some(message) = Reader::new(value).message(now, &mut names) else { return Row::Damaged };
+            if key != message.topic().as_bytes() {
+                return Row::Damaged;
+            }
             survey.last_number = survey.last_number.max(message.id.0);
             if message.is_expired(now.mono) {
                 return Row::Nobodys;
