@@ -80,7 +80,7 @@ def test_a_damaged_store_is_set_aside_and_named_and_logins_go_on(keyward):
     keyward.start()
     aside = [path.name for path in keyward.dir.iterdir() if path.name.startswith("messages.damaged-")]
     assert len(aside) == 1 and aside[0] in keyward.said(), keyward.said()
-    assert any(aside[0] in warning for warning in keyward.json("status")["warnings"])
+    assert any(aside[0] in warning for warning in keyward.json("status")["status"]["warnings"])
     back = Client(reader, clean=False, expiry=3600).connect()
     assert not back.flags.session_present, "its session was in the damaged store"
     back.close()
