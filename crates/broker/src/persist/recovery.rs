@@ -3,6 +3,7 @@
 use super::entry::Entry;
 use super::journal::References;
 use super::messages::{Messages, Names};
+use super::records::numbered_key;
 use super::wire::{PlaceValue, Reader, SessionTerms, Stage, WillRecord, parcel};
 use super::{
     ACCEPTED, FORMAT, FORMAT_KEY, GROUP, HASH_KEY, INBOUND, MESSAGE, META, PLACE, RETAINED, SESSION,
@@ -360,8 +361,8 @@ impl Found<'_> {
         let Some(index) = group.letters.iter().position(|(letter, _)| *letter == number) else { return };
         let (_, message) = group.letters.remove(index);
         self.survey.places -= 1;
-        let mut key = at.0.to_be_bytes().to_vec();
-        key.extend_from_slice(&number.to_be_bytes());
+        let mut key = Vec::new();
+        numbered_key(&mut key, at, number);
         self.survey.litter.changes.delete(PLACE, &key);
         messages.let_go(message.id);
     }
