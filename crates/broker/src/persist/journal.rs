@@ -20,8 +20,8 @@ pub struct Journal {
 
 impl Journal {
     /// Begins with what was found at the start.
-    pub fn new(survey: &Survey) -> Self {
-        Self { references: survey.references.clone() }
+    pub fn new(survey: Survey) -> Self {
+        Self { references: survey.references }
     }
 
     /// Returns how many messages are on disk.

@@ -1,6 +1,5 @@
 //! Reads at a start what is on disk, and says what of it belongs to nobody.
 
-use super::entry::Entry;
 use super::journal::References;
 use super::messages::{Messages, Names};
 use super::records::numbered_key;
@@ -77,7 +76,7 @@ pub struct Survey {
     /// Lower than every number that is to be given from now on.
     pub(crate) last_number: u64,
     /// Removes what belongs to nobody: commit it before anything else.
-    pub litter: Entry,
+    pub litter: Batch,
     /// Records that do not read, by table and key. They are left where they are, with what may belong to them.
     pub damaged: Vec<String>,
     /// Stored sessions.
@@ -203,11 +202,11 @@ fn read_meta(store: &dyn Read, fresh: HashKey, survey: &mut Survey) -> Result<Ha
         return Err(RecoveryError::Newer { found });
     }
     if format.is_none() {
-        survey.litter.changes.put(META, FORMAT_KEY, &FORMAT.to_be_bytes());
+        survey.litter.put(META, FORMAT_KEY, &FORMAT.to_be_bytes());
     }
     let stored = store.get(META, HASH_KEY)?.and_then(|bytes| <[u8; 16]>::try_from(&*bytes).ok());
     Ok(stored.map(HashKey::new).unwrap_or_else(|| {
-        survey.litter.changes.put(META, HASH_KEY, fresh.as_bytes());
+        survey.litter.put(META, HASH_KEY, fresh.as_bytes());
         fresh
     }))
 }
@@ -363,7 +362,7 @@ impl Found<'_> {
         self.survey.places -= 1;
         let mut key = Vec::new();
         numbered_key(&mut key, at, number);
-        self.survey.litter.changes.delete(PLACE, &key);
+        self.survey.litter.delete(PLACE, &key);
         messages.let_go(message.id);
     }
 
@@ -421,13 +420,8 @@ impl Survey {
     /// Deletes what belongs to nobody. Where something does not read, it may belong to that: then it is left where it is.
     fn drop_row(&mut self, table: Table, key: &[u8]) {
         if self.damaged.is_empty() {
-            self.litter.changes.delete(table, key);
+            self.litter.delete(table, key);
         }
-    }
-
-    /// Returns the changes that tidy up.
-    pub fn tidying(&self) -> &Batch {
-        &self.litter.changes
     }
 }
 

@@ -81,9 +81,9 @@ impl World {
         let (portions, survey) = recovered.split(shards);
         assert_eq!(survey.damaged, Vec::<String>::new());
         let disk = self.disk.as_mut().unwrap();
-        disk.journal = Journal::new(&survey);
-        disk.engine.append(survey.tidying()).unwrap();
+        disk.engine.append(&survey.litter).unwrap();
         disk.engine.sync().unwrap();
+        disk.journal = Journal::new(survey);
         for (shard, portion) in self.shards.iter_mut().zip(portions) {
             shard.restore(now, portion);
         }

@@ -566,7 +566,7 @@ fn what_may_belong_to_a_record_that_does_not_read_is_left_where_it_is() {
         w.damage(table);
         let survey = w.on_disk_now();
         assert_eq!(survey.damaged.len(), 1, "{:?}", survey.damaged);
-        assert!(survey.tidying().is_empty(), "subscriptions, places and messages stay");
+        assert!(survey.litter.is_empty(), "subscriptions, places and messages stay");
     }
 }
 

@@ -55,7 +55,7 @@ impl Restart {
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
         let Some(recovered) = self.recovered.take() else { return Ok(said) };
         let (portions, survey) = recovered.split(u16::try_from(shards.len()).unwrap_or(u16::MAX));
-        self.engine.append(survey.tidying())?;
+        self.engine.append(&survey.litter)?;
         self.engine.sync()?;
         for damaged in &survey.damaged {
             tracing::error!("a stored record does not read and is left out: {damaged}");
@@ -70,7 +70,7 @@ impl Restart {
             for (shard, portion) in shards.iter_mut().zip(portions) {
                 scope.spawn(move || shard.restore(now, portion));
             }
-            self.journal = Journal::new(&survey);
+            self.journal = Journal::new(survey);
         });
         let mut house = House { shards, said: &mut said, now: self.now };
         house

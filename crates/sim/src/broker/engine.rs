@@ -48,7 +48,7 @@ impl Disk {
     /// Removes what belongs to nobody.
     pub(crate) fn tidy(&mut self, survey: &Survey) {
         assert!(survey.damaged.is_empty(), "records do not read: {:?}", survey.damaged);
-        let tidied = self.0.append(survey.tidying()).and_then(|()| self.0.sync());
+        let tidied = self.0.append(&survey.litter).and_then(|()| self.0.sync());
         assert!(tidied.is_ok(), "the disk cannot be tidied: {tidied:?}");
     }
 
@@ -59,7 +59,7 @@ impl Disk {
 
 impl Engine {
     /// Begins with a disk on which somebody has looked around.
-    pub(crate) fn on(disk: Disk, survey: &Survey, shards: usize) -> Self {
+    pub(crate) fn on(disk: Disk, survey: Survey, shards: usize) -> Self {
         Self::Faulty(Box::new(Faulty {
             disk,
             journal: Journal::new(survey),

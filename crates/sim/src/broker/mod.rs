@@ -241,7 +241,7 @@ impl Restart {
         disk.tidy(&survey);
         let homes = Homes { key: hash_key, shards: setup.shards };
         outside.log.say(What::Finds(Box::new(Found::read(disk.reader(), homes))));
-        Self { engine: Engine::on(disk, &survey, portions.len()), portions, hash_key }
+        Self { engine: Engine::on(disk, survey, portions.len()), portions, hash_key }
     }
 }
 
