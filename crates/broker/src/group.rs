@@ -9,6 +9,7 @@
 //! subscriptions [MQTT-4.6.0-6].
 
 mod letters;
+mod pages;
 mod payers;
 mod places;
 mod words;
@@ -16,7 +17,7 @@ mod words;
 use crate::law::LawStamp;
 use crate::message::{Message, MessageId};
 use crate::outbound::Parcel;
-use crate::persist::Kept;
+use crate::persist::{Away, Kept};
 use crate::placement::HashKey;
 use crate::retained::Holding;
 use crate::session::Incarnation;
@@ -92,6 +93,8 @@ pub(crate) enum LossCause {
     Absent,
     /// No member may read it.
     Unreadable,
+    /// It could not be read from disk.
+    Damaged,
 }
 
 /// Says which of the messages that wait somebody might take now who could not before.
@@ -319,9 +322,9 @@ impl Group {
         self.letters.settle(number)
     }
 
-    /// Notes that nothing is on disk any more.
-    pub(crate) fn forsake(&mut self) {
-        self.letters.forsake();
+    /// Notes that nothing is on disk any more, but for what is not in memory if that `stays`.
+    pub(crate) fn forsake(&mut self, stays: Away) {
+        self.letters.forsake(stays);
     }
 
     /// Returns the messages whose places on disk are over, since the last question.
@@ -356,15 +359,17 @@ impl Group {
         walk: &mut Walk,
         mut is_alive: impl FnMut(&Message) -> bool,
     ) -> Option<HandOut> {
-        while !self.ready.is_empty() {
+        while !self.ready.is_empty() && !self.letters.is_reading() {
             let (number, letter) = self.letters.waiting_in(walk.next, walk.last)?;
             walk.steps += 1;
             walk.next = number + 1;
             if !is_alive(&letter.message) {
                 self.letters.discard(number);
-            } else if let Some(seat) = self.choose(&letter.denied)
-                && let Some(letter) = self.letters.take_waiting(number)
-            {
+            } else if let Some(seat) = self.choose(&letter.denied) {
+                if !self.letters.has_here(number) {
+                    return None;
+                }
+                let letter = self.letters.take_waiting(number)?;
                 return self.hand(number, letter, seat);
             }
         }

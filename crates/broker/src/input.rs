@@ -3,7 +3,7 @@
 use crate::attach::{Attach, LinkId};
 use crate::group::{HandOut, Joined, ToGroup};
 use crate::message::Message;
-use crate::persist::{Entry, Publication};
+use crate::persist::{Entry, Page, Publication};
 use crate::placement::ShardIndex;
 use crate::principal::Directory;
 use crate::session::SessionRef;
@@ -37,6 +37,8 @@ pub enum Input<'a> {
         /// The newest ticket that this answers. Answers come in order.
         through: Ticket,
     },
+    /// The store was read, as [`Output::ReadPage`](crate::Output::ReadPage) asked.
+    Page(Page),
     /// What the store can take from now on.
     Storage(Storage),
     /// All shards were given what was on disk ([`Shard::restore`](crate::Shard::restore)) and know of each other: what

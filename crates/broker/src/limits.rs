@@ -283,6 +283,16 @@ pub const MATCHES_KEPT: usize = 4_096;
 /// Bytes that a message is counted with beyond its buffer, which holds topic, payload and properties.
 pub const MESSAGE_OVERHEAD: usize = 240;
 
+/// Bytes of topic, properties and payload with which a message stays in memory while it waits on disk as well: less than
+/// what is held for it in any case.
+pub const BODY_KEPT: usize = 128;
+
+/// Messages that are read from disk ahead of their turn, for each connected session and each shared group.
+pub const READ_AHEAD: usize = 64;
+
+/// Bytes after which a page of them ends; one message is always read.
+pub const READ_AHEAD_BYTES: usize = 256 * 1024;
+
 /// Bytes that a retained message is counted with beyond these: its slot in an ordered map that may be half empty, and
 /// what its topic is remembered with there and among the expiries.
 pub const RETAINED_OVERHEAD: usize = 192;

@@ -7,7 +7,7 @@ use keyward_ids::{Identity, Kind};
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
 use keyward_mqtt::topic::TopicName;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Says who published a message: the identity, and which life of that name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,12 +39,18 @@ impl Publisher {
 pub(crate) struct MessageId(pub(crate) u64);
 
 /// Is a message on its way. Immutable and shared.
+///
+/// Of a message that waits on disk only a *stand-in* is held: all but topic, forwarded properties and payload. All
+/// queues that let go of the body share it.
 #[derive(Debug)]
 pub struct Message {
-    /// Topic, forwarded properties and payload.
-    bytes: Vec<u8>,
-    topic_len: usize,
-    payload_at: usize,
+    content: Content,
+    /// The bytes that it is counted with in queues, its body included, here or not.
+    weight: usize,
+    /// Whether this is a stand-in.
+    is_away: bool,
+    /// The stand-in, once somebody let go of the body.
+    stand_in: OnceLock<Arc<Self>>,
     pub(crate) id: MessageId,
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
@@ -53,6 +59,25 @@ pub struct Message {
     /// The session that it came from, for No Local.
     pub(crate) origin: Incarnation,
     pub(crate) is_will: bool,
+}
+
+/// Is what a message says: topic, forwarded properties and payload.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    bytes: Vec<u8>,
+    topic_len: usize,
+    payload_at: usize,
+}
+
+impl Content {
+    /// Copies a body into a buffer that was another's before.
+    pub(crate) fn in_buffer(mut bytes: Vec<u8>, topic: &str, forwarded: &[u8], payload: &[u8]) -> Self {
+        bytes.clear();
+        bytes.extend_from_slice(topic.as_bytes());
+        bytes.extend_from_slice(forwarded);
+        bytes.extend_from_slice(payload);
+        Self { bytes, topic_len: topic.len(), payload_at: topic.len() + forwarded.len() }
+    }
 }
 
 /// Is what a message is made of.
@@ -91,15 +116,13 @@ pub(crate) fn deadline(now: Millis, secs: u32) -> Millis {
 
 impl Message {
     /// Makes a message in a buffer that was another's before.
-    pub(crate) fn in_buffer(mut bytes: Vec<u8>, draft: Draft<'_>) -> Self {
-        bytes.clear();
-        bytes.extend_from_slice(draft.topic.as_bytes());
-        bytes.extend_from_slice(draft.forwarded);
-        bytes.extend_from_slice(draft.payload);
+    pub(crate) fn in_buffer(bytes: Vec<u8>, draft: Draft<'_>) -> Self {
+        let content = Content::in_buffer(bytes, draft.topic, draft.forwarded, draft.payload);
         Self {
-            bytes,
-            topic_len: draft.topic.len(),
-            payload_at: draft.topic.len() + draft.forwarded.len(),
+            weight: content.bytes.capacity() + limits::MESSAGE_OVERHEAD,
+            content,
+            is_away: false,
+            stand_in: OnceLock::new(),
             id: draft.id,
             qos: draft.qos,
             retain: draft.retain,
@@ -112,22 +135,73 @@ impl Message {
 
     /// Gives the buffer away; the message is empty then.
     pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
-        (self.topic_len, self.payload_at) = (0, 0);
-        core::mem::take(&mut self.bytes)
+        core::mem::take(&mut self.content).bytes
+    }
+
+    fn with_content(&self, content: Content, is_away: bool) -> Self {
+        Self {
+            content,
+            weight: self.weight,
+            is_away,
+            stand_in: OnceLock::new(),
+            id: self.id,
+            qos: self.qos,
+            retain: self.retain,
+            expires: self.expires,
+            publisher: self.publisher.clone(),
+            origin: self.origin,
+            is_will: self.is_will,
+        }
+    }
+
+    /// Makes the stand-in of a message on disk without making the message first; small ones are made whole.
+    pub(crate) fn found(draft: Draft<'_>) -> Self {
+        let len = draft.len();
+        if len <= limits::BODY_KEPT {
+            return draft.into();
+        }
+        let empty = Draft { topic: "", forwarded: &[], payload: &[], ..draft };
+        let found = Self::from(empty);
+        Self { weight: len + limits::MESSAGE_OVERHEAD, is_away: true, ..found }
+    }
+
+    /// Tells whether the body is worth letting go of: the stand-in weighs as much as a small one.
+    pub(crate) fn may_leave(&self) -> bool {
+        !self.is_away && self.content.bytes.len() > limits::BODY_KEPT
+    }
+
+    /// Tells whether this is a stand-in: the body is on disk only.
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away
+    }
+
+    /// Returns the stand-in of this message, which is one for all who let go of the body.
+    pub(crate) fn stand_in(&self) -> Arc<Self> {
+        let make = || Arc::new(self.with_content(Content::default(), true));
+        Arc::clone(self.stand_in.get_or_init(make))
+    }
+
+    /// Makes the message of a stand-in whole with the body that was read; without one it is a message that nobody may
+    /// read, and goes nowhere.
+    pub(crate) fn whole(stand_in: &Arc<Self>, content: Option<Content>) -> Arc<Self> {
+        let whole = stand_in.with_content(content.unwrap_or_default(), false);
+        let _ = whole.stand_in.set(Arc::clone(stand_in));
+        Arc::new(whole)
     }
 
     /// Returns the topic.
     pub fn topic(&self) -> &str {
         // The bytes come from a text; were they damaged, the empty topic would match nothing.
-        self.bytes
-            .get(..self.topic_len)
+        self.content
+            .bytes
+            .get(..self.content.topic_len)
             .and_then(|bytes| core::str::from_utf8(bytes).ok())
             .unwrap_or_default()
     }
 
     /// Returns the payload.
     pub fn payload(&self) -> &[u8] {
-        self.bytes.get(self.payload_at..).unwrap_or_default()
+        self.content.bytes.get(self.content.payload_at..).unwrap_or_default()
     }
 
     /// Returns who published it.
@@ -140,7 +214,7 @@ impl Message {
     }
 
     pub(crate) fn forwarded(&self) -> &[u8] {
-        self.bytes.get(self.topic_len..self.payload_at).unwrap_or_default()
+        self.content.bytes.get(self.content.topic_len..self.content.payload_at).unwrap_or_default()
     }
 
     /// Appends the payload to an outbox, shared if it is large.
@@ -152,9 +226,14 @@ impl Message {
         }
     }
 
-    /// Returns the bytes that it is counted with in queues: what its buffer holds in memory and its overhead.
+    /// Returns the bytes that it is counted with in queues: what its buffer holds, in memory or on disk, and its overhead.
     pub fn weight(&self) -> usize {
-        self.bytes.capacity() + limits::MESSAGE_OVERHEAD
+        self.weight
+    }
+
+    /// Returns how many of them are on disk only.
+    pub(crate) fn weight_away(&self) -> usize {
+        if self.is_away { self.weight.saturating_sub(limits::MESSAGE_OVERHEAD) } else { 0 }
     }
 
     pub(crate) fn is_expired(&self, now: Millis) -> bool {

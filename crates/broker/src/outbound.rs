@@ -1,10 +1,12 @@
 //! Messages of QoS 1 and 2 on their way to one session: those under way and, behind them, those that wait.
 
+mod pages;
+
 use crate::group::{Loan, Seat};
 use crate::input::SubscriptionIdSet;
 use crate::limits;
 use crate::message::{Message, MessageId};
-use crate::persist::Kept;
+use crate::persist::{Away, Kept};
 use crate::placement::HashKey;
 use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
@@ -98,6 +100,8 @@ pub(crate) struct Outbound {
     unsent: usize,
     /// What became of places on disk and is not recorded yet.
     departed: Vec<Departed>,
+    /// Whether a page is being read.
+    is_reading: bool,
 }
 
 impl Outbound {
@@ -110,6 +114,7 @@ impl Outbound {
             publishers: Publishers::new(hash_key),
             unsent: 0,
             departed: Vec::new(),
+            is_reading: false,
         }
     }
 
@@ -145,10 +150,11 @@ impl Outbound {
         self.queue.push_back(queued);
     }
 
-    /// Takes the first waiting message out if it may be sent; it is then either sent ([`Outbound::start`]) or dropped
+    /// Takes the first waiting message out if it may be sent and is in memory; it is then either sent ([`Outbound::start`]) or dropped
     /// ([`Outbound::drop_dequeued`]).
     pub(crate) fn dequeue(&mut self) -> Option<Queued> {
-        if self.queue.front().is_some_and(|first| first.is_ready) { self.remove_queued(0) } else { None }
+        let may_leave = |first: &Queued| first.is_ready && !first.parcel.message.is_away();
+        if self.queue.front().is_some_and(may_leave) { self.remove_queued(0) } else { None }
     }
 
     /// Notes that a message which was taken out goes nowhere.
@@ -251,7 +257,7 @@ impl Outbound {
             && let Stage::Sent(parcel) = core::mem::replace(&mut flight.stage, Stage::Received)
         {
             self.held.subtract(Holding::of(&parcel.message));
-            if flight.kept == Kept::Stored {
+            if flight.kept.is_stored() {
                 self.departed.push(Departed::Received(flight.place, parcel.message.id));
             }
         }
@@ -281,7 +287,7 @@ impl Outbound {
 
     /// Notes that a place is over; what is reserved only is dealt with when that is settled.
     fn depart(&mut self, place: Place, kept: Kept, message: Option<MessageId>) {
-        if kept == Kept::Stored {
+        if kept.is_stored() {
             self.departed.push(Departed::Gone(place, message));
         }
     }
@@ -304,18 +310,20 @@ impl Outbound {
         flight.is_some_and(|flight| flight.kept.settle())
     }
 
-    /// Notes that nothing is on disk any more.
-    pub(crate) fn forsake(&mut self) {
-        let queued = self.queue.iter_mut().map(|queued| {
+    /// Notes that nothing is on disk any more, but for what is not in memory if that `stays`.
+    pub(crate) fn forsake(&mut self, stays: Away) {
+        let queued = self.queue.iter_mut().filter_map(|queued| {
             queued.is_ready = true;
-            (queued.place, queued.kept.forsake(), Some(queued.parcel.message.id))
+            let message = &queued.parcel.message;
+            (!stays.keeps(message)).then(|| (queued.place, queued.kept.forsake(), Some(message.id)))
         });
-        let flights = self.in_flight.iter_mut().map(|flight| {
+        let flights = self.in_flight.iter_mut().filter_map(|flight| {
             let message = match &flight.stage {
+                Stage::Sent(parcel) if stays.keeps(&parcel.message) => return None,
                 Stage::Sent(parcel) => Some(parcel.message.id),
                 Stage::Received => None,
             };
-            (flight.place, flight.kept.forsake(), message)
+            Some((flight.place, flight.kept.forsake(), message))
         });
         let forsaken = flights.chain(queued).filter(|(_, was_stored, _)| *was_stored);
         self.departed.extend(forsaken.map(|(place, _, message)| Departed::Gone(place, message)));
@@ -328,7 +336,7 @@ impl Outbound {
         if let Some(parcel) = &parcel {
             self.held.add(Holding::of(&parcel.message));
         }
-        let kept = Kept::Stored;
+        let kept = Kept::Durable;
         match parcel {
             Some(parcel) if self.in_flight.len() >= in_flight || !self.queue.is_empty() => {
                 self.publishers.add(&parcel.message);

@@ -4,6 +4,7 @@ use crate::attach::LinkId;
 use crate::bound::Bound;
 use crate::input::{ShardMessage, Ticket};
 use crate::outbox::Outbox;
+use crate::persist::PageAsk;
 use crate::placement::ShardIndex;
 use core::fmt;
 use keyward_ids::{ClientId, Identity};
@@ -42,6 +43,9 @@ pub enum Output {
     /// Make durable what this ticket stands for, then answer with [`Input::Committed`](crate::Input::Committed).
     /// Without a store the shell answers at once.
     Commit(Ticket),
+    /// Read what some messages on disk say, off the shard's thread, then give it back with
+    /// [`Input::Page`](crate::Input::Page). Only with a store.
+    ReadPage(PageAsk),
     /// Somebody was refused something.
     Denied(Denial),
     /// Something happened that is counted and shown.
@@ -194,6 +198,11 @@ pub enum Notice {
     },
     /// A message for a shared group was dropped because no member may read it.
     GroupDenied {
+        /// Who had published it.
+        publisher: Identity,
+    },
+    /// A message that waited could not be read from disk again; nobody gets it.
+    Damaged {
         /// Who had published it.
         publisher: Identity,
     },

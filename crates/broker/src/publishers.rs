@@ -46,6 +46,13 @@ impl Publishers {
         }
     }
 
+    /// Counts another form of a message in its place.
+    pub(crate) fn exchange(&mut self, before: &Message, after: &Message) {
+        if let Some(share) = self.0.get_mut(&before.publisher.identity) {
+            share.exchange(Holding::of(before), Holding::of(after));
+        }
+    }
+
     /// Says whose messages give way to one of `newcomer`: those of publishers that hold most. `None` if `newcomer` is
     /// one of them, or nothing waits.
     pub(crate) fn give_way_to(

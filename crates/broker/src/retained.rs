@@ -37,6 +37,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Holding {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
+    /// How many of these bytes are on disk only.
+    pub(crate) away: usize,
 }
 
 /// Is a topic with NUL, which no topic holds, in place of each `/`: texts then compare as their levels do, and a topic
@@ -85,6 +87,16 @@ pub(crate) struct Slice {
 }
 
 impl Holding {
+    /// Makes a bound of so many messages and bytes.
+    pub(crate) fn bound(messages: usize, bytes: usize) -> Self {
+        Self { messages, bytes, away: 0 }
+    }
+
+    /// Returns the bytes that are in memory.
+    pub(crate) fn in_memory(self) -> usize {
+        self.bytes.saturating_sub(self.away)
+    }
+
     /// Tells whether `bound` has room for `more` beside this.
     pub(crate) fn fits(self, more: Self, bound: Self) -> bool {
         self.messages + more.messages <= bound.messages && self.bytes + more.bytes <= bound.bytes
@@ -93,11 +105,13 @@ impl Holding {
     pub(crate) fn add(&mut self, more: Self) {
         self.messages += more.messages;
         self.bytes += more.bytes;
+        self.away += more.away;
     }
 
     pub(crate) fn subtract(&mut self, less: Self) {
         self.messages = self.messages.saturating_sub(less.messages);
         self.bytes = self.bytes.saturating_sub(less.bytes);
+        self.away = self.away.saturating_sub(less.away);
     }
 
     /// Counts `after` in the place of `before`.
@@ -107,14 +121,14 @@ impl Holding {
     }
 
     pub(crate) fn of(message: &Message) -> Self {
-        Self { messages: 1, bytes: message.weight() }
+        Self { messages: 1, bytes: message.weight(), away: message.weight_away() }
     }
 
     /// Counts a message with what its slot costs.
     fn of_slot(message: &Message) -> Self {
         let topic = message.topic().len();
         let expiry = if message.expires.is_some() { topic } else { 0 };
-        Self { messages: 1, bytes: message.weight() + topic + expiry + limits::RETAINED_OVERHEAD }
+        Self::bound(1, message.weight() + topic + expiry + limits::RETAINED_OVERHEAD)
     }
 }
 
@@ -330,7 +344,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn store(topics: &BTreeSet<String>) -> Retained {
-        let bound = Holding { messages: 20_000, bytes: 100_000_000 };
+        let bound = Holding::bound(20_000, 100_000_000);
         let mut retained = Retained::new(HashKey::new([5; 16]), Bounds { all: bound, per_publisher: bound });
         for topic in topics {
             let message = Message::from(Draft {

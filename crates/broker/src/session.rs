@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::message::Publisher;
 use crate::outbound::{Outbound, Place};
 use crate::permit::Decisions;
-use crate::persist::SessionTerms;
+use crate::persist::{Away, SessionTerms};
 use crate::placement::{HashKey, Map};
 use crate::replay::Replay;
 use crate::retained::Holding;
@@ -160,13 +160,13 @@ impl Session {
         });
     }
 
-    /// Notes that nothing of it is on disk any more.
-    pub(crate) fn forsake(&mut self) {
+    /// Notes that nothing of it is on disk any more, but for messages that are not in memory if these stay.
+    pub(crate) fn forsake(&mut self, stays: Away) {
         for held in self.replays.iter_mut().flat_map(Replay::waiting_mut) {
             let kept = core::mem::take(&mut held.kept);
             self.outbound.leave(held.place, kept, &held.parcel);
         }
-        self.outbound.forsake();
+        self.outbound.forsake(stays);
     }
 
     /// Returns what its record says; `None` if it has none.

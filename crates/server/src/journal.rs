@@ -190,6 +190,11 @@ fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
             identity,
             "free disk space; if the store failed, restart the broker",
         ),
+        Notice::Damaged { publisher } => (
+            "a message that waited could not be read from disk and is lost",
+            publisher,
+            "run `keyward store check`; look at the disk",
+        ),
         Notice::NoMemory { identity } => (
             "refused: memory is short",
             identity,

@@ -197,6 +197,16 @@ pub enum What {
         /// All tickets up to this one are durable.
         through: Ticket,
     },
+    /// A shard wants to have read what some messages on disk say.
+    WantsPage {
+        /// Which shard.
+        shard: ShardNo,
+    },
+    /// A shard is given what was read.
+    GetsPage {
+        /// Which shard.
+        shard: ShardNo,
+    },
     /// A shard hears what the engine can take from now on.
     Learns {
         /// Which shard.
@@ -382,6 +392,8 @@ impl fmt::Display for What {
             Self::Answers { shard, through } => {
                 write!(f, "engine answers {shard} through ticket {}", through.0)
             }
+            Self::WantsPage { shard } => write!(f, "{shard} wants a page"),
+            Self::GetsPage { shard } => write!(f, "{shard} gets a page"),
             Self::Learns { shard, storage } => write!(f, "{shard} learns that the store is {storage:?}"),
             Self::Orders(change) => write!(f, "operator orders {change}"),
             Self::Enacts { shard, change } => write!(f, "{shard} goes by {change}"),

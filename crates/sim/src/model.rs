@@ -114,6 +114,8 @@ struct Shard {
     answered: u64,
     /// What it heard that the store can take.
     storage: Storage,
+    /// Pages that are being read for it.
+    pages: usize,
     /// Who posted the letters that it has not read.
     inbox: VecDeque<ShardNo>,
     stats: ShardStats,
@@ -188,7 +190,10 @@ impl Model {
             What::Attaches { shard, link } => self.attaching = Some((*shard, *link)),
             What::Takes { shard, link, packet } => self.take(*shard, *link, packet)?,
             What::Writes { shard, link, packet, bytes } => self.write(*shard, *link, packet, *bytes)?,
-            What::Loses { link, .. } => self.lose(*link),
+            What::Loses { shard, link } => {
+                self.races.note_if(self.shards[shard.0].pages > 0, Race::LinkLostWhileReading);
+                self.lose(*link);
+            }
             What::Closes { shard, link, cause, .. } => self.close(*shard, *link, *cause)?,
             What::Ticks { shard } => self.tick(*shard),
             What::Posts { from, to } => {
@@ -210,6 +215,11 @@ impl Model {
             }
             What::Asks { shard, ticket } => self.shards[shard.0].asked = ticket.0,
             What::Answers { shard, through } => self.hear_of_disk(*shard, *through)?,
+            What::WantsPage { shard } => self.shards[shard.0].pages += 1,
+            What::GetsPage { shard } => {
+                self.shards[shard.0].pages -= 1;
+                self.races.note(Race::PageRead);
+            }
             What::Learns { shard, storage } => self.learn(*shard, *storage),
             What::Orders(change) => {
                 self.law.order(change);

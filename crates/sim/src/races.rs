@@ -80,6 +80,8 @@ races! {
     AnsweredWhileFull = 19, "what was taken before the store was full was made durable then";
     TakenBeforeHeard = 19, "a shard took what is to be stored while another knew that the store was full";
     RestoredWithMessages = 20, "a session came back from disk with messages that had not arrived";
+    PageRead = 20, "what messages say was read from disk before their turn";
+    LinkLostWhileReading = 20, "a link was lost while something was being read for its shard";
 }
 
 impl Race {
@@ -91,6 +93,8 @@ impl Race {
                 | Self::SentAgainAfterCrash
                 | Self::WillKeptOverCrash
                 | Self::RestoredWithMessages
+                | Self::PageRead
+                | Self::LinkLostWhileReading
         )
     }
 }

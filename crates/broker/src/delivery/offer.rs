@@ -190,7 +190,7 @@ impl Delivery<'_> {
 
     /// Tells whether there is memory for `more`. Below the marks that is not asked.
     pub(super) fn has_memory(&self, more: Holding) -> bool {
-        let grown = self.session.outbound.held().bytes.saturating_sub(self.held_before.bytes);
+        let grown = self.session.outbound.held().in_memory().saturating_sub(self.held_before.in_memory());
         self.terms.pressure < Pressure::Critical || grown + more.bytes <= self.terms.memory_left
     }
 
@@ -202,7 +202,7 @@ impl Delivery<'_> {
     /// Returns for how many messages there is room; none once the bytes that a queue may have are used up.
     pub(super) fn places_left(&self) -> usize {
         let held = self.session.held();
-        let is_full = self.full_by(Holding { messages: 1, bytes: 1 }).is_some();
+        let is_full = self.full_by(Holding::bound(1, 1)).is_some();
         if is_full { 0 } else { self.terms.limits.queue_messages.saturating_sub(held.messages) }
     }
 

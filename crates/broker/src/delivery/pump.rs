@@ -1,18 +1,18 @@
 //! Sends what waits, as fast as the client takes it: first what an earlier link left unfinished, in its order, then
 //! the queue, then the next slice of a replay.
 
-use super::{Delivery, Offer};
+use super::{Delivery, Offer, Pressure};
 use crate::frames::Frames;
 use crate::group::Loan;
 use crate::input::{Body, ReplaySlice, Ticket};
 use crate::law::Provenance;
 use crate::limits;
 use crate::link::{Answer, Wait};
-use crate::message::Message;
-use crate::outbound::{Parcel, Queued, Stage};
-use crate::output::Notice;
+use crate::message::{Content, Message};
+use crate::outbound::{Parcel, Place, Queued, Stage};
+use crate::output::{Notice, Output};
 use crate::permit::{Permit, Receive, Topic};
-use crate::persist::Kept;
+use crate::persist::{Kept, Owner, PageAsk};
 use crate::replay::{HeldLive, Replay};
 use keyward_mqtt::packet::{PacketId, Qos};
 use keyward_mqtt::reason::ReasonCode;
@@ -28,6 +28,7 @@ impl Delivery<'_> {
                 break;
             }
         }
+        self.ask_page();
         self.ask_replay();
         self.grant_credit();
     }
@@ -76,6 +77,9 @@ impl Delivery<'_> {
     fn resend_next(&mut self) -> bool {
         let Some(index) = self.session.outbound.first_unsent() else { return false };
         let Some(flight) = self.session.outbound.flight(index) else { return false };
+        if matches!(&flight.stage, Stage::Sent(parcel) if parcel.message.is_away()) {
+            return false;
+        }
         let id = flight.place.packet_id();
         let Stage::Sent(parcel) = &flight.stage else {
             self.session.outbound.mark_sent(index);
@@ -115,7 +119,7 @@ impl Delivery<'_> {
     /// Sends the first waiting message, or drops it if it expired, its publisher is gone, or it may not be read any
     /// more. Returns false if nothing waits or the client takes no more.
     fn send_next(&mut self) -> bool {
-        if !self.may_start() {
+        if !self.may_start() || self.session.outbound.first_unsent().is_some() {
             return false;
         }
         let Some(queued) = self.session.outbound.dequeue() else { return false };
@@ -150,6 +154,40 @@ impl Delivery<'_> {
             self.stats.withheld += 1;
         }
         permit
+    }
+
+    /// Asks for what messages say whose turn is near and that are on disk only (rule 20).
+    fn ask_page(&mut self) {
+        if !self.is_connected() {
+            return;
+        }
+        let bytes = if self.terms.pressure == Pressure::Critical { 0 } else { limits::READ_AHEAD_BYTES };
+        let page = self.session.outbound.next_page(bytes);
+        if !page.is_empty() {
+            self.out.say(Output::ReadPage(PageAsk::new(Owner::Session(self.at), page)));
+        }
+    }
+
+    /// Takes a page that was asked for, and sends what has its turn now.
+    pub(crate) fn take_page(&mut self, contents: Vec<(u64, Option<Content>)>) {
+        for lost in self.session.outbound.take_page(contents) {
+            self.stats.dropped += 1;
+            self.out.notice(Notice::Damaged { publisher: lost.publisher.identity.clone() });
+        }
+        self.pump();
+        if !self.is_connected() {
+            self.session.outbound.let_all_go();
+        }
+    }
+
+    /// Takes note that a place is on disk: what waited for that is sent, or its message need not be held in memory any
+    /// longer. Returns false if the place is over.
+    pub(crate) fn settle(&mut self, place: Place) -> bool {
+        let is_settled = self.session.settle(place);
+        self.pump();
+        let near = if self.is_connected() { limits::READ_AHEAD } else { 0 };
+        self.session.outbound.let_go(place, near);
+        is_settled
     }
 
     /// Asks for the next retained messages once everything before them is sent.

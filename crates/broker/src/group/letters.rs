@@ -4,7 +4,7 @@
 use super::places::Places;
 use super::{Loss, LossCause, Seat};
 use crate::message::{Message, MessageId};
-use crate::persist::Kept;
+use crate::persist::{Away, Kept};
 use crate::placement::HashKey;
 use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
@@ -18,19 +18,23 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Letters {
     next: u64,
-    waiting: BTreeMap<u64, Letter>,
+    pub(super) waiting: BTreeMap<u64, Letter>,
     handed: BTreeMap<u64, Handed>,
-    held: Holding,
+    pub(super) held: Holding,
     /// What of it waits.
-    queued: Holding,
+    pub(super) queued: Holding,
     /// Who holds what of `waiting`.
-    publishers: Publishers,
+    pub(super) publishers: Publishers,
     /// How many of `waiting` are not for every member.
     denied: usize,
     /// How many of these may be so no longer once the law has changed.
     forgivable: usize,
     /// Messages whose places on disk are over, not recorded yet.
     departed: Vec<(u64, MessageId)>,
+    /// Whether a page is being read.
+    pub(super) is_reading: bool,
+    /// Whether one that is not in memory holds up the others.
+    pub(super) wants_page: bool,
 }
 
 /// Is a message that is for one of the members.
@@ -41,7 +45,7 @@ pub(super) struct Letter {
     pub(super) denied: Places,
     /// Those of them that cannot take it: it is larger than their clients accept.
     too_large: Places,
-    kept: Kept,
+    pub(super) kept: Kept,
 }
 
 impl Letter {
@@ -86,6 +90,8 @@ impl Letters {
             denied: 0,
             forgivable: 0,
             departed: Vec::new(),
+            is_reading: false,
+            wants_page: false,
         }
     }
 
@@ -159,7 +165,7 @@ impl Letters {
 
     /// Notes that a message is no longer the group's.
     pub(super) fn depart(&mut self, number: u64, letter: &Letter) {
-        if letter.kept == Kept::Stored {
+        if letter.kept.is_stored() {
             self.departed.push((number, letter.message.id));
         }
     }
@@ -207,9 +213,10 @@ impl Letters {
         self.all_mut().for_each(|(_, letter)| letter.kept.reclaim());
     }
 
-    pub(super) fn forsake(&mut self) {
+    pub(super) fn forsake(&mut self, stays: Away) {
         let forsaken: Vec<_> = self
             .all_mut()
+            .filter(|(_, letter)| !stays.keeps(&letter.message))
             .map(|(number, letter)| (number, letter.kept.forsake(), letter.message.id))
             .filter(|(_, was_stored, _)| *was_stored)
             .collect();
@@ -219,7 +226,7 @@ impl Letters {
     pub(super) fn restore(&mut self, letters: Vec<(u64, Arc<Message>)>) {
         for (number, message) in letters {
             self.next = self.next.max(number + 1);
-            self.put_back(number, Letter::new(message, Kept::Stored));
+            self.put_back(number, Letter::new(message, Kept::Durable));
         }
     }
 

@@ -12,6 +12,7 @@ mod commits;
 mod entry;
 mod journal;
 mod messages;
+mod pages;
 mod publication;
 mod recorder;
 mod records;
@@ -20,7 +21,8 @@ mod wire;
 
 pub use entry::Entry;
 pub use journal::Journal;
-pub(crate) use publication::{Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
+pub use pages::{Page, PageAsk};
+pub(crate) use publication::{Away, Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
 pub(crate) use recorder::Recorder;
 pub(crate) use recovery::{GroupRecord, SessionRecord};
 pub use recovery::{Portion, Recovered, RecoveryError, Survey, recover};

@@ -39,16 +39,23 @@ pub(crate) enum Kept {
     Reserved,
     /// It is written with an entry of this shard, or was.
     Stored,
+    /// It is on disk, and is known to be.
+    Durable,
     /// It is reserved, and was given up before that was settled: it will be on disk, and is then to be taken off.
     GivenUp,
 }
 
 impl Kept {
+    /// Tells whether the place is on disk, or will be with an entry of this shard: when it is over, that is recorded.
+    pub(crate) fn is_stored(self) -> bool {
+        matches!(self, Self::Stored | Self::Durable)
+    }
+
     /// Gives the place up. Returns whether it is on disk, and to be taken off.
     pub(crate) fn forsake(&mut self) -> bool {
-        let was_stored = *self == Self::Stored;
+        let was_stored = self.is_stored();
         *self = match self {
-            Self::No | Self::Stored => Self::No,
+            Self::No | Self::Stored | Self::Durable => Self::No,
             Self::Reserved | Self::GivenUp => Self::GivenUp,
         };
         was_stored
@@ -64,10 +71,26 @@ impl Kept {
     /// Notes that the place is on disk. Returns false if it was given up before.
     pub(crate) fn settle(&mut self) -> bool {
         *self = match self {
-            Self::Reserved | Self::Stored => Self::Stored,
+            Self::Reserved | Self::Stored | Self::Durable => Self::Durable,
             Self::No | Self::GivenUp => Self::No,
         };
-        *self == Self::Stored
+        *self == Self::Durable
+    }
+}
+
+/// Says what becomes of places on disk that are given up, where the message is not in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// They go like all others: nobody gets these messages.
+    Goes,
+    /// They stay until their messages were read and sent.
+    Stays,
+}
+
+impl Away {
+    /// Tells whether the place of this message stays.
+    pub(crate) fn keeps(self, message: &Message) -> bool {
+        self == Self::Stays && message.is_away()
     }
 }
 
@@ -112,7 +135,7 @@ pub(crate) struct Settlement {
     pub(crate) publication: Option<Publication>,
     /// The shards that reserved places.
     pub(crate) shards: ShardSet,
-    /// Places here that may be sent now.
+    /// Places here that may be sent now, or whose messages need not be held in memory any longer.
     pub(crate) places: Vec<Reserved>,
 }
 
@@ -130,5 +153,6 @@ pub(super) struct Segment {
     pub(super) was_accepted: bool,
     pub(super) places: i32,
     pub(super) shards: ShardSet,
-    pub(super) unready: Vec<Reserved>,
+    /// Places here that something follows for once they are durable.
+    pub(super) places_to_settle: Vec<Reserved>,
 }

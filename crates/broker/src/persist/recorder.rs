@@ -131,7 +131,7 @@ impl Recorder {
             was_accepted,
             places: 0,
             shards: ShardSet::default(),
-            unready: Vec::new(),
+            places_to_settle: Vec::new(),
         });
         self.ticket();
         Publication(number)
@@ -171,7 +171,8 @@ impl Recorder {
     }
 
     fn finish(&mut self, segment: Segment) {
-        let Segment { mut entry, through, message, was_accepted, places, shards, unready, .. } = segment;
+        let Segment { mut entry, through, message, was_accepted, places, shards, places_to_settle, .. } =
+            segment;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(entry.bytes());
         if self.is_on {
             if places > 0 && !was_accepted {
@@ -187,10 +188,10 @@ impl Recorder {
         }
         self.ready.append(&entry);
         self.ready_through = self.ready_through.max(through);
-        if !shards.is_empty() || !unready.is_empty() {
+        if !shards.is_empty() || !places_to_settle.is_empty() {
             // The number of a segment that is taken out is the one before the first that waits.
             let publication = Some(Publication(self.first - 1));
-            self.settle_at(through, Settlement { publication, shards, places: unready });
+            self.settle_at(through, Settlement { publication, shards, places: places_to_settle });
         }
     }
 
@@ -301,8 +302,8 @@ impl Recorder {
                     let before = segment.entry.bytes();
                     segment.entry.changes.put(PLACE, &key, writer.bytes());
                     segment.places += 1;
-                    if waits {
-                        segment.unready.push(reserved);
+                    if waits || parcel.message.may_leave() {
+                        segment.places_to_settle.push(reserved);
                     }
                     segment.entry.bytes() - before
                 });

@@ -246,7 +246,7 @@ impl Found<'_> {
             if let Some(id) = number(key) {
                 survey.last_number = survey.last_number.max(id);
             }
-            let Some(message) = Reader::new(value).message(now, &mut names) else { return Row::Damaged };
+            let Some(message) = Reader::new(value).stand_in(now, &mut names) else { return Row::Damaged };
             if number(key) != Some(message.id.0) {
                 return Row::Damaged;
             }
@@ -374,7 +374,20 @@ impl Found<'_> {
             accepted.push(message);
             Row::Taken
         })?;
-        Ok(accepted)
+        accepted.into_iter().map(|message| self.whole(message)).filter_map(Result::transpose).collect()
+    }
+
+    /// Reads what a message says that goes to its readers at once.
+    fn whole(&mut self, message: Arc<Message>) -> Result<Option<Arc<Message>>, RecoveryError> {
+        if !message.is_away() {
+            return Ok(Some(message));
+        }
+        let key = message.id.0.to_be_bytes();
+        let content = self.store.get(MESSAGE, &key)?.and_then(|record| Reader::new(&record).content());
+        if content.is_none() {
+            self.survey.damaged.push(format!("table {} key {}", MESSAGE.number(), hex(&key)));
+        }
+        Ok(content.map(|content| Message::whole(&message, Some(content))))
     }
 
     /// Lets go of messages that nothing refers to, and keeps the counts of the others.

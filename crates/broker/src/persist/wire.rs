@@ -4,7 +4,7 @@
 use super::messages::Names;
 use crate::attach::Testament;
 use crate::input::SubscriptionIdSet;
-use crate::message::{Draft, Message, MessageId, Publisher};
+use crate::message::{Content, Draft, Message, MessageId, Publisher};
 use crate::outbound::Parcel;
 use crate::session::{Incarnation, SessionKey};
 use core::num::NonZeroU32;
@@ -292,14 +292,30 @@ impl<'a> Reader<'a> {
         Some(PlaceValue { stage, message, qos, retain, ids, from })
     }
 
-    pub(crate) fn message(mut self, now: Now, names: &mut Names) -> Option<Message> {
+    pub(crate) fn message(self, now: Now, names: &mut Names) -> Option<Message> {
+        self.draft(now, names).map(Message::from)
+    }
+
+    /// Reads what a message says.
+    pub(crate) fn content(self) -> Option<Content> {
+        let draft = self.draft(Now::default(), &mut Names::default())?;
+        let buffer = Vec::with_capacity(draft.len());
+        Some(Content::in_buffer(buffer, draft.topic, draft.forwarded, draft.payload))
+    }
+
+    /// Reads a message as it is held while it waits on disk: small ones whole, of others a stand-in.
+    pub(crate) fn stand_in(self, now: Now, names: &mut Names) -> Option<Message> {
+        self.draft(now, names).map(Message::found)
+    }
+
+    fn draft(mut self, now: Now, names: &mut Names) -> Option<Draft<'a>> {
         let id = MessageId(self.u64()?);
         let (kind, name) = (self.kind()?, self.text()?);
         let publisher = Publisher { identity: names.identity(kind, name)?, life: self.u64()? };
         let (origin, qos, flags) = (Incarnation(self.u64()?), self.qos()?, self.u8()?);
         let (_published, expires) = (self.moment()?, self.moment()?);
         let (topic, forwarded, payload) = (self.text()?, self.run()?, self.run()?);
-        let message = Message::from(Draft {
+        let draft = Draft {
             id,
             topic,
             forwarded,
@@ -310,8 +326,8 @@ impl<'a> Reader<'a> {
             publisher,
             origin,
             is_will: flags & 2 != 0,
-        });
-        self.end(message)
+        };
+        self.end(draft)
     }
 
     pub(crate) fn will(mut self) -> Option<WillRecord> {

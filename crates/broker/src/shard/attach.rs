@@ -11,6 +11,7 @@ use crate::link::{Answer, Link, Welcome};
 use crate::message::MessageId;
 use crate::outbox::Outbox;
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
+use crate::persist::Away;
 use crate::principal::{Principal, Standing};
 use crate::session::{Incarnation, Lifetime, Session, SessionKey};
 use keyward_mqtt::codec;
@@ -326,6 +327,7 @@ impl Shard {
 
     /// Records that a session is stored no longer, and nothing of it.
     fn erase_records(&mut self, slot: u32) {
+        self.forsake_places(slot, Away::Stays);
         self.erase_session(slot);
         let Some(session) = self.sessions.get(slot as usize) else { return };
         for text in session.filters.iter().chain(session.shares.held.keys()) {

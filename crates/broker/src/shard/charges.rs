@@ -69,7 +69,7 @@ impl Shard {
         self.change_payer(slot, heir);
         let mut over = self.groups.payers.held(heir);
         over.subtract(self.group_portion());
-        if over != Holding::default() {
+        if over.messages + over.bytes > 0 {
             self.tend(slot, |group, losses| {
                 group.shed(over, losses);
                 Stirred::Nothing
@@ -100,19 +100,14 @@ impl Shard {
         let mut bound = self.group_portion();
         bound.subtract(self.groups.payers.held(group.payer));
         bound.add(group.queued());
-        Holding {
-            messages: bound.messages.min(limits.queue_messages),
-            bytes: bound.bytes.min(limits.queue_bytes),
-        }
+        Holding::bound(bound.messages.min(limits.queue_messages), bound.bytes.min(limits.queue_bytes))
     }
 
     /// Returns what one identity may be charged for at this shard: groups are spread over all.
     fn group_portion(&self) -> Holding {
         let (limits, shards) = (&self.config.limits, self.config.shards);
-        Holding {
-            messages: portion(limits.queue_messages_per_identity, shards),
-            bytes: portion(limits.queue_bytes_per_identity, shards),
-        }
+        let bytes = portion(limits.queue_bytes_per_identity, shards);
+        Holding::bound(portion(limits.queue_messages_per_identity, shards), bytes)
     }
 
     fn has_room(&self, payer: PayerSlot, more: Holding) -> bool {

@@ -63,6 +63,7 @@ impl Shard {
             }
             Lifetime::After(span) => {
                 let Some(at) = self.session_ref(slot) else { return };
+                self.let_all_go(slot);
                 self.record_session(slot, Some(self.now.wall));
                 self.set_timer(at, self.now.mono.saturating_add(span), Timer::Expiry);
                 match delay {

@@ -4,6 +4,7 @@ use super::Shard;
 use crate::limits;
 use crate::outbound::Outbound;
 use crate::output::CloseCause;
+use crate::persist::Away;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicFilter;
 use std::collections::VecDeque;
@@ -41,6 +42,7 @@ impl Shard {
         session.has_ended = true;
         let is_stored = session.is_stored();
         self.leave_groups(slot);
+        self.forsake_places(slot, Away::Goes);
         if is_stored {
             self.erase_session(slot);
         }
@@ -61,11 +63,16 @@ impl Shard {
         }
     }
 
-    /// Records that a session, its packet ids and its messages are gone; its subscriptions go one by one.
-    pub(super) fn erase_session(&mut self, slot: u32) {
+    /// Records that messages of a session are gone. Of one that is stored no longer there may be some still.
+    pub(super) fn forsake_places(&mut self, slot: u32, stays: Away) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        session.forsake();
+        session.forsake(stays);
         super::record_departed(session, &mut self.out.record);
+    }
+
+    /// Records that a session and its packet ids are gone; its subscriptions go one by one.
+    pub(super) fn erase_session(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
         for id in session.inbound.keys() {
             self.out.record.inbound_gone(session.incarnation, *id);
         }

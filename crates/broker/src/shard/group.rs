@@ -13,8 +13,8 @@ use crate::law::Provenance;
 use crate::limits;
 use crate::message::{Message, Publisher};
 use crate::outbound::Parcel;
-use crate::output::Notice;
-use crate::persist::{Owner, Recorder};
+use crate::output::{Notice, Output};
+use crate::persist::{Away, Owner, PageAsk, Recorder};
 use crate::placement::{HashKey, Map, ShardIndex};
 use crate::retained::Holding;
 use crate::session::{Incarnation, SessionRef};
@@ -212,7 +212,7 @@ impl Shard {
                 self.record_letters(slot);
             }
             (true, false) => {
-                group.forsake();
+                group.forsake(Away::Stays);
                 record_departed(group, &mut self.out.record);
                 self.out.record.group_gone(group.incarnation);
             }
@@ -257,9 +257,9 @@ impl Shard {
             return self.restate_records(slot, was_stored);
         }
         let Some(mut group) = self.groups.slots.try_remove(slot as usize) else { return };
+        group.forsake(Away::Goes);
+        record_departed(&mut group, &mut self.out.record);
         if was_stored {
-            group.forsake();
-            record_departed(&mut group, &mut self.out.record);
             self.out.record.group_gone(group.incarnation);
         }
         self.groups.by_name.remove(&group.name);
@@ -364,6 +364,11 @@ impl Shard {
             self.fanout_budget = self.fanout_budget.saturating_sub(walk.steps);
         }
         record_departed(group, &mut self.out.record);
+        let page = group.next_page();
+        if !page.is_empty() {
+            let owner = Owner::Group(slot, group.incarnation);
+            self.out.say(Output::ReadPage(PageAsk::new(owner, page)));
+        }
         let payer = group.payer;
         self.queued.exchange(held, group.held());
         self.groups.payers.discharge(payer, held);
@@ -376,13 +381,14 @@ impl Shard {
         let Loss { publisher, cause } = loss;
         let count = match cause {
             LossCause::Unreadable => &mut self.stats.withheld,
-            LossCause::Full | LossCause::Absent => &mut self.stats.dropped,
+            LossCause::Full | LossCause::Absent | LossCause::Damaged => &mut self.stats.dropped,
         };
         *count += 1;
         self.out.notice(match cause {
             LossCause::Full => Notice::GroupFull { publisher },
             LossCause::Absent => Notice::GroupAbsent { publisher },
             LossCause::Unreadable => Notice::GroupDenied { publisher },
+            LossCause::Damaged => Notice::Damaged { publisher },
         });
     }
 }

@@ -8,7 +8,7 @@ use crate::delivery::Pressure;
 impl Shard {
     /// Returns the bytes that count against the shard's portion of `memory_total`.
     pub(super) fn memory(&self) -> usize {
-        self.queued.bytes
+        self.queued.in_memory()
             + self.retained.held().bytes
             + self.out.outbox_bytes
             + self.session_bytes

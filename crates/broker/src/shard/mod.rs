@@ -13,6 +13,7 @@ mod inbound;
 mod mail;
 mod member;
 mod memory;
+mod pages;
 mod publish;
 mod restore;
 mod settle;
@@ -205,8 +206,7 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Self {
         let config = ShardConfig { shards: config.shards.clamp(1, SHARDS_MAX), ..config };
         let ShardConfig { index, shards, hash_key, limits, is_stored } = config;
-        let portion =
-            |messages, bytes| Holding { messages: portion(messages, shards), bytes: portion(bytes, shards) };
+        let portion = |messages, bytes| Holding::bound(portion(messages, shards), portion(bytes, shards));
         let bounds = Bounds {
             all: portion(limits.retained, limits.retained_bytes),
             per_publisher: portion(limits.retained_per_identity, limits.retained_bytes_per_identity),
@@ -261,6 +261,7 @@ impl Shard {
             Input::Lost { link } => self.lost(link),
             Input::FromShard(ShardMessage(letter)) => self.read(letter.from, letter.body),
             Input::Committed { through } => self.committed(through),
+            Input::Page(page) => self.take_page(page),
             Input::Storage(storage) => self.storage = storage,
             Input::Restored => self.resume(),
             Input::Policy { generation, policy } => {
@@ -578,8 +579,6 @@ fn outboxes_bound(config: &ShardConfig, identity: &Identity) -> usize {
 
 fn queue_bound(config: &ShardConfig, identity: &Identity) -> Holding {
     let limits = &config.limits;
-    Holding {
-        messages: lease(limits.queue_messages_per_identity, identity, config.shards),
-        bytes: lease(limits.queue_bytes_per_identity, identity, config.shards),
-    }
+    let bytes = lease(limits.queue_bytes_per_identity, identity, config.shards);
+    Holding::bound(lease(limits.queue_messages_per_identity, identity, config.shards), bytes)
 }

@@ -2,6 +2,7 @@
 //! (rule 15).
 
 use super::Shard;
+use crate::group::Stirred;
 use crate::input::Body;
 use crate::outbound::Place;
 use crate::persist::{Owner, Publication, Reservation, Reserved, Settlement};
@@ -50,17 +51,19 @@ impl Shard {
                 if self.resolve(at).is_none() {
                     return false;
                 }
-                let settled = self.deliver(at.slot, |delivery| {
-                    let is_settled = delivery.session.settle(Place(place));
-                    delivery.pump();
-                    is_settled
-                });
-                settled.unwrap_or(false)
+                self.deliver(at.slot, |delivery| delivery.settle(Place(place))).unwrap_or(false)
             }
             Owner::Group(slot, incarnation) => {
-                let group = self.groups.slots.get_mut(slot as usize);
-                let group = group.filter(|group| group.incarnation == incarnation);
-                group.is_some_and(|group| group.settle_place(place))
+                if self.groups.get(slot).is_none_or(|group| group.incarnation != incarnation) {
+                    return false;
+                }
+                let mut is_settled = false;
+                self.tend(slot, |group, _| {
+                    is_settled = group.settle_place(place);
+                    group.let_go(place);
+                    Stirred::Nothing
+                });
+                is_settled
             }
         }
     }

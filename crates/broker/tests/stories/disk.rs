@@ -2,7 +2,7 @@
 
 use crate::peer::{Hello, Peer};
 use crate::world::World;
-use keyward_broker::persist::{Entry, Journal, Survey, recover};
+use keyward_broker::persist::{Entry, Journal, Page, PageAsk, Survey, recover};
 use keyward_broker::{HashKey, Input, Limits};
 use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use keyward_store::faulty::FaultyEngine;
@@ -20,6 +20,12 @@ pub(crate) struct Disk {
 pub(crate) fn in_every_stored_world(story: impl Fn(&mut World)) {
     for shards in 1..=3 {
         story(&mut World::on_disk(shards, Limits::default()));
+    }
+}
+
+impl Disk {
+    pub(crate) fn read(&self, ask: PageAsk) -> Page {
+        ask.read(&self.engine, |error| panic!("{error}"))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::disk::Disk;
 use crate::peer::{Got, Hello, Peer, Wire};
 use keyward_broker::output::Report;
+use keyward_broker::persist::PageAsk;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
     Attach, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice, Output, Principal,
@@ -33,6 +34,8 @@ pub(crate) struct World {
     links: u64,
     /// Tickets that the store has not answered, if it is slow.
     unstored: Option<Vec<(usize, Ticket)>>,
+    /// Pages that are not read yet, if reading takes its time.
+    unread: Option<Vec<(usize, PageAsk)>>,
     /// What survives the process, if anything does.
     pub(crate) disk: Option<Disk>,
     /// What the shards said, in words, if that is recorded.
@@ -92,6 +95,7 @@ impl World {
             policy: Arc::new(Policy::builtin()),
             links: 0,
             unstored: None,
+            unread: None,
             disk: None,
             record: None,
             denials: Vec::new(),
@@ -385,6 +389,23 @@ impl World {
         self.settle();
     }
 
+    /// Makes reading from disk slow: pages wait for [`World::read_pages`].
+    pub(crate) fn slow_reads(&mut self) {
+        self.unread = Some(Vec::new());
+    }
+
+    /// Reads the pages that wait, and lets all that follows happen. Returns how many there were.
+    pub(crate) fn read_pages(&mut self) -> usize {
+        let unread = self.unread.replace(Vec::new()).unwrap_or_default();
+        let count = unread.len();
+        for (shard, ask) in unread {
+            let page = self.disk.as_ref().unwrap().read(ask);
+            self.give(shard, Input::Page(page));
+        }
+        self.settle();
+        count
+    }
+
     /// Tells every shard what the store can take from now on.
     pub(crate) fn storage(&mut self, storage: Storage) {
         self.tell_all(|| Input::Storage(storage));
@@ -470,9 +491,21 @@ impl World {
                     }
                 }
             }
+            Output::ReadPage(ask) => match &mut self.unread {
+                Some(unread) => unread.push((shard, ask)),
+                None => self.read_page(shard, ask),
+            },
             Output::Denied(denial) => self.denials.push(denial),
             Output::Notice(notice) => self.notices.push(notice),
             Output::Reported(report) => self.reports.push(report),
+        }
+    }
+
+    /// Reads a page that a shard asked for.
+    pub(crate) fn read_page(&mut self, shard: usize, ask: PageAsk) {
+        if let Some(disk) = &self.disk {
+            let page = disk.read(ask);
+            self.handle(shard, Input::Page(page));
         }
     }
 

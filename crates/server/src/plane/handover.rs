@@ -3,7 +3,7 @@
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::authentication::Method;
 use crate::plane::tls::channel::Channel;
-use keyward_broker::persist::Entry;
+use keyward_broker::persist::{Entry, Page};
 use keyward_broker::{Attach, Directory, ShardMessage, ShardStats, Storage, Ticket};
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
@@ -71,6 +71,8 @@ pub(crate) enum WorkerMessage {
         /// For its buffers.
         entry: Entry,
     },
+    /// What some messages on disk say was read.
+    Page(Page),
     /// What the store can take from now on.
     Storage(Storage),
     /// The broker stops.

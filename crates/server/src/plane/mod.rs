@@ -23,6 +23,7 @@ mod inbox;
 pub mod limits;
 mod listener;
 mod pace;
+mod pages;
 mod parting;
 mod restart;
 mod source;

@@ -13,6 +13,7 @@ use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::{Inbox, Sender};
 use crate::plane::limits::{CONNECT_BYTES, Limits};
 use crate::plane::listener::{ListenError, Listener};
+use crate::plane::pages::{PageDesk, PageReader};
 use crate::plane::restart::{Restart, RestartError};
 use crate::plane::stats::DoorCounts;
 use crate::plane::tls::{TlsError, TlsMaterial};
@@ -22,7 +23,7 @@ use keyward_broker::{Directory, HashKey, Output, Shard, ShardConfig, ShardIndex}
 use keyward_identity::{Pepper, Registry};
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_policy::Policy;
-use keyward_store::Engine;
+use keyward_store::{Engine, Read};
 use mio::{Poll, Waker};
 use std::collections::VecDeque;
 use std::io;
@@ -205,9 +206,10 @@ impl DataPlane {
         let config = |index| ShardConfig { index: ShardIndex(index), shards, hash_key, limits, is_stored };
         let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
-        let mut desk = None;
+        let (mut desk, mut pages) = (None, None);
         if let Some(mut restart) = restart {
             said = restart.restore(&mut shards, state)?;
+            pages = Some(self.run_page_reader(restart.engine.reader())?);
             desk = Some(self.run_committer(restart, count)?);
         }
         for (index, (each, (shard, said))) in loops.into_iter().zip(shards.into_iter().zip(said)).enumerate()
@@ -218,6 +220,7 @@ impl DataPlane {
                 shard,
                 said,
                 desk: desk.clone(),
+                pages: pages.clone(),
                 inboxes: self.shared.workers.clone(),
                 index: index16,
                 sender: Sender(self.doors.len() + index),
@@ -244,6 +247,17 @@ impl DataPlane {
             Ok(())
         })?;
         *locked(&self.committer) = Some((desk.clone(), thread));
+        Ok(desk)
+    }
+
+    fn run_page_reader(&mut self, store: Arc<dyn Read>) -> Result<PageDesk, StartError> {
+        let (reader, desk) = PageReader::new(store, self.shared.workers.clone());
+        let thread = spawn("pages".to_owned(), move || {
+            reader.run();
+            Ok(())
+        })?;
+        // It ends after the workers, which are its only askers.
+        locked(&self.worker_threads).push(thread);
         Ok(desk)
     }
 

@@ -2,7 +2,7 @@
 
 use super::inbox::{Inbox, Mail};
 use crate::dice::Dice;
-use keyward_broker::persist::{Entry, Journal, Recovered, Survey, recover};
+use keyward_broker::persist::{Entry, Journal, PageAsk, Recovered, Survey, recover};
 use keyward_broker::{HashKey, Shard, Storage, Ticket};
 use keyward_mqtt::time::Now;
 use keyward_store::Engine as _;
@@ -25,6 +25,8 @@ pub(crate) struct Faulty {
     entry: Entry,
     /// The tickets of each shard that wait.
     waiting: Vec<VecDeque<Ticket>>,
+    /// Pages that are to be read, in order, with the shards that asked.
+    unread: VecDeque<(usize, PageAsk)>,
     /// What it can take; the shards hear of it one after another.
     storage: Storage,
 }
@@ -65,6 +67,7 @@ impl Engine {
             journal: Journal::new(survey),
             entry: Entry::default(),
             waiting: vec![VecDeque::new(); shards],
+            unread: VecDeque::new(),
             storage: Storage::Open,
         }))
     }
@@ -82,9 +85,27 @@ impl Engine {
         }
     }
 
+    /// Takes a page that is to be read.
+    pub(crate) fn ask(&mut self, shard: usize, ask: PageAsk) {
+        if let Self::Faulty(faulty) = self {
+            faulty.unread.push_back((shard, ask));
+        }
+    }
+
+    /// Reads the oldest pages, at most so many; a broken engine reads still.
+    pub(crate) fn read_pages(&mut self, inboxes: &mut [Inbox], count: usize) {
+        let Self::Faulty(faulty) = self else { return };
+        let count = count.min(faulty.unread.len());
+        for (shard, ask) in faulty.unread.drain(..count) {
+            let page = ask.read(&faulty.disk.0, |error| panic!("the disk cannot be read: {error}"));
+            inboxes[shard].command(Mail::Page(page));
+        }
+    }
+
     /// Answers some tickets of one shard; now and then it runs full, or has room again, or syncs and says nothing.
     pub(crate) fn answer_some(&mut self, inboxes: &mut [Inbox], dice: &mut Dice) {
         let Self::Faulty(faulty) = self else { return };
+        let pages = if faulty.unread.is_empty() { 0 } else { dice.below(faulty.unread.len() + 1) };
         let shard = dice.below(faulty.waiting.len());
         let count = match dice.below(4) {
             0 => faulty.waiting[shard].len(),
@@ -102,6 +123,7 @@ impl Engine {
         if dice.chance(200) {
             self.sync();
         }
+        self.read_pages(inboxes, pages);
         self.answer(inboxes, shard, count);
     }
 
@@ -128,6 +150,7 @@ impl Engine {
 
     /// Answers everything that waits.
     pub(crate) fn answer_all(&mut self, inboxes: &mut [Inbox]) {
+        self.read_pages(inboxes, usize::MAX);
         for shard in 0..inboxes.len() {
             self.answer(inboxes, shard, usize::MAX);
         }
@@ -170,7 +193,7 @@ impl Engine {
     pub(crate) fn is_idle(&self) -> bool {
         match self {
             Self::Memory => true,
-            Self::Faulty(faulty) => faulty.waiting.iter().all(VecDeque::is_empty),
+            Self::Faulty(faulty) => faulty.unread.is_empty() && faulty.waiting.iter().all(VecDeque::is_empty),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The one queue into a shard (rule 3): what was put in before stands before, whoever put it in.
 
+use keyward_broker::persist::Page;
 use keyward_broker::{Attach, Directory, LinkId, ShardMessage, Storage, Ticket};
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
@@ -29,6 +30,8 @@ pub(crate) enum Mail {
     Directory(Arc<Directory>),
     /// The tickets of the shard up to this one are answered.
     Committed(Ticket),
+    /// What some messages on disk say was read.
+    Page(Page),
     Storage(Storage),
     Stop,
 }

@@ -220,7 +220,7 @@ impl Shell {
             Output::Denied(denial) => What::Denies { shard, denial: denial.clone() },
             Output::Notice(notice) => What::Notes { shard, notice: notice.clone() },
             Output::Reported(report) => What::Reports { shard, change: serial(report) },
-            Output::Established { .. } | Output::Dirty(_) | Output::Commit(_) => return,
+            Output::Established { .. } | Output::Dirty(_) | Output::Commit(_) | Output::ReadPage(_) => return,
         };
         around.log.say(what);
     }
@@ -250,6 +250,10 @@ impl Shell {
                 if around.engine.store(self.index, &mut self.shard, Some(ticket)) {
                     self.answer(around, ticket);
                 }
+            }
+            Output::ReadPage(ask) => {
+                around.log.say(What::WantsPage { shard: self.no() });
+                around.engine.ask(self.index, ask);
             }
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
             Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) => {}
@@ -290,6 +294,10 @@ impl Shell {
             Mail::Committed(through) => {
                 self.answer(around, through);
                 self.apply_outputs(around);
+            }
+            Mail::Page(page) => {
+                around.log.say(What::GetsPage { shard });
+                self.handle(around, Input::Page(page));
             }
             Mail::Storage(storage) => {
                 around.log.say(What::Learns { shard, storage });

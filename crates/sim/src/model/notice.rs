@@ -1,7 +1,7 @@
 //! What shards say of losses, and which retained messages may not reach their slot.
 
 use super::message::Loss;
-use super::{Checked, Model};
+use super::{Checked, Model, breach};
 use crate::event::{AccountNo, ClientNo, ShardNo};
 use crate::races::Race;
 use keyward_broker::Notice;
@@ -49,6 +49,7 @@ impl Model {
                 of.map(Loss::NoMemory)
             }
             Notice::NoRoom { identity } => return self.note_no_room(shard, identity),
+            Notice::Damaged { .. } => return breach!("a message that waited on disk is lost"),
             Notice::Limit { .. } | Notice::PublishWithheld { .. } => None,
             Notice::GroupFull { publisher } => account(publisher).map(Loss::GroupFull),
             Notice::GroupAbsent { publisher } => account(publisher).map(Loss::GroupAbsent),

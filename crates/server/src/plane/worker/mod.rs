@@ -22,6 +22,7 @@ use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::{Handover, WorkerMessage};
 use crate::plane::inbox::{Inbox, Room, Sender};
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
+use crate::plane::pages::PageDesk;
 use crate::plane::parting::Parting;
 use crate::plane::timers::{Timers, until};
 use burden::Burden;
@@ -52,6 +53,8 @@ pub(crate) struct WorkerParts {
     pub(crate) said: VecDeque<Output>,
     /// Where what the shard records is handed in, if there is a store.
     pub(crate) desk: Option<Arc<Desk>>,
+    /// Who reads what is on disk, if there is a store.
+    pub(crate) pages: Option<PageDesk>,
     /// The inboxes of all workers, in the order of their shards.
     pub(crate) inboxes: Arc<[Inbox<WorkerMessage>]>,
     pub(crate) index: ShardIndex,
@@ -256,6 +259,11 @@ impl Worker {
                     feed(&mut self.parts.shard, &mut self.outputs, self.now, Input::Committed { through });
                 }
             }
+            Output::ReadPage(ask) => {
+                if let Some(pages) = &self.parts.pages {
+                    pages.ask(self.parts.index, ask);
+                }
+            }
             Output::Denied(denial) => self.parts.reporter.denied(denial),
             Output::Notice(Notice::Limit { identity, bound }) => {
                 let value = bound.value(&self.parts.broker_limits);
@@ -313,6 +321,7 @@ impl Worker {
                     self.handle(Input::Committed { through });
                 }
             }
+            WorkerMessage::Page(page) => self.handle(Input::Page(page)),
             WorkerMessage::Storage(storage) => self.handle(Input::Storage(storage)),
             WorkerMessage::Link(handover) => self.attach(*handover),
             WorkerMessage::Shard(message) => self.handle(Input::FromShard(message)),
