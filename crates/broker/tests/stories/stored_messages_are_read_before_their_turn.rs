@@ -29,7 +29,7 @@ fn with_waiting(w: &mut World, messages: u16) -> Peer {
     let pump = w.connect(hello5("device:pump", "pump"));
     for number in 1..=messages {
         w.publish(pump, letter("pump/a", &long(number)).qos(qos(number), number));
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             w.pubrel(pump, number);
         }
     }
@@ -38,7 +38,7 @@ fn with_waiting(w: &mut World, messages: u16) -> Peer {
 
 /// Every other message is of QoS 2.
 fn qos(number: u16) -> Qos {
-    if number % 2 == 0 { Qos::ExactlyOnce } else { Qos::AtLeastOnce }
+    if number.is_multiple_of(2) { Qos::ExactlyOnce } else { Qos::AtLeastOnce }
 }
 
 #[test]

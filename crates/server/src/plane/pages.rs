@@ -30,6 +30,7 @@ impl PageDesk {
 }
 
 impl PageReader {
+    #[expect(clippy::disallowed_methods, reason = "a session or group has one page under way at most")]
     pub(crate) fn new(store: Arc<dyn Read>, inboxes: Arc<[Inbox<WorkerMessage>]>) -> (Self, PageDesk) {
         let (desk, asked) = channel();
         (Self { asked, store, inboxes }, PageDesk(desk))
