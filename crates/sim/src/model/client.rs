@@ -43,6 +43,7 @@ impl Model {
             }
             Packet::PubRel(ack) => {
                 let answered = self.shards[shard.0].answered;
+                self.vague.remove(&(client, ack.id));
                 let session = self.session(client)?;
                 let waits = session.inbound.get(&ack.id).is_some_and(|(_, ticket)| *ticket > answered);
                 if waits && !session.acknowledged.contains(&ack.id) {
@@ -101,7 +102,10 @@ impl Model {
             return self.owe(shard, link, answer, false);
         }
         let allowed = self.law.may(shard, account, epoch, Action::Publish, &publish.topic);
-        answer.allowed = Some(allowed);
+        // What the packet id on disk may stand for is not asked about again: it was allowed when it was taken.
+        let exchange = publish.id.filter(|_| publish.qos == Qos::ExactlyOnce).map(|id| (client, id));
+        let is_vague = exchange.is_some_and(|exchange| self.vague.contains(&exchange));
+        answer.allowed = Some(allowed).filter(|allowed| *allowed || !is_vague);
         self.races.note_if(self.law.is_behind(shard), Race::PublishBetweenOrderAndEnactment);
         let before = self.session(client)?.decisions.insert(publish.topic.clone(), allowed);
         self.races.note_if(before == Some(!allowed), Race::DecisionChanged);
@@ -109,15 +113,18 @@ impl Model {
         if !allowed {
             return if publish.id.is_some() { self.owe(shard, link, answer, false) } else { Ok(()) };
         }
-        if let Some(id) = publish.id.filter(|_| publish.qos == Qos::ExactlyOnce) {
+        if let Some((_, id)) = exchange {
             let ticket = self.shards[shard.0].asked + 1;
             let inbound = &mut self.session(client)?.inbound;
             // A rude client may have the id in use for another message: then it is not certain that this one is taken,
             // and it may be taken when it comes again.
             if is_honest || !inbound.contains_key(&id) {
                 inbound.insert(id, (publish.number, ticket));
+                self.vague.remove(&(client, id));
                 self.last_inbound.entry((client, id)).or_default().push((publish.number, ticket));
                 self.taking = Some(Taking { client, exchange: Some(id), needs_no_room: false });
+            } else {
+                self.vague.insert((client, id));
             }
         }
         let expiry = publish.expiry.map(|secs| self.now.saturating_add(Millis::from_secs(u64::from(secs))));
@@ -129,7 +136,6 @@ impl Model {
             || publish.retain
             || (is_stored && publish.qos == Qos::ExactlyOnce);
         // A rude client may have the id in use: then there is nothing new to be stored.
-        let is_vague = publish.id.is_some_and(|id| self.vague.remove(&(client, id)));
         self.owe_or_refuse(shard, link, answer, durable && is_honest && !is_vague)
     }
 

@@ -211,6 +211,10 @@ impl Model {
         before: &Flights,
         known: Known,
     ) -> Checked {
+        // Of what went on at an earlier start the session may have had its copy, at a lower quality of service, and this
+        // is the one of that start.
+        let is_due = |owed: &Owed| owed.sent < owed.copies;
+        let due = session.owed.iter().filter(|(_, owed)| is_due(owed)).map(|(number, _)| *number).collect();
         for owed in session.owed.values_mut() {
             owed.copies = owed.sent;
         }
@@ -237,7 +241,7 @@ impl Model {
                     self.races.note(Race::SentAgainAfterCrash);
                     flights.insert(*id, Flight { received: false, ..*sent });
                 }
-                _ => self.restore_unsent(client, session, place, &mut flights, flight)?,
+                _ => self.restore_unsent((client, session, &due), place, &mut flights, flight)?,
             }
         }
         self.flights.insert(client, flights);
@@ -246,8 +250,7 @@ impl Model {
 
     fn restore_unsent(
         &mut self,
-        client: ClientNo,
-        session: &mut Session,
+        (client, session, due): (ClientNo, &mut Session, &BTreeSet<MessageNo>),
         place: &FoundPlace,
         flights: &mut Flights,
         flight: Flight,
@@ -263,6 +266,7 @@ impl Model {
         let is_single = is_honest
             && message.copies == 1
             && session.groups_for(&message.topic).is_empty()
+            && !due.contains(&number)
             && !place.retain;
         if let Some(owed) = session.owed.get(&number).filter(|owed| is_single && owed.sent > 0) {
             if qos == Qos::ExactlyOnce {
