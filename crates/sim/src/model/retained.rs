@@ -99,8 +99,9 @@ impl Slots {
     pub(super) fn land(&mut self, until: Millis, step: u64) {
         for values in self.0.values_mut() {
             for index in 0..values.len() {
-                let Value { writer, at, set, landed, open, doubted, .. } = values[index];
-                let is_sure = open.is_none() && !doubted;
+                let Value { writer, at, set, landed, open, doubted, gone, .. } = values[index];
+                // What went with a process takes nothing's place.
+                let is_sure = open.is_none() && !doubted && gone.is_none();
                 if landed.is_some() || at >= until || !is_sure {
                     continue;
                 }
