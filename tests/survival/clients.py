@@ -1,6 +1,7 @@
 """The clients of the harness: what each of them knows of its session outlives its links, and the verdict compares it."""
 
 import collections
+import math
 import time
 
 import wire
@@ -14,17 +15,21 @@ class Client:
 
     def __init__(self, broker, name):
         self.broker, self.name, self.link = broker, name, None
+        # When the CONNECT was sent that has no answer yet.
+        self.asked = math.inf
 
     def connect(self, clean=False):
         self.link = wire.Link(self.broker.port)
         self.link.send(wire.connect(self.name, "load", self.broker.password, clean))
+        self.asked = time.monotonic()
         kind, _, body = self.link.receive(PATIENCE) or (None, None, b"??")
         assert kind == wire.CONNACK and body[1] == 0, f"{self.name}: refused with {body!r}"
+        self.asked = math.inf
         return bool(body[0] & 1)
 
 
 class Publisher(Client):
-    """Sends numbered messages at one quality of service and keeps what is unanswered."""
+    """Sends numbered messages at one quality of service and keeps what is unanswered, with the moment at which it was sent."""
 
     def __init__(self, broker, name, qos, size=0):
         super().__init__(broker, name)
@@ -46,8 +51,9 @@ class Publisher(Client):
     def fill(self, until=None):
         while len(self.unanswered) + len(self.released) < WINDOW and (until is None or self.number < until):
             self.number += 1
-            self.unanswered[self.number] = True
+            self.unanswered[self.number] = math.inf
             self.send(self.number)
+            self.unanswered[self.number] = time.monotonic()
 
     def answer(self, seconds):
         found = self.link.receive(seconds)
@@ -61,7 +67,7 @@ class Publisher(Client):
             number = self.take(self.unanswered, by_id)
             self.done(number)
             if number is not None:
-                self.released[number] = True
+                self.released[number] = time.monotonic()
             self.link.send(wire.ack(wire.PUBREL, by_id))
         elif kind == wire.PUBCOMP:
             self.take(self.released, by_id)
@@ -122,7 +128,7 @@ class Reader(Client):
                 self.link.send(wire.ack(wire.PUBACK, by_id))
             elif qos == 2:
                 if by_id not in self.held:
-                    self.held[by_id] = True
+                    self.held[by_id] = time.monotonic()
                     self.take(payload)
                 self.link.send(wire.ack(wire.PUBREC, by_id))
         elif kind == wire.PUBREL:
@@ -154,20 +160,30 @@ class Taker(Client):
 
     def __init__(self, broker):
         super().__init__(broker, "taker")
-        self.is_taking = False
+        self.older = None
 
     def load(self, stop):
-        older = None
         try:
             while not stop.is_set():
-                self.is_taking = older is not None
                 self.connect()
-                self.is_taking = False
-                if older:
-                    older.close()
-                older = self.link
+                if self.older:
+                    self.older.close()
+                self.older = self.link
         except (OSError, AssertionError):
             pass
+
+
+def met(moment, publishers, reader, taker):
+    """What was under way at a moment and never answered. What a client did later, before it noticed, does not count."""
+    def began_before(moments):
+        return any(began < moment for began in moments)
+
+    released = [began for publisher in publishers if publisher.qos == 2 for began in publisher.released.values()]
+    return {
+        "unacknowledged publish": any(began_before(publisher.unanswered.values()) for publisher in publishers),
+        "QoS 2 exchange": began_before([*released, *reader.held.values()]),
+        "takeover": taker.older is not None and taker.asked < moment,
+    }
 
 
 def judge(publishers, readers, losses):
@@ -175,7 +191,7 @@ def judge(publishers, readers, losses):
     for reader in readers:
         for publisher in publishers:
             came = reader.came[publisher.name]
-            missing = [number for number in range(1, publisher.number + 1) if number not in set(came)]
+            missing = sorted(set(range(1, publisher.number + 1)) - set(came))
             if missing:
                 losses.append(f"{reader.name} misses {len(missing)} of {publisher.name}: {missing[:5]}")
             first = list(dict.fromkeys(came))

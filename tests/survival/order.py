@@ -5,6 +5,10 @@ each the trace must hold, in this order: the packet was read from the socket; it
 DIR/messages; a sync of that file was begun and returned 0; PUBACK, PUBREC or SUBACK was written to the socket. The
 control is a second broker with `durability = "os"`: the same check must then find no sync in any exchange.
 
+Then what is not to be kept: messages of QoS 0, and of QoS 1 for a session that ends with its link. Each must have been read
+from one socket and written to another, and to no file; and while they were on their way the broker synced nothing. And a
+retained message of QoS 0, for which nobody waits: it must be written and synced by itself; how long that took is printed.
+
     tests/survival/order.py --bin target/release/keyward
 """
 
@@ -84,15 +88,18 @@ class Exchange:
             return None, None, None, None
         later = [call for call in calls if call.begun > received.returned]
         sent = first(later, lambda call: call.name in SENDS and call.file == received.file and self.acknowledgement in call.data)
-        written = first(later, lambda call: call.name in WRITES and below(messages, call.file) and self.content in call.data and call.returned)
+        written = first(later, lambda call: in_a_file(messages, call, self.content) and call.returned)
         if not (sent and written):
             return received, written, None, sent
         return received, written, first(later, lambda call: is_between(call, written, sent)), sent
 
 
 def is_between(call, written, sent):
-    is_sync = call.name in SYNCS and call.file.partition("<")[2] == written.file.partition("<")[2] and call.result == "0"
-    return bool(is_sync) and written.returned < call.begun and call.returned < sent.begun
+    return is_sync(call, written) and written.returned < call.begun and call.returned < sent.begun
+
+
+def is_sync(call, written):
+    return call.name in SYNCS and call.file.partition("<")[2] == written.file.partition("<")[2] and call.result == "0"
 
 
 def below(folder, file):
@@ -124,6 +131,24 @@ def exchanges(broker, count):
     return done
 
 
+def passing(broker, count):
+    """Sends what is not to be kept, all of it read by a session that ends with its link, and gives the contents."""
+    reader, publisher = Client(broker, "passing"), Client(broker, "talker")
+    reader.connect(clean=True)
+    publisher.connect(clean=True)
+    reader.link.send(wire.subscribe(1, "k/#", 1))
+    expect(reader, wire.SUBACK)
+    contents = []
+    for qos in (0, 1):
+        for number in range(1, count + 1):
+            contents.append(f"order-passing-{qos}-{number:04}".encode())
+            publisher.link.send(wire.publish("k/passing", contents[-1], qos, number))
+            if qos:
+                expect(publisher, wire.PUBACK)
+            assert contents[-1] in expect(reader, wire.PUBLISH)
+    return contents
+
+
 def answered(client, kind, name, number, content):
     body = expect(client, kind)
     assert body[:2] == struct.pack("!H", number), body
@@ -136,33 +161,40 @@ def expect(client, kind):
     return found[2]
 
 
-def trace(program, durability, count):
-    """Runs a traced broker and gives the exchanges, the calls and the folder of the messages."""
+def trace(program, durability, talk):
+    """Runs a traced broker and gives what `talk` made of it, the calls and the folder of the messages."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o700)
         output = pathlib.Path(folder) / "trace"
         broker = Broker(program, pathlib.Path(folder), durability, under=(*TRACER, output))
         try:
-            done = exchanges(broker, count)
+            done = talk(broker, output)
         finally:
             broker.kill()
-        return done, parse(whole(output, broker.process.pid)), broker.dir / "messages"
+        return done, parse(whole(output, broker.process.pid)), broker.dir
 
 
 def whole(output, process):
     """The trace, once the tracer has seen the broker end."""
+    ended = lambda lines: any(line.startswith(f"{process} ") and "+++ killed by" in line for line in lines[-200:])
+    return await_trace(output, ended, "the broker's end")
+
+
+def await_trace(output, holds, what):
+    """The trace, once something holds of it."""
     deadline = time.monotonic() + PATIENCE
     while True:
         lines = output.read_text().splitlines()
-        if any(line.startswith(f"{process} ") and "+++ killed by" in line for line in lines[-200:]):
+        if holds(lines):
             return lines
-        assert time.monotonic() < deadline, "the tracer has not seen the broker end"
+        assert time.monotonic() < deadline, f"the tracer has not seen {what}"
         time.sleep(0.01)  # between two looks
 
 
 def look(program, durability, count):
     """Prints what stood before each kind of acknowledgement, and gives how many exchanges had a sync, and had all else."""
-    done, calls, messages = trace(program, durability, count)
+    done, calls, home = trace(program, durability, lambda broker, _: exchanges(broker, count))
+    messages = home / "messages"
     seen, synced, whole_chains, shown = collections.Counter(), 0, 0, set()
     for exchange in done:
         received, written, sync, sent = exchange.chain(calls, messages)
@@ -175,6 +207,45 @@ def look(program, durability, count):
     for (name, is_synced), times in sorted(seen.items()):
         print(f"  {durability}: {times} × {name}, {'a sync' if is_synced else 'NO SYNC'} before the acknowledgement")
     return len(done), whole_chains, synced
+
+
+def look_at_what_is_not_kept(program, count):
+    """Gives what of the passing messages was not seen to pass, and what was on its way when something was written or synced."""
+    contents, calls, home = trace(program, "synced", lambda broker, _: passing(broker, count))
+    received = [first(calls, lambda call: call.name in READS and "socket" in call.file and content in call.data) for content in contents]
+    sent = [first(calls, lambda call: call.name in SENDS and "socket" in call.file and content in call.data) for content in contents]
+    unseen = [content for content, *both in zip(contents, received, sent) if not all(both)]
+    if unseen:
+        return unseen, []
+    on_their_way = [call for call in calls if received[0].returned < call.begun < sent[-1].begun]
+    syncs = [f"{call.name}({call.file})" for call in on_their_way if call.name in SYNCS]
+    written = [content for content in contents if any(in_a_file(home, call, content) for call in calls)]
+    return [], syncs + written
+
+
+def look_at_a_retained_message(program):
+    """Gives how long after it was read a retained message of QoS 0 was synced, with nothing else to sync, in seconds."""
+    content = b"order-retained-0"
+
+    def talk(broker, output):
+        publisher = Client(broker, "talker")
+        publisher.connect(clean=True)
+        publisher.link.send(wire.publish("k/retained", content, 0, 0, retain=True))
+        await_trace(output, lambda lines: synced_after(parse(lines), content, broker.dir), "the sync of a retained message")
+
+    _, calls, home = trace(program, "synced", talk)
+    received = first(calls, lambda call: call.name in READS and "socket" in call.file and content in call.data)
+    return synced_after(calls, content, home).at - received.at
+
+
+def synced_after(calls, content, home):
+    """The sync that made a content durable."""
+    written = first(calls, lambda call: in_a_file(home / "messages", call, content) and call.returned)
+    return written and first(calls, lambda call: is_sync(call, written) and call.begun > written.returned)
+
+
+def in_a_file(folder, call, content):
+    return call.name in WRITES and below(folder, call.file) and content in call.data
 
 
 def told(call, received):
@@ -196,6 +267,11 @@ def main():
     if number != whole_chains or synced:
         sys.exit(f"the control: {synced} of {number} had a sync, {whole_chains} were read in the trace; this check cannot fail")
     print("every acknowledgement waited for its sync; the control had none")
+    unseen, touched = look_at_what_is_not_kept(options.bin, options.exchanges)
+    if unseen or touched:
+        sys.exit(f"what is not to be kept: not seen to pass {unseen}, on disk or at a sync {touched}")
+    print(f"of {2 * options.exchanges} messages that are not to be kept none touched the disk")
+    print(f"a retained message of QoS 0 was on disk {look_at_a_retained_message(options.bin) * 1000:.0f} ms after it came")
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@
 //!   process, so the manifests, where that was seen, are compared with their checksums first (`layout`).
 //!
 //! What is still possible: damage in a table file is found when it is read, not before. If the very last sync and
-//! `SYNCED` are damaged together, the loss is not noticed. On a full disk a table that is larger than half of what is free
-//! is not compacted at once: its room comes back when enough was deleted for an ordinary compaction. With a reserve smaller than
-//! a compaction needs, a compaction can fill the disk, and the engine breaks.
+//! `SYNCED` are damaged together, the loss is not noticed. On a full disk a table of which more is left than half of what is
+//! free is not compacted at once: the room of what was deleted in it comes back when that was enough for an ordinary
+//! compaction. With a reserve smaller than a compaction needs, a compaction can fill the disk, and the engine breaks.
 //!
 //! What is not here: what keys and values mean, the thread that owns the engine, backups.
 

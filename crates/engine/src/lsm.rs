@@ -94,13 +94,13 @@ impl Lsm {
         caught(|| self.database.persist(PersistMode::Buffer))
     }
 
-    /// Flushes one table after the other, and compacts those that fit into the room left, until all are done or it is
-    /// told to end.
-    pub(crate) fn compact(&self, fits: impl Fn(u64) -> bool, ends: impl Fn() -> bool) -> Result<(), String> {
+    /// Flushes one table after the other, and compacts those of which so many bytes are left, or fewer, until all are done
+    /// or it is told to end.
+    pub(crate) fn compact(&self, room: impl Fn() -> u64, ends: impl Fn() -> bool) -> Result<(), String> {
         for table in &self.tables {
             caught(|| {
                 self.flush_table(table, &ends)?;
-                if fits(table.disk_space()) && !ends() { table.major_compact() } else { Ok(()) }
+                if fits(table, room())? && !ends() { table.major_compact() } else { Ok(()) }
             })?;
         }
         // fjall removes the files that were compacted away when a memtable that holds something is sealed, and a journal when
@@ -166,6 +166,23 @@ impl Lsm {
         }
         Ok(())
     }
+}
+
+/// Tells whether what a table has left needs no more than so many bytes. Of a table whose files are larger the rows are read,
+/// until they are too many: those that were deleted need nothing.
+fn fits(table: &Keyspace, bytes: u64) -> fjall::Result<bool> {
+    if table.disk_space() <= bytes {
+        return Ok(true);
+    }
+    let mut left = bytes;
+    for row in table.iter() {
+        let (key, value) = row.into_inner()?;
+        match left.checked_sub(key.len() as u64 + value.len() as u64) {
+            Some(rest) => left = rest,
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 #[allow(clippy::disallowed_methods, reason = "fjall tells nobody when a flush or a compaction has ended")]

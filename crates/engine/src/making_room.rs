@@ -33,8 +33,8 @@ impl MakingRoom {
             return;
         }
         let (lsm, ends, data) = (Arc::clone(lsm), Arc::clone(&self.ends), data.to_owned());
-        let fits = move |bytes| room::free(&data).is_ok_and(|free| bytes <= free / 2);
-        let run = move || drop(lsm.compact(fits, || ends.load(Ordering::Relaxed)));
+        let half = move || room::free(&data).unwrap_or(0) / 2;
+        let run = move || drop(lsm.compact(half, || ends.load(Ordering::Relaxed)));
         self.thread = Builder::new().name("make room".to_owned()).spawn(run).ok();
     }
 }

@@ -91,6 +91,25 @@ fn what_is_deleted_without_room_makes_room() {
     assert_eq!(count(&engine), Ok(301));
 }
 
+/// What had been deleted was more than half of the room left, so it was never compacted, and the disk stayed full for ever.
+#[test]
+fn everything_that_was_deleted_makes_room_however_little_is_left() {
+    let Some(disk) = Small::mount(80) else { return };
+    let options = Options { reserve: Some(16 << 20), ..Options::default() };
+    let mut engine = DiskEngine::open(disk.path(), &options).unwrap();
+    let mut next = 0;
+    while fill_or_no_room(&mut engine, next) {
+        next += 1;
+    }
+    empty(&mut engine);
+    let deadline = Instant::now() + PATIENCE;
+    while !fill_or_no_room(&mut engine, next) {
+        assert!(Instant::now() < deadline, "no room comes back");
+        std::thread::yield_now();
+    }
+    assert_eq!(count(&engine), Ok(next + 1));
+}
+
 /// Tells whether there was room.
 fn fill_or_no_room(engine: &mut DiskEngine, number: u32) -> bool {
     let has_room = engine.has_room().unwrap();

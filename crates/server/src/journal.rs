@@ -153,9 +153,9 @@ fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
             "let its reader connect, or end that session; or raise limits.queue_messages and limits.queue_bytes",
         ),
         Notice::RetainedFull { publisher } => (
-            "retained message not kept: there are too many",
+            "retained message not kept: there are too many, or the disk is full",
             publisher,
-            "remove some (an empty retained message does), or raise limits.retained… or limits.memory_total",
+            "free disk space; or remove some (an empty retained message does), raise limits.retained… or limits.memory_total",
         ),
         Notice::PublishWithheld { publisher } => (
             "QoS 2 message dropped after PUBREC: its publisher may not publish it any more",

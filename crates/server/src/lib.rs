@@ -28,4 +28,5 @@ mod signals;
 pub mod status;
 pub mod store;
 mod sys;
+pub mod upgrade;
 pub mod wiring;

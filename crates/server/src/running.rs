@@ -90,7 +90,7 @@ pub enum StartError {
     Settings(#[from] SettingsError),
     /// Sessions and messages cannot be kept.
     #[error("the message store did not open: {0}")]
-    Store(#[from] keyward_engine::OpenError),
+    Store(#[from] store::StoreError),
     /// A rule file is bad.
     #[error("the rules are not valid, so nothing was started:\n{0}")]
     Rules(#[from] RulesError),

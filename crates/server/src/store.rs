@@ -4,6 +4,8 @@
 use crate::clock;
 use crate::config::{Durability, Store};
 use crate::home::Home;
+use crate::upgrade::{self, UpgradeError};
+use keyward_broker::persist::UPGRADES;
 use keyward_engine::{DiskEngine, OpenError, Options};
 use keyward_store::Engine;
 use std::fs;
@@ -12,11 +14,22 @@ use std::path::{Path, PathBuf};
 /// How the name of a store begins that was set aside.
 const ASIDE: &str = "messages.damaged-";
 
-/// Opens the store of an installation; `None` if the configuration wants none.
+/// Says why no store is open.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It has another format, and stays as it is.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+}
+
+/// Opens the store of an installation, and brings it to today's format; `None` if the configuration wants none.
 ///
 /// # Errors
-/// [`OpenError`]: it is in use, was written by a newer program, or the system refuses. Damage is no error.
-pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenError> {
+/// [`StoreError`]: it is in use, was written by a newer program, or the system refuses. Damage is no error.
+pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, StoreError> {
     let durability = match config.durability {
         Durability::Synced => keyward_engine::Durability::Synced,
         Durability::Os => keyward_engine::Durability::Os,
@@ -36,7 +49,7 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenE
         }
         opened => opened?,
     };
-    Ok(Some(Box::new(engine)))
+    Ok(Some(Box::new(upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES)?)))
 }
 
 /// Lists the stores of an installation that were set aside, oldest first.
@@ -53,12 +66,17 @@ pub fn set_aside_in(home: &Home) -> Vec<PathBuf> {
 /// Moves a damaged store out of the way, to a name that tells when.
 fn set_aside(directory: &Path) -> Result<PathBuf, OpenError> {
     let seconds = clock::now().wall.as_secs();
-    let names = (0..).map(|number| match number {
-        0 => directory.with_file_name(format!("{ASIDE}{seconds}")),
-        number => directory.with_file_name(format!("{ASIDE}{seconds}-{number}")),
-    });
-    let aside = names.take(1_000).find(|name| !name.exists()).unwrap_or_else(|| directory.into());
+    let aside = unused_name(directory, &format!("{ASIDE}{seconds}"));
     let moved = fs::rename(directory, &aside);
     moved.map_err(|source| OpenError::Io { path: directory.into(), action: "set aside", source })?;
     Ok(aside)
+}
+
+/// Returns a name beside the store that nothing has yet: this one, or this one with a number.
+pub(crate) fn unused_name(directory: &Path, name: &str) -> PathBuf {
+    let names = (0..).map(|number| match number {
+        0 => directory.with_file_name(name),
+        number => directory.with_file_name(format!("{name}-{number}")),
+    });
+    names.take(1_000).find(|name| !name.exists()).unwrap_or_else(|| directory.into())
 }

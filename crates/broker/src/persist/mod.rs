@@ -10,6 +10,7 @@
 
 mod commits;
 mod entry;
+mod format;
 mod journal;
 mod messages;
 mod pages;
@@ -20,6 +21,7 @@ mod recovery;
 mod wire;
 
 pub use entry::Entry;
+pub use format::{FORMAT, NEEDS, UPGRADES, Upgrade, upgrades};
 pub use journal::Journal;
 pub use pages::{Page, PageAsk};
 pub(crate) use publication::{Away, Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
@@ -30,10 +32,7 @@ pub(crate) use wire::{SessionTerms, WillRecord};
 
 use keyward_store::Table;
 
-/// The version of everything below; a broker refuses a store with a higher one.
-pub const FORMAT: u32 = 1;
-
-/// What is said once: the format, the key of hashes. By name.
+/// What is said once: the format and the release that it needs, the key of hashes. By name.
 pub(crate) const META: Table = Table::new(0);
 /// Stored sessions, by incarnation.
 pub(crate) const SESSION: Table = Table::new(1);
@@ -58,3 +57,5 @@ pub(crate) const GROUP: Table = Table::new(9);
 pub(crate) const HASH_KEY: &[u8] = b"hash-key";
 /// The name of the format's version in [`META`].
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
+/// The name of the release that it needs.
+pub(crate) const NEEDS_KEY: &[u8] = b"needs";

@@ -1,12 +1,11 @@
 //! Reads at a start what is on disk, and says what of it belongs to nobody.
 
+use super::format;
 use super::journal::References;
 use super::messages::{Messages, Names};
 use super::records::numbered_key;
 use super::wire::{PlaceValue, Reader, SessionTerms, Stage, WillRecord, parcel};
-use super::{
-    ACCEPTED, FORMAT, FORMAT_KEY, GROUP, HASH_KEY, INBOUND, MESSAGE, META, PLACE, RETAINED, SESSION,
-};
+use super::{ACCEPTED, FORMAT, GROUP, HASH_KEY, INBOUND, MESSAGE, META, NEEDS_KEY, PLACE, RETAINED, SESSION};
 use super::{SUBSCRIPTION, WILL};
 use crate::message::{Message, MessageId};
 use crate::outbound::Parcel;
@@ -31,6 +30,13 @@ pub enum RecoveryError {
     Newer {
         /// The version of its records.
         found: u32,
+        /// The first release that reads it, if the store says so.
+        needs: Option<String>,
+    },
+    /// It has an older format, from which nothing leads to today's.
+    Older {
+        /// The version of its records.
+        found: u32,
     },
     /// It cannot be read.
     Unreadable(ReadError),
@@ -39,10 +45,19 @@ pub enum RecoveryError {
 impl fmt::Display for RecoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Newer { found } => write!(
-                f,
-                "the messages on disk have format {found}, this program reads up to {FORMAT}: use a newer one"
-            ),
+            Self::Newer { found, needs } => {
+                write!(
+                    f,
+                    "the messages on disk have format {found}, this program reads up to {FORMAT}; start "
+                )?;
+                match needs {
+                    Some(needs) => write!(f, "Keyward {needs} or newer"),
+                    None => f.write_str("a newer Keyward"),
+                }
+            }
+            Self::Older { found } => {
+                write!(f, "the messages on disk have format {found}, from which nothing leads to {FORMAT}")
+            }
             Self::Unreadable(error) => error.fmt(f),
         }
     }
@@ -123,8 +138,8 @@ pub struct Portion {
     pub(crate) accepted: Vec<Arc<Message>>,
 }
 
-/// Reads a whole store. `fresh` is the key of hashes for a store that has none yet; it is then among what
-/// [`Survey::litter`] writes.
+/// Reads a whole store of today's format ([`upgrades`](super::upgrades) leads there). `fresh` is the key of hashes for a
+/// store that has none yet; it is then among what [`Survey::litter`] writes.
 ///
 /// # Errors
 /// [`RecoveryError`]: nothing is changed then.
@@ -195,14 +210,11 @@ impl Recovered {
 }
 
 fn read_meta(store: &dyn Read, fresh: HashKey, survey: &mut Survey) -> Result<HashKey, RecoveryError> {
-    let format = store.get(META, FORMAT_KEY)?.and_then(|bytes| Reader::new(&bytes).u32());
-    if let Some(found) = format
-        && found > FORMAT
-    {
-        return Err(RecoveryError::Newer { found });
+    if let Some(found) = format::read_format(store)?.filter(|found| *found < FORMAT) {
+        return Err(RecoveryError::Older { found });
     }
-    if format.is_none() {
-        survey.litter.put(META, FORMAT_KEY, &FORMAT.to_be_bytes());
+    if store.get(META, NEEDS_KEY)?.is_none() {
+        format::put_format(&mut survey.litter, FORMAT);
     }
     let stored = store.get(META, HASH_KEY)?.and_then(|bytes| <[u8; 16]>::try_from(&*bytes).ok());
     Ok(stored.map(HashKey::new).unwrap_or_else(|| {

@@ -136,8 +136,9 @@ impl Shard {
     /// Puts a message into the retained slot of its topic, which lives here.
     pub(super) fn keep(&mut self, _permit: &Permit<Publish>, message: &Arc<Message>) {
         let Some(topic) = message.topic_name() else { return };
-        // What was to be acknowledged was taken before: it is written in any case.
-        let is_full = self.storage != Storage::Open && message.qos == Qos::AtMostOnce;
+        // What was to be acknowledged was taken before: it is written in any case. What the broker says of itself never is.
+        let is_full =
+            self.storage != Storage::Open && message.qos == Qos::AtMostOnce && !message.publisher.is_broker();
         let is_short = (self.pressure() == Pressure::Critical || is_full) && !message.payload().is_empty();
         if is_short {
             // What the slot held is outdated all the same.

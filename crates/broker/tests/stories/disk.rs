@@ -2,7 +2,7 @@
 
 use crate::peer::{Hello, Peer};
 use crate::world::World;
-use keyward_broker::persist::{Entry, Journal, Page, PageAsk, Survey, recover};
+use keyward_broker::persist::{Entry, Journal, Page, PageAsk, Survey, UPGRADES, recover, upgrades};
 use keyward_broker::{HashKey, Input, Limits};
 use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use keyward_store::faulty::FaultyEngine;
@@ -35,6 +35,34 @@ impl World {
         world.disk = Some(Disk::default());
         world.start(shards);
         world
+    }
+
+    /// Starts a broker on records that are there already, of any format.
+    pub(crate) fn on_records(shards: u16, records: &Batch) -> Self {
+        let mut world = Self::new(shards, Limits::default());
+        let disk = world.disk.insert(Disk::default());
+        disk.engine.append(records).unwrap();
+        for upgrade in upgrades(&disk.engine, UPGRADES).unwrap() {
+            let batch = upgrade.batch(&disk.engine).unwrap();
+            disk.engine.append(&batch).unwrap();
+        }
+        disk.engine.sync().unwrap();
+        world.start(shards);
+        world
+    }
+
+    /// Kills the broker and shows what is on disk then: table, key and value.
+    pub(crate) fn what_a_crash_leaves(mut self) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
+        let engine = &mut self.disk.as_mut().unwrap().engine;
+        engine.crash(0);
+        let mut rows = Vec::new();
+        for table in Table::all() {
+            let mut scan = Scan::of(table, b"");
+            while engine.next_page(&mut scan).unwrap() {
+                rows.extend(scan.rows().map(|(key, value)| (table, key.to_vec(), value.to_vec())));
+            }
+        }
+        rows
     }
 
     /// Gives what a shard has recorded to the engine.

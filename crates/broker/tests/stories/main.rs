@@ -8,6 +8,7 @@ mod world;
 
 mod acknowledgements_wait_for_the_disk;
 mod clauses_of_the_standard;
+mod every_format_is_read;
 mod links_are_taken_over_in_order;
 mod long_work_goes_in_slices;
 mod memory_is_bounded;

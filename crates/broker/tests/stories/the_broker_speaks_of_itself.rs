@@ -2,6 +2,7 @@
 
 use crate::peer::{Got, hello5, letter};
 use crate::world::{app_may_everything, in_every_world, rule};
+use keyward_broker::Storage;
 use keyward_mqtt::reason::ReasonCode;
 
 const UPTIME: &str = "$SYS/broker/uptime";
@@ -57,6 +58,22 @@ fn who_comes_later_gets_what_was_said_last_and_a_change_of_accounts_keeps_it() {
         got.sort();
         assert_eq!(got, ["2 seconds", "x"]);
     });
+}
+
+/// A full disk took away what the broker said of itself, which is never on disk, just when somebody wanted to know it.
+#[test]
+fn a_store_without_room_takes_nothing_away_of_what_the_broker_says_of_itself() {
+    for storage in [Storage::Full, Storage::Broken] {
+        in_every_world(|w| {
+            w.rules(&sys_for_the_app());
+            w.storage(storage);
+            w.announce(&[(UPTIME, "1 seconds")]);
+            let app = w.connect(hello5("user:app", "app").expiry(0));
+            w.subscribe(app, "$SYS/#");
+            assert_eq!(w.payloads(app), ["1 seconds"]);
+            assert_eq!(w.notices, []);
+        });
+    }
 }
 
 #[test]

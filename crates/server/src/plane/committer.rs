@@ -18,6 +18,10 @@ use std::time::Duration;
 /// How long what nobody waits for may stay unsynced: a retained message of QoS 0, what a subscriber has acknowledged.
 const LAZY: Millis = Millis(500);
 
+/// How long after the last look it is looked for room again where there was none: somebody else may have made it, and shards
+/// that refuse hand nothing in.
+const LOOK_AGAIN: Millis = Millis(1_000);
+
 /// Is what a shard hands in: what is to be written, and up to which ticket somebody waits for it.
 pub(crate) struct Submission {
     pub(crate) entry: Entry,
@@ -102,6 +106,8 @@ pub(crate) struct Committer {
     inboxes: Arc<[Inbox<WorkerMessage>]>,
     /// By when what was appended and not synced is to be.
     unsynced_until: Option<Millis>,
+    /// When to look for room again; `None` while there is some, and each commit looks.
+    look_again_at: Option<Millis>,
 }
 
 impl Committer {
@@ -111,12 +117,12 @@ impl Committer {
         journal: Journal,
         inboxes: Arc<[Inbox<WorkerMessage>]>,
     ) -> Self {
-        Self { desk, engine, journal, inboxes, unsynced_until: None }
+        Self { desk, engine, journal, inboxes, unsynced_until: None, look_again_at: None }
     }
 
     /// Runs until the desk is closed, or the engine is broken: then whoever waits, waits for ever.
     pub(crate) fn run(mut self) {
-        while let Some(submissions) = self.desk.take(self.unsynced_until) {
+        while let Some(submissions) = self.desk.take(self.deadline()) {
             if let Err(broken) = self.commit(submissions) {
                 tracing::error!("{broken}");
                 return self.tell(Storage::Broken);
@@ -125,6 +131,11 @@ impl Committer {
         if let Err(broken) = self.engine.sync() {
             tracing::error!("{broken}");
         }
+    }
+
+    /// Returns when there is something to do although nobody hands anything in.
+    fn deadline(&self) -> Option<Millis> {
+        [self.unsynced_until, self.look_again_at].into_iter().flatten().min()
     }
 
     /// Writes what was handed in, syncs if somebody waits or has waited long enough, and answers.
@@ -153,7 +164,12 @@ impl Committer {
     }
 
     fn look_for_room(&mut self) -> Result<(), Broken> {
+        let now = clock::now().mono;
+        if self.look_again_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
         let storage = if self.engine.has_room()? { Storage::Open } else { Storage::Full };
+        self.look_again_at = (storage == Storage::Full).then(|| now.saturating_add(LOOK_AGAIN));
         if storage != self.desk.storage() {
             match storage {
                 Storage::Open => tracing::info!("there is room on disk again: messages are stored"),
