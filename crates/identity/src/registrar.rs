@@ -18,6 +18,7 @@ use crate::{
     pem,
     registry::Registry,
     replay::replay,
+    restore::{LedgerCopy, RevokedList},
     state::State,
     status::{CertificateStatus, Status},
     store::Store,
@@ -237,6 +238,25 @@ impl Registrar {
     /// [`LedgerError`] if the file cannot be opened.
     pub fn audit(&self, since: u64) -> Result<AuditTrail, LedgerError> {
         self.ledger.audit(since)
+    }
+
+    /// Returns the ledger as it is now, for a backup. It may be read while commands go on.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the file cannot be opened.
+    pub fn ledger_copy(&self) -> Result<LedgerCopy, LedgerError> {
+        todo!()
+    }
+
+    /// Returns what was taken away from the identities of this installation since it was made, complete until `now`.
+    ///
+    /// Reads the whole ledger.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the ledger cannot be read.
+    pub fn revoked(&self, now: WallTime) -> Result<RevokedList, LedgerError> {
+        let _ = now;
+        todo!()
     }
 }
 
