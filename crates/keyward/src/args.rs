@@ -3,6 +3,7 @@
 mod broker;
 mod messages;
 mod people;
+mod store;
 mod things;
 
 pub(crate) use broker::{
@@ -11,6 +12,7 @@ pub(crate) use broker::{
 };
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
+pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
 pub(crate) use things::{BundleKind, DeviceAddArgs, DeviceCommand, ExposureArg};
 
 use clap::{Args, Parser, Subcommand};
@@ -122,6 +124,9 @@ Examples:
   keyward audit --last 20
   keyward audit --json")]
     Audit(AuditArgs),
+    /// Look through what is stored, make backups and restore them
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Publish a message
     #[command(after_help = PUB_EXAMPLES)]
     Pub(PubArgs),

@@ -12,6 +12,7 @@ pub(crate) mod publish;
 pub(crate) mod reload;
 pub(crate) mod server_name;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod subscribe;
 mod target;
 pub(crate) mod up;
