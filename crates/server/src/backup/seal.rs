@@ -343,3 +343,123 @@ fn first_line(bytes: &[u8]) -> Result<Passphrase, SealError> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     Passphrase::new(std::str::from_utf8(line).map_err(|_| SealError::BadPassphrase)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use age::secrecy::ExposeSecret;
+    use std::io::SeekFrom;
+
+    const TEXT: &[u8] = b"what is locked";
+
+    fn file(lock: &Lock) -> File {
+        let mut sealed = lock.seal(tempfile::tempfile().unwrap()).unwrap();
+        sealed.write_all(TEXT).unwrap();
+        sealed.finish().unwrap()
+    }
+
+    fn read(file: &mut File, opener: &Opener) -> Result<Vec<u8>, SealError> {
+        let mut text = Vec::new();
+        opener.open(file)?.read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    fn passphrase(text: &str) -> Opener {
+        Opener { passphrase: Some(Passphrase::new(text).unwrap()), ..Opener::default() }
+    }
+
+    /// A key pair, both as age prints them.
+    fn pair() -> (String, String) {
+        let identity = x25519::Identity::generate();
+        (identity.to_string().expose_secret().to_owned(), identity.to_public().to_string())
+    }
+
+    #[test]
+    fn what_is_locked_under_a_passphrase_opens_under_it_alone() {
+        let mut file = file(&Lock::Passphrase(Passphrase::new("right").unwrap()));
+        assert_eq!(locked(&mut file).unwrap(), Locked::Passphrase);
+        assert_eq!(read(&mut file, &passphrase("right")).unwrap(), TEXT);
+        assert!(matches!(read(&mut file, &passphrase("wrong")), Err(SealError::WrongPassphrase)));
+        assert!(matches!(read(&mut file, &Opener::default()), Err(SealError::PassphraseNeeded)));
+    }
+
+    #[test]
+    fn what_is_locked_for_keys_opens_with_each_of_them_and_no_other() {
+        let pairs = [pair(), pair(), pair()];
+        let public = |number: usize| pairs[number].1.parse().unwrap();
+        let opener = |number: usize| Opener {
+            keys: vec![SecretKey(pairs[number].0.parse().unwrap())],
+            ..Opener::default()
+        };
+        let mut file = file(&Lock::Keys(vec![public(0), public(1)]));
+        assert_eq!(locked(&mut file).unwrap(), Locked::Keys);
+        assert_eq!(read(&mut file, &opener(0)).unwrap(), TEXT);
+        assert_eq!(read(&mut file, &opener(1)).unwrap(), TEXT);
+        assert!(matches!(read(&mut file, &opener(2)), Err(SealError::WrongKey)));
+        assert!(matches!(read(&mut file, &passphrase("x")), Err(SealError::KeyNeeded)));
+    }
+
+    #[test]
+    fn what_is_open_is_read_as_it_is() {
+        let mut file = file(&Lock::Open);
+        assert_eq!(locked(&mut file).unwrap(), Locked::No);
+        assert_eq!(read(&mut file, &Opener::default()).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn a_locked_file_that_was_altered_or_cut_is_refused() {
+        let (secret, public) = pair();
+        let opener = Opener { keys: vec![SecretKey(secret.parse().unwrap())], ..Opener::default() };
+        let mut whole = Vec::new();
+        let mut sealed = file(&Lock::Keys(vec![public.parse().unwrap()]));
+        sealed.seek(SeekFrom::Start(0)).unwrap();
+        sealed.read_to_end(&mut whole).unwrap();
+        let with = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            read(&mut file, &opener)
+        };
+        assert_eq!(with(&whole).unwrap(), TEXT);
+        for at in (AGE.len()..whole.len()).step_by(3) {
+            let mut altered = whole.clone();
+            altered[at] ^= 1;
+            assert!(with(&altered).is_err(), "byte {at}");
+            assert!(with(&whole[..at]).is_err(), "{at} bytes");
+        }
+        let error = with(b"-----BEGIN AGE ENCRYPTED FILE-----\n").unwrap_err().to_string();
+        assert!(error.contains("age --decrypt"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_asks_for_endless_work_is_refused_at_once() {
+        let mut recipient = scrypt::Recipient::new(SecretString::from("p"));
+        recipient.set_work_factor(2);
+        let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as &dyn Recipient)).unwrap();
+        let mut file = encryptor.wrap_output(Vec::new()).unwrap().finish().unwrap();
+        let at = file.windows(3).position(|window| window == b" 2\n").unwrap();
+        file.splice(at + 1..at + 2, *b"40");
+        let mut altered = tempfile::tempfile().unwrap();
+        altered.write_all(&file).unwrap();
+        assert!(matches!(read(&mut altered, &passphrase("p")), Err(SealError::TooMuchWork(40))));
+    }
+
+    #[test]
+    fn files_of_keys_are_read_line_by_line_and_never_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let (secret, public) = pair();
+        let put = |text: &str| files::replace(&path, text.as_bytes()).unwrap();
+        put(&format!("# created\n\n{public}\r\n{public}\n"));
+        assert_eq!(read_public_keys(&path).unwrap().len(), 2);
+        put(&format!("# public key: {public}\n{secret}\n"));
+        assert_eq!(read_secret_keys(&path).unwrap().len(), 1);
+        let error = read_public_keys(&path).unwrap_err().to_string();
+        assert!(error.contains("keys:2: is no age public key") && !error.contains("SECRET"), "{error}");
+        put("# nothing\n");
+        assert!(read_secret_keys(&path).unwrap_err().to_string().contains("holds no age secret key"));
+        put("a passphrase\nand more\n");
+        assert!(read_passphrase(&path).is_ok());
+        put("\n");
+        assert!(matches!(read_passphrase(&path), Err(SealError::BadPassphrase)));
+    }
+}

@@ -225,3 +225,139 @@ impl Read for Body<'_> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ArchiveWriter;
+    use super::*;
+
+    fn manifest(messages: bool) -> Manifest {
+        Manifest::new(1_760_000_000_000, "0123".to_owned(), 3, false, messages)
+    }
+
+    /// An archive with these files behind its manifest.
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = ArchiveWriter::begin(Vec::new(), &manifest(true)).unwrap();
+        for (name, bytes) in files {
+            writer.file(name, bytes).unwrap();
+        }
+        writer.finish().unwrap().0
+    }
+
+    fn whole() -> Vec<u8> {
+        let row = [&[1, 0, 3, 0, 0, 0, 2][..], b"keyva"].concat();
+        let files = [("ledger.log", &[7; 1_500][..]), ("policy.d/a.toml", b"# rules"), ("messages/00000000.rows", &row)];
+        archive(&files)
+    }
+
+    /// Puts another header in the place of the one of `ledger.log`, with its checksum made right.
+    fn with_header(change: impl Fn(&mut [u8])) -> Vec<u8> {
+        let mut bytes = whole();
+        let at = bytes.windows(10).position(|window| window == b"ledger.log").unwrap();
+        let block = &mut bytes[at..at + BLOCK];
+        change(block);
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:07o} ").as_bytes());
+        bytes
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        survey(&mut &*bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_archive_reads_as_it_was_written() {
+        let survey = survey(&mut &*whole()).unwrap();
+        let names: Vec<_> = survey.contents.iter().map(|content| content.name.as_str()).collect();
+        assert_eq!(names, ["manifest.json", "ledger.log", "policy.d/a.toml", "messages/00000000.rows"]);
+        assert_eq!((survey.manifest, survey.rows), (manifest(true), 1));
+        assert_eq!(survey.contents[1].size, 1_500);
+    }
+
+    #[test]
+    fn what_a_reader_leaves_unread_is_checked_all_the_same() {
+        let mut seen = Vec::new();
+        let survey = walk(&mut &*whole(), |entry, body| -> Result<(), ArchiveError> {
+            let mut start = [0; 2];
+            body.read_exact(&mut start).map_err(ArchiveError::read)?;
+            seen.push((entry.name.clone(), start));
+            Ok(())
+        });
+        assert_eq!(survey.unwrap().contents.len(), 4);
+        assert_eq!(seen[0], ("ledger.log".to_owned(), [7; 2]));
+    }
+
+    #[test]
+    fn an_archive_that_is_cut_anywhere_is_refused() {
+        let whole = whole();
+        for end in 0..whole.len() {
+            assert!(survey(&mut &whole[..end]).is_err(), "{end} of {} bytes", whole.len());
+        }
+        assert!(refused(&whole[..whole.len() - 1]).contains("cut off"));
+        assert!(refused(&[&whole[..], b"x"].concat()).contains("follows its end"));
+    }
+
+    #[test]
+    fn a_bit_that_flipped_anywhere_is_seen() {
+        let whole = whole();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            assert!(survey(&mut &*damaged).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused_before_anything_is_read() {
+        for name in [&b"../../x"[..], b"/etc/cron.d/x", b"keys/../../x", b"policy.d/x\n.toml"] {
+            let error = refused(&with_header(|block| {
+                block[..100].fill(0);
+                block[..name.len()].copy_from_slice(name);
+            }));
+            assert!(error.contains("no backup holds") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn links_and_devices_are_refused() {
+        for kind in b"1234567xgLK\0" {
+            assert!(refused(&with_header(|block| block[156] = *kind)).contains("no backup that Keyward wrote"));
+        }
+        let link = with_header(|block| block[157..160].copy_from_slice(b"../"));
+        assert!(refused(&link).contains("no backup that Keyward wrote"));
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused_before_room_is_made() {
+        let error = refused(&with_header(|block| {
+            block[..100].fill(0);
+            block[..12].copy_from_slice(b"keyward.toml");
+            block[124..135].copy_from_slice(b"77777777777");
+        }));
+        assert!(error.contains("larger than any backup"), "{error}");
+        // A size that a ledger can have, and much less behind it.
+        let error = refused(&with_header(|block| block[124..135].copy_from_slice(b"77777777776")));
+        assert!(error.contains("cut off"), "{error}");
+    }
+
+    #[test]
+    fn files_that_are_missing_twice_or_out_of_order_are_refused() {
+        let error = refused(&archive(&[("ledger.log", b"x"), ("ledger.log", b"x")]));
+        assert!(error.contains("ledger.log is there twice"), "{error}");
+        assert!(refused(&archive(&[("ca.pem", b"x")])).contains("manifest.json says something else"));
+        let mut writer = ArchiveWriter::begin(Vec::new(), &manifest(false)).unwrap();
+        writer.file("ledger.log", b"x").unwrap();
+        writer.rows(0, &mut &b""[..]).unwrap();
+        assert!(refused(&writer.finish().unwrap().0).contains("manifest.json says something else"));
+        let gap = archive(&[("ledger.log", b"x"), ("messages/00000001.rows", b"")]);
+        assert!(refused(&gap).contains("missing or not in order"));
+    }
+
+    #[test]
+    fn what_is_no_archive_is_refused() {
+        for bytes in [&b""[..], b"x", &[0; 2_000], &[b'x'; 2_000]] {
+            assert!(survey(&mut &*bytes).is_err());
+        }
+    }
+}

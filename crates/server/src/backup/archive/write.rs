@@ -21,9 +21,13 @@ impl<W: Write> ArchiveWriter<W> {
     /// # Errors
     /// [`ArchiveError`] if it cannot be written.
     pub fn begin(out: W, manifest: &Manifest) -> Result<Self, ArchiveError> {
-        let taken = manifest.taken_unix_ms / 1_000;
+        Self::begin_with(out, &json(manifest)?, manifest.taken_unix_ms / 1_000)
+    }
+
+    /// Begins with these bytes in the place of the manifest.
+    pub(crate) fn begin_with(out: W, manifest: &[u8], taken: u64) -> Result<Self, ArchiveError> {
         let mut archive = Self { out, contents: Vec::new(), chunks: 0, taken };
-        archive.file(MANIFEST, &json(manifest)?)?;
+        archive.file(MANIFEST, manifest)?;
         Ok(archive)
     }
 
