@@ -20,8 +20,8 @@ pub use request::{
 };
 pub use response::{
     AuditRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, ListenerRow, PolicyChecked,
-    PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response, ServerNames, Standing, UserAdded,
-    UserRow,
+    PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response, ServerNames, Standing, StoreRevoked,
+    UserAdded, UserRow,
 };
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler};
