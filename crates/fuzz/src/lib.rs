@@ -47,7 +47,10 @@ pub const EXCUSED: &[(&str, &str)] = &[
     ("server/src/admin/audited.rs", "digests that are compared, never used"),
     ("server/src/admin/devices.rs", "names, by the parsers that `names` covers"),
     ("server/src/admin/listeners.rs", "addresses, by the parsers that `configuration` covers"),
-    ("server/src/backup/seal.rs", "the operator's passphrases and age keys; the rest of an age file is read by its library"),
+    (
+        "server/src/backup/seal.rs",
+        "the operator's passphrases and age keys; the rest of an age file is read by its library",
+    ),
     ("server/src/installation.rs", "hands texts to what `configuration` covers"),
     ("server/src/plane/tls/mod.rs", "our own certificates, out of the ledger"),
     ("server/src/plane/worker/inflow.rs", "drives what `server_connection` covers"),

@@ -87,7 +87,8 @@ const NAMES: [&str; 8] = [
 ];
 
 /// The manifest of the backups that are packed here.
-const MANIFEST: &[u8] = br#"{"what":"keyward backup","format":1,"program":"0.1.0","taken_unix_ms":1,"installation":"x",
+const MANIFEST: &[u8] =
+    br#"{"what":"keyward backup","format":1,"program":"0.1.0","taken_unix_ms":1,"installation":"x",
     "ledger_records":1,"private_keys":false,"messages":true}"#;
 
 /// Reads a backup. If the first byte is zero the rest is one as it is; if it is one the rest is its manifest; else the rest is

@@ -18,7 +18,7 @@ use crate::{
     pem,
     registry::Registry,
     replay::replay,
-    restore::{LedgerCopy, RevokedList},
+    restore::{self, LedgerCopy, RevokedList},
     state::State,
     status::{CertificateStatus, Status},
     store::Store,
@@ -245,7 +245,12 @@ impl Registrar {
     /// # Errors
     /// [`LedgerError`] if the file cannot be opened.
     pub fn ledger_copy(&self) -> Result<LedgerCopy, LedgerError> {
-        todo!()
+        Ok(LedgerCopy {
+            installation: self.state.registry.installation().clone(),
+            records: self.ledger.end().sequence,
+            len: self.ledger.end().offset,
+            reader: self.ledger.copy()?,
+        })
     }
 
     /// Returns what was taken away from the identities of this installation since it was made, complete until `now`.
@@ -255,8 +260,7 @@ impl Registrar {
     /// # Errors
     /// [`LedgerError`] if the ledger cannot be read.
     pub fn revoked(&self, now: WallTime) -> Result<RevokedList, LedgerError> {
-        let _ = now;
-        todo!()
+        restore::revoked(self.ledger.audit(1)?, &self.state, now)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line as data: every command, argument and help text. What a command does is in the module of its name in `commands`.
 
 mod broker;
+mod confirming;
 mod messages;
 mod people;
 mod store;
@@ -10,6 +11,7 @@ pub(crate) use broker::{
     AuditArgs, ClockCommand, DenialsArgs, ExplainArgs, ListenerAddArgs, ListenerCommand, LogFormat,
     NameCommand, PolicyCommand, ServerCommand, UpArgs, Verb,
 };
+pub(crate) use confirming::ConfirmArgs;
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod completions;
+mod confirming;
 pub(crate) mod denials;
 pub(crate) mod device;
 mod first_screen;

@@ -1,6 +1,6 @@
 //! What of an installation belongs into a backup.
 
-use crate::files::FileError;
+use crate::{authority::Role, files::FileError, vault::KeyFile};
 use keyward_ids::InstallationId;
 use std::{
     fs::File,
@@ -29,7 +29,7 @@ impl Read for LedgerCopy {
 /// Names a file that belongs into a backup beside the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupFile {
-    /// Its path below `DIR`, for instance `keys/pepper`. At most [`crate::limits::SMALL_FILE_BYTES`] bytes lie there.
+    /// Its path below `DIR`, for instance `keys/pepper`. It has at most [`crate::limits::SMALL_FILE_BYTES`] bytes.
     pub path: PathBuf,
     /// Who may see it.
     pub secrecy: Secrecy,
@@ -45,16 +45,46 @@ pub enum Secrecy {
     /// passwords have 128 random bits, which nobody guesses even with pepper and hash in hand.
     Secret,
     /// A private key of an authority or of the server: who has it can make devices, or be the server. It goes into a
-    /// backup only when it is asked for.
+    /// backup only when it is asked for. A running broker never reads those in `offline/`.
     PrivateKey,
 }
 
-/// Lists what lies in the installation in `dir` beside the ledger, by path. Files that are missing (root keys that were
-/// carried away) are not listed.
+/// The roles whose keys a broker needs.
+const ISSUING: [Role; 2] = [Role::ServerIssuing, Role::DeviceIssuing];
+const ROOTS: [Role; 2] = [Role::ServerRoot, Role::DeviceRoot];
+
+/// Lists what lies in the installation in `dir` beside the ledger, by path. What is missing (root keys that were carried
+/// away) is not listed.
 ///
 /// # Errors
 /// [`FileError`] if a folder cannot be read.
 pub fn files(dir: &Path) -> Result<Vec<BackupFile>, FileError> {
-    let _ = dir;
-    todo!()
+    let certificates = Role::ALL.iter().map(|role| format!("authority/{}.pem", role.file()));
+    let public = certificates.chain(["ca.pem".to_owned()]).map(|path| (path, Secrecy::Public));
+    let keys = needed_keys().map(|path| (path, Secrecy::PrivateKey));
+    let roots = ROOTS.iter().map(|role| (format!("offline/{}.key", role.file()), Secrecy::PrivateKey));
+    let pepper = [(format!("keys/{}", KeyFile::Pepper.name()), Secrecy::Secret)];
+    let mut found = Vec::new();
+    for (path, secrecy) in public.chain(pepper).chain(keys).chain(roots) {
+        match dir.join(&path).symlink_metadata() {
+            Ok(_) => found.push(BackupFile { path: path.into(), secrecy }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(FileError::Io { path: dir.join(path), action: "look at", source }),
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn needed_keys() -> impl Iterator<Item = String> {
+    let issuing = ISSUING.iter().map(|role| KeyFile::Authority(*role));
+    issuing.chain([KeyFile::Server]).map(|file| format!("keys/{}", file.name()))
+}
+
+/// Lists the keys that are missing in `dir` and without which the broker does not start, as paths below it: the issuing
+/// authorities', the server's, and the pepper. A backup without keys brings the pepper alone.
+pub fn missing_keys(dir: &Path) -> Vec<PathBuf> {
+    let pepper = format!("keys/{}", KeyFile::Pepper.name());
+    let is_missing = |path: &String| dir.join(path).symlink_metadata().is_err();
+    needed_keys().chain([pepper]).filter(is_missing).map(PathBuf::from).collect()
 }

@@ -15,29 +15,45 @@
 //!
 //! What is not here: the archive, its encryption, configuration and messages (`server`).
 
+mod chain;
 mod copy;
 mod list;
+pub(crate) mod place;
+mod rebuild;
 mod report;
+mod takings;
 
-pub use copy::{BackupFile, LedgerCopy, Secrecy, files};
+pub use copy::{BackupFile, LedgerCopy, Secrecy, files, missing_keys};
 pub use list::{ListError, RevokedList};
 pub use report::{Applied, OldLedger, Report};
 
 use crate::{
-    clock::WallTime, files::FileError, ledger::LedgerError, opening::OpenError, secret::NoRandomness,
+    clock::WallTime,
+    events::Event,
+    files::FileError,
+    ledger::{AuditTrail, LedgerError},
+    opening::OpenError,
+    secret::NoRandomness,
+    state::State,
+    store::Store,
 };
 use keyward_ids::InstallationId;
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
+    time::Duration,
 };
+use takings::Takings;
+
+/// How far the clock may lie before the moment of the backup: clocks are stepped back by seconds when they are set.
+const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Says what a restore starts from.
 #[derive(Clone, Copy)]
 pub struct RestoreOptions<'a> {
     /// The wall-clock time now.
     pub now: WallTime,
-    /// Who restores, for the audit: at most [`crate::limits::ACTOR_BYTES`] bytes.
+    /// Who restores, for the audit; what is behind [`crate::limits::ACTOR_BYTES`] is cut.
     pub actor: &'a str,
     /// When the backup was taken, as the backup says.
     pub taken: WallTime,
@@ -47,8 +63,9 @@ pub struct RestoreOptions<'a> {
     pub revoked: Option<&'a RevokedList>,
 }
 
-/// Holds a restore that is prepared and not yet in force, and the lock on the folder.
+/// Holds a restore that is prepared and not yet in force, and the lock on the folder. Dropped, it leaves no trace.
 pub struct Restoration {
+    store: Store,
     draft: PathBuf,
     report: Report,
 }
@@ -66,8 +83,21 @@ impl Restoration {
         ledger: &mut dyn Read,
         options: RestoreOptions<'_>,
     ) -> Result<Self, RestoreError> {
-        let _ = (dir, ledger, options);
-        todo!()
+        let (now, taken) = (options.now, options.taken);
+        if now < taken.before(TOLERANCE) {
+            return Err(RestoreError::Clock { now, taken });
+        }
+        let store = Store::hold(dir)?;
+        let draft = place::draft(dir, now)?;
+        let old = options.old_ledger.map_or_else(|| store.ledger(), Path::to_owned);
+        match rebuild::rebuild(&draft.join(crate::store::LEDGER), ledger, &old, &options) {
+            Ok(report) => Ok(Self { store, draft, report }),
+            Err(error) => {
+                // The error says what happened; a draft that stays is removed by the next restore.
+                let _ = place::discard(dir);
+                Err(error)
+            }
+        }
     }
 
     /// Returns what the restored ledger will be like: print it before [`Self::commit`].
@@ -77,7 +107,7 @@ impl Restoration {
 
     /// Returns the draft folder (0700). Each file or folder that is put here, complete and synced, will be in the place
     /// of the one of its name in `DIR`: `keyward.toml`, `policy.d`, `messages`, `keys` (all of them, for the folder is
-    /// replaced as a whole), `offline`. The ledger lies here already; `lock` and `control.sock` are not to be put here.
+    /// replaced as a whole), `offline`. The ledger lies here already.
     pub fn draft(&self) -> &Path {
         &self.draft
     }
@@ -86,28 +116,48 @@ impl Restoration {
     /// `DIR/replaced-YYYYMMDDTHHMMSSZ`, whose path is returned (`None` if nothing was there). Nothing is deleted.
     ///
     /// # Errors
-    /// [`RestoreError`]: before the decision nothing has changed; behind it (a full or broken disk) the next opening of
-    /// the folder, or the next call of [`finish`], goes on.
+    /// [`FileError`]. Before the decision nothing has changed; behind it (a broken disk) the next opening of the folder,
+    /// or the next call of [`finish`], goes on.
     pub fn commit(self) -> Result<Option<PathBuf>, RestoreError> {
-        todo!()
+        place::decide(self.store.dir())?;
+        Ok(place::settle(self.store.dir())?)
+    }
+}
+
+impl Drop for Restoration {
+    fn drop(&mut self) {
+        // After `commit` it is not there any more.
+        let _ = place::discard(self.store.dir());
     }
 }
 
 /// Finishes a restore whose [`Restoration::commit`] was cut off. Cheap if there is none. To be called before anything
-/// in the folder is read; opening the store does it too.
+/// else in the folder is read; opening the store does it too.
 ///
 /// # Errors
 /// [`OpenError`] if the folder is in use or cannot be written.
 pub fn finish(dir: &Path) -> Result<(), OpenError> {
-    let _ = dir;
-    todo!()
+    match place::is_decided(dir) {
+        true => Store::hold(dir).map(drop),
+        false => Ok(()),
+    }
 }
 
-/// Lists the private keys of the authorities and the server that are missing in `dir`, as paths below it. Without them
-/// the broker does not start: a backup without keys brings none.
-pub fn missing_keys(dir: &Path) -> Vec<PathBuf> {
-    let _ = dir;
-    todo!()
+/// Gathers what the ledger took away, and what it leaves unconfirmed.
+pub(crate) fn revoked(trail: AuditTrail, state: &State, now: WallTime) -> Result<RevokedList, LedgerError> {
+    let (mut takings, mut branch) = (Takings::default(), 0);
+    for entry in trail {
+        let entry = entry?;
+        takings.note(&entry, branch);
+        let restored = entry.events.iter().find_map(|event| match event {
+            Event::Restored { lives, .. } => Some(*lives),
+            _ => None,
+        });
+        branch = restored.unwrap_or(branch);
+    }
+    takings.take_unconfirmed(state);
+    let installation = state.registry.installation().clone();
+    Ok(RevokedList { installation, complete_until: Some(now), takings })
 }
 
 /// Says why nothing was restored. Nothing in place was changed.
@@ -160,6 +210,17 @@ pub enum RestoreError {
         dir: PathBuf,
         /// The first record that differs.
         record: u64,
+    },
+    /// The list speaks of the future.
+    #[error(
+        "the list of what was revoked says that it is complete until {until}, but the clock shows {now}; nothing was \
+         changed: correct the line, or set the clock"
+    )]
+    ListOfTheFuture {
+        /// What the list says.
+        until: WallTime,
+        /// What the clock shows.
+        now: WallTime,
     },
     /// The list is another installation's.
     #[error(

@@ -1,5 +1,6 @@
 //! Arguments of the commands about what is stored: looking through it, backups.
 
+use super::ConfirmArgs;
 use clap::{Args, Subcommand};
 use keyward_server::backup::seal::PublicKey;
 use std::path::PathBuf;
@@ -43,6 +44,22 @@ Examples:
 What was taken away after the backup (revoked, removed, disabled) stays taken away, as far as the old ledger
 or the list from `keyward store revoked` says so. What lay in the directory is kept in DIR/replaced-….")]
     Restore(RestoreArgs),
+    /// Print what was ever taken away, without secrets, to keep elsewhere for a restore
+    #[command(after_help = "\
+Examples:
+  keyward store revoked > revoked.txt
+  scp revoked.txt elsewhere:       a backup and this list go well together
+
+The list is good for a backup of any age: keyward store restore FILE --revoked revoked.txt")]
+    Revoked,
+    /// Let devices and users in that a restore shut out, because nobody knew whether something was taken from them
+    #[command(after_help = "\
+Examples:
+  keyward store confirm device:dev01 user:app
+  keyward store confirm --all      after revoking those that were revoked
+
+Who was disabled, revoked or removed stays so.")]
+    Confirm(ConfirmArgs),
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod restore;
 
 use crate::args::{ListArgs, OpeningArgs, StoreCommand};
 use crate::clock::{self, moment};
+use crate::commands::confirming;
 use crate::failure::{Failure, Outcome};
 use crate::reach::{Site, counted};
 use crate::screen::table;
@@ -26,6 +27,8 @@ pub(crate) fn run(site: &Site, command: StoreCommand) -> Outcome {
         StoreCommand::Backup(args) => backup::run(site, &args),
         StoreCommand::List(args) => list(site, &args),
         StoreCommand::Restore(args) => restore::run(site, &args),
+        StoreCommand::Revoked => confirming::revoked(site),
+        StoreCommand::Confirm(args) => confirming::confirm(site, &args),
     }
 }
 

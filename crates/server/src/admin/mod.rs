@@ -8,6 +8,7 @@
 mod accounts;
 mod audit;
 mod audited;
+mod confirming;
 mod devices;
 mod listeners;
 mod live;
@@ -157,6 +158,8 @@ impl Admin {
             Request::PolicyCheck => turn.admin.check_policy(),
             Request::PolicyExplain(question) => turn.admin.explain_policy(&question),
             Request::Denials { since_secs } => turn.admin.denials(since_secs),
+            Request::StoreRevoked => turn.admin.revoked(),
+            Request::StoreConfirm { identities } => turn.confirm(&identities),
             Request::ServerNameAdd { name } => turn.add_server_name(&name),
             Request::ServerNameList => Ok(turn.admin.server_names(false)),
             Request::ServerNameRemove { name } => turn.remove_server_name(&name),

@@ -456,7 +456,7 @@ mod tests {
         let error = read_public_keys(&path).unwrap_err().to_string();
         assert!(error.contains("keys:2: is no age public key") && !error.contains("SECRET"), "{error}");
         put("# nothing\n");
-        assert!(read_secret_keys(&path).unwrap_err().to_string().contains("holds no age secret key"));
+        assert!(read_secret_keys(&path).err().unwrap().to_string().contains("holds no age secret key"));
         put("a passphrase\nand more\n");
         assert!(read_passphrase(&path).is_ok());
         put("\n");

@@ -23,7 +23,7 @@ pub use request::{
 pub use response::{
     AuditRow, BackupBegun, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, ListenerRow,
     PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response, ServerNames, Standing,
-    UserAdded, UserRow,
+    StoreRevoked, UserAdded, UserRow,
 };
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler, Reply};

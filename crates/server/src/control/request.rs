@@ -69,6 +69,13 @@ pub enum Request {
         /// How far back to look, in seconds; without it everything that is remembered.
         since_secs: Option<u64>,
     },
+    /// Lists what was ever taken away from identities. Answer: [`super::Response::StoreRevoked`].
+    StoreRevoked,
+    /// Lets identities act again that were not confirmed since a restore. Answer: [`super::Response::Changed`].
+    StoreConfirm {
+        /// `device:ID` or `user:NAME`, at most as many as a request has room for; none means all.
+        identities: Vec<String>,
+    },
     /// Adds a name to the server certificate and reissues it. Answer: [`super::Response::ServerNames`].
     ServerNameAdd {
         /// A DNS name or an IP address.

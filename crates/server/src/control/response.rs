@@ -29,6 +29,8 @@ pub enum Response {
     PolicyExplained(PolicyExplained),
     /// What was refused.
     Denials(denials::Report),
+    /// What was taken away.
+    StoreRevoked(StoreRevoked),
     /// The names of the server certificate now.
     ServerNames(ServerNames),
     /// The listeners now.
@@ -133,6 +135,9 @@ pub struct DeviceRow {
     pub id: String,
     /// Its state.
     pub standing: Standing,
+    /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_since_unix_ms: Option<u64>,
     /// Its type.
     pub device_type: Option<String>,
     /// Where it stands.
@@ -217,6 +222,9 @@ pub struct UserRow {
     pub name: String,
     /// Its state.
     pub standing: Standing,
+    /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_since_unix_ms: Option<u64>,
     /// When it was added.
     pub added_unix_ms: u64,
     /// Whether any rule gives it something.
@@ -302,6 +310,13 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// Milliseconds until all shards had reported; `None` on a stopped store.
     pub in_force_ms: Option<u64>,
+}
+
+/// Holds the list of what was taken away, for `keyward store restore --revoked`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRevoked {
+    /// The text to keep, with its line ends.
+    pub list: String,
 }
 
 /// Holds one change of the ledger.

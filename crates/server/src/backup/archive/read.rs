@@ -246,7 +246,11 @@ mod tests {
 
     fn whole() -> Vec<u8> {
         let row = [&[1, 0, 3, 0, 0, 0, 2][..], b"keyva"].concat();
-        let files = [("ledger.log", &[7; 1_500][..]), ("policy.d/a.toml", b"# rules"), ("messages/00000000.rows", &row)];
+        let files = [
+            ("ledger.log", &[7; 1_500][..]),
+            ("policy.d/a.toml", b"# rules"),
+            ("messages/00000000.rows", &row),
+        ];
         archive(&files)
     }
 
@@ -322,7 +326,9 @@ mod tests {
     #[test]
     fn links_and_devices_are_refused() {
         for kind in b"1234567xgLK\0" {
-            assert!(refused(&with_header(|block| block[156] = *kind)).contains("no backup that Keyward wrote"));
+            assert!(
+                refused(&with_header(|block| block[156] = *kind)).contains("no backup that Keyward wrote")
+            );
         }
         let link = with_header(|block| block[157..160].copy_from_slice(b"../"));
         assert!(refused(&link).contains("no backup that Keyward wrote"));
