@@ -50,8 +50,8 @@ fn tell(site: &Site, restored: &Restored) -> String {
         site.home.directory().display(),
         moment(restored.manifest.taken_unix_ms),
     );
-    for sentence in &restored.report.sentences {
-        let _ = writeln!(text, "{}", escape(sentence));
+    for line in restored.report.to_string().lines() {
+        let _ = writeln!(text, "{}", escape(line));
     }
     let _ = match restored.rows {
         Some(rows) => writeln!(text, "Sessions and messages: {}.", counted(rows, "record", "records")),
@@ -118,6 +118,6 @@ fn value(restored: &Restored) -> Value {
         "passwords_taken": report.applied.passwords,
         "certificates_taken": report.applied.certificates,
         "strangers": report.strangers.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "sentences": report.sentences,
+        "sentences": report.to_string().lines().collect::<Vec<_>>(),
     })
 }
