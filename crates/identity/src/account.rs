@@ -54,6 +54,12 @@ pub enum Standing {
     Active,
     /// It may not log in until it is enabled again; its credentials are kept.
     Disabled,
+    /// It may not log in until an operator confirms it: the ledger was restored, and nobody knows whether something was
+    /// taken away from it since the backup. Its credentials are kept.
+    Unconfirmed {
+        /// When the ledger was restored.
+        restored: WallTime,
+    },
     /// It may not log in any more; its credentials are gone for good.
     Revoked {
         /// Whether messages that it published before are still delivered.

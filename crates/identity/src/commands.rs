@@ -41,6 +41,14 @@ pub enum Command {
         #[serde(with = "wire::text")]
         identity: Identity,
     },
+    /// Lets an identity act again that was not confirmed since a restore; one that was disabled stays so.
+    Confirm {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// Lets all identities act again that were not confirmed since a restore; those that were disabled stay so.
+    ConfirmAll,
     /// Takes all credentials away from an identity for good.
     Revoke {
         /// Who.
@@ -238,7 +246,7 @@ pub enum Refusal {
     Exists {
         /// Who.
         identity: Identity,
-        /// `active`, `disabled` or `revoked`.
+        /// `active`, `disabled`, `revoked` or the like.
         standing: &'static str,
         /// What to do.
         remedy: &'static str,
@@ -249,6 +257,9 @@ pub enum Refusal {
     /// The identity is revoked.
     #[error("{0} is revoked and its credentials are gone for good; remove it and add it again")]
     IsRevoked(Identity),
+    /// The identity was disabled by an operator, not by a restore.
+    #[error("{0} was disabled by an operator, which a restore does not undo; enable it instead")]
+    IsDisabled(Identity),
     /// The signing request is refused.
     #[error(transparent)]
     Csr(#[from] CsrRefusal),

@@ -139,6 +139,32 @@ pub enum Event {
         #[serde(with = "wire::text")]
         holder: Identity,
     },
+    /// The ledger was restored from a backup; what follows here was taken away before that.
+    Restored {
+        /// When the backup was taken.
+        taken: WallTime,
+        /// Up to when it is known what was taken away.
+        known_until: WallTime,
+        /// Whether that is too early: who could act is unconfirmed from here on.
+        unconfirmed: bool,
+        /// A number drawn for this restore, below 2^53. Lives of identities that are added from here on are counted from
+        /// it, so that none is one that was given in records which are lost.
+        lives: u64,
+    },
+    /// Nobody knows whether something was taken away from an identity.
+    Unconfirmed {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// An operator said that an unconfirmed identity may act.
+    Confirmed {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// An operator said that all unconfirmed identities may act.
+    AllConfirmed,
     /// An operator said that the clock is right.
     ClockAccepted {
         /// What the clock showed.

@@ -38,6 +38,7 @@ mod pem;
 mod registrar;
 mod registry;
 mod replay;
+pub mod restore;
 mod secret;
 mod state;
 mod status;

@@ -62,7 +62,7 @@ pub enum OpenError {
     #[error("{}: holds no installation; keyward up makes one", .0.display())]
     Missing(PathBuf),
     /// Something lies where an installation is to be made.
-    #[error("{}: is in the way of a new installation; restore the ledger beside it, or move it away", .0.display())]
+    #[error("{}: is in the way of a new installation; restore the ledger beside it (keyward store restore FILE), or move it away", .0.display())]
     Leftover(PathBuf),
     /// The clock cannot be right.
     #[error(

@@ -18,6 +18,7 @@ use crate::{
     pem,
     registry::Registry,
     replay::replay,
+    restore::{self, LedgerCopy, RevokedList},
     state::State,
     status::{CertificateStatus, Status},
     store::Store,
@@ -237,6 +238,29 @@ impl Registrar {
     /// [`LedgerError`] if the file cannot be opened.
     pub fn audit(&self, since: u64) -> Result<AuditTrail, LedgerError> {
         self.ledger.audit(since)
+    }
+
+    /// Returns the ledger as it is now, for a backup. It may be read while commands go on.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the file cannot be opened.
+    pub fn ledger_copy(&self) -> Result<LedgerCopy, LedgerError> {
+        Ok(LedgerCopy {
+            installation: self.state.registry.installation().clone(),
+            records: self.ledger.end().sequence,
+            len: self.ledger.end().offset,
+            reader: self.ledger.copy()?,
+        })
+    }
+
+    /// Returns what was taken away from the identities of this installation since it was made, complete until `now`.
+    ///
+    /// Reads the whole ledger.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the ledger cannot be read.
+    pub fn revoked(&self, now: WallTime) -> Result<RevokedList, LedgerError> {
+        restore::revoked(self.ledger.audit(1)?, &self.state, now)
     }
 }
 

@@ -56,6 +56,14 @@ pub enum CertificateRefusal {
         /// Whose certificate it is.
         identity: Identity,
     },
+    /// The identity was not confirmed since the ledger was restored.
+    #[error("{identity} is disabled: not confirmed since the restore of {restored}")]
+    Unconfirmed {
+        /// Whose certificate it is.
+        identity: Identity,
+        /// When the ledger was restored.
+        restored: WallTime,
+    },
     /// The identity is revoked.
     #[error("{identity} is revoked")]
     Revoked {
@@ -96,10 +104,19 @@ pub struct Counts {
     pub active: usize,
     /// Those that are disabled.
     pub disabled: usize,
+    /// Those that were not confirmed since a restore.
+    pub unconfirmed: usize,
     /// Those that are revoked.
     pub revoked: usize,
     /// Tombstones.
     pub removed: usize,
+}
+
+impl Counts {
+    /// Returns how many there are, tombstones not included.
+    pub fn existing(&self) -> usize {
+        self.active + self.disabled + self.unconfirmed + self.revoked
+    }
 }
 
 impl Registry {
@@ -144,6 +161,9 @@ impl Registry {
         match account.standing {
             Standing::Active => {}
             Standing::Disabled => return Err(CertificateRefusal::Disabled { identity }),
+            Standing::Unconfirmed { restored } => {
+                return Err(CertificateRefusal::Unconfirmed { identity, restored });
+            }
             Standing::Revoked { .. } => return Err(CertificateRefusal::Revoked { identity }),
             Standing::Removed => return Err(CertificateRefusal::Removed { identity }),
         }
@@ -215,6 +235,7 @@ impl Registry {
             *match account.standing {
                 Standing::Active => &mut counts.active,
                 Standing::Disabled => &mut counts.disabled,
+                Standing::Unconfirmed { .. } => &mut counts.unconfirmed,
                 Standing::Revoked { .. } => &mut counts.revoked,
                 Standing::Removed => &mut counts.removed,
             } += 1;

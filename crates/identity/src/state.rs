@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) server_names: ServerNames,
     pub(crate) server_certificate: Option<ServerCertificate>,
     pub(crate) clock: ClockGuard,
+    /// What lives are counted from: drawn anew by each restore, which makes it the mark of a ledger's branch too.
+    pub(crate) lives: u64,
 }
 
 /// Holds the server's certificate as the ledger has it.
@@ -34,6 +36,18 @@ pub(crate) struct ServerCertificate {
     pub(crate) names: Vec<ServerName>,
     #[serde(with = "wire::base64")]
     pub(crate) der: Vec<u8>,
+}
+
+fn doubt(account: &mut Account, entry: &AuditEntry) {
+    account.standing = Standing::Unconfirmed { restored: entry.at };
+    account.epoch = entry.sequence;
+}
+
+/// Who was disabled by an operator meanwhile stays so.
+fn confirm(account: &mut Account) {
+    if matches!(account.standing, Standing::Unconfirmed { .. }) {
+        account.standing = Standing::Active;
+    }
 }
 
 /// Says what an event refers to that no event before it made.
@@ -54,6 +68,7 @@ impl State {
             server_names: ServerNames::default(),
             server_certificate: None,
             clock: ClockGuard::default(),
+            lives: 0,
         };
         state.apply(first)?;
         Ok(state)
@@ -112,6 +127,15 @@ impl State {
             Event::Enabled { identity } => {
                 self.change(identity, |account| account.standing = Standing::Active)?;
             }
+            Event::Restored { unconfirmed, lives, .. } => {
+                self.lives = *lives;
+                if *unconfirmed {
+                    self.doubt_all(entry);
+                }
+            }
+            Event::Unconfirmed { identity } => self.change(identity, |account| doubt(account, entry))?,
+            Event::Confirmed { identity } => self.change(identity, confirm)?,
+            Event::AllConfirmed => self.change_all(confirm),
             Event::Revoked { identity, keep_messages, publish_will } => {
                 let (keep_messages, publish_will) = (*keep_messages, *publish_will);
                 self.end(identity, entry.sequence, Standing::Revoked { keep_messages, publish_will })?;
@@ -131,7 +155,7 @@ impl State {
             site: site.clone(),
             exposure: *exposure,
             standing: Standing::Active,
-            life: entry.sequence,
+            life: self.lives.saturating_add(entry.sequence),
             epoch: entry.sequence,
             machine_chosen: *machine_chosen,
             certificates: Vec::new(),
@@ -158,6 +182,28 @@ impl State {
         change(&mut account);
         registry.put(account);
         Ok(())
+    }
+
+    /// Lets nobody act who could, until confirmed.
+    fn doubt_all(&mut self, entry: &AuditEntry) {
+        self.change_all(|account| {
+            if account.is_active() {
+                doubt(account, entry);
+            }
+        });
+    }
+
+    fn change_all(&mut self, change: impl Fn(&mut Account)) {
+        let registry = Arc::make_mut(&mut self.registry);
+        let concerned = |account: &&Arc<Account>| {
+            matches!(account.standing, Standing::Active | Standing::Unconfirmed { .. })
+        };
+        let accounts: Vec<Arc<Account>> = registry.accounts().filter(concerned).cloned().collect();
+        for account in accounts {
+            let mut account = Arc::unwrap_or_clone(account);
+            change(&mut account);
+            registry.put(account);
+        }
     }
 
     /// Tells whether `key` belongs to an authority or to the server.

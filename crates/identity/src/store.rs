@@ -4,6 +4,7 @@ use crate::{
     files::{self, FileError},
     limits,
     opening::OpenError,
+    restore::place,
 };
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::{
@@ -12,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const LEDGER: &str = "ledger";
+pub(crate) const LEDGER: &str = "ledger";
 const KEYS: &str = "keys";
 const OFFLINE: &str = "offline";
 const AUTHORITY: &str = "authority";
@@ -45,16 +46,22 @@ impl Store {
     pub(crate) fn exists(dir: &Path) -> bool {
         dir.join(LEDGER).symlink_metadata().is_ok()
             || dir.join(CREATING).join(LEDGER).symlink_metadata().is_ok()
+            || place::holds_ledger(dir)
     }
 
-    /// Locks the folder `dir`, which must be private, and ends a creation that was cut off.
+    /// Locks the folder `dir`, which must be private, and ends a creation or a restore that was cut off.
     pub(crate) fn hold(dir: &Path) -> Result<Self, OpenError> {
         files::check_private_dir(dir)?;
         let store = Self { dir: dir.to_owned(), lock: lock(dir)? };
+        place::settle(dir)?;
         if Self::exists(dir) && store.draft().0.symlink_metadata().is_ok() {
             store.settle()?;
         }
         Ok(store)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn places(&self) -> Places {

@@ -87,7 +87,7 @@ pub(crate) enum KeyFile {
 }
 
 impl KeyFile {
-    fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Authority(role) => format!("{}.key", role.file()),
             Self::Server => "server.key".to_owned(),

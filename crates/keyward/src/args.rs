@@ -1,16 +1,20 @@
 //! The command line as data: every command, argument and help text. What a command does is in the module of its name in `commands`.
 
 mod broker;
+mod confirming;
 mod messages;
 mod people;
+mod store;
 mod things;
 
 pub(crate) use broker::{
     AuditArgs, ClockCommand, DenialsArgs, ExplainArgs, ListenerAddArgs, ListenerCommand, LogFormat,
     NameCommand, PolicyCommand, ServerCommand, UpArgs, Verb,
 };
+pub(crate) use confirming::ConfirmArgs;
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
+pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
 pub(crate) use things::{BundleKind, DeviceAddArgs, DeviceCommand, ExposureArg};
 
 use clap::{Args, Parser, Subcommand};
@@ -122,6 +126,9 @@ Examples:
   keyward audit --last 20
   keyward audit --json")]
     Audit(AuditArgs),
+    /// Look through what is stored, make backups and restore them
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Publish a message
     #[command(after_help = PUB_EXAMPLES)]
     Pub(PubArgs),

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod completions;
+mod confirming;
 pub(crate) mod denials;
 pub(crate) mod device;
 mod first_screen;
@@ -12,6 +13,7 @@ pub(crate) mod publish;
 pub(crate) mod reload;
 pub(crate) mod server_name;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod subscribe;
 mod target;
 pub(crate) mod up;

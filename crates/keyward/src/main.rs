@@ -15,8 +15,8 @@ mod secret;
 use args::{Cli, Command};
 use clap::Parser;
 use commands::{
-    audit, completions, denials, device, listener, policy, publish, reload, server_name, status, subscribe,
-    up, user,
+    audit, completions, denials, device, listener, policy, publish, reload, server_name, status, store,
+    subscribe, up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -72,6 +72,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Reload => reload::run(&site()?),
         Command::Clock(args::ClockCommand::Accept) => audit::accept_clock(&site()?),
         Command::Audit(args) => audit::run(&site()?, &args),
+        Command::Store(command) => store::run(&site()?, command),
         Command::Pub(args) => publish::run(screen, &args, &cli.global),
         Command::Sub(args) => subscribe::run(screen, &args, &cli.global),
         Command::Completions { shell } => completions::run(screen, shell),

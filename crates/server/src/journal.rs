@@ -259,6 +259,7 @@ fn remedy(failure: &LoginFailure) -> Option<String> {
         LoginCause::WrongPassword => Some(format!("keyward user passwd {name}, if it was forgotten")),
         LoginCause::OtherName { .. } => Some("send the certificate's name as user name, or none".to_owned()),
         LoginCause::ShutOut(identity) => Some(let_in_again(identity)),
+        LoginCause::Unconfirmed { identity, .. } => Some(confirm(identity)),
         LoginCause::Certificate(refusal) => certificate_remedy(refusal),
         LoginCause::Crowded(Crowded::Identity) => {
             Some("close what it left open, or raise limits.connections_per_identity".to_owned())
@@ -273,6 +274,7 @@ fn remedy(failure: &LoginFailure) -> Option<String> {
 fn certificate_remedy(refusal: &CertificateRefusal) -> Option<String> {
     match refusal {
         CertificateRefusal::Disabled { identity } => Some(let_in_again(identity)),
+        CertificateRefusal::Unconfirmed { identity, .. } => Some(confirm(identity)),
         CertificateRefusal::Revoked { identity } | CertificateRefusal::Removed { identity } => Some(format!(
             "to let {identity} in again, remove it, add it again and give it the new certificate"
         )),
@@ -283,6 +285,12 @@ fn certificate_remedy(refusal: &CertificateRefusal) -> Option<String> {
         | CertificateRefusal::KeyMismatch { .. }
         | CertificateRefusal::Withdrawn { .. } => None,
     }
+}
+
+fn confirm(identity: &Identity) -> String {
+    format!(
+        "keyward store confirm {identity}, unless it was shut out before the restore; `keyward status` says more"
+    )
 }
 
 fn let_in_again(identity: &Identity) -> String {

@@ -36,7 +36,7 @@ pub fn directory(registry: &Registry, before: &Directory) -> Directory {
 fn principal(account: &Account) -> Principal {
     let standing = match account.standing {
         Known::Active => Standing::Active,
-        Known::Disabled => Standing::Disabled,
+        Known::Disabled | Known::Unconfirmed { .. } => Standing::Disabled,
         Known::Revoked { keep_messages, publish_will } => Standing::Revoked { keep_messages, publish_will },
         Known::Removed => Standing::Removed,
     };

@@ -11,6 +11,7 @@
 mod commits;
 mod entry;
 mod format;
+mod inspection;
 mod journal;
 mod messages;
 mod pages;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use entry::Entry;
 pub use format::{FORMAT, NEEDS, UPGRADES, Upgrade, upgrades};
+pub use inspection::{Inspected, Inspection, inspect};
 pub use journal::Journal;
 pub use pages::{Page, PageAsk};
 pub(crate) use publication::{Away, Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};

@@ -63,7 +63,7 @@ impl Clerk<'_> {
     pub(super) fn disable(&self, identity: Identity) -> Result<Decision, Refusal> {
         let account = self.existing(&identity)?;
         Ok(match account.standing {
-            Standing::Active => Event::Disabled { identity }.into(),
+            Standing::Active | Standing::Unconfirmed { .. } => Event::Disabled { identity }.into(),
             // Who is revoked can do less than who is disabled.
             _ => Decision::nothing(),
         })
@@ -73,7 +73,27 @@ impl Clerk<'_> {
         match self.existing(&identity)?.standing {
             Standing::Revoked { .. } => Err(Refusal::IsRevoked(identity)),
             Standing::Disabled => Ok(Event::Enabled { identity }.into()),
+            // Who enables it knows of it.
+            Standing::Unconfirmed { .. } => Ok(Event::Confirmed { identity }.into()),
             Standing::Active | Standing::Removed => Ok(Decision::nothing()),
+        }
+    }
+
+    pub(super) fn confirm(&self, identity: Identity) -> Result<Decision, Refusal> {
+        match self.existing(&identity)?.standing {
+            Standing::Unconfirmed { .. } => Ok(Event::Confirmed { identity }.into()),
+            Standing::Revoked { .. } => Err(Refusal::IsRevoked(identity)),
+            Standing::Disabled => Err(Refusal::IsDisabled(identity)),
+            Standing::Active | Standing::Removed => Ok(Decision::nothing()),
+        }
+    }
+
+    pub(super) fn confirm_all(&self) -> Decision {
+        let is_unconfirmed =
+            |account: &std::sync::Arc<Account>| matches!(account.standing, Standing::Unconfirmed { .. });
+        match self.state.registry.accounts().any(is_unconfirmed) {
+            true => Event::AllConfirmed.into(),
+            false => Decision::nothing(),
         }
     }
 
@@ -123,6 +143,9 @@ fn refuse_existing(account: &Account) -> Result<(), Refusal> {
         Standing::Removed => return Ok(()),
         Standing::Active => ("active", "choose another name, or give it another credential"),
         Standing::Disabled => ("disabled", "enable it, or remove it first"),
+        Standing::Unconfirmed { .. } => {
+            ("not confirmed since a restore", "confirm it (keyward store confirm), or remove it first")
+        }
         Standing::Revoked { .. } => ("revoked", "remove it first, then add it again"),
     };
     Err(Refusal::Exists { identity: account.identity.clone(), standing, remedy })

@@ -55,6 +55,8 @@ impl Clerk<'_> {
             Command::AddUser(user) => self.add_user(user),
             Command::Disable { identity } => self.disable(identity),
             Command::Enable { identity } => self.enable(identity),
+            Command::Confirm { identity } => self.confirm(identity),
+            Command::ConfirmAll => Ok(self.confirm_all()),
             Command::Revoke { identity, keep_messages, publish_will } => {
                 self.revoke(identity, keep_messages, publish_will)
             }

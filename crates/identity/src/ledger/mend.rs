@@ -14,16 +14,16 @@ use std::{cmp::Ordering, fs::OpenOptions, io::Read, path::Path};
 
 /// What stands behind the whole records of one copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Tail {
+pub(super) enum Tail {
     Clean,
     Torn,
     Damaged(&'static str),
     Missing,
 }
 
-struct Found {
-    end: Position,
-    tail: Tail,
+pub(super) struct Found {
+    pub(super) end: Position,
+    pub(super) tail: Tail,
 }
 
 fn survey(path: &Path) -> Result<Found, LedgerError> {
@@ -52,7 +52,7 @@ fn survey(path: &Path) -> Result<Found, LedgerError> {
 ///
 /// A record of its full length that is damaged was not acknowledged only if a loss of power hit it while it was
 /// written to copy A: then B ends cleanly before it.
-fn lost_record(a: &Found, b: &Found) -> Option<&'static str> {
+pub(super) fn lost_record(a: &Found, b: &Found) -> Option<&'static str> {
     let (Tail::Damaged(what), other) = (match a.end.sequence.cmp(&b.end.sequence) {
         Ordering::Less => (&b.tail, None),
         Ordering::Greater => (&a.tail, None),

@@ -5,6 +5,7 @@
 
 mod mend;
 mod record;
+pub(crate) mod remains;
 mod scan;
 pub(crate) mod snapshot;
 
@@ -17,10 +18,10 @@ use crate::{
     files::{self, FileError},
 };
 use rustix::fs::{Mode, OFlags};
-use scan::{MAGIC, Scanner};
+use scan::{MAGIC, Next, Scanner};
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -33,7 +34,8 @@ pub enum LedgerError {
     /// Both copies are damaged in one place.
     #[error(
         "{dir}: the ledger is damaged behind record {last_good} and neither copy can mend the other ({what}); \
-         revocations could be lost, so nothing starts: restore the folder from a backup", dir = .dir.display()
+         revocations could be lost, so nothing starts; what can be read here is kept when you restore the newest \
+         backup: keyward store restore FILE", dir = .dir.display()
     )]
     Damaged {
         /// The folder.
@@ -63,7 +65,9 @@ pub enum LedgerError {
         what: String,
     },
     /// A record speaks of something that no record before it made.
-    #[error("record {sequence} of the ledger makes no sense: {what}; restore the folder from a backup")]
+    #[error(
+        "record {sequence} of the ledger makes no sense: {what}; restore the newest backup: keyward store restore FILE"
+    )]
     Senseless {
         /// The record.
         sequence: u64,
@@ -131,7 +135,7 @@ pub(crate) struct Draft {
 }
 
 /// The file names of the two copies, in the order in which they are written.
-const COPIES: [&str; 2] = ["a.log", "b.log"];
+pub(crate) const COPIES: [&str; 2] = ["a.log", "b.log"];
 const SNAPSHOT: &str = "snapshot";
 
 impl Ledger {
@@ -230,9 +234,40 @@ impl Ledger {
         Ok(AuditTrail::new(self.scanner()?, since))
     }
 
+    /// Opens the ledger for reading up to its last record.
+    pub(crate) fn copy(&self) -> Result<io::Take<File>, FileError> {
+        Ok(files::open_regular(&self.dir.join(COPIES[0]))?.take(self.end.offset))
+    }
+
     fn scanner(&self) -> Result<Scanner, LedgerError> {
         let path = self.dir.join(COPIES[0]);
         Scanner::open(&path)?.ok_or_else(|| LedgerError::damaged(&path, 0, "it has no header"))
+    }
+}
+
+/// Reads a log that must be whole to its last byte, and tells of each record where it ends.
+///
+/// # Errors
+/// [`LedgerError`], and what `take` says.
+pub(crate) fn read_whole(
+    path: &Path,
+    mut take: impl FnMut(Position, AuditEntry) -> Result<(), LedgerError>,
+) -> Result<(), LedgerError> {
+    let no_header = || LedgerError::damaged(path, 0, "it has no header");
+    let mut scanner = Scanner::open(path)?.ok_or_else(no_header)?;
+    loop {
+        let next = scanner.next()?;
+        let sequence = scanner.position.sequence;
+        match next {
+            Next::Whole => {
+                let entry = scanner.entry().map_err(|bad| bad.of(path, sequence))?;
+                take(scanner.position, entry)?;
+            }
+            Next::End => return Ok(()),
+            Next::Torn => return Err(LedgerError::damaged(path, sequence, "its end is missing")),
+            Next::Damaged(what) => return Err(LedgerError::damaged(path, sequence, what)),
+            Next::Newer(what) => return Err(LedgerError::Newer { sequence: sequence + 1, what }),
+        }
     }
 }
 

@@ -9,18 +9,19 @@
 //!
 //! Numbers are little-endian. The chain shows that nothing was left out or exchanged; the checksum shows damage.
 
-use super::AuditEntry;
+use super::{AuditEntry, LedgerError};
 use crate::{clock::WallTime, events::Event, limits};
 use aws_lc_rs::digest;
+use std::path::Path;
 
 const VERSION: u8 = 1;
 /// Bytes before the body: its length.
 pub(super) const LENGTH_LEN: usize = 4;
 /// Bytes behind the body: chain and checksum.
 pub(super) const TRAILER_LEN: usize = 32 + CHECKSUM_LEN;
-const CHECKSUM_LEN: usize = 8;
+pub(super) const CHECKSUM_LEN: usize = 8;
 /// Bytes of the body before the actor.
-const HEAD_LEN: usize = 1 + 8 + 8 + 2;
+pub(super) const HEAD_LEN: usize = 1 + 8 + 8 + 2;
 
 /// The hash that the first record is chained to.
 pub(super) const GENESIS: [u8; 32] = [0; 32];
@@ -30,6 +31,16 @@ pub(super) const GENESIS: [u8; 32] = [0; 32];
 pub(super) enum BadRecord {
     Damaged(&'static str),
     Newer(String),
+}
+
+impl BadRecord {
+    /// Says it of record `sequence` of the log at `path`.
+    pub(super) fn of(self, path: &Path, sequence: u64) -> LedgerError {
+        match self {
+            Self::Damaged(what) => LedgerError::damaged(path, sequence, what),
+            Self::Newer(what) => LedgerError::Newer { sequence, what },
+        }
+    }
 }
 
 fn sha256(parts: [&[u8]; 3]) -> [u8; 32] {
@@ -82,13 +93,33 @@ pub(super) fn seal(previous: &[u8; 32], record: &mut [u8]) {
     record[content + 32..].copy_from_slice(&checksum[..CHECKSUM_LEN]);
 }
 
+/// Tells whether the checksum of a whole record is right. Says nothing of its chain.
+pub(super) fn is_sound(bytes: &[u8]) -> bool {
+    let split = bytes.split_last_chunk::<CHECKSUM_LEN>();
+    split.is_some_and(|(rest, checksum)| sha256([rest, &[], &[]])[..CHECKSUM_LEN] == *checksum)
+}
+
+/// Returns the hash that a whole record claims to have.
+pub(super) fn claimed_hash(bytes: &[u8]) -> Option<[u8; 32]> {
+    let (rest, _) = bytes.split_last_chunk::<CHECKSUM_LEN>()?;
+    rest.last_chunk::<32>().copied()
+}
+
+/// Says of a whole record that a newer program wrote it.
+pub(super) fn version(bytes: &[u8]) -> Result<(), String> {
+    match bytes.get(LENGTH_LEN) {
+        Some(&VERSION) => Ok(()),
+        version => Err(format!("record version {}", version.copied().unwrap_or_default())),
+    }
+}
+
 /// Checks a whole record (length, body, trailer) and returns its hash.
 pub(super) fn check(previous: &[u8; 32], sequence: u64, bytes: &[u8]) -> Result<[u8; 32], BadRecord> {
     let damaged = BadRecord::Damaged;
-    let (rest, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(damaged("it is too short"))?;
-    if sha256([rest, &[], &[]])[..CHECKSUM_LEN] != *checksum {
+    if !is_sound(bytes) {
         return Err(damaged("its checksum is wrong"));
     }
+    let (rest, _) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(damaged("it is too short"))?;
     let (content, chain) = rest.split_last_chunk::<32>().ok_or(damaged("it is too short"))?;
     if sha256([previous, content, &[]]) != *chain {
         return Err(damaged("it does not follow the record before it"));

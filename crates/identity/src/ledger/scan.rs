@@ -160,14 +160,13 @@ impl Iterator for AuditTrail {
         loop {
             let scanner = self.scanner.as_mut()?;
             let next = scanner.next();
-            let (sequence, path) = (scanner.position.sequence, &scanner.path);
+            let (sequence, path) = (scanner.position.sequence, scanner.path.as_path());
             let damaged = |what: &str| LedgerError::damaged(path, sequence, what);
             let item = match next {
                 Ok(Next::Whole) if sequence < self.since => continue,
                 Ok(Next::Whole) => match scanner.entry() {
                     Ok(entry) => return Some(Ok(entry)),
-                    Err(BadRecord::Damaged(what)) => Err(damaged(what)),
-                    Err(BadRecord::Newer(what)) => Err(LedgerError::Newer { sequence, what }),
+                    Err(bad) => Err(bad.of(path, sequence)),
                 },
                 // A record that is being written looks torn; it is not part of the ledger yet.
                 Ok(Next::End | Next::Torn) => {

@@ -18,7 +18,7 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-const MAGIC: &[u8; 16] = b"keyward-state\0\0\x01";
+const MAGIC: &[u8; 16] = b"keyward-state\0\0\x02";
 
 #[derive(Serialize)]
 struct Out<'a> {

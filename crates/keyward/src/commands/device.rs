@@ -159,7 +159,7 @@ fn listing(rows: &[DeviceRow]) -> String {
     let rows = rows.iter().map(|row| {
         [
             row.id.clone(),
-            standing(row.standing).to_owned(),
+            standing_since(row.standing, row.unconfirmed_since_unix_ms),
             connected(row.connected).to_owned(),
             row.device_type.clone().unwrap_or_default(),
             row.site.clone().unwrap_or_default(),
@@ -181,6 +181,16 @@ pub(crate) fn standing(standing: Standing) -> &'static str {
         Standing::Disabled => "disabled",
         Standing::Revoked => "revoked",
         Standing::Removed => "removed",
+    }
+}
+
+/// The same, with the reason if a restore shut it out.
+pub(crate) fn standing_since(shown: Standing, unconfirmed_since_unix_ms: Option<u64>) -> String {
+    match unconfirmed_since_unix_ms {
+        Some(restored) => {
+            format!("{}: not confirmed since the restore of {}", standing(shown), moment(restored))
+        }
+        None => standing(shown).to_owned(),
     }
 }
 
@@ -209,7 +219,11 @@ fn show(site: &Site, id: String) -> Outcome {
 
 fn tell_detail(detail: &DeviceDetail) -> String {
     let row = &detail.device;
-    let mut text = format!("device:{} is {}", escape(&row.id), standing(row.standing));
+    let mut text = format!(
+        "device:{} is {}",
+        escape(&row.id),
+        standing_since(row.standing, row.unconfirmed_since_unix_ms)
+    );
     if let Some(now) = row.connected {
         let _ = write!(text, ", {}", connected(Some(now)));
     }

@@ -3,7 +3,7 @@
 use crate::args::{UserAddArgs, UserCommand, UserPasswdArgs};
 use crate::bundle::{Contents, Draft};
 use crate::clock::day;
-use crate::commands::device::{own_key, print_json, read_csr, standing};
+use crate::commands::device::{own_key, print_json, read_csr, standing_since};
 use crate::failure::Outcome;
 use crate::program::quote;
 use crate::reach::{Site, notes, unexpected};
@@ -138,7 +138,7 @@ fn listing(rows: &[UserRow]) -> String {
     let rows = rows.iter().map(|row| {
         [
             row.name.clone(),
-            standing(row.standing).to_owned(),
+            standing_since(row.standing, row.unconfirmed_since_unix_ms),
             row.links.map(|links| links.to_string()).unwrap_or_default(),
             if row.has_rights { "has some" } else { "none: can do nothing" }.to_owned(),
             day(row.added_unix_ms),

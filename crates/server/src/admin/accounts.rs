@@ -13,9 +13,17 @@ pub(super) fn bad_name(what: &str, name: &str, error: &dyn std::fmt::Display) ->
 pub(super) fn standing(account: &Account) -> Standing {
     match account.standing {
         identity::Standing::Active => Standing::Active,
-        identity::Standing::Disabled => Standing::Disabled,
+        identity::Standing::Disabled | identity::Standing::Unconfirmed { .. } => Standing::Disabled,
         identity::Standing::Revoked { .. } => Standing::Revoked,
         identity::Standing::Removed => Standing::Removed,
+    }
+}
+
+/// Returns when the ledger was restored since which nobody confirmed the identity.
+pub(super) fn unconfirmed_since(account: &Account) -> Option<u64> {
+    match account.standing {
+        identity::Standing::Unconfirmed { restored } => Some(restored.0),
+        _ => None,
     }
 }
 

@@ -73,6 +73,16 @@ fn describe(event: &Event) -> String {
         }
         Event::Removed { identity } => format!("{identity} removed"),
         Event::KeyReleased { key, holder } => format!("key {} of {holder} released", key.short()),
+        Event::Restored { taken, known_until, unconfirmed, .. } => {
+            let doubt = match unconfirmed {
+                true => format!(", known to {known_until}; who could act is to be confirmed"),
+                false => String::new(),
+            };
+            format!("ledger restored from a backup of {taken}{doubt}")
+        }
+        Event::Unconfirmed { identity } => format!("{identity} disabled until it is confirmed"),
+        Event::Confirmed { identity } => format!("{identity} confirmed"),
+        Event::AllConfirmed => "all confirmed that were not since a restore".to_owned(),
         Event::ClockAccepted { clock } => format!("clock accepted at {clock}"),
         Event::ConfigChanged { summary } => escape(summary),
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Admin, Turn,
-    accounts::{bad_name, credential, shown, standing},
+    accounts::{bad_name, credential, shown, standing, unconfirmed_since},
 };
 use crate::{
     control::{
@@ -171,6 +171,7 @@ impl Admin {
         DeviceRow {
             id: account.identity.name().to_owned(),
             standing: standing(account),
+            unconfirmed_since_unix_ms: unconfirmed_since(account),
             device_type: account.device_type.as_ref().map(ToString::to_string),
             site: account.site.as_ref().map(ToString::to_string),
             exposure: match account.exposure {

@@ -36,6 +36,7 @@ impl Admin {
         for certificate in known.certificates.iter().filter(|certificate| certificate.not_after < ending) {
             warnings.push(format!("the {} certificate ends on {}", certificate.role, certificate.not_after));
         }
+        warnings.extend(self.restore_warning());
         let running = self.running.as_ref().map(|running| running.live.status());
         warnings.extend(running.iter().filter_map(|running| running.storage.warning()).map(str::to_owned));
         warnings.extend(self.damaged_stores());
@@ -48,9 +49,9 @@ impl Admin {
             names: self.registrar.server_identity().names.iter().map(ToString::to_string).collect(),
             ca_pem: self.home.ca_pem().display().to_string(),
             ca_fingerprint: known.ca_fingerprint,
-            devices: known.devices.active + known.devices.disabled + known.devices.revoked,
-            devices_shut_out: known.devices.disabled + known.devices.revoked,
-            users: known.users.active + known.users.disabled + known.users.revoked,
+            devices: known.devices.existing(),
+            devices_shut_out: known.devices.existing() - known.devices.active,
+            users: known.users.existing(),
             certificates: known
                 .certificates
                 .iter()
@@ -66,13 +67,32 @@ impl Admin {
 }
 
 impl Admin {
+    /// Says that a restore shut devices and users out, and what lets them in.
+    fn restore_warning(&self) -> Option<String> {
+        let registry = self.registrar.registry();
+        let restored = registry.accounts().filter_map(|account| match account.standing {
+            Standing::Unconfirmed { restored } => Some(restored),
+            _ => None,
+        });
+        let (count, newest) =
+            restored.fold((0, None), |(count, newest), at| (count + 1, newest.max(Some(at))));
+        newest.map(|newest| {
+            format!(
+                "{count} devices and users are disabled: not confirmed since the restore of {newest}, for nothing told \
+                 what was revoked, removed or replaced before it; revoke those that were, then run: keyward store \
+                 confirm --all"
+            )
+        })
+    }
+
     /// Names the message stores that were set aside.
     fn damaged_stores(&self) -> impl Iterator<Item = String> {
         let aside = store::set_aside_in(&self.home);
         aside.into_iter().map(|path| {
             format!(
-                "a damaged message store was set aside: {}; delete it when it is of no use",
-                path.display()
+                "a damaged message store was set aside: {}; delete it when it is of no use. {}",
+                path.display(),
+                store::remedy(&self.home)
             )
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Admin, Turn,
-    accounts::{bad_name, credential, password, shown, standing},
+    accounts::{bad_name, credential, password, shown, standing, unconfirmed_since},
 };
 use crate::{
     config::Config,
@@ -101,6 +101,7 @@ impl Admin {
         UserRow {
             name: account.identity.name().to_owned(),
             standing: standing(account),
+            unconfirmed_since_unix_ms: unconfirmed_since(account),
             added_unix_ms: account.created.0,
             has_rights: rights.is_some_and(|rights| !rights.allows_nothing()),
             links: self.running.as_ref().map(|_| links.first().copied().unwrap_or(0)),

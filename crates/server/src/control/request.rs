@@ -69,6 +69,13 @@ pub enum Request {
         /// How far back to look, in seconds; without it everything that is remembered.
         since_secs: Option<u64>,
     },
+    /// Lists what was ever taken away from identities. Answer: [`super::Response::StoreRevoked`].
+    StoreRevoked,
+    /// Lets identities act again that were not confirmed since a restore. Answer: [`super::Response::Changed`].
+    StoreConfirm {
+        /// `device:ID` or `user:NAME`, at most as many as a request has room for; none means all.
+        identities: Vec<String>,
+    },
     /// Adds a name to the server certificate and reissues it. Answer: [`super::Response::ServerNames`].
     ServerNameAdd {
         /// A DNS name or an IP address.
@@ -100,6 +107,15 @@ pub enum Request {
         /// How many at most, newest last; at most 1,000.
         last: Option<usize>,
     },
+    /// Asks for what a backup needs of a running broker: the ledger and rows of the message store, as a stream. Answers:
+    /// [`super::Response::StoreBackupBegun`], the stream, [`super::Response::StoreBackupDone`].
+    StoreBackup {
+        /// Whether sessions and messages are wanted.
+        messages: bool,
+    },
+    /// Reads all that is stored and says what is wrong; the stream says how many rows were read (`u64`, big-endian, the last
+    /// counts). Answers: [`super::Response::StoreCheckBegun`], the stream, [`super::Response::StoreChecked`].
+    StoreCheck,
 }
 
 /// Asks for a new device.

@@ -1,7 +1,7 @@
 //! What an operator is answered.
 
 use super::{request::Exposure, secret::Secret};
-use crate::{denials, status::Status};
+use crate::{check::CheckReport, denials, status::Status};
 use serde::{Deserialize, Serialize};
 
 /// Holds the answer to one request. Times are milliseconds since 1970 (`_unix_ms`).
@@ -29,6 +29,8 @@ pub enum Response {
     PolicyExplained(PolicyExplained),
     /// What was refused.
     Denials(denials::Report),
+    /// What was taken away.
+    StoreRevoked(StoreRevoked),
     /// The names of the server certificate now.
     ServerNames(ServerNames),
     /// The listeners now.
@@ -37,6 +39,28 @@ pub enum Response {
     Reloaded(Reloaded),
     /// The newest changes of the ledger, oldest first.
     Audit(Vec<AuditRow>),
+    /// A backup begins: its stream follows.
+    StoreBackupBegun(BackupBegun),
+    /// A backup's stream is whole.
+    StoreBackupDone,
+    /// A check begins: its stream follows.
+    StoreCheckBegun,
+    /// All was read.
+    StoreChecked(Box<CheckReport>),
+}
+
+/// Says what the stream of a backup is: the bytes of the ledger; then, if there are messages, chunks of rows, each behind its
+/// length (`u64`, big-endian).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupBegun {
+    /// Whose it is.
+    pub installation: String,
+    /// How many records the ledger has.
+    pub ledger_records: u64,
+    /// How many bytes the ledger has.
+    pub ledger_bytes: u64,
+    /// Whether rows follow.
+    pub messages: bool,
 }
 
 /// Says why a request was not carried out. Nothing was changed.
@@ -111,6 +135,9 @@ pub struct DeviceRow {
     pub id: String,
     /// Its state.
     pub standing: Standing,
+    /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_since_unix_ms: Option<u64>,
     /// Its type.
     pub device_type: Option<String>,
     /// Where it stands.
@@ -195,6 +222,9 @@ pub struct UserRow {
     pub name: String,
     /// Its state.
     pub standing: Standing,
+    /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_since_unix_ms: Option<u64>,
     /// When it was added.
     pub added_unix_ms: u64,
     /// Whether any rule gives it something.
@@ -280,6 +310,13 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// Milliseconds until all shards had reported; `None` on a stopped store.
     pub in_force_ms: Option<u64>,
+}
+
+/// Holds the list of what was taken away, for `keyward store restore --revoked`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRevoked {
+    /// The text to keep, with its line ends.
+    pub list: String,
 }
 
 /// Holds one change of the ledger.

@@ -9,7 +9,7 @@ use crate::plane::events::LoginCause;
 use crate::plane::source::Source;
 use crate::plane::tls::certificate::Shown;
 use arc_swap::ArcSwap;
-use keyward_identity::{Account, PasswordRecord, Pepper, Registry, WallTime};
+use keyward_identity::{Account, PasswordRecord, Pepper, Registry, Standing, WallTime};
 use keyward_ids::Identity;
 use keyward_mqtt::packet::Connect;
 use keyward_mqtt::reason::ReasonCode;
@@ -180,7 +180,14 @@ impl Gate {
     fn still_held(&self, known: Known) -> Result<Known, LoginCause> {
         match self.holds(&known) {
             true => Ok(known),
-            false => Err(LoginCause::ShutOut(known.identity)),
+            false => Err(self.shut_out(known.identity)),
+        }
+    }
+
+    fn shut_out(&self, identity: Identity) -> LoginCause {
+        match self.registry.load().find(&identity).map(|account| account.standing) {
+            Some(Standing::Unconfirmed { restored }) => LoginCause::Unconfirmed { identity, restored },
+            _ => LoginCause::ShutOut(identity),
         }
     }
 
@@ -209,6 +216,7 @@ pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
         | LoginCause::UnknownName
         | LoginCause::WrongPassword
         | LoginCause::ShutOut(_)
+        | LoginCause::Unconfirmed { .. }
         | LoginCause::SlowedDown { .. }
         | LoginCause::PasswordsWait => ReasonCode::BadUserNameOrPassword,
         LoginCause::EnhancedAuthentication => ReasonCode::BadAuthenticationMethod,

@@ -7,7 +7,7 @@
 use crate::plane::admission::Crowded;
 use crate::plane::tls::remedy::HandshakeCause;
 use keyward_broker::{Denial, Notice};
-use keyward_identity::CertificateRefusal;
+use keyward_identity::{CertificateRefusal, WallTime};
 use keyward_ids::Identity;
 use keyward_mqtt::codec::DecodeError;
 use keyward_mqtt::time::Millis;
@@ -133,6 +133,13 @@ pub enum LoginCause {
     WrongPassword,
     /// The account may not log in now.
     ShutOut(Identity),
+    /// The account was not confirmed since the ledger was restored.
+    Unconfirmed {
+        /// Whose it is.
+        identity: Identity,
+        /// When the ledger was restored.
+        restored: WallTime,
+    },
     /// It was not checked, because attempts from this source for this name failed before.
     SlowedDown {
         /// How long this goes on.
@@ -167,6 +174,9 @@ impl fmt::Display for LoginCause {
             Self::UnknownName => f.write_str("no account has this name and a password"),
             Self::WrongPassword => f.write_str("the password is wrong"),
             Self::ShutOut(identity) => write!(f, "{identity} may not log in: see `keyward status`"),
+            Self::Unconfirmed { identity, restored } => {
+                write!(f, "{identity} is disabled: not confirmed since the restore of {restored}")
+            }
             Self::SlowedDown { seconds } => {
                 write!(f, "not checked: it failed too often, next check in {seconds} s")
             }

@@ -1,0 +1,343 @@
+//! The list of what was taken away: a text that is easy to keep elsewhere and to write by hand. No secret is in it.
+//!
+//! ```text
+//! keyward-revoked: 1
+//! installation: k7m2p9rstuvw3xyz
+//! complete-until: 2026-11-29T17:10:00Z
+//!
+//! device:dev01 revoked record=17
+//! device:dev02 removed record=21
+//! device:dev03 certificate-withdrawn 4f2a… record=30
+//! user:app     password-replaced record=33
+//! device:dev04 disabled
+//! ```
+//!
+//! `record=` is the number of the ledger's record (`NUMBER.BRANCH` behind a restore): what the restored ledger knows is
+//! not taken twice. A person leaves it out, and `complete-until` too if the list is complete. `#` begins a comment.
+
+use super::takings::{Record, Taken, Taking, Takings};
+use crate::{
+    clock::WallTime,
+    files::{self, FileError},
+    limits,
+};
+use keyward_ids::{Identity, InstallationId};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// The version of the text.
+const VERSION: &str = "1";
+
+/// What may stand behind an identity, for people.
+const WORDS: &str =
+    "revoked, removed, disabled, unconfirmed, password-replaced or certificate-withdrawn SERIAL";
+
+/// Holds what was taken away from the identities of one installation.
+///
+/// Printed by [`fmt::Display`]. [`Registrar::revoked`](crate::Registrar::revoked) makes the list of an installation: it
+/// is complete for a backup of any age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedList {
+    /// Whose list it is.
+    pub installation: InstallationId,
+    /// Up to when it is complete. `None`, in a list written by hand: the operator says that it is complete.
+    pub complete_until: Option<WallTime>,
+    pub(super) takings: Takings,
+}
+
+impl RevokedList {
+    /// Reads the text of the list in the file `path`, which is named in errors only.
+    ///
+    /// # Errors
+    /// [`ListError`] names file and line, and says what to do.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ListError> {
+        let at = |line: usize, what: String| ListError::Line { path: path.to_owned(), line, what };
+        let text = std::str::from_utf8(text).map_err(|error| {
+            let before = text.get(..error.valid_up_to()).unwrap_or_default();
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            at(line, "this is not UTF-8 text; give the list that `keyward store revoked` prints".into())
+        })?;
+        let mut reading = Reading::default();
+        let mut last = 0;
+        for (index, line) in text.lines().enumerate() {
+            last = index + 1;
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if !line.is_empty() {
+                reading.take_line(line).map_err(|what| at(last, what))?;
+            }
+        }
+        reading.finish().map_err(|what| at(last.max(1), what))
+    }
+
+    /// Reads the file `path`: a regular file of at most [`limits::REVOKED_LIST_BYTES`], never through a link.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub fn read(path: &Path) -> Result<Self, ListError> {
+        Self::parse(path, &files::read_regular(path, limits::REVOKED_LIST_BYTES)?)
+    }
+
+    /// Tells whether nothing stands in the list.
+    pub fn is_empty(&self) -> bool {
+        self.takings.0.values().all(Vec::is_empty)
+    }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    is_begun: bool,
+    installation: Option<InstallationId>,
+    complete_until: Option<WallTime>,
+    takings: Takings,
+}
+
+impl Reading {
+    fn take_line(&mut self, line: &str) -> Result<(), String> {
+        let (key, value) = line.split_once(':').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
+        if !self.is_begun {
+            if key != "keyward-revoked" {
+                return Err(format!(
+                    "the list begins with `keyward-revoked: {VERSION}`; write that line first"
+                ));
+            }
+            self.is_begun = true;
+            return match value {
+                VERSION => Ok(()),
+                _ => Err(format!(
+                    "version {} of the list is not known here; install the Keyward that wrote it, or write {VERSION}",
+                    shown(value)
+                )),
+            };
+        }
+        match key {
+            "installation" if self.installation.is_none() => {
+                let id = value.parse().map_err(|error| {
+                    format!("the installation {} {error}; `keyward status --json` shows it", shown(value))
+                })?;
+                self.installation = Some(id);
+                Ok(())
+            }
+            "complete-until" if self.complete_until.is_none() => {
+                self.complete_until = Some(moment(value)?);
+                Ok(())
+            }
+            "keyward-revoked" | "installation" | "complete-until" => {
+                Err(format!("{key} stands here a second time; delete one of the two lines"))
+            }
+            _ if self.installation.is_none() => {
+                Err("whose list is it? Write `installation: ID` before this line".to_owned())
+            }
+            _ => {
+                let (identity, taking) = taking(line)?;
+                self.takings.take(&identity, taking);
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<RevokedList, String> {
+        let what = match self.is_begun {
+            true => "the list ends before it says whose it is; write `installation: ID`",
+            false => {
+                "the list is empty; its first line is `keyward-revoked: 1`, the second `installation: ID`"
+            }
+        };
+        let (complete_until, takings) = (self.complete_until, self.takings);
+        let installation = self.installation.ok_or(what)?;
+        Ok(RevokedList { installation, complete_until, takings })
+    }
+}
+
+/// Shows a word of the file in an error, cut.
+fn shown(word: &str) -> String {
+    let cut: String = word.chars().take(80).collect();
+    format!("'{}'", cut.escape_debug())
+}
+
+fn moment(text: &str) -> Result<WallTime, String> {
+    let wrong = || format!("{} is not a moment like 2026-11-29T17:10:00Z", shown(text));
+    let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())?;
+    let secs = u64::try_from(moment.unix_timestamp()).map_err(|_| wrong())?;
+    Ok(WallTime(secs * 1_000))
+}
+
+fn taking(line: &str) -> Result<(Identity, Taking), String> {
+    let mut words = line.split_whitespace();
+    let identity = words.next().unwrap_or_default();
+    let identity = identity.parse::<Identity>().map_err(|error| format!("{} {error}", shown(identity)))?;
+    let word = words.next().ok_or_else(|| format!("what of {identity}? Write {WORDS} behind it"))?;
+    let mut words = words.peekable();
+    let taken = match word {
+        "revoked" => {
+            let mut flag = |name: &str| words.next_if(|word| *word == name).is_some();
+            Taken::Revoked { keep_messages: flag("keep-messages"), publish_will: flag("publish-will") }
+        }
+        "removed" => Taken::Removed,
+        "disabled" => Taken::Disabled,
+        "unconfirmed" => Taken::Unconfirmed,
+        "password-replaced" => Taken::Password,
+        "certificate-withdrawn" => {
+            let serial = words.next().unwrap_or_default();
+            let serial =
+                serial.parse().map_err(|error| format!("the serial number {} {error}", shown(serial)))?;
+            Taken::Certificate(serial)
+        }
+        _ => return Err(format!("{} is none of {WORDS}", shown(word))),
+    };
+    let record = words.next().map(record).transpose()?;
+    match words.next() {
+        Some(word) => Err(format!("{} is too much on this line; one thing a line", shown(word))),
+        None => Ok((identity, Taking { taken, record })),
+    }
+}
+
+fn record(word: &str) -> Result<Record, String> {
+    let read = || {
+        let (number, branch) = match word.strip_prefix("record=")?.split_once('.') {
+            Some((number, branch)) => (number, u64::from_str_radix(branch, 16).ok()?),
+            None => (word.strip_prefix("record=")?, 0),
+        };
+        Some(Record { number: number.parse().ok()?, branch })
+    };
+    read().ok_or_else(|| format!("{} is not understood here; leave it out, one thing a line", shown(word)))
+}
+
+impl fmt::Display for RevokedList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "# What was taken away in a Keyward installation. No secret is in it: keep it where the broker is not."
+        )?;
+        writeln!(f, "# Read by: keyward store restore BACKUP --revoked THIS-FILE")?;
+        writeln!(f, "keyward-revoked: {VERSION}")?;
+        writeln!(f, "installation: {}", self.installation)?;
+        if let Some(until) = self.complete_until {
+            writeln!(
+                f,
+                "# If nothing was taken away after this moment, delete the next line: the list is complete then."
+            )?;
+            writeln!(f, "complete-until: {until}")?;
+        }
+        writeln!(f)?;
+        for (identity, takings) in &self.takings.0 {
+            for taking in takings {
+                writeln!(f, "{identity} {taking}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Taking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.taken {
+            Taken::Removed => f.write_str("removed")?,
+            Taken::Revoked { keep_messages, publish_will } => {
+                f.write_str("revoked")?;
+                f.write_str(if *keep_messages { " keep-messages" } else { "" })?;
+                f.write_str(if *publish_will { " publish-will" } else { "" })?;
+            }
+            Taken::Disabled => f.write_str("disabled")?,
+            Taken::Unconfirmed => f.write_str("unconfirmed")?,
+            Taken::Password => f.write_str("password-replaced")?,
+            Taken::Certificate(serial) => write!(f, "certificate-withdrawn {serial}")?,
+        }
+        match self.record {
+            Some(Record { number, branch: 0 }) => write!(f, " record={number}"),
+            Some(Record { number, branch }) => write!(f, " record={number}.{branch:x}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Says why a list cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line is wrong.
+    #[error("{}:{line}: {what}", .path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong and what to do.
+        what: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "keyward-revoked: 1\ninstallation: abcdefghijkmnpqr\n";
+
+    fn parse(text: &str) -> Result<RevokedList, String> {
+        RevokedList::parse(Path::new("list"), text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_person_writes_is_read() {
+        let text = format!(
+            "# by Ada\r\n{HEAD}\r\n  device:dev01   revoked  # stolen\r\nuser:app password-replaced\r\n\
+             device:dev02 revoked keep-messages publish-will\ndevice:dev03 certificate-withdrawn 4f2a\n"
+        );
+        let list = parse(&text).unwrap();
+        assert_eq!((list.takings.0.len(), list.complete_until), (4, None));
+        let of = |name: &str| list.takings.0[&name.parse().unwrap()][0].to_string();
+        assert_eq!(of("device:dev01"), "revoked");
+        assert_eq!(of("device:dev02"), "revoked keep-messages publish-will");
+        assert_eq!(of("device:dev03"), "certificate-withdrawn 4f2a");
+        assert_eq!(of("user:app"), "password-replaced");
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_printed() {
+        let text = format!(
+            "{HEAD}complete-until: 2026-11-29T18:10:00+01:00\ndevice:a removed record=5\ndevice:a disabled record=9\n\
+             device:b unconfirmed record=7.1f\nuser:c certificate-withdrawn 01ff record=8\n"
+        );
+        let list = parse(&text).unwrap();
+        assert!(list.to_string().contains("complete-until: 2026-11-29T17:10:00Z\n"), "{list}");
+        assert!(list.to_string().contains("device:b unconfirmed record=7.1f\n"), "{list}");
+        assert_eq!(parse(&list.to_string()), Ok(list));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_its_line_and_what_to_do() {
+        let refused = [
+            ("", "list:1: the list is empty"),
+            ("device:a revoked", "list:1: the list begins with `keyward-revoked: 1`"),
+            ("keyward-revoked: 2", "list:1: version '2'"),
+            ("keyward-revoked: 1\n", "list:1: the list ends before"),
+            ("keyward-revoked: 1\ndevice:a revoked\n", "list:2: whose list is it?"),
+            ("keyward-revoked: 1\ninstallation: x\n", "list:2: the installation 'x'"),
+            (
+                &format!("{HEAD}installation: abcdefghijkmnpqr\n"),
+                "list:3: installation stands here a second time",
+            ),
+            (&format!("{HEAD}complete-until: yesterday\n"), "list:3: 'yesterday' is not a moment"),
+            (&format!("{HEAD}complete-until: 1066-01-01T00:00:00Z\n"), "is not a moment"),
+            (&format!("{HEAD}dev01 revoked\n"), "list:3: 'dev01' has no kind; write device:NAME"),
+            (&format!("{HEAD}device:a\n"), "list:3: what of device:a? Write revoked, removed"),
+            (&format!("{HEAD}device:a stolen\n"), "list:3: 'stolen' is none of revoked, removed"),
+            (&format!("{HEAD}device:a revoked publish-will keep-messages\n"), "list:3: 'keep-messages'"),
+            (&format!("{HEAD}device:a certificate-withdrawn\n"), "list:3: the serial number ''"),
+            (&format!("{HEAD}device:a removed record=-1\n"), "list:3: 'record=-1' is not understood"),
+            (&format!("{HEAD}device:a removed record=1 device:b\n"), "list:3: 'device:b' is too much"),
+            (&format!("{HEAD}device:a removed\u{1b}[2J\n"), "\\u{1b}"),
+        ];
+        for (text, expected) in refused {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+        let error = RevokedList::parse(Path::new("list"), b"keyward-revoked: 1\n\xff").unwrap_err();
+        assert!(error.to_string().starts_with("list:2: this is not UTF-8"), "{error}");
+    }
+}

@@ -1,0 +1,156 @@
+//! How the restored ledger is made: the backup's, what the old one has behind it, and what else was taken away.
+
+use super::{
+    OldLedger, Report, RestoreError, RestoreOptions, RevokedList, TOLERANCE,
+    chain::Chain,
+    report::Applied,
+    takings::{Reach, Takings},
+};
+use crate::{
+    account::Standing,
+    clock::WallTime,
+    events::Event,
+    files,
+    ledger::{Ledger, LedgerError, remains::Remains},
+    limits,
+    secret::{NoRandomness, random},
+    state::State,
+};
+use keyward_ids::{Identity, InstallationId};
+use std::{io::Read, path::Path};
+
+/// Events about identities that are written in one record.
+const EVENTS_PER_RECORD: usize = 256;
+
+/// The most bytes that such an event takes: a name of 64 bytes, a serial number of 40 digits, the words around them.
+const EVENT_BYTES: usize = 512;
+
+const _: () =
+    assert!(EVENTS_PER_RECORD * EVENT_BYTES < limits::LEDGER_RECORD_BYTES, "they fit into a record");
+
+/// Makes the ledger in the new folder `dir`, out of a backup's and the old one in the folder `old`.
+pub(super) fn rebuild(
+    dir: &Path,
+    backup: &mut dyn Read,
+    old: &Path,
+    options: &RestoreOptions<'_>,
+) -> Result<Report, RestoreError> {
+    files::create_private_dir(dir)?;
+    let mut chain = Chain::of_backup(dir, backup)?;
+    let backup_records = chain.records();
+    if let Some(list) = options.revoked {
+        check_list(list, chain.installation(), options.now)?;
+    }
+    let mut salvaged = Takings::default();
+    let old_ledger = match Remains::read(old)? {
+        None => OldLedger::Absent,
+        Some(remains) if remains.last() == 0 => OldLedger::Unreadable,
+        Some(remains) => {
+            chain.check_kinship(&remains, old)?;
+            chain.extend(&remains)?;
+            let behind = remains.behind(chain.records())?;
+            behind.iter().for_each(|entry| salvaged.note(entry, chain.branch()));
+            judge(&remains, &chain, backup_records, behind.len())
+        }
+    };
+    let known_until = known_until(old_ledger, chain.newest(), options);
+    let unknown = (known_until < options.now).then_some((known_until, options.now));
+    let mut writing = Writing::begin(chain, options)?;
+    writing.note_restore(known_until, unknown.is_some())?;
+    let (mut applied, mut strangers) = (Applied::default(), Vec::new());
+    for takings in [Some(&salvaged), options.revoked.map(|list| &list.takings)].into_iter().flatten() {
+        let (counted, unheard_of) = writing.take_away(takings)?;
+        applied.add(counted);
+        strangers.extend(unheard_of);
+    }
+    strangers.truncate(Report::STRANGERS);
+    let registry = &writing.state.registry;
+    let unconfirmed = registry.accounts().filter(|it| matches!(it.standing, Standing::Unconfirmed { .. }));
+    Ok(Report {
+        installation: registry.installation().clone(),
+        taken: options.taken,
+        backup_records,
+        old_ledger,
+        applied,
+        strangers,
+        unknown,
+        unconfirmed: unconfirmed.count(),
+    })
+}
+
+fn check_list(list: &RevokedList, expected: &InstallationId, now: WallTime) -> Result<(), RestoreError> {
+    if list.installation != *expected {
+        let found = list.installation.clone();
+        return Err(RestoreError::OtherList { found, expected: expected.clone() });
+    }
+    match list.complete_until {
+        Some(until) if until > now.after(TOLERANCE) => Err(RestoreError::ListOfTheFuture { until, now }),
+        _ => Ok(()),
+    }
+}
+
+/// Says what the old ledger was good for, once the chain has what follows it.
+fn judge(remains: &Remains, chain: &Chain, backup_records: u64, salvaged: usize) -> OldLedger {
+    let records = chain.records();
+    match remains.is_ended() {
+        true if remains.last() < backup_records => OldLedger::Older,
+        true if remains.last() == records => OldLedger::Whole { records },
+        _ => OldLedger::Damaged { records, salvaged: salvaged as u64 },
+    }
+}
+
+/// Says up to when it is known what was taken away.
+fn known_until(old: OldLedger, newest: WallTime, options: &RestoreOptions<'_>) -> WallTime {
+    let of_ledger = match old {
+        OldLedger::Whole { .. } => options.now,
+        // What the backup holds is known up to when it was taken, however old its last record is.
+        OldLedger::Damaged { .. } => newest.max(options.taken),
+        OldLedger::Absent | OldLedger::Unreadable | OldLedger::Older => options.taken,
+    };
+    let of_list = options.revoked.map(|list| list.complete_until.unwrap_or(options.now));
+    of_list.map_or(of_ledger, |of_list| of_list.max(of_ledger)).min(options.now)
+}
+
+/// Writes what the restore itself does behind what was restored.
+struct Writing<'a> {
+    ledger: Ledger,
+    state: State,
+    reach: Reach,
+    options: &'a RestoreOptions<'a>,
+}
+
+impl<'a> Writing<'a> {
+    fn begin(chain: Chain, options: &'a RestoreOptions<'a>) -> Result<Self, RestoreError> {
+        let (ledger, state, reach) = chain.finish()?;
+        Ok(Self { ledger, state, reach, options })
+    }
+
+    fn note_restore(&mut self, known_until: WallTime, unconfirmed: bool) -> Result<(), RestoreError> {
+        let (taken, lives) = (self.options.taken, draw_lives()?);
+        Ok(self.append(vec![Event::Restored { taken, known_until, unconfirmed, lives }])?)
+    }
+
+    fn take_away(&mut self, takings: &Takings) -> Result<(Applied, Vec<Identity>), RestoreError> {
+        let (events, applied, strangers) = takings.events(&self.state, &self.reach);
+        for events in events.chunks(EVENTS_PER_RECORD) {
+            self.append(events.to_vec())?;
+        }
+        Ok((applied, strangers))
+    }
+
+    fn append(&mut self, events: Vec<Event>) -> Result<(), LedgerError> {
+        let mut actor = self.options.actor;
+        while actor.len() > limits::ACTOR_BYTES {
+            actor = actor.char_indices().next_back().map_or("", |(last, _)| &actor[..last]);
+        }
+        let draft = self.ledger.draft(self.options.now, actor, events)?;
+        self.state.apply(&draft.entry)?;
+        self.ledger.append(draft).map(drop)
+    }
+}
+
+/// Draws what lives are counted from: above any number of records, and below 2^53, so that every reader of JSON has it
+/// exactly.
+fn draw_lives() -> Result<u64, NoRandomness> {
+    Ok(u64::from_le_bytes(random()?) >> 12 | 1 << 40)
+}

@@ -1,0 +1,189 @@
+//! What was taken away, gathered from records or from a list, and turned into events again.
+
+use super::report::Applied;
+use crate::{
+    account::{Account, Standing},
+    events::Event,
+    ledger::AuditEntry,
+    state::State,
+};
+use keyward_ids::{CertSerial, Identity};
+use std::collections::BTreeMap;
+
+/// Says what was taken away from an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Taken {
+    Removed,
+    Revoked { keep_messages: bool, publish_will: bool },
+    Disabled,
+    Unconfirmed,
+    Password,
+    Certificate(CertSerial),
+}
+
+/// Names a record: its number, and the branch of the ledger that it stands on (what the last restore before it drew, 0
+/// before the first).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) number: u64,
+    pub(super) branch: u64,
+}
+
+/// Is one thing taken away, by which record. Without a record a person wrote it down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Taking {
+    pub(super) taken: Taken,
+    pub(super) record: Option<Record>,
+}
+
+/// Holds what was taken away from each identity, in the order of its records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Takings(pub(super) BTreeMap<Identity, Vec<Taking>>);
+
+/// Says how far a ledger reaches: its branches, each with the last record on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Reach(Vec<Record>);
+
+impl Reach {
+    /// Goes on by a record of the branch that the state before it was on.
+    pub(super) fn extend(&mut self, number: u64, branch: u64) {
+        match self.0.last_mut() {
+            Some(last) if last.branch == branch => last.number = number,
+            _ => self.0.push(Record { number, branch }),
+        }
+    }
+
+    /// Tells whether a record is one of this ledger.
+    fn holds(&self, record: Record) -> bool {
+        self.0.iter().any(|last| last.branch == record.branch && record.number <= last.number)
+    }
+}
+
+impl Takings {
+    /// Adds what a record takes away, which stands on `branch`. What it gives ends what was taken only for a time.
+    pub(super) fn note(&mut self, entry: &AuditEntry, branch: u64) {
+        let record = Some(Record { number: entry.sequence, branch });
+        // The first password of an identity takes nothing away.
+        let mut added = None;
+        for event in &entry.events {
+            let mut take = |identity: &Identity, taken: Taken| {
+                self.take(identity, Taking { taken, record });
+            };
+            match event {
+                Event::Added { identity, .. } => added = Some(identity),
+                Event::Removed { identity } => take(identity, Taken::Removed),
+                Event::Revoked { identity, keep_messages, publish_will } => {
+                    let (keep_messages, publish_will) = (*keep_messages, *publish_will);
+                    take(identity, Taken::Revoked { keep_messages, publish_will });
+                }
+                Event::Disabled { identity } => take(identity, Taken::Disabled),
+                Event::Unconfirmed { identity } => take(identity, Taken::Unconfirmed),
+                Event::PasswordSet { identity, .. } if added == Some(identity) => {}
+                Event::PasswordSet { identity, .. } | Event::PasswordWithdrawn { identity } => {
+                    take(identity, Taken::Password);
+                }
+                Event::CertificateWithdrawn { identity, serial } => {
+                    take(identity, Taken::Certificate(serial.clone()));
+                }
+                Event::Enabled { identity } => self.give(identity, &Taken::Disabled),
+                Event::Confirmed { identity } => self.give(identity, &Taken::Unconfirmed),
+                Event::AllConfirmed => {
+                    self.0.values_mut().for_each(|takings| drop_of(takings, &Taken::Unconfirmed));
+                }
+                // An identity that is unconfirmed since then is asked for by its standing.
+                Event::Restored { .. }
+                | Event::Initialised { .. }
+                | Event::ServerNamesFound { .. }
+                | Event::ServerNameAdded { .. }
+                | Event::ServerNameRemoved { .. }
+                | Event::ServerCertificateIssued { .. }
+                | Event::CertificateIssued { .. }
+                | Event::KeyReleased { .. }
+                | Event::ClockAccepted { .. }
+                | Event::ConfigChanged { .. } => {}
+            }
+        }
+    }
+
+    /// Adds one thing; what it includes is forgotten.
+    pub(super) fn take(&mut self, identity: &Identity, taking: Taking) {
+        let takings = self.0.entry(identity.clone()).or_default();
+        match &taking.taken {
+            Taken::Removed => takings.clear(),
+            Taken::Revoked { .. } => takings.retain(|earlier| earlier.taken == Taken::Removed),
+            same => drop_of(takings, same),
+        }
+        takings.push(taking);
+    }
+
+    fn give(&mut self, identity: &Identity, taken: &Taken) {
+        if let Some(takings) = self.0.get_mut(identity) {
+            drop_of(takings, taken);
+        }
+    }
+
+    /// Adds the identities that are unconfirmed in a state.
+    pub(super) fn take_unconfirmed(&mut self, state: &State) {
+        let record = Some(Record { number: state.registry.revision(), branch: state.lives });
+        for account in state.registry.accounts() {
+            if matches!(account.standing, Standing::Unconfirmed { .. }) {
+                self.take(&account.identity, Taking { taken: Taken::Unconfirmed, record });
+            }
+        }
+    }
+
+    /// Returns the events that take away from a state, which reaches so far, what it does not know of yet; counts them,
+    /// and names the identities that it does not know at all.
+    pub(super) fn events(&self, state: &State, reach: &Reach) -> (Vec<Event>, Applied, Vec<Identity>) {
+        let (mut events, mut applied, mut strangers) = (Vec::new(), Applied::default(), Vec::new());
+        for (identity, takings) in &self.0 {
+            let is_news = |taking: &&Taking| !taking.record.is_some_and(|record| reach.holds(record));
+            let news: Vec<&Taking> = takings.iter().filter(is_news).collect();
+            let Some(account) = state.registry.find(identity) else {
+                // One that was added and removed behind the backup is nobody's mistake.
+                if news.iter().any(|taking| taking.record.is_none()) {
+                    strangers.push(identity.clone());
+                }
+                continue;
+            };
+            for event in news.iter().filter_map(|taking| event(account, &taking.taken)) {
+                applied.count(&event);
+                let is_end = matches!(event, Event::Removed { .. } | Event::Revoked { .. });
+                events.push(event);
+                if is_end {
+                    // What comes behind it concerns another life, or is included.
+                    break;
+                }
+            }
+        }
+        (events, applied, strangers)
+    }
+}
+
+fn drop_of(takings: &mut Vec<Taking>, taken: &Taken) {
+    takings.retain(|earlier| earlier.taken != *taken);
+}
+
+/// Returns the event that takes something away from an account; `None` if it does not have it.
+fn event(account: &Account, taken: &Taken) -> Option<Event> {
+    let identity = account.identity.clone();
+    let is_there = account.standing != Standing::Removed;
+    let may_return = !matches!(account.standing, Standing::Removed | Standing::Revoked { .. });
+    match taken {
+        Taken::Removed => is_there.then_some(Event::Removed { identity }),
+        Taken::Revoked { keep_messages, publish_will } => {
+            let (keep_messages, publish_will) = (*keep_messages, *publish_will);
+            let is_so = account.standing == Standing::Revoked { keep_messages, publish_will };
+            (is_there && !is_so).then_some(Event::Revoked { identity, keep_messages, publish_will })
+        }
+        Taken::Disabled => {
+            (may_return && account.standing != Standing::Disabled).then_some(Event::Disabled { identity })
+        }
+        Taken::Unconfirmed => account.is_active().then_some(Event::Unconfirmed { identity }),
+        Taken::Password => account.password.is_some().then_some(Event::PasswordWithdrawn { identity }),
+        Taken::Certificate(serial) => {
+            let is_held = account.certificates.iter().any(|held| held.serial == *serial);
+            is_held.then(|| Event::CertificateWithdrawn { identity, serial: serial.clone() })
+        }
+    }
+}
