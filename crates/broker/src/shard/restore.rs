@@ -9,6 +9,7 @@ use crate::interest::{Reader, Subscriber};
 use crate::limits;
 use crate::message::Message;
 use crate::outbound::Place;
+use crate::output::Notice;
 use crate::permit::{self, Purpose};
 use crate::persist::{GroupRecord, Portion, SessionRecord, WillRecord};
 use crate::session::{Inbound, Incarnation, Lifetime, Session};
@@ -82,7 +83,11 @@ impl Shard {
         for message in accepted {
             match permit::publish_held(&mut self.law, &message, Purpose::Durable) {
                 Ok(permit) => drop(self.route(permit, message, true)),
-                Err(_) => self.out.record.withheld(&message),
+                Err(_) => {
+                    self.out.record.withheld(&message);
+                    let publisher = message.publisher.identity.clone();
+                    self.out.notice(Notice::PublishWithheld { publisher });
+                }
             }
         }
     }

@@ -1,18 +1,37 @@
-//! What is on disk after a crash (rules 13, 15, 17 and 20).
+//! What is on disk after a crash (rules 7, 13, 15, 17 and 20).
 
 use crate::cast::{Cast, sensor_and_reader};
 use crate::stage::{Stage, qos1, qos2};
-use keyward_sim::event::ClientNo;
+use keyward_broker::Notice;
+use keyward_policy::Action;
+use keyward_sim::event::{ClientNo, What};
 use keyward_sim::packet::Hello;
 use keyward_sim::races::Race;
 
 scenarios! {
+    rule_7_a_message_that_waits_on_disk_is_asked_about_again_at_a_start,
     rule_13_what_was_answered_is_there_after_a_crash_and_what_was_not_comes_again,
     rule_15_a_message_that_was_taken_is_on_disk_until_all_its_places_are,
     rule_15_a_place_of_qos_2_is_not_on_disk_beside_the_message_that_is_still_to_go_there,
     rule_17_a_will_waits_for_its_client_after_a_crash,
     rule_17_a_will_that_is_due_at_a_start_reaches_who_asked_for_it_before_the_crash,
     rule_20_what_waited_on_disk_comes_after_a_crash_and_what_follows_it_too,
+}
+
+/// A message is on disk and on its way to nobody when its publisher loses the right, and then the broker dies.
+fn rule_7_a_message_that_waits_on_disk_is_asked_about_again_at_a_start(shards: u16) {
+    let (mut stage, sensor, reader) = sensor_and_absent_reader(shards);
+    stage.publish(sensor, qos2("news"));
+    stage.go_on();
+    stage.disk_writes();
+    stage.forbid(&[(sensor, Action::Publish, "news")]);
+    stage.crash();
+    let is_told = |what: &What| matches!(what, What::Notes { notice: Notice::PublishWithheld { .. }, .. });
+    assert_eq!(stage.seen().filter(|what| is_told(what)).count(), 1);
+    come_back(&mut stage, reader);
+    assert_eq!(stage.got(reader), []);
+    stage.expect_race(Race::AcceptedRoutedAtStart);
+    stage.end();
 }
 
 /// One message is acknowledged; a second is written and not synced when the broker dies.
