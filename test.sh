@@ -90,7 +90,11 @@ case "$(uname -m)" in aarch64) target=aarch64-unknown-linux-gnu ;; esac
 static_binary() {
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target"
 }
-simulated_world() { cargo run --locked --quiet --release -p keyward-sim -- --seeds 2000; }
+# First worlds in which a crash takes everything away, then those whose disk survives it.
+simulated_world() {
+  cargo run --locked --quiet --release -p keyward-sim -- --seeds 1400 &&
+    cargo run --locked --quiet --release -p keyward-sim -- --seeds 600 --disk
+}
 # The attacker is the one that the integration tests were built with: to build it for release takes longer than the floods,
 # and floods no harder.
 floods() { target/debug/keyward-bench floods --quick --keyward "target/$target/release/keyward"; }

@@ -35,7 +35,7 @@ pub struct Tally {
 }
 
 /// Seeds from which on every race has to have occurred.
-pub const ENOUGH: u64 = 1_000;
+pub const ENOUGH: u64 = 600;
 
 /// Shards without which some races cannot occur.
 const SHARDS: u16 = 3;

@@ -117,7 +117,10 @@ impl Shard {
         let mut targets = reach.shards;
         targets.union(homes);
         for shard in targets.iter().filter(|shard| *shard != self.config.index) {
-            let (places, slot) = (reach.stored_by.contains(shard), homes.contains(shard));
+            // A stored session there may have asked a moment ago. A place of QoS 2 beside the message that waits to be sent
+            // on would be sent twice after a crash.
+            let is_exchanged = message.qos == Qos::ExactlyOnce && reach.shards.contains(shard);
+            let (places, slot) = (is_exchanged || reach.stored_by.contains(shard), homes.contains(shard));
             let asks = publication.filter(|_| places || slot);
             let asks = asks.map(|publication| Asks { publication, places, slot });
             if let Some(Asks { publication, .. }) = asks {

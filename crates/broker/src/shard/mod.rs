@@ -291,7 +291,7 @@ impl Shard {
         if self.has_work() {
             return Some(self.now.mono);
         }
-        let timer = self.timers.first().map(|(due, _, _)| *due);
+        let timer = self.next_timer().map(|(due, ..)| due);
         [timer, self.retained.next_expiry()].into_iter().flatten().min()
     }
 

@@ -9,6 +9,7 @@ use crate::interest::{Reader, Subscriber};
 use crate::limits;
 use crate::message::Message;
 use crate::outbound::Place;
+use crate::output::Notice;
 use crate::permit::{self, Purpose};
 use crate::persist::{GroupRecord, Portion, SessionRecord, WillRecord};
 use crate::session::{Inbound, Incarnation, Lifetime, Session};
@@ -26,6 +27,7 @@ type Letters = (Incarnation, Vec<(u64, Arc<Message>)>);
 /// Holds what waits for the end of the restoring.
 #[derive(Debug, Default)]
 pub(super) struct Restoring {
+    is_under_way: bool,
     /// Groups by name: each waits for its first member.
     groups: BTreeMap<Arc<str>, Letters>,
     /// QoS 2 messages that were accepted and have not gone to their readers.
@@ -33,6 +35,11 @@ pub(super) struct Restoring {
 }
 
 impl Restoring {
+    /// Tells whether the shards do not know yet what is wanted on the others.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.is_under_way
+    }
+
     pub(super) fn take_group(&mut self, name: &str) -> Option<Letters> {
         self.groups.remove(name)
     }
@@ -44,6 +51,7 @@ impl Shard {
     pub fn restore(&mut self, now: Now, portion: Portion) {
         self.now = now;
         self.last_number = portion.last_number;
+        self.restoring.is_under_way = true;
         for (incarnation, record) in portion.sessions {
             self.restore_session(incarnation, record);
         }
@@ -65,7 +73,7 @@ impl Shard {
 
     /// Goes on with what was under way. Groups without a member are nobody's.
     pub(super) fn resume(&mut self) {
-        let Restoring { groups, accepted } = core::mem::take(&mut self.restoring);
+        let Restoring { groups, accepted, .. } = core::mem::take(&mut self.restoring);
         for (incarnation, letters) in groups.into_values() {
             for (number, message) in letters {
                 self.out.record.gone(incarnation, number, Some(message.id));
@@ -75,7 +83,11 @@ impl Shard {
         for message in accepted {
             match permit::publish_held(&mut self.law, &message, Purpose::Durable) {
                 Ok(permit) => drop(self.route(permit, message, true)),
-                Err(_) => self.out.record.withheld(&message),
+                Err(_) => {
+                    self.out.record.withheld(&message);
+                    let publisher = message.publisher.identity.clone();
+                    self.out.notice(Notice::PublishWithheld { publisher });
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ pub(super) enum Timer {
 impl Shard {
     pub(super) fn run_timers(&mut self) {
         for _ in 0..limits::TIMER_SLICE {
-            match self.timers.first().copied() {
+            match self.next_timer() {
                 Some((due, at, timer)) if due <= self.now.mono => {
                     self.timers.pop_first();
                     self.ring(at, timer);
@@ -31,6 +31,11 @@ impl Shard {
         self.continue_review();
         self.continue_endings();
         self.continue_shutdown();
+    }
+
+    /// Returns the first timer. None rings before the shards know of each other: a will would miss its readers elsewhere.
+    pub(super) fn next_timer(&self) -> Option<(Millis, SessionRef, Timer)> {
+        self.timers.first().copied().filter(|_| !self.restoring.is_under_way())
     }
 
     fn ring(&mut self, at: SessionRef, timer: Timer) {

@@ -182,6 +182,7 @@ impl Model {
             qos: publish.qos,
             retain: publish.retain,
             expires,
+            expires_in_slot: None,
             is_will,
             since: self.law.oldest_generation(),
             since_revision: self.law.oldest_revision(),

@@ -78,7 +78,8 @@ impl Model {
     }
 
     fn check_expiry(&self, message: &Message, publish: &Publish) -> Checked {
-        let Some(expires) = message.expires.filter(|_| message.copies == 1) else { return Ok(()) };
+        let latest = message.expires.max(message.expires_in_slot);
+        let Some(expires) = latest.filter(|_| message.copies == 1) else { return Ok(()) };
         let left = expires.saturating_sub(self.now);
         if let Some(secs) = publish.expiry
             && u64::from(secs) > left.0.div_ceil(1000) + 1

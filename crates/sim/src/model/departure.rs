@@ -13,6 +13,7 @@ use keyward_mqtt::time::Millis;
 impl Model {
     /// Counts what is in danger when a link is lost, and lets other members of its groups have what it had.
     pub(super) fn note_lost_link(&mut self, client: ClientNo) {
+        self.note_chosen(client);
         let Released { is_any, is_kept, mut disowned } = self.groups.release(client);
         self.races.note_if(is_any, Race::GroupMemberLost);
         self.races.note_if(is_kept, Race::GroupMemberLostInExchange);
@@ -33,6 +34,7 @@ impl Model {
             let is_awaited = owed.any(|(number, _)| self.messages[number].flying) && self.letters > 0;
             self.races.note_if(is_awaited, Race::SessionEndedWithMailUnderWay);
         }
+        self.note_chosen(client);
         self.groups.release(client);
         let ended = self.sessions.remove(&client);
         if let Some(session) = ended.as_ref().filter(|session| session.was_stored) {

@@ -32,6 +32,9 @@ pub(super) struct Given {
     pub(super) must: bool,
     /// Whether a member certainly had all of it from here.
     pub(super) is_settled: bool,
+    /// Sessions, each with its client, that may have been chosen for it at QoS 2 and were sent nothing of it when they
+    /// lost their link: it is theirs, sent or not, and goes with them [MQTT-4.8.2-6].
+    pub(super) chosen: BTreeSet<(ClientNo, u64)>,
     /// Losses that the broker has told of and that there was a reason for here.
     pub(super) excuses: BTreeSet<Loss>,
 }
@@ -126,6 +129,21 @@ impl Groups {
     pub(super) fn forsake(&mut self, group: &str) {
         let given = self.given.iter_mut().filter(|((_, name), _)| name == group);
         given.for_each(|(_, given)| given.must = false);
+    }
+
+    /// A session is without its link: what these groups may have chosen it for at QoS 2 is its own.
+    pub(super) fn note_chosen(
+        &mut self,
+        holder: (ClientNo, u64),
+        groups: &BTreeSet<String>,
+        is_exchanged: impl Fn(MessageNo) -> bool,
+    ) {
+        let given =
+            self.given.iter_mut().filter(|((_, group), given)| !given.is_settled && groups.contains(group));
+        let given = given.filter(|((number, _), _)| is_exchanged(*number));
+        given.for_each(|(_, given)| {
+            given.chosen.insert(holder);
+        });
     }
 
     /// A message is not owed any more.

@@ -3,10 +3,11 @@
 
 use super::groups::{Copy, filter_of};
 use super::law::matches;
-use super::message::{Loss, Message};
+use super::message::{Loss, Message, Owed};
 use super::session::Session;
 use super::{Checked, Model, breach};
 use crate::event::{AccountNo, ClientNo, MessageNo};
+use crate::setup::EngineSetup;
 use keyward_broker::Limits;
 use keyward_mqtt::packet::Qos;
 use keyward_policy::Action;
@@ -60,6 +61,17 @@ impl Model {
             if self.certain_members(group).next().is_none() {
                 self.groups.forsake(group);
             }
+        }
+    }
+
+    /// A session loses its link: what it was chosen for at QoS 2, and was not sent because the choice was not durable,
+    /// nobody sees.
+    pub(super) fn note_chosen(&mut self, client: ClientNo) {
+        let Some(session) = self.sessions.get(&client) else { return };
+        if self.setup.engine == EngineSetup::Faulty {
+            let messages = &self.messages;
+            let is_exchanged = |number| messages.get(&number).is_some_and(|it| it.qos == Qos::ExactlyOnce);
+            self.groups.note_chosen((client, session.serial), &session.shared, is_exchanged);
         }
     }
 
@@ -203,19 +215,26 @@ impl Model {
 
     /// Lists the groups for which there is no copy of a message that could be theirs.
     fn missing_in(&self, message: &Message) -> Vec<Hole> {
-        let copies = self.groups.sent.get(&message.number).map(Vec::as_slice).unwrap_or_default();
-        let copies: Vec<&Copy> = copies.iter().filter(|copy| self.counts(copy)).collect();
+        let sent = self.groups.sent.get(&message.number).map(Vec::as_slice).unwrap_or_default();
+        let copies: Vec<&Copy> = sent.iter().filter(|copy| self.counts(copy)).collect();
+        // What came while its client was in no group is not among them.
+        let is_listed = |client, owed: &Owed| {
+            sent.iter().filter(|copy| copy.client == client && copy.is_plain).count() >= owed.sent as usize
+        };
         let (mut met, mut plain) = (Vec::new(), Vec::new());
         for client in copies.iter().map(|copy| copy.client).collect::<BTreeSet<_>>() {
             let owed = self.sessions.get(&client).and_then(|session| session.owed.get(&message.number));
-            if let Some(owed) = owed.filter(|owed| owed.must && owed.arrived)
+            if let Some(owed) = owed.filter(|owed| owed.must && owed.arrived && is_listed(client, owed))
                 && can_add(&mut met, Demand::Plain(client, owed.qos), &copies)
             {
                 plain.push(client);
             }
         }
         let mut missing = Vec::new();
-        for (group, _) in self.groups.of(message.number).filter(|(_, given)| given.must) {
+        for (group, given) in self.groups.of(message.number).filter(|(_, given)| given.must) {
+            if given.chosen.iter().any(|(client, session)| !self.is_here(*client, *session)) {
+                continue;
+            }
             let mut members = self.certain_members(group);
             let is_due = members.any(|(client, session)| self.can_take(client, session, message, group));
             if is_due && !can_add(&mut met, Demand::Group(group), &copies) {
@@ -228,9 +247,13 @@ impl Model {
     /// Tells whether a copy is where it belongs: its client has it, or it is that of a session which has ended or whose
     /// client is not here.
     fn counts(&self, copy: &Copy) -> bool {
-        let session = self.sessions.get(&copy.client).filter(|session| session.serial == copy.session);
-        let is_here = session.is_some_and(|session| session.established);
-        copy.arrived || (copy.may_be_kept() && !is_here)
+        copy.arrived || (copy.may_be_kept() && !self.is_here(copy.client, copy.session))
+    }
+
+    /// Tells whether a client has this very session, and a link to it.
+    fn is_here(&self, client: ClientNo, session: u64) -> bool {
+        let session = self.sessions.get(&client).filter(|it| it.serial == session);
+        session.is_some_and(|session| session.established)
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Message {
     pub(super) qos: Qos,
     pub(super) retain: bool,
     pub(super) expires: Option<Millis>,
+    /// When the retained copy does that a process found on disk.
+    pub(super) expires_in_slot: Option<Millis>,
     pub(super) is_will: bool,
     /// The oldest generation and the oldest revision that some shard went by when it was taken.
     pub(super) since: usize,

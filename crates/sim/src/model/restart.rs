@@ -98,14 +98,21 @@ impl Model {
         place.map(ClientNo)
     }
 
-    /// The wall clock may have jumped: what is on disk expires by it.
+    /// The wall clock may have jumped: what is on disk expires by it, and a slot, which is written by itself, at another
+    /// time than the places of the same message.
     fn take_times(&mut self, found: &Found) {
         let places = found.sessions.iter().flat_map(|it| &it.places).filter_map(|it| it.message.as_ref());
-        let letters = found.letters.iter().chain(&found.retained).map(|(_, message)| message);
+        let letters = found.letters.iter().map(|(_, message)| message);
         for FoundMessage { number, expires } in places.chain(letters).chain(&found.accepted) {
             let expires = expires.map(|at| self.to_mono(at));
             if let Some(message) = number.and_then(|number| self.messages.get_mut(&number)) {
                 message.expires = expires;
+            }
+        }
+        for (_, FoundMessage { number, expires }) in &found.retained {
+            let expires = expires.map(|at| self.to_mono(at));
+            if let Some(message) = number.and_then(|number| self.messages.get_mut(&number)) {
+                message.expires_in_slot = expires;
             }
         }
     }
@@ -145,6 +152,7 @@ impl Model {
         let answered = before.answered.get(found.shard.0).copied().unwrap_or(0);
         self.set_terms(client, &mut session, found, (answered, accepted));
         set_subscriptions(&mut session, found);
+        self.check_places(client, &session, found, accepted)?;
         self.restore_places(client, &mut session, found, &flights, known)?;
         self.check_owed(client, &mut session, found, accepted)?;
         self.sessions.insert(client, session);
@@ -200,6 +208,28 @@ impl Model {
             *known = vec![(number, 0)];
             session.inbound.insert(*id, (number, 0));
         }
+    }
+
+    /// What is still to go to its readers has no place at QoS 2: it would come twice.
+    fn check_places(
+        &self,
+        client: ClientNo,
+        session: &Session,
+        found: &FoundSession,
+        accepted: &Accepted,
+    ) -> Checked {
+        for place in found.places.iter().filter(|place| place.qos == Qos::ExactlyOnce && !place.retain) {
+            let number = place.message.as_ref().and_then(|message| message.number);
+            let message = number.and_then(|number| self.messages.get(&number));
+            let is_single =
+                |message: &&Message| message.copies == 1 && session.groups_for(&message.topic).is_empty();
+            if let Some(Message { number, .. }) = message.filter(is_single)
+                && accepted.contains_key(number)
+            {
+                return breach!("{number} has a place of {client} on disk, and is still to go there");
+            }
+        }
+        Ok(())
     }
 
     /// What is on disk is owed once more, if it has not arrived.
@@ -440,6 +470,7 @@ impl Model {
             self.groups.go_on(&message, &present, *copies as usize);
             if !is_allowed {
                 self.groups.forgive(*number);
+                self.slots.doubt(|client, topic| client == message.client && topic == message.topic);
             }
             for session in self.sessions.values_mut() {
                 let due = session.due(&message);

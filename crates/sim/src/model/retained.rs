@@ -99,10 +99,10 @@ impl Slots {
     pub(super) fn land(&mut self, until: Millis, step: u64) {
         for values in self.0.values_mut() {
             for index in 0..values.len() {
-                let Value { writer, at, set, landed, open, doubted, gone, .. } = values[index];
-                // What went with a process takes nothing's place.
-                let is_sure = open.is_none() && !doubted && gone.is_none();
-                if landed.is_some() || at >= until || !is_sure {
+                let Value { writer, at, set, gone, landed, open, doubted, .. } = values[index];
+                let is_sure = open.is_none() && !doubted;
+                // What a crash took away replaces nothing.
+                if gone.is_some() || landed.is_some() || at >= until || !is_sure {
                     continue;
                 }
                 for older in &mut values[..index] {

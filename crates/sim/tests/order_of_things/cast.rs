@@ -125,6 +125,18 @@ impl Cast {
     }
 }
 
+/// Opens a scenario with a slow disk: a sensor on the first shard, and on the second a stored reader of `news`.
+pub(crate) fn sensor_and_reader(shards: u16) -> (Stage, ClientNo, ClientNo) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    stage.enter(reader);
+    stage.subscribe(reader, "news");
+    stage.scene();
+    (stage, sensor, reader)
+}
+
 /// Lets everybody do everything but what is listed.
 pub(crate) fn all_but(setup: &Setup, denied: &[(ClientNo, Action, &str)]) -> Rules {
     let everything = vec![Action::Publish, Action::Subscribe, Action::Receive, Action::Share];

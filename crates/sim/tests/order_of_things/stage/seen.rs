@@ -4,7 +4,7 @@ use super::Stage;
 use keyward_broker::ShardStats;
 use keyward_ids::Identity;
 use keyward_mqtt::reason::ReasonCode;
-use keyward_sim::event::{AccountNo, ClientNo, MessageNo, What};
+use keyward_sim::event::{AccountNo, ClientNo, MessageNo, ShardNo, What};
 use keyward_sim::packet::{Packet, Publish};
 use keyward_sim::races::Race;
 
@@ -12,6 +12,11 @@ impl Stage {
     /// Returns what each shard holds.
     pub(crate) fn stats(&self) -> Vec<ShardStats> {
         self.world.stats()
+    }
+
+    /// Names a shard as [`Cast::shard`](crate::cast::Cast::shard) does.
+    pub(crate) fn shard(&self, shard: usize) -> ShardNo {
+        ShardNo(shard % usize::from(self.setup.shards))
     }
 
     /// Returns who a client is.
