@@ -8,6 +8,7 @@ use crate::home::Home;
 use keyward_engine::{DiskEngine, OpenError, Options};
 use keyward_identity::files::{self, FileError};
 use keyward_store::Engine;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +37,7 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenE
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) => {
-            let aside = set_aside(&directory)?;
-            tracing::error!(
-                "the stored sessions and messages cannot be read, and the broker starts without them: {error}. \
-                 They were moved to {}. {}",
-                aside.display(),
-                remedy(home)
-            );
+            give_up(home, &error)?;
             DiskEngine::open(&directory, &options)?
         }
         opened => opened?,
@@ -59,6 +54,21 @@ pub fn set_aside_in(home: &Home) -> Vec<PathBuf> {
     let mut aside: Vec<PathBuf> = paths.filter(is_aside).collect();
     aside.sort();
     aside
+}
+
+/// Sets aside a store that cannot be read, whoever has had it open has closed it, and says so in the log.
+///
+/// # Errors
+/// [`OpenError`]: it cannot be moved.
+pub(crate) fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<(), OpenError> {
+    let aside = set_aside(&home.messages_dir())?;
+    tracing::error!(
+        "the stored sessions and messages cannot be read, and the broker starts without them: {why}. They were moved to \
+         {}. {}",
+        aside.display(),
+        remedy(home)
+    );
+    Ok(())
 }
 
 /// Opens the store as it is, to read it: nothing is made, nothing set aside. `None` if there is none.
