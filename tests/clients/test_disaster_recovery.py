@@ -195,12 +195,12 @@ def test_bad_files_change_nothing(keyward, passphrase):
         return {str(path): path.stat().st_mtime_ns for path in keyward.dir.rglob("*") if path.name != "lock"}
 
     def cut(path, keep):
-        short = keyward.folder / "cut"
+        short = keyward.folder / f"cut-{path.name}-{keep}"
         short.write_bytes(path.read_bytes()[:keep])
         return short
 
     def flipped(path, at):
-        damaged = keyward.folder / "flipped"
+        damaged = keyward.folder / f"flipped-{path.name}-{at}"
         data = bytearray(path.read_bytes())
         data[at] ^= 4
         damaged.write_bytes(bytes(data))
