@@ -7,8 +7,9 @@ use crate::limits::{
     FILE_BYTES, FIRST_LEVEL_RUNS, JOURNAL_BYTES, MARKS_BYTES, OPEN_FILES, SEALED_MEMTABLES, WORKERS,
 };
 use crate::{Options, marks};
+pub(crate) use fjall::Snapshot;
 use fjall::compaction::Leveled;
-use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use keyward_store::limits::TABLES;
 use keyward_store::{Batch, Change, ReadError, Scan, Table};
 use std::any::Any;
@@ -127,12 +128,26 @@ impl Lsm {
         Ok(mark.and_then(|mark| marks::decode(&mark)).unwrap_or(0))
     }
 
-    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let table = self.table(table);
-        caught(|| table.get(key)).map(|value| value.map(|value| value.to_vec())).map_err(unreadable(table))
+    /// Pins what is seen now. fjall keeps what it shows until it is dropped.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.database.snapshot()
     }
 
-    pub(crate) fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
+    /// Reads a value, of a snapshot or of now.
+    pub(crate) fn get(
+        &self,
+        at: Option<&Snapshot>,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let table = self.table(table);
+        caught(|| at.map_or_else(|| table.get(key), |at| at.get(table, key)))
+            .map(|value| value.map(|value| value.to_vec()))
+            .map_err(unreadable(table))
+    }
+
+    /// Reads a page, of a snapshot or of now.
+    pub(crate) fn next_page(&self, at: Option<&Snapshot>, scan: &mut Scan) -> Result<bool, ReadError> {
         let table = self.table(scan.table());
         let start = scan.start().map(<[u8]>::to_vec);
         let end = scan.end();
@@ -140,7 +155,12 @@ impl Lsm {
             return scan.fill([] as [Result<([u8; 0], [u8; 0]), ReadError>; 0]);
         }
         let filled = caught(|| {
-            let rows = table.range((start, end)).map(fjall::Guard::into_inner);
+            let range = (start, end);
+            let rows = match at {
+                Some(at) => at.range(table, range),
+                None => table.range(range),
+            };
+            let rows = rows.map(fjall::Guard::into_inner);
             Ok(scan.fill(rows.map(|row| row.map_err(|error| unreadable(table)(error.to_string())))))
         });
         filled.unwrap_or_else(|panic| scan.fill([Err::<([u8; 0], [u8; 0]), _>(unreadable(table)(panic))]))

@@ -1,6 +1,6 @@
 //! Opens a directory as an engine; appends, syncs and reads.
 
-use crate::lsm::{self, Lsm};
+use crate::lsm::{self, Lsm, Snapshot};
 use crate::making_room::MakingRoom;
 use crate::marks::Synced;
 use crate::options::{Durability, Options};
@@ -165,15 +165,45 @@ impl Read for DiskEngine {
     fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
         self.shared.next_page(scan)
     }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        self.shared.snapshot()
+    }
 }
 
 impl Read for DiskReader {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.lsm.get(table, key)
+        self.lsm.get(None, table, key)
     }
 
     fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
-        self.lsm.next_page(scan)
+        self.lsm.next_page(None, scan)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        Arc::new(DiskSnapshot { at: self.lsm.snapshot(), reader: self.clone() })
+    }
+}
+
+/// Is what a reader saw at one moment. It keeps the directory open and locked too.
+#[derive(Clone)]
+struct DiskSnapshot {
+    /// Is dropped first: it belongs to the database that the reader has open.
+    at: Snapshot,
+    reader: DiskReader,
+}
+
+impl Read for DiskSnapshot {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.reader.lsm.get(Some(&self.at), table, key)
+    }
+
+    fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
+        self.reader.lsm.next_page(Some(&self.at), scan)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        Arc::new(self.clone())
     }
 }
 

@@ -74,6 +74,55 @@ pub fn control_answer(data: &[u8]) {
     }
 }
 
+/// Names that files of a backup can have, and some that none can.
+const NAMES: [&str; 8] = [
+    "ledger.log",
+    "keyward.toml",
+    "policy.d/a.toml",
+    "keys/pepper",
+    "messages/00000000.rows",
+    "messages/00000001.rows",
+    "../keyward.toml",
+    "policy.d/../x.toml",
+];
+
+/// The manifest of the backups that are packed here.
+const MANIFEST: &[u8] =
+    br#"{"what":"keyward backup","format":1,"program":"0.1.0","taken_unix_ms":1,"installation":"x",
+    "ledger_records":1,"private_keys":false,"messages":true}"#;
+
+/// Reads a backup. If the first byte is zero the rest is one as it is; if it is one the rest is its manifest; else the rest is
+/// files, each behind a byte that chooses its name and two that are its length, in a backup whose digests are right. What
+/// is taken leads nowhere else, holds no more than was given, and is not taken without its last byte.
+pub fn backup(data: &[u8]) {
+    let Some((&kind, rest)) = data.split_first() else { return };
+    let bytes = match kind {
+        0 => Some(rest.to_vec()),
+        1 => decoders::packed_backup(rest, &[("ledger.log", b"x")]),
+        _ => decoders::packed_backup(MANIFEST, &files(rest)),
+    };
+    let Some(bytes) = bytes else { return };
+    let Ok(survey) = decoders::backup(&bytes) else { return };
+    let sizes: u64 = survey.contents.iter().map(|content| content.size).sum();
+    assert!(sizes <= bytes.len() as u64, "{sizes} bytes out of {}", bytes.len());
+    for content in &survey.contents {
+        let is_safe = content.name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
+        assert!(is_safe && !content.name.contains(char::is_control), "{:?}", content.name);
+    }
+    assert!(decoders::backup(&bytes[..bytes.len() - 1]).is_err(), "taken without its end");
+}
+
+fn files(mut rest: &[u8]) -> Vec<(&'static str, &[u8])> {
+    let mut files = Vec::new();
+    while let Some(([name, high, low], more)) = rest.split_first_chunk::<3>() {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(more.len());
+        let (file, more) = more.split_at(length);
+        files.push((NAMES[usize::from(*name) % NAMES.len()], file));
+        rest = more;
+    }
+    files
+}
+
 /// Parses a configuration; what is refused says where, and what is taken is within its bounds.
 pub fn configuration(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else { return };

@@ -31,6 +31,11 @@ impl Site {
         })
     }
 
+    /// Returns what opening a stopped store can need.
+    pub(crate) fn access(&self) -> &OpenOptions {
+        &self.options
+    }
+
     /// Asks the installation once.
     pub(crate) fn ask(&self, request: Request) -> Outcome<Response> {
         Ok(admin::open(&self.home, &self.options)?.call(request)?)

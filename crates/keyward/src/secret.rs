@@ -31,6 +31,18 @@ pub(crate) fn ask_twice(who: &str) -> Outcome<NewPassword> {
     Ok(NewPassword::Chosen(Secret::new(first.to_string())))
 }
 
+/// Asks for a passphrase at the terminal.
+pub(crate) fn ask_once(question: &str) -> Outcome<Zeroizing<String>> {
+    prompt(question)
+}
+
+/// Asks for a new passphrase twice at the terminal.
+pub(crate) fn ask_new(question: &str) -> Outcome<Zeroizing<String>> {
+    let first = prompt(question)?;
+    let second = prompt("Again: ")?;
+    if *first == *second { Ok(first) } else { Err(Failure::failed("the two differ; nothing was made")) }
+}
+
 /// Reads the password of a login from a file, or from standard input if the path is `-`.
 pub(crate) fn from_file(path: &Path, who: &str) -> Outcome<Zeroizing<Vec<u8>>> {
     let text = if path == Path::new("-") {

@@ -134,3 +134,25 @@ fn the_list_of_what_was_taken_away_is_the_same_from_a_running_broker_and_a_stopp
     assert!(!stopped.contains(password.trim()));
     broker.stop();
 }
+
+#[test]
+fn a_damaged_ledger_names_the_command_and_the_newest_backup() {
+    let story = installation();
+    story.write(&story.path("pass"), "a passphrase of several words\n");
+    story.ok(&["store", "backup", "--backup-passphrase-file", "pass"]);
+    let backup = fs::read_dir(story.dir().join("backups")).unwrap().next().unwrap().unwrap().path();
+    story.ok(&["device", "revoke", "dev01"]);
+    for copy in ["a.log", "b.log"] {
+        let path = story.dir().join("ledger").join(copy);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[200] ^= 1;
+        story.spoil(&path, &bytes);
+    }
+    let refused = story.refused(&["status"]);
+    assert!(refused.contains("keyward store restore FILE"), "{refused}");
+    assert!(refused.contains(&backup.display().to_string()), "{refused}");
+    let file = backup.to_str().unwrap();
+    story.ok(&["store", "restore", file, "--backup-passphrase-file", "pass"]);
+    assert!(!story.ok(&["status"]).contains("store confirm"), "all of the old ledger could be read");
+    assert!(story.ok(&["device", "list"]).contains("revoked"));
+}

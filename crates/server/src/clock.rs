@@ -3,6 +3,8 @@
 use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 /// Reads both clocks. The monotonic one counts from the first reading of this process.
 #[expect(clippy::disallowed_methods, reason = "this is the place where the clocks are read")]
@@ -17,6 +19,22 @@ pub fn now() -> Now {
 /// Returns a span in milliseconds, rounded down.
 pub fn millis(span: Duration) -> Millis {
     Millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Tells how long something took, to the nanosecond.
+#[expect(clippy::disallowed_methods, reason = "this is the place where the clocks are read")]
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begin = Instant::now();
+    let done = work();
+    (done, begin.elapsed())
+}
+
+/// Writes a moment (milliseconds since 1970) for the name of a file, in UTC: `20261129T170000Z`.
+pub(crate) fn date_time(unix_ms: u64) -> String {
+    let seconds = i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX);
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    at.format(format).unwrap_or_else(|_| seconds.to_string())
 }
 
 #[cfg(test)]

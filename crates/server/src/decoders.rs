@@ -1,5 +1,6 @@
 //! The decoders of this crate that meet foreign bytes, opened to the fuzz targets alone.
 
+use crate::backup::archive::{ArchiveError, ArchiveWriter, Survey, survey};
 use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, line, socket};
 use crate::plane::tls::channel::{Channel, TlsFault};
 use crate::plane::tls::{TlsSettings, certificate, hello};
@@ -126,6 +127,21 @@ pub fn control_answer(line: &[u8]) -> Result<Vec<u8>, CallError> {
     let mut written = Vec::new();
     line::write(&mut written, &socket::Answer::of(&Ok(response)))?;
     Ok(written)
+}
+
+/// Reads a backup that is not encrypted, or no longer.
+///
+/// # Errors
+/// [`ArchiveError`] if it is not as it was written.
+pub fn backup(bytes: &[u8]) -> Result<Survey, ArchiveError> {
+    survey(&mut &*bytes)
+}
+
+/// Packs files into a backup whose headers and digests are right; `None` if none can have such a name.
+pub fn packed_backup(manifest: &[u8], files: &[(&str, &[u8])]) -> Option<Vec<u8>> {
+    let mut archive = ArchiveWriter::begin_with(Vec::new(), manifest, 0).ok()?;
+    files.iter().try_for_each(|(name, bytes)| archive.file(name, bytes)).ok()?;
+    Some(archive.finish().ok()?.0)
 }
 
 struct Pieces<'a> {

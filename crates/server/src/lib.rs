@@ -5,7 +5,9 @@
 //! installation is in this crate or in `identity`; what messages mean is in `broker`, what rules mean in `policy`.
 
 pub mod admin;
+pub mod backup;
 mod carrier;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -68,6 +68,11 @@ impl Rules {
 }
 
 fn read(folder: &Path) -> Result<Vec<SourceFile>, RulesError> {
+    paths(folder)?.iter().map(|path| read_one(path)).collect()
+}
+
+/// Lists the rule files in a folder, sorted by name.
+pub(crate) fn paths(folder: &Path) -> Result<Vec<PathBuf>, RulesError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |error| RulesError::Unreadable { path, error }
@@ -93,7 +98,7 @@ fn read(folder: &Path) -> Result<Vec<SourceFile>, RulesError> {
         return Err(RulesError::Unfit { path: folder.to_owned(), what });
     }
     paths.sort();
-    paths.iter().map(|path| read_one(path)).collect()
+    Ok(paths)
 }
 
 fn read_one(path: &Path) -> Result<SourceFile, RulesError> {

@@ -7,7 +7,7 @@ use crate::{
     carrier::Carrier,
     clock,
     config::{Address, Config, Overrides},
-    control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Request, Response},
+    control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Reply, Request, Response},
     home::{Home, HomeError},
     installation::{self, InstallationError, SettingsError},
     journal::Journal,
@@ -24,7 +24,7 @@ use crate::{
     wiring,
 };
 use keyward_broker::Directory;
-use keyward_identity::{Command, Context, Registrar, ServerName, WallTime, files};
+use keyward_identity::{Command, Context, Registrar, ServerName, WallTime, files, restore};
 use keyward_store::Engine;
 use std::{
     io,
@@ -134,6 +134,8 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
         process::forbid_dumps().map_err(system("dumps of this process could not be forbidden"))?;
     }
     home.create()?;
+    // Before anything in the directory is read.
+    restore::finish(home.directory()).map_err(InstallationError::from)?;
     let (config, _) = installation::settings(&home)?;
     if let Some(log) = &options.log {
         logging::start(log, &config.log).map_err(StartError::Argument)?;
@@ -161,6 +163,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
     let store = store::open(&home, config.store)?;
+    let messages = store.as_ref().map(|engine| engine.reader());
     let (plane, directory) = start_plane(&config, &registrar, &policy, &journal, store)?;
     let plane = Arc::new(plane);
     let sys_interval = config.sys_interval;
@@ -168,7 +171,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let mut admin = Admin::running(
         home.clone(),
         registrar,
-        InRun { live, started: config.clone(), config, overrides, policy },
+        InRun { live, messages, started: config.clone(), config, overrides, policy },
     );
     // Read again: the first start has written the file.
     admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
@@ -189,7 +192,11 @@ fn attend(
     // Weak, so that a connection that is still open does not hold the store when the broker has stopped.
     let answering = Arc::downgrade(&admin);
     let handler = move |request: Request, actor: &str| match answering.upgrade() {
-        Some(admin) => lock(&admin).execute_for(request, actor),
+        Some(admin) => match request {
+            Request::StoreBackup { messages } => lock(&admin).begin_backup(messages),
+            Request::StoreCheck => lock(&admin).begin_check(),
+            other => lock(&admin).execute_for(other, actor).map(Reply::Once),
+        },
         None => Err(Refusal::new(RefusalCode::WrongMoment, "the broker has stopped; try again")),
     };
     let control = ControlSocket::start(home, Arc::new(handler)).map_err(system("the control socket"))?;

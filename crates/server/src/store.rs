@@ -1,16 +1,25 @@
 //! Opens what keeps sessions and messages. One that cannot be read is set aside, under a name of its own, and the broker
 //! starts with an empty one: messages are lost then, and said to be; who may do what is in the ledger, which is not here.
 
+use crate::backup;
 use crate::clock;
 use crate::config::{Durability, Store};
 use crate::home::Home;
 use keyward_engine::{DiskEngine, OpenError, Options};
+use keyward_identity::files::{self, FileError};
 use keyward_store::Engine;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How the name of a store begins that was set aside.
 const ASIDE: &str = "messages.damaged-";
+
+/// How the name of a store begins in whose place another was restored.
+const REPLACED: &str = "messages.replaced-";
+/// Where a store is built that is to be restored.
+const DRAFT: &str = "messages.restoring";
+/// What it is called when it is whole; whoever opens the store next puts it in place.
+const RESTORED: &str = "messages.restored";
 
 /// Opens the store of an installation; `None` if the configuration wants none.
 ///
@@ -22,6 +31,7 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenE
         Durability::Os => keyward_engine::Durability::Os,
         Durability::Memory => return Ok(None),
     };
+    settle(home)?;
     let options = Options { durability, reserve: config.reserve, ..Options::default() };
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
@@ -29,8 +39,9 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenE
             let aside = set_aside(&directory)?;
             tracing::error!(
                 "the stored sessions and messages cannot be read, and the broker starts without them: {error}. \
-                 They were moved to {}",
-                aside.display()
+                 They were moved to {}. {}",
+                aside.display(),
+                remedy(home)
             );
             DiskEngine::open(&directory, &options)?
         }
@@ -50,15 +61,102 @@ pub fn set_aside_in(home: &Home) -> Vec<PathBuf> {
     aside
 }
 
+/// Opens the store as it is, to read it: nothing is made, nothing set aside. `None` if there is none.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) fn open_as_it_is(home: &Home, config: &Store) -> Result<Option<DiskEngine>, OpenError> {
+    settle(home)?;
+    let directory = home.messages_dir();
+    if config.durability == Durability::Memory || !directory.exists() {
+        return Ok(None);
+    }
+    let options = Options { reserve: config.reserve, ..Options::default() };
+    DiskEngine::open(&directory, &options).map(Some)
+}
+
+/// Says what brings a damaged store back.
+pub(crate) fn remedy(home: &Home) -> String {
+    match backup::newest(home) {
+        Some(newest) => format!(
+            "To bring back those of the newest backup, stop the broker, then: keyward store restore --messages {}",
+            newest.display()
+        ),
+        None => format!(
+            "In {} is no backup; one from elsewhere is brought back, when the broker is stopped, by: keyward store \
+             restore --messages FILE",
+            home.directory().join("backups").display()
+        ),
+    }
+}
+
+/// Names the place where a store is built that is to be restored, and removes what an earlier attempt left there.
+pub(crate) fn draft(home: &Home) -> Result<PathBuf, FileError> {
+    let draft = home.directory().join(DRAFT);
+    match fs::remove_dir_all(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(&draft, "remove")(error)),
+        _ => Ok(draft),
+    }
+}
+
+/// Puts a store that was built in [`draft`] in the place of the one that is there, which is kept: returns where. The store is
+/// to be held meanwhile. A crash on the way leaves the old one or the new one.
+pub(crate) fn put_in_place(home: &Home, draft: &Path) -> Result<Option<PathBuf>, FileError> {
+    let restored = home.directory().join(RESTORED);
+    fs::rename(draft, &restored).map_err(io(&restored, "put in place"))?;
+    files::sync_dir(home.directory())?;
+    put_restored(home)
+}
+
+/// Ends a restore that was cut off when the new store was whole.
+fn settle(home: &Home) -> Result<(), OpenError> {
+    put_restored(home).map(drop).map_err(|error| match error {
+        FileError::Io { path, action, source } => OpenError::Io { path, action, source },
+        other => OpenError::Io {
+            path: home.messages_dir(),
+            action: "put in place",
+            source: std::io::Error::other(other.to_string()),
+        },
+    })
+}
+
+fn put_restored(home: &Home) -> Result<Option<PathBuf>, FileError> {
+    let (restored, place) = (home.directory().join(RESTORED), home.messages_dir());
+    if !restored.exists() {
+        return Ok(None);
+    }
+    let mut aside = None;
+    if place.exists() {
+        let free = free_name(&place, REPLACED);
+        fs::rename(&place, &free).map_err(io(&place, "set aside"))?;
+        files::sync_dir(home.directory())?;
+        aside = Some(free);
+    }
+    fs::rename(&restored, &place).map_err(io(&place, "put in place"))?;
+    files::sync_dir(home.directory())?;
+    Ok(aside)
+}
+
+fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError::Io { path, action, source }
+}
+
 /// Moves a damaged store out of the way, to a name that tells when.
 fn set_aside(directory: &Path) -> Result<PathBuf, OpenError> {
-    let seconds = clock::now().wall.as_secs();
-    let names = (0..).map(|number| match number {
-        0 => directory.with_file_name(format!("{ASIDE}{seconds}")),
-        number => directory.with_file_name(format!("{ASIDE}{seconds}-{number}")),
-    });
-    let aside = names.take(1_000).find(|name| !name.exists()).unwrap_or_else(|| directory.into());
+    let aside = free_name(directory, ASIDE);
     let moved = fs::rename(directory, &aside);
     moved.map_err(|source| OpenError::Io { path: directory.into(), action: "set aside", source })?;
     Ok(aside)
+}
+
+/// Finds a name beside a directory that nothing has and that tells when.
+fn free_name(directory: &Path, start: &str) -> PathBuf {
+    let seconds = clock::now().wall.as_secs();
+    let mut names = (0..).map(|number| match number {
+        0 => directory.with_file_name(format!("{start}{seconds}")),
+        number => directory.with_file_name(format!("{start}{seconds}-{number}")),
+    });
+    // One of so many is free; a rename onto itself says so if not.
+    names.by_ref().take(1_000).find(|name| !name.exists()).unwrap_or_else(|| directory.into())
 }

@@ -90,6 +90,10 @@ impl Read for Reading {
             Err(error) => scan.fill([Err::<([u8; 0], [u8; 0]), _>(error)]),
         }
     }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        Arc::new(Self { view: self.view.copied(), is_unreadable: self.is_unreadable.clone() })
+    }
 }
 
 impl Read for FaultyEngine {
@@ -99,6 +103,10 @@ impl Read for FaultyEngine {
 
     fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
         self.reading.next_page(scan)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        self.reading.snapshot()
     }
 }
 

@@ -3,7 +3,8 @@
 //! How to use it: collect changes in a [`Batch`]; give it to [`Engine::append`], which makes it seen; after any number of
 //! batches call [`Engine::sync`] once, which makes all of them durable; only then say to anyone that they are kept.
 //! What is recovered after a crash is a prefix of the batches in the order of their appends, at least up to the last
-//! sync that returned. [`Read`] gives single values and ordered pages ([`Scan`]), from any thread.
+//! sync that returned. [`Read`] gives single values and ordered pages ([`Scan`]), from any thread; a [snapshot](Read::snapshot)
+//! stands still while others write.
 //!
 //! There are tables only. No log: a queue is an ordered range of keys, read by [`Scan`] and trimmed by deleting. No
 //! revisions: every record has exactly one writer (the shard that owns its session), so there is nothing to compare.
@@ -41,6 +42,11 @@ pub trait Read: Send + Sync {
     /// # Errors
     /// Something on the page cannot be read. The page is then empty, and the scan stays where it was.
     fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError>;
+
+    /// Gives a view that shows what is appended now, and nothing of what comes later: whole batches, and a prefix of them. It
+    /// holds up nobody who appends. While it is held, an engine may keep the room of what is deleted: hold it as long as it is
+    /// read.
+    fn snapshot(&self) -> Arc<dyn Read>;
 }
 
 /// Keeps batches. It has one owner, who appends and syncs; others read through [`Engine::reader`].

@@ -52,6 +52,11 @@ impl View {
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Tables> {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Gives tables of its own, which hold what these hold now.
+    pub(crate) fn copied(&self) -> Self {
+        Self { tables: Arc::new(RwLock::new(self.read().clone())) }
+    }
 }
 
 impl Read for View {
@@ -61,6 +66,10 @@ impl Read for View {
 
     fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
         self.read().next_page(scan)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        Arc::new(self.copied())
     }
 }
 
@@ -85,6 +94,10 @@ impl Read for MemoryEngine {
 
     fn next_page(&self, scan: &mut Scan) -> Result<bool, ReadError> {
         self.view.next_page(scan)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        self.view.snapshot()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each function below is one claim; it panics where an engine breaks it.
 #![allow(clippy::expect_used, reason = "a claim that fails has to panic")]
 
-use crate::{Batch, Engine, Scan, Table};
+use crate::{Batch, Engine, Read, Scan, Table};
 use std::collections::BTreeMap;
 
 const PLACES: Table = Table::new(0);
@@ -21,7 +21,7 @@ pub trait Home {
 
 /// Checks everything that an engine does while it is open; `open_new` opens a new, empty one each time.
 pub fn run(open_new: &mut dyn FnMut() -> Box<dyn Engine>) {
-    let claims: [fn(&mut dyn Engine); 12] = [
+    let claims: [fn(&mut dyn Engine); 13] = [
         what_is_appended_is_seen_at_once_by_all_readers,
         a_later_change_wins_within_a_batch_and_between_batches,
         deleting_what_is_absent_changes_nothing,
@@ -34,6 +34,7 @@ pub fn run(open_new: &mut dyn FnMut() -> Box<dyn Engine>) {
         a_scan_begins_behind_a_key,
         a_page_keeps_to_its_rows_and_bytes,
         a_scan_goes_on_while_the_table_changes,
+        a_snapshot_stands_still_while_the_tables_change,
     ];
     for claim in claims {
         claim(open_new().as_mut());
@@ -183,6 +184,36 @@ fn a_scan_goes_on_while_the_table_changes(engine: &mut dyn Engine) {
     assert_eq!(rest, [b"d", b"g"]);
 }
 
+fn a_snapshot_stands_still_while_the_tables_change(engine: &mut dyn Engine) {
+    for number in 0..50_u8 {
+        put(engine, PLACES, &[number], b"before");
+        put(engine, BODIES, &[number], b"before");
+    }
+    let snapshot = engine.reader().snapshot();
+    let mut scan = Scan::of(PLACES, b"").rows_per_page(7);
+    assert_eq!(snapshot.next_page(&mut scan), Ok(true));
+    let seen: Vec<_> = scan.rows().map(|(key, value)| row(key, value)).collect();
+    let mut batch = Batch::new();
+    for number in 0..50_u8 {
+        batch.put(PLACES, &[number, 0], b"after");
+        batch.put(PLACES, &[number], b"after");
+        batch.delete(BODIES, &[number]);
+    }
+    append(engine, &batch);
+    engine.sync().expect("a sync");
+    let before: Vec<_> = (0..50_u8).map(|number| row(&[number], b"before")).collect();
+    let rest = read(snapshot.as_ref(), scan);
+    assert!([seen, rest].concat() == before, "a table changed below a scan");
+    assert!(read(snapshot.as_ref(), Scan::of(BODIES, b"")) == before, "a table changed");
+    assert_eq!(snapshot.get(BODIES, &[7]), Ok(Some(b"before".to_vec())));
+    assert_eq!(snapshot.get(PLACES, &[7, 0]), Ok(None));
+    let again = snapshot.snapshot();
+    drop(snapshot);
+    assert_eq!(again.get(BODIES, &[7]), Ok(Some(b"before".to_vec())), "of a snapshot that is gone");
+    assert_eq!(all(engine, PLACES).len(), 100);
+    assert_eq!(all(engine, BODIES), []);
+}
+
 fn what_was_synced_is_there_after_reopening(home: &mut dyn Home) {
     let mut engine = home.open_new();
     put(engine.as_mut(), PLACES, b"kept", b"1");
@@ -275,7 +306,7 @@ fn all(engine: &dyn Engine, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     read(engine, Scan::of(table, b"").rows_per_page(7))
 }
 
-fn read(engine: &dyn Engine, mut scan: Scan) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn read(engine: &dyn Read, mut scan: Scan) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
     while engine.next_page(&mut scan).expect("a page") {
         rows.extend(scan.rows().map(|(key, value)| row(key, value)));

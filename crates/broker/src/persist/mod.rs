@@ -10,6 +10,7 @@
 
 mod commits;
 mod entry;
+mod inspection;
 mod journal;
 mod messages;
 mod publication;
@@ -19,6 +20,7 @@ mod recovery;
 mod wire;
 
 pub use entry::Entry;
+pub use inspection::{Inspected, Inspection, inspect};
 pub use journal::Journal;
 pub(crate) use publication::{Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
 pub(crate) use recorder::Recorder;

@@ -232,7 +232,7 @@ impl Found<'_> {
                     Row::Taken => {}
                     Row::Nobodys => self.survey.drop_row(table, key),
                     Row::Damaged => {
-                        self.survey.damaged.push(format!("table {} key {}", table.number(), hex(key)));
+                        self.survey.damaged.push(place_of(table, key));
                     }
                 }
             }
@@ -458,6 +458,8 @@ fn number(key: &[u8]) -> Option<u64> {
     key.try_into().ok().map(u64::from_be_bytes)
 }
 
-fn hex(key: &[u8]) -> String {
-    key.iter().take(32).map(|byte| format!("{byte:02x}")).collect()
+/// Says where a row is, for an operator.
+pub(super) fn place_of(table: Table, key: &[u8]) -> String {
+    let key: String = key.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+    format!("table {} key {key}", table.number())
 }

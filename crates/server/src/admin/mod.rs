@@ -18,21 +18,25 @@ mod refusal;
 mod reload;
 mod server;
 mod status;
+mod storage;
 mod users;
 
 pub use live::{InForce, Live};
+pub(crate) use storage::unreadable;
 
 use crate::{
     clock,
     config::{Config, Overrides},
     control::{CallError, Changed, Client, Refusal, RefusalCode, Request, Response},
     home::{Home, HomeError},
-    installation, names,
+    installation::{self, InstallationError},
+    names,
     rules::Rules,
 };
-use keyward_identity::{Command, Context, Outcome, Registrar, WallTime};
+use keyward_identity::{Command, Context, Outcome, Registrar, WallTime, restore};
 use keyward_mqtt::time::Millis;
 use keyward_policy::Policy;
+use keyward_store::Read;
 use std::{path::PathBuf, sync::Arc};
 
 /// Executes requests on the registry, the configuration and the rule files.
@@ -45,6 +49,8 @@ pub struct Admin {
 /// Holds what is in force in a running broker, and the way into it.
 pub(crate) struct InRun {
     pub(crate) live: Box<dyn Live>,
+    /// Sessions and messages as they are on disk, if any are kept.
+    pub(crate) messages: Option<Arc<dyn Read>>,
     /// What the broker started with.
     pub(crate) started: Config,
     /// What was read last.
@@ -74,6 +80,7 @@ pub struct OpenOptions {
 /// [`Refusal`] if there is no installation, another process holds it, or it cannot be read.
 pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal> {
     home.check()?;
+    restore::finish(home.directory()).map_err(InstallationError::from)?;
     if !home.is_installed() {
         return Err(HomeError::Absent(home.directory().to_owned()).into());
     }
@@ -163,6 +170,9 @@ impl Admin {
             Request::Reload => turn.reload(),
             Request::ClockAccept => turn.accept_clock(),
             Request::Audit { last } => turn.admin.audit(last),
+            Request::StoreBackup { .. } | Request::StoreCheck => {
+                Err(needs_running("this is answered by a stream"))
+            }
         }
     }
 

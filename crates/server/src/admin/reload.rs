@@ -219,6 +219,7 @@ mod tests {
         let registrar = installation::create(&home, Vec::new(), KeyProtection::FileMode).unwrap();
         let told = Told::default();
         let running = InRun {
+            messages: None,
             live: Box::new(told.clone()),
             started: Config::default(),
             config: Config::default(),

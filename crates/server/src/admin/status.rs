@@ -90,8 +90,9 @@ impl Admin {
         let aside = store::set_aside_in(&self.home);
         aside.into_iter().map(|path| {
             format!(
-                "a damaged message store was set aside: {}; delete it when it is of no use",
-                path.display()
+                "a damaged message store was set aside: {}; delete it when it is of no use. {}",
+                path.display(),
+                store::remedy(&self.home)
             )
         })
     }

@@ -5,6 +5,7 @@ use super::{
     address::SocketPath,
     limits,
     line::{self, Cut, Lines},
+    stream::Joined,
 };
 use crate::home::Home;
 use serde::{Deserialize, Serialize};
@@ -74,15 +75,67 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub fn call(&mut self, request: &Request) -> Result<Response, CallError> {
+        self.ask(request)
+    }
+
+    /// Asks for what is answered by a stream of bytes: returns the answer that begins it, and the stream.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn stream(mut self, request: &Request) -> Result<(Response, Stream), CallError> {
+        let begins = self.ask(request)?;
+        Ok((begins, Stream { client: self, joined: Joined::new() }))
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Response, CallError> {
         // A broker that has no place for another connection refuses and closes before it reads: its answer lies here
         // although the question could not be written.
         let written = line::write(&mut self.stream, &Asking { schema: SCHEMA, request });
+        self.answer(written)
+    }
+
+    fn answer(&mut self, written: io::Result<()>) -> Result<Response, CallError> {
         let line = self.lines.next(&mut self.stream).map_err(|cut| match (written, cut) {
             (Err(error), _) | (Ok(()), Cut::Broken(error)) => CallError::Socket(error),
             (Ok(()), Cut::Closed) => CallError::Socket(ErrorKind::UnexpectedEof.into()),
             (Ok(()), Cut::TooLong(max)) => CallError::Answer(format!("longer than {max} bytes")),
         })?;
         read(&line)
+    }
+}
+
+/// Is the stream of bytes that follows an answer.
+pub struct Stream {
+    client: Client,
+    joined: Joined,
+}
+
+impl Stream {
+    /// Waits for the answer behind the stream, whose end must have been read.
+    ///
+    /// # Errors
+    /// [`CallError`]: the broker could not go on, and says why.
+    pub fn finish(mut self) -> Result<Response, CallError> {
+        self.client.answer(Ok(()))
+    }
+}
+
+impl io::Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Client { stream, lines } = &mut self.client;
+        self.joined.read(&mut Ahead { stream, lines }, into)
+    }
+}
+
+/// Reads what was read along with the last line first.
+struct Ahead<'a> {
+    stream: &'a mut UnixStream,
+    lines: &'a mut Lines,
+}
+
+impl io::Read for Ahead<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.lines.read_on(self.stream, into)
     }
 }
 

@@ -21,5 +21,8 @@ pub const CONTROL_ANSWER_TIME: Duration = Duration::from_secs(60);
 /// The most changes that `audit` returns.
 pub const AUDIT_ROWS: usize = 1_000;
 
+/// Bytes of one piece of a stream. 64 KiB: a few copies of it exist at a time.
+pub const STREAM_PIECE: usize = 64 * 1024;
+
 /// How long the socket rests when the system gives it no connection: out of file descriptors it would spin.
 pub const CONTROL_RETRY: Duration = Duration::from_millis(100);

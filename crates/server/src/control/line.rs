@@ -48,6 +48,18 @@ impl Lines {
         }
     }
 
+    /// Reads what follows the lines that were taken: first what was read along with them.
+    pub(crate) fn read_on(&mut self, source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+        if self.used == 0 {
+            return source.read(into);
+        }
+        let count = into.len().min(self.used);
+        into[..count].copy_from_slice(&self.buffer[..count]);
+        self.buffer.copy_within(count..self.used, 0);
+        self.used -= count;
+        Ok(count)
+    }
+
     fn take(&mut self, end: usize) -> Zeroizing<Vec<u8>> {
         let line = Zeroizing::new(self.buffer[..end].to_vec());
         self.buffer.copy_within(end + 1..self.used, 0);

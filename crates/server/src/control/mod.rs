@@ -1,7 +1,8 @@
 //! The control socket: one JSON line for a question, one for the answer.
 //!
 //! `{"schema":1,"request":…}` is answered by `{"schema":1,"response":…}` or `{"schema":1,"refused":…}`. The socket
-//! lies in the home, is closed to other users, and its peers are checked by their credentials.
+//! lies in the home, is closed to other users, and its peers are checked by their credentials. What is too long for a line
+//! (a backup) follows an answer in pieces, and a second answer says how it went.
 //! What is not here: carrying requests out ([`crate::admin`]).
 
 mod address;
@@ -12,19 +13,21 @@ mod request;
 mod response;
 mod secret;
 pub(crate) mod socket;
+mod stream;
 
-pub use client::{CallError, Client};
+pub use client::{CallError, Client, Stream};
 pub use request::{
     DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd, NewCredential, NewPassword, PolicyExplain,
     Request, UserAdd,
 };
 pub use response::{
-    AuditRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, ListenerRow, PolicyChecked,
-    PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response, ServerNames, Standing, StoreRevoked,
-    UserAdded, UserRow,
+    AuditRow, BackupBegun, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, ListenerRow,
+    PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response, ServerNames, Standing,
+    StoreRevoked, UserAdded, UserRow,
 };
 pub use secret::{Der, Secret};
-pub use socket::{ControlSocket, Handler};
+pub use socket::{ControlSocket, Handler, Reply};
+pub use stream::Pieces;
 
 /// The schema number of requests and answers; it grows when a field changes its meaning.
 pub const SCHEMA: u32 = 1;

@@ -109,6 +109,15 @@ pub enum Request {
         /// How many at most, newest last; at most 1,000.
         last: Option<usize>,
     },
+    /// Asks for what a backup needs of a running broker: the ledger and rows of the message store, as a stream. Answers:
+    /// [`super::Response::StoreBackupBegun`], the stream, [`super::Response::StoreBackupDone`].
+    StoreBackup {
+        /// Whether sessions and messages are wanted.
+        messages: bool,
+    },
+    /// Reads all that is stored and says what is wrong; the stream says how many rows were read (`u64`, big-endian, the last
+    /// counts). Answers: [`super::Response::StoreCheckBegun`], the stream, [`super::Response::StoreChecked`].
+    StoreCheck,
 }
 
 /// Asks for a new device.

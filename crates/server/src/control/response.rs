@@ -1,7 +1,7 @@
 //! What an operator is answered.
 
 use super::{request::Exposure, secret::Secret};
-use crate::{denials, status::Status};
+use crate::{check::CheckReport, denials, status::Status};
 use serde::{Deserialize, Serialize};
 
 /// Holds the answer to one request. Times are milliseconds since 1970 (`_unix_ms`).
@@ -39,6 +39,28 @@ pub enum Response {
     Reloaded(Reloaded),
     /// The newest changes of the ledger, oldest first.
     Audit(Vec<AuditRow>),
+    /// A backup begins: its stream follows.
+    StoreBackupBegun(BackupBegun),
+    /// A backup's stream is whole.
+    StoreBackupDone,
+    /// A check begins: its stream follows.
+    StoreCheckBegun,
+    /// All was read.
+    StoreChecked(Box<CheckReport>),
+}
+
+/// Says what the stream of a backup is: the bytes of the ledger; then, if there are messages, chunks of rows, each behind its
+/// length (`u64`, big-endian).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupBegun {
+    /// Whose it is.
+    pub installation: String,
+    /// How many records the ledger has.
+    pub ledger_records: u64,
+    /// How many bytes the ledger has.
+    pub ledger_bytes: u64,
+    /// Whether rows follow.
+    pub messages: bool,
 }
 
 /// Says why a request was not carried out. Nothing was changed.

@@ -5,6 +5,7 @@ use super::{
     address::SocketPath,
     limits,
     line::{self, Cut, Lines},
+    stream::Pieces,
 };
 use crate::home::Home;
 use rustix::{
@@ -24,7 +25,22 @@ use std::{
 };
 
 /// Carries a request out for `actor`.
-pub type Handler = dyn Fn(Request, &str) -> Result<Response, Refusal> + Send + Sync;
+pub type Handler = dyn Fn(Request, &str) -> Result<Reply, Refusal> + Send + Sync;
+
+/// Is how a request is answered.
+pub enum Reply {
+    /// By one line.
+    Once(Response),
+    /// By a line, bytes that the function writes, and the line that it ends with. It runs on the thread of the connection and
+    /// is to hold nothing that others wait for; a reader that stops reading ends it.
+    Stream(Response, Box<dyn FnOnce(&mut Pieces<'_>) -> Result<Response, Refusal>>),
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Once(response)
+    }
+}
 
 /// Answers operators until it is dropped.
 pub struct ControlSocket {
@@ -180,10 +196,25 @@ fn serve(stream: &mut UnixStream, actor: &str, handler: &Handler) {
                 return refuse(stream, &invalid(format!("the request is longer than {max} bytes")));
             }
         };
-        if line::write(stream, &Answer::of(&result)).is_err() {
+        if answer(stream, result).is_err() {
             return;
         }
     }
+}
+
+fn answer(stream: &mut UnixStream, result: Result<Reply, Refusal>) -> io::Result<()> {
+    let result = match result {
+        Ok(Reply::Stream(begins, work)) => {
+            line::write(stream, &Answer::of(&Ok(begins)))?;
+            let mut pieces = Pieces::new(stream);
+            let result = work(&mut pieces);
+            pieces.finish()?;
+            result
+        }
+        Ok(Reply::Once(response)) => Ok(response),
+        Err(refusal) => Err(refusal),
+    };
+    line::write(stream, &Answer::of(&result))
 }
 
 pub(crate) fn parse(line: &[u8]) -> Result<Request, Refusal> {
@@ -218,7 +249,14 @@ mod tests {
         let home = Home::at(folder.path());
         let handler = |request, actor: &str| match request {
             Request::ClockAccept => Err(invalid(actor.to_owned())),
-            _ => Ok(Response::Audit(Vec::new())),
+            Request::StoreCheck => Ok(Reply::Stream(
+                Response::StoreCheckBegun,
+                Box::new(|pieces| {
+                    pieces.write_all(&[7; 300_000]).unwrap();
+                    Err(invalid("in the middle".to_owned()))
+                }),
+            )),
+            _ => Ok(Response::Audit(Vec::new()).into()),
         };
         let socket = ControlSocket::start(&home, Arc::new(handler)).unwrap();
         (folder, home, socket)
@@ -243,6 +281,20 @@ mod tests {
             panic!("not refused");
         };
         assert_eq!(refusal.what, format!("uid {}", rustix::process::geteuid().as_raw()));
+    }
+
+    #[test]
+    fn a_stream_stands_between_two_answers_and_the_connection_goes_on() {
+        let (_folder, home, _socket) = socket();
+        let (begins, mut stream) = Client::connect(&home).unwrap().stream(&Request::StoreCheck).unwrap();
+        assert!(matches!(begins, Response::StoreCheckBegun));
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == [7; 300_000], "{} bytes", bytes.len());
+        let Err(CallError::Refused(refusal)) = stream.finish() else { panic!("not refused") };
+        assert_eq!(refusal.what, "in the middle");
+        let Err(refused) = Client::connect(&home).unwrap().stream(&Request::ClockAccept) else { panic!() };
+        assert!(matches!(refused, CallError::Refused(_)));
     }
 
     #[test]
@@ -319,7 +371,8 @@ mod tests {
         let (_folder, home, socket) = socket();
         std::mem::forget(socket);
         let again =
-            ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new())))).unwrap();
+            ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new()).into())))
+                .unwrap();
         assert!(Client::connect(&home).unwrap().call(&Request::DeviceList).is_ok());
         drop(again);
     }
@@ -330,7 +383,8 @@ mod tests {
         let home = Home::at(folder.path().join("x".repeat(120)));
         fs::create_dir(home.directory()).unwrap();
         let socket =
-            ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new())))).unwrap();
+            ControlSocket::start(&home, Arc::new(|_, _: &str| Ok(Response::Audit(Vec::new()).into())))
+                .unwrap();
         assert!(Client::connect(&home).unwrap().call(&Request::DeviceList).is_ok());
         drop(socket);
     }

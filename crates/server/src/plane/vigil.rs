@@ -73,6 +73,10 @@ impl Read for Counting<'_> {
         self.records.fetch_add(scan.rows().count() as u64, Ordering::Relaxed);
         Ok(found)
     }
+
+    fn snapshot(&self) -> Arc<dyn Read> {
+        self.store.snapshot()
+    }
 }
 
 #[cfg(test)]
