@@ -5,6 +5,7 @@ use crate::backup;
 use crate::clock;
 use crate::config::{Durability, Store};
 use crate::home::Home;
+use crate::salvage::{Salvaged, salvage};
 use keyward_engine::{DiskEngine, OpenError, Options};
 use keyward_identity::files::{self, FileError};
 use keyward_store::Engine;
@@ -56,11 +57,12 @@ pub fn set_aside_in(home: &Home) -> Vec<PathBuf> {
     aside
 }
 
-/// Sets aside a store that cannot be read, whoever has had it open has closed it, and says so in the log.
+/// Sets aside a store that cannot be read, which whoever has had it open has closed, and says so in the log. Returns where it
+/// is.
 ///
 /// # Errors
 /// [`OpenError`]: it cannot be moved.
-pub(crate) fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<(), OpenError> {
+fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<PathBuf, OpenError> {
     let aside = set_aside(&home.messages_dir())?;
     tracing::error!(
         "the stored sessions and messages cannot be read, and the broker starts without them: {why}. They were moved to \
@@ -68,6 +70,32 @@ pub(crate) fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<(), OpenErr
         aside.display(),
         remedy(home)
     );
+    Ok(aside)
+}
+
+/// Sets aside a store that opened and could not be read to its end, and begins a new one with what of it can be kept.
+///
+/// # Errors
+/// [`OpenError`]: it cannot be moved, or the new one cannot be made.
+pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> Result<(), OpenError> {
+    let aside = give_up(home, why)?;
+    let Some(mut new) = open(home, config)? else { return Ok(()) };
+    let damaged = match DiskEngine::open(&aside, &Options::default()) {
+        Ok(damaged) => damaged,
+        Err(error) => {
+            tracing::error!("nothing of it comes back: {error}");
+            return Ok(());
+        }
+    };
+    match salvage(&damaged, &mut *new) {
+        Ok(Salvaged { rows, holes, sessions }) => tracing::error!(
+            rows,
+            holes,
+            "of what was set aside these records could be read and are served: {}",
+            if sessions { "sessions, queues and retained messages" } else { "retained messages; no session" }
+        ),
+        Err(error) => tracing::error!("nothing more of it comes back: {error}"),
+    }
     Ok(())
 }
 
