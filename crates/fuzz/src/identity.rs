@@ -1,7 +1,8 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
-use keyward_identity::decoders;
+use keyward_identity::{decoders, restore::RevokedList};
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
+use std::path::Path;
 
 /// Parses every kind of name; what is accepted prints and parses as itself.
 pub fn names(data: &[u8]) {
@@ -21,6 +22,23 @@ pub fn names(data: &[u8]) {
         assert_eq!(InstallationId::parse(installation.as_str()).as_ref(), Ok(&installation));
     }
     assert_eq!(ClientId::new(text).as_str(), text);
+}
+
+/// Reads a list of what was revoked; what is read prints, and reads the same again. An error names the line and cannot steer a
+/// terminal.
+pub fn revoked_list(data: &[u8]) {
+    match RevokedList::parse(Path::new("list"), data) {
+        Ok(list) => {
+            let printed = list.to_string();
+            let again = RevokedList::parse(Path::new("list"), printed.as_bytes());
+            assert!(again.is_ok_and(|again| again == list), "{printed}");
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.starts_with("list:") && text.len() < 1_000, "{text:?}");
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
 }
 
 /// The key that the seeds of `signing_request` are signed with.

@@ -98,6 +98,33 @@ pub fn ledger_files(data: &[u8]) {
     }
 }
 
+/// Damages the two copies of a ledger and looks for what is left: nothing is made up, and of a copy that is whole nothing is
+/// lost.
+pub fn ledger_remains(data: &[u8]) {
+    let mut script = Script(data);
+    let mut copies = [records(NOTES.len()).to_vec(), records(NOTES.len()).to_vec()];
+    while let Some(which) = script.byte() {
+        if script.edit(&mut copies[usize::from(which % 2)]).is_none() {
+            break;
+        }
+    }
+    let is_whole = copies.iter().any(|copy| copy == records(NOTES.len()));
+    let whole_at_front = copies.iter().map(|copy| whole_records(copy)).max();
+    let (entries, is_ended) = match decoders::ledger_remains(copies) {
+        Ok(read) => read,
+        Err(error) => panic!("nobody newer wrote here: {error}"),
+    };
+    let all = match decoders::ledger_remains([records(NOTES.len()).to_vec(), Vec::new()]) {
+        Ok((all, true)) if all.len() == NOTES.len() => all,
+        other => panic!("a whole ledger is not read: {other:?}"),
+    };
+    assert!(entries.iter().all(|entry| all.contains(entry)), "made up: {entries:?}");
+    assert!(entries.is_sorted_by(|a, b| a.sequence < b.sequence), "{entries:?}");
+    assert!(Some(entries.len()) >= whole_at_front, "lost at the front: {entries:?}");
+    assert!(!is_whole || entries == all, "lost although one copy is whole: {entries:?}");
+    assert!(!is_ended || !entries.is_empty());
+}
+
 fn put(path: &Path, bytes: &[u8]) {
     if let Err(error) = files::write_new(path, bytes) {
         panic!("the target cannot set itself up: {error}");

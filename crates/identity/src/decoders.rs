@@ -3,7 +3,7 @@
 pub use crate::vault::cheap::KeyFileContent;
 
 use crate::authority::inspect;
-use crate::ledger::{self, AuditEntry, Ledger, LedgerError, snapshot};
+use crate::ledger::{self, AuditEntry, Ledger, LedgerError, remains::Remains, snapshot};
 use crate::vault::cheap;
 use crate::{account::CertificateRecord, csr};
 use keyward_ids::{Identity, InstallationId, KeyId, Kind};
@@ -32,6 +32,15 @@ pub fn ledger_file(notes: &[&str]) -> Vec<u8> {
 pub fn open_ledger(dir: &Path) -> Result<(Vec<AuditEntry>, Vec<String>), LedgerError> {
     let (ledger, mended) = Ledger::open(dir)?;
     Ok((ledger.audit(1)?.collect::<Result<_, _>>()?, mended))
+}
+
+/// Reads what is left of a damaged ledger, each record by its own checksum, and whether it is known to end with the last.
+///
+/// # Errors
+/// [`LedgerError`] if a newer program wrote in it.
+pub fn ledger_remains(copies: [Vec<u8>; 2]) -> Result<(Vec<AuditEntry>, bool), LedgerError> {
+    let remains = Remains::of(copies.map(Some))?;
+    Ok((remains.behind(0)?, remains.is_ended()))
 }
 
 /// Reads the JSON of a snapshot, its sum made right. `None` if it is refused, else whether it reads the same after it

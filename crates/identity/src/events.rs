@@ -193,3 +193,33 @@ pub struct AuthorityCertificates {
     #[serde(with = "wire::base64")]
     pub device_issuing: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of events and fields are a format: a ledger written today is read in ten years.
+    #[test]
+    fn the_events_of_a_restore_are_written_as_ever() {
+        let restored = Event::Restored {
+            taken: WallTime(5),
+            known_until: WallTime(6),
+            unconfirmed: true,
+            lives: 1 << 40,
+        };
+        let identity: Identity = "device:a".parse().unwrap();
+        let events = [
+            restored,
+            Event::Unconfirmed { identity: identity.clone() },
+            Event::Confirmed { identity },
+            Event::AllConfirmed,
+        ];
+        let json = concat!(
+            r#"[{"event":"restored","taken":5,"known_until":6,"unconfirmed":true,"lives":1099511627776},"#,
+            r#"{"event":"unconfirmed","identity":"device:a"},{"event":"confirmed","identity":"device:a"},"#,
+            r#"{"event":"all-confirmed"}]"#
+        );
+        assert_eq!(serde_json::to_string(&events).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+    }
+}

@@ -15,6 +15,8 @@
 //! DIR/keys/           issuing keys, server key, password pepper (sealed if there is a passphrase)
 //! DIR/authority/      the authorities' certificates (copies)
 //! DIR/offline/        the two root keys; never opened by a running broker, may be carried away
+//! DIR/creating/       an installation that is being made; DIR/restoring/ one that is being restored
+//! DIR/replaced-TIME/  what a restore replaced
 //! ```
 
 mod account;

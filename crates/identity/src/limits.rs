@@ -40,8 +40,7 @@ pub const LEDGER_RECORD_BYTES: usize = 256 * 1024;
 /// The largest snapshot that is read, in bytes: a million accounts of 1 KiB.
 pub const SNAPSHOT_BYTES: usize = 1024 * 1024 * 1024;
 
-/// The largest list of what was revoked that is read, in bytes: a line of 160 bytes for each of [`ACCOUNTS`] would be
-/// more than anybody keeps; this is a line for each of 400,000.
+/// The largest list of what was revoked that is read, in bytes: a line for each of [`ACCOUNTS`].
 pub const REVOKED_LIST_BYTES: usize = 64 * 1024 * 1024;
 
 /// Records after the snapshot that make the next start write a new one. Replaying so many takes milliseconds.

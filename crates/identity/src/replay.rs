@@ -169,6 +169,23 @@ mod tests {
         assert_eq!(replay(&ledger, &mut Vec::new()).unwrap(), state);
     }
 
+    #[test]
+    fn a_snapshot_holds_what_a_restore_left_in_doubt() {
+        let closed = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(closed).tempdir().unwrap();
+        let entries = ledger_of(&[(0, 0), (0, 1)], dir.path());
+        let (mut ledger, _) = Ledger::open(&dir.path().join("ledger")).unwrap();
+        let restored =
+            crate::Event::Restored { taken: NOW, known_until: NOW, unconfirmed: true, lives: 1 << 50 };
+        let draft = ledger.draft(NOW, "test", vec![restored]).unwrap();
+        let mut state = fold(None, &entries);
+        state.apply(&ledger.append(draft).unwrap()).unwrap();
+        assert_eq!(state.registry.counts(keyward_ids::Kind::Device).unconfirmed, 2);
+        snapshot::write(&ledger.snapshot_path(), ledger.end(), &state).unwrap();
+        assert_eq!(snapshot::read(&ledger.snapshot_path()).unwrap().1, state);
+        assert_eq!(replay(&ledger, &mut Vec::new()).unwrap(), state);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 

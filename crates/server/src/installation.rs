@@ -3,14 +3,15 @@
 //! What is not here: what lies in the store (`identity`).
 
 use crate::{
-    clock,
+    backup, clock,
     config::{Config, DEFAULT_TEXT, MAX_CONFIG_BYTES},
     control::Client,
     home::Home,
     names,
 };
 use keyward_identity::{
-    InitOptions, KeyProtection, Lifetimes, OpenError, OpenOptions, Registrar, Secret, ServerName, WallTime,
+    InitOptions, KeyProtection, LedgerError, Lifetimes, OpenError, OpenOptions, Registrar, Secret,
+    ServerName, WallTime,
     files::{self, FileError},
 };
 use keyward_mqtt::time::Millis;
@@ -46,6 +47,14 @@ pub enum InstallationError {
     /// The store refused.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The ledger is damaged; the newest backup that lies here is named, for whoever has to act now.
+    #[error("{error}{}", newest_backup(.newest.as_deref()))]
+    Ledger {
+        /// What is wrong.
+        error: LedgerError,
+        /// The newest backup in `DIR/backups`.
+        newest: Option<PathBuf>,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -97,8 +106,19 @@ pub fn open(home: &Home, protection: KeyProtection) -> Result<Registrar, Install
             {
                 thread::park_timeout(LOOK_AGAIN);
             }
+            Err(OpenError::Ledger(error @ (LedgerError::Damaged { .. } | LedgerError::Senseless { .. }))) => {
+                return Err(InstallationError::Ledger { error, newest: backup::newest(home) });
+            }
             other => return Ok(other?),
         }
+    }
+}
+
+/// Says which backup is at hand.
+fn newest_backup(newest: Option<&Path>) -> String {
+    match newest {
+        Some(newest) => format!("\nThe newest backup here is {}", newest.display()),
+        None => "\nNo backup lies in DIR/backups; take one from elsewhere".to_owned(),
     }
 }
 

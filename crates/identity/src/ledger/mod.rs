@@ -10,7 +10,7 @@ mod scan;
 pub(crate) mod snapshot;
 
 pub use scan::AuditTrail;
-pub(crate) use scan::Position;
+pub(crate) use scan::{Position, read_whole};
 
 use crate::{
     clock::WallTime,
@@ -18,7 +18,7 @@ use crate::{
     files::{self, FileError},
 };
 use rustix::fs::{Mode, OFlags};
-use scan::{MAGIC, Next, Scanner};
+use scan::{MAGIC, Scanner};
 use std::{
     fs::File,
     io::{self, Read, Write},
@@ -242,32 +242,6 @@ impl Ledger {
     fn scanner(&self) -> Result<Scanner, LedgerError> {
         let path = self.dir.join(COPIES[0]);
         Scanner::open(&path)?.ok_or_else(|| LedgerError::damaged(&path, 0, "it has no header"))
-    }
-}
-
-/// Reads a log that must be whole to its last byte, and tells of each record where it ends.
-///
-/// # Errors
-/// [`LedgerError`], and what `take` says.
-pub(crate) fn read_whole(
-    path: &Path,
-    mut take: impl FnMut(Position, AuditEntry) -> Result<(), LedgerError>,
-) -> Result<(), LedgerError> {
-    let no_header = || LedgerError::damaged(path, 0, "it has no header");
-    let mut scanner = Scanner::open(path)?.ok_or_else(no_header)?;
-    loop {
-        let next = scanner.next()?;
-        let sequence = scanner.position.sequence;
-        match next {
-            Next::Whole => {
-                let entry = scanner.entry().map_err(|bad| bad.of(path, sequence))?;
-                take(scanner.position, entry)?;
-            }
-            Next::End => return Ok(()),
-            Next::Torn => return Err(LedgerError::damaged(path, sequence, "its end is missing")),
-            Next::Damaged(what) => return Err(LedgerError::damaged(path, sequence, what)),
-            Next::Newer(what) => return Err(LedgerError::Newer { sequence: sequence + 1, what }),
-        }
     }
 }
 

@@ -13,10 +13,18 @@ use crate::{
     files::{self, FileError},
     limits,
 };
-use std::{collections::BTreeMap, ops::Range, path::Path};
+use std::{
+    collections::BTreeMap,
+    ops::{Range, RangeInclusive},
+    path::Path,
+};
 
 /// The shortest record, in bytes: no actor, no events.
 const SHORTEST: usize = LENGTH_LEN + HEAD_LEN + TRAILER_LEN;
+
+/// More records than any ledger has. With the bound on lengths this rules out nearly every place that is no record before
+/// anything is hashed.
+const MOST: u64 = 1 << 40;
 
 /// Holds both copies of a ledger, and where in them records stand whose checksum is right.
 pub(crate) struct Remains {
@@ -136,17 +144,13 @@ fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
 /// Finds the records whose checksum is right, in rising order of their numbers.
 fn find(bytes: &[u8]) -> Result<Vec<(u64, Range<usize>)>, LedgerError> {
     let mut found: Vec<(u64, Range<usize>)> = Vec::new();
-    // Where the last record ended, which is where the next begins unless something is damaged.
-    let (mut last, mut expected) = (0, MAGIC.len().min(bytes.len()));
+    let mut last = 0;
     let mut at = if bytes.starts_with(MAGIC) { MAGIC.len() } else { 0 };
     while at + SHORTEST <= bytes.len() {
-        // So many records at most can have stood in what was passed over.
-        let skipped = (at.saturating_sub(expected) / SHORTEST) as u64;
-        match record_at(bytes, at, last + 1..=last + 1 + skipped)? {
+        match record_at(bytes, at, last + 1..=MOST)? {
             Some((sequence, len)) => {
                 found.push((sequence, at..at + len));
                 (last, at) = (sequence, at + len);
-                expected = at;
             }
             None => at += 1,
         }
@@ -158,7 +162,7 @@ fn find(bytes: &[u8]) -> Result<Vec<(u64, Range<usize>)>, LedgerError> {
 fn record_at(
     bytes: &[u8],
     at: usize,
-    numbers: std::ops::RangeInclusive<u64>,
+    numbers: RangeInclusive<u64>,
 ) -> Result<Option<(u64, usize)>, LedgerError> {
     let read = |from: usize, len: usize| bytes.get(at + from..at + from + len);
     let Some(length) = read(0, LENGTH_LEN).and_then(|length| length.try_into().ok()) else { return Ok(None) };

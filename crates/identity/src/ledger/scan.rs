@@ -141,6 +141,32 @@ pub(super) fn failed(path: &Path, source: io::Error) -> FileError {
     FileError::Io { path: path.to_owned(), action: "read", source }
 }
 
+/// Reads a log that must be whole to its last byte, and tells of each record where it ends.
+///
+/// # Errors
+/// [`LedgerError`], and what `take` says.
+pub(crate) fn read_whole(
+    path: &Path,
+    mut take: impl FnMut(Position, AuditEntry) -> Result<(), LedgerError>,
+) -> Result<(), LedgerError> {
+    let no_header = || LedgerError::damaged(path, 0, "it has no header");
+    let mut scanner = Scanner::open(path)?.ok_or_else(no_header)?;
+    loop {
+        let next = scanner.next()?;
+        let sequence = scanner.position.sequence;
+        match next {
+            Next::Whole => {
+                let entry = scanner.entry().map_err(|bad| bad.of(path, sequence))?;
+                take(scanner.position, entry)?;
+            }
+            Next::End => return Ok(()),
+            Next::Torn => return Err(LedgerError::damaged(path, sequence, "its end is missing")),
+            Next::Damaged(what) => return Err(LedgerError::damaged(path, sequence, what)),
+            Next::Newer(what) => return Err(LedgerError::Newer { sequence: sequence + 1, what }),
+        }
+    }
+}
+
 /// Iterates over the ledger in order, checking it again on the way.
 pub struct AuditTrail {
     scanner: Option<Scanner>,

@@ -22,7 +22,7 @@ pub(super) struct Chain {
     dir: PathBuf,
     state: State,
     end: Position,
-    newest: WallTime,
+    last_at: WallTime,
     hashes: Vec<[u8; 32]>,
     reach: Reach,
 }
@@ -62,7 +62,7 @@ impl Chain {
             dir: dir.to_owned(),
             state: State::begin(first)?,
             end: position,
-            newest: first.at,
+            last_at: first.at,
             hashes: vec![first.hash],
             reach,
         })
@@ -72,7 +72,7 @@ impl Chain {
         self.reach.extend(entry.sequence, self.state.lives);
         self.state.apply(entry)?;
         self.end = position;
-        self.newest = self.newest.max(entry.at);
+        self.last_at = entry.at;
         self.hashes.push(entry.hash);
         Ok(())
     }
@@ -82,9 +82,9 @@ impl Chain {
         self.end.sequence
     }
 
-    /// Returns the newest time that a record shows.
-    pub(super) fn newest(&self) -> WallTime {
-        self.newest
+    /// Returns what the clock showed at the last record.
+    pub(super) fn last_at(&self) -> WallTime {
+        self.last_at
     }
 
     /// Returns the branch that the last record is on.

@@ -42,7 +42,7 @@ pub(super) fn draft(dir: &Path, now: WallTime) -> Result<PathBuf, FileError> {
     discard(dir)?;
     files::create_private_dir(&draft)?;
     files::create_private_dir(&draft.join(NEW))?;
-    files::create_private_dir(&draft.join(free_name(dir, now)))?;
+    files::create_private_dir(&draft.join(free(dir, &replaced_name(now))))?;
     Ok(draft.join(NEW))
 }
 
@@ -55,15 +55,22 @@ pub(super) fn discard(dir: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Returns a name that nothing in `dir` has, for what is replaced at the time `now`.
-fn free_name(dir: &Path, now: WallTime) -> OsString {
+/// Returns the name for what is replaced at the time `now`.
+fn replaced_name(now: WallTime) -> String {
     let stamp: String = now.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    let names = (1..).map(|number| match number {
-        1 => format!("{REPLACED}{stamp}"),
-        number => format!("{REPLACED}{stamp}-{number}"),
-    });
-    let mut free = names.filter(|name| dir.join(name).symlink_metadata().is_err());
-    free.next().unwrap_or_default().into()
+    format!("{REPLACED}{stamp}")
+}
+
+/// Returns `name`, or that with the first number behind it, so that nothing in `dir` is called so.
+fn free(dir: &Path, name: &str) -> OsString {
+    let mut free = OsString::from(name);
+    for number in 2u64.. {
+        if dir.join(&free).symlink_metadata().is_err() {
+            break;
+        }
+        free = format!("{name}-{number}").into();
+    }
+    free
 }
 
 /// Decides: from here on the draft will be in place, whatever happens.
@@ -112,13 +119,8 @@ fn put(dir: &Path, new: &Path, name: &OsStr, aside: Option<&Path>) -> Result<(),
     let to = dir.join(name);
     if to.symlink_metadata().is_ok() {
         let aside = aside.ok_or_else(|| FileError::Exists(to.clone()))?;
-        let kept = (0..).map(|number| match number {
-            0 => aside.join(name),
-            // Something was put there between a crash and now.
-            number => aside.join(format!("{}-{number}", name.to_string_lossy())),
-        });
-        let kept = kept.filter(|kept| kept.symlink_metadata().is_err()).take(1).next();
-        let kept = kept.ok_or_else(|| FileError::Exists(to.clone()))?;
+        // Something of the same name lies there if it was made anew between a crash and now.
+        let kept = aside.join(free(aside, &name.to_string_lossy()));
         fs::rename(&to, kept).map_err(|source| io_error(&to, "put aside", source))?;
         files::sync_dir(aside)?;
         files::sync_dir(dir)?;

@@ -53,8 +53,8 @@ pub(super) fn rebuild(
             judge(&remains, &chain, backup_records, behind.len())
         }
     };
-    let known_until = known_until(old_ledger, chain.newest(), options);
-    let unknown = (known_until < options.now).then_some((known_until, options.now));
+    let known_until = known_until(old_ledger, chain.last_at(), options);
+    let unknown = (!is_all_known(old_ledger, options)).then_some((known_until, options.now));
     let mut writing = Writing::begin(chain, options)?;
     writing.note_restore(known_until, unknown.is_some())?;
     let (mut applied, mut strangers) = (Applied::default(), Vec::new());
@@ -99,16 +99,25 @@ fn judge(remains: &Remains, chain: &Chain, backup_records: u64, salvaged: usize)
     }
 }
 
+/// Tells whether it is known to now what was taken away. No clock decides that: only a ledger that was read to its end,
+/// or the word of whoever wrote a list.
+fn is_all_known(old: OldLedger, options: &RestoreOptions<'_>) -> bool {
+    let is_vouched_for = options.revoked.is_some_and(|list| list.complete_until.is_none());
+    matches!(old, OldLedger::Whole { .. }) || is_vouched_for
+}
+
 /// Says up to when it is known what was taken away.
-fn known_until(old: OldLedger, newest: WallTime, options: &RestoreOptions<'_>) -> WallTime {
-    let of_ledger = match old {
-        OldLedger::Whole { .. } => options.now,
-        // What the backup holds is known up to when it was taken, however old its last record is.
-        OldLedger::Damaged { .. } => newest.max(options.taken),
-        OldLedger::Absent | OldLedger::Unreadable | OldLedger::Older => options.taken,
-    };
-    let of_list = options.revoked.map(|list| list.complete_until.unwrap_or(options.now));
-    of_list.map_or(of_ledger, |of_list| of_list.max(of_ledger)).min(options.now)
+fn known_until(old: OldLedger, last_at: WallTime, options: &RestoreOptions<'_>) -> WallTime {
+    let RestoreOptions { now, taken, revoked, .. } = *options;
+    if is_all_known(old, options) {
+        return now;
+    }
+    // What the backup holds is known up to when it was taken, however old its last record is.
+    let of_ledger = Some(last_at).filter(|_| matches!(old, OldLedger::Damaged { .. }));
+    let of_list = revoked.and_then(|list| list.complete_until);
+    // A time that is to come was read off a wrong clock.
+    let is_past = |time: &WallTime| *time <= now;
+    [of_ledger, of_list].into_iter().flatten().filter(is_past).fold(taken.min(now), WallTime::max)
 }
 
 /// Writes what the restore itself does behind what was restored.

@@ -16,6 +16,9 @@ pub(crate) fn revoked(site: &Site) -> Outcome {
 
 /// Lets in who was not confirmed since a restore.
 pub(crate) fn confirm(site: &Site, args: &ConfirmArgs) -> Outcome {
+    if args.all {
+        return site.change(Request::StoreConfirmAll);
+    }
     let identities = args.identities.iter().map(ToString::to_string).collect();
     site.change(Request::StoreConfirm { identities })
 }

@@ -39,6 +39,12 @@ impl Story {
         fs::write(path, text).unwrap();
     }
 
+    /// Writes bytes as a bad disk does.
+    #[expect(clippy::disallowed_methods, reason = "a bad disk is no part of Keyward")]
+    pub(crate) fn spoil(&self, path: &Path, bytes: &[u8]) {
+        fs::write(path, bytes).unwrap();
+    }
+
     pub(crate) fn dir(&self) -> PathBuf {
         self.path("keyward")
     }

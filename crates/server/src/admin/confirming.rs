@@ -24,12 +24,8 @@ impl Admin {
 }
 
 impl Turn<'_> {
-    /// Confirms those that are named, or all if none is. The first that cannot be confirmed ends it: the refusal says who
-    /// was confirmed before.
+    /// Confirms those that are named. The first that cannot be confirmed ends it: the refusal says who was confirmed before.
     pub(super) fn confirm(&mut self, names: &[String]) -> Result<Response, Refusal> {
-        if names.is_empty() {
-            return self.confirm_all();
-        }
         let identities = names.iter().map(|name| parse(name)).collect::<Result<Vec<Identity>, Refusal>>()?;
         // Whoever is not there is told before anything is changed.
         for identity in &identities {
@@ -59,7 +55,7 @@ impl Turn<'_> {
         Ok(Response::Changed(self.changed(what, in_force, notes)))
     }
 
-    fn confirm_all(&mut self) -> Result<Response, Refusal> {
+    pub(super) fn confirm_all(&mut self) -> Result<Response, Refusal> {
         let count = self.admin.unconfirmed();
         let (outcome, in_force) = self.command(Command::ConfirmAll)?;
         let what = match outcome.changed {

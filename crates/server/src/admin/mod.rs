@@ -160,6 +160,7 @@ impl Admin {
             Request::Denials { since_secs } => turn.admin.denials(since_secs),
             Request::StoreRevoked => turn.admin.revoked(),
             Request::StoreConfirm { identities } => turn.confirm(&identities),
+            Request::StoreConfirmAll => turn.confirm_all(),
             Request::ServerNameAdd { name } => turn.add_server_name(&name),
             Request::ServerNameList => Ok(turn.admin.server_names(false)),
             Request::ServerNameRemove { name } => turn.remove_server_name(&name),

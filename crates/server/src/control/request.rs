@@ -73,9 +73,11 @@ pub enum Request {
     StoreRevoked,
     /// Lets identities act again that were not confirmed since a restore. Answer: [`super::Response::Changed`].
     StoreConfirm {
-        /// `device:ID` or `user:NAME`, at most as many as a request has room for; none means all.
+        /// `device:ID` or `user:NAME`, as many as a request has room for.
         identities: Vec<String>,
     },
+    /// Lets all of them act again. Answer: [`super::Response::Changed`].
+    StoreConfirmAll,
     /// Adds a name to the server certificate and reissues it. Answer: [`super::Response::ServerNames`].
     ServerNameAdd {
         /// A DNS name or an IP address.

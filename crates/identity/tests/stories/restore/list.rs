@@ -1,0 +1,111 @@
+//! The list of what was taken away.
+
+use super::*;
+
+#[test]
+fn with_the_list_of_the_old_ledger_nothing_taken_comes_back_and_the_rest_needs_a_word() {
+    let mut scene = Scene::new();
+    let list = printed(&scene.house);
+    assert!(!list.to_string().contains(&scene.new_password));
+    scene.lose_ledger();
+    scene.house.now.0 += HOUR;
+    let report = restore(&mut scene.house, &scene.backup, Some(&list));
+    assert_eq!(report.old_ledger, OldLedger::Absent);
+    let applied = Applied { revoked: 1, removed: 1, disabled: 1, passwords: 1, certificates: 1 };
+    assert_eq!(report.applied, applied);
+    let until = list.complete_until.unwrap();
+    assert_eq!(report.unknown, Some((until, scene.house.now)), "it says what stays unknown behind the list");
+    assert!(is_unconfirmed(&scene.house, "device:kept"));
+    scene.house.run(Command::ConfirmAll);
+    scene.assert_all_taken();
+    assert!(scene.house.admit(&scene.kept).is_ok());
+    assert_eq!(standing(&scene.house, "device:disabled"), Standing::Disabled);
+}
+
+#[test]
+fn a_list_by_hand_is_taken_at_its_word() {
+    let mut scene = Scene::new();
+    let list =
+        list(&scene.house, "device:revoked revoked\nuser:app password-replaced\ndevice:typo revoked\n");
+    scene.lose_ledger();
+    let report = restore(&mut scene.house, &scene.backup, Some(&list));
+    assert_eq!((report.unknown, report.unconfirmed), (None, 0));
+    assert_eq!(report.strangers, ["device:typo".parse().unwrap()]);
+    assert!(report.to_string().contains("device:typo"), "{report}");
+    assert!(scene.house.admit(&scene.revoked).is_err() && scene.house.admit(&scene.kept).is_ok());
+    assert!(!opens(&scene.house, "app", &scene.old_password));
+    assert!(scene.house.admit(&scene.removed).is_ok(), "the list did not name it");
+}
+
+#[test]
+fn a_list_does_not_undo_what_the_backup_knows_better() {
+    let mut house = House::new();
+    house.add_device("a");
+    house.run(disable("device:a"));
+    house.run(remove("device:a"));
+    let again = house.add_device("a");
+    house.run(disable("device:a"));
+    let early = printed(&house);
+    house.run(enable("device:a"));
+    let backup = back_up(&house);
+    house.close();
+    fs::remove_dir_all(house.path("ledger")).unwrap();
+    let report = restore(&mut house, &backup, Some(&early));
+    assert_eq!(report.applied, Applied::default(), "the backup holds these records");
+    house.run(Command::ConfirmAll);
+    assert!(house.admit(&again).is_ok());
+}
+
+#[test]
+fn a_list_is_good_for_a_backup_of_any_age_also_behind_restores() {
+    let mut house = House::new();
+    let first = house.add_device("a");
+    let oldest = back_up(&house);
+    house.run(remove("device:a"));
+    let second = house.add_device("a");
+    let middle = back_up(&house);
+    house.close();
+    fs::remove_dir_all(house.path("ledger")).unwrap();
+    restore(&mut house, &middle, None);
+    house.run(Command::ConfirmAll);
+    house.run(revoke("device:a"));
+    house.add_device("b");
+    house.run(disable("device:b"));
+    let list = printed(&house);
+    for backup in [&oldest, &middle] {
+        house.close();
+        fs::remove_dir_all(house.path("ledger")).unwrap();
+        restore(&mut house, backup, Some(&list));
+        house.run(Command::ConfirmAll);
+        assert!(house.admit(&first).is_err() && house.admit(&second).is_err(), "\n{list}");
+    }
+}
+
+#[test]
+fn what_is_unconfirmed_stays_so_through_another_restore() {
+    let mut scene = Scene::new();
+    scene.lose_ledger();
+    restore(&mut scene.house, &scene.backup, None);
+    let list = printed(&scene.house);
+    assert!(list.to_string().contains("device:kept unconfirmed"), "{list}");
+    // The list is complete by its own word, yet what it calls unconfirmed is not let in.
+    let text = list.to_string();
+    let by_hand: String =
+        text.lines().filter(|line| !line.starts_with("complete")).map(|l| format!("{l}\n")).collect();
+    let list = RevokedList::parse(Path::new("list"), by_hand.as_bytes()).unwrap();
+    scene.lose_ledger();
+    let report = restore(&mut scene.house, &scene.backup, Some(&list));
+    assert_eq!((report.unknown, report.unconfirmed), (None, 6));
+    assert!(is_unconfirmed(&scene.house, "device:kept"));
+}
+
+#[test]
+fn a_list_that_speaks_of_the_future_is_refused() {
+    let mut scene = Scene::new();
+    let list = list(&scene.house, "complete-until: 2036-01-01T00:00:00Z\n");
+    scene.house.close();
+    assert!(matches!(
+        refuses(&scene.house, &scene.backup, Some(&list)),
+        RestoreError::ListOfTheFuture { .. }
+    ));
+}
