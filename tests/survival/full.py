@@ -1,7 +1,7 @@
 """Fills the disk of a running broker, and shows that nothing is taken then that cannot be kept, and nothing lost that was.
 
 The directory of the broker lies on a small file system in memory (tmpfs; mounting it needs root, and is passed over without). Messages for a session that is away fill it up to `store.reserve`. Then: publishers of 5.0 are refused with 0x97
-and those of 3.1.1 lose their link; a new stored session is refused; messages that are not to be kept go on. The broker is
+and those of 3.1.1 lose their link; a new stored session and a subscription of an old one are refused; messages that are not to be kept go on. The broker is
 killed, started and filled again; all that was acknowledged must come, in its order, and when it has been read there must be
 room again, without a restart. Room must come and go as others use the disk, with nothing asked of the broker. Last they leave
 not a byte: that may break the message store, but a device must still be revoked, the broker start, and nothing acknowledged
@@ -105,7 +105,7 @@ def expect(link, kind):
     return found[2]
 
 
-def is_refused(full, link):
+def is_refused(full, link, settled):
     """What would have to be kept is refused, in all versions, and what would not goes on."""
     assert full.publish(link) == full.publish(link, qos=2) == QUOTA_EXCEEDED
     older, _ = full.enter("older", version=4)
@@ -115,6 +115,8 @@ def is_refused(full, link):
         raise AssertionError(f"a publisher of 3.1.1 got {found} and kept its link")
     except ConnectionError:
         pass
+    settled.send(wire.subscribe(2, "k/more", 1, version=5))
+    assert expect(settled, wire.SUBACK)[-1] == QUOTA_EXCEEDED
     _, code = full.enter("newcomer", clean=False)
     assert code == QUOTA_EXCEEDED, f"a new stored session got {code:#x}"
     passing, _ = full.enter("passing")
@@ -160,10 +162,10 @@ def run(full):
     away.close()
     for name in ("last", "other"):
         full.expect_done("device", "add", name, "--out", full.disk / name)
-    filler, _ = full.enter("filler")
+    filler, settled = full.enter("filler")[0], full.enter("settled", clean=False)[0]
     full.fill(filler)
     print(f"full after {len(full.acknowledged)} messages; {full.free() >> 20} MiB are free for what was taken")
-    is_refused(full, filler)
+    is_refused(full, filler, settled)
     full.broker.kill()
     full.broker.start()
     filler, _ = full.enter("filler")
