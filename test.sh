@@ -106,7 +106,9 @@ survival() {
     python3 -m unittest discover --quiet -s tests/survival &&
     python3 tests/survival/order.py --bin "$binary" &&
     python3 tests/survival/full.py --bin "$binary" &&
+    python3 tests/survival/damage.py --bin "$binary" &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 20 &&
+    python3 tests/survival/kill.py --bin "$binary" --rounds 4 --durability os &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 3 --durability memory --must-lose &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" --durability os --must-lose

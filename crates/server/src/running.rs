@@ -13,7 +13,7 @@ use crate::{
     journal::Journal,
     logging::{self, LogOptions},
     names,
-    plane::{DataPlane, DataPlaneOptions, ListenError, StartError as PlaneError, State},
+    plane::{DataPlane, DataPlaneOptions, ListenError, RestartError, StartError as PlaneError, State},
     process,
     regular::Regular,
     rules::{Rules, RulesError},
@@ -23,9 +23,9 @@ use crate::{
     sys::Sys,
     wiring,
 };
-use keyward_broker::Directory;
+use keyward_broker::{Directory, persist::RecoveryError};
 use keyward_identity::{Command, Context, Registrar, ServerName, WallTime, files};
-use keyward_store::Engine;
+use keyward_store::{Engine, ReadError};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -91,6 +91,9 @@ pub enum StartError {
     /// Sessions and messages cannot be kept.
     #[error("the message store did not open: {0}")]
     Store(#[from] store::StoreError),
+    /// A part of them cannot be read, after what could be read was saved from a damaged store.
+    #[error("the message store cannot be read: {0}")]
+    Unreadable(ReadError),
     /// A rule file is bad.
     #[error("the rules are not valid, so nothing was started:\n{0}")]
     Rules(#[from] RulesError),
@@ -161,7 +164,14 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
     let store = store::open(&home, config.store)?;
-    let (plane, directory) = start_plane(&config, &registrar, &policy, &journal, store)?;
+    let (plane, directory) = match start_plane(&config, &registrar, &policy, &journal, store) {
+        // Not all damage shows before everything is read.
+        Err(StartError::Unreadable(damage)) => {
+            let store = store::begin_anew(&home, config.store, &damage)?;
+            start_plane(&config, &registrar, &policy, &journal, store)?
+        }
+        started => started?,
+    };
     let plane = Arc::new(plane);
     let sys_interval = config.sys_interval;
     let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
@@ -381,6 +391,9 @@ fn plane_error(error: PlaneError, config: &Config) -> StartError {
             StartError::PortInUse { listener, port }
         }
         PlaneError::Listen(error) => StartError::Listen(error),
+        PlaneError::Restart(RestartError::Recovery(RecoveryError::Unreadable(damage))) => {
+            StartError::Unreadable(damage)
+        }
         other => StartError::Plane(other.to_string()),
     }
 }

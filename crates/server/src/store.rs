@@ -1,13 +1,15 @@
 //! Opens what keeps sessions and messages. One that cannot be read is set aside, under a name of its own, and the broker
-//! starts with an empty one: messages are lost then, and said to be; who may do what is in the ledger, which is not here.
+//! starts with what can be read of it, or with nothing: messages are lost then, and said to be; who may do what is in the ledger,
+//! which is not here.
 
 use crate::clock;
 use crate::config::{Durability, Store};
 use crate::home::Home;
+use crate::salvage::salvage;
 use crate::upgrade::{self, UpgradeError};
 use keyward_broker::persist::UPGRADES;
 use keyward_engine::{DiskEngine, OpenError, Options};
-use keyward_store::Engine;
+use keyward_store::{Broken, Engine, ReadError};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,9 @@ pub enum StoreError {
     /// It has another format, and stays as it is.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
+    /// The one in the place of a damaged one cannot be written.
+    #[error(transparent)]
+    Broken(#[from] Broken),
 }
 
 /// Opens the store of an installation, and brings it to today's format; `None` if the configuration wants none.
@@ -30,12 +35,7 @@ pub enum StoreError {
 /// # Errors
 /// [`StoreError`]: it is in use, was written by a newer program, or the system refuses. Damage is no error.
 pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, StoreError> {
-    let durability = match config.durability {
-        Durability::Synced => keyward_engine::Durability::Synced,
-        Durability::Os => keyward_engine::Durability::Os,
-        Durability::Memory => return Ok(None),
-    };
-    let options = Options { durability, reserve: config.reserve, ..Options::default() };
+    let Some(options) = options(config) else { return Ok(None) };
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) => {
@@ -50,6 +50,39 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, Store
         opened => opened?,
     };
     Ok(Some(Box::new(upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES)?)))
+}
+
+/// Sets a store aside of which it was found that a part cannot be read, and begins a new one with the rest.
+///
+/// # Errors
+/// [`StoreError`]: the old one is where it was, or under its new name.
+pub fn begin_anew(
+    home: &Home,
+    config: Store,
+    damage: &ReadError,
+) -> Result<Option<Box<dyn Engine>>, StoreError> {
+    let Some(options) = options(config) else { return Ok(None) };
+    let directory = home.messages_dir();
+    let aside = set_aside(&directory)?;
+    let mut engine = DiskEngine::open(&directory, &options)?;
+    let (rows, lost) = salvage(&DiskEngine::open(&aside, &options)?, &mut engine)?;
+    tracing::error!(
+        "a part of the stored sessions and messages cannot be read: {damage}. They were moved to {}, and the broker \
+         starts with the {rows} records of them that can be read",
+        aside.display()
+    );
+    lost.iter().for_each(|lost| tracing::error!("lost of the stored sessions and messages: {lost}"));
+    Ok(Some(Box::new(engine)))
+}
+
+/// Returns how a store is opened, if the configuration wants one.
+fn options(config: Store) -> Option<Options> {
+    let durability = match config.durability {
+        Durability::Synced => keyward_engine::Durability::Synced,
+        Durability::Os => keyward_engine::Durability::Os,
+        Durability::Memory => return None,
+    };
+    Some(Options { durability, reserve: config.reserve, ..Options::default() })
 }
 
 /// Lists the stores of an installation that were set aside, oldest first.
