@@ -107,6 +107,7 @@ survival() {
     python3 tests/survival/order.py --bin "$binary" &&
     python3 tests/survival/full.py --bin "$binary" &&
     python3 tests/survival/damage.py --bin "$binary" &&
+    python3 tests/survival/crowd.py --bin "$binary" &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 20 &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 4 --durability os &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 3 --durability memory --must-lose &&

@@ -23,6 +23,7 @@ queue_messages = 1000000
 queue_bytes = "256 MB"
 queue_messages_per_identity = 4000000
 queue_bytes_per_identity = "1 GB"
+connections_per_identity = 1000
 
 [store]
 durability = "{durability}"
