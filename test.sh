@@ -102,13 +102,18 @@ demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
 }
-# What the broker acknowledges is kept: syncs come before acknowledgements, kills and power cuts lose nothing. The controls must
-# lose. /dev/fuse is needed, and root or fusermount3.
+# What the broker acknowledges is kept: syncs come before acknowledgements, kills, power cuts and full disks lose nothing. The
+# controls must lose. /dev/fuse is needed, and root or fusermount3; full.py is passed over without root.
 survival() {
   local binary="$PWD/target/$target/release/keyward" cut=target/debug/keyward-cut
   cargo build --locked --quiet -p keyward-cut &&
+    python3 -m unittest discover --quiet -s tests/survival &&
     python3 tests/survival/order.py --bin "$binary" &&
+    python3 tests/survival/full.py --bin "$binary" &&
+    python3 tests/survival/damage.py --bin "$binary" &&
+    python3 tests/survival/crowd.py --bin "$binary" &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 20 &&
+    python3 tests/survival/kill.py --bin "$binary" --rounds 4 --durability os &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 3 --durability memory --must-lose &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" --durability os --must-lose

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the container image around the static binary and lives through a first device in it: start, add, publish over
-# mutual TLS from outside, restart with the same volume, publish again. KEYWARD_BIN names the binary.
+# mutual TLS from outside, restart with the same volume, publish again; and what was acknowledged for somebody absent is there
+# after a kill. KEYWARD_BIN names the binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
@@ -37,12 +38,14 @@ start() {
   done
   fail "the broker did not answer within 10 s"
 }
+# Subscribers and publishers of Debian's meet the container; the bundle came out of its volume.
+tls=(-h localhost -p "$port" --cafile "$work/bundle/ca.pem" --cert "$work/bundle/cert.pem" --key "$work/bundle/key.pem" -V 5 -q 1)
 publish() {
-  # Runs a subscriber and a publisher of Debian's against the container; the bundle came out of its volume.
-  local tls=(-h localhost -p "$port" --cafile "$work/bundle/ca.pem" --cert "$work/bundle/cert.pem" --key "$work/bundle/key.pem")
-  mosquitto_pub "${tls[@]}" -V 5 -q 1 -r -t pump-1/status -m "$1" || fail "publishing failed"
-  [ "$(mosquitto_sub "${tls[@]}" -V 5 -t pump-1/status -C 1 -W 10)" = "$1" ] || fail "the message did not arrive"
+  mosquitto_pub "${tls[@]}" -r -t pump-1/status -m "$1" || fail "publishing failed"
+  [ "$(mosquitto_sub "${tls[@]}" -t pump-1/status -C 1 -W 10)" = "$1" ] || fail "the message did not arrive"
 }
+# Runs a subscriber whose session stays when it goes.
+stored() { mosquitto_sub "${tls[@]}" -c -i away -x 3600 -t pump-1/count "$@"; }
 
 start
 grep -q broker.test "$work/status.json" || fail "KEYWARD_NAMES is not in the status"
@@ -53,5 +56,13 @@ pod stop -t 10 "$name" >/dev/null
 pod rm "$name" >/dev/null
 start
 publish "second life"
+stored -E || fail "no stored session"
+for number in 1 2 3; do
+  mosquitto_pub "${tls[@]}" -t pump-1/count -m "$number" || fail "publishing for a session that is away failed"
+done
+pod kill "$name" >/dev/null
+pod rm "$name" >/dev/null
+start
+[ "$(stored -C 3 -W 10 | xargs)" = "1 2 3" ] || fail "what was acknowledged before the kill did not come after it"
 size=$(stat -c %s "$work/context/dist/keyward")
-echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume"
+echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume, its messages kept over a kill"

@@ -243,3 +243,7 @@ def peer():
     for one in made:
         one.process.kill()
         one.process.wait()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--leave", metavar="NAME", help="leaves an installation in tests/fixtures (test_formats.py)")

@@ -65,6 +65,39 @@ def test_retained_messages_are_there_and_what_was_cleared_is_not(keyward):
     source.close()
 
 
+def test_another_number_of_shards_finds_everything(keyward):
+    reader, writer = house(keyward)
+    names = [f"away-{number}" for number in range(6)]
+    restart_with_shards(keyward, 2)
+    for name in names:
+        away = Client(reader, client_id=name, expiry=3600).connect()
+        assert away.subscribe("house/#") == [1]
+        away.close()
+    source = Client(writer).connect()
+    source.publish("house/lamp", "on", retain=True)
+    for number in range(9):
+        source.publish("house/count", str(number))
+    for shards, part in ((1, names[:3]), (3, names[3:])):
+        restart_with_shards(keyward, shards)
+        for name in part:
+            back = Client(reader, client_id=name, clean=False, expiry=3600).connect()
+            assert back.flags.session_present, f"{name} with {shards} shards"
+            expected = [("house/lamp", "on")] + [("house/count", str(number)) for number in range(9)]
+            assert [back.receive() for _ in expected] == expected, f"{name} with {shards} shards"
+            back.close()
+        fresh = Client(reader, client_id="fresh").connect()
+        fresh.subscribe("house/lamp")
+        assert fresh.receive() == ("house/lamp", "on")
+        fresh.close()
+    source.close()
+
+
+def restart_with_shards(keyward, shards):
+    keyward.kill()
+    (keyward.dir / "keyward.toml").write_text(f"[server]\nshards = {shards}\n")
+    keyward.start()
+
+
 def test_a_damaged_store_is_set_aside_and_named_and_logins_go_on(keyward):
     reader, writer = house(keyward)
     Client(reader, expiry=3600).connect().subscribe("house/#")

@@ -23,28 +23,35 @@ queue_messages = 1000000
 queue_bytes = "256 MB"
 queue_messages_per_identity = 4000000
 queue_bytes_per_identity = "1 GB"
+connections_per_identity = 1000
 
 [store]
 durability = "{durability}"
+{store}
 """
 
 
 class Broker:
-    def __init__(self, program, folder, durability, log=None, under=()):
-        """Its directory is made in `folder`; `under` are the words before its command line, such as those of a tracer."""
+    def __init__(self, program, folder, durability, log=None, under=(), store=""):
+        """Its directory is made in `folder`; `under` are the words before its command line, such as those of a tracer; `store`
+        are more lines of that section of its configuration."""
         self.program, self.under, self.dir = program, under, folder / "keyward"
         self.log = open(log or folder / "log", "a+")
         self.port = random.randrange(20_000, 32_000)
         (self.dir / "policy.d").mkdir(mode=0o700, parents=True)
         self.dir.chmod(0o700)
-        (self.dir / "keyward.toml").write_text(CONFIG.format(port=self.port, durability=durability))
+        (self.dir / "keyward.toml").write_text(CONFIG.format(port=self.port, durability=durability, store=store))
         (self.dir / "policy.d" / "load.toml").write_text(RULES)
         for path in (folder, self.dir, *self.dir.rglob("*")):
             sync(path)
         self.start()
-        made = subprocess.run([program, "--dir", self.dir, "--json", "user", "add", "load"], capture_output=True, text=True)
+        made = self.run("--json", "user", "add", "load")
         assert made.returncode == 0, made.stdout + made.stderr
         self.password = find_password(json.loads(made.stdout))
+
+    def run(self, *words):
+        """Runs a command of the operator's."""
+        return subprocess.run([self.program, "--dir", self.dir, *words], capture_output=True, text=True, timeout=PATIENCE)
 
     def start(self):
         begun = time.monotonic()

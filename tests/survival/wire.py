@@ -1,5 +1,5 @@
-"""MQTT 3.1.1 as this harness speaks it: a codec of its own, so that it knows of each packet whether it was sent and
-answered."""
+"""MQTT 3.1.1, and as much of 5.0, as this harness speaks it: a codec of its own, so that it knows of each packet whether it
+was sent and answered."""
 
 import socket
 import struct
@@ -22,22 +22,27 @@ def packet(kind, flags, body):
             return head + digits + body
 
 
-def connect(client_id, user, password, clean):
+def connect(client_id, user, password, clean, version=4):
     flags = 0xC0 | (2 if clean else 0)
-    return packet(1, 0, text("MQTT") + bytes([4, flags]) + struct.pack("!H", 60) + text(client_id) + text(user) + text(password))
+    # A session that is not clean is kept for ever, which 5.0 has to be told.
+    expiry = b"" if clean else b"\x11\xff\xff\xff\xff"
+    properties = bytes([len(expiry)]) + expiry if version == 5 else b""
+    head = text("MQTT") + bytes([version, flags]) + struct.pack("!H", 60) + properties
+    return packet(1, 0, head + text(client_id) + text(user) + text(password))
 
 
-def publish(topic, payload, qos, number, dup=False, retain=False):
+def publish(topic, payload, qos, number, dup=False, retain=False, version=4):
     flags = (8 if dup else 0) | qos << 1 | (1 if retain else 0)
-    return packet(PUBLISH, flags, text(topic) + (struct.pack("!H", number) if qos else b"") + payload)
+    head = text(topic) + (struct.pack("!H", number) if qos else b"") + (b"\0" if version == 5 else b"")
+    return packet(PUBLISH, flags, head + payload)
 
 
 def ack(kind, number):
     return packet(kind, 2 if kind == PUBREL else 0, struct.pack("!H", number))
 
 
-def subscribe(number, topic, qos):
-    return packet(8, 2, struct.pack("!H", number) + text(topic) + bytes([qos]))
+def subscribe(number, topic, qos, version=4):
+    return packet(8, 2, struct.pack("!H", number) + (b"\0" if version == 5 else b"") + text(topic) + bytes([qos]))
 
 
 class Link:

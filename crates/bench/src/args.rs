@@ -153,16 +153,23 @@ pub(crate) struct StageArguments {
     pub(crate) json: bool,
 }
 
+/// The other broker.
+#[derive(Debug, Args)]
+pub(crate) struct MosquittoArguments {
+    /// The mosquitto that is compared [default: where Debian puts it]
+    #[arg(long = "mosquitto", value_name = "PATH")]
+    pub(crate) program: Option<PathBuf>,
+    /// Leave mosquitto out
+    #[arg(long = "without-mosquitto", conflicts_with = "program")]
+    pub(crate) is_left_out: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct TableArguments {
     #[command(flatten)]
     pub(crate) stage: StageArguments,
-    /// The mosquitto that is compared [default: where Debian puts it]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) mosquitto: Option<PathBuf>,
-    /// Compare with the relay only
-    #[arg(long)]
-    pub(crate) without_mosquitto: bool,
+    #[command(flatten)]
+    pub(crate) mosquitto: MosquittoArguments,
     /// Turns of each broker per row
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) turns: u32,
@@ -202,12 +209,8 @@ pub(crate) struct MemoryArguments {
 pub(crate) struct DurableArguments {
     #[command(flatten)]
     pub(crate) stage: StageArguments,
-    /// The mosquitto that is compared [default: where Debian puts it]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) mosquitto: Option<PathBuf>,
-    /// Measure Keyward only
-    #[arg(long)]
-    pub(crate) without_mosquitto: bool,
+    #[command(flatten)]
+    pub(crate) mosquitto: MosquittoArguments,
     /// Turns of each broker per load
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) turns: u32,

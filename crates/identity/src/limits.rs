@@ -37,6 +37,10 @@ pub const CSR_BYTES: usize = 8 * 1024;
 /// The largest body of a ledger record, in bytes. A configuration note fits even if every byte of it is escaped.
 pub const LEDGER_RECORD_BYTES: usize = 256 * 1024;
 
+/// Bytes kept free on disk behind the last record of each copy of the ledger. 256 KiB: about a thousand revocations on a full
+/// disk, or the largest record.
+pub const LEDGER_RESERVE_BYTES: u64 = 256 * 1024;
+
 /// The largest snapshot that is read, in bytes: a million accounts of 1 KiB.
 pub const SNAPSHOT_BYTES: usize = 1024 * 1024 * 1024;
 

@@ -370,7 +370,7 @@ fn start_plane(
     let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
     let options = DataPlaneOptions {
         methods: Vec::new(),
-        limits: config.limits.plane.clone(),
+        limits: process::with_descriptors(config.limits.plane.clone(), process::raise_descriptors()),
         broker_limits: config.limits.broker,
         workers: config.shards.unwrap_or(0),
         doors: config.door_threads.unwrap_or(0),

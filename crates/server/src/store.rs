@@ -1,5 +1,6 @@
 //! Opens what keeps sessions and messages. One that cannot be read is set aside, under a name of its own, and the broker
-//! starts with an empty one: messages are lost then, and said to be; who may do what is in the ledger, which is not here.
+//! starts with what can be read of it, or with nothing: messages are lost then, and said to be; who may do what is in the ledger,
+//! which is not here.
 
 use crate::backup;
 use crate::clock;
@@ -41,13 +42,8 @@ pub enum StoreError {
 /// # Errors
 /// [`StoreError`]: it is in use, was written by a newer program, or the system refuses. Damage is no error.
 pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, StoreError> {
-    let durability = match config.durability {
-        Durability::Synced => keyward_engine::Durability::Synced,
-        Durability::Os => keyward_engine::Durability::Os,
-        Durability::Memory => return Ok(None),
-    };
+    let Some(options) = options(config) else { return Ok(None) };
     settle(home)?;
-    let options = Options { durability, reserve: config.reserve, ..Options::default() };
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) => {
@@ -57,6 +53,16 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, Store
         opened => opened?,
     };
     Ok(Some(Box::new(upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES)?)))
+}
+
+/// Returns how a store is opened, if the configuration wants one.
+fn options(config: Store) -> Option<Options> {
+    let durability = match config.durability {
+        Durability::Synced => keyward_engine::Durability::Synced,
+        Durability::Os => keyward_engine::Durability::Os,
+        Durability::Memory => return None,
+    };
+    Some(Options { durability, reserve: config.reserve, ..Options::default() })
 }
 
 /// Lists the stores of an installation that were set aside, oldest first.
@@ -89,8 +95,8 @@ fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<PathBuf, OpenError> {
 /// Sets aside a store that opened and could not be read to its end, and begins a new one with what of it can be kept.
 ///
 /// # Errors
-/// [`OpenError`]: it cannot be moved, or the new one cannot be made.
-pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> Result<(), OpenError> {
+/// [`StoreError`]: it cannot be moved, or the new one cannot be made.
+pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> Result<(), StoreError> {
     let aside = give_up(home, why)?;
     let Some(mut new) = open(home, config)? else { return Ok(()) };
     let damaged = match DiskEngine::open(&aside, &Options::default()) {

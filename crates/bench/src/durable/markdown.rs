@@ -1,6 +1,8 @@
 //! The tables for people.
 
-use super::{RATES, Report, Row, Sum};
+use super::contender::Contender;
+use super::{PAYLOADS, RATES, Report, Row, Sum};
+use crate::stage::Durability;
 use std::fmt::Write;
 
 /// Writes both tables with what a reader has to know to repeat them.
@@ -12,6 +14,10 @@ pub(super) fn report(report: &Report) -> String {
     }
     let (turns, seconds) = (report.turns, report.seconds_per_turn);
     let _ = writeln!(text, "\nMedian of {turns} turns of {seconds} s; {}.\n", report.layout);
+    for price in prices(report) {
+        let _ = writeln!(text, "{price}");
+    }
+    text.push('\n');
     line(&mut text, &["broker", "acknowledged", "of these lost by kill -9"].map(str::to_owned));
     line(&mut text, &["---", "---:", "---:"].map(str::to_owned));
     for crash in &report.crashes {
@@ -21,6 +27,28 @@ pub(super) fn report(report: &Report) -> String {
         let _ = write!(text, "\n- {problem}");
     }
     text
+}
+
+/// Says what each promise costs beside none, for each payload of which both were measured.
+fn prices(report: &Report) -> Vec<String> {
+    let rate = |payload, name: &str| {
+        let mut rows = report.rows.iter().filter(|row| row.payload == payload && row.name == name);
+        rows.next()?.saturating.as_ref().map(|sum| sum.per_second.median)
+    };
+    let memory = Contender::Keyward(Durability::Memory).name();
+    let mut prices = Vec::new();
+    for payload in PAYLOADS {
+        for of in [Durability::Synced, Durability::Os] {
+            let name = Contender::Keyward(of).name();
+            if let Some((kept, free)) = rate(payload, name).zip(rate(payload, memory)) {
+                let percent = kept / free * 100.0;
+                prices.push(format!(
+                    "{payload} bytes: {name} takes {percent:.0} % of the messages a second of {memory}."
+                ));
+            }
+        }
+    }
+    prices
 }
 
 fn head(text: &mut String) {

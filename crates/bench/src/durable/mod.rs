@@ -122,10 +122,10 @@ impl<'a> Measuring<'a> {
         let programs = Programs {
             keyward: arguments.stage.keyward.as_deref(),
             shards: arguments.stage.shards,
-            mosquitto: arguments.mosquitto.as_deref(),
+            mosquitto: arguments.mosquitto.program.as_deref(),
         };
         let only = arguments.only.as_deref().unwrap_or_default();
-        let mut contenders = Contender::all(!arguments.without_mosquitto);
+        let mut contenders = Contender::all(!arguments.mosquitto.is_left_out);
         contenders.retain(|contender| contender.name().contains(only));
         if contenders.is_empty() {
             return Err(BenchError::Misuse(format!("no broker's name holds {only:?}")));

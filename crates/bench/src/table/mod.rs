@@ -82,8 +82,8 @@ pub(crate) fn run(arguments: &TableArguments) -> Result<String, BenchError> {
 fn brokers(arguments: &TableArguments, layout: &Layout) -> Result<Vec<Broker>, BenchError> {
     let mut brokers = Vec::new();
     // First what may be missing, so that nobody waits for the answer.
-    if !arguments.without_mosquitto {
-        brokers.push(stage::mosquitto(arguments.mosquitto.as_deref(), Persistence::None, layout)?);
+    if !arguments.mosquitto.is_left_out {
+        brokers.push(stage::mosquitto(arguments.mosquitto.program.as_deref(), Persistence::None, layout)?);
     }
     brokers.push(stage::relay(layout)?);
     brokers

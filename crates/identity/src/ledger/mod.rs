@@ -16,8 +16,9 @@ use crate::{
     clock::WallTime,
     events::Event,
     files::{self, FileError},
+    limits,
 };
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 use scan::{MAGIC, Scanner};
 use std::{
     fs::File,
@@ -103,6 +104,8 @@ pub(crate) trait Medium: Send {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
     fn cut(&mut self, len: u64) -> io::Result<()>;
+    /// Keeps room on disk up to this length, so far as there is some. The file ends where it did.
+    fn reserve(&mut self, len: u64);
 }
 
 impl Medium for File {
@@ -117,6 +120,11 @@ impl Medium for File {
     fn cut(&mut self, len: u64) -> io::Result<()> {
         self.set_len(len)?;
         self.sync_all()
+    }
+
+    fn reserve(&mut self, len: u64) {
+        // Where there is no room, or a file system cannot keep any, a write has to find its own.
+        let _ = rustix::fs::fallocate(&*self, FallocateFlags::KEEP_SIZE, 0, len);
     }
 }
 
@@ -166,7 +174,15 @@ impl Ledger {
             Ok(Box::new(File::from(fd)))
         };
         let copies = [open(COPIES[0])?, open(COPIES[1])?];
-        Ok(Self { dir: dir.to_owned(), end, copies, broken: false })
+        let mut ledger = Self { dir: dir.to_owned(), end, copies, broken: false };
+        ledger.reserve();
+        Ok(ledger)
+    }
+
+    /// Keeps room behind the last record: on a full disk something can still be taken away from somebody.
+    fn reserve(&mut self) {
+        let len = self.end.offset + limits::LEDGER_RESERVE_BYTES;
+        self.copies.iter_mut().for_each(|copy| copy.reserve(len));
     }
 
     pub(crate) fn end(&self) -> Position {
@@ -210,12 +226,15 @@ impl Ledger {
             hash: draft.entry.hash,
             offset: self.end.offset + draft.bytes.len() as u64,
         };
+        self.reserve();
         Ok(draft.entry)
     }
 
     fn undo(&mut self) {
         let len = self.end.offset;
         self.broken = self.copies.iter_mut().any(|copy| copy.cut(len).is_err());
+        // What was kept behind the end was cut off as well.
+        self.reserve();
     }
 
     fn failed(&self, copy: usize, action: &'static str, source: io::Error) -> LedgerError {
@@ -277,6 +296,7 @@ pub(crate) fn file_of(notes: &[&str]) -> Vec<u8> {
 #[cfg(test)]
 mod faults {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
     use std::sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -317,6 +337,9 @@ mod faults {
         fn cut(&mut self, len: u64) -> io::Result<()> {
             fail_if(&self.disk.is_gone)?;
             self.file.cut(len)
+        }
+        fn reserve(&mut self, len: u64) {
+            self.file.reserve(len);
         }
     }
 
@@ -382,11 +405,30 @@ mod faults {
         assert!(matches!(append(&mut ledger, "later"), Err(LedgerError::Broken)));
     }
 
+    /// On a full disk nothing could be revoked any more.
+    #[test]
+    fn room_is_kept_behind_the_last_record_and_does_not_lengthen_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::create(dir.path()).unwrap();
+        for number in 0..3 {
+            append(&mut ledger, &format!("record {number}")).unwrap();
+            for name in COPIES {
+                let file = std::fs::metadata(dir.path().join(name)).unwrap();
+                assert_eq!(file.len(), ledger.end.offset);
+                assert!(
+                    file.blocks() * 512 >= file.len() + limits::LEDGER_RESERVE_BYTES,
+                    "{}",
+                    file.blocks()
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_record_that_is_too_large_is_refused_before_it_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::create(dir.path()).unwrap();
-        let huge = "x".repeat(crate::limits::LEDGER_RECORD_BYTES);
+        let huge = "x".repeat(limits::LEDGER_RECORD_BYTES);
         assert!(matches!(append(&mut ledger, &huge), Err(LedgerError::RecordTooLarge { .. })));
         append(&mut ledger, "small").unwrap();
         assert_eq!(summaries(dir.path()), [note("small")]);

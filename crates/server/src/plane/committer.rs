@@ -18,8 +18,8 @@ use std::time::Duration;
 /// How long what nobody waits for may stay unsynced: a retained message of QoS 0, what a subscriber has acknowledged.
 const LAZY: Millis = Millis(500);
 
-/// How long after the last look it is looked for room again where there was none: somebody else may have made it, and shards
-/// that refuse hand nothing in.
+/// How long after the last look it is looked for room again though nobody hands anything in: others use the disk too, and shards
+/// that refuse have nothing to hand in.
 const LOOK_AGAIN: Millis = Millis(1_000);
 
 /// Is what a shard hands in: what is to be written, and up to which ticket somebody waits for it.
@@ -68,9 +68,8 @@ impl Desk {
         self.rung.notify_one();
     }
 
-    /// Waits for something to write, until `deadline` if there is one. Returns nothing at the deadline, and `None` once
-    /// the desk is closed and empty.
-    fn take(&self, deadline: Option<Millis>) -> Option<Vec<(usize, Submission)>> {
+    /// Waits for something to write until `deadline`. Returns nothing then, and `None` once the desk is closed and empty.
+    fn take(&self, deadline: Millis) -> Option<Vec<(usize, Submission)>> {
         let mut places = self.places();
         loop {
             let filled = places.submissions.iter_mut().enumerate();
@@ -81,14 +80,12 @@ impl Desk {
             if places.is_closed {
                 return None;
             }
-            places = match deadline.map(|deadline| deadline.saturating_sub(clock::now().mono)) {
-                Some(Millis::ZERO) => return Some(Vec::new()),
-                Some(Millis(left)) => {
-                    let waited = self.rung.wait_timeout(places, Duration::from_millis(left));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.rung.wait(places).unwrap_or_else(PoisonError::into_inner),
-            };
+            let left = deadline.saturating_sub(clock::now().mono);
+            if left == Millis::ZERO {
+                return Some(Vec::new());
+            }
+            let waited = self.rung.wait_timeout(places, Duration::from_millis(left.0));
+            places = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -106,8 +103,7 @@ pub(crate) struct Committer {
     inboxes: Arc<[Inbox<WorkerMessage>]>,
     /// By when what was appended and not synced is to be.
     unsynced_until: Option<Millis>,
-    /// When to look for room again; `None` while there is some, and each commit looks.
-    look_again_at: Option<Millis>,
+    look_again_at: Millis,
 }
 
 impl Committer {
@@ -117,7 +113,7 @@ impl Committer {
         journal: Journal,
         inboxes: Arc<[Inbox<WorkerMessage>]>,
     ) -> Self {
-        Self { desk, engine, journal, inboxes, unsynced_until: None, look_again_at: None }
+        Self { desk, engine, journal, inboxes, unsynced_until: None, look_again_at: Millis::ZERO }
     }
 
     /// Runs until the desk is closed, or the engine is broken: then whoever waits, waits for ever.
@@ -134,8 +130,8 @@ impl Committer {
     }
 
     /// Returns when there is something to do although nobody hands anything in.
-    fn deadline(&self) -> Option<Millis> {
-        [self.unsynced_until, self.look_again_at].into_iter().flatten().min()
+    fn deadline(&self) -> Millis {
+        self.unsynced_until.map_or(self.look_again_at, |until| until.min(self.look_again_at))
     }
 
     /// Writes what was handed in, syncs if somebody waits or has waited long enough, and answers.
@@ -163,13 +159,14 @@ impl Committer {
         self.look_for_room()
     }
 
+    /// Looks after each commit while there is room, and now and then in any case.
     fn look_for_room(&mut self) -> Result<(), Broken> {
         let now = clock::now().mono;
-        if self.look_again_at.is_some_and(|at| now < at) {
+        if self.desk.storage() == Storage::Full && now < self.look_again_at {
             return Ok(());
         }
+        self.look_again_at = now.saturating_add(LOOK_AGAIN);
         let storage = if self.engine.has_room()? { Storage::Open } else { Storage::Full };
-        self.look_again_at = (storage == Storage::Full).then(|| now.saturating_add(LOOK_AGAIN));
         if storage != self.desk.storage() {
             match storage {
                 Storage::Open => tracing::info!("there is room on disk again: messages are stored"),

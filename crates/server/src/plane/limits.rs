@@ -5,6 +5,13 @@
 
 use std::time::Duration;
 
+/// File descriptors that are not for connections: table files and journals of the store, sockets, the ledger. A store that gets
+/// none when it has to write a file is broken until the next start.
+pub const OWN_DESCRIPTORS: u64 = 256;
+
+/// Connections that there may be however few descriptors there are.
+pub const CONNECTIONS_LEAST: usize = 16;
+
 /// Bytes of TLS handshake that a peer may make the broker hold before it is authenticated: the longest handshake
 /// message that TLS libraries accept (RFC 8446 §4 would allow 16 MiB), and a chain of a client needs 2 KiB.
 pub const HANDSHAKE_BYTES: usize = 64 * 1024;
