@@ -84,13 +84,16 @@ fn copy(store: &dyn Read, table: Table, new: &mut dyn Engine, salvaged: &mut Sal
     new.append(&batch)
 }
 
+/// Takes a row.
+type Take<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Broken> + 'a;
+
 /// Reads behind a key to the end, or to the first row that cannot be read: then returns the last key before it, or the one
 /// that it began behind.
 fn read_on(
     store: &dyn Read,
     table: Table,
     after: Vec<u8>,
-    take: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Broken>,
+    take: &mut Take<'_>,
 ) -> Result<Option<Vec<u8>>, Broken> {
     let mut last = after;
     // Pages first; then, before the damage, row by row.
