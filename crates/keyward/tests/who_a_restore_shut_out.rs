@@ -8,6 +8,7 @@ use keyward_identity::{
     restore::{Restoration, RestoreOptions},
 };
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::UNIX_EPOCH;
 use story::{Story, said};
 
@@ -139,6 +140,7 @@ fn the_list_of_what_was_taken_away_is_the_same_from_a_running_broker_and_a_stopp
 fn a_damaged_ledger_names_the_command_and_the_newest_backup() {
     let story = installation();
     story.write(&story.path("pass"), "a passphrase of several words\n");
+    fs::set_permissions(story.path("pass"), fs::Permissions::from_mode(0o600)).unwrap();
     story.ok(&["store", "backup", "--backup-passphrase-file", "pass"]);
     let backup = fs::read_dir(story.dir().join("backups")).unwrap().next().unwrap().unwrap().path();
     story.ok(&["device", "revoke", "dev01"]);
