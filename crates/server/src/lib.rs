@@ -26,6 +26,7 @@ pub mod process;
 mod regular;
 pub mod rules;
 pub mod running;
+mod salvage;
 mod signals;
 pub mod status;
 pub mod store;

@@ -13,7 +13,7 @@ use crate::{
     journal::Journal,
     logging::{self, LogOptions},
     names,
-    plane::{DataPlane, DataPlaneOptions, ListenError, StartError as PlaneError, State},
+    plane::{DataPlane, DataPlaneOptions, ListenError, RestartError, StartError as PlaneError, State},
     process,
     regular::Regular,
     rules::{Rules, RulesError},
@@ -23,7 +23,7 @@ use crate::{
     sys::Sys,
     wiring,
 };
-use keyward_broker::Directory;
+use keyward_broker::{Directory, persist::RecoveryError};
 use keyward_identity::{Command, Context, Registrar, ServerName, WallTime, files, restore};
 use keyward_store::Engine;
 use std::{
@@ -162,9 +162,20 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     bring_up_to_date(&mut registrar, &wanted);
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
-    let store = store::open(&home, config.store)?;
-    let messages = store.as_ref().map(|engine| engine.reader());
-    let (plane, directory) = start_plane(&config, &registrar, &policy, &journal, store)?;
+    let start = || -> Result<_, StartError> {
+        let store = store::open(&home, config.store)?;
+        let messages = store.as_ref().map(|engine| engine.reader());
+        Ok(start_plane(&config, &registrar, &policy, &journal, store).map(|started| (started, messages)))
+    };
+    let ((plane, directory), messages) = match start()? {
+        Err(PlaneError::Restart(RestartError::Recovery(why @ RecoveryError::Unreadable(_)))) => {
+            // Only now is it closed.
+            store::begin_anew(&home, config.store, &why)?;
+            start()?
+        }
+        started => started,
+    }
+    .map_err(|error| plane_error(error, &config))?;
     let plane = Arc::new(plane);
     let sys_interval = config.sys_interval;
     let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
@@ -354,7 +365,7 @@ fn start_plane(
     policy: &Arc<keyward_policy::Policy>,
     journal: &Arc<Journal>,
     store: Option<Box<dyn Engine>>,
-) -> Result<(DataPlane, Arc<Directory>), StartError> {
+) -> Result<(DataPlane, Arc<Directory>), PlaneError> {
     let registry = registrar.registry();
     let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
     let options = DataPlaneOptions {
@@ -375,8 +386,7 @@ fn start_plane(
         sink: Arc::<Journal>::clone(journal),
         store,
     };
-    let plane = DataPlane::start(options).map_err(|error| plane_error(error, config))?;
-    Ok((plane, directory))
+    Ok((DataPlane::start(options)?, directory))
 }
 
 fn plane_error(error: PlaneError, config: &Config) -> StartError {

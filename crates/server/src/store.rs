@@ -5,9 +5,11 @@ use crate::backup;
 use crate::clock;
 use crate::config::{Durability, Store};
 use crate::home::Home;
+use crate::salvage::{Salvaged, salvage};
 use keyward_engine::{DiskEngine, OpenError, Options};
 use keyward_identity::files::{self, FileError};
 use keyward_store::Engine;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +38,7 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenE
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) => {
-            let aside = set_aside(&directory)?;
-            tracing::error!(
-                "the stored sessions and messages cannot be read, and the broker starts without them: {error}. \
-                 They were moved to {}. {}",
-                aside.display(),
-                remedy(home)
-            );
+            give_up(home, &error)?;
             DiskEngine::open(&directory, &options)?
         }
         opened => opened?,
@@ -59,6 +55,48 @@ pub fn set_aside_in(home: &Home) -> Vec<PathBuf> {
     let mut aside: Vec<PathBuf> = paths.filter(is_aside).collect();
     aside.sort();
     aside
+}
+
+/// Sets aside a store that cannot be read, which whoever has had it open has closed, and says so in the log. Returns where it
+/// is.
+///
+/// # Errors
+/// [`OpenError`]: it cannot be moved.
+fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<PathBuf, OpenError> {
+    let aside = set_aside(&home.messages_dir())?;
+    tracing::error!(
+        "the stored sessions and messages cannot be read, and the broker starts without them: {why}. They were moved to \
+         {}. {}",
+        aside.display(),
+        remedy(home)
+    );
+    Ok(aside)
+}
+
+/// Sets aside a store that opened and could not be read to its end, and begins a new one with what of it can be kept.
+///
+/// # Errors
+/// [`OpenError`]: it cannot be moved, or the new one cannot be made.
+pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> Result<(), OpenError> {
+    let aside = give_up(home, why)?;
+    let Some(mut new) = open(home, config)? else { return Ok(()) };
+    let damaged = match DiskEngine::open(&aside, &Options::default()) {
+        Ok(damaged) => damaged,
+        Err(error) => {
+            tracing::error!("nothing of it comes back: {error}");
+            return Ok(());
+        }
+    };
+    match salvage(&damaged, &mut *new) {
+        Ok(Salvaged { rows, holes, sessions }) => tracing::error!(
+            rows,
+            holes,
+            "of what was set aside these records could be read and are served: {}",
+            if sessions { "sessions, queues and retained messages" } else { "retained messages; no session" }
+        ),
+        Err(error) => tracing::error!("nothing more of it comes back: {error}"),
+    }
+    Ok(())
 }
 
 /// Opens the store as it is, to read it: nothing is made, nothing set aside. `None` if there is none.

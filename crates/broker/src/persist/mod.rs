@@ -54,6 +54,29 @@ pub(crate) const WILL: Table = Table::new(8);
 /// Shared groups, by incarnation.
 pub(crate) const GROUP: Table = Table::new(9);
 
+/// Says what a table's rows mean for those of others, where some of them are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing can be used without it.
+    Root,
+    /// It says what was sent and what has arrived: with a hole in it something would happen twice.
+    Exact,
+    /// Others refer to its rows; what refers to a lost one is lost too, and nothing else.
+    Referred,
+    /// Each row stands for itself.
+    Alone,
+}
+
+/// Tells which kind a table is.
+pub fn kind_of(table: Table) -> Kind {
+    match table {
+        META => Kind::Root,
+        MESSAGE => Kind::Referred,
+        RETAINED => Kind::Alone,
+        _ => Kind::Exact,
+    }
+}
+
 /// The name of the key of hashes in [`META`].
 pub(crate) const HASH_KEY: &[u8] = b"hash-key";
 /// The name of the format's version in [`META`].

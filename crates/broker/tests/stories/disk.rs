@@ -2,7 +2,7 @@
 
 use crate::peer::{Hello, Peer};
 use crate::world::World;
-use keyward_broker::persist::{Entry, Journal, Survey, recover};
+use keyward_broker::persist::{Entry, Inspection, Journal, RecoveryError, Survey, inspect, recover};
 use keyward_broker::{HashKey, Input, Limits};
 use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use keyward_store::faulty::FaultyEngine;
@@ -110,6 +110,41 @@ impl World {
         batch.put(Table::new(table), &key, b"damaged");
         engine.append(&batch).unwrap();
         engine.sync().unwrap();
+    }
+
+    /// Removes a table's first record.
+    pub(crate) fn remove_first(&mut self, table: u8) {
+        self.flush();
+        let engine = &mut self.disk.as_mut().unwrap().engine;
+        let mut scan = Scan::of(Table::new(table), b"").rows_per_page(1);
+        assert!(engine.next_page(&mut scan).unwrap());
+        let mut batch = Batch::new();
+        batch.delete(Table::new(table), scan.rows().next().unwrap().0);
+        engine.append(&batch).unwrap();
+    }
+
+    /// Says that a newer broker wrote what is on disk.
+    pub(crate) fn write_newer_format(&mut self, meta: u8) {
+        let mut batch = Batch::new();
+        batch.put(Table::new(meta), b"format", &99_u32.to_be_bytes());
+        self.disk.as_mut().unwrap().engine.append(&batch).unwrap();
+    }
+
+    /// Lets every read fail, or succeed again.
+    pub(crate) fn set_unreadable(&mut self, is_unreadable: bool) {
+        self.disk.as_mut().unwrap().engine.set_unreadable(is_unreadable);
+    }
+
+    /// Looks through what is on disk; also returns how many rows it said it had read.
+    pub(crate) fn try_inspect(&mut self) -> Result<(Inspection, u64), RecoveryError> {
+        self.flush();
+        let (now, mut told) = (Now { mono: self.now, wall: UnixMillis(self.now.0) }, 0);
+        let found = inspect(&self.disk.as_ref().unwrap().engine, now, &mut |rows| told = rows)?;
+        Ok((found, told))
+    }
+
+    pub(crate) fn inspected(&mut self) -> (Inspection, u64) {
+        self.try_inspect().unwrap()
     }
 
     /// Says what is on disk once everything is written.

@@ -27,6 +27,7 @@ mod shared_groups_share_fairly;
 mod subscriptions_follow_their_options;
 mod the_broker_speaks_of_itself;
 mod topics_in_use_get_aliases;
+mod what_is_on_disk_is_inspected;
 mod what_is_to_be_stored_needs_room;
 mod what_other_brokers_got_wrong;
 mod what_was_acknowledged_survives;

@@ -203,7 +203,6 @@ impl FileSystem {
 
 /// Asks what kind of file system a directory is on.
 fn file_system(directory: &Path) -> io::Result<FileSystem> {
-    #[expect(clippy::unnecessary_cast, reason = "the width of the number differs between machines")]
     let kind = rustix::fs::statfs(directory)?.f_type as u32;
     Ok(known(kind))
 }

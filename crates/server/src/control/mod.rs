@@ -26,7 +26,7 @@ pub use response::{
     StoreRevoked, UserAdded, UserRow,
 };
 pub use secret::{Der, Secret};
-pub use socket::{ControlSocket, Handler, Reply};
+pub use socket::{ControlSocket, Handler, Reply, Streaming};
 pub use stream::Pieces;
 
 /// The schema number of requests and answers; it grows when a field changes its meaning.

@@ -33,8 +33,11 @@ pub enum Reply {
     Once(Response),
     /// By a line, bytes that the function writes, and the line that it ends with. It runs on the thread of the connection and
     /// is to hold nothing that others wait for; a reader that stops reading ends it.
-    Stream(Response, Box<dyn FnOnce(&mut Pieces<'_>) -> Result<Response, Refusal>>),
+    Stream(Response, Box<Streaming>),
 }
+
+/// Writes a stream, and says how that went.
+pub type Streaming = dyn FnOnce(&mut Pieces<'_>) -> Result<Response, Refusal>;
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {

@@ -262,7 +262,7 @@ mod tests {
         change(block);
         block[148..156].fill(b' ');
         let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-        block[148..156].copy_from_slice(format!("{sum:07o} ").as_bytes());
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         bytes
     }
 
