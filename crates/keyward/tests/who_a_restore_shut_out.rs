@@ -158,3 +158,34 @@ fn a_damaged_ledger_names_the_command_and_the_newest_backup() {
     assert!(!story.ok(&["status"]).contains("store confirm"), "all of the old ledger could be read");
     assert!(story.ok(&["device", "list"]).contains("revoked"));
 }
+
+#[test]
+fn a_device_that_was_revoked_after_the_backup_is_refused_after_its_restore() {
+    let story = installation();
+    // Without encryption: stretching a passphrase takes long in a debug build.
+    story.ok(&["store", "backup", "kept.tar", "--plain"]);
+    story.ok(&["device", "revoke", "dev01"]);
+    story.write(&story.path("revoked.txt"), &story.ok(&["store", "revoked"]));
+    let restore = ["store", "restore", "kept.tar"];
+    let is_let_in = || {
+        let broker = story.start();
+        let output = publish(&story, &broker.port.to_string());
+        broker.stop();
+        output.status.success()
+    };
+    story.ok(&restore);
+    assert!(!is_let_in(), "the old ledger tells");
+
+    fs::remove_dir_all(story.dir().join("ledger")).unwrap();
+    let told = story.ok(&[&restore[..], &["--revoked", "revoked.txt"]].concat());
+    assert!(told.contains("Not known") && told.contains("store confirm --all"), "{told}");
+    story.ok(&["store", "confirm", "--all"]);
+    assert!(!is_let_in(), "the list tells");
+    assert!(!story.ok(&["device", "list"]).contains("confirmed"), "the others are back");
+
+    fs::remove_dir_all(story.dir().join("ledger")).unwrap();
+    story.ok(&restore);
+    assert!(!is_let_in(), "nobody tells");
+    story.ok(&["store", "confirm", "--all"]);
+    assert!(is_let_in(), "an operator said so");
+}
