@@ -8,7 +8,7 @@
 //! What is not here: a store that does not open at all, because a journal or a list of files is damaged. It is not read.
 
 use keyward_broker::persist::{Kind, kind_of};
-use keyward_store::{Batch, Broken, Engine, Read, ReadError, Scan, Table};
+use keyward_store::{Batch, Broken, Engine, Read, Scan, Table};
 
 /// Bytes of rows that are written at a time.
 const BATCH_BYTES: usize = 1 << 20;
@@ -90,7 +90,7 @@ fn read_on(
     store: &dyn Read,
     table: Table,
     after: Vec<u8>,
-    take: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Broken>,
+    take: &mut impl FnMut(&[u8], &[u8]) -> Result<(), Broken>,
 ) -> Result<Option<Vec<u8>>, Broken> {
     let mut last = after;
     // Pages first; then, before the damage, row by row.
@@ -152,6 +152,7 @@ fn middle(low: &[u8], high: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keyward_store::ReadError;
     use keyward_store::memory::MemoryEngine;
     use std::sync::Arc;
 
