@@ -5,7 +5,10 @@
 //! hole in it would get messages of QoS 2 twice. So either all sessions come back, short of some messages, or only retained
 //! messages do.
 //!
-//! What is not here: a store that does not open at all, because a journal or a list of files is damaged. It is not read.
+//! Of a store with a damaged journal, what is before the damage is read (`DiskEngine::open_prefix`): a prefix of what was written, so
+//! that nothing is there without what came before it.
+//!
+//! What is not here: a store that does not open at all, because a list of files is damaged. It is not read.
 
 use keyward_broker::persist::{Kind, kind_of};
 use keyward_store::{Batch, Broken, Engine, Read, Scan, Table};
