@@ -8,6 +8,7 @@ use keyward_identity::{
     restore::{Restoration, RestoreOptions},
 };
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::UNIX_EPOCH;
 use story::{Story, said};
 
@@ -139,6 +140,7 @@ fn the_list_of_what_was_taken_away_is_the_same_from_a_running_broker_and_a_stopp
 fn a_damaged_ledger_names_the_command_and_the_newest_backup() {
     let story = installation();
     story.write(&story.path("pass"), "a passphrase of several words\n");
+    fs::set_permissions(story.path("pass"), fs::Permissions::from_mode(0o600)).unwrap();
     story.ok(&["store", "backup", "--backup-passphrase-file", "pass"]);
     let backup = fs::read_dir(story.dir().join("backups")).unwrap().next().unwrap().unwrap().path();
     story.ok(&["device", "revoke", "dev01"]);
@@ -155,4 +157,35 @@ fn a_damaged_ledger_names_the_command_and_the_newest_backup() {
     story.ok(&["store", "restore", file, "--backup-passphrase-file", "pass"]);
     assert!(!story.ok(&["status"]).contains("store confirm"), "all of the old ledger could be read");
     assert!(story.ok(&["device", "list"]).contains("revoked"));
+}
+
+#[test]
+fn a_device_that_was_revoked_after_the_backup_is_refused_after_its_restore() {
+    let story = installation();
+    // Without encryption: stretching a passphrase takes long in a debug build.
+    story.ok(&["store", "backup", "kept.tar", "--plain"]);
+    story.ok(&["device", "revoke", "dev01"]);
+    story.write(&story.path("revoked.txt"), &story.ok(&["store", "revoked"]));
+    let restore = ["store", "restore", "kept.tar"];
+    let is_let_in = || {
+        let broker = story.start();
+        let output = publish(&story, &broker.port.to_string());
+        broker.stop();
+        output.status.success()
+    };
+    story.ok(&restore);
+    assert!(!is_let_in(), "the old ledger tells");
+
+    fs::remove_dir_all(story.dir().join("ledger")).unwrap();
+    let told = story.ok(&[&restore[..], &["--revoked", "revoked.txt"]].concat());
+    assert!(told.contains("Not known") && told.contains("store confirm --all"), "{told}");
+    story.ok(&["store", "confirm", "--all"]);
+    assert!(!is_let_in(), "the list tells");
+    assert!(!story.ok(&["device", "list"]).contains("confirmed"), "the others are back");
+
+    fs::remove_dir_all(story.dir().join("ledger")).unwrap();
+    story.ok(&restore);
+    assert!(!is_let_in(), "nobody tells");
+    story.ok(&["store", "confirm", "--all"]);
+    assert!(is_let_in(), "an operator said so");
 }
