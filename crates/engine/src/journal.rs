@@ -70,6 +70,30 @@ pub(crate) fn check(journals: &[PathBuf], synced: u64) -> Result<(), OpenError> 
     Ok(())
 }
 
+/// Cuts the journals at the first damage, wherever it is: what follows is kept beside them, under names that fjall does not
+/// know. Returns the sequence number of the last batch before it.
+pub(crate) fn keep_prefix(journals: &[PathBuf]) -> Result<Option<u64>, OpenError> {
+    let mut walk = Walk::default();
+    for (index, path) in journals.iter().enumerate() {
+        let bytes = fs::read(path).map_err(OpenError::io("read", path))?;
+        let sound = walk.read(&bytes);
+        if is_zeros(bytes.get(sound..).unwrap_or_default()) {
+            continue;
+        }
+        fs::copy(path, damaged(path)).map_err(OpenError::io("copy", path))?;
+        cut(path, sound as u64)?;
+        for later in &journals[index + 1..] {
+            fs::rename(later, damaged(later)).map_err(OpenError::io("rename", later))?;
+        }
+        break;
+    }
+    Ok(walk.sequence)
+}
+
+fn damaged(path: &Path) -> PathBuf {
+    path.with_extension("jnl.damaged")
+}
+
 /// By blocks, for it is 64 MiB of them after a crash.
 fn is_zeros(bytes: &[u8]) -> bool {
     const BLOCK: usize = 4096;

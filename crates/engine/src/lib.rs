@@ -23,6 +23,9 @@
 //! - fjall may panic on damaged files. Its panics are caught and become errors; but a panic while it opens would end the
 //!   process, so the manifests, where that was seen, are compared with their checksums first (`layout`).
 //!
+//! [`DiskEngine::open_prefix`] reads what is before the damage in a journal, for whoever has to begin anew and wants to keep
+//! that.
+//!
 //! What is still possible: damage in a table file is found when it is read, not before. If the very last sync and
 //! `SYNCED` are damaged together, the loss is not noticed. On a full disk a table of which more is left than half of what is
 //! free is not compacted at once: the room of what was deleted in it comes back when that was enough for an ordinary

@@ -122,6 +122,12 @@ impl Lsm {
         self.database.write_buffer_size()
     }
 
+    /// Tells the sequence number of the last change that is in table files.
+    pub(crate) fn flushed(&self) -> Result<Option<u64>, String> {
+        let keyspaces = || self.tables.iter().chain([&self.marks]);
+        caught(|| Ok(keyspaces().filter_map(|keyspace| keyspace.tree.get_highest_persisted_seqno()).max()))
+    }
+
     /// Tells the last mark.
     pub(crate) fn mark(&self) -> Result<u64, String> {
         let mark = caught(|| self.marks.get(marks::KEY))?;

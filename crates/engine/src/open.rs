@@ -67,6 +67,32 @@ impl DiskEngine {
         })
     }
 
+    /// Opens a complete directory that is damaged, to read what was before the damage: a prefix of the batches, as after a
+    /// crash, but less than was synced. What is behind the damage is kept in files beside the journals. Table files are not looked
+    /// at: what cannot be read in them is told by the reads.
+    ///
+    /// # Errors
+    /// [`OpenError`]: also if table files hold something from behind the damage, so that what is left is no prefix.
+    pub fn open_prefix(directory: impl AsRef<Path>, options: &Options) -> Result<DiskReader, OpenError> {
+        let directory =
+            std::path::absolute(directory.as_ref()).map_err(OpenError::io("find", directory.as_ref()))?;
+        let lock = lock(&directory)?;
+        if !format::check(&directory)? {
+            return Err(OpenError::damaged(directory, "was never complete"));
+        }
+        let data = directory.join("data");
+        let journals = layout::check(&data, lsm::KEYSPACES)?;
+        let last = journal::keep_prefix(&journals)?;
+        let damaged = |error| OpenError::damaged(&data, error);
+        let lsm = Lsm::open(&data, options, true).map_err(damaged)?;
+        match (last, lsm.flushed().map_err(damaged)?) {
+            (_, None) => {}
+            (Some(last), Some(flushed)) if flushed <= last => {}
+            _ => return Err(damaged("table files hold what is behind the damage of the journal".to_owned())),
+        }
+        Ok(DiskReader { lsm: Arc::new(lsm), _lock: Arc::new(lock) })
+    }
+
     fn usable(&self) -> Result<(), Broken> {
         self.broken.clone().map_or(Ok(()), Err)
     }

@@ -5,7 +5,10 @@
 //! hole in it would get messages of QoS 2 twice. So either all sessions come back, short of some messages, or only retained
 //! messages do.
 //!
-//! What is not here: a store that does not open at all, because a journal or a list of files is damaged. It is not read.
+//! Of a store with a damaged journal, what is before the damage is read (`DiskEngine::open_prefix`): a prefix of what was written, so
+//! that nothing is there without what came before it.
+//!
+//! What is not here: a store that does not open at all, because a list of files is damaged. It is not read.
 
 use keyward_broker::persist::{Kind, kind_of};
 use keyward_store::{Batch, Broken, Engine, Read, Scan, Table};
@@ -84,16 +87,13 @@ fn copy(store: &dyn Read, table: Table, new: &mut dyn Engine, salvaged: &mut Sal
     new.append(&batch)
 }
 
-/// Takes a row.
-type Take<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Broken> + 'a;
-
 /// Reads behind a key to the end, or to the first row that cannot be read: then returns the last key before it, or the one
 /// that it began behind.
 fn read_on(
     store: &dyn Read,
     table: Table,
     after: Vec<u8>,
-    take: &mut Take<'_>,
+    take: &mut impl FnMut(&[u8], &[u8]) -> Result<(), Broken>,
 ) -> Result<Option<Vec<u8>>, Broken> {
     let mut last = after;
     // Pages first; then, before the damage, row by row.

@@ -47,7 +47,7 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, Store
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) => {
-            give_up(home, &error)?;
+            begin_anew(home, config, &error)?;
             DiskEngine::open(&directory, &options)?
         }
         opened => opened?,
@@ -84,34 +84,44 @@ pub fn set_aside_in(home: &Home) -> Vec<PathBuf> {
 fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<PathBuf, OpenError> {
     let aside = set_aside(&home.messages_dir())?;
     tracing::error!(
-        "the stored sessions and messages cannot be read, and the broker starts without them: {why}. They were moved to \
-         {}. {}",
+        "the stored sessions and messages are damaged: {why}. They were moved to {}. {}",
         aside.display(),
         remedy(home)
     );
     Ok(aside)
 }
 
-/// Sets aside a store that opened and could not be read to its end, and begins a new one with what of it can be kept.
+/// Sets aside a store that could not be opened or read to its end, and begins a new one with what of it can be kept.
 ///
 /// # Errors
 /// [`StoreError`]: it cannot be moved, or the new one cannot be made.
 pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> Result<(), StoreError> {
     let aside = give_up(home, why)?;
-    let Some(mut new) = open(home, config)? else { return Ok(()) };
-    let damaged = match DiskEngine::open(&aside, &Options::default()) {
+    let options = Options { reserve: config.reserve, ..Options::default() };
+    let mut new = DiskEngine::open(home.messages_dir(), &options)?;
+    let damaged = match DiskEngine::open_prefix(&aside, &Options::default()) {
         Ok(damaged) => damaged,
         Err(error) => {
-            tracing::error!("nothing of it comes back: {error}");
+            tracing::error!(
+                "nothing of them can be read, the broker starts without sessions and messages: {error}"
+            );
             return Ok(());
         }
     };
-    match salvage(&damaged, &mut *new) {
+    match salvage(&damaged, &mut new) {
+        Ok(Salvaged { rows: 0, .. }) => {
+            tracing::error!("nothing of them can be read: the broker starts without sessions and messages");
+        }
         Ok(Salvaged { rows, holes, sessions }) => tracing::error!(
             rows,
             holes,
             "of what was set aside these records could be read and are served: {}",
-            if sessions { "sessions, queues and retained messages" } else { "retained messages; no session" }
+            if sessions {
+                "sessions, queues and retained messages, as they were before the damage; what was delivered since may come \
+                 again"
+            } else {
+                "retained messages; no session"
+            }
         ),
         Err(error) => tracing::error!("nothing more of it comes back: {error}"),
     }

@@ -349,6 +349,25 @@ fn what_can_be_read_of_a_damaged_table_file_comes_back() {
     assert!((ROWS / 4..ROWS).contains(&left), "{left} of {ROWS}");
 }
 
+#[test]
+fn what_is_before_the_damage_of_a_journal_comes_back() {
+    let (site, _) = lived_in();
+    write_rows(&site.home, SESSIONS, &[(&7_u64.to_be_bytes(), b"before the damage")]);
+    write_rows(&site.home, SESSIONS, &[(&8_u64.to_be_bytes(), b"in the damage")]);
+    write_rows(&site.home, SESSIONS, &[(&9_u64.to_be_bytes(), b"behind the damage")]);
+    let journal = site.home.messages_dir().join("data/0.jnl");
+    let mut bytes = fs::read(&journal).unwrap();
+    let at = bytes.windows(13).position(|window| window == b"in the damage").unwrap();
+    bytes[at] ^= 1;
+    files::replace(&journal, &bytes).unwrap();
+    drop(start(&site.home));
+    assert_eq!(rows(&site.home, SESSIONS), 1);
+    let aside = fs::read_dir(site.home.directory()).unwrap().flatten();
+    let aside = aside.filter(|entry| entry.file_name().to_string_lossy().starts_with("messages.damaged-"));
+    let kept: Vec<_> = aside.map(|entry| entry.path().join("data/0.jnl.damaged")).collect();
+    assert!(kept.len() == 1 && fs::read(&kept[0]).unwrap() == bytes, "{kept:?}");
+}
+
 fn tables(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
