@@ -8,7 +8,7 @@ use crate::config::{Durability, Store};
 use crate::home::Home;
 use crate::salvage::{Salvaged, salvage};
 use crate::upgrade::{self, UpgradeError};
-use keyward_broker::persist::UPGRADES;
+use keyward_broker::persist::{RecoveryError, UPGRADES};
 use keyward_engine::{DiskEngine, OpenError, Options};
 use keyward_identity::files::{self, FileError};
 use keyward_store::Engine;
@@ -52,7 +52,12 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, Store
         }
         opened => opened?,
     };
-    Ok(Some(Box::new(upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES)?)))
+    match upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES) {
+        Err(StoreError::Upgrade(UpgradeError::Format(RecoveryError::Unreadable(damage)))) => {
+            begin_anew(home, config, &damage)
+        }
+        engine => Ok(Some(Box::new(engine?))),
+    }
 }
 
 /// Returns how a store is opened, if the configuration wants one.
