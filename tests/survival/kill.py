@@ -73,15 +73,16 @@ class Run:
     def end(self, number):
         """Kills, and gives the moment at which the broker, or the power before it, was gone."""
         seed = self.dice.randrange(1 << 32) if number % 2 else None
-        power_goes_first = self.disk and number % 4 >= 2
-        if power_goes_first:
+        if not self.disk:
+            return self.broker.kill()
+        if number % 4 < 2:
+            moment = self.broker.kill()
             self.disk.cut(seed)
+            return moment
+        self.disk.cut(seed)
         moment = time.monotonic()
-        if power_goes_first:
-            time.sleep(self.dice.uniform(0, 0.1))  # how long the broker goes on without a disk
+        time.sleep(self.dice.uniform(0, 0.1))  # how long the broker goes on without a disk
         self.broker.kill()
-        if self.disk and not power_goes_first:
-            self.disk.cut(seed)
         return moment
 
     def resume(self, number):
