@@ -66,8 +66,11 @@ class Broker:
                 time.sleep(0.005)  # between two looks
 
     def kill(self):
+        """Kills it, and gives the moment of the signal."""
         self.process.kill()
+        moment = time.monotonic()
         self.process.wait()
+        return moment
 
     def said(self):
         self.log.flush()

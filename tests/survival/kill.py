@@ -4,14 +4,16 @@ what it still has.
 Publishers with stored sessions send at QoS 1 and 2 and remember what was acknowledged; a reader that is away and one
 that is there get all of it; one client takes its own session over without end. At a random instant the process is
 killed (SIGKILL). After the restart every client goes on as MQTT has it: the same session, unanswered packets again.
-Then everything that was ever acknowledged must arrive at both readers: QoS 1 at least once, QoS 2 exactly once, each
-publisher's messages of a topic in their order; retained messages and subscriptions must be there.
+At the end, and after each 50 rounds, everything that was ever acknowledged must arrive at both readers: QoS 1 at least
+once, QoS 2 exactly once, each publisher's messages of a topic in their order; retained messages and subscriptions must be
+there.
 
 With --power the directory of the broker is on a file system that loses at each kill what was not synced (crates/cut): in
 one round all of it, in the next all but a random part, and the last write that is kept is torn. In every other pair of
 rounds the power goes first, and the broker meets errors before it is killed.
 
     tests/survival/kill.py --rounds 20 --bin target/release/keyward
+    tests/survival/kill.py --rounds 300 --bin target/release/keyward
     tests/survival/kill.py --rounds 3 --durability memory --must-lose      # the control
     tests/survival/kill.py --rounds 10 --power target/debug/keyward-cut
     tests/survival/kill.py --rounds 10 --power target/debug/keyward-cut --durability os --must-lose
@@ -69,16 +71,18 @@ class Run:
         self.restarts.append(self.broker.start())
 
     def end(self, number):
-        """Kills, and gives the moment at which that began."""
+        """Kills, and gives the moment at which the broker, or the power before it, was gone."""
         seed = self.dice.randrange(1 << 32) if number % 2 else None
-        power_goes_first = number % 4 >= 2
+        if not self.disk:
+            return self.broker.kill()
+        if number % 4 < 2:
+            moment = self.broker.kill()
+            self.disk.cut(seed)
+            return moment
+        self.disk.cut(seed)
         moment = time.monotonic()
-        if self.disk and power_goes_first:
-            self.disk.cut(seed)
-            time.sleep(self.dice.uniform(0, 0.1))  # how long the broker goes on without a disk
+        time.sleep(self.dice.uniform(0, 0.1))  # how long the broker goes on without a disk
         self.broker.kill()
-        if self.disk and not power_goes_first:
-            self.disk.cut(seed)
         return moment
 
     def resume(self, number):
@@ -98,6 +102,7 @@ class Run:
                 self.losses.append(f"the session of {reader.name} is gone")
             # A control knows that something is missing and need not wait long for it.
             reader.drain(self.publishers, patience=1.0 if self.options.must_lose else 10.0)
+            reader.link.close()
         judge(self.publishers, (self.away, self.here), self.losses)
         self.compare_retained()
 
@@ -107,6 +112,7 @@ class Run:
         retained.subscribe()
         while retained.read(1.0):
             pass
+        retained.link.close()
         for publisher in (publisher for publisher in self.publishers if publisher.qos == 1):
             kept = max(retained.came[publisher.name], default=0)
             if kept != publisher.number - publisher.number % 7:
@@ -137,6 +143,9 @@ def run_on(options, folder, disk, seed):
             run.round(number)
             if run.losses and options.must_lose:
                 break
+            # What waits for the reader who is away must fit into its queue.
+            if number % options.drain == options.drain - 1 and number + 1 < options.rounds:
+                run.compare()
         run.compare()
         size, log = run.stored(), run.broker.said()
     finally:
@@ -170,6 +179,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="target/release/keyward")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--drain", type=int, default=50, help="rounds after which everything is read and compared, beside the end")
     parser.add_argument("--publishers", type=int, default=3)
     parser.add_argument("--size", type=int, default=0, help="bytes of a message: large ones make the store flush and compact")
     parser.add_argument("--seed", type=int)
