@@ -28,22 +28,26 @@ const RESTORED: &str = "messages.restored";
 /// # Errors
 /// [`OpenError`]: it is in use, was written by a newer program, or the system refuses. Damage is no error.
 pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, OpenError> {
-    let durability = match config.durability {
-        Durability::Synced => keyward_engine::Durability::Synced,
-        Durability::Os => keyward_engine::Durability::Os,
-        Durability::Memory => return Ok(None),
-    };
+    let Some(options) = options(config) else { return Ok(None) };
     settle(home)?;
-    let options = Options { durability, reserve: config.reserve, ..Options::default() };
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) => {
-            begin_anew(home, config, &error)?;
-            DiskEngine::open(&directory, &options)?
+            begin_anew(home, config, &error)?
         }
         opened => opened?,
     };
     Ok(Some(Box::new(engine)))
+}
+
+/// Says how the store is opened; `None` if the configuration wants none.
+fn options(config: Store) -> Option<Options> {
+    let durability = match config.durability {
+        Durability::Synced => keyward_engine::Durability::Synced,
+        Durability::Os => keyward_engine::Durability::Os,
+        Durability::Memory => return None,
+    };
+    Some(Options { durability, reserve: config.reserve, ..Options::default() })
 }
 
 /// Lists the stores of an installation that were set aside, oldest first.
@@ -76,17 +80,20 @@ fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<PathBuf, OpenError> {
 ///
 /// # Errors
 /// [`OpenError`]: it cannot be moved, or the new one cannot be made.
-pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> Result<(), OpenError> {
+pub(crate) fn begin_anew(
+    home: &Home,
+    config: Store,
+    why: &dyn fmt::Display,
+) -> Result<DiskEngine, OpenError> {
     let aside = give_up(home, why)?;
-    let options = Options { reserve: config.reserve, ..Options::default() };
-    let mut new = DiskEngine::open(home.messages_dir(), &options)?;
+    let mut new = DiskEngine::open(home.messages_dir(), &options(config).unwrap_or_default())?;
     let damaged = match DiskEngine::open_prefix(&aside, &Options::default()) {
         Ok(damaged) => damaged,
         Err(error) => {
             tracing::error!(
                 "nothing of them can be read, the broker starts without sessions and messages: {error}"
             );
-            return Ok(());
+            return Ok(new);
         }
     };
     match salvage(&damaged, &mut new) {
@@ -106,7 +113,7 @@ pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> 
         ),
         Err(error) => tracing::error!("nothing more of it comes back: {error}"),
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Opens the store as it is, to read it: nothing is made, nothing set aside. `None` if there is none.
@@ -116,11 +123,10 @@ pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> 
 pub(crate) fn open_as_it_is(home: &Home, config: &Store) -> Result<Option<DiskEngine>, OpenError> {
     settle(home)?;
     let directory = home.messages_dir();
-    if config.durability == Durability::Memory || !directory.exists() {
-        return Ok(None);
+    match options(*config) {
+        Some(options) if directory.exists() => DiskEngine::open(&directory, &options).map(Some),
+        _ => Ok(None),
     }
-    let options = Options { reserve: config.reserve, ..Options::default() };
-    DiskEngine::open(&directory, &options).map(Some)
 }
 
 /// Says what brings a damaged store back.
