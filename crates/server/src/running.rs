@@ -170,7 +170,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let ((plane, directory), messages) = match start()? {
         Err(PlaneError::Restart(RestartError::Recovery(why @ RecoveryError::Unreadable(_)))) => {
             // Only now is it closed.
-            store::begin_anew(&home, config.store, &why)?;
+            drop(store::begin_anew(&home, config.store, &why)?);
             start()?
         }
         started => started,

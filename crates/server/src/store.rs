@@ -47,14 +47,13 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, Store
     let directory = home.messages_dir();
     let engine = match DiskEngine::open(&directory, &options) {
         Err(error @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) => {
-            begin_anew(home, config, &error)?;
-            DiskEngine::open(&directory, &options)?
+            begin_anew(home, config, &error)?
         }
         opened => opened?,
     };
     match upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES) {
         Err(StoreError::Upgrade(UpgradeError::Format(RecoveryError::Unreadable(damage)))) => {
-            begin_anew(home, config, &damage)
+            Ok(Some(Box::new(begin_anew(home, config, &damage)?)))
         }
         engine => Ok(Some(Box::new(engine?))),
     }
@@ -100,17 +99,20 @@ fn give_up(home: &Home, why: &dyn fmt::Display) -> Result<PathBuf, OpenError> {
 ///
 /// # Errors
 /// [`StoreError`]: it cannot be moved, or the new one cannot be made.
-pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> Result<(), StoreError> {
+pub(crate) fn begin_anew(
+    home: &Home,
+    config: Store,
+    why: &dyn fmt::Display,
+) -> Result<DiskEngine, StoreError> {
     let aside = give_up(home, why)?;
-    let options = Options { reserve: config.reserve, ..Options::default() };
-    let mut new = DiskEngine::open(home.messages_dir(), &options)?;
+    let mut new = DiskEngine::open(home.messages_dir(), &options(config).unwrap_or_default())?;
     let damaged = match DiskEngine::open_prefix(&aside, &Options::default()) {
         Ok(damaged) => damaged,
         Err(error) => {
             tracing::error!(
                 "nothing of them can be read, the broker starts without sessions and messages: {error}"
             );
-            return Ok(());
+            return Ok(new);
         }
     };
     match salvage(&damaged, &mut new) {
@@ -130,7 +132,7 @@ pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> 
         ),
         Err(error) => tracing::error!("nothing more of it comes back: {error}"),
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Opens the store as it is, to read it: nothing is made, nothing set aside. `None` if there is none.
@@ -140,11 +142,10 @@ pub(crate) fn begin_anew(home: &Home, config: Store, why: &dyn fmt::Display) -> 
 pub(crate) fn open_as_it_is(home: &Home, config: &Store) -> Result<Option<DiskEngine>, OpenError> {
     settle(home)?;
     let directory = home.messages_dir();
-    if config.durability == Durability::Memory || !directory.exists() {
-        return Ok(None);
+    match options(*config) {
+        Some(options) if directory.exists() => DiskEngine::open(&directory, &options).map(Some),
+        _ => Ok(None),
     }
-    let options = Options { reserve: config.reserve, ..Options::default() };
-    DiskEngine::open(&directory, &options).map(Some)
 }
 
 /// Says what brings a damaged store back.
