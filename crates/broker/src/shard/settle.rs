@@ -58,9 +58,8 @@ impl Shard {
                 settled.unwrap_or(false)
             }
             Owner::Group(slot, incarnation) => {
-                let group = self.groups.slots.get_mut(slot as usize);
-                let group = group.filter(|group| group.incarnation == incarnation);
-                group.is_some_and(|group| group.settle_place(place))
+                let group = self.groups.get(slot).filter(|group| group.incarnation == incarnation);
+                group.is_some() && self.settle_letter(slot, place)
             }
         }
     }
