@@ -280,10 +280,12 @@ impl Group {
         self.drop_unkept(losses);
     }
 
-    /// Adds a message behind all others, if `bound` has room for it or room can be made (rule 18).
+    /// Adds a message behind all others, if `bound` has room for it or room can be made (rule 18); `waits` says that it is
+    /// handed out only when its place is durable.
     pub(crate) fn offer(
         &mut self,
         message: Arc<Message>,
+        waits: bool,
         bound: Holding,
         now: Millis,
         losses: &mut Vec<Loss>,
@@ -291,7 +293,7 @@ impl Group {
         if self.present == 0 && !self.keeps(&message) {
             losses.push(Loss::of(&message, LossCause::Absent));
         } else if self.letters.make_room(&message, bound, now, losses) {
-            return Stirred::One(self.letters.add(message));
+            return Stirred::One(self.letters.add(message, !waits));
         }
         Stirred::Nothing
     }
@@ -363,6 +365,9 @@ impl Group {
             let (number, letter) = self.letters.waiting_in(walk.next, walk.last)?;
             walk.steps += 1;
             walk.next = number + 1;
+            if !letter.is_ready {
+                continue;
+            }
             if !is_alive(&letter.message) {
                 self.letters.discard(number);
             } else if let Some(seat) = self.choose(&letter.denied) {
@@ -422,7 +427,7 @@ impl Group {
             return Stirred::Nothing;
         };
         match outcome {
-            Outcome::Done => {
+            Outcome::Done | Outcome::Chosen { .. } => {
                 self.letters.depart(number, &letter);
                 return Stirred::Nothing;
             }

@@ -3,6 +3,7 @@
 use crate::attach::{Attach, LinkId};
 use crate::group::{HandOut, Joined, ToGroup};
 use crate::message::Message;
+use crate::outbound::Place;
 use crate::persist::{Entry, Page, Publication};
 use crate::placement::ShardIndex;
 use crate::principal::Directory;
@@ -126,6 +127,8 @@ pub(crate) enum Body {
     Joined(Joined),
     /// A group hands a message to a member.
     HandOut(HandOut),
+    /// A group has let go of a message of QoS 2, durably: the session that was chosen for it may be sent it.
+    Released { session: SessionRef, place: Place },
     /// The sender goes by other rules or another registry: what its members might not read they are asked about again.
     Reconsider,
 }
@@ -212,7 +215,7 @@ impl ShardMessage {
             Body::Interest { filter, .. } => filter.len(),
             Body::Reserved { entry, .. } => entry.bytes(),
             Body::Slotted { .. } | Body::Settled { .. } => 0,
-            Body::InterestKnown { .. } | Body::Joined(_) | Body::Reconsider => 0,
+            Body::InterestKnown { .. } | Body::Joined(_) | Body::Reconsider | Body::Released { .. } => 0,
             Body::ToGroup(word) => word.group.len(),
             Body::HandOut(hand) => hand.parcel.message.weight(),
             Body::ReplayAsk(ask) => ask.filter.len() + ask.after.as_ref().map_or(0, |topic| topic.len()),

@@ -67,6 +67,8 @@ pub(crate) struct Queued {
     pub(crate) kept: Kept,
     /// Whether it may be sent: one of QoS 2 is durable before (rule 14).
     pub(crate) is_ready: bool,
+    /// Whether the group that it was chosen from has not let go of it.
+    pub(crate) awaits_group: bool,
     /// Whether it was found on disk: then it may have been sent before, and the client may know its packet id.
     pub(crate) may_be_known: bool,
 }
@@ -150,11 +152,12 @@ impl Outbound {
         self.queue.push_back(queued);
     }
 
-    /// Takes the first waiting message out if it may be sent and is in memory; it is then either sent ([`Outbound::start`]) or dropped
-    /// ([`Outbound::drop_dequeued`]).
+    /// Takes the first waiting message out if it may be sent and is in memory; it is then either sent ([`Outbound::start`])
+    /// or dropped ([`Outbound::drop_dequeued`]).
     pub(crate) fn dequeue(&mut self) -> Option<Queued> {
-        let may_leave = |first: &Queued| first.is_ready && !first.parcel.message.is_away();
-        if self.queue.front().is_some_and(may_leave) { self.remove_queued(0) } else { None }
+        let first = self.queue.front()?;
+        let may_leave = first.is_ready && !first.awaits_group && !first.parcel.message.is_away();
+        if may_leave { self.remove_queued(0) } else { None }
     }
 
     /// Notes that a message which was taken out goes nowhere.
@@ -310,6 +313,15 @@ impl Outbound {
         flight.is_some_and(|flight| flight.kept.settle())
     }
 
+    /// Notes that the group of a message has let go of it.
+    pub(crate) fn release(&mut self, place: Place) {
+        if let Ok(index) = self.queue.binary_search_by_key(&place, |queued| queued.place)
+            && let Some(queued) = self.queue.get_mut(index)
+        {
+            queued.awaits_group = false;
+        }
+    }
+
     /// Notes that nothing is on disk any more, but for what is not in memory if that `stays`.
     pub(crate) fn forsake(&mut self, stays: Away) {
         let queued = self.queue.iter_mut().filter_map(|queued| {
@@ -340,7 +352,14 @@ impl Outbound {
         match parcel {
             Some(parcel) if self.in_flight.len() >= in_flight || !self.queue.is_empty() => {
                 self.publishers.add(&parcel.message);
-                self.queue.push_back(Queued { place, parcel, kept, is_ready: true, may_be_known: true });
+                self.queue.push_back(Queued {
+                    place,
+                    parcel,
+                    kept,
+                    is_ready: true,
+                    awaits_group: false,
+                    may_be_known: true,
+                });
             }
             parcel => {
                 let stage = parcel.map_or(Stage::Received, Stage::Sent);
@@ -417,7 +436,14 @@ mod tests {
 
     fn enqueue(outbound: &mut Outbound, parcel: Parcel) {
         let place = outbound.take_place();
-        outbound.enqueue(Queued { place, parcel, kept: Kept::No, is_ready: true, may_be_known: false });
+        outbound.enqueue(Queued {
+            place,
+            parcel,
+            kept: Kept::No,
+            is_ready: true,
+            awaits_group: false,
+            may_be_known: false,
+        });
     }
 
     fn send_next(outbound: &mut Outbound) -> PacketId {

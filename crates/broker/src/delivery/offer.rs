@@ -147,11 +147,14 @@ impl Delivery<'_> {
         parcel.qos == Qos::ExactlyOnce && self.is_kept()
     }
 
-    /// Puts a message behind all others; `from` names the group that handed it out.
-    pub(super) fn enqueue(&mut self, parcel: Parcel, from: Option<(Incarnation, u64)>) {
+    /// Puts a message behind all others; `from` names the group that handed it out, which is to let go of it before it is
+    /// sent. Returns its place.
+    pub(super) fn enqueue(&mut self, parcel: Parcel, from: Option<(Incarnation, u64)>) -> Place {
         let place = self.session.outbound.take_place();
         let (kept, is_ready) = self.record(place, &parcel, from);
-        self.session.outbound.enqueue(Queued { place, parcel, kept, is_ready, may_be_known: false });
+        let (awaits_group, may_be_known) = (from.is_some(), false);
+        self.session.outbound.enqueue(Queued { place, parcel, kept, is_ready, awaits_group, may_be_known });
+        place
     }
 
     fn make_room(&mut self, newcomer: &Parcel) -> bool {

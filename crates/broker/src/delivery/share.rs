@@ -51,23 +51,33 @@ impl Delivery<'_> {
         };
         let qos = offer.parcel.qos;
         let size = Holding::of(&offer.parcel.message);
-        let must_be_durable = self.must_be_durable(&offer.parcel);
+        let is_choice = qos == Qos::ExactlyOnce && self.out.record.is_on();
         // One at least, so that who waits for nothing goes on: it would not notice when there is memory again.
         let has_memory = self.holds_nothing() || self.has_memory(size);
         let can_take = match qos {
             Qos::AtMostOnce => self.can_write(),
-            Qos::ExactlyOnce if must_be_durable => self.can_queue_choice() && has_memory,
+            Qos::ExactlyOnce if is_choice => self.can_queue_choice() && has_memory,
             _ => self.can_send() && has_memory,
         };
         if !can_take {
             self.pause(&group);
             return Some(Outcome::Unable);
         }
-        // The choice for QoS 2 never changes: it is the session's own, on disk before it is sent [MQTT-4.8.2-5].
-        if must_be_durable {
-            self.enqueue(offer.parcel, Some((incarnation, letter)));
-            let done = ToGroup::settle(group, seat, letter, Outcome::Done);
-            self.out.post_when_durable(home, Body::ToGroup(done));
+        // The choice for QoS 2 never changes: it is the session's own, and the group has let go of it, durably, before it
+        // is sent [MQTT-4.8.2-5].
+        if is_choice {
+            if !self.takes(&offer.parcel) {
+                self.out.notice(Notice::TooLarge { receiver: self.session.key.identity.clone() });
+                return Some(Outcome::TooLarge);
+            }
+            let place = self.enqueue(offer.parcel, Some((incarnation, letter)));
+            let chosen = Outcome::Chosen { session: self.at, place };
+            let said = Body::ToGroup(ToGroup::settle(group, seat, letter, chosen));
+            if self.is_kept() {
+                self.out.post_when_durable(home, said);
+            } else {
+                self.out.post(home, said);
+            }
             return None;
         }
         let loan = (qos == Qos::AtLeastOnce).then_some(Loan { home, group, seat, letter });

@@ -50,6 +50,25 @@ impl Delivery<'_> {
         written
     }
 
+    /// Tells whether the client takes a message, its topic said in full.
+    pub(super) fn takes(&self, parcel: &Parcel) -> bool {
+        let Some(link) = self.session.link.as_deref() else { return false };
+        let message = &parcel.message;
+        let head = PublishHead {
+            version: link.version,
+            dup: false,
+            delivery: delivery(parcel.qos, PacketId(NonZeroU16::MIN)),
+            retain: parcel.retain,
+            topic: message.topic(),
+            topic_alias: None,
+            forwarded: message.forwarded(),
+            message_expiry: message.seconds_left(self.terms.now),
+            subscription_ids: parcel.ids.as_slice(),
+            payload_len: message.payload().len(),
+        };
+        publish_len(&head) <= link.maximum_packet_size
+    }
+
     /// Tells whether the client takes a packet of this size.
     pub(super) fn fits(&self, packet: &Packet<'_>) -> bool {
         let Some(link) = self.session.link.as_deref() else { return false };

@@ -46,11 +46,13 @@ pub(super) struct Letter {
     /// Those of them that cannot take it: it is larger than their clients accept.
     too_large: Places,
     pub(super) kept: Kept,
+    /// Whether it may be handed out: one of QoS 2 is durable in its place before.
+    pub(super) is_ready: bool,
 }
 
 impl Letter {
-    fn new(message: Arc<Message>, kept: Kept) -> Self {
-        Self { message, denied: Places::default(), too_large: Places::default(), kept }
+    fn new(message: Arc<Message>, kept: Kept, is_ready: bool) -> Self {
+        Self { message, denied: Places::default(), too_large: Places::default(), kept, is_ready }
     }
 
     /// Notes that the member in this place may not read it.
@@ -126,10 +128,10 @@ impl Letters {
     }
 
     /// Adds a message behind all others. Returns its number.
-    pub(super) fn add(&mut self, message: Arc<Message>) -> u64 {
+    pub(super) fn add(&mut self, message: Arc<Message>, is_ready: bool) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.put_back(number, Letter::new(message, Kept::No));
+        self.put_back(number, Letter::new(message, Kept::No, is_ready));
         number
     }
 
@@ -192,7 +194,10 @@ impl Letters {
     }
 
     pub(super) fn settle(&mut self, number: u64) -> bool {
-        self.find_mut(number).is_some_and(|letter| letter.kept.settle())
+        self.find_mut(number).is_some_and(|letter| {
+            letter.is_ready = true;
+            letter.kept.settle()
+        })
     }
 
     fn all_mut(&mut self) -> impl Iterator<Item = (u64, &mut Letter)> {
@@ -216,8 +221,11 @@ impl Letters {
     pub(super) fn forsake(&mut self, stays: Away) {
         let forsaken: Vec<_> = self
             .all_mut()
-            .filter(|(_, letter)| !stays.keeps(&letter.message))
-            .map(|(number, letter)| (number, letter.kept.forsake(), letter.message.id))
+            .filter_map(|(number, letter)| {
+                letter.is_ready = true;
+                let goes = !stays.keeps(&letter.message);
+                goes.then(|| (number, letter.kept.forsake(), letter.message.id))
+            })
             .filter(|(_, was_stored, _)| *was_stored)
             .collect();
         self.departed.extend(forsaken.into_iter().map(|(number, _, message)| (number, message)));
@@ -226,7 +234,7 @@ impl Letters {
     pub(super) fn restore(&mut self, letters: Vec<(u64, Arc<Message>)>) {
         for (number, message) in letters {
             self.next = self.next.max(number + 1);
-            self.put_back(number, Letter::new(message, Kept::Durable));
+            self.put_back(number, Letter::new(message, Kept::Durable, true));
         }
     }
 

@@ -9,7 +9,7 @@
 use crate::bound::Bound;
 use crate::law::LawStamp;
 use crate::message::Publisher;
-use crate::outbound::Parcel;
+use crate::outbound::{Parcel, Place};
 use crate::placement::ShardIndex;
 use crate::session::{Incarnation, SessionRef};
 use core::num::NonZeroU32;
@@ -64,6 +64,9 @@ pub(crate) enum Word {
 pub(crate) enum Outcome {
     /// The group need not keep it: it has arrived, or it is the session's now and no other's.
     Done,
+    /// It is QoS 2, and this session's and no other's in this place of its queue: it is sent once the group has let go of
+    /// it, durably, and says so.
+    Chosen { session: SessionRef, place: Place },
     /// The member may not read it by this law: it is for another.
     Denied { by: LawStamp },
     /// It is larger than the member's client accepts: it is for another.

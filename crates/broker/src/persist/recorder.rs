@@ -282,8 +282,7 @@ impl Recorder {
         let key = core::mem::take(&mut self.key);
         let message = parcel.message.id;
         let reserved = Reserved { owner, place, message };
-        // What a group holds goes nowhere by itself.
-        let waits = parcel.qos == Qos::ExactlyOnce && matches!(owner, Owner::Session(_));
+        let waits = parcel.qos == Qos::ExactlyOnce;
         let kept = match self.filing {
             Filing::Newest => {
                 let newest = self.newest();

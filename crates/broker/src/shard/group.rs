@@ -5,7 +5,8 @@ use super::Shard;
 use crate::bound::Bound;
 use crate::delivery::Pressure;
 use crate::group::{
-    Group, Joined, Loss, LossCause, Membership, PayerSlot, Payers, Seat, Stirred, ToGroup, Walk, Word,
+    Group, Joined, Loss, LossCause, Membership, Outcome, PayerSlot, Payers, Seat, Stirred, ToGroup, Walk,
+    Word,
 };
 use crate::input::{Body, SubscriptionIdSet};
 use crate::interest::{Reader, Subscriber, branch_bytes};
@@ -74,6 +75,12 @@ impl Shard {
     pub(super) fn hear_member(&mut self, from: ShardIndex, said: ToGroup) {
         let ToGroup { group, seat, word } = said;
         let slot = self.groups.find(&group);
+        let chosen = match word {
+            Word::Settle { outcome: Outcome::Chosen { session, place }, .. } => Some((session, place)),
+            _ => None,
+        };
+        // Of one that is not there any more the end may not be durable.
+        let is_on_disk = slot.and_then(|slot| self.groups.get(slot)).is_none_or(Group::is_stored);
         match (word, slot) {
             (Word::Join { membership, owner, question }, _) => {
                 let joined = self.admit_member(&group, seat, membership, &owner);
@@ -96,6 +103,25 @@ impl Shard {
             // The group went with its last member.
             (_, None) => {}
         }
+        if let Some((session, place)) = chosen {
+            let released = Body::Released { session, place };
+            if is_on_disk {
+                self.out.post_when_durable(from, released);
+            } else {
+                self.out.post(from, released);
+            }
+        }
+    }
+
+    /// Notes that the place of a group's message is durable: it may be handed out. Returns false if the place is over.
+    pub(super) fn settle_letter(&mut self, slot: u32, number: u64) -> bool {
+        let mut is_settled = false;
+        self.tend(slot, |group, _| {
+            is_settled = group.settle_place(number);
+            group.let_go(number);
+            Stirred::One(number)
+        });
+        is_settled
     }
 
     /// Answers one that asked to be a member: a refusal at once, else when all shards know up to the token.
@@ -215,6 +241,8 @@ impl Shard {
                 group.forsake(Away::Stays);
                 record_departed(group, &mut self.out.record);
                 self.out.record.group_gone(group.incarnation);
+                // Nothing waits for the disk any more.
+                self.tend(slot, |_, _| Stirred::All);
             }
             _ => {}
         }
@@ -296,9 +324,11 @@ impl Shard {
         }
         let cost = self.seek_payer(slot, Holding::of(message));
         let (bound, now) = (self.group_bound(slot), self.now.mono);
+        let is_stored = self.groups.get(slot).is_some_and(Group::is_stored);
+        let waits = message.qos == Qos::ExactlyOnce && is_stored && self.out.record.is_on();
         let mut added = None;
         self.tend(slot, |group, losses| {
-            let stirred = group.offer(Arc::clone(message), bound, now, losses);
+            let stirred = group.offer(Arc::clone(message), waits, bound, now, losses);
             if let Stirred::One(number) = stirred {
                 added = Some(number);
             }

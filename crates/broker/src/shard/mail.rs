@@ -45,6 +45,7 @@ impl Shard {
             Body::ToGroup(said) => self.hear_member(from, said),
             Body::Joined(joined) => self.joined(joined),
             Body::HandOut(hand) => self.take_hand_out(from, hand),
+            Body::Released { session, place } => self.release_choice(session, place),
             Body::Reconsider => self.review_groups(),
         }
     }

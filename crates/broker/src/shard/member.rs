@@ -5,6 +5,7 @@ use super::Shard;
 use super::subscribe::Granted;
 use crate::group::{HandOut, Joined, Membership, Outcome, Seat, ToGroup, Word};
 use crate::input::Body;
+use crate::outbound::Place;
 use crate::placement::{ShardIndex, group_home};
 use crate::session::SessionRef;
 use crate::share::{Joining, Share};
@@ -157,6 +158,16 @@ impl Shard {
             let (membership, owner) = (share.membership, owner.clone());
             let (home, said) = share.say(group, Word::Join { membership, owner, question: 0 });
             self.out.post(home, Body::ToGroup(said));
+        }
+    }
+
+    /// Sends a message of QoS 2 that was chosen for a session, and of which its group has let go.
+    pub(super) fn release_choice(&mut self, session: SessionRef, place: Place) {
+        if self.resolve(session).is_some() {
+            self.deliver(session.slot, |delivery| {
+                delivery.session.outbound.release(place);
+                delivery.pump();
+            });
         }
     }
 

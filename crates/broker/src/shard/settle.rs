@@ -2,7 +2,6 @@
 //! (rule 15).
 
 use super::Shard;
-use crate::group::Stirred;
 use crate::input::Body;
 use crate::outbound::Place;
 use crate::persist::{Owner, Publication, Reservation, Reserved, Settlement};
@@ -54,16 +53,8 @@ impl Shard {
                 self.deliver(at.slot, |delivery| delivery.settle(Place(place))).unwrap_or(false)
             }
             Owner::Group(slot, incarnation) => {
-                if self.groups.get(slot).is_none_or(|group| group.incarnation != incarnation) {
-                    return false;
-                }
-                let mut is_settled = false;
-                self.tend(slot, |group, _| {
-                    is_settled = group.settle_place(place);
-                    group.let_go(place);
-                    Stirred::Nothing
-                });
-                is_settled
+                let group = self.groups.get(slot).filter(|group| group.incarnation == incarnation);
+                group.is_some() && self.settle_letter(slot, place)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is on disk after a crash (rules 7, 13, 15, 17 and 20).
+//! What is on disk after a crash (rules 7, 11, 13, 15, 17 and 20).
 
 use crate::cast::{Cast, sensor_and_reader};
 use crate::stage::{Stage, qos1, qos2};
@@ -10,6 +10,8 @@ use keyward_sim::races::Race;
 
 scenarios! {
     rule_7_a_message_that_waits_on_disk_is_asked_about_again_at_a_start,
+    rule_11_a_message_of_qos_2_is_over_in_its_group_before_a_passing_member_is_sent_it,
+    rule_11_a_message_of_qos_2_is_over_in_its_group_before_a_stored_member_is_done_with_it,
     rule_13_what_was_answered_is_there_after_a_crash_and_what_was_not_comes_again,
     rule_15_a_message_that_was_taken_is_on_disk_until_all_its_places_are,
     rule_15_a_place_of_qos_2_is_not_on_disk_beside_the_message_that_is_still_to_go_there,
@@ -31,6 +33,77 @@ fn rule_7_a_message_that_waits_on_disk_is_asked_about_again_at_a_start(shards: u
     come_back(&mut stage, reader);
     assert_eq!(stage.got(reader), []);
     stage.expect_race(Race::AcceptedRoutedAtStart);
+    stage.end();
+}
+
+/// One member passes, one is stored and away; the broker dies after so many answers of the disk.
+fn rule_11_a_message_of_qos_2_is_over_in_its_group_before_a_passing_member_is_sent_it(shards: u16) {
+    let counts = (0..6).map(|answers| {
+        let mut cast = Cast::new(shards).with_slow_disk();
+        let (sensor, passing, stored) =
+            (cast.add("sensor", 0), cast.add("passing", 1), cast.add("stored", 2));
+        let group = cast.group("jobs", 0);
+        let mut stage = cast.begin();
+        stage.enter(sensor);
+        stage.enter(stored);
+        stage.subscribe(stored, &group);
+        stage.break_link(stored);
+        stage.enter_for_now(passing);
+        stage.subscribe(passing, &group);
+        stage.disk_writes();
+        stage.scene();
+        let job = stage.publish(sensor, qos2("jobs"));
+        stage.go_on();
+        for _ in 0..answers {
+            for shard in 0..3 {
+                stage.disk_answers(stage.shard(shard));
+            }
+            stage.go_on();
+        }
+        stage.crash();
+        come_back(&mut stage, stored);
+        come_back(&mut stage, sensor);
+        let count = |client| stage.got(client).iter().filter(|number| **number == job).count();
+        let counts = (count(passing), count(stored));
+        stage.end();
+        counts
+    });
+    let counts: Vec<_> = counts.collect();
+    assert_eq!((counts.first(), counts.last()), (Some(&(0, 1)), Some(&(1, 0))));
+    assert!(counts.iter().all(|(passing, stored)| passing + stored < 2), "{counts:?}");
+}
+
+/// The shard of the group sleeps while a member takes what it was handed; the broker dies.
+fn rule_11_a_message_of_qos_2_is_over_in_its_group_before_a_stored_member_is_done_with_it(shards: u16) {
+    let mut cast = Cast::new(shards).with_slow_disk();
+    let (sensor, member, other) = (cast.add("sensor", 0), cast.add("member", 1), cast.add("other", 2));
+    let group = cast.group("jobs", 0);
+    let (home, away) = (cast.shard(0), cast.shard(1));
+    let mut stage = cast.begin();
+    stage.enter(sensor);
+    for client in [other, member] {
+        stage.enter(client);
+        stage.subscribe(client, &group);
+    }
+    stage.break_link(other);
+    stage.scene();
+    let job = stage.publish(sensor, qos2("jobs"));
+    stage.go_on();
+    for _ in 0..2 {
+        stage.disk_answers(home);
+        stage.go_on();
+    }
+    stage.sleep(home);
+    for _ in 0..4 {
+        stage.disk_answers(away);
+        stage.go_on();
+    }
+    stage.disk_writes();
+    stage.crash();
+    stage.wake(home);
+    come_back(&mut stage, other);
+    come_back(&mut stage, member);
+    assert_eq!([stage.got(member), stage.got(other)].concat(), [job]);
     stage.end();
 }
 
