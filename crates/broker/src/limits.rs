@@ -293,6 +293,9 @@ pub const READ_AHEAD: usize = 64;
 /// Bytes after which a page of them ends; one message is always read.
 pub const READ_AHEAD_BYTES: usize = 256 * 1024;
 
+/// Bytes of pages that are read for a shard at a time, or one page: however many come back at once, the others wait in line.
+pub const PAGES_UNDER_WAY: usize = 4 * 1024 * 1024;
+
 /// Bytes that a retained message is counted with beyond these: its slot in an ordered map that may be half empty, and
 /// what its topic is remembered with there and among the expiries.
 pub const RETAINED_OVERHEAD: usize = 192;

@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::ordered::OrderedDeque;
 use crate::outbox::Outbox;
 use crate::output::{CloseCause, Notice, Output};
-use crate::persist::Recorder;
+use crate::persist::{PageLine, Recorder};
 use crate::placement::ShardIndex;
 use crate::session::SessionRef;
 use keyward_mqtt::reason::ReasonCode;
@@ -33,6 +33,8 @@ pub(crate) struct Outgoing {
     pub(crate) bytes_sent: u64,
     /// What is to be on disk.
     pub(crate) record: Recorder,
+    /// What is to be read from there.
+    pub(crate) pages: PageLine,
     /// What is said to shards once what it asserts is durable, by ticket and in order.
     when_durable: BTreeMap<(Ticket, u64), (ShardIndex, Body)>,
     when_durable_begun: u64,
@@ -64,6 +66,7 @@ impl Outgoing {
             packets_sent: 0,
             bytes_sent: 0,
             record: Recorder::new(is_stored),
+            pages: PageLine::default(),
             when_durable: BTreeMap::new(),
             when_durable_begun: 0,
             pool: Vec::new(),

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::message::{Content, Message};
 use crate::outbound::{Parcel, Place, Queued, Stage};
-use crate::output::{Notice, Output};
+use crate::output::Notice;
 use crate::permit::{Permit, Receive, Topic};
 use crate::persist::{Kept, Owner, PageAsk};
 use crate::replay::{HeldLive, Replay};
@@ -164,7 +164,7 @@ impl Delivery<'_> {
         let bytes = if self.terms.pressure == Pressure::Critical { 0 } else { limits::READ_AHEAD_BYTES };
         let page = self.session.outbound.next_page(bytes);
         if !page.is_empty() {
-            self.out.say(Output::ReadPage(PageAsk::new(Owner::Session(self.at), page)));
+            self.out.pages.join(PageAsk::new(Owner::Session(self.at), page));
         }
     }
 

@@ -4,8 +4,8 @@
 use super::letters::{Letter, Letters};
 use super::{Group, Loss, LossCause, Stirred};
 use crate::limits;
-use crate::message::{Content, Message, MessageId};
-use crate::persist::Kept;
+use crate::message::{Content, Message};
+use crate::persist::{Kept, Wanted};
 use crate::retained::Holding;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Group {
     }
 
     /// Returns the messages that are to be read next, by their numbers, if one that is not in memory holds up the others.
-    pub(crate) fn next_page(&mut self) -> Vec<(u64, MessageId)> {
+    pub(crate) fn next_page(&mut self) -> Wanted {
         self.letters.next_page()
     }
 
@@ -60,18 +60,18 @@ impl Letters {
         !is_away
     }
 
-    fn next_page(&mut self) -> Vec<(u64, MessageId)> {
+    fn next_page(&mut self) -> Wanted {
+        let mut page = Wanted::default();
         if self.is_reading || !core::mem::take(&mut self.wants_page) {
-            return Vec::new();
+            return page;
         }
-        let mut bytes = 0;
         let away = self.waiting.iter().filter(|(_, letter)| letter.message.is_away());
-        let page = away.take(limits::READ_AHEAD).take_while(|(_, letter)| {
-            let is_first = bytes == 0;
-            bytes += letter.message.weight();
-            is_first || bytes <= limits::READ_AHEAD_BYTES
-        });
-        let page: Vec<_> = page.map(|(number, letter)| (*number, letter.message.id)).collect();
+        for (number, letter) in away.take(limits::READ_AHEAD) {
+            page.add(*number, &letter.message);
+            if page.bytes() >= limits::READ_AHEAD_BYTES {
+                break;
+            }
+        }
         self.is_reading = !page.is_empty();
         page
     }

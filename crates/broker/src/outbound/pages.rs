@@ -2,8 +2,8 @@
 
 use super::{Outbound, Parcel, Place, Queued, Stage};
 use crate::limits;
-use crate::message::{Content, Message, MessageId};
-use crate::persist::Kept;
+use crate::message::{Content, Message};
+use crate::persist::{Kept, Wanted};
 use crate::publishers::Publishers;
 use crate::retained::Holding;
 use std::sync::Arc;
@@ -45,9 +45,10 @@ impl Outbound {
 
     /// Returns the messages that are to be read next, by their places; none while a page is under way, or while enough of
     /// those whose turn is next are here. A page has about so many bytes, and one message at least.
-    pub(crate) fn next_page(&mut self, bytes: usize) -> Vec<(u64, MessageId)> {
+    pub(crate) fn next_page(&mut self, bytes: usize) -> Wanted {
+        let mut page = Wanted::default();
         if self.is_reading || self.held.away == 0 {
-            return Vec::new();
+            return page;
         }
         let unsent = self.in_flight.iter().filter(|flight| !flight.on_link);
         let flights = unsent.filter_map(|flight| match &flight.stage {
@@ -57,14 +58,12 @@ impl Outbound {
         let queued = self.queue.iter().map(|queued| (queued.place, &queued.parcel.message));
         let near = flights.chain(queued).take(limits::READ_AHEAD);
         let away = near.enumerate().filter(|(_, (_, message))| message.is_away());
-        let (mut page, mut left) = (Vec::new(), bytes);
         for (turn, (place, message)) in away {
             if page.is_empty() && turn >= limits::READ_AHEAD / 2 {
                 break;
             }
-            page.push((place.0, message.id));
-            left = left.saturating_sub(message.weight());
-            if left == 0 {
+            page.add(place.0, message);
+            if page.bytes() >= bytes {
                 break;
             }
         }

@@ -3,33 +3,45 @@
 use super::MESSAGE;
 use super::publication::Owner;
 use super::wire::Reader;
-use crate::message::{Content, MessageId};
+use crate::limits;
+use crate::message::{Content, Message, MessageId};
 use keyward_store::{Read, ReadError};
+use std::collections::VecDeque;
 
 /// Asks for what some messages say that wait in one queue.
 #[derive(Debug)]
 pub struct PageAsk {
     owner: Owner,
-    wanted: Vec<(u64, MessageId)>,
+    wanted: Wanted,
+}
+
+/// Names messages by their places, and what they weigh.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    messages: Vec<(u64, MessageId)>,
+    bytes: usize,
 }
 
 /// Is the answer: what they say, by their places.
 #[derive(Debug)]
 pub struct Page {
     pub(crate) owner: Owner,
+    /// What was asked for weighs so much.
+    pub(crate) bytes: usize,
     /// `None` is a message that does not read.
     pub(crate) contents: Vec<(u64, Option<Content>)>,
 }
 
 impl PageAsk {
-    pub(crate) fn new(owner: Owner, wanted: Vec<(u64, MessageId)>) -> Self {
+    pub(crate) fn new(owner: Owner, wanted: Wanted) -> Self {
         Self { owner, wanted }
     }
 
     /// Reads the page. A message that is not there may have gone meanwhile, so that only the shard knows whether it is
     /// missed; `complain` is told of what the engine cannot read.
     pub fn read(self, store: &dyn Read, mut complain: impl FnMut(ReadError)) -> Page {
-        let contents = self.wanted.into_iter().map(|(place, id)| {
+        let Wanted { messages, bytes } = self.wanted;
+        let contents = messages.into_iter().map(|(place, id)| {
             let content = match store.get(MESSAGE, &id.0.to_be_bytes()) {
                 Ok(Some(record)) => Reader::new(&record).content(),
                 Ok(None) => None,
@@ -40,6 +52,54 @@ impl PageAsk {
             };
             (place, content)
         });
-        Page { owner: self.owner, contents: contents.collect() }
+        Page { owner: self.owner, bytes, contents: contents.collect() }
+    }
+}
+
+impl Wanted {
+    pub(crate) fn add(&mut self, place: u64, message: &Message) {
+        self.messages.push((place, message.id));
+        self.bytes += message.weight();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Is the line of the pages of one shard: so many bytes of them are read at a time, or one page.
+#[derive(Debug, Default)]
+pub(crate) struct PageLine {
+    under_way: usize,
+    waiting: VecDeque<PageAsk>,
+}
+
+impl PageLine {
+    pub(crate) fn join(&mut self, ask: PageAsk) {
+        self.waiting.push_back(ask);
+    }
+
+    /// Returns the next page that may be read now.
+    pub(crate) fn next(&mut self) -> Option<PageAsk> {
+        let first = self.waiting.front()?.wanted.bytes;
+        if self.under_way > 0 && self.under_way + first > limits::PAGES_UNDER_WAY {
+            return None;
+        }
+        self.under_way += first;
+        self.waiting.pop_front()
+    }
+
+    /// Notes that a page came of messages that weigh so much.
+    pub(crate) fn came(&mut self, bytes: usize) {
+        self.under_way = self.under_way.saturating_sub(bytes);
+    }
+
+    /// Returns the bytes that are being read.
+    pub(crate) fn bytes(&self) -> usize {
+        self.under_way
     }
 }

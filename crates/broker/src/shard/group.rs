@@ -14,7 +14,7 @@ use crate::law::Provenance;
 use crate::limits;
 use crate::message::{Message, Publisher};
 use crate::outbound::Parcel;
-use crate::output::{Notice, Output};
+use crate::output::Notice;
 use crate::persist::{Away, Owner, PageAsk, Recorder};
 use crate::placement::{HashKey, Map, ShardIndex};
 use crate::retained::Holding;
@@ -397,7 +397,7 @@ impl Shard {
         let page = group.next_page();
         if !page.is_empty() {
             let owner = Owner::Group(slot, group.incarnation);
-            self.out.say(Output::ReadPage(PageAsk::new(owner, page)));
+            self.out.pages.join(PageAsk::new(owner, page));
         }
         let payer = group.payer;
         self.queued.exchange(held, group.held());

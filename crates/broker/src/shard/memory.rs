@@ -17,6 +17,7 @@ impl Shard {
             + self.fanouts.bytes()
             + self.commits.bytes()
             + self.out.record.bytes()
+            + self.out.pages.bytes()
             + self.burden
     }
 

@@ -372,6 +372,9 @@ impl Shard {
             }
         }
         self.record_emptied_slots();
+        while let Some(page) = self.out.pages.next() {
+            self.out.say(Output::ReadPage(page));
+        }
         if let Some(through) = self.out.record.next_commit() {
             self.out.say(Output::Commit(through));
         }

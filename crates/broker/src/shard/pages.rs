@@ -6,7 +6,8 @@ use crate::persist::{Owner, Page};
 impl Shard {
     /// Takes what was read; a queue that has ended meanwhile needs it no longer.
     pub(super) fn take_page(&mut self, page: Page) {
-        let Page { owner, contents } = page;
+        let Page { owner, bytes, contents } = page;
+        self.out.pages.came(bytes);
         match owner {
             Owner::Session(at) => {
                 if self.resolve(at).is_some() {

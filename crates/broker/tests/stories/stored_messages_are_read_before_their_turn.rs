@@ -267,6 +267,38 @@ fn a_shared_group_reads_what_waits_before_it_hands_it_out() {
 }
 
 #[test]
+fn however_many_come_back_at_once_a_few_pages_are_read_at_a_time() {
+    in_every_stored_world(|w| {
+        let ids: Vec<String> = (0..100).map(|number| format!("app{number}")).collect();
+        for id in &ids {
+            let app = w.connect(hello5("user:app", id));
+            w.subscribe(app, "#");
+            w.lose(app);
+        }
+        let pump = w.connect(hello5("device:pump", "pump"));
+        for number in 1..=30 {
+            w.publish(pump, letter("pump/a", &long(number)).qos1(number));
+        }
+        let before = w.stats().memory;
+        w.slow_reads();
+        let apps: Vec<Peer> = ids.iter().map(|id| w.resume(hello5("user:app", id)).0).collect();
+        let most = 6_000_000 * w.shard_count() as u64;
+        let mut rounds = 0;
+        loop {
+            assert!(w.stats().memory < before + most, "{:?}", w.stats());
+            if w.read_pages() == 0 {
+                break;
+            }
+            rounds += 1;
+        }
+        assert!(rounds > 2);
+        for app in apps {
+            assert_eq!(numbers(w, app), (1..=30).collect::<Vec<u16>>());
+        }
+    });
+}
+
+#[test]
 fn who_may_not_read_any_more_gets_nothing_that_was_read() {
     in_every_stored_world(|w| {
         with_waiting(w, 10);
