@@ -188,7 +188,7 @@ def test_bad_files_change_nothing(keyward, passphrase):
     wrong.write_text("another passphrase\n")
     plain = backup(keyward, "--plain")
     other = keyward.folder / "other"
-    subprocess.run([BIN, "--dir", str(other), "store", "restore", str(plain)], check=True, capture_output=True)
+    subprocess.run([BIN, "--dir", str(other), "store", "restore", "--plain", str(plain)], check=True, capture_output=True)
     keyward.stop()
 
     def state():
@@ -212,10 +212,12 @@ def test_bad_files_change_nothing(keyward, passphrase):
         (good, [], "passphrase"),
         (cut(good, good.stat().st_size - 1), passphrase, "cut off"),
         (flipped(good, good.stat().st_size // 2), passphrase, "damaged"),
-        (cut(plain, plain.stat().st_size // 2 // 512 * 512), [], "cut off"),
-        (flipped(plain, 1200), [], "no backup that Keyward wrote"),
-        (flipped(plain, 2000), [], "damaged"),
-        (keyward.dir / "keyward.toml", [], "no backup that Keyward wrote"),
+        (plain, [], "is not encrypted"),
+        (plain, passphrase, "is not encrypted"),
+        (cut(plain, plain.stat().st_size // 2 // 512 * 512), ["--plain"], "cut off"),
+        (flipped(plain, 1200), ["--plain"], "no backup that Keyward wrote"),
+        (flipped(plain, 2000), ["--plain"], "damaged"),
+        (keyward.dir / "keyward.toml", ["--plain"], "no backup that Keyward wrote"),
     ]:
         done = keyward.run("store", "restore", str(file), *options, check=False)
         assert done.returncode == 1 and why in done.stderr, (file.name, why, done.stderr)
@@ -235,7 +237,7 @@ def test_a_backup_of_another_installation_is_refused_here(keyward, tmp_path):
     first.terminate()
     first.wait()
     for options in ([], ["--messages"]):
-        done = keyward.run("store", "restore", str(file), *options, check=False)
+        done = keyward.run("store", "restore", "--plain", str(file), *options, check=False)
         assert done.returncode == 1 and "installation" in done.stderr, done.stderr
     keyward.start()
 

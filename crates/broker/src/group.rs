@@ -231,6 +231,7 @@ impl Group {
         self.letters.forget(member.place);
         self.drop_hopeless(losses);
         self.drop_unkept(losses);
+        self.let_all_go();
     }
 
     /// Notes that a member takes so many messages more, and that `seen` have come to its shard. In a new turn the others
@@ -240,6 +241,7 @@ impl Group {
             return Stirred::Nothing;
         };
         if turn > member.turn || !member.is_present {
+            self.letters.read_again();
             member.awaited = member.handed.saturating_sub(seen);
             member.credit = 0;
         }
@@ -278,6 +280,7 @@ impl Group {
         member.turn = turn;
         self.rest(seat);
         self.drop_unkept(losses);
+        self.let_all_go();
     }
 
     /// Adds a message behind all others, if `bound` has room for it or room can be made (rule 18); `waits` says that it is
@@ -445,7 +448,11 @@ impl Group {
             None
         };
         let Some(cause) = lost else {
+            let is_for_another = !letter.denied.is_empty() || self.ready.is_empty();
             self.letters.put_back(number, letter);
+            if is_for_another {
+                self.letters.let_go(number);
+            }
             return if is_last_awaited { self.ready(seat) } else { Stirred::One(number) };
         };
         losses.push(Loss::of(&letter.message, cause));

@@ -222,6 +222,7 @@ impl Outbound {
             flight.on_link = false;
         }
         self.unsent = self.in_flight.len();
+        self.is_reading = false;
     }
 
     /// Returns the index of the first exchange that the present link does not know.

@@ -166,7 +166,9 @@ fn a_device_that_was_revoked_after_the_backup_is_refused_after_its_restore() {
     story.ok(&["store", "backup", "kept.tar", "--plain"]);
     story.ok(&["device", "revoke", "dev01"]);
     story.write(&story.path("revoked.txt"), &story.ok(&["store", "revoked"]));
-    let restore = ["store", "restore", "kept.tar"];
+    let why = story.refused(&["store", "restore", "kept.tar"]);
+    assert!(why.contains("--plain"), "{why}");
+    let restore = ["store", "restore", "kept.tar", "--plain"];
     let is_let_in = || {
         let broker = story.start();
         let output = publish(&story, &broker.port.to_string());

@@ -104,15 +104,25 @@ pub(crate) fn begin_anew(
     config: Store,
     why: &dyn fmt::Display,
 ) -> Result<DiskEngine, StoreError> {
+    // The new one is made beside its place, and before the damaged one leaves it: a start that is cut off is done again.
+    let draft = draft(home).map_err(|error| open_error(home, error))?;
+    let options = options(config).unwrap_or_default();
+    let new = DiskEngine::open(&draft, &options)?;
     let aside = give_up(home, why)?;
-    let mut new = DiskEngine::open(home.messages_dir(), &options(config).unwrap_or_default())?;
-    let damaged = match DiskEngine::open_prefix(&aside, &Options::default()) {
+    serve_what_reads(&aside, new);
+    put_in_place(home, &draft).map_err(|error| open_error(home, error))?;
+    Ok(DiskEngine::open(home.messages_dir(), &options)?)
+}
+
+/// Copies what can be read and kept of a damaged store into a new one, says so in the log, and closes both.
+fn serve_what_reads(aside: &Path, mut new: DiskEngine) {
+    let damaged = match DiskEngine::open_prefix(aside, &Options::default()) {
         Ok(damaged) => damaged,
         Err(error) => {
             tracing::error!(
                 "nothing of them can be read, the broker starts without sessions and messages: {error}"
             );
-            return Ok(new);
+            return;
         }
     };
     match salvage(&damaged, &mut new) {
@@ -132,7 +142,6 @@ pub(crate) fn begin_anew(
         ),
         Err(error) => tracing::error!("nothing more of it comes back: {error}"),
     }
-    Ok(new)
 }
 
 /// Opens the store as it is, to read it: nothing is made, nothing set aside. `None` if there is none.
@@ -181,16 +190,36 @@ pub(crate) fn put_in_place(home: &Home, draft: &Path) -> Result<Option<PathBuf>,
     put_restored(home)
 }
 
-/// Ends a restore that was cut off when the new store was whole.
-fn settle(home: &Home) -> Result<(), OpenError> {
-    put_restored(home).map(drop).map_err(|error| match error {
+/// Ends a restore that was cut off when the new store was whole, and takes back to its place a damaged one of which the
+/// salvage was cut off. The directory of the installation is to be held.
+///
+/// # Errors
+/// [`OpenError`]: something cannot be moved.
+pub(crate) fn settle(home: &Home) -> Result<(), OpenError> {
+    take_back(home).and_then(|()| put_restored(home)).map(drop).map_err(|error| open_error(home, error))
+}
+
+fn take_back(home: &Home) -> Result<(), FileError> {
+    let at = |name| home.directory().join(name);
+    let (place, was_salvaging) = (home.messages_dir(), at(DRAFT).exists() && !at(RESTORED).exists());
+    match set_aside_in(home).pop() {
+        Some(aside) if was_salvaging && !place.exists() => {
+            fs::rename(&aside, &place).map_err(io(&place, "take back"))?;
+            files::sync_dir(home.directory())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_error(home: &Home, error: FileError) -> OpenError {
+    match error {
         FileError::Io { path, action, source } => OpenError::Io { path, action, source },
         other => OpenError::Io {
             path: home.messages_dir(),
             action: "put in place",
             source: std::io::Error::other(other.to_string()),
         },
-    })
+    }
 }
 
 fn put_restored(home: &Home) -> Result<Option<PathBuf>, FileError> {

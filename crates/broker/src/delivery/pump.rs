@@ -161,7 +161,14 @@ impl Delivery<'_> {
         if !self.is_connected() {
             return;
         }
-        let bytes = if self.terms.pressure == Pressure::Critical { 0 } else { limits::READ_AHEAD_BYTES };
+        let bytes = match self.terms.pressure {
+            Pressure::None => limits::READ_AHEAD_BYTES,
+            _ if !self.can_write() => return,
+            Pressure::High => limits::READ_AHEAD_BYTES / 8,
+            // One message, when the client has taken those before it.
+            Pressure::Critical if self.session.outbound.on_link() > 0 => return,
+            Pressure::Critical => 0,
+        };
         let page = self.session.outbound.next_page(bytes);
         if !page.is_empty() {
             self.out.pages.join(PageAsk::new(Owner::Session(self.at), page));
@@ -169,8 +176,8 @@ impl Delivery<'_> {
     }
 
     /// Takes a page that was asked for, and sends what has its turn now.
-    pub(crate) fn take_page(&mut self, contents: Vec<(u64, Option<Content>)>) {
-        for lost in self.session.outbound.take_page(contents) {
+    pub(crate) fn take_page(&mut self, contents: Vec<(u64, Option<Content>)>, has_failed: bool) {
+        for lost in self.session.outbound.take_page(contents, has_failed) {
             self.stats.dropped += 1;
             self.out.notice(Notice::Damaged { publisher: lost.publisher.identity.clone() });
         }

@@ -33,8 +33,8 @@ pub(super) struct Letters {
     departed: Vec<(u64, MessageId)>,
     /// Whether a page is being read.
     pub(super) is_reading: bool,
-    /// Whether one that is not in memory holds up the others.
-    pub(super) wants_page: bool,
+    /// One that is not in memory and holds up the others.
+    pub(super) wants_page: Option<u64>,
 }
 
 /// Is a message that is for one of the members.
@@ -93,7 +93,7 @@ impl Letters {
             forgivable: 0,
             departed: Vec::new(),
             is_reading: false,
-            wants_page: false,
+            wants_page: None,
         }
     }
 

@@ -44,7 +44,7 @@ impl Outbound {
     }
 
     /// Returns the messages that are to be read next, by their places; none while a page is under way, or while enough of
-    /// those whose turn is next are here. A page has about so many bytes, and one message at least.
+    /// those whose turn is next are here. With it about so many bytes are ahead, or one message.
     pub(crate) fn next_page(&mut self, bytes: usize) -> Wanted {
         let mut page = Wanted::default();
         if self.is_reading || self.held.away == 0 {
@@ -57,23 +57,34 @@ impl Outbound {
         });
         let queued = self.queue.iter().map(|queued| (queued.place, &queued.parcel.message));
         let near = flights.chain(queued).take(limits::READ_AHEAD);
-        let away = near.enumerate().filter(|(_, (_, message))| message.is_away());
-        for (turn, (place, message)) in away {
-            if page.is_empty() && turn >= limits::READ_AHEAD / 2 {
+        // What is here counts as what is read: so much is ahead of the client, and no more.
+        let mut ahead = 0;
+        for (turn, (place, message)) in near.enumerate() {
+            let is_enough = if page.is_empty() {
+                turn >= limits::READ_AHEAD / 2 || ahead >= bytes / 2
+            } else {
+                ahead >= bytes
+            };
+            if turn > 0 && is_enough {
                 break;
             }
-            page.add(place.0, message);
-            if page.bytes() >= bytes {
-                break;
+            ahead += message.weight();
+            if message.is_away() {
+                page.add(place.0, message);
             }
         }
         self.is_reading = !page.is_empty();
         page
     }
 
-    /// Takes what was read. Returns the messages that could not be read: nobody gets them.
-    pub(crate) fn take_page(&mut self, page: Vec<(u64, Option<Content>)>) -> Vec<Arc<Message>> {
-        self.is_reading = false;
+    /// Takes what was read. Returns the messages that do not read: nobody gets them. After a failure of the engine nothing
+    /// is read until the client comes back.
+    pub(crate) fn take_page(
+        &mut self,
+        page: Vec<(u64, Option<Content>)>,
+        has_failed: bool,
+    ) -> Vec<Arc<Message>> {
+        self.is_reading = has_failed;
         let mut lost = Vec::new();
         for (place, content) in page {
             let place = Place(place);

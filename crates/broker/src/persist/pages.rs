@@ -28,8 +28,10 @@ pub struct Page {
     pub(crate) owner: Owner,
     /// What was asked for weighs so much.
     pub(crate) bytes: usize,
-    /// `None` is a message that does not read.
+    /// `None` is a message that is not there or does not read.
     pub(crate) contents: Vec<(u64, Option<Content>)>,
+    /// Whether the engine could not read some: these are left out, and may be read another time.
+    pub(crate) has_failed: bool,
 }
 
 impl PageAsk {
@@ -41,18 +43,19 @@ impl PageAsk {
     /// missed; `complain` is told of what the engine cannot read.
     pub fn read(self, store: &dyn Read, mut complain: impl FnMut(ReadError)) -> Page {
         let Wanted { messages, bytes } = self.wanted;
-        let contents = messages.into_iter().map(|(place, id)| {
-            let content = match store.get(MESSAGE, &id.0.to_be_bytes()) {
-                Ok(Some(record)) => Reader::new(&record).content(),
-                Ok(None) => None,
-                Err(error) => {
-                    complain(error);
-                    None
+        let (mut contents, mut has_failed) = (Vec::with_capacity(messages.len()), false);
+        for (place, id) in messages {
+            match store.get(MESSAGE, &id.0.to_be_bytes()) {
+                Ok(record) => {
+                    contents.push((place, record.and_then(|record| Reader::new(&record).content())));
                 }
-            };
-            (place, content)
-        });
-        Page { owner: self.owner, bytes, contents: contents.collect() }
+                Err(error) => {
+                    has_failed = true;
+                    complain(error);
+                }
+            }
+        }
+        Page { owner: self.owner, bytes, contents, has_failed }
     }
 }
 
@@ -83,10 +86,11 @@ impl PageLine {
         self.waiting.push_back(ask);
     }
 
-    /// Returns the next page that may be read now.
-    pub(crate) fn next(&mut self) -> Option<PageAsk> {
+    /// Returns the next page that may be read now, with so much memory left: one at a time if there is too little, for what is
+    /// read makes room when it is sent.
+    pub(crate) fn next(&mut self, memory_left: usize) -> Option<PageAsk> {
         let first = self.waiting.front()?.wanted.bytes;
-        if self.under_way > 0 && self.under_way + first > limits::PAGES_UNDER_WAY {
+        if self.under_way > 0 && self.under_way + first > limits::PAGES_UNDER_WAY.min(memory_left) {
             return None;
         }
         self.under_way += first;

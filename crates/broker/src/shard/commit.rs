@@ -1,7 +1,7 @@
 //! What must be durable before its effect is seen (rule 14). What is written is in `persist`; here is what waits for it.
 
 use super::Shard;
-use crate::input::Ticket;
+use crate::input::{Storage, Ticket};
 use crate::limits;
 use crate::message::Message;
 use crate::output::{DeniedAction, Notice};
@@ -53,6 +53,14 @@ impl Commits {
 }
 
 impl Shard {
+    /// Takes note of what the store can take.
+    pub(super) fn hear_of_store(&mut self, storage: Storage) {
+        self.storage = storage;
+        if storage == Storage::Broken {
+            self.groups.slots.iter_mut().for_each(|(_, group)| group.freeze());
+        }
+    }
+
     /// Returns the ticket of what this input makes durable.
     pub(super) fn ticket(&mut self) -> Ticket {
         self.out.record.ticket()

@@ -375,6 +375,7 @@ impl Shard {
     /// Does something with a group, hands out what can be handed out then, and keeps the counts.
     pub(super) fn tend(&mut self, slot: u32, act: impl FnOnce(&mut Group, &mut Vec<Loss>) -> Stirred) {
         let round = self.groups.round;
+        let ahead = if self.pressure() == Pressure::None { limits::READ_AHEAD_BYTES } else { 0 };
         let Some(group) = self.groups.slots.get_mut(slot as usize) else { return };
         let (held, bytes) = (group.held(), bytes_of(group));
         let mut losses = Vec::new();
@@ -394,7 +395,7 @@ impl Shard {
             self.fanout_budget = self.fanout_budget.saturating_sub(walk.steps);
         }
         record_departed(group, &mut self.out.record);
-        let page = group.next_page();
+        let page = group.next_page(ahead);
         if !page.is_empty() {
             let owner = Owner::Group(slot, group.incarnation);
             self.out.pages.join(PageAsk::new(owner, page));

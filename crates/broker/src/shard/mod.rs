@@ -262,7 +262,7 @@ impl Shard {
             Input::FromShard(ShardMessage(letter)) => self.read(letter.from, letter.body),
             Input::Committed { through } => self.committed(through),
             Input::Page(page) => self.take_page(page),
-            Input::Storage(storage) => self.storage = storage,
+            Input::Storage(storage) => self.hear_of_store(storage),
             Input::Restored => self.resume(),
             Input::Policy { generation, policy } => {
                 self.law.enact_policy(generation, policy);
@@ -372,7 +372,7 @@ impl Shard {
             }
         }
         self.record_emptied_slots();
-        while let Some(page) = self.out.pages.next() {
+        while let Some(page) = self.out.pages.next(self.memory_left()) {
             self.out.say(Output::ReadPage(page));
         }
         if let Some(through) = self.out.record.next_commit() {

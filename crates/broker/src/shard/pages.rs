@@ -6,17 +6,17 @@ use crate::persist::{Owner, Page};
 impl Shard {
     /// Takes what was read; a queue that has ended meanwhile needs it no longer.
     pub(super) fn take_page(&mut self, page: Page) {
-        let Page { owner, bytes, contents } = page;
+        let Page { owner, bytes, contents, has_failed } = page;
         self.out.pages.came(bytes);
         match owner {
             Owner::Session(at) => {
                 if self.resolve(at).is_some() {
-                    self.deliver(at.slot, |delivery| delivery.take_page(contents));
+                    self.deliver(at.slot, |delivery| delivery.take_page(contents, has_failed));
                 }
             }
             Owner::Group(slot, incarnation) => {
                 if self.groups.get(slot).is_some_and(|group| group.incarnation == incarnation) {
-                    self.tend(slot, |group, losses| group.take_page(contents, losses));
+                    self.tend(slot, |group, losses| group.take_page(contents, has_failed, losses));
                 }
             }
         }

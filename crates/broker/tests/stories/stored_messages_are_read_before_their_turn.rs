@@ -299,6 +299,46 @@ fn however_many_come_back_at_once_a_few_pages_are_read_at_a_time() {
 }
 
 #[test]
+fn who_does_not_take_what_waits_makes_no_more_of_it_be_read() {
+    in_every_stored_world(|w| {
+        let large = format!("0;{}", ".".repeat(200_000));
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "#");
+        w.lose(app);
+        let pump = w.connect(hello5("device:pump", "pump"));
+        (1..=40).for_each(|number| w.publish(pump, letter("pump/a", &large).qos1(number)));
+        let before = w.stats().memory;
+        w.slow_reads();
+        let (app, _) = w.resume(hello5("user:app", "app").receive_maximum(1).silent());
+        while w.read_pages() > 0 {}
+        assert!(w.stats().memory < before + 1_000_000, "{:?}", w.stats());
+        assert_eq!(w.messages(app).len(), 1);
+    });
+}
+
+#[test]
+fn what_comes_back_to_a_group_leaves_memory_again() {
+    in_every_stored_world(|w| {
+        w.rules(&(app_may_everything() + &rule("user:app", "allow", &["share"], &["#"])));
+        for id in ["a", "b"] {
+            let member = w.connect(hello5("user:app", id));
+            w.subscribe(member, "$share/g/pump/#");
+            w.lose(member);
+        }
+        let pump = w.connect(hello5("device:pump", "pump"));
+        (1..=100).for_each(|number| w.publish(pump, letter("pump/a", &long(number)).qos1(number)));
+        let before = w.stats().memory;
+        // Each is larger than this one takes: they are for the other.
+        let (small, _) = w.resume(hello5("user:app", "a").packet_max(1_000));
+        assert_eq!(numbers(w, small), [0_u16; 0]);
+        assert!(w.stats().memory < before + 100_000, "{:?}", w.stats());
+        w.lose(small);
+        let (other, _) = w.resume(hello5("user:app", "b"));
+        assert_eq!(numbers(w, other), (1..=100).collect::<Vec<u16>>());
+    });
+}
+
+#[test]
 fn who_may_not_read_any_more_gets_nothing_that_was_read() {
     in_every_stored_world(|w| {
         with_waiting(w, 10);

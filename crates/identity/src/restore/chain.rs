@@ -69,7 +69,10 @@ impl Chain {
     }
 
     fn go_on(&mut self, position: Position, entry: &AuditEntry) -> Result<(), LedgerError> {
-        self.reach.extend(entry.sequence, self.state.lives);
+        // A restore stands in the place of the record that followed on the branch before it, and is on neither.
+        if !entry.events.iter().any(|event| matches!(event, Event::Restored { .. })) {
+            self.reach.extend(entry.sequence, self.state.lives);
+        }
         self.state.apply(entry)?;
         self.end = position;
         self.last_at = entry.at;

@@ -112,6 +112,9 @@ pub(crate) struct OpeningArgs {
     /// The file with the age secret key that the backup was made for
     #[arg(long, value_name = "FILE")]
     pub(crate) age_key: Option<PathBuf>,
+    /// The backup is not encrypted: anybody who could write the file may have written what is in it
+    #[arg(long, conflicts_with_all = ["backup_passphrase_file", "age_key"])]
+    pub(crate) plain: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ use crate::secret;
 use keyward_server::backup::archive::{Content, Manifest, Survey};
 use keyward_server::backup::seal::{self, Locked, Opener, Passphrase};
 use keyward_server::backup::{self as backups, BackupError};
+use keyward_server::escape::escape;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -52,8 +53,8 @@ fn tell(manifest: &Manifest, contents: &[Content]) -> String {
         if manifest.private_keys { "private keys are in it: keep it in a safe" } else { "no private key" };
     let mut text = format!(
         "Backup of {} by Keyward {}, taken {}\n{}; {}\n\n",
-        manifest.installation,
-        manifest.program,
+        escape(&manifest.installation),
+        escape(&manifest.program),
         moment(manifest.taken_unix_ms),
         counted(manifest.ledger_records, "change in the ledger", "changes in the ledger"),
         keys,
@@ -96,6 +97,13 @@ fn opener(path: &Path, args: &OpeningArgs) -> Outcome<Opener> {
     let mut file = keyward_identity::files::open_regular(path)?;
     let locked =
         seal::locked(&mut file).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    if locked == Locked::No && !args.plain {
+        return Err(Failure::failed(format!(
+            "{}: is not encrypted, so anybody who could write it may have written what is in it; if you made it so, say \
+             --plain",
+            path.display()
+        )));
+    }
     if locked == Locked::Passphrase && opener.passphrase.is_none() && io::stdin().is_terminal() {
         let typed = secret::ask_once(&format!("Passphrase of {}: ", path.display()))?;
         opener.passphrase = Some(Passphrase::new(&typed)?);

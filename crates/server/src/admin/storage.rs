@@ -36,9 +36,11 @@ impl Admin {
         let ledger = LedgerFiles::of(&self.home, &self.registrar)?;
         let home = self.home.clone();
         let work = move |pieces: &mut Pieces<'_>| {
+            let mut is_heard = true;
             let mut tell = |rows: u64| {
-                // Whoever asked may have gone; then the end cannot be told either.
-                let _ = pieces.write_all(&rows.to_be_bytes()).and_then(|()| pieces.flush());
+                // Whoever asked may have gone, or have stopped reading: nobody waits for that twice.
+                is_heard =
+                    is_heard && pieces.write_all(&rows.to_be_bytes()).and_then(|()| pieces.flush()).is_ok();
             };
             let ledger = ledger.check(&mut || tell(0));
             let messages = messages.map(|messages| check::messages(&home, &*messages, &mut tell));

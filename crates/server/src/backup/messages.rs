@@ -77,6 +77,7 @@ pub fn restore_messages(
     }
     // Held until all is done.
     let admin = admin::open_stopped(home, access)?;
+    store::settle(home).map_err(|error| BackupError::Making(error.to_string()))?;
     let mut file = open(path)?;
     let found = read(path, &mut file, opener, progress, |source| survey(source))?;
     if found.manifest.installation != admin.installation() {

@@ -11,12 +11,19 @@ use super::{BackupError, open, read};
 use crate::control::Refusal;
 use crate::home::Home;
 use crate::installation::wall_time;
+use crate::store;
 use keyward_identity::limits::SMALL_FILE_BYTES;
 use keyward_identity::restore::{self, Report, Restoration, RevokedList};
 use keyward_identity::{WallTime, files};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+/// What people write. It is not put back over what is there: a permission that was taken away since would come back.
+const SETTINGS: [&str; 2] = ["keyward.toml", "policy.d"];
+
+/// What the last audited state of these was.
+const AUDITED: &str = "audited";
 
 /// Says what is restored.
 pub struct RestoreOptions<'a> {
@@ -43,6 +50,8 @@ pub struct Restored {
     pub replaced: Option<PathBuf>,
     /// Private keys that are still missing: without them the broker does not start.
     pub missing_keys: Vec<PathBuf>,
+    /// Configuration and rules that were there and stay: they may be newer than those of the backup, which are left out.
+    pub stays: Vec<&'static str>,
 }
 
 /// Restores a backup into a directory whose broker does not run; it is made if it is not there. `progress` hears how many bytes
@@ -70,6 +79,7 @@ pub fn restore(
         restoration: None,
         messages: None,
         pepper: None,
+        stays: SETTINGS.into_iter().filter(|name| home.directory().join(name).exists()).collect(),
     };
     let again = read(options.path, &mut file, options.opener, progress, |source| {
         walk(source, |entry, body| putting.take(entry, body))
@@ -77,12 +87,13 @@ pub fn restore(
     if again.contents != found.contents {
         return Err(BackupError::Changed(options.path.to_owned()));
     }
+    let stays = putting.stays.clone();
     let (restoration, rows) = putting.finish()?;
     let report = restoration.report().clone();
     let replaced = restoration.commit()?;
     let missing_keys = restore::missing_keys(home.directory());
     let missing_keys = missing_keys.into_iter().map(|path| home.directory().join(path)).collect();
-    Ok(Restored { manifest: found.manifest, report, rows, replaced, missing_keys })
+    Ok(Restored { manifest: found.manifest, report, rows, replaced, missing_keys, stays })
 }
 
 /// Makes the draft, file by file.
@@ -96,6 +107,8 @@ struct Putting<'a> {
     messages: Option<Building>,
     /// The one secret that is in every backup, and where it goes.
     pepper: Option<(String, Zeroizing<Vec<u8>>)>,
+    /// What of [`SETTINGS`] is there already.
+    stays: Vec<&'static str>,
 }
 
 impl Putting<'_> {
@@ -111,7 +124,10 @@ impl Putting<'_> {
                 revoked: self.revoked,
             };
             let restoration = Restoration::begin(self.home.directory(), body, options)?;
-            files::create_private_dir(&restoration.draft().join("policy.d"))?;
+            if !self.stays.contains(&"policy.d") {
+                files::create_private_dir(&restoration.draft().join("policy.d"))?;
+            }
+            store::settle(self.home).map_err(|error| BackupError::Making(error.to_string()))?;
             self.restoration = Some(restoration);
             return Ok(());
         }
@@ -138,6 +154,9 @@ impl Putting<'_> {
                 self.pepper = Some((name.to_owned(), bytes));
                 Ok(())
             }
+            _ if self.stays.iter().any(|stays| name.split('/').next() == Some(stays)) => Ok(()),
+            // What changed since then is audited at the next start.
+            None if name == AUDITED && !self.stays.is_empty() => Ok(()),
             _ => put(draft, name, &bytes),
         }
     }
@@ -173,9 +192,10 @@ impl Putting<'_> {
             self.messages = Some(Building::begin(&draft.join("messages"))?);
         }
         let rows = self.messages.take().map(Building::finish).transpose()?;
-        for folder in [draft.join("policy.d"), draft.to_owned()] {
-            files::sync_dir(&folder)?;
+        if !self.stays.contains(&"policy.d") {
+            files::sync_dir(&draft.join("policy.d"))?;
         }
+        files::sync_dir(draft)?;
         Ok((restoration, rows))
     }
 

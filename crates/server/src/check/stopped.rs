@@ -7,7 +7,7 @@ use crate::home::{Home, HomeError};
 use crate::installation::{self, InstallationError};
 use crate::store;
 use keyward_engine::OpenError as EngineError;
-use keyward_identity::{OpenError, VaultError, restore};
+use keyward_identity::{OpenError, Registrar, VaultError, restore};
 
 /// Checks a stopped installation. `tell` hears how many rows were read. What a start would mend is mended: the second copy of
 /// the ledger, the torn end of a journal.
@@ -24,7 +24,8 @@ pub fn check_stopped(
     if !home.is_installed() {
         return Err(HomeError::Absent(home.directory().to_owned()).into());
     }
-    let ledger = check_ledger(home, access, tell)?;
+    // The directory is held until all is looked at.
+    let (ledger, _registrar) = check_ledger(home, access, tell)?;
     let messages = check_messages(home, tell)?;
     Ok(CheckReport { ledger, messages, missing_keys: missing_keys(home) })
 }
@@ -33,14 +34,16 @@ fn check_ledger(
     home: &Home,
     access: &OpenOptions,
     tell: &mut dyn FnMut(u64),
-) -> Result<LedgerReport, Refusal> {
+) -> Result<(LedgerReport, Option<Registrar>), Refusal> {
     // Before it is opened, for that mends it.
     let differ = ledger::compare(home);
     let protection = installation::protection(access.passphrase_file.as_deref())?;
+    let mut held = None;
     let mut report = match installation::open(home, protection) {
         Ok(registrar) => {
             let mut report = LedgerFiles::of(home, &registrar)?.check(&mut || tell(0));
             report.problems.extend(registrar.status(installation::wall_time()).mended);
+            held = Some(registrar);
             report
         }
         Err(InstallationError::Open(error)) if is_a_finding(&error) => {
@@ -49,7 +52,7 @@ fn check_ledger(
         Err(error) => return Err(error.into()),
     };
     report.problems.splice(..0, differ);
-    Ok(report)
+    Ok((report, held))
 }
 
 /// Tells whether this is what a check is to find, and not a reason to look at nothing.

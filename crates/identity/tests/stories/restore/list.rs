@@ -23,6 +23,18 @@ fn with_the_list_of_the_old_ledger_nothing_taken_comes_back_and_the_rest_needs_a
 }
 
 #[test]
+fn a_list_that_is_found_later_takes_away_what_the_first_restore_did_not_know() {
+    let mut scene = Scene::new();
+    let list = printed(&scene.house);
+    scene.lose_ledger();
+    restore(&mut scene.house, &scene.backup, None);
+    let report = restore(&mut scene.house, &scene.backup, Some(&list));
+    assert_eq!(report.applied.revoked, 1, "its record has the number of the first restore");
+    scene.house.run(Command::ConfirmAll);
+    assert!(scene.house.admit(&scene.revoked).is_err());
+}
+
+#[test]
 fn a_list_by_hand_is_taken_at_its_word() {
     let mut scene = Scene::new();
     let list =

@@ -46,7 +46,7 @@ pub(super) fn run(site: &Site, args: &RestoreArgs) -> Outcome {
 fn tell(site: &Site, restored: &Restored) -> String {
     let mut text = format!(
         "Restored {} into {}, as of {}.\n",
-        restored.manifest.installation,
+        escape(&restored.manifest.installation),
         site.home.directory().display(),
         moment(restored.manifest.taken_unix_ms),
     );
@@ -60,6 +60,9 @@ fn tell(site: &Site, restored: &Restored) -> String {
             "Sessions and messages are not in it, or were left out: those that were there stay."
         ),
     };
+    if !restored.stays.is_empty() {
+        let _ = writeln!(text, "What was there stays, for it may be newer: {}.", restored.stays.join(", "));
+    }
     text.push_str(&kept(restored.replaced.as_deref()));
     if !restored.missing_keys.is_empty() {
         text.push_str(&missing(site, &restored.missing_keys));
@@ -109,6 +112,7 @@ fn value(restored: &Restored) -> Value {
         "rows": restored.rows,
         "replaced": shown(restored.replaced.as_deref()),
         "missing_keys": restored.missing_keys.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        "stays": restored.stays,
         "unknown_from_unix_ms": report.unknown.map(|(from, _)| from.0),
         "unknown_to_unix_ms": report.unknown.map(|(_, to)| to.0),
         "unconfirmed": report.unconfirmed,
