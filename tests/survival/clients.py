@@ -158,8 +158,8 @@ class Reader(Client):
 class Taker(Client):
     """Takes its own session over, again and again."""
 
-    def __init__(self, broker):
-        super().__init__(broker, "taker")
+    def __init__(self, broker, name="taker"):
+        super().__init__(broker, name)
         self.older = None
 
     def load(self, stop):
@@ -173,7 +173,7 @@ class Taker(Client):
             pass
 
 
-def met(moment, publishers, reader, taker):
+def met(moment, publishers, reader, takers):
     """What was under way at a moment and never answered. What a client did later, before it noticed, does not count."""
     def began_before(moments):
         return any(began < moment for began in moments)
@@ -182,7 +182,7 @@ def met(moment, publishers, reader, taker):
     return {
         "unacknowledged publish": any(began_before(publisher.unanswered.values()) for publisher in publishers),
         "QoS 2 exchange": began_before([*released, *reader.held.values()]),
-        "takeover": taker.older is not None and taker.asked < moment,
+        "takeover": any(taker.older is not None and taker.asked < moment for taker in takers),
     }
 
 

@@ -19,7 +19,7 @@ def scene(unanswered=(), released=(), held=(), asked=None):
     reader.held.update(enumerate(held, 1))
     if asked is not None:
         taker.older, taker.asked = object(), asked
-    return met(KILL, (once, twice), reader, taker)
+    return met(KILL, (once, twice), reader, [taker])
 
 
 class WhatAKillMet(unittest.TestCase):
@@ -35,7 +35,7 @@ class WhatAKillMet(unittest.TestCase):
     def test_a_first_connection_takes_nothing_over(self):
         taker = Taker(None)
         taker.asked = KILL - 1
-        self.assertFalse(met(KILL, (), Reader(None, "here"), taker)["takeover"])
+        self.assertFalse(met(KILL, (), Reader(None, "here"), [taker])["takeover"])
 
     def test_of_20_kills_15_10_and_5_must_meet_something(self):
         enough = {"unacknowledged publish": 15, "QoS 2 exchange": 10, "takeover": 5}
