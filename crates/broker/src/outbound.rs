@@ -6,7 +6,7 @@ use crate::group::{Loan, Seat};
 use crate::input::SubscriptionIdSet;
 use crate::limits;
 use crate::message::{Message, MessageId};
-use crate::persist::{Away, Kept};
+use crate::persist::{Away, Kept, Paging};
 use crate::placement::HashKey;
 use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
@@ -102,8 +102,7 @@ pub(crate) struct Outbound {
     unsent: usize,
     /// What became of places on disk and is not recorded yet.
     departed: Vec<Departed>,
-    /// Whether a page is being read.
-    is_reading: bool,
+    paging: Paging,
 }
 
 impl Outbound {
@@ -116,7 +115,7 @@ impl Outbound {
             publishers: Publishers::new(hash_key),
             unsent: 0,
             departed: Vec::new(),
-            is_reading: false,
+            paging: Paging::Idle,
         }
     }
 
@@ -222,7 +221,7 @@ impl Outbound {
             flight.on_link = false;
         }
         self.unsent = self.in_flight.len();
-        self.is_reading = false;
+        self.paging.try_again();
     }
 
     /// Returns the index of the first exchange that the present link does not know.

@@ -4,7 +4,7 @@
 use super::places::Places;
 use super::{Loss, LossCause, Seat};
 use crate::message::{Message, MessageId};
-use crate::persist::{Away, Kept};
+use crate::persist::{Away, Kept, Paging};
 use crate::placement::HashKey;
 use crate::publishers::{Measure, Publishers};
 use crate::retained::Holding;
@@ -31,8 +31,7 @@ pub(super) struct Letters {
     forgivable: usize,
     /// Messages whose places on disk are over, not recorded yet.
     departed: Vec<(u64, MessageId)>,
-    /// Whether a page is being read.
-    pub(super) is_reading: bool,
+    pub(super) paging: Paging,
     /// One that is not in memory and holds up the others.
     pub(super) wants_page: Option<u64>,
 }
@@ -92,7 +91,7 @@ impl Letters {
             denied: 0,
             forgivable: 0,
             departed: Vec::new(),
-            is_reading: false,
+            paging: Paging::Idle,
             wants_page: None,
         }
     }

@@ -79,12 +79,12 @@ impl Letters {
 
     /// Reads again after the engine has failed to: a member has come back.
     pub(super) fn read_again(&mut self) {
-        self.is_reading = false;
+        self.paging.try_again();
     }
 
     /// Tells whether nothing may be handed out: a page is being read, and what is on it comes first.
     pub(super) fn is_reading(&self) -> bool {
-        self.is_reading
+        !self.paging.is_idle()
     }
 
     /// Tells whether a message is in memory; if not, a page is wanted.
@@ -99,7 +99,7 @@ impl Letters {
 
     fn next_page(&mut self, bytes: usize) -> Wanted {
         let mut page = Wanted::default();
-        let Some(first) = self.wants_page.take().filter(|_| !self.is_reading) else { return page };
+        let Some(first) = self.wants_page.take().filter(|_| self.paging.is_idle()) else { return page };
         let away = self.waiting.range(first..).filter(|(_, letter)| letter.message.is_away());
         for (number, letter) in away.take(limits::READ_AHEAD) {
             page.add(*number, &letter.message);
@@ -107,13 +107,13 @@ impl Letters {
                 break;
             }
         }
-        self.is_reading = !page.is_empty();
+        self.paging.begin(&page);
         page
     }
 
     /// Returns the numbers of those that do not read.
     fn take_page(&mut self, page: Vec<(u64, Option<Content>)>, has_failed: bool) -> Vec<u64> {
-        self.is_reading = has_failed;
+        self.paging.end(has_failed);
         let mut lost = Vec::new();
         for (number, content) in page {
             let Some(letter) = self.waiting.get_mut(&number).filter(|letter| letter.message.is_away()) else {

@@ -47,7 +47,7 @@ impl Outbound {
     /// those whose turn is next are here. With it about so many bytes are ahead, or one message.
     pub(crate) fn next_page(&mut self, bytes: usize) -> Wanted {
         let mut page = Wanted::default();
-        if self.is_reading || self.held.away == 0 {
+        if !self.paging.is_idle() || self.held.away == 0 {
             return page;
         }
         let unsent = self.in_flight.iter().filter(|flight| !flight.on_link);
@@ -73,7 +73,7 @@ impl Outbound {
                 page.add(place.0, message);
             }
         }
-        self.is_reading = !page.is_empty();
+        self.paging.begin(&page);
         page
     }
 
@@ -84,7 +84,7 @@ impl Outbound {
         page: Vec<(u64, Option<Content>)>,
         has_failed: bool,
     ) -> Vec<Arc<Message>> {
-        self.is_reading = has_failed;
+        self.paging.end(has_failed);
         let mut lost = Vec::new();
         for (place, content) in page {
             let place = Place(place);

@@ -26,7 +26,7 @@ pub use format::{FORMAT, NEEDS, UPGRADES, Upgrade, upgrades};
 pub use inspection::{Inspected, Inspection, inspect};
 pub use journal::Journal;
 pub use pages::{Page, PageAsk};
-pub(crate) use pages::{PageLine, Wanted};
+pub(crate) use pages::{PageLine, Paging, Wanted};
 pub(crate) use publication::{Away, Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
 pub(crate) use recorder::Recorder;
 pub(crate) use recovery::{GroupRecord, SessionRecord};

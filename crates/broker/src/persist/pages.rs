@@ -74,6 +74,39 @@ impl Wanted {
     }
 }
 
+/// Says whether what waits in a queue is being read: one page at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Paging {
+    #[default]
+    Idle,
+    UnderWay,
+    /// The engine has failed; nothing is asked for until somebody comes back.
+    Failed,
+}
+
+impl Paging {
+    pub(crate) fn begin(&mut self, page: &Wanted) {
+        if !page.is_empty() {
+            *self = Self::UnderWay;
+        }
+    }
+
+    pub(crate) fn end(&mut self, has_failed: bool) {
+        *self = if has_failed { Self::Failed } else { Self::Idle };
+    }
+
+    /// Tries again what has failed. A page that is under way still comes.
+    pub(crate) fn try_again(&mut self) {
+        if *self == Self::Failed {
+            *self = Self::Idle;
+        }
+    }
+
+    pub(crate) fn is_idle(self) -> bool {
+        self == Self::Idle
+    }
+}
+
 /// Is the line of the pages of one shard: so many bytes of them are read at a time, or one page.
 #[derive(Debug, Default)]
 pub(crate) struct PageLine {

@@ -123,18 +123,17 @@ impl Cast {
         self.0.rules = Arc::new(all_but(&self.0, &[]));
         Stage::new(self.0)
     }
-}
 
-/// Opens a scenario with a slow disk: a sensor on the first shard, and on the second a stored reader of `news`.
-pub(crate) fn sensor_and_reader(shards: u16) -> (Stage, ClientNo, ClientNo) {
-    let mut cast = Cast::new(shards).with_slow_disk();
-    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
-    let mut stage = cast.begin();
-    stage.enter(sensor);
-    stage.enter(reader);
-    stage.subscribe(reader, "news");
-    stage.scene();
-    (stage, sensor, reader)
+    /// Opens the scenario with a sensor on the first shard, and on the second a stored reader of `news`.
+    pub(crate) fn sensor_and_reader(mut self) -> (Stage, ClientNo, ClientNo) {
+        let (sensor, reader) = (self.add("sensor", 0), self.add("reader", 1));
+        let mut stage = self.begin();
+        stage.enter(sensor);
+        stage.enter(reader);
+        stage.subscribe(reader, "news");
+        stage.scene();
+        (stage, sensor, reader)
+    }
 }
 
 /// Lets everybody do everything but what is listed.

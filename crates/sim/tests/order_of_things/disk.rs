@@ -1,6 +1,6 @@
 //! What is on disk after a crash (rules 7, 11, 13, 15, 17 and 20).
 
-use crate::cast::{Cast, sensor_and_reader};
+use crate::cast::Cast;
 use crate::stage::{Stage, qos1, qos2};
 use keyward_broker::Notice;
 use keyward_policy::Action;
@@ -251,7 +251,7 @@ fn rule_20_what_waited_on_disk_comes_after_a_crash_and_what_follows_it_too(shard
 
 /// Opens a scenario in which the reader of `news` is away.
 fn sensor_and_absent_reader(shards: u16) -> (Stage, ClientNo, ClientNo) {
-    let (mut stage, sensor, reader) = sensor_and_reader(shards);
+    let (mut stage, sensor, reader) = Cast::new(shards).with_slow_disk().sensor_and_reader();
     stage.break_link(reader);
     stage.scene();
     (stage, sensor, reader)

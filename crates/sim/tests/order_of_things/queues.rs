@@ -17,13 +17,7 @@ scenarios! {
 
 /// Messages were sent and not acknowledged, the link is lost, the client comes back; one exchange had gone further.
 fn rule_16_what_was_sent_is_sent_again_under_its_packet_id(shards: u16) {
-    let mut cast = Cast::new(shards);
-    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
-    let mut stage = cast.begin();
-    stage.enter(sensor);
-    stage.enter(reader);
-    stage.subscribe(reader, "news");
-    stage.scene();
+    let (mut stage, sensor, reader) = Cast::new(shards).sensor_and_reader();
     stage.mute(reader);
     for note in [qos1("news"), qos2("news"), qos1("news"), qos2("news")] {
         stage.publish(sensor, note);

@@ -81,13 +81,7 @@ fn is_expelled(what: &What, of: u64) -> bool {
 
 /// A reader takes nothing; what it has not taken when it is revoked it never gets.
 fn rule_6_what_waits_for_a_revoked_link_is_never_sent(shards: u16) {
-    let mut cast = Cast::new(shards);
-    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
-    let mut stage = cast.begin();
-    stage.enter(sensor);
-    stage.enter(reader);
-    stage.subscribe(reader, "news");
-    stage.scene();
+    let (mut stage, sensor, reader) = Cast::new(shards).sensor_and_reader();
     let link = stage.link(reader);
     stage.block(reader);
     for _ in 0..5 {

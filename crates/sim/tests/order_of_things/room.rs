@@ -1,6 +1,6 @@
 //! Room in the store (rule 19).
 
-use crate::cast::{Cast, sensor_and_reader};
+use crate::cast::Cast;
 use crate::stage::{Stage, qos0, qos1, qos2};
 use keyward_broker::{Notice, Storage};
 use keyward_mqtt::reason::ReasonCode;
@@ -118,7 +118,7 @@ fn rule_19_what_was_taken_before_the_store_was_full_is_stored_still(shards: u16)
 
 /// That the store is full lies in the inbox of one shard, behind what its client has sent; the other shards know of it.
 fn rule_19_a_shard_takes_what_comes_until_it_hears_that_there_is_no_room(shards: u16) {
-    let (mut stage, sensor, reader) = sensor_and_reader(shards);
+    let (mut stage, sensor, reader) = Cast::new(shards).with_slow_disk().sensor_and_reader();
     let home = stage.shard(0);
     stage.sleep(home);
     stage.disk_is(Storage::Full);
@@ -140,7 +140,7 @@ fn rule_19_a_shard_takes_what_comes_until_it_hears_that_there_is_no_room(shards:
 
 /// The store breaks with answers waiting; only another process can have another.
 fn rule_19_a_broken_store_acknowledges_nothing_and_reading_goes_on(shards: u16) {
-    let (mut stage, sensor, reader) = sensor_and_reader(shards);
+    let (mut stage, sensor, reader) = Cast::new(shards).with_slow_disk().sensor_and_reader();
     let waiting = stage.publish(sensor, qos1("news"));
     stage.go_on();
     stage.disk_is(Storage::Broken);

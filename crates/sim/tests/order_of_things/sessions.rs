@@ -203,13 +203,7 @@ fn farewell_or_welcome(what: &What, older: LinkId, newer: LinkId) -> Option<&'st
 
 /// A client comes back while its QoS 2 message waits for the disk, and again when it was told PUBREC and said nothing.
 fn rule_5_an_exchange_of_qos_2_goes_on_over_the_newer_link(shards: u16) {
-    let mut cast = Cast::new(shards).with_slow_disk();
-    let (sensor, reader) = (cast.add("sensor", 0), cast.add("reader", 1));
-    let mut stage = cast.begin();
-    stage.enter(sensor);
-    stage.enter(reader);
-    stage.subscribe(reader, "news");
-    stage.scene();
+    let (mut stage, sensor, reader) = Cast::new(shards).with_slow_disk().sensor_and_reader();
     stage.mute(sensor);
     let news = stage.publish(sensor, qos2("news"));
     stage.go_on();
