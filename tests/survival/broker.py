@@ -1,10 +1,12 @@
 """A release broker in a folder of its own, with a plain listener on the loopback interface and one user who may all below k/."""
 
+import contextlib
 import json
 import os
 import pathlib
 import random
 import subprocess
+import tempfile
 import time
 
 import wire
@@ -73,8 +75,24 @@ class Broker:
         return moment
 
     def said(self):
+        """Gives the end of its log, to be shown."""
+        return self.whole_log()[-4000:]
+
+    def whole_log(self):
         self.log.flush()
-        return pathlib.Path(self.log.name).read_text()[-4000:]
+        return pathlib.Path(self.log.name).read_text()
+
+
+@contextlib.contextmanager
+def running_broker(program, under=()):
+    """Runs one that syncs in a folder that goes with it, and kills it at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o700)
+        broker = Broker(program, pathlib.Path(folder), "synced", under=under)
+        try:
+            yield broker
+        finally:
+            broker.kill()
 
 
 def sync(path):

@@ -7,12 +7,9 @@ are published until the store has written several files: every one must be ackno
 """
 
 import argparse
-import os
-import pathlib
-import tempfile
 
 import wire
-from broker import PATIENCE, Broker
+from broker import PATIENCE, running_broker
 from clients import Client
 
 DESCRIPTORS, MESSAGES, FILLING = 270, 2500, b"x" * 16_000
@@ -59,14 +56,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="target/release/keyward")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o700)
-        under = ("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}")
-        broker = Broker(options.bin, pathlib.Path(folder), "synced", under=under)
-        try:
-            run(broker)
-        finally:
-            broker.kill()
+    with running_broker(options.bin, under=("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}")) as broker:
+        run(broker)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,9 @@ subscription, and with the messages that are not in the damage, in their order; 
 """
 
 import argparse
-import os
-import pathlib
-import tempfile
 
 import wire
-from broker import PATIENCE, Broker
+from broker import PATIENCE, running_broker
 from clients import Client
 
 MESSAGES, FILLING = 2500, b"x" * 16_000
@@ -61,7 +58,7 @@ def run(broker):
     damage(broker.dir / "messages")
     broker.start()
     aside = [path.name for path in broker.dir.iterdir() if path.name.startswith("messages.damaged-")]
-    assert len(aside) == 1 and aside[0] in broker.said(), f"{aside}\n{broker.said()}"
+    assert len(aside) == 1 and aside[0] in broker.whole_log(), f"{aside}\n{broker.said()}"
     publisher.connect(clean=True)
     publish(publisher, MESSAGES + 1)
     assert away.connect(), "its session is gone"
@@ -76,13 +73,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="target/release/keyward")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o700)
-        broker = Broker(options.bin, pathlib.Path(folder), "synced")
-        try:
-            run(broker)
-        finally:
-            broker.kill()
+    with running_broker(options.bin) as broker:
+        run(broker)
 
 
 if __name__ == "__main__":
