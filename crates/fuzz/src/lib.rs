@@ -86,7 +86,7 @@ pub const TARGETS: &[Target] = &[
     row("tls_channel", tls::tls_channel, 256, &["server/src/plane/tls/channel.rs"]),
     row("control_request", server::control_request, 256, &["server/src/control/socket.rs", "server/src/control/line.rs", "server/src/control/secret.rs"]),
     row("control_answer", server::control_answer, 64, &["server/src/control/client.rs", "server/src/control/response.rs"]),
-    row("configuration", server::configuration, 256, &["server/src/config/mod.rs", "server/src/config/file.rs", "server/src/config/unit.rs", "server/src/config/listener.rs"]),
+    row("configuration", server::configuration, 256, &["server/src/config/mod.rs", "server/src/config/file.rs", "server/src/config/unit.rs", "server/src/config/listener.rs", "server/src/login.rs"]),
     row("configuration_edit", server::configuration_edit, 256, &["server/src/config/edit.rs"]),
     row("backup", server::backup, 512, &["server/src/backup/archive/mod.rs", "server/src/backup/archive/read.rs", "server/src/backup/archive/tar.rs", "server/src/backup/archive/rows.rs"]),
     row("bundle", bundle::bundle, 128, &["client/src/address.rs", "client/src/tls.rs"]),

@@ -2,9 +2,10 @@
 
 use keyward_identity::{ServerName, decoders as identity, limits::DNS_NAME_BYTES};
 use keyward_mqtt::time::UnixMillis;
-use keyward_server::config::{Address, Config, EditError, Listener, MAX_LISTENERS, Security};
+use keyward_server::config::{Address, Config, EditError, Listener, MAX_LISTENERS, Place};
 use keyward_server::config::{add_listener, remove_listener};
 use keyward_server::control::CallError;
+use keyward_server::login::Login;
 use keyward_server::names::parse_list;
 use keyward_server::plane::HandshakeCause;
 use keyward_server::{decoders, decoders::Hello};
@@ -133,7 +134,7 @@ pub fn configuration(data: &[u8]) {
         Ok(config) => {
             assert!((1..=MAX_LISTENERS).contains(&config.listeners.len()));
             for listener in &config.listeners {
-                let open = listener.security == Security::PlainPassword && !is_loopback(listener);
+                let open = !listener.tls && !is_loopback(listener) && listener.from.is_empty();
                 assert!(!open, "passwords would cross the network: {listener:?}");
             }
         }
@@ -141,7 +142,7 @@ pub fn configuration(data: &[u8]) {
 }
 
 fn is_loopback(listener: &Listener) -> bool {
-    matches!(listener.address, Address::One(address) if address.is_loopback())
+    listener.address().is_none_or(|address| matches!(address, Address::One(ip) if ip.is_loopback()))
 }
 
 /// Adds a listener to a configuration and removes it again: the first says what the old one said and the listener, the
@@ -149,12 +150,18 @@ fn is_loopback(listener: &Listener) -> bool {
 pub fn configuration_edit(data: &[u8]) {
     let Some((&choice, text)) = data.split_first() else { return };
     let Ok(text) = core::str::from_utf8(text) else { return };
+    let (tls, login) =
+        [(false, Login::Password), (true, Login::Certificate), (true, Login::CertificateOrPassword)]
+            [usize::from(choice >> 4) % 3];
     let listener = Listener {
         name: ["extra", "mqtts", "a.b-c_d", "local"][usize::from(choice) % 4].to_owned(),
-        address: Address::One(Ipv4Addr::LOCALHOST.into()),
-        port: [0, 1883, 8883, 8884][usize::from(choice >> 2) % 4],
-        security: [Security::PlainPassword, Security::Certificate, Security::CertificateOrPassword]
-            [usize::from(choice >> 4) % 3],
+        place: Place::Network {
+            address: Address::One(Ipv4Addr::LOCALHOST.into()),
+            port: [0, 1883, 8883, 8884][usize::from(choice >> 2) % 4],
+        },
+        tls,
+        login,
+        ..Listener::default()
     };
     let before = Config::parse("keyward.toml", text);
     let longer = match (&before, add_listener(text, &listener)) {

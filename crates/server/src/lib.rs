@@ -20,6 +20,7 @@ pub mod home;
 pub mod installation;
 pub mod journal;
 pub mod logging;
+pub mod login;
 pub mod names;
 pub mod plane;
 pub mod process;

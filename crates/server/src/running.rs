@@ -142,7 +142,8 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     }
     let overrides = Overrides { port: options.port, address: options.address };
     let config = config.overridden(overrides);
-    let takes = |address| config.listeners.iter().any(|listener| listener.address == Address::One(address));
+    let takes =
+        |address| config.listeners.iter().any(|listener| listener.address() == Some(Address::One(address)));
     if let Some(address) = options.address.filter(|address| !takes(*address)) {
         let what = format!("--address {address}: no listener with TLS is configured that could open there");
         return Err(StartError::Argument(what));
@@ -393,7 +394,7 @@ fn plane_error(error: PlaneError, config: &Config) -> StartError {
     match error {
         PlaneError::Listen(ListenError::InUse { address }) => {
             let port = address.port();
-            let listener = config.listeners.iter().find(|listener| listener.port == port);
+            let listener = config.listeners.iter().find(|listener| listener.port() == Some(port));
             let listener = listener.map(|listener| listener.name.clone()).unwrap_or_default();
             StartError::PortInUse { listener, port }
         }

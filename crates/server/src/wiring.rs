@@ -1,7 +1,7 @@
 //! Carries what `identity` knows to the broker, in the broker's words: the two never see each other.
 
 use crate::{
-    config,
+    config::{self, Place},
     plane::{ClientAuth, Listener, Security, TlsMaterial},
 };
 use keyward_broker::{Directory, Principal, Standing};
@@ -57,14 +57,19 @@ pub fn tls_material(registrar: &Registrar) -> TlsMaterial {
 
 /// Returns a configured listener as the data plane opens it.
 pub fn listener(configured: &config::Listener) -> Listener {
-    let bind = |ip| SocketAddr::new(ip, configured.port);
+    let addresses = match configured.place {
+        Place::Network { address, port } => {
+            address.to_bind().into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
+        }
+        Place::Socket(_) => Vec::new(),
+    };
     Listener {
         name: configured.name.clone(),
-        addresses: configured.address.to_bind().into_iter().map(bind).collect(),
-        security: match configured.security {
-            config::Security::CertificateOrPassword => Security::Tls(ClientAuth::CertificateOrPassword),
-            config::Security::Certificate => Security::Tls(ClientAuth::Certificate),
-            config::Security::PlainPassword => Security::Plain,
+        addresses,
+        security: match (configured.tls, configured.login.needs_certificate()) {
+            (true, true) => Security::Tls(ClientAuth::Certificate),
+            (true, false) => Security::Tls(ClientAuth::CertificateOrPassword),
+            (false, _) => Security::Plain,
         },
     }
 }

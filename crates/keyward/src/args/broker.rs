@@ -141,7 +141,7 @@ pub(crate) enum ListenerCommand {
     #[command(after_help = "\
 Examples:
   keyward listener add factory --address 192.168.1.2 --port 8883
-  keyward listener add strict --port 18883 --require-certificate
+  keyward listener add strict --port 18883 --login certificate
   keyward listener add local --address 127.0.0.1 --port 1883 --plain")]
     Add(ListenerAddArgs),
     /// List where the broker listens
@@ -169,12 +169,18 @@ pub(crate) struct ListenerAddArgs {
     /// Listen on this address only [default: all addresses, IPv4 and IPv6]
     #[arg(long, value_name = "IP")]
     pub(crate) address: Option<IpAddr>,
-    /// Let in only clients that show a certificate; no passwords
+    /// What a client must show [default: certificate or password; with --plain: password]
+    #[arg(long, value_name = "RULE", value_parser = ["certificate", "password", "certificate and password", "certificate or password"])]
+    pub(crate) login: Option<String>,
+    /// Speak MQTT without TLS; on a loopback address, or for the networks of --from
     #[arg(long)]
-    pub(crate) require_certificate: bool,
-    /// Speak MQTT without TLS; on a loopback address only
-    #[arg(long, requires = "address", conflicts_with = "require_certificate")]
     pub(crate) plain: bool,
+    /// Let in only clients of this network; may be given several times
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) from: Vec<String>,
+    /// Let a client without any login become this user
+    #[arg(long, value_name = "USER")]
+    pub(crate) anonymous_as: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,8 +24,10 @@ fn addition(args: ListenerAddArgs) -> ListenerAdd {
         name: args.name,
         address: args.address.map(|address| address.to_string()),
         port: args.port,
-        certificate_required: args.require_certificate,
+        login: args.login,
         plain: args.plain,
+        from: args.from,
+        anonymous_as: args.anonymous_as,
     }
 }
 

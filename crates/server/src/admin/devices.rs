@@ -34,7 +34,7 @@ impl Turn<'_> {
             self.admin.refuse_overlap(&new)?;
         }
         let config = self.admin.config()?;
-        let lifetime_days = config.certificates.days_of(new.device_type.as_ref());
+        let lifetime_days = config.days_of(new.device_type.as_ref());
         let credential = credential(add.credential, lifetime_days);
         let Identity::Device(id) = &new.identity else {
             return Err(Refusal::invalid("a device id is expected"));

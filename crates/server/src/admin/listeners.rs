@@ -2,9 +2,10 @@
 
 use super::{Admin, Turn, accounts::bad_name, audited::Digests};
 use crate::{
-    config::{self, Address, Config, Listener, Security},
+    config::{self, Address, Config, Listener, Network, Place, Protocol},
     control::{ListenerAdd, ListenerRow, Refusal, RefusalCode, Response},
     installation,
+    login::Login,
     rules::Rules,
 };
 use keyward_identity::{Command, files};
@@ -77,16 +78,20 @@ impl Admin {
 
 fn row(listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
     let bound = open.iter().find(|(name, _)| *name == listener.name).map(|(_, addresses)| addresses);
-    let addresses = match bound {
-        Some(bound) => bound.iter().map(|address| address.ip().to_string()).collect(),
-        None => listener.address.to_bind().iter().map(ToString::to_string).collect(),
+    let addresses = match (bound, &listener.place) {
+        (Some(bound), _) => bound.iter().map(|address| address.ip().to_string()).collect(),
+        (None, Place::Network { address, .. }) => address.to_bind().iter().map(ToString::to_string).collect(),
+        (None, Place::Socket(path)) => vec![path.display().to_string()],
     };
+    let configured = listener.port().unwrap_or_default();
     ListenerRow {
         name: listener.name.clone(),
         addresses,
-        port: bound.and_then(|bound| bound.first()).map_or(listener.port, SocketAddr::port),
-        transport: listener.security.transport().to_owned(),
-        demands: listener.security.demands().to_owned(),
+        port: bound.and_then(|bound| bound.first()).map_or(configured, SocketAddr::port),
+        transport: listener.transport().to_owned(),
+        demands: listener.login.to_string(),
+        from: listener.from.iter().map(ToString::to_string).collect(),
+        anonymous_as: listener.anonymous_as.as_ref().map(ToString::to_string),
         open: bound.is_some(),
     }
 }
@@ -97,11 +102,22 @@ fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
         Some(text) => Address::parse(text)
             .ok_or_else(|| bad_name("address", text, &"is neither an IP address nor \"*\""))?,
     };
-    let security = match (add.plain, add.certificate_required) {
-        (true, true) => return Err(Refusal::invalid("without TLS no certificate can be shown: choose one")),
-        (true, false) => Security::PlainPassword,
-        (false, true) => Security::Certificate,
-        (false, false) => Security::CertificateOrPassword,
+    let network = |text: &String| {
+        let why = "is neither a network like 192.168.1.0/24, with zeros beyond its prefix, nor an address";
+        Network::parse(text).ok_or_else(|| bad_name("network", text, &why))
     };
-    Ok(Listener { name: add.name.clone(), address, port: add.port, security })
+    let anonymous_as = add.anonymous_as.as_ref().map(|name| super::users::user(name)).transpose()?;
+    let login = match &add.login {
+        None => Listener::default_login(!add.plain),
+        Some(text) => Login::parse(text).ok_or_else(|| bad_name("login", text, &"is no way to log in"))?,
+    };
+    Ok(Listener {
+        name: add.name.clone(),
+        protocol: Protocol::Mqtt,
+        place: Place::Network { address, port: add.port },
+        tls: !add.plain,
+        login,
+        from: add.from.iter().map(network).collect::<Result<_, _>>()?,
+        anonymous_as,
+    })
 }

@@ -1,7 +1,7 @@
 //! Where clients reach the broker.
 
 use crate::{
-    config::{Address, Config, Security},
+    config::{Address, Config, Listener, Place},
     control::Reach,
 };
 use keyward_identity::{NameOrigin, Registrar, ServerName, ServerNames as Known};
@@ -10,11 +10,13 @@ use std::net::{IpAddr, SocketAddr};
 /// Guesses how a client on another machine reaches the broker: a name that the operator chose, else an address of the
 /// network, else the machine's name, each only if the certificate holds it; a listener on one address is reached there.
 pub(super) fn reach(config: &Config, bound: &[(String, Vec<SocketAddr>)], registrar: &Registrar) -> Reach {
-    let tls = config.listeners.iter().find(|listener| listener.security != Security::PlainPassword);
+    let tls = config.listeners.iter().find(|listener| listener.tls);
     let listener = tls.or_else(|| config.listeners.first());
     let (name, address, configured) = match listener {
-        Some(listener) => (listener.name.as_str(), listener.address, listener.port),
-        None => ("", Address::All, crate::config::MQTTS_PORT),
+        Some(Listener { name, place: Place::Network { address, port }, .. }) => {
+            (name.as_str(), *address, *port)
+        }
+        _ => ("", Address::All, crate::config::MQTTS_PORT),
     };
     let open = bound.iter().find(|(open, _)| open == name).and_then(|(_, addresses)| addresses.first());
     let port = open.map_or(configured, SocketAddr::port);

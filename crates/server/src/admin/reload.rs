@@ -176,8 +176,8 @@ mod tests {
             Ok(())
         }
         fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal> {
-            self.write(format!("open {} {}", listener.name, listener.port));
-            if listener.port == 666 {
+            self.write(format!("open {} {}", listener.name, listener.port().unwrap_or_default()));
+            if listener.port() == Some(666) {
                 Err(Refusal::new(RefusalCode::Failed, "port 666 is taken"))
             } else {
                 Ok(())
@@ -357,13 +357,7 @@ mod tests {
         let before = fs::read_to_string(site.home.config_file()).unwrap();
         let add = |port| {
             let (name, address) = ("b".to_owned(), None);
-            Request::ListenerAdd(ListenerAdd {
-                name,
-                address,
-                port,
-                certificate_required: false,
-                plain: false,
-            })
+            Request::ListenerAdd(ListenerAdd { name, address, port, ..ListenerAdd::default() })
         };
         assert!(site.admin.execute(add(666)).is_err());
         assert_eq!(fs::read_to_string(site.home.config_file()).unwrap(), before);

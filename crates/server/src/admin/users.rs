@@ -14,7 +14,7 @@ use keyward_ids::{Identity, Kind, UserId};
 use keyward_policy::Policy;
 use std::sync::Arc;
 
-fn user(name: &str) -> Result<UserId, Refusal> {
+pub(super) fn user(name: &str) -> Result<UserId, Refusal> {
     UserId::parse(name).map_err(|error| bad_name("user name", name, &error))
 }
 
@@ -22,7 +22,7 @@ impl Turn<'_> {
     pub(super) fn add_user(&mut self, add: UserAdd) -> Result<Response, Refusal> {
         let id = user(&add.name)?;
         let config = self.admin.config()?;
-        let credential = credential(add.credential, config.certificates.days_of(None));
+        let credential = credential(add.credential, config.days_of(None));
         let command = Command::AddUser(AddUser { id: id.clone(), note: String::new(), credential });
         let (outcome, in_force) = self.command(command)?;
         let notes = super::incomplete(in_force).into_iter().collect();

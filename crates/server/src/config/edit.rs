@@ -1,7 +1,7 @@
 //! Changes `keyward.toml` without losing a comment.
 
-use super::{Config, ConfigErrors, Listener, Security};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use super::{Config, ConfigErrors, Listener, Place, Protocol};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// Says why the text was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +69,27 @@ fn listeners(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, EditError
 fn table(listener: &Listener) -> Table {
     let mut table = Table::new();
     table["name"] = value(&listener.name);
-    table["address"] = value(listener.address.to_string());
-    table["port"] = value(i64::from(listener.port));
-    match listener.security {
-        Security::CertificateOrPassword => {}
-        Security::Certificate => table["certificate"] = value("required"),
-        Security::PlainPassword => table["tls"] = value(false),
+    if listener.protocol == Protocol::WebSocket {
+        table["protocol"] = value("websocket");
+    }
+    match &listener.place {
+        Place::Network { address, port } => {
+            table["address"] = value(address.to_string());
+            table["port"] = value(i64::from(*port));
+            if !listener.tls {
+                table["tls"] = value(false);
+            }
+        }
+        Place::Socket(path) => table["socket"] = value(path.to_string_lossy().into_owned()),
+    }
+    if listener.login != Listener::default_login(listener.tls) {
+        table["login"] = value(listener.login.as_str());
+    }
+    if !listener.from.is_empty() {
+        table["from"] = value(listener.from.iter().map(ToString::to_string).collect::<Array>());
+    }
+    if let Some(user) = &listener.anonymous_as {
+        table["anonymous_as"] = value(user.as_str());
     }
     table.decor_mut().set_prefix("\n");
     table
@@ -88,14 +103,18 @@ fn valid(text: String) -> Result<String, EditError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Address, DEFAULT_TEXT};
+    use crate::{
+        config::{Address, DEFAULT_TEXT},
+        login::Login,
+    };
 
     fn local() -> Listener {
         Listener {
             name: "local".to_owned(),
-            address: Address::parse("127.0.0.1").unwrap(),
-            port: 1883,
-            security: Security::PlainPassword,
+            place: Place::Network { address: Address::parse("127.0.0.1").unwrap(), port: 1883 },
+            tls: false,
+            login: Login::Password,
+            ..Listener::default()
         }
     }
 

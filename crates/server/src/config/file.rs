@@ -1,6 +1,7 @@
 //! `keyward.toml` as it is written: every key, and what a value of it looks like.
 
 use super::unit::{ByteSize, Count, Span};
+use crate::login::Login;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -14,6 +15,7 @@ pub(super) struct File {
     pub(super) limits: super::bounds::File,
     pub(super) store: Store,
     pub(super) certificates: Certificates,
+    pub(super) types: BTreeMap<Spanned<String>, DeviceType>,
     pub(super) log: Log,
 }
 
@@ -30,31 +32,39 @@ pub(super) struct Server {
 #[serde(deny_unknown_fields)]
 pub(super) struct Listener {
     pub(super) name: Spanned<String>,
+    pub(super) protocol: Option<Spanned<Protocol>>,
     pub(super) address: Option<Spanned<String>>,
-    pub(super) port: Spanned<Count<0, 65_535>>,
+    pub(super) port: Option<Spanned<Count<0, 65_535>>>,
+    pub(super) socket: Option<Spanned<String>>,
     pub(super) tls: Option<Spanned<bool>>,
-    pub(super) certificate: Option<Spanned<Certificate>>,
+    pub(super) login: Option<Spanned<Login>>,
+    #[serde(default)]
+    pub(super) from: Vec<Spanned<String>>,
+    pub(super) anonymous_as: Option<Spanned<String>>,
 }
 
-/// Whether a client must show a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// What is spoken on a listener, below MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Certificate {
-    Optional,
-    Required,
+pub enum Protocol {
+    /// Nothing: MQTT on the stream itself.
+    #[default]
+    Mqtt,
+    /// WebSocket, with the subprotocol `mqtt`.
+    WebSocket,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Certificates {
     pub(super) device_lifetime: Option<Spanned<Span>>,
-    pub(super) types: BTreeMap<Spanned<String>, TypeCertificates>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TypeCertificates {
-    pub(super) device_lifetime: Spanned<Span>,
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DeviceType {
+    pub(super) login: Option<Spanned<Login>>,
+    pub(super) device_lifetime: Option<Spanned<Span>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,11 +2,14 @@
 
 use super::{
     error::{ConfigError, Places},
-    file,
+    file::{self, Protocol},
 };
+use crate::login::Login;
+use keyward_ids::UserId;
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
 };
 use toml::Spanned;
 
@@ -17,17 +20,40 @@ pub const MAX_LISTENERS: usize = 16;
 /// The port that IANA gives MQTT over TLS.
 pub const MQTTS_PORT: u16 = 8883;
 
+/// The most networks whose clients one listener lets in: each is looked at for each connection.
+pub const MAX_NETWORKS: usize = 64;
+
 /// Holds one configured listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Its name, unique among the listeners.
     pub name: String,
-    /// What it binds.
-    pub address: Address,
-    /// The TCP port; 0 lets the system choose.
-    pub port: u16,
-    /// What is spoken on it and what a client must show.
-    pub security: Security,
+    /// What is spoken on it, below MQTT.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub place: Place,
+    /// Whether TLS is spoken on it.
+    pub tls: bool,
+    /// What a client must show.
+    pub login: Login,
+    /// Whose addresses may connect; empty: everybody's. Never empty if [`is_plain_network`](Self::is_plain_network).
+    pub from: Vec<Network>,
+    /// The user that a client becomes which shows nothing.
+    pub anonymous_as: Option<UserId>,
+}
+
+/// Says where a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On a TCP port; 0 lets the system choose.
+    Network {
+        /// What it binds.
+        address: Address,
+        /// The port.
+        port: u16,
+    },
+    /// On a Unix socket.
+    Socket(PathBuf),
 }
 
 /// Says what a listener binds.
@@ -39,33 +65,67 @@ pub enum Address {
     One(IpAddr),
 }
 
-/// Says what is spoken on a listener and what a client must show there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
-    /// TLS; a client certificate or a password.
-    CertificateOrPassword,
-    /// TLS; a client certificate.
-    Certificate,
-    /// No TLS, a password; on loopback addresses only.
-    PlainPassword,
+/// Is a network whose clients may connect. Written `192.168.1.0/24`, `fd00::/8`, or as one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Network(ipnet::IpNet);
+
+impl Network {
+    /// Parses a network or an address. `None` if it is neither, or if there are bits beyond the prefix
+    /// (`192.168.1.7/24`): nobody knows then which of the two was meant.
+    pub fn parse(text: &str) -> Option<Self> {
+        let net = match text.parse::<IpAddr>() {
+            Ok(address) => address.into(),
+            Err(_) => text.parse::<ipnet::IpNet>().ok().filter(|net| net.trunc() == *net)?,
+        };
+        Some(Self(net))
+    }
+
+    /// Tells whether an address is of this network. An IPv4 address that came mapped into IPv6 is its IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
 }
 
-impl Security {
-    /// Returns `tls` or `plain`.
-    pub fn transport(self) -> &'static str {
-        match self {
-            Self::CertificateOrPassword | Self::Certificate => "tls",
-            Self::PlainPassword => "plain",
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Listener {
+    /// Returns `tls`, `plain` or `socket`.
+    pub fn transport(&self) -> &'static str {
+        match (&self.place, self.tls) {
+            (Place::Socket(_), _) => "socket",
+            (_, true) => "tls",
+            (_, false) => "plain",
         }
     }
 
-    /// Returns what a client must show, for people.
-    pub fn demands(self) -> &'static str {
-        match self {
-            Self::CertificateOrPassword => "client certificate or password",
-            Self::Certificate => "client certificate",
-            Self::PlainPassword => "password",
+    /// Tells whether what clients say, passwords too, can be read on a network.
+    pub fn is_plain_network(&self) -> bool {
+        matches!(self.place, Place::Network { address, .. } if !self.tls && !address.is_loopback())
+    }
+
+    /// Returns what it binds; `None` for a Unix socket.
+    pub fn address(&self) -> Option<Address> {
+        match self.place {
+            Place::Network { address, .. } => Some(address),
+            Place::Socket(_) => None,
         }
+    }
+
+    /// Returns the configured port; `None` for a Unix socket.
+    pub fn port(&self) -> Option<u16> {
+        match self.place {
+            Place::Network { port, .. } => Some(port),
+            Place::Socket(_) => None,
+        }
+    }
+
+    /// Returns what a listener demands if nothing is said.
+    pub fn default_login(tls: bool) -> Login {
+        if tls { Login::CertificateOrPassword } else { Login::Password }
     }
 }
 
@@ -86,7 +146,8 @@ impl Address {
         }
     }
 
-    fn is_loopback(self) -> bool {
+    /// Tells whether only programs of this machine reach it.
+    pub fn is_loopback(self) -> bool {
         matches!(self, Self::One(ip) if ip.is_loopback())
     }
 }
@@ -105,9 +166,12 @@ impl Default for Listener {
     fn default() -> Self {
         Self {
             name: "mqtts".to_owned(),
-            address: Address::All,
-            port: MQTTS_PORT,
-            security: Security::CertificateOrPassword,
+            protocol: Protocol::Mqtt,
+            place: Place::Network { address: Address::All, port: MQTTS_PORT },
+            tls: true,
+            login: Self::default_login(true),
+            from: Vec::new(),
+            anonymous_as: None,
         }
     }
 }
@@ -146,36 +210,115 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
         let expected = format!("1 to {MAX_LISTENER_NAME} letters, digits, '-', '_' or '.'");
         return Err(places.error(&raw.name.span(), expected));
     }
+    let place = place(raw, places)?;
+    let tls = match (&raw.tls, &place) {
+        (Some(tls), Place::Socket(_)) => {
+            return Err(places.error(&tls.span(), "no key `tls` beside `socket`: no network is crossed"));
+        }
+        (None, Place::Socket(_)) => false,
+        (tls, Place::Network { .. }) => tls.as_ref().is_none_or(|tls| *tls.get_ref()),
+    };
+    let listener = Listener {
+        name: name.clone(),
+        protocol: raw.protocol.as_ref().map(|protocol| *protocol.get_ref()).unwrap_or_default(),
+        place,
+        tls,
+        login: login(raw, tls, places)?,
+        from: from(raw, places)?,
+        anonymous_as: anonymous_as(raw, places)?,
+    };
+    fits(raw, &listener, places)?;
+    not_built_yet(raw, places)?;
+    Ok(listener)
+}
+
+/// Refuses what is understood and not kept yet.
+fn not_built_yet(raw: &file::Listener, places: &Places<'_>) -> Result<(), ConfigError> {
+    let websocket = raw.protocol.as_ref().filter(|protocol| *protocol.get_ref() == Protocol::WebSocket);
+    let both = raw.login.as_ref().filter(|login| *login.get_ref() == Login::CertificateAndPassword);
+    let span = websocket
+        .map(Spanned::span)
+        .or_else(|| raw.socket.as_ref().map(Spanned::span))
+        .or_else(|| raw.from.first().map(Spanned::span))
+        .or_else(|| raw.anonymous_as.as_ref().map(Spanned::span))
+        .or_else(|| both.map(Spanned::span));
+    match span {
+        Some(span) => Err(places.error(&span, "no such value: it is not built yet")),
+        None => Ok(()),
+    }
+}
+
+fn place(raw: &file::Listener, places: &Places<'_>) -> Result<Place, ConfigError> {
+    if let Some(socket) = &raw.socket {
+        let path = Path::new(socket.get_ref());
+        let beside = raw.address.as_ref().map(Spanned::span).or(raw.port.as_ref().map(Spanned::span));
+        return match beside {
+            Some(span) => Err(places.error(&span, "no address and no port beside `socket`")),
+            None if !path.is_absolute() || path.file_name().is_none() => {
+                Err(places.error(&socket.span(), "an absolute path, like \"/run/keyward/mqtt.sock\""))
+            }
+            None => Ok(Place::Socket(path.to_owned())),
+        };
+    }
     let address = match &raw.address {
         None => Address::All,
         Some(text) => Address::parse(text.get_ref())
             .ok_or_else(|| places.error(&text.span(), "an IP address, or \"*\" for all addresses"))?,
     };
-    let security = security(raw, address, places)?;
-    // The type of the port is bounded, so nothing is lost here.
-    let port = u16::try_from(raw.port.get_ref().0).unwrap_or_default();
-    Ok(Listener { name: name.clone(), address, port, security })
+    match &raw.port {
+        // The type of the port is bounded, so nothing is lost here.
+        Some(port) => {
+            Ok(Place::Network { address, port: u16::try_from(port.get_ref().0).unwrap_or_default() })
+        }
+        None => Err(places.error(&raw.name.span(), "a key `port` (or `socket`) beside the name")),
+    }
 }
 
-fn security(raw: &file::Listener, address: Address, places: &Places<'_>) -> Result<Security, ConfigError> {
-    let certificate = raw.certificate.as_ref().map(|c| *c.get_ref());
-    match &raw.tls {
-        Some(tls) if !tls.get_ref() => {
-            if !address.is_loopback() {
-                let expected = "true: without TLS passwords and messages can be read on the network, \
-                                so plain MQTT needs address = \"127.0.0.1\" or \"::1\"";
-                return Err(places.error(&tls.span(), expected));
-            }
-            match &raw.certificate {
-                Some(c) if *c.get_ref() == file::Certificate::Required => {
-                    Err(places.error(&c.span(), "\"optional\": without TLS no certificate can be shown"))
-                }
-                _ => Ok(Security::PlainPassword),
-            }
-        }
-        _ if certificate == Some(file::Certificate::Required) => Ok(Security::Certificate),
-        _ => Ok(Security::CertificateOrPassword),
+fn login(raw: &file::Listener, tls: bool, places: &Places<'_>) -> Result<Login, ConfigError> {
+    let Some(login) = &raw.login else { return Ok(Listener::default_login(tls)) };
+    if !tls && *login.get_ref() != Login::Password {
+        return Err(places.error(&login.span(), "\"password\": without TLS no certificate can be shown"));
     }
+    Ok(*login.get_ref())
+}
+
+fn from(raw: &file::Listener, places: &Places<'_>) -> Result<Vec<Network>, ConfigError> {
+    if let Some(extra) = raw.from.get(MAX_NETWORKS) {
+        return Err(places.error(&extra.span(), format!("at most {MAX_NETWORKS} networks")));
+    }
+    let parse = |text: &Spanned<String>| {
+        let expected = "a network like \"192.168.1.0/24\" or \"fd00::/8\", with zeros beyond its prefix, \
+                        or one address";
+        Network::parse(text.get_ref()).ok_or_else(|| places.error(&text.span(), expected))
+    };
+    raw.from.iter().map(parse).collect()
+}
+
+fn anonymous_as(raw: &file::Listener, places: &Places<'_>) -> Result<Option<UserId>, ConfigError> {
+    let parse = |text: &Spanned<String>| {
+        UserId::parse(text.get_ref()).map_err(|_| places.error(&text.span(), "the name of a user"))
+    };
+    raw.anonymous_as.as_ref().map(parse).transpose()
+}
+
+/// Refuses keys that are right alone and wrong together.
+fn fits(raw: &file::Listener, listener: &Listener, places: &Places<'_>) -> Result<(), ConfigError> {
+    if let Some(tls) = raw.tls.as_ref().filter(|_| listener.is_plain_network() && listener.from.is_empty()) {
+        let expected = "true: without TLS passwords and messages can be read on the network, so plain MQTT needs \
+                        address = \"127.0.0.1\" or \"::1\", or from = [\"192.168.1.0/24\"] with the networks \
+                        whose clients may connect";
+        return Err(places.error(&tls.span(), expected));
+    }
+    if let (Some(from), Place::Socket(_)) = (raw.from.first(), &listener.place) {
+        return Err(
+            places.error(&from.span(), "no key `from` beside `socket`: its file's mode says who may connect")
+        );
+    }
+    if let Some(name) = raw.anonymous_as.as_ref().filter(|_| listener.login.needs_certificate()) {
+        let expected = format!("no such key beside login = \"{}\"", listener.login);
+        return Err(places.error(&name.span(), expected));
+    }
+    Ok(())
 }
 
 fn collision(
@@ -187,12 +330,41 @@ fn collision(
     if earlier.iter().any(|other| other.name == listener.name) {
         return Some(places.error(&raw.name.span(), "a name that no other listener has"));
     }
-    let taken = earlier.iter().find(|other| {
-        let overlap = other.address == listener.address
-            || other.address == Address::All
-            || listener.address == Address::All;
-        listener.port != 0 && other.port == listener.port && overlap
-    })?;
-    let expected = format!("a port that listener {} has not taken", taken.name);
-    Some(places.error(&raw.port.span(), expected))
+    let taken = earlier.iter().find(|other| overlap(&other.place, &listener.place))?;
+    let (span, what) = match (&raw.port, &raw.socket) {
+        (Some(port), _) => (port.span(), "a port"),
+        (None, Some(socket)) => (socket.span(), "a path"),
+        (None, None) => return None,
+    };
+    Some(places.error(&span, format!("{what} that listener {} has not taken", taken.name)))
+}
+
+fn overlap(one: &Place, other: &Place) -> bool {
+    match (one, other) {
+        (Place::Network { address, port }, Place::Network { address: other, port: other_port }) => {
+            let same = address == other || *address == Address::All || *other == Address::All;
+            *port != 0 && port == other_port && same
+        }
+        (Place::Socket(path), Place::Socket(other)) => path == other,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_own_addresses_and_no_other() {
+        let network = Network::parse("192.168.1.0/24").unwrap();
+        for (address, inside) in
+            [("192.168.1.7", true), ("::ffff:192.168.1.7", true), ("192.168.2.7", false), ("::1", false)]
+        {
+            assert_eq!(network.contains(address.parse().unwrap()), inside, "{address}");
+        }
+        assert_eq!(Network::parse("10.0.0.7").unwrap().to_string(), "10.0.0.7/32");
+        for text in ["192.168.1.7/24", "192.168.1.0/33", "192.168.1", "", "home"] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+    }
 }

@@ -7,17 +7,21 @@ mod edit;
 mod error;
 mod file;
 mod listener;
+mod types;
 mod unit;
 
 pub use bounds::Limits;
 pub use edit::{EditError, add_listener, remove_listener};
 pub use error::ConfigError;
-pub use file::{Durability, LogFormat};
-pub use listener::{Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MQTTS_PORT, Security};
+pub use file::{Durability, LogFormat, Protocol};
+pub use listener::{
+    Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT, Network, Place,
+};
+pub use types::{DeviceType, MAX_TYPES};
 pub use unit::{ByteSize, Span};
 
 use error::Places;
-use keyward_identity::{Lifetimes, ServerName};
+use keyward_identity::ServerName;
 use keyward_ids::TypeId;
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
@@ -47,26 +51,12 @@ pub struct Config {
     pub limits: Limits,
     /// How sessions and messages are kept.
     pub store: Store,
-    /// How long certificates last.
-    pub certificates: Certificates,
+    /// How long certificates of devices last whose type says nothing else, in days; `None` leaves 10 years.
+    pub device_days: Option<u32>,
+    /// What is particular of a type of device.
+    pub types: BTreeMap<TypeId, DeviceType>,
     /// How log lines look and how many there are.
     pub log: Log,
-}
-
-/// Holds how long certificates last.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Certificates {
-    /// Of devices whose type says nothing else, in days; `None` leaves 10 years.
-    pub device_days: Option<u32>,
-    /// Of devices of a type, in days.
-    pub days_of_type: BTreeMap<TypeId, u32>,
-}
-
-impl Certificates {
-    /// Returns how many days a certificate of a device of this type lasts; `None` leaves the default.
-    pub fn days_of(&self, device_type: Option<&TypeId>) -> Option<u32> {
-        device_type.and_then(|name| self.days_of_type.get(name)).copied().or(self.device_days)
-    }
 }
 
 /// Holds how sessions and messages are kept.
@@ -120,7 +110,8 @@ impl Config {
         let listeners = collect(listener::validate(&raw.listener, &places), &mut errors);
         let limits = collect(bounds::validate(&raw.limits, &places), &mut errors);
         let sys_interval = collect(sys_interval(&raw.server, &places), &mut errors);
-        let certificates = collect(certificates(&raw.certificates, &places), &mut errors);
+        let device_days = collect(device_days(&raw.certificates, &places), &mut errors);
+        let types = collect(types::validate(&raw.types, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
@@ -137,7 +128,8 @@ impl Config {
                 durability: raw.store.durability.unwrap_or_default(),
                 reserve: raw.store.reserve.map(|reserve| reserve.0),
             },
-            certificates,
+            device_days,
+            types,
             log,
         })
     }
@@ -153,14 +145,23 @@ pub struct Overrides {
 }
 
 impl Config {
+    /// Returns how many days a certificate of a device of this type lasts; `None` leaves the default.
+    pub fn days_of(&self, device_type: Option<&TypeId>) -> Option<u32> {
+        device_type
+            .and_then(|name| self.types.get(name))
+            .and_then(|settings| settings.device_days)
+            .or(self.device_days)
+    }
+
     /// Returns the configuration with a listener elsewhere.
     pub fn overridden(mut self, overrides: Overrides) -> Self {
-        let has_tls = |listener: &Listener| listener.security != Security::PlainPassword;
-        let place = self.listeners.iter().position(has_tls).unwrap_or(0);
-        if let Some(listener) = self.listeners.get_mut(place) {
-            listener.port = overrides.port.unwrap_or(listener.port);
-            let fits = |address: &IpAddr| has_tls(listener) || address.is_loopback();
-            listener.address = overrides.address.filter(fits).map_or(listener.address, Address::One);
+        let place = self.listeners.iter().position(|listener| listener.tls).unwrap_or(0);
+        if let Some(Listener { tls, place: Place::Network { address, port }, .. }) =
+            self.listeners.get_mut(place)
+        {
+            *port = overrides.port.unwrap_or(*port);
+            let fits = |address: &IpAddr| *tls || address.is_loopback();
+            *address = overrides.address.filter(fits).map_or(*address, Address::One);
         }
         self
     }
@@ -176,7 +177,8 @@ impl Default for Config {
             listeners: vec![Listener::default()],
             limits: Limits::default(),
             store: Store::default(),
-            certificates: Certificates::default(),
+            device_days: None,
+            types: BTreeMap::new(),
             log: Log::default(),
         }
     }
@@ -213,30 +215,12 @@ fn sys_interval(server: &file::Server, places: &Places<'_>) -> Result<Duration, 
     Err(vec![places.error(&given.span(), "a time from 1 s on, or \"0 s\" for never")])
 }
 
-fn certificates(raw: &file::Certificates, places: &Places<'_>) -> Result<Certificates, Vec<ConfigError>> {
-    let days = |span: &toml::Spanned<Span>| {
-        let days = u32::try_from(span.get_ref().0.as_secs() / 86_400).unwrap_or(u32::MAX);
-        if (1..=Lifetimes::default().device).contains(&days) {
-            return Ok(days);
-        }
-        Err(places.error(&span.span(), "a time from 1 day to 10 years"))
-    };
-    let mut errors = Vec::new();
-    let mut valid = Certificates::default();
-    match raw.device_lifetime.as_ref().map(days).transpose() {
-        Ok(days) => valid.device_days = days,
-        Err(error) => errors.push(error),
-    }
-    for (name, settings) in &raw.types {
-        match (TypeId::parse(name.get_ref()), days(&settings.device_lifetime)) {
-            (Ok(name), Ok(days)) => {
-                valid.days_of_type.insert(name, days);
-            }
-            (Err(_), _) => errors.push(places.error(&name.span(), "the name of a device type")),
-            (_, Err(error)) => errors.push(error),
-        }
-    }
-    if errors.is_empty() { Ok(valid) } else { Err(errors) }
+fn device_days(raw: &file::Certificates, places: &Places<'_>) -> Result<Option<u32>, Vec<ConfigError>> {
+    raw.device_lifetime
+        .as_ref()
+        .map(|span| types::days(span, places))
+        .transpose()
+        .map_err(|error| vec![error])
 }
 
 fn log(raw: &file::Log, places: &Places<'_>) -> Result<Log, Vec<ConfigError>> {
@@ -255,17 +239,20 @@ fn log(raw: &file::Log, places: &Places<'_>) -> Result<Log, Vec<ConfigError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::login::Login;
 
     fn refused(text: &str) -> String {
         Config::parse("keyward.toml", text).unwrap_err().to_string()
     }
 
-    /// Removes the comment sign from each line that sets a key or opens a section.
+    /// Removes the comment sign from each line that sets a key or opens a section; examples are indented.
     fn uncommented() -> String {
         let is_setting = |line: &str| {
             let key = line.split([' ', '=']).next().unwrap_or_default();
             line.starts_with("[[")
-                || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c)))
+                || (line.contains(" = ")
+                    && !key.is_empty()
+                    && key.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c)))
         };
         DEFAULT_TEXT
             .lines()
@@ -296,7 +283,7 @@ mod tests {
         assert_eq!(config.limits, defaults.limits);
         assert_eq!(config.names, defaults.names);
         assert_eq!(config.log.format, defaults.log.format);
-        assert_eq!(config.certificates.device_days, Some(3_650));
+        assert_eq!(config.device_days, Some(3_650));
     }
 
     #[test]
@@ -343,8 +330,8 @@ mod tests {
                 "keyward.toml:2:8: listener.name: expected 1 to 32 letters, digits, '-', '_' or '.', given \"a b\"",
             ),
             (
-                "[certificates.types]\nmeter.device_lifetime = \"1 s\"",
-                "keyward.toml:2:25: certificates.types.meter.device_lifetime: expected a time from 1 day to 10 years, given \"1 s\"",
+                "[types]\nmeter.device_lifetime = \"1 s\"",
+                "keyward.toml:2:25: types.meter.device_lifetime: expected a time from 1 day to 10 years, given \"1 s\"",
             ),
             (
                 "[log]\nformat = \"xml\"",
@@ -365,7 +352,7 @@ mod tests {
         assert!(error.starts_with("keyward.toml:4:7: listener.tls: expected true:"), "{error}");
         let text = "[[listener]]\nname = \"a\"\nport = 1883\ntls = false\naddress = \"127.0.0.1\"";
         let config = Config::parse("keyward.toml", text).unwrap();
-        assert_eq!(config.listeners[0].security, Security::PlainPassword);
+        assert!(!config.listeners[0].tls && config.listeners[0].login == Login::Password);
     }
 
     #[test]
@@ -374,11 +361,12 @@ mod tests {
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         let overrides = Overrides { port: Some(7), address: Some(address) };
         let config = Config::parse("keyward.toml", plain).unwrap().overridden(overrides);
-        assert_eq!(config.listeners[0].address, Address::One("127.0.0.1".parse().unwrap()));
+        assert_eq!(config.listeners[0].address(), Some(Address::One("127.0.0.1".parse().unwrap())));
         let both = format!("{plain}[[listener]]\nname = \"b\"\nport = 8883\n");
         let config = Config::parse("keyward.toml", &both).unwrap().overridden(overrides);
-        let places: Vec<_> = config.listeners.iter().map(|one| (one.address, one.port)).collect();
-        assert_eq!(places, [(Address::One("127.0.0.1".parse().unwrap()), 1883), (Address::One(address), 7)]);
+        let places: Vec<_> = config.listeners.iter().map(|one| one.place.clone()).collect();
+        let place = |address, port| Place::Network { address: Address::One(address), port };
+        assert_eq!(places, [place("127.0.0.1".parse().unwrap(), 1883), place(address, 7)]);
     }
 
     #[test]

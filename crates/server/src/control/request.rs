@@ -223,7 +223,7 @@ pub enum ExplainAction {
 }
 
 /// Asks for another listener.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerAdd {
     /// Its name: letters, digits, `-`, `_`, `.`.
@@ -233,10 +233,16 @@ pub struct ListenerAdd {
     pub address: Option<String>,
     /// The TCP port; 0 lets the system choose.
     pub port: u16,
-    /// Whether a client certificate is demanded (`true`) or a password is enough (`false`).
-    #[serde(default)]
-    pub certificate_required: bool,
-    /// Whether the listener speaks plain MQTT without TLS; only on a loopback address.
+    /// What a client must show, as in `keyward.toml`; without it `certificate or password` over TLS, else `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// Whether the listener speaks plain MQTT without TLS; beyond loopback addresses only with `from`.
     #[serde(default)]
     pub plain: bool,
+    /// The networks whose clients may connect; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// The user that a client becomes which shows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous_as: Option<String>,
 }

@@ -293,10 +293,16 @@ pub struct ListenerRow {
     pub addresses: Vec<String>,
     /// The port; the bound one while a broker runs.
     pub port: u16,
-    /// `tls` or `plain`.
+    /// `tls`, `plain` or `socket`.
     pub transport: String,
     /// What a client must show.
     pub demands: String,
+    /// The networks whose clients may connect; empty: all.
+    #[serde(default)]
+    pub from: Vec<String>,
+    /// The user that a client becomes which shows nothing.
+    #[serde(default)]
+    pub anonymous_as: Option<String>,
     /// Whether it is open now.
     pub open: bool,
 }

@@ -59,7 +59,7 @@ fn every_bound_stands_in_the_document_of_limits() {
 fn every_key_of_the_configuration_stands_in_its_document() {
     let document = document("configuration.md");
     let keys = DEFAULT_TEXT.lines().filter_map(|line| {
-        let (key, _) = line.trim_start_matches("# ").split_once(" = ")?;
+        let (key, _) = line.trim_start_matches(['#', ' ']).split_once(" = ")?;
         key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some(key)
     });
     let missing: Vec<_> = keys.filter(|key| !document.contains(&format!("| `{key}` |"))).collect();

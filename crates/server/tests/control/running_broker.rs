@@ -254,8 +254,8 @@ fn a_listener_opens_and_closes_while_others_talk() {
         name: "local".into(),
         address: Some("127.0.0.1".into()),
         port: 0,
-        certificate_required: false,
         plain: true,
+        ..ListenerAdd::default()
     });
     let Ok(Response::Listeners(rows)) = broker.operator().ask(add) else { panic!("refused") };
     let local = rows.iter().find(|row| row.name == "local").unwrap();

@@ -23,8 +23,8 @@ fn listener(name: &str, address: &str, port: u16, plain: bool) -> Request {
         name: name.to_owned(),
         address: Some(address.to_owned()),
         port,
-        certificate_required: false,
         plain,
+        ..ListenerAdd::default()
     })
 }
 
@@ -153,7 +153,7 @@ fn topics_that_a_rule_uses_are_not_given_to_a_new_device_unasked() {
 #[test]
 fn a_lifetime_of_the_type_is_the_lifetime_of_the_certificate() {
     let site = Site::new();
-    site.config("[certificates]\ntypes.meter.device_lifetime = \"2 days\"\n");
+    site.config("[types]\nmeter.device_lifetime = \"2 days\"\n");
     let mut store = site.stopped();
     let mut add = device("m1", &Keys::new());
     add.device_type = Some("meter".to_owned());

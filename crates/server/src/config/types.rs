@@ -1,0 +1,60 @@
+//! What is particular of a type of device: how it logs in, how long its certificates last.
+
+use super::{
+    error::{ConfigError, Places},
+    file,
+    unit::Span,
+};
+use crate::login::Login;
+use keyward_identity::Lifetimes;
+use keyward_ids::TypeId;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+/// The most types of devices with settings of their own.
+pub const MAX_TYPES: usize = 256;
+
+/// Holds what is particular of a type of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceType {
+    /// What its devices must show, beside what the listener demands; `None` leaves that to the listener.
+    pub login: Option<Login>,
+    /// How long its certificates last, in days; `None` leaves what all devices have.
+    pub device_days: Option<u32>,
+}
+
+pub(super) fn validate(
+    raw: &BTreeMap<Spanned<String>, file::DeviceType>,
+    places: &Places<'_>,
+) -> Result<BTreeMap<TypeId, DeviceType>, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let mut valid = BTreeMap::new();
+    if let Some(extra) = raw.keys().nth(MAX_TYPES) {
+        errors.push(places.error(&extra.span(), format!("at most {MAX_TYPES} types")));
+    }
+    for (name, settings) in raw.iter().take(MAX_TYPES) {
+        let device_days = settings.device_lifetime.as_ref().map(|span| days(span, places)).transpose();
+        match (TypeId::parse(name.get_ref()), device_days) {
+            (Ok(name), Ok(device_days)) => {
+                let login = settings.login.as_ref().map(|login| *login.get_ref());
+                valid.insert(name, DeviceType { login, device_days });
+            }
+            (Err(_), _) => errors.push(places.error(&name.span(), "the name of a device type")),
+            (_, Err(error)) => errors.push(error),
+        }
+        // Nothing holds devices to the rule of their type yet.
+        if let Some(login) = &settings.login {
+            errors.push(places.error(&login.span(), "no key `login` here: it is not built yet"));
+        }
+    }
+    if errors.is_empty() { Ok(valid) } else { Err(errors) }
+}
+
+/// Returns a lifetime of certificates in days.
+pub(super) fn days(span: &Spanned<Span>, places: &Places<'_>) -> Result<u32, ConfigError> {
+    let days = u32::try_from(span.get_ref().0.as_secs() / 86_400).unwrap_or(u32::MAX);
+    if (1..=Lifetimes::default().device).contains(&days) {
+        return Ok(days);
+    }
+    Err(places.error(&span.span(), "a time from 1 day to 10 years"))
+}
