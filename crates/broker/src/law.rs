@@ -4,7 +4,7 @@ use crate::message::{Message, Publisher};
 use crate::placement::{HashKey, Map};
 use crate::principal::{Directory, Principal, Standing};
 use crate::{limits, retained};
-use keyward_ids::Identity;
+use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::topic::TopicName;
 use keyward_policy::{Action, Policy, Rights};
 use std::sync::Arc;
@@ -115,8 +115,14 @@ impl Law {
         }
     }
 
-    /// Decides by the rules of this moment whether `principal` may publish to `topic`; its standing is not asked.
-    pub(crate) fn may_publish(&mut self, principal: &Arc<Principal>, topic: TopicName<'_>) -> bool {
+    /// Decides by the rules of this moment whether `principal` may publish to `topic` with this client id, or with some
+    /// client id if nobody knows it any more; its standing is not asked.
+    pub(crate) fn may_publish(
+        &mut self,
+        principal: &Arc<Principal>,
+        client: Option<&ClientId>,
+        topic: TopicName<'_>,
+    ) -> bool {
         let identity = &principal.subject.identity;
         let remembered =
             self.absent.get(identity).is_some_and(|absent| Arc::ptr_eq(&absent.principal, principal));
@@ -127,7 +133,14 @@ impl Law {
             let absent = Absent { principal: Arc::clone(principal), rights: self.rights(principal) };
             self.absent.insert(identity.clone(), absent);
         }
-        self.absent.get(identity).is_some_and(|absent| absent.rights.decide(Action::Publish, topic).allowed)
+        let Some(Absent { rights, .. }) = self.absent.get(identity) else { return false };
+        match client {
+            Some(client) => {
+                let own = rights.of_client(client.as_str());
+                own.as_ref().unwrap_or(rights).decide(Action::Publish, topic).allowed
+            }
+            None => rights.some_client_may(Action::Publish, topic),
+        }
     }
 
     /// Says whether a retained message may be delivered: its publisher must be one that may still write there. The
@@ -152,7 +165,7 @@ impl Law {
             return retained::Fate::deliver_if(verdict.allowed);
         }
         let Some(topic) = slot.message.topic_name() else { return retained::Fate::Erase };
-        let allowed = self.may_publish(&principal, topic);
+        let allowed = self.may_publish(&principal, None, topic);
         slot.verdict = Some(retained::Verdict { generation: self.generation, principal, allowed });
         retained::Fate::deliver_if(allowed)
     }

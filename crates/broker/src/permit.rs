@@ -9,6 +9,7 @@ use crate::message::{Message, Publisher};
 use crate::placement::HashKey;
 use crate::principal::Standing;
 use core::marker::PhantomData;
+use keyward_ids::ClientId;
 use keyward_mqtt::topic::TopicName;
 use keyward_policy::{Action, Reading, Rights};
 use std::sync::Arc;
@@ -83,10 +84,11 @@ pub(crate) fn receive_covered(
 }
 
 /// Permits a message to be routed that was held back (for the disk, or as a will): decided by what its publisher may
-/// do at this moment.
+/// do at this moment, with the client id with which it sent the message if that is known.
 pub(crate) fn publish_held(
     law: &mut Law,
     message: &Message,
+    client: Option<&ClientId>,
     purpose: Purpose,
 ) -> Result<Permit<Publish>, Refusal> {
     let publisher: &Publisher = &message.publisher;
@@ -100,7 +102,7 @@ pub(crate) fn publish_held(
         return Err(Refusal::Standing);
     }
     let Some(topic) = message.topic_name() else { return Err(Refusal::Rule) };
-    Permit::granted(law.may_publish(&principal, topic)).ok_or(Refusal::Rule)
+    Permit::granted(law.may_publish(&principal, client, topic)).ok_or(Refusal::Rule)
 }
 
 /// Permits the broker itself to publish to `topic`: where no client may, and nowhere else.

@@ -5,10 +5,10 @@ use crate::permit::Entitled;
 use crate::placement::{HashKey, Map};
 use crate::principal::{Principal, Standing};
 use crate::retained::Holding;
-use keyward_ids::Identity;
+use keyward_ids::{ClientId, Identity};
 use keyward_policy::Rights;
 use slab::Slab;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Is one principal with at least one session here.
@@ -40,6 +40,8 @@ struct Authority {
     generation: u64,
     principal: Option<Arc<Principal>>,
     rights: Rights,
+    /// The rights of each session, by its slot, where rules depend on the client id.
+    of_clients: BTreeMap<u32, Rights>,
     stamp: u64,
 }
 
@@ -60,13 +62,24 @@ impl Resident {
                 generation: 0,
                 principal: None,
                 rights: Rights::none(),
+                of_clients: BTreeMap::new(),
                 stamp: 0,
             },
         }
     }
 
-    /// Compiles the rights again if the law or the principal changed.
-    pub(crate) fn refresh(&mut self, law: &Law) {
+    /// Compiles the rights again if the law or the principal changed, and those of the session in `slot`.
+    pub(crate) fn refresh(&mut self, law: &Law, slot: u32, client_id: &ClientId) {
+        self.refresh_all(law);
+        let authority = &mut self.authority;
+        if let std::collections::btree_map::Entry::Vacant(place) = authority.of_clients.entry(slot)
+            && let Some(rights) = authority.rights.of_client(client_id.as_str())
+        {
+            place.insert(rights);
+        }
+    }
+
+    fn refresh_all(&mut self, law: &Law) {
         if self.authority.turn == Some(law.turn()) {
             return;
         }
@@ -78,6 +91,7 @@ impl Resident {
         };
         if !same_principal || self.authority.generation != law.generation() || self.authority.turn.is_none() {
             self.authority.rights = principal.map_or_else(Rights::none, |principal| law.rights(principal));
+            self.authority.of_clients.clear();
             self.authority.stamp += 1;
         }
         self.authority.principal = principal.cloned();
@@ -90,14 +104,26 @@ impl Resident {
         self.authority.principal.as_ref().is_some_and(|principal| principal.epoch == epoch)
     }
 
-    /// Returns what a session that was opened in `life` may do. Call [`Resident::refresh`] before.
-    pub(crate) fn entitled(&self, life: u64) -> Entitled<'_> {
+    /// Forgets the rights of a session that is gone.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        self.authority.of_clients.remove(&slot);
+    }
+
+    /// Returns the bytes of the rights that the session in `slot` has for itself.
+    pub(crate) fn bytes_of_client(&self, slot: u32) -> usize {
+        self.authority.of_clients.get(&slot).map_or(0, Rights::bytes)
+    }
+
+    /// Returns what the session in `slot`, which was opened in `life`, may do. Call [`Resident::refresh`] before.
+    pub(crate) fn entitled(&self, slot: u32, life: u64) -> Entitled<'_> {
         let may_act = self
             .authority
             .principal
             .as_ref()
             .is_some_and(|principal| principal.life == life && principal.standing == Standing::Active);
-        Entitled { rights: may_act.then_some(&self.authority.rights), stamp: self.authority.stamp }
+        // Without `refresh` a session has what any client may do.
+        let rights = self.authority.of_clients.get(&slot).unwrap_or(&self.authority.rights);
+        Entitled { rights: may_act.then_some(rights), stamp: self.authority.stamp }
     }
 }
 

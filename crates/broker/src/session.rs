@@ -91,6 +91,8 @@ pub(crate) struct Session {
     pub(crate) replays_begun: u64,
     pub(crate) publish_decisions: Decisions<{ limits::PUBLISH_DECISIONS }>,
     pub(crate) read_decisions: Decisions<{ limits::READ_DECISIONS }>,
+    /// The bytes of the rights that it has for itself, where rules depend on the client id.
+    pub(crate) rights_bytes: usize,
     /// The bytes that it is counted with now.
     counted: usize,
 }
@@ -126,6 +128,7 @@ impl Session {
             replays_begun: 0,
             publish_decisions: Decisions::default(),
             read_decisions: Decisions::default(),
+            rights_bytes: 0,
             counted: 0,
         }
     }
@@ -193,6 +196,7 @@ impl Session {
             + self.inbound.capacity() * limits::INBOUND_BYTES
             + self.publish_decisions.bytes()
             + self.read_decisions.bytes()
+            + self.rights_bytes
             + self.replays.iter().map(Replay::bytes).sum::<usize>()
             + self.shares.joining.len() * size_of::<Joining>()
             + self

@@ -25,6 +25,7 @@ fn ask(policy: &Policy, other: &str) {
         let Ok(identity) = name.parse::<Identity>() else { panic!("{name} is a name") };
         let subject = Subject::new(identity);
         let rights = policy.rights(&subject);
+        let of_client = rights.of_client("c1");
         for topic in ["devices/pump/status", "a/b", "$SYS/broker/uptime", "/"] {
             let Ok(topic) = TopicName::parse(topic) else { panic!("{topic} is a topic") };
             for action in [Action::Publish, Action::Receive] {
@@ -33,6 +34,14 @@ fn ask(policy: &Policy, other: &str) {
                     panic!("{} cannot be explained", topic.as_str())
                 };
                 assert_eq!(decision.allowed, explained.allowed, "{name} {} {explained}", topic.as_str());
+                let of_client = of_client.as_ref().unwrap_or(&rights).decide(action, topic).allowed;
+                assert!(
+                    of_client || !decision.allowed,
+                    "{name} has less with a client id: {}",
+                    topic.as_str()
+                );
+                let some = rights.some_client_may(action, topic);
+                assert!(some || !of_client, "{name} has less with some client id: {}", topic.as_str());
             }
         }
     }

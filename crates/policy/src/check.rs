@@ -39,6 +39,9 @@ impl Policy {
     /// Looks for rules without effect and principals without rights, given everyone who exists.
     pub fn check(&self, subjects: &[Subject]) -> Vec<Finding> {
         let mut findings = Vec::new();
+        for late in self.late().filter(|late| !subjects.iter().any(|subject| late.includes(subject))) {
+            findings.push(Finding::SpeaksOfNobody { rule: RuleRef::of_late(late).cite() });
+        }
         for rule in self.rules() {
             if rule.tier != Tier::BUILT_IN && !subjects.iter().any(|subject| rule.includes(subject)) {
                 let rule = RuleRef::new(rule, 0).map(RuleRef::cite);

@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 pub struct Explanation {
     /// Who asks.
     pub subject: Identity,
+    /// With which client id; `None` if that was not said.
+    pub client: Option<String>,
     /// What it wants to do.
     pub action: Action,
     /// The topic or filter, as it was given.
@@ -72,31 +74,56 @@ pub enum Remedy {
 }
 
 impl Policy {
-    /// Explains what `subject` may do: `Publish` and `Receive` take the name of a topic, `Subscribe` a filter
-    /// (`$share/GROUP/FILTER` too), `Share` a filter as if it were shared.
+    /// Explains what `subject` may do with whatever client id, as [`explain_client`](Self::explain_client) does.
     ///
     /// # Errors
     /// [`TopicError`] if `text` is no topic name or filter.
     pub fn explain(&self, subject: &Subject, action: Action, text: &str) -> Result<Explanation, TopicError> {
+        self.explain_client(subject, None, action, text)
+    }
+
+    /// Explains what a client of `subject` with this id may do: `Publish` and `Receive` take the name of a topic, `Subscribe` a filter
+    /// (`$share/GROUP/FILTER` too), `Share` a filter as if it were shared.
+    ///
+    /// # Errors
+    /// [`TopicError`] if `text` is no topic name or filter.
+    pub fn explain_client(
+        &self,
+        subject: &Subject,
+        client: Option<&str>,
+        action: Action,
+        text: &str,
+    ) -> Result<Explanation, TopicError> {
         let question = Question::parse(action, text)?;
-        let rights = self.rights(subject);
+        let rights = self.client_rights(subject, client);
         let mut looked_at = Vec::new();
         let decision = question.ask(&rights, &mut looked_at);
         Ok(Explanation {
             subject: subject.identity.clone(),
+            client: client.map(str::to_owned),
             action,
             topic: text.to_owned(),
             allowed: decision.allowed,
             cause: decision.cause,
             rule: decision.rule.map(RuleRef::cite),
             arriving: question.arriving(&rights),
-            not_applying: self.not_applying(subject).map(|(rule, why)| (rule.cite(), why)).collect(),
-            remedy: (!decision.allowed).then(|| self.remedy(subject, &question, decision)),
+            not_applying: self.not_applying(subject, client).map(|(rule, why)| (rule.cite(), why)).collect(),
+            remedy: (!decision.allowed).then(|| self.remedy((subject, client), &question, decision)),
             looked_at,
         })
     }
 
-    fn remedy(&self, subject: &Subject, question: &Question<'_>, refused: Decision<'_>) -> Remedy {
+    fn client_rights(&self, subject: &Subject, client: Option<&str>) -> Rights {
+        let rights = self.rights(subject);
+        client.and_then(|client| rights.of_client(client)).unwrap_or(rights)
+    }
+
+    fn remedy(
+        &self,
+        (subject, client): (&Subject, Option<&str>),
+        question: &Question<'_>,
+        refused: Decision<'_>,
+    ) -> Remedy {
         if refused.cause == Cause::Reserved {
             return Remedy::Never;
         }
@@ -104,7 +131,7 @@ impl Policy {
         for tier in self.tiers_to_try() {
             let text = question.allowing_file(&subject.identity, tier);
             let Ok(policy) = self.with_file(&SourceFile::new("proposal", &*text)) else { break };
-            let rights = policy.rights(subject);
+            let rights = policy.client_rights(subject, client);
             let decision = question.ask(&rights, &mut Vec::new());
             if decision.allowed {
                 return Remedy::AddFile(text);
@@ -192,7 +219,11 @@ impl Trace for Vec<Step> {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.allowed { "allowed" } else { "denied" };
-        writeln!(f, "{verdict}: {} {} {}", self.subject, self.action, Quoted(&self.topic))?;
+        write!(f, "{verdict}: {}", self.subject)?;
+        if let Some(client) = &self.client {
+            write!(f, " with client id {}", Quoted(client))?;
+        }
+        writeln!(f, " {} {}", self.action, Quoted(&self.topic))?;
         self.reasons().iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         self.arriving.iter().try_for_each(|arrival| writeln!(f, "  would arrive: {arrival}"))?;
         match &self.remedy {
@@ -211,6 +242,10 @@ impl Explanation {
             Cause::Reserved => Some("topics that begin with '$' belong to the broker"),
             Cause::NotShareable => Some("a shared subscription needs `share` on all of its topics"),
             Cause::NoRule => Some("no rule allows it"),
+            Cause::Late if self.arriving.is_empty() => {
+                Some("every subscription of it is granted, but nothing of this one would arrive")
+            }
+            Cause::Late => Some("every subscription of it is granted"),
             Cause::Rule => None,
         };
         let mut lines: Vec<_> = cause.map(str::to_owned).into_iter().collect();

@@ -30,6 +30,8 @@ pub(crate) struct FileShape {
     pub(crate) roles: BTreeMap<Spanned<String>, RoleShape>,
     #[serde(default, rename = "rule")]
     pub(crate) rules: Vec<Spanned<RuleShape>>,
+    #[serde(default, rename = "decide-late")]
+    pub(crate) late: Vec<Spanned<LateShape>>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +47,16 @@ pub(crate) struct RuleShape {
     pub(crate) allow: Option<Spanned<Words>>,
     pub(crate) deny: Option<Spanned<Words>>,
     pub(crate) topics: Option<Spanned<Words>>,
+    #[serde(default)]
+    pub(crate) plain_client_id: bool,
+    pub(crate) note: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LateShape {
+    pub(crate) who: Option<Spanned<Words>>,
+    pub(crate) what: Option<Spanned<Words>>,
     pub(crate) note: Option<Spanned<String>>,
 }
 

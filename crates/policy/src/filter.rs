@@ -2,6 +2,7 @@
 
 use core::fmt;
 use keyward_mqtt::topic::{self, Level, TopicName};
+use std::sync::Arc;
 
 /// Is one level of a [`Filter`]. A literal is never read again: one that looked like a wildcard would still be text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,9 +12,9 @@ enum OwnedLevel {
     Hash,
 }
 
-/// Is a parsed topic filter that owns its levels.
+/// Is a parsed topic filter that owns its levels together with its copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Filter(Box<[OwnedLevel]>);
+pub(crate) struct Filter(Arc<[OwnedLevel]>);
 
 impl Filter {
     pub(crate) fn levels(&self) -> impl Iterator<Item = Level<'_>> + Clone {

@@ -9,10 +9,12 @@
 
 mod action;
 mod check;
+mod client;
 mod error;
 mod explain;
 mod file;
 mod filter;
+mod late;
 pub mod limits;
 mod overlap;
 mod policy;

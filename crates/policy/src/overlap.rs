@@ -74,7 +74,7 @@ impl Policy {
         for rule in self.rules() {
             for (topic, filter) in resolved(rule, subject) {
                 if let (Some(prefix), Ok(filter)) = (rule.topics[topic].own_prefix(), filter) {
-                    own.push(Own { filter, prefix });
+                    own.push(Own { filter: filter.widest(), prefix });
                 }
             }
         }
@@ -86,7 +86,7 @@ impl Policy {
 fn literal_overlaps(rule: &Rule, own: &[Own]) -> Vec<Overlap> {
     let mut found = Vec::new();
     for (topic, template) in rule.topics.iter().enumerate() {
-        if let Ok(filter) = template.resolve(|_| None) {
+        if let Some(filter) = template.literal() {
             found.extend(overlaps_of(rule, topic, &filter, own, None));
         }
     }
@@ -100,6 +100,7 @@ fn resolved_overlaps(rule: &Rule, own: &[Own], other: &Subject) -> Vec<Overlap> 
         if let Ok(filter) = filter
             && rule.topics[topic].placeholders().next().is_some()
         {
+            let filter = filter.widest();
             found.extend(overlaps_of(rule, topic, &filter, own, Some(&other.identity)));
         }
     }

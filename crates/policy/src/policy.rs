@@ -1,12 +1,13 @@
 //! All rules of one generation, as one immutable value.
 
 use crate::{
-    PolicyErrors, Rights, RuleRef, SourceFile, Subject, Unresolved,
+    Placeholder, PolicyErrors, Rights, RuleRef, SourceFile, Subject, Unresolved,
+    client::Resolved,
     error::{Fault, PolicyError},
     file::{self, FileShape},
-    filter::Filter,
+    late::{Late, Lateness},
     limits,
-    rights::Entry,
+    rights::Provision,
     rule::{Rule, Tier},
     validate::{Roles, Validator},
 };
@@ -20,6 +21,14 @@ const BUILT_IN_TEXT: &str = include_str!("built_in.toml");
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     rules: Vec<Arc<Rule>>,
+    late: Vec<Arc<Late>>,
+}
+
+/// Is what stands in files.
+#[derive(Default)]
+struct Loaded {
+    rules: Vec<Rule>,
+    late: Vec<Late>,
 }
 
 impl Policy {
@@ -30,15 +39,16 @@ impl Policy {
     pub fn load(files: &[SourceFile]) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
         let built_in = SourceFile::new(BUILT_IN_NAME, BUILT_IN_TEXT);
-        let mut rules = load_files(files, &mut errors);
-        for mut rule in load_files(&[built_in], &mut errors) {
+        let Loaded { mut rules, late } = load_files(files, &mut errors);
+        for mut rule in load_files(&[built_in], &mut errors).rules {
             rule.tier = Tier::BUILT_IN;
             rules.push(rule);
         }
         if !errors.is_empty() {
             return Err(PolicyErrors::in_order(errors));
         }
-        Ok(Self { rules: rules.into_iter().map(Arc::new).collect() })
+        let late = late.into_iter().map(Arc::new).collect();
+        Ok(Self { rules: rules.into_iter().map(Arc::new).collect(), late })
     }
 
     /// Returns the policy without any file: devices have their own topics, users nothing.
@@ -49,23 +59,27 @@ impl Policy {
 
     /// Compiles what applies to one subject.
     pub fn rights(&self, subject: &Subject) -> Rights {
-        let mut entries = Vec::new();
+        let mut provisions = Vec::new();
         for rule in &self.rules {
             for (topic, filter) in resolved(rule, subject) {
                 if let Ok(filter) = filter {
-                    entries.push(Entry::new(Arc::clone(rule), topic, filter));
+                    provisions.push(Provision { rule: Arc::clone(rule), topic, filter });
                 }
             }
         }
-        Rights::new(entries)
+        Rights::new(provisions, Lateness::of(&self.late, subject))
     }
 
     /// Returns this policy with the rules of one file more.
     pub(crate) fn with_file(&self, file: &SourceFile) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
-        let added = load_files(core::slice::from_ref(file), &mut errors).into_iter().map(Arc::new);
+        let added = load_files(core::slice::from_ref(file), &mut errors).rules.into_iter().map(Arc::new);
         let rules = added.chain(self.rules.iter().cloned()).collect();
-        if errors.is_empty() { Ok(Self { rules }) } else { Err(PolicyErrors::in_order(errors)) }
+        if errors.is_empty() {
+            Ok(Self { rules, late: self.late.clone() })
+        } else {
+            Err(PolicyErrors::in_order(errors))
+        }
     }
 
     /// Counts the rules that stand in files; the built-in ones are not among them.
@@ -87,16 +101,35 @@ impl Policy {
         self.rules.iter()
     }
 
-    /// Returns each filter of a rule that speaks of `subject` and cannot be resolved for it.
+    pub(crate) fn late(&self) -> impl Iterator<Item = &Arc<Late>> {
+        self.late.iter()
+    }
+
+    /// Returns each filter of a rule that speaks of `subject` and cannot be resolved for it with this client id.
     pub(crate) fn not_applying<'a>(
         &'a self,
         subject: &'a Subject,
+        client: Option<&'a str>,
     ) -> impl Iterator<Item = (RuleRef<'a>, Unresolved)> + 'a {
         self.rules.iter().flat_map(move |rule| {
             resolved(rule, subject).filter_map(move |(topic, filter)| {
-                filter.err().and_then(|why| RuleRef::new(rule, topic).map(|rule| (rule, why)))
+                let why = filter.and_then(|filter| for_client(rule, &filter, client)).err()?;
+                RuleRef::new(rule, topic).map(|rule| (rule, why))
             })
         })
+    }
+}
+
+/// Says why a filter means nothing for a client.
+fn for_client(rule: &Rule, filter: &Resolved, client: Option<&str>) -> Result<(), Unresolved> {
+    let wildcard = client.and_then(|client| client.chars().find(|c| matches!(c, '+' | '#')));
+    match (client, wildcard) {
+        (_, Some(c)) if rule.plain_client_id => Err(Unresolved::Holds(Placeholder::Client, c)),
+        (Some(client), _) => filter.of_client(client).map(drop),
+        (None, _) if rule.plain_client_id || filter.is_per_client() => {
+            Err(Unresolved::Lacks(Placeholder::Client))
+        }
+        (None, _) => Ok(()),
     }
 }
 
@@ -104,17 +137,17 @@ impl Policy {
 pub(crate) fn resolved<'a>(
     rule: &'a Rule,
     subject: &'a Subject,
-) -> impl Iterator<Item = (usize, Result<Filter, Unresolved>)> + 'a {
+) -> impl Iterator<Item = (usize, Result<Resolved, Unresolved>)> + 'a {
     let topics = if rule.includes(subject) { &*rule.topics } else { &[] };
     topics.iter().enumerate().map(|(n, template)| (n, template.resolve(|what| subject.value(what))))
 }
 
-fn load_files(files: &[SourceFile], errors: &mut Vec<PolicyError>) -> Vec<Rule> {
+fn load_files(files: &[SourceFile], errors: &mut Vec<PolicyError>) -> Loaded {
     if files.len() > limits::MAX_FILES {
         let expected = format!("at most {} rule files", limits::MAX_FILES);
         let fault = Fault::new("", expected, "put several into one").given(&files.len().to_string());
         errors.push(fault.in_file("policy.d"));
-        return Vec::new();
+        return Loaded::default();
     }
     let shapes: Vec<(&SourceFile, FileShape)> =
         files.iter().filter_map(|file| Some((file, shape(file, errors)?))).collect();
@@ -124,12 +157,14 @@ fn load_files(files: &[SourceFile], errors: &mut Vec<PolicyError>) -> Vec<Rule> 
     for (file, shape) in &shapes {
         Validator { file, errors, all_read }.roles(shape, &mut roles);
     }
-    let mut rules = Vec::new();
+    let mut loaded = Loaded::default();
     for (file, shape) in &shapes {
-        rules.extend(Validator { file, errors, all_read }.rules(shape, &roles));
+        let mut validator = Validator { file, errors, all_read };
+        loaded.rules.extend(validator.rules(shape, &roles));
+        loaded.late.extend(validator.late(shape, &roles));
     }
-    check_totals(&rules, &roles, errors);
-    rules
+    check_totals(&loaded, &roles, errors);
+    loaded
 }
 
 fn shape(file: &SourceFile, errors: &mut Vec<PolicyError>) -> Option<FileShape> {
@@ -142,10 +177,10 @@ fn shape(file: &SourceFile, errors: &mut Vec<PolicyError>) -> Option<FileShape> 
     file::parse(file).map_err(|error| errors.push(*error)).ok()
 }
 
-fn check_totals(rules: &[Rule], roles: &Roles, errors: &mut Vec<PolicyError>) {
+fn check_totals(Loaded { rules, late }: &Loaded, roles: &Roles, errors: &mut Vec<PolicyError>) {
     let filters = rules.iter().map(|rule| rule.topics.len()).sum();
     for (what, most, given) in [
-        ("rules", limits::MAX_RULES, rules.len()),
+        ("rules", limits::MAX_RULES, rules.len() + late.len()),
         ("filters", limits::MAX_FILTERS, filters),
         ("roles", limits::MAX_ROLES, roles.len()),
     ] {

@@ -6,11 +6,13 @@
 
 use crate::{
     Action, Effect, RuleRef,
+    client::Resolved,
     filter::{self, Filter},
+    late::{Late, Lateness},
     rule::{Rule, Tier},
 };
 use keyward_mqtt::topic::{Level, TopicFilter, TopicName};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Is the answer to one question, with its reason.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +36,9 @@ pub enum Cause {
     Reserved,
     /// The filter could be subscribed to, but not shared with others in all its topics.
     NotShareable,
+    /// It is granted now whatever the rules say, for it is decided later: a subscription message by message, a will
+    /// when it is due.
+    Late,
 }
 
 /// Classes a subscription by how much of what it matches may be read.
@@ -49,11 +54,49 @@ pub enum Reading {
 
 /// Holds what applies to one subject, compiled. Cost of a decision: a look at each entry until one matches; the
 /// number of entries is bounded by [`MAX_FILTERS`](crate::limits::MAX_FILTERS) and a handful in practice.
+///
+/// Where rules depend on the client id, these are the rights of a client of which no id is known: what is allowed to
+/// certain client ids only is not allowed to it, what is denied to some is denied to it. [`Rights::of_client`] makes the
+/// rights of one.
 #[derive(Debug, Clone, Default)]
 pub struct Rights {
     entries: Box<[Entry]>,
     /// The most levels of any entry's filter.
     longest: usize,
+    late: Lateness,
+    /// All that applies, if something of it depends on the client id.
+    provisions: Option<Arc<[Provision]>>,
+}
+
+/// Is one filter of one rule, resolved for the subject but for the client id.
+#[derive(Debug, Clone)]
+pub(crate) struct Provision {
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) topic: usize,
+    pub(crate) filter: Resolved,
+}
+
+impl Provision {
+    fn depends_on_client(&self) -> bool {
+        self.rule.plain_client_id || self.filter.is_per_client()
+    }
+
+    fn entry(&self, filter: Filter) -> Entry {
+        Entry { filter, rule: Arc::clone(&self.rule), topic: self.topic }
+    }
+
+    fn of_client(&self, client: &str) -> Option<Entry> {
+        if self.rule.plain_client_id && client.contains(['+', '#']) {
+            return None;
+        }
+        self.filter.of_client(client).ok().map(|filter| self.entry(filter))
+    }
+
+    /// Returns what is true of it for every client id: less is allowed, and more denied, than for a certain one.
+    fn of_any_client(&self) -> Option<Entry> {
+        let applies = !self.depends_on_client() || self.rule.effect == Effect::Deny;
+        applies.then(|| self.entry(self.filter.widest()))
+    }
 }
 
 /// Is one filter of one rule, resolved for the subject.
@@ -65,10 +108,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(rule: Arc<Rule>, topic: usize, filter: Filter) -> Self {
-        Self { filter, rule, topic }
-    }
-
     pub(crate) fn rule(&self) -> Option<RuleRef<'_>> {
         RuleRef::new(&self.rule, self.topic)
     }
@@ -98,15 +137,64 @@ impl Rights {
         Self::default()
     }
 
-    pub(crate) fn new(mut entries: Vec<Entry>) -> Self {
-        entries.sort_by_key(|entry| (entry.rule.tier, entry.rule.effect));
-        let longest = entries.iter().map(|entry| entry.filter.len()).max().unwrap_or(0);
-        Self { entries: entries.into(), longest }
+    pub(crate) fn new(mut provisions: Vec<Provision>, late: Lateness) -> Self {
+        provisions.sort_by_key(|provision| (provision.rule.tier, provision.rule.effect));
+        let rights = Self::of_entries(provisions.iter().filter_map(Provision::of_any_client), late);
+        let depends = provisions.iter().any(Provision::depends_on_client);
+        Self { provisions: depends.then(|| provisions.into()), ..rights }
     }
 
-    /// Tells that no rule allows the subject anything.
+    fn of_entries(entries: impl Iterator<Item = Entry>, late: Lateness) -> Self {
+        let entries: Box<[Entry]> = entries.collect();
+        let longest = entries.iter().map(|entry| entry.filter.len()).max().unwrap_or(0);
+        Self { entries, longest, late, provisions: None }
+    }
+
+    /// Returns what a client with this id may do; `None` if that does not depend on the client id.
+    pub fn of_client(&self, client: &str) -> Option<Self> {
+        let provisions = self.provisions.as_ref()?;
+        let entries = provisions.iter().filter_map(|provision| provision.of_client(client));
+        Some(Self::of_entries(entries, self.late.clone()))
+    }
+
+    /// Returns about how many bytes these rights hold for themselves.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.entries)
+    }
+
+    /// Tells that no rule allows the subject anything, with whatever client id.
     pub fn allows_nothing(&self) -> bool {
-        self.entries.iter().all(|entry| entry.rule.effect == Effect::Deny)
+        let denies = |rule: &Rule| rule.effect == Effect::Deny;
+        match &self.provisions {
+            Some(provisions) => provisions.iter().all(|provision| denies(&provision.rule)),
+            None => self.entries.iter().all(|entry| denies(&entry.rule)),
+        }
+    }
+
+    /// Tells whether the subject may do this with *some* client id: the question about a message of which nobody knows
+    /// any more with which id its publisher was connected. Client ids are chosen by the principal, so that no more is
+    /// allowed by it than the principal could do.
+    ///
+    /// Exact: only the ids that a filter makes of the topic, and one that no filter knows, can make a difference.
+    pub fn some_client_may(&self, action: Action, topic: TopicName<'_>) -> bool {
+        let Some(provisions) = &self.provisions else { return self.decide(action, topic).allowed };
+        let mut clients: BTreeSet<&str> = BTreeSet::new();
+        clients.extend(provisions.iter().filter_map(|provision| match &provision.filter {
+            Resolved::PerClient(filter) => filter.client_in(topic),
+            Resolved::Filter(_) => None,
+        }));
+        // Longer than any text within the topic.
+        let strange = "x".repeat(topic.as_str().len() + 1);
+        clients.insert(&strange);
+        let may = |client| self.of_client(client).is_some_and(|rights| rights.decide(action, topic).allowed);
+        clients.into_iter().any(may)
+    }
+
+    /// Decides whether a CONNECT with a will of this topic is accepted. What may be published is decided when the will
+    /// is due, as ever.
+    pub fn decide_will(&self, topic: TopicName<'_>) -> Decision<'_> {
+        let decision = self.decide(Action::Publish, topic);
+        if decision.allowed { decision } else { late_or(self.late.will.as_ref(), decision) }
     }
 
     /// Decides one action on one topic. Does not allocate.
@@ -133,8 +221,14 @@ impl Rights {
     /// `shared` one (`$share/GROUP/…`) only if all of it may be shared besides, because what a member of a group
     /// takes is withheld from the others.
     ///
-    /// The answer is exact: it is granted if and only if there is such a topic.
+    /// The answer is exact: it is granted if and only if there is such a topic. But whose subscriptions are decided
+    /// late gets each that is not shared: what [`reading`](Self::reading) says of it may be that nothing will arrive.
     pub fn decide_subscribe(&self, filter: TopicFilter<'_>, shared: bool) -> Decision<'_> {
+        let decision = self.decide_by_rules(filter, shared);
+        if decision.allowed || shared { decision } else { late_or(self.late.subscribe.as_ref(), decision) }
+    }
+
+    fn decide_by_rules(&self, filter: TopicFilter<'_>, shared: bool) -> Decision<'_> {
         let levels: Vec<_> = filter.levels().collect();
         let Some(entry) = self.subscribable(&levels) else { return self.refuse_subscribe(&levels) };
         if shared && let Some(refused) = self.not_all(Action::Share, &levels) {
@@ -264,6 +358,14 @@ impl Rights {
             trace.looked_at(entry, decides);
             decides
         })
+    }
+}
+
+/// Grants what is refused if it is decided late.
+fn late_or<'a>(late: Option<&'a Arc<Late>>, refused: Decision<'a>) -> Decision<'a> {
+    match late {
+        Some(late) => Decision { allowed: true, cause: Cause::Late, rule: Some(RuleRef::of_late(late)) },
+        None => refused,
     }
 }
 

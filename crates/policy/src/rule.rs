@@ -1,6 +1,12 @@
 //! A validated rule, whom it speaks of, and how it is cited.
 
-use crate::{Subject, action::ActionSet, quote::Quoted, template::Template};
+use crate::{
+    Subject,
+    action::ActionSet,
+    late::{Late, LateSet},
+    quote::Quoted,
+    template::Template,
+};
 use core::fmt;
 use keyward_ids::{DeviceId, Identity, Kind, RoleId, SiteId, TypeId, UserId};
 use std::{collections::BTreeSet, sync::Arc};
@@ -113,6 +119,8 @@ pub(crate) struct Rule {
     pub(crate) actions: ActionSet,
     pub(crate) who: Box<[Who]>,
     pub(crate) topics: Box<[Template]>,
+    /// Whether it applies only to clients whose id holds no `+` and no `#`.
+    pub(crate) plain_client_id: bool,
     pub(crate) note: Option<Box<str>>,
 }
 
@@ -122,60 +130,85 @@ impl Rule {
     }
 }
 
-/// Points at one filter of one rule. Printed as `policy.d/app.toml:12`.
+/// Points at one filter of one rule, or at a `[[decide-late]]`. Printed as `policy.d/app.toml:12`.
 #[derive(Clone, Copy)]
-pub struct RuleRef<'a> {
-    rule: &'a Rule,
-    template: &'a Template,
+pub struct RuleRef<'a>(Cited<'a>);
+
+#[derive(Clone, Copy)]
+enum Cited<'a> {
+    Rule { rule: &'a Rule, template: &'a Template },
+    Late(&'a Late),
 }
 
 impl<'a> RuleRef<'a> {
     pub(crate) fn new(rule: &'a Rule, topic: usize) -> Option<Self> {
-        rule.topics.get(topic).map(|template| Self { rule, template })
+        rule.topics.get(topic).map(|template| Self(Cited::Rule { rule, template }))
+    }
+
+    pub(crate) fn of_late(late: &'a Late) -> Self {
+        Self(Cited::Late(late))
+    }
+
+    fn shared_file(self) -> &'a Arc<str> {
+        match self.0 {
+            Cited::Rule { rule, .. } => &rule.file,
+            Cited::Late(late) => &late.file,
+        }
     }
 
     /// Returns the name of the file, as its [`SourceFile`](crate::SourceFile) gave it; `built-in` for ours.
     pub fn file(self) -> &'a str {
-        &self.rule.file
+        self.shared_file()
     }
 
     /// Returns the line at which the rule begins, from 1.
     pub fn line(self) -> u32 {
-        self.rule.line
-    }
-
-    /// Returns whether the rule allows or denies.
-    pub fn effect(self) -> Effect {
-        self.rule.effect
+        match self.0 {
+            Cited::Rule { rule, .. } => rule.line,
+            Cited::Late(late) => late.line,
+        }
     }
 
     /// Returns the author's note, if there is one.
     pub fn note(self) -> Option<&'a str> {
-        self.rule.note.as_deref()
+        match self.0 {
+            Cited::Rule { rule, .. } => rule.note.as_deref(),
+            Cited::Late(late) => late.note.as_deref(),
+        }
     }
 
     /// Returns the rule in one line of words, with the one filter that this points at.
     pub fn text(self) -> String {
-        let list = |items: Vec<String>| items.join(", ");
-        let actions = list(self.rule.actions.iter().map(|action| action.to_string()).collect());
-        let who = list(self.rule.who.iter().map(Who::to_string).collect());
-        format!("{} {actions} for {who} on {}", self.rule.effect, Quoted(self.template.as_str()))
+        match self.0 {
+            Cited::Rule { rule, template } => {
+                let actions: Vec<_> = rule.actions.iter().map(|action| action.to_string()).collect();
+                let topic = Quoted(template.as_str());
+                format!("{} {} for {} on {topic}", rule.effect, actions.join(", "), listed(&rule.who))
+            }
+            Cited::Late(late) => {
+                format!("decide-late {} for {}", LateSet::words(late.what).join(", "), listed(&late.who))
+            }
+        }
     }
 
     /// Returns a copy that can be kept and sent.
     pub fn cite(self) -> CitedRule {
         CitedRule {
-            file: Arc::clone(&self.rule.file),
-            line: self.rule.line,
+            file: Arc::clone(self.shared_file()),
+            line: self.line(),
             text: self.text(),
-            note: self.rule.note.as_deref().map(str::to_owned),
+            note: self.note().map(str::to_owned),
         }
     }
 }
 
+fn listed(who: &[Who]) -> String {
+    who.iter().map(Who::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for RuleRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.rule.file, self.rule.line)
+        write!(f, "{}:{}", self.file(), self.line())
     }
 }
 

@@ -30,6 +30,8 @@ impl Subject {
             (Placeholder::Id, Identity::User(_)) | (Placeholder::User, Identity::Device(_)) => None,
             (Placeholder::Type, _) => self.device_type.as_ref().map(TypeId::as_str),
             (Placeholder::Site, _) => self.site.as_ref().map(SiteId::as_str),
+            // Known only once a client is connected.
+            (Placeholder::Client, _) => None,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Filters with placeholders: `{id}/status` before it is known whose id.
 
-use crate::{filter::Filter, limits};
+use crate::{
+    client::{ClientFilter, ClientLevel, Piece, Resolved},
+    filter::Filter,
+    limits,
+};
 use core::fmt;
 use keyward_mqtt::topic::{Level, TopicError, TopicFilter};
 
@@ -15,10 +19,12 @@ pub enum Placeholder {
     Type,
     /// `{site}`: the name of the site where it stands.
     Site,
+    /// `{client}`: the client id with which the principal has connected, which it chooses itself.
+    Client,
 }
 
 impl Placeholder {
-    const ALL: [Self; 4] = [Self::Id, Self::User, Self::Type, Self::Site];
+    const ALL: [Self; 5] = [Self::Id, Self::User, Self::Type, Self::Site, Self::Client];
 
     /// Returns the word between the braces.
     pub fn as_str(self) -> &'static str {
@@ -27,10 +33,12 @@ impl Placeholder {
             Self::User => "user",
             Self::Type => "type",
             Self::Site => "site",
+            Self::Client => "client",
         }
     }
 
-    /// Tells whether this is the principal's own name and not that of a type or site it shares with others.
+    /// Tells whether this is the principal's own name: not that of a type or site it shares with others, and not a
+    /// client id, which anybody may use.
     pub(crate) fn is_own_name(self) -> bool {
         matches!(self, Self::Id | Self::User)
     }
@@ -60,9 +68,15 @@ impl fmt::Display for Unresolved {
         match self {
             Self::Lacks(Placeholder::Id) => f.write_str("only devices have an {id}"),
             Self::Lacks(Placeholder::User) => f.write_str("only users have a {user}"),
+            Self::Lacks(Placeholder::Client) => f.write_str("it depends on the client id, and none is given"),
             Self::Lacks(what) => write!(f, "it has no {what}"),
+            Self::Empty(Placeholder::Client) => f.write_str("the client id is empty"),
             Self::Empty(what) => write!(f, "its {what} is empty"),
+            Self::Holds(Placeholder::Client, c) => write!(f, "the client id holds '{}'", c.escape_debug()),
             Self::Holds(what, c) => write!(f, "its {what} holds '{}'", c.escape_debug()),
+            Self::BeginsReserved(Placeholder::Client) => {
+                f.write_str("the client id would begin the filter with '$'")
+            }
             Self::BeginsReserved(what) => write!(f, "its {what} would begin the filter with '$'"),
         }
     }
@@ -149,27 +163,32 @@ impl Template {
         self.levels[..name].iter().all(|level| matches!(level, TemplateLevel::Parts(_))).then_some(name + 1)
     }
 
-    /// Puts the values into the parsed filter, each as literal text of one level.
+    /// Puts the values into the parsed filter, each as literal text of one level. Where a client id belongs, its place
+    /// stays open.
     ///
     /// # Errors
     /// [`Unresolved`] if a value is lacking or is not text that can stand within a level.
     pub(crate) fn resolve<'v>(
         &self,
         value: impl Fn(Placeholder) -> Option<&'v str>,
-    ) -> Result<Filter, Unresolved> {
-        let mut words = Vec::with_capacity(self.levels.len());
+    ) -> Result<Resolved, Unresolved> {
+        let mut levels = Vec::with_capacity(self.levels.len());
         for (position, level) in self.levels.iter().enumerate() {
-            words.push(match level {
-                TemplateLevel::Plus | TemplateLevel::Hash => String::new(),
+            levels.push(match level {
+                TemplateLevel::Plus => ClientLevel::Plus,
+                TemplateLevel::Hash => ClientLevel::Hash,
                 TemplateLevel::Parts(parts) => fill(parts, position == 0, &value)?,
             });
         }
-        let level = |(level, word)| match level {
-            &TemplateLevel::Plus => Level::Plus,
-            &TemplateLevel::Hash => Level::Hash,
-            TemplateLevel::Parts(_) => Level::Literal(word),
-        };
-        Ok(self.levels.iter().zip(words.iter().map(String::as_str)).map(level).collect())
+        Ok(Resolved::of(ClientFilter::new(levels)))
+    }
+
+    /// Returns the filter if nothing is to be put into it.
+    pub(crate) fn literal(&self) -> Option<Filter> {
+        match self.resolve(|_| None) {
+            Ok(Resolved::Filter(filter)) => Some(filter),
+            Ok(Resolved::PerClient(_)) | Err(_) => None,
+        }
     }
 }
 
@@ -188,32 +207,46 @@ fn fill<'v>(
     parts: &[Part],
     is_first_level: bool,
     value: &impl Fn(Placeholder) -> Option<&'v str>,
-) -> Result<String, Unresolved> {
-    let mut word = String::new();
+) -> Result<ClientLevel, Unresolved> {
+    let (mut pieces, mut word) = (Vec::new(), String::new());
     for part in parts {
         match part {
             Part::Text(text) => word.push_str(text),
+            Part::Value(Placeholder::Client) => {
+                if !word.is_empty() {
+                    pieces.push(Piece::Text(core::mem::take(&mut word).into()));
+                }
+                pieces.push(Piece::Client);
+            }
             Part::Value(what) => {
                 let text = value(*what).ok_or(Unresolved::Lacks(*what))?;
-                check_value(*what, text)?;
-                if is_first_level && word.is_empty() && text.starts_with('$') {
-                    return Err(Unresolved::BeginsReserved(*what));
-                }
+                let begins = is_first_level && word.is_empty() && pieces.is_empty();
+                check_value(*what, text, begins)?;
                 word.push_str(text);
             }
         }
     }
-    Ok(word)
+    if pieces.is_empty() {
+        return Ok(ClientLevel::Literal(word.into()));
+    }
+    if !word.is_empty() {
+        pieces.push(Piece::Text(word.into()));
+    }
+    Ok(ClientLevel::Client(pieces.into()))
 }
 
-fn check_value(what: Placeholder, text: &str) -> Result<(), Unresolved> {
+/// Refuses a value that is not text within one level, or would begin the filter with `$`.
+pub(crate) fn check_value(what: Placeholder, text: &str, begins: bool) -> Result<(), Unresolved> {
     if text.is_empty() {
         return Err(Unresolved::Empty(what));
     }
-    match text.chars().find(|c| matches!(c, '/' | '+' | '#' | '\0')) {
-        Some(c) => Err(Unresolved::Holds(what, c)),
-        None => Ok(()),
+    if let Some(c) = text.chars().find(|c| matches!(c, '/' | '+' | '#' | '\0')) {
+        return Err(Unresolved::Holds(what, c));
     }
+    if begins && text.starts_with('$') {
+        return Err(Unresolved::BeginsReserved(what));
+    }
+    Ok(())
 }
 
 fn parse_level(level: Level<'_>) -> Result<TemplateLevel, TemplateError> {
@@ -259,8 +292,18 @@ mod tests {
     use keyward_mqtt::topic::{TopicName, matches};
     use proptest::prelude::*;
 
+    fn filled<'v>(
+        template: &str,
+        value: impl Fn(Placeholder) -> Option<&'v str>,
+    ) -> Result<Filter, Unresolved> {
+        match Template::parse(template).unwrap().resolve(value)? {
+            Resolved::Filter(filter) => Ok(filter),
+            Resolved::PerClient(_) => panic!("{template} is open"),
+        }
+    }
+
     fn resolve(template: &str, id: &str) -> Result<String, Unresolved> {
-        Template::parse(template).unwrap().resolve(|_| Some(id)).map(|filter| filter.to_string())
+        filled(template, |_| Some(id)).map(|filter| filter.to_string())
     }
 
     #[test]
@@ -298,9 +341,8 @@ mod tests {
 
     #[test]
     fn a_value_that_is_lacking_makes_the_rule_not_apply() {
-        let template = Template::parse("{site}/{id}").unwrap();
         let only_id = |what| (what == Placeholder::Id).then_some("x");
-        assert_eq!(template.resolve(only_id), Err(Unresolved::Lacks(Placeholder::Site)));
+        assert_eq!(filled("{site}/{id}", only_id), Err(Unresolved::Lacks(Placeholder::Site)));
     }
 
     #[test]
@@ -308,7 +350,7 @@ mod tests {
         for lone in ["{id", "id}", "{", "a/}", "{i/d}", "{id}}"] {
             assert_eq!(Template::parse(lone), Err(TemplateError::LoneBrace), "{lone}");
         }
-        for (text, name) in [("{ID}", "ID"), ("{}", ""), ("a/{client}/b", "client"), ("{ id }", " id ")] {
+        for (text, name) in [("{ID}", "ID"), ("{}", ""), ("a/{Client}/b", "Client"), ("{ id }", " id ")] {
             assert_eq!(Template::parse(text), Err(TemplateError::UnknownPlaceholder(name.into())), "{text}");
         }
     }
@@ -363,7 +405,7 @@ mod tests {
         ) {
             let topic = if same { format!("{id}/x") } else { topic };
             let Ok(topic) = TopicName::parse(&topic) else { return Ok(()) };
-            let filter = Template::parse("{id}/x").unwrap().resolve(|_| Some(&id));
+            let filter = filled("{id}/x", |_| Some(&id));
             let allows = filter.is_ok_and(|filter| matches(filter.levels(), topic));
             let is_one_level = !id.is_empty() && !id.contains(['/', '+', '#', '\0']) && !id.starts_with('$');
             let levels: Vec<_> = topic.levels().collect();
@@ -373,8 +415,7 @@ mod tests {
         /// A resolved filter reads back as the same filter: no value turned into a wildcard or a separator.
         #[test]
         fn a_value_never_changes_the_shape_of_a_filter(id in any_identifier()) {
-            let template = Template::parse("a/x{id}/+/{id}/#").unwrap();
-            if let Ok(filter) = template.resolve(|_| Some(&id)) {
+            if let Ok(filter) = filled("a/x{id}/+/{id}/#", |_| Some(&id)) {
                 let text = filter.to_string();
                 let again: Filter = TopicFilter::parse(&text).unwrap().levels().collect();
                 prop_assert_eq!(again, filter);

@@ -4,7 +4,8 @@ use crate::{
     Action,
     action::ActionSet,
     error::{Fault, PolicyError, line_and_column},
-    file::{FileShape, RoleShape, RuleShape, SourceFile, Words},
+    file::{FileShape, LateShape, RoleShape, RuleShape, SourceFile, Words},
+    late::{Late, LateSet},
     limits,
     rule::{Effect, Role, Rule, Tier, Who},
     template::{Template, TemplateError},
@@ -104,9 +105,7 @@ impl Validator<'_> {
         let who = self.whos(shape.who.as_ref(), &span, roles);
         let effect = self.effect(shape, &span);
         let topics = self.topics(shape.topics.as_ref(), &span, effect.as_ref());
-        let note = shape.note.as_ref().inspect(|note| {
-            self.at_most("note", limits::MAX_NOTE_BYTES, note.get_ref().len(), &note.span());
-        });
+        let note = self.note_of(shape.note.as_ref());
         let (effect, actions) = effect?;
         Some(Rule {
             file: Arc::clone(file),
@@ -116,8 +115,46 @@ impl Validator<'_> {
             actions,
             who: who.into(),
             topics: topics.into(),
-            note: note.map(|note| note.get_ref().as_str().into()),
+            plain_client_id: shape.plain_client_id,
+            note,
         })
+    }
+
+    fn note_of(&mut self, note: Option<&Spanned<String>>) -> Option<Box<str>> {
+        let note = note?;
+        self.at_most("note", limits::MAX_NOTE_BYTES, note.get_ref().len(), &note.span());
+        Some(note.get_ref().as_str().into())
+    }
+
+    /// Returns what this file decides late.
+    pub(crate) fn late(&mut self, shape: &FileShape, roles: &Roles) -> Vec<Late> {
+        // A wrong tier was noted with the rules.
+        let tier = shape.tier.as_ref().and_then(|tier| u8::try_from(*tier.get_ref()).ok());
+        let tier = Tier(tier.unwrap_or(limits::DEFAULT_TIER));
+        let file: Arc<str> = self.file.name.as_str().into();
+        shape.late.iter().map(|spanned| self.late_one(spanned, &file, tier, roles)).collect()
+    }
+
+    fn late_one(&mut self, spanned: &Spanned<LateShape>, file: &Arc<str>, tier: Tier, roles: &Roles) -> Late {
+        let (shape, span) = (spanned.get_ref(), spanned.span());
+        let who = self.whos(shape.who.as_ref(), &span, roles);
+        let mut what = LateSet::default();
+        for (word, span) in self.words("what", shape.what.as_ref(), &span, LateSet::WORDS.len(), LATE_HELP) {
+            if !what.insert(word) {
+                self.note(
+                    Fault::new("what", "something that can be decided late", LATE_HELP).given(word),
+                    &span,
+                );
+            }
+        }
+        Late {
+            file: Arc::clone(file),
+            line: line_and_column(&self.file.text, span.start).0,
+            tier,
+            who: who.into(),
+            what,
+            note: self.note_of(shape.note.as_ref()),
+        }
     }
 
     fn whos(&mut self, value: Option<&Spanned<Words>>, rule: &Range<usize>, roles: &Roles) -> Vec<Who> {
@@ -243,6 +280,7 @@ const WHO_HELP: &str =
     "write device:ID, user:NAME, type:T, site:S, role:R, devices, named-devices, users or all";
 const MEMBERS_HELP: &str = "write user:NAME, device:ID, type:T or site:S";
 const ACTION_HELP: &str = "write publish, subscribe, receive or share";
+const LATE_HELP: &str = "write subscribe, will or both";
 const TOPICS_HELP: &str = "write topic filters, such as {id}/status";
 
 fn template_fault(error: &TemplateError) -> Fault {
@@ -257,11 +295,11 @@ fn template_fault(error: &TemplateError) -> Fault {
         ),
         TemplateError::LoneBrace => (
             "braces in pairs".to_owned(),
-            "write {id}, {user}, {type} or {site}, within one level; a brace that is meant is doubled: {{ or }}"
+            "write {id}, {user}, {type}, {site} or {client}, within one level; a brace that is meant is doubled: {{ or }}"
                 .to_owned(),
         ),
         TemplateError::UnknownPlaceholder(name) => (
-            "{id}, {user}, {type} or {site}".to_owned(),
+            "{id}, {user}, {type}, {site} or {client}".to_owned(),
             format!("there is no {{{name}}}; a brace that is meant is doubled: {{{{ or }}}}"),
         ),
         TemplateError::ReservedWordHoldsPlaceholder => (

@@ -16,15 +16,15 @@ fn only_error(text: &str) -> PolicyError {
 
 #[test]
 fn an_error_names_its_place_and_what_to_do() {
-    let text = "[[rule]]\nwho = \"devices\"\nallow = [\"publish\"]\ntopics = [\"ok/#\", \"{client}/x\"]\n";
+    let text = "[[rule]]\nwho = \"devices\"\nallow = [\"publish\"]\ntopics = [\"ok/#\", \"{clinet}/x\"]\n";
     let error = only_error(text);
     assert_eq!((error.file.as_str(), error.line, error.column), ("policy.d/test.toml", 4, 19));
-    assert_eq!((error.key.as_str(), error.given.as_str()), ("topics", "{client}/x"));
-    assert!(error.expected.contains("{id}, {user}, {type} or {site}"), "{error}");
+    assert_eq!((error.key.as_str(), error.given.as_str()), ("topics", "{clinet}/x"));
+    assert!(error.expected.contains("{id}, {user}, {type}, {site} or {client}"), "{error}");
     assert!(error.help.contains("doubled"), "{error}");
     let line = error.to_string();
     assert!(line.starts_with("policy.d/test.toml:4:19: topics: expected {id}"), "{line}");
-    assert!(line.contains("given \"{client}/x\""), "{line}");
+    assert!(line.contains("given \"{clinet}/x\""), "{line}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use keyward_mqtt::property::ConnAckProperties;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, UnixMillis};
 use keyward_mqtt::topic::{TopicFilter, TopicName};
-use keyward_policy::{Action, CitedRule};
+use keyward_policy::CitedRule;
 use std::sync::Arc;
 
 /// Says why a CONNECT is refused, and what people are told of it.
@@ -131,7 +131,8 @@ impl Shard {
             return Err(ReasonCode::TopicNameInvalid.into());
         };
         let rights = self.law.rights(principal);
-        let decision = rights.decide(Action::Publish, topic);
+        let rights = rights.of_client(key.client_id.as_str()).unwrap_or(rights);
+        let decision = rights.decide_will(topic);
         if decision.allowed {
             return Ok(());
         }

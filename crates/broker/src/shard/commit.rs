@@ -114,13 +114,15 @@ impl Shard {
     /// Routes a message that has waited, if its publisher may still publish it. If not, PUBREC says success all the same:
     /// the message was taken, and its packet id is in use until PUBREL.
     fn publish_late(&mut self, session: SessionRef, message: Arc<Message>) {
-        let refusal = match permit::publish_held(&mut self.law, &message, Purpose::Durable) {
-            Ok(permit) => {
-                self.route(permit, message, true);
-                return;
-            }
-            Err(refusal) => refusal,
-        };
+        let client_id = self.resolve(session).map(|owner| owner.key.client_id.clone());
+        let refusal =
+            match permit::publish_held(&mut self.law, &message, client_id.as_ref(), Purpose::Durable) {
+                Ok(permit) => {
+                    self.route(permit, message, true);
+                    return;
+                }
+                Err(refusal) => refusal,
+            };
         self.out.record.withheld(&message);
         self.out.notice(Notice::PublishWithheld { publisher: message.publisher.identity.clone() });
         if refusal == Refusal::Rule

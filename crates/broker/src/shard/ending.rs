@@ -98,6 +98,7 @@ impl Shard {
         if let Some(resident) = self.residents.get_mut(session.resident) {
             resident.sessions.remove(&slot);
             resident.starved.remove(&slot);
+            resident.forget(slot);
         }
         self.residents.dismiss_if_unused(session.resident);
         true

@@ -332,8 +332,8 @@ impl Shard {
         let mut classing = Classing { stamp: 0, was_due: false };
         let Some(session) = self.sessions.get_mut(slot as usize) else { return classing };
         let Some(resident) = self.residents.get_mut(session.resident) else { return classing };
-        resident.refresh(&self.law);
-        let entitled = resident.entitled(session.life);
+        resident.refresh(&self.law, slot, &session.key.client_id);
+        let entitled = resident.entitled(slot, session.life);
         classing.stamp = entitled.stamp;
         if session.classed == entitled.stamp {
             return classing;

@@ -475,12 +475,13 @@ impl Shard {
         let (pressure, memory_left) = (self.pressure(), self.memory_left());
         let session = self.sessions.get_mut(slot as usize)?;
         let resident = self.residents.get_mut(session.resident)?;
-        resident.refresh(&self.law);
+        resident.refresh(&self.law, slot, &session.key.client_id);
+        session.rights_bytes = resident.bytes_of_client(slot);
         let before = session.held();
         let outboxes_before = self.out.outbox_bytes;
         let mut delivery = Delivery {
             at: SessionRef { slot, incarnation: session.incarnation },
-            entitled: resident.entitled(session.life),
+            entitled: resident.entitled(slot, session.life),
             is_current: session.link.as_ref().is_some_and(|link| resident.accepts(link.epoch)),
             law: &self.law,
             out: &mut self.out,

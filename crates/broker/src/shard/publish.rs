@@ -172,18 +172,18 @@ impl Shard {
     fn permit_publish(&mut self, slot: u32, topic: TopicName<'_>) -> Option<Permit<permit::Publish>> {
         let session = self.sessions.get_mut(slot as usize)?;
         let resident = self.residents.get_mut(session.resident)?;
-        resident.refresh(&self.law);
+        resident.refresh(&self.law, slot, &session.key.client_id);
         let topic = Topic::new(topic, &self.config.hash_key);
-        permit::publish(resident.entitled(session.life), &mut session.publish_decisions, topic)
+        permit::publish(resident.entitled(slot, session.life), &mut session.publish_decisions, topic)
     }
 
     /// Reports a refusal with the rule that decided it.
     pub(super) fn deny(&mut self, slot: u32, action: DeniedAction, topic: TopicName<'_>) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let Some(resident) = self.residents.get_mut(session.resident) else { return };
-        resident.refresh(&self.law);
+        resident.refresh(&self.law, slot, &session.key.client_id);
         let rule = resident
-            .entitled(session.life)
+            .entitled(slot, session.life)
             .rights
             .and_then(|rights| rights.decide(Action::Publish, topic).rule.map(|rule| rule.cite()));
         let identity = session.key.identity.clone();

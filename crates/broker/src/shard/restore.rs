@@ -81,7 +81,7 @@ impl Shard {
             self.out.record.group_gone(incarnation);
         }
         for message in accepted {
-            match permit::publish_held(&mut self.law, &message, Purpose::Durable) {
+            match permit::publish_held(&mut self.law, &message, None, Purpose::Durable) {
                 Ok(permit) => drop(self.route(permit, message, true)),
                 Err(_) => {
                     self.out.record.withheld(&message);

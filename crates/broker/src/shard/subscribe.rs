@@ -179,7 +179,7 @@ impl Shard {
     ) -> Result<Reading, ReasonCode> {
         let session = self.sessions.get(slot as usize).ok_or(ReasonCode::UnspecifiedError)?;
         let resident = self.residents.get(session.resident).ok_or(ReasonCode::UnspecifiedError)?;
-        let rights = resident.entitled(session.life).rights;
+        let rights = resident.entitled(slot, session.life).rights;
         let decision = rights.map(|rights| (rights, rights.decide_subscribe(filter, shared)));
         if let Some((rights, decision)) = &decision
             && decision.allowed

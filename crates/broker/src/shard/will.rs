@@ -27,8 +27,8 @@ impl Shard {
             origin: session.incarnation,
             is_will: true,
         });
-        let owner = session.key.identity.clone();
-        match permit::publish_held(&mut self.law, &message, Purpose::Will) {
+        let (owner, client_id) = (session.key.identity.clone(), session.key.client_id.clone());
+        match permit::publish_held(&mut self.law, &message, Some(&client_id), Purpose::Will) {
             Ok(permit) => {
                 self.route(permit, Arc::new(message), false);
             }

@@ -45,6 +45,7 @@ Examples:
   keyward policy explain --as device:dev01 publish dev01/status
   keyward policy explain --as user:app subscribe '#'
   keyward policy explain --as user:app receive dev01/status
+  keyward policy explain --as user:app --client app-1 publish clients/app-1/state
 
 The question was answered either way: the exit code is 0 for allowed and for denied. Scripts read
 `allowed` with --json.")]
@@ -56,6 +57,9 @@ pub(crate) struct ExplainArgs {
     /// Who acts: device:ID or user:NAME
     #[arg(long = "as", value_name = "WHO")]
     pub(crate) who: Identity,
+    /// With which client id, where a rule depends on it
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: Option<String>,
     /// What is done
     #[arg(value_enum, value_name = "ACTION")]
     pub(crate) verb: Verb,

@@ -28,7 +28,7 @@ fn explain(args: ExplainArgs) -> PolicyExplain {
         Verb::Subscribe => ExplainAction::Subscribe,
         Verb::Receive => ExplainAction::Receive,
     };
-    PolicyExplain { identity: args.who.to_string(), action, topic: args.topic }
+    PolicyExplain { identity: args.who.to_string(), client: args.client, action, topic: args.topic }
 }
 
 fn tell_check(checked: &PolicyChecked) -> String {

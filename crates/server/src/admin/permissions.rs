@@ -47,7 +47,7 @@ impl Admin {
         };
         let explanation = self
             .policy()?
-            .explain(&subject(&account), action, &question.topic)
+            .explain_client(&subject(&account), question.client.as_deref(), action, &question.topic)
             .map_err(|error| bad_name("topic", &question.topic, &error))?;
         let mut explained = explained(&explanation);
         if account.standing != Standing::Active {

@@ -204,6 +204,9 @@ pub struct UserAdd {
 pub struct PolicyExplain {
     /// `device:ID` or `user:NAME`.
     pub identity: String,
+    /// With which client id; `None` if that is not said.
+    #[serde(default)]
+    pub client: Option<String>,
     /// What it would do.
     pub action: ExplainAction,
     /// A topic name, or for `subscribe` a topic filter.

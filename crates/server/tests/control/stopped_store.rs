@@ -15,7 +15,7 @@ const APP_RULE: &str =
     "[[rule]]\nwho = \"user:app\"\nallow = [\"subscribe\"]\ntopics = [\"devices/+/status\"]\n";
 
 fn question(identity: &str, action: ExplainAction, topic: &str) -> PolicyExplain {
-    PolicyExplain { identity: identity.to_owned(), action, topic: topic.to_owned() }
+    PolicyExplain { identity: identity.to_owned(), client: None, action, topic: topic.to_owned() }
 }
 
 fn listener(name: &str, address: &str, port: u16, plain: bool) -> Request {
