@@ -17,6 +17,7 @@ pub mod script;
 pub mod server;
 pub mod store;
 pub mod tls;
+pub mod websocket;
 
 /// Is one decoder under test.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +85,8 @@ pub const TARGETS: &[Target] = &[
     row("certificate", server::certificate, 64, &["identity/src/authority/mod.rs", "server/src/plane/tls/certificate.rs"]),
     row("client_hello", server::client_hello, 64, &["server/src/plane/tls/hello.rs"]),
     row("tls_channel", tls::tls_channel, 256, &["server/src/plane/tls/channel.rs"]),
+    row("websocket_upgrade", websocket::websocket_upgrade, 64, &["server/src/plane/websocket/upgrade.rs"]),
+    row("websocket_frames", websocket::websocket_frames, 64, &["server/src/plane/websocket/frame.rs"]),
     row("control_request", server::control_request, 256, &["server/src/control/socket.rs", "server/src/control/line.rs", "server/src/control/secret.rs"]),
     row("control_answer", server::control_answer, 64, &["server/src/control/client.rs", "server/src/control/response.rs"]),
     row("configuration", server::configuration, 256, &["server/src/config/mod.rs", "server/src/config/file.rs", "server/src/config/unit.rs", "server/src/config/listener.rs", "server/src/login.rs"]),

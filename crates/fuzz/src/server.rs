@@ -2,7 +2,7 @@
 
 use keyward_identity::{ServerName, decoders as identity, limits::DNS_NAME_BYTES};
 use keyward_mqtt::time::UnixMillis;
-use keyward_server::config::{Address, Config, EditError, Listener, MAX_LISTENERS, Place};
+use keyward_server::config::{Address, Config, EditError, Listener, MAX_LISTENERS, Place, Protocol};
 use keyward_server::config::{add_listener, remove_listener};
 use keyward_server::control::CallError;
 use keyward_server::login::Login;
@@ -153,6 +153,7 @@ pub fn configuration_edit(data: &[u8]) {
     let (tls, login) =
         [(false, Login::Password), (true, Login::Certificate), (true, Login::CertificateOrPassword)]
             [usize::from(choice >> 4) % 3];
+    let is_web = choice & 0x80 != 0;
     let listener = Listener {
         name: ["extra", "mqtts", "a.b-c_d", "local"][usize::from(choice) % 4].to_owned(),
         place: Place::Network {
@@ -161,6 +162,8 @@ pub fn configuration_edit(data: &[u8]) {
         },
         tls,
         login,
+        protocol: if is_web { Protocol::WebSocket } else { Protocol::Mqtt },
+        origins: is_web.then(|| vec!["https://panel.example".to_owned()]),
         ..Listener::default()
     };
     let before = Config::parse("keyward.toml", text);

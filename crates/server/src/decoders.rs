@@ -4,7 +4,8 @@ use crate::backup::archive::{ArchiveError, ArchiveWriter, Survey, survey};
 use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, line, socket};
 use crate::plane::tls::channel::{Channel, TlsFault};
 use crate::plane::tls::{TlsSettings, certificate, hello};
-use crate::plane::{ClientAuth, TlsError, TlsMaterial};
+use crate::plane::websocket::WebSocket;
+use crate::plane::{ClientAuth, TlsError, TlsMaterial, WebSocketFault};
 use keyward_ids::{CertSerial, KeyId};
 use keyward_mqtt::time::UnixMillis;
 use rustls::pki_types::CertificateDer;
@@ -116,6 +117,38 @@ pub fn control_requests(bytes: &[u8], piece: usize) -> Vec<Result<(), Refusal>> 
     let mut source = Pieces { bytes, piece };
     let mut lines = line::Lines::new(CONTROL_REQUEST_BYTES);
     core::iter::from_fn(|| lines.next(&mut source).ok().map(|line| socket::parse(&line).map(drop))).collect()
+}
+
+/// Is the server's end of one WebSocket.
+#[expect(clippy::new_without_default, reason = "a default link means nothing")]
+pub struct WebSocketLink(WebSocket);
+
+impl WebSocketLink {
+    /// Waits for a request.
+    pub fn new() -> Self {
+        Self(WebSocket::new(Arc::default()))
+    }
+
+    /// Takes bytes, returns what they carry for MQTT, and appends what there is to answer to `said`.
+    ///
+    /// # Errors
+    /// [`WebSocketFault`] as the door and the workers meet it.
+    pub fn open(&mut self, bytes: &[u8], said: &mut Vec<u8>) -> Result<Vec<u8>, WebSocketFault> {
+        let mut wire = bytes.to_vec();
+        let length = self.0.open(&mut wire, said)?;
+        wire.truncate(length);
+        Ok(wire)
+    }
+
+    /// Tells whether the peer has closed in order.
+    pub fn is_closed_by_peer(&self) -> bool {
+        self.0.is_closed_by_peer()
+    }
+
+    /// Returns how many bytes it holds of what is not whole.
+    pub fn held(&self) -> usize {
+        self.0.held()
+    }
 }
 
 /// Reads an answer of the control socket; returns it as the broker would write it.

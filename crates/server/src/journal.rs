@@ -7,7 +7,7 @@ use crate::{
     denials::{Denials, Denied, FailedHandshake, FailedLogin, Report},
     escape::cut,
     facts::Facts,
-    plane::{Crowded, HandshakeFailure, LimitHit, LogLine, LoginCause, LoginFailure, Sink},
+    plane::{Crowded, HandshakeFailure, LimitHit, LogLine, LoginCause, LoginFailure, Sink, WebSocketFault},
     status::NoticeRow,
 };
 use keyward_broker::{Denial, DeniedAction, Notice};
@@ -118,7 +118,17 @@ impl Sink for Journal {
             tracing::warn!(who, limit, value, times, "{what} by {who} → {}", limit_remedy(limit));
         }
     }
+
+    fn frames_broken(&self, identity: Identity, fault: WebSocketFault, times: u64) {
+        let times = self.book().facts.count(clock::now().mono, FRAMES, &identity.to_string(), times);
+        if let Some(times) = times {
+            tracing::warn!(%identity, times, "{FRAMES}: {fault} → correct the client");
+        }
+    }
 }
+
+/// What is counted when frames of a WebSocket are not in order.
+const FRAMES: &str = "closed: its WebSocket frames are not in order";
 
 fn action(action: DeniedAction) -> &'static str {
     match action {

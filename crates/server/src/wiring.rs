@@ -2,7 +2,7 @@
 
 use crate::{
     config::{self, Place},
-    plane::{ClientAuth, Listener, Security, TlsMaterial},
+    plane::{ClientAuth, Listener, Protocol, Security, TlsMaterial},
 };
 use keyward_broker::{Directory, Principal, Standing};
 use keyward_identity::{Account, Registrar, Registry, Standing as Known};
@@ -66,6 +66,12 @@ pub fn listener(configured: &config::Listener) -> Listener {
     Listener {
         name: configured.name.clone(),
         addresses,
+        protocol: match configured.protocol {
+            config::Protocol::Mqtt => Protocol::Mqtt,
+            config::Protocol::WebSocket => {
+                Protocol::WebSocket { origins: Arc::new(configured.pages()) }
+            }
+        },
         security: match (configured.tls, configured.login.needs_certificate()) {
             (true, true) => Security::Tls(ClientAuth::Certificate),
             (true, false) => Security::Tls(ClientAuth::CertificateOrPassword),

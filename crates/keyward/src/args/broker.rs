@@ -146,7 +146,8 @@ pub(crate) enum ListenerCommand {
 Examples:
   keyward listener add factory --address 192.168.1.2 --port 8883
   keyward listener add strict --port 18883 --login certificate
-  keyward listener add local --address 127.0.0.1 --port 1883 --plain")]
+  keyward listener add local --address 127.0.0.1 --port 1883 --plain
+  keyward listener add web --port 8083 --websocket")]
     Add(ListenerAddArgs),
     /// List where the broker listens
     #[command(after_help = "\
@@ -185,6 +186,13 @@ pub(crate) struct ListenerAddArgs {
     /// Let a client without any login become this user
     #[arg(long, value_name = "USER")]
     pub(crate) anonymous_as: Option<String>,
+    /// Speak MQTT over WebSocket, at the path /mqtt, for programs that run in a browser
+    #[arg(long)]
+    pub(crate) websocket: bool,
+    /// Let pages of this origin connect, like https://panel.example:1880, or all (*); may be given several times [default:
+    /// pages of the host that they connect to]
+    #[arg(long, value_name = "ORIGIN", requires = "websocket")]
+    pub(crate) origin: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

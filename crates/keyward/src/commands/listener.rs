@@ -28,6 +28,15 @@ fn addition(args: ListenerAddArgs) -> ListenerAdd {
         plain: args.plain,
         from: args.from,
         anonymous_as: args.anonymous_as,
+        websocket: args.websocket,
+        origins: args.origin,
+    }
+}
+
+fn transport(row: &ListenerRow) -> String {
+    match row.protocol.as_str() {
+        "websocket" => format!("websocket, {}", row.transport),
+        _ => row.transport.clone(),
     }
 }
 
@@ -38,7 +47,7 @@ pub(crate) fn listing(listeners: &[ListenerRow]) -> String {
             row.name.clone(),
             row.addresses.join(", "),
             row.port.to_string(),
-            row.transport.clone(),
+            transport(row),
             row.demands.clone(),
             if row.open { "open" } else { "closed" }.to_owned(),
         ]

@@ -88,10 +88,12 @@ fn row(listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
         name: listener.name.clone(),
         addresses,
         port: bound.and_then(|bound| bound.first()).map_or(configured, SocketAddr::port),
+        protocol: listener.protocol.as_str().to_owned(),
         transport: listener.transport().to_owned(),
         demands: listener.login.to_string(),
         from: listener.from.iter().map(ToString::to_string).collect(),
         anonymous_as: listener.anonymous_as.as_ref().map(ToString::to_string),
+        origins: listener.origins.clone(),
         open: bound.is_some(),
     }
 }
@@ -113,11 +115,12 @@ fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
     };
     Ok(Listener {
         name: add.name.clone(),
-        protocol: Protocol::Mqtt,
+        protocol: if add.websocket { Protocol::WebSocket } else { Protocol::Mqtt },
         place: Place::Network { address, port: add.port },
         tls: !add.plain,
         login,
         from: add.from.iter().map(network).collect::<Result<_, _>>()?,
         anonymous_as,
+        origins: (!add.origins.is_empty()).then(|| add.origins.clone()),
     })
 }

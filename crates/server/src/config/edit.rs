@@ -69,8 +69,8 @@ fn listeners(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, EditError
 fn table(listener: &Listener) -> Table {
     let mut table = Table::new();
     table["name"] = value(&listener.name);
-    if listener.protocol == Protocol::WebSocket {
-        table["protocol"] = value("websocket");
+    if listener.protocol != Protocol::default() {
+        table["protocol"] = value(listener.protocol.as_str());
     }
     match &listener.place {
         Place::Network { address, port } => {
@@ -90,6 +90,9 @@ fn table(listener: &Listener) -> Table {
     }
     if let Some(user) = &listener.anonymous_as {
         table["anonymous_as"] = value(user.as_str());
+    }
+    if let Some(origins) = &listener.origins {
+        table["origins"] = value(origins.iter().collect::<Array>());
     }
     table.decor_mut().set_prefix("\n");
     table

@@ -41,6 +41,7 @@ pub(super) struct Listener {
     #[serde(default)]
     pub(super) from: Vec<Spanned<String>>,
     pub(super) anonymous_as: Option<Spanned<String>>,
+    pub(super) origins: Option<Vec<Spanned<String>>>,
 }
 
 /// What is spoken on a listener, below MQTT.
@@ -52,6 +53,16 @@ pub enum Protocol {
     Mqtt,
     /// WebSocket, with the subprotocol `mqtt`.
     WebSocket,
+}
+
+impl Protocol {
+    /// Returns the protocol as it is written in `keyward.toml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::WebSocket => "websocket",
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,7 +4,7 @@ use super::{
     error::{ConfigError, Places},
     file::{self, Protocol},
 };
-use crate::login::Login;
+use crate::{login::Login, plane::Origins};
 use keyward_ids::UserId;
 use std::{
     fmt,
@@ -22,6 +22,10 @@ pub const MQTTS_PORT: u16 = 8883;
 
 /// The most networks whose clients one listener lets in: each is looked at for each connection.
 pub const MAX_NETWORKS: usize = 64;
+/// The most origins whose pages may connect to one listener: each is looked at for each request.
+const MAX_ORIGINS: usize = 64;
+/// What stands for all origins.
+const ALL_ORIGINS: &str = "*";
 
 /// Holds one configured listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Listener {
     pub from: Vec<Network>,
     /// The user that a client becomes which shows nothing.
     pub anonymous_as: Option<UserId>,
+    /// The pages of which origins may connect, as written; `None` if nothing is.
+    pub origins: Option<Vec<String>>,
 }
 
 /// Says where a listener listens.
@@ -123,6 +129,17 @@ impl Listener {
         }
     }
 
+    /// Returns the pages of which origins may connect, where WebSocket is spoken. Where no login is needed nothing goes
+    /// without saying: the browser of whoever opens a page would let that page in.
+    pub fn pages(&self) -> Origins {
+        match (&self.origins, &self.anonymous_as) {
+            (None, None) => Origins::SameHost,
+            (None, Some(_)) => Origins::Listed(Vec::new()),
+            (Some(listed), _) if listed.iter().any(|origin| origin == ALL_ORIGINS) => Origins::All,
+            (Some(listed), _) => Origins::Listed(listed.clone()),
+        }
+    }
+
     /// Returns what a listener demands if nothing is said.
     pub fn default_login(tls: bool) -> Login {
         if tls { Login::CertificateOrPassword } else { Login::Password }
@@ -172,6 +189,7 @@ impl Default for Listener {
             login: Self::default_login(true),
             from: Vec::new(),
             anonymous_as: None,
+            origins: None,
         }
     }
 }
@@ -226,6 +244,7 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
         login: login(raw, tls, places)?,
         from: from(raw, places)?,
         anonymous_as: anonymous_as(raw, places)?,
+        origins: origins(raw, places)?,
     };
     fits(raw, &listener, places)?;
     not_built_yet(raw, places)?;
@@ -234,11 +253,11 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
 
 /// Refuses what is understood and not kept yet.
 fn not_built_yet(raw: &file::Listener, places: &Places<'_>) -> Result<(), ConfigError> {
-    let websocket = raw.protocol.as_ref().filter(|protocol| *protocol.get_ref() == Protocol::WebSocket);
     let both = raw.login.as_ref().filter(|login| *login.get_ref() == Login::CertificateAndPassword);
-    let span = websocket
+    let span = raw
+        .socket
+        .as_ref()
         .map(Spanned::span)
-        .or_else(|| raw.socket.as_ref().map(Spanned::span))
         .or_else(|| raw.from.first().map(Spanned::span))
         .or_else(|| raw.anonymous_as.as_ref().map(Spanned::span))
         .or_else(|| both.map(Spanned::span));
@@ -301,6 +320,30 @@ fn anonymous_as(raw: &file::Listener, places: &Places<'_>) -> Result<Option<User
     raw.anonymous_as.as_ref().map(parse).transpose()
 }
 
+fn origins(raw: &file::Listener, places: &Places<'_>) -> Result<Option<Vec<String>>, ConfigError> {
+    let Some(listed) = &raw.origins else { return Ok(None) };
+    if let Some(extra) = listed.get(MAX_ORIGINS) {
+        return Err(places.error(&extra.span(), format!("at most {MAX_ORIGINS} origins")));
+    }
+    let is_all = |text: &str| text == ALL_ORIGINS && listed.len() == 1;
+    let parse = |text: &Spanned<String>| match is_all(text.get_ref()) || is_origin(text.get_ref()) {
+        true => Ok(text.get_ref().clone()),
+        false => {
+            let expected = "an origin like \"https://panel.example:1880\", without a path, or \"*\" alone for all";
+            Err(places.error(&text.span(), expected))
+        }
+    };
+    listed.iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+/// Tells whether a text is an origin as browsers write it: scheme, host, and a port unless it is that of the scheme.
+fn is_origin(text: &str) -> bool {
+    let of = |from: &str, other: &[u8]| {
+        !from.is_empty() && from.bytes().all(|byte| byte.is_ascii_alphanumeric() || other.contains(&byte))
+    };
+    text.split_once("://").is_some_and(|(scheme, host)| of(scheme, b"+-.") && of(host, b"-._:[]"))
+}
+
 /// Refuses keys that are right alone and wrong together.
 fn fits(raw: &file::Listener, listener: &Listener, places: &Places<'_>) -> Result<(), ConfigError> {
     if let Some(tls) = raw.tls.as_ref().filter(|_| listener.is_plain_network() && listener.from.is_empty()) {
@@ -313,6 +356,10 @@ fn fits(raw: &file::Listener, listener: &Listener, places: &Places<'_>) -> Resul
         return Err(
             places.error(&from.span(), "no key `from` beside `socket`: its file's mode says who may connect")
         );
+    }
+    if let (Some([origin, ..]), Protocol::Mqtt) = (raw.origins.as_deref(), listener.protocol) {
+        let expected = "no key `origins` without protocol = \"websocket\": no page can connect";
+        return Err(places.error(&origin.span(), expected));
     }
     if let Some(name) = raw.anonymous_as.as_ref().filter(|_| listener.login.needs_certificate()) {
         let expected = format!("no such key beside login = \"{}\"", listener.login);

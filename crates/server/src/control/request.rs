@@ -248,4 +248,10 @@ pub struct ListenerAdd {
     /// The user that a client becomes which shows nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous_as: Option<String>,
+    /// Whether MQTT travels in WebSocket frames.
+    #[serde(default)]
+    pub websocket: bool,
+    /// The origins whose pages may connect over WebSocket; empty: nothing is said of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
 }

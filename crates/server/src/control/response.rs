@@ -293,6 +293,9 @@ pub struct ListenerRow {
     pub addresses: Vec<String>,
     /// The port; the bound one while a broker runs.
     pub port: u16,
+    /// `mqtt` or `websocket`.
+    #[serde(default)]
+    pub protocol: String,
     /// `tls`, `plain` or `socket`.
     pub transport: String,
     /// What a client must show.
@@ -303,6 +306,9 @@ pub struct ListenerRow {
     /// The user that a client becomes which shows nothing.
     #[serde(default)]
     pub anonymous_as: Option<String>,
+    /// The origins whose pages may connect over WebSocket; `None` if nothing is said of them.
+    #[serde(default)]
+    pub origins: Option<Vec<String>>,
     /// Whether it is open now.
     pub open: bool,
 }

@@ -6,7 +6,7 @@ use crate::plane::committer::Desk;
 use crate::plane::door::{DoorMessage, DoorShared, OpenListener};
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::Inbox;
-use crate::plane::listener::{Bound, ListenError, Listener, Security, open_all};
+use crate::plane::listener::{Bound, ListenError, Listener, Protocol, Security, open_all};
 use crate::plane::stats::PlaneStats;
 use crate::plane::tls::{ListenerTls, TlsError, TlsMaterial, TlsSettings};
 use keyward_broker::Directory;
@@ -178,7 +178,11 @@ impl DataPlane {
             sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>().map_err(failed)?;
         for (door, socket) in handles {
             let (name, tls) = (listener.name.clone(), tls.cloned());
-            door.command(DoorMessage::Listen(OpenListener { name, socket, tls }));
+            let web = match &listener.protocol {
+                Protocol::Mqtt => None,
+                Protocol::WebSocket { origins } => Some(origins.clone()),
+            };
+            door.command(DoorMessage::Listen(OpenListener { name, socket, tls, web }));
         }
         Ok(addresses)
     }

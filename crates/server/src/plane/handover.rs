@@ -2,7 +2,7 @@
 
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::authentication::Method;
-use crate::plane::tls::channel::Channel;
+use crate::plane::transport::Transport;
 use keyward_broker::persist::{Entry, Page};
 use keyward_broker::{Attach, Directory, ShardMessage, ShardStats, Storage, Ticket};
 use keyward_mqtt::connection::ServerConnection;
@@ -14,13 +14,13 @@ use std::sync::mpsc::SyncSender;
 /// Is an authenticated link as one value (rule 1). Nothing was read from its socket since the end of CONNECT.
 pub(crate) struct Handover {
     pub(crate) socket: TcpStream,
-    pub(crate) channel: Channel,
+    pub(crate) transport: Transport,
     pub(crate) connection: ServerConnection,
     /// By which the client proved who it is, for the next time.
     pub(crate) method: Option<Arc<dyn Method>>,
     /// MQTT bytes that came behind the CONNECT.
     pub(crate) plain: Vec<u8>,
-    /// Bytes of the channel that the socket did not take yet.
+    /// Bytes of the transport that the socket did not take yet.
     pub(crate) unsent: Vec<u8>,
     pub(crate) attach: Box<Attach>,
     pub(crate) counted: ConnectionGuard,
@@ -32,7 +32,7 @@ impl Handover {
 
     /// Returns the bytes that it keeps in memory, for the budget of the inbox.
     pub(crate) fn weight(&self) -> usize {
-        Self::OVERHEAD + self.channel.held() + self.plain.len() + self.unsent.len()
+        Self::OVERHEAD + self.transport.held() + self.plain.len() + self.unsent.len()
     }
 }
 

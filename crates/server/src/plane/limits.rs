@@ -19,6 +19,16 @@ pub const HANDSHAKE_BYTES: usize = 64 * 1024;
 /// Bytes of CONNECT that a peer may send before it is authenticated; a will and a long user name fit in.
 pub const CONNECT_BYTES: usize = 16 * 1024;
 
+/// Bytes of the request that begins a WebSocket: what browsers send with a few cookies.
+pub const UPGRADE_BYTES: usize = 8 * 1024;
+
+/// Headers of that request: browsers send twenty.
+pub const UPGRADE_HEADERS: usize = 64;
+
+/// Bytes that one frame of a WebSocket may announce: the longest packet of MQTT. A frame is not kept, so it costs no
+/// memory; what a packet may weigh is bounded as everywhere.
+pub const WEBSOCKET_FRAME_BYTES: u64 = 268_435_460;
+
 /// Bytes that a pending connection is charged for beside its buffers: TLS state (an idle link has 4.6 KB in all) and
 /// bookkeeping.
 pub const PENDING_OVERHEAD: usize = 6 * 1024;

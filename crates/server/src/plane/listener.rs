@@ -1,8 +1,10 @@
 //! A place where clients knock, and the socket behind it.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use crate::plane::websocket::Origins;
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 /// Names a listener; unique among those of one data plane.
 pub type ListenerName = String;
@@ -15,8 +17,23 @@ pub struct Listener {
     /// Where it listens: one socket each, for an IPv6 socket takes IPv6 only. Port 0 takes a free port, the same one
     /// for all addresses.
     pub addresses: Vec<SocketAddr>,
+    /// What is spoken on it.
+    pub protocol: Protocol,
     /// What protects it.
     pub security: Security,
+}
+
+/// Says what is spoken on a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// MQTT.
+    #[default]
+    Mqtt,
+    /// MQTT in the frames of WebSocket.
+    WebSocket {
+        /// The pages of which origins may connect.
+        origins: Arc<Origins>,
+    },
 }
 
 /// Says what protects a listener.
@@ -41,7 +58,8 @@ pub enum ClientAuth {
 impl Listener {
     /// Makes a TLS listener that demands a certificate or a password.
     pub fn tls(name: impl Into<ListenerName>, addresses: Vec<SocketAddr>) -> Self {
-        Self { name: name.into(), addresses, security: Security::Tls(ClientAuth::default()) }
+        let security = Security::Tls(ClientAuth::default());
+        Self { name: name.into(), addresses, protocol: Protocol::Mqtt, security }
     }
 }
 
@@ -164,7 +182,7 @@ fn named(address: SocketAddr, error: io::Error) -> ListenError {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(socket2::Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

@@ -3,7 +3,7 @@
 use crate::peer::{Hello, Peer, tls_config};
 use crate::world::{PATIENCE, World};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_server::plane::{ClientAuth, Listener, LogLine, Security};
+use keyward_server::plane::{ClientAuth, Listener, Protocol, LogLine, Security};
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 
@@ -112,6 +112,7 @@ fn a_name_that_is_none_is_shown_escaped() {
 fn a_listener_that_demands_a_certificate_turns_a_password_away() {
     let mut world = World::new();
     let listener = Listener {
+        protocol: Protocol::Mqtt,
         name: "strict".into(),
         addresses: vec!["127.0.0.1:0".parse().unwrap()],
         security: Security::Tls(ClientAuth::Certificate),

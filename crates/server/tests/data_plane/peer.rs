@@ -1,5 +1,6 @@
 //! A client that sends exactly the bytes that a test wants.
 
+use crate::frames::Framed;
 use crate::world::{Bundle, PATIENCE, World};
 use keyward_mqtt::codec::{self, Sender};
 use keyward_mqtt::frame;
@@ -18,7 +19,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-trait Stream: Read + Write + Send {
+pub(crate) trait Stream: Read + Write + Send {
     fn is_resumed(&self) -> bool;
 }
 
@@ -31,6 +32,12 @@ impl Stream for TcpStream {
 impl Stream for StreamOwned<ClientConnection, TcpStream> {
     fn is_resumed(&self) -> bool {
         self.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
+
+impl Stream for Box<dyn Stream> {
+    fn is_resumed(&self) -> bool {
+        (**self).is_resumed()
     }
 }
 
@@ -152,6 +159,20 @@ impl Peer {
         let socket = connect(address);
         let stream = StreamOwned::new(connection, socket.try_clone().unwrap());
         Self { stream: Box::new(stream), socket, version: Version::V5, buffer: Vec::new() }
+    }
+
+    /// Speaks over WebSocket.
+    pub(crate) fn web(world: &World) -> Self {
+        let socket = connect(world.ws);
+        let stream = Box::new(Framed::begin(socket.try_clone().unwrap()));
+        Self { stream, socket, version: Version::V5, buffer: Vec::new() }
+    }
+
+    /// Speaks over WebSocket over TLS.
+    pub(crate) fn secure_web(world: &World, bundle: Option<&Bundle>) -> Self {
+        let mut peer = Self::tls_to(world.wss, "localhost", tls_config(&world.ca_pem(), bundle));
+        peer.stream = Box::new(Framed::begin(peer.stream));
+        peer
     }
 
     /// Sends CONNECT and returns the code of CONNACK.

@@ -9,8 +9,8 @@ use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_policy::Policy;
 use keyward_server::clock;
 use keyward_server::plane::{
-    Applied, DataPlane, DataPlaneOptions, Exchange, HandshakeFailure, LimitHit, Limits, Listener,
-    LoginFailure, Method, Security, Sink, State, Verdict,
+    Applied, ClientAuth, DataPlane, DataPlaneOptions, Exchange, HandshakeFailure, LimitHit, Limits, Listener,
+    LoginFailure, Method, Protocol, Security, Sink, State, Verdict, WebSocketFault,
 };
 use keyward_server::wiring;
 use rustls::pki_types::pem::PemObject;
@@ -51,6 +51,7 @@ pub(crate) struct Told {
     pub(crate) handshakes: Vec<HandshakeFailure>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) limits: Vec<LimitHit>,
+    pub(crate) frames: Vec<(Identity, WebSocketFault)>,
 }
 
 impl Recorder {
@@ -98,6 +99,9 @@ impl Sink for Recorder {
     fn limit(&self, hit: LimitHit) {
         self.tell(|told| told.limits.push(hit));
     }
+    fn frames_broken(&self, identity: Identity, fault: WebSocketFault, _: u64) {
+        self.tell(|told| told.frames.push((identity, fault)));
+    }
 }
 
 pub(crate) struct World {
@@ -108,6 +112,8 @@ pub(crate) struct World {
     directory: Arc<Directory>,
     pub(crate) tls: SocketAddr,
     pub(crate) plain: SocketAddr,
+    pub(crate) wss: SocketAddr,
+    pub(crate) ws: SocketAddr,
 }
 
 pub(crate) fn now() -> WallTime {
@@ -141,6 +147,13 @@ impl World {
         let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
         let told = Arc::new(Recorder::default());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = |name: &str, protocol, security| Listener {
+            name: name.to_owned(),
+            addresses: vec![loopback],
+            protocol,
+            security,
+        };
+        let websocket = || Protocol::WebSocket { origins: Arc::default() };
         let plane = DataPlane::start(DataPlaneOptions {
             limits,
             broker_limits,
@@ -157,15 +170,17 @@ impl World {
             tls: Some(wiring::tls_material(&registrar)),
             listeners: vec![
                 Listener::tls("mqtts", vec![loopback]),
-                Listener { name: "mqtt".into(), addresses: vec![loopback], security: Security::Plain },
+                listener("mqtt", Protocol::Mqtt, Security::Plain),
+                listener("wss", websocket(), Security::Tls(ClientAuth::default())),
+                listener("ws", websocket(), Security::Plain),
             ],
             sink: told.clone(),
             store: None,
         })
         .unwrap();
         let listeners = plane.listeners();
-        let (tls, plain) = (listeners[0].addresses[0], listeners[1].addresses[0]);
-        Self { _dir: dir, registrar, plane, told, directory, tls, plain }
+        let [tls, plain, wss, ws] = [0, 1, 2, 3].map(|index: usize| listeners[index].addresses[0]);
+        Self { _dir: dir, registrar, plane, told, directory, tls, plain, wss, ws }
     }
 
     /// Executes a command and hands what follows from it to the data plane, as the control plane does.

@@ -9,6 +9,8 @@ use crate::plane::limits::ACCEPTS_PER_TICK;
 use crate::plane::source::Source;
 use crate::plane::tls::ListenerTls;
 use crate::plane::tls::channel::Channel;
+use crate::plane::transport::Transport;
+use crate::plane::websocket::{Origins, WebSocket};
 use keyward_broker::LinkId;
 use keyward_mqtt::connection::ServerConnection;
 use mio::net::TcpStream;
@@ -48,8 +50,9 @@ impl Door {
             let listening = &mut self.listeners[index].1;
             match listening.socket.accept() {
                 Ok((socket, peer)) => {
-                    let (origin, tls) = (listening.origin.clone(), listening.tls.clone());
-                    self.welcome(socket, peer, origin, tls);
+                    let layers = (listening.tls.clone(), listening.web.clone());
+                    let origin = listening.origin.clone();
+                    self.welcome(socket, peer, origin, layers);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => {
@@ -73,7 +76,7 @@ impl Door {
         mut socket: TcpStream,
         peer: SocketAddr,
         origin: Arc<Origin>,
-        tls: Option<ListenerTls>,
+        (tls, web): (Option<ListenerTls>, Option<Arc<Origins>>),
     ) {
         let shared = self.parts.shared.clone();
         shared.counts.accepted();
@@ -99,6 +102,7 @@ impl Door {
                 Err(_) => return shared.counts.turned_away(),
             },
         };
+        let transport = Transport::new(channel, web.map(WebSocket::new));
         let id = LinkId(shared.next_link.fetch_add(1, Ordering::Relaxed));
         if self.register(&mut socket, id).is_err() {
             return shared.counts.turned_away();
@@ -107,7 +111,7 @@ impl Door {
         let _: io::Result<()> = socket.set_nodelay(true);
         let connection = ServerConnection::new(shared.connection_limits);
         let now = self.now.mono;
-        let arrival = Arrival::new(socket, peer, origin, channel, connection, (counted, waiting), now);
+        let arrival = Arrival::new(socket, peer, origin, transport, connection, (counted, waiting), now);
         *self.sources.entry(source).or_default() += 1;
         self.arrivals.insert(id, arrival);
         self.arm(id);

@@ -9,9 +9,9 @@ use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
 use crate::plane::source::Source;
 use crate::plane::stats::RefusalGuard;
 use crate::plane::tls::certificate::ServerNames;
-use crate::plane::tls::channel::{Channel, TlsFault};
 use crate::plane::tls::hello::Dialect;
 use crate::plane::tls::remedy::{Circumstances, HandshakeCause, cause_of, cause_of_leaving};
+use crate::plane::transport::{Transport, TransportFault};
 use keyward_broker::Attach;
 use keyward_mqtt::connection::{Farewell, ServerConnection};
 use keyward_mqtt::packet::Version;
@@ -57,7 +57,7 @@ pub(crate) struct Arrival {
     pub(crate) peer: SocketAddr,
     pub(crate) source: Source,
     pub(crate) origin: Arc<Origin>,
-    pub(crate) channel: Channel,
+    pub(crate) transport: Transport,
     pub(crate) connection: ServerConnection,
     /// MQTT bytes, from the first of CONNECT on; it carries passwords.
     pub(crate) plain: Zeroizing<Vec<u8>>,
@@ -140,17 +140,17 @@ pub(crate) enum Charged {
 pub(crate) enum ArrivalEnd {
     /// It closed the connection, or the network did.
     Left,
-    /// The TLS channel failed.
-    Tls(TlsFault),
+    /// The TLS channel or the WebSocket failed.
+    Transport(TransportFault),
     /// It holds more than there is room for.
     Crowded,
     /// It comes in too many pieces.
     Fragments,
 }
 
-impl From<TlsFault> for ArrivalEnd {
-    fn from(fault: TlsFault) -> Self {
-        Self::Tls(fault)
+impl From<TransportFault> for ArrivalEnd {
+    fn from(fault: TransportFault) -> Self {
+        Self::Transport(fault)
     }
 }
 
@@ -159,7 +159,7 @@ impl Arrival {
         socket: TcpStream,
         peer: SocketAddr,
         origin: Arc<Origin>,
-        channel: Channel,
+        transport: Transport,
         connection: ServerConnection,
         (counted, waiting): (ConnectionGuard, WaitingGuard),
         begun: Millis,
@@ -170,7 +170,7 @@ impl Arrival {
             peer,
             source: peer.ip().into(),
             origin,
-            channel,
+            transport,
             connection,
             plain: Zeroizing::default(),
             unsent: Vec::new(),
@@ -189,14 +189,14 @@ impl Arrival {
         matches!(self.stage, Stage::Handshake | Stage::Connect | Stage::Proving(_))
     }
 
-    /// Reads once, answers what TLS has to answer, and keeps the MQTT bytes.
+    /// Reads once, answers what its transport has to answer, and keeps the MQTT bytes.
     pub(crate) fn hear(&mut self, buffers: &mut DoorBuffers) -> Result<Heard, ArrivalEnd> {
-        let held = self.channel.restore(&mut buffers.wire);
+        let held = self.transport.restore(&mut buffers.wire);
         let count = match self.socket.read(&mut buffers.wire[held..held + DOOR_READ]) {
             Ok(0) => return Err(ArrivalEnd::Left),
             Ok(count) => count,
             Err(error) => {
-                self.channel.keep(&buffers.wire[..held]);
+                self.transport.keep(&buffers.wire[..held]);
                 return match error.kind() {
                     ErrorKind::WouldBlock => Ok(Heard::Silence),
                     ErrorKind::Interrupted => Ok(Heard::Progress),
@@ -207,13 +207,13 @@ impl Arrival {
         self.spoke = true;
         self.reads += 1;
         let wire = &mut buffers.wire[..held + count];
-        let opened = self.channel.open(wire, &mut buffers.plain, &mut self.unsent);
+        let opened = self.transport.open(wire, &mut buffers.plain, &mut self.unsent);
         let text = match opened {
             Ok(text) => text,
             Err(fault) => {
                 buffers.plain.zeroize();
                 buffers.wire[..held + count].zeroize();
-                // The alert, if it still gets out.
+                // The alert or the close, if it still gets out.
                 let _: Result<(), ArrivalEnd> = self.flush();
                 return Err(fault.into());
             }
@@ -224,7 +224,7 @@ impl Arrival {
         buffers.plain.zeroize();
         buffers.wire[..held + count].zeroize();
         self.flush()?;
-        match self.channel.is_closed_by_peer() && heard == Heard::Progress {
+        match self.transport.is_closed_by_peer() && heard == Heard::Progress {
             true => Err(ArrivalEnd::Left),
             false => Ok(heard),
         }
@@ -236,7 +236,7 @@ impl Arrival {
             Stage::Proving(proving) => proving.connect.len(),
             _ => 0,
         };
-        let held = self.channel.held() + self.plain.len() + self.unsent.len() + kept;
+        let held = self.transport.held() + self.plain.len() + self.unsent.len() + kept;
         if held > HANDSHAKE_BYTES + CONNECT_BYTES {
             return Charged::TooMuchForOne;
         }
@@ -246,7 +246,7 @@ impl Arrival {
         }
     }
 
-    /// Writes what the channel has to say.
+    /// Writes what the transport has to say.
     pub(crate) fn flush(&mut self) -> Result<(), ArrivalEnd> {
         while !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {
@@ -263,13 +263,14 @@ impl Arrival {
 
     /// Tells whether the handshake is over and CONNECT is not yet waited for.
     pub(crate) fn has_shaken_hands(&self) -> bool {
-        matches!(self.stage, Stage::Handshake) && self.channel.is_established()
+        matches!(self.stage, Stage::Handshake) && self.transport.is_established()
     }
 
     /// Returns why it failed, for the operator; `None` if there is nothing to say about it.
     pub(crate) fn cause(&self, end: &ArrivalEnd) -> Option<HandshakeCause> {
         match end {
-            ArrivalEnd::Tls(fault) => self.seen(|seen| cause_of(fault, seen)),
+            ArrivalEnd::Transport(TransportFault::Tls(fault)) => self.seen(|seen| cause_of(fault, seen)),
+            ArrivalEnd::Transport(TransportFault::Web(fault)) => Some(HandshakeCause::WebSocket(fault.clone())),
             ArrivalEnd::Left if self.spoke && self.is_listened_to() => self.seen(cause_of_leaving),
             ArrivalEnd::Left | ArrivalEnd::Crowded | ArrivalEnd::Fragments => None,
         }
@@ -287,7 +288,7 @@ impl Arrival {
 
     fn seen(&self, judge: impl FnOnce(&Circumstances<'_>) -> HandshakeCause) -> Option<HandshakeCause> {
         let local = self.socket.local_addr().ok()?.ip();
-        let hello = self.channel.hello();
+        let hello = self.transport.hello();
         Some(judge(&Circumstances { hello, local, names: &self.origin.names }))
     }
 }

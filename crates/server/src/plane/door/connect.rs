@@ -30,7 +30,7 @@ pub(crate) fn decide(
     connect: &Connect<'_>,
     client_id_bytes: usize,
 ) -> Next {
-    let certificate = arrival.channel.peer_certificate();
+    let certificate = arrival.transport.peer_certificate();
     let claim = |known: Known| {
         let attach = attach(link, connect, &known, client_id_bytes);
         Claim { known, attach }
@@ -47,7 +47,7 @@ pub(crate) fn decide(
 
 /// Keeps what answer and operator need of a CONNECT.
 pub(crate) fn said(arrival: &Arrival, connect: &Connect<'_>) -> Said {
-    let common_name = || Some(Shown::read(arrival.channel.peer_certificate()?)?.common_name);
+    let common_name = || Some(Shown::read(arrival.transport.peer_certificate()?)?.common_name);
     Said {
         version: connect.version,
         claimed: connect.username.map(str::to_owned).or_else(common_name),

@@ -79,7 +79,7 @@ impl Door {
         data: Option<&[u8]>,
     ) -> Result<(super::gate::Known, Box<Attach>), LoginCause> {
         let shared = &self.parts.shared;
-        let certificate = self.arrivals.get(&id).and_then(|arrival| arrival.channel.peer_certificate());
+        let certificate = self.arrivals.get(&id).and_then(|arrival| arrival.transport.peer_certificate());
         let known = shared.gate.admit_proven(self.now, certificate, identity)?;
         let packet = codec::decode(Version::V5, Sender::Client, &proving.connect);
         let Packet::Connect(connect) = packet.map_err(LoginCause::Protocol)? else {
@@ -94,6 +94,6 @@ impl Door {
 fn say(arrival: &mut Arrival, challenge: &[u8]) -> bool {
     let mut packet = Vec::new();
     arrival.connection.challenge(Some(challenge), &mut packet).is_ok()
-        && arrival.channel.seal(&packet, &mut arrival.unsent).is_ok()
+        && arrival.transport.seal(&packet, &mut arrival.unsent).is_ok()
         && arrival.flush().is_ok()
 }

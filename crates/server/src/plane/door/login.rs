@@ -128,7 +128,7 @@ impl Door {
         let shard = shard_of(&shared.hash_key, &known.identity, attach.client_id(), shards);
         let handover = Handover {
             socket: arrival.socket,
-            channel: arrival.channel,
+            transport: arrival.transport,
             connection: arrival.connection,
             method: arrival.method,
             plain: std::mem::take(&mut *arrival.plain),
@@ -148,14 +148,14 @@ impl Door {
     /// Tells a link that its worker has no room for it.
     pub(super) fn take_back(&mut self, id: LinkId, handover: Handover, said: &Said) {
         self.parts.shared.counts.login_failed();
-        let Handover { mut socket, mut channel, mut unsent, counted, .. } = handover;
+        let Handover { mut socket, mut transport, mut unsent, counted, .. } = handover;
         if self.register(&mut socket, id).is_err() {
             return;
         }
         let mut farewell = Vec::new();
         let reason = reason_of(&LoginCause::WorkerBusy);
         Farewell::ConnAck(said.version, reason).encode(&mut farewell);
-        if channel.seal(&farewell, &mut unsent).is_ok() {
+        if transport.seal(&farewell, &mut unsent).is_ok() {
             self.see_off(id, Parting::new(socket, unsent, self.linger(), counted));
         }
     }

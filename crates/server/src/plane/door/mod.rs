@@ -28,6 +28,8 @@ use crate::plane::stats::DoorCounts;
 use crate::plane::timers::{Timers, until};
 use crate::plane::tls::ListenerTls;
 use crate::plane::tls::remedy::HandshakeCause;
+use crate::plane::transport::TransportFault;
+use crate::plane::websocket::Origins;
 use crate::plane::worker::WAKER;
 use arrival::{Arrival, ArrivalEnd, DoorBuffers, Heard, Origin, Stage};
 use gate::Gate;
@@ -105,12 +107,15 @@ pub(crate) struct OpenListener {
     pub(crate) socket: std::net::TcpListener,
     /// `None` on a listener without TLS.
     pub(crate) tls: Option<ListenerTls>,
+    /// The pages of which origins may connect; `None` on a listener without WebSocket.
+    pub(crate) web: Option<Arc<Origins>>,
 }
 
 struct Listening {
     name: String,
     socket: TcpListener,
     tls: Option<ListenerTls>,
+    web: Option<Arc<Origins>>,
     origin: Arc<Origin>,
     /// Tells that connections may wait that no event will tell of.
     backlog: bool,
@@ -243,7 +248,7 @@ impl Door {
         self.again.insert(id);
     }
 
-    /// Ends an arrival that failed by itself.
+    /// Ends an arrival that failed by itself. What a WebSocket had to say is seen off.
     fn fail(&mut self, id: LinkId, end: &ArrivalEnd) {
         if let Some(arrival) = self.remove(id) {
             if let Some(cause) = arrival.cause(end) {
@@ -254,10 +259,13 @@ impl Door {
                 let most = self.parts.shared.limits.pending_reads;
                 self.report_limit(who, "pending_reads", most.into());
             }
-            if matches!(end, ArrivalEnd::Tls(_)) {
+            if matches!(end, ArrivalEnd::Transport(_)) {
                 self.parts.shared.admission.shook_hands(self.now.mono, arrival.source);
             }
             self.parts.shared.counts.handshake_failed();
+            if matches!(end, ArrivalEnd::Transport(TransportFault::Web(_))) {
+                self.take_leave(id, arrival);
+            }
         }
     }
 
@@ -342,7 +350,7 @@ impl Door {
     }
 
     fn open(&mut self, listener: OpenListener) {
-        let OpenListener { name, socket, tls } = listener;
+        let OpenListener { name, socket, tls, web } = listener;
         let mut socket = TcpListener::from_std(socket);
         let token = Token(self.next_listener);
         self.next_listener -= 1;
@@ -350,7 +358,7 @@ impl Door {
             return; // The other doors accept.
         }
         let origin = origin(&name, tls.as_ref());
-        self.listeners.push((token, Listening { name, socket, tls, origin, backlog: true }));
+        self.listeners.push((token, Listening { name, socket, tls, web, origin, backlog: true }));
     }
 
     fn secure(&mut self, name: &str, tls: &ListenerTls) {

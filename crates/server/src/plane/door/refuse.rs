@@ -1,11 +1,12 @@
 //! Refusing logins: what the peer is told, when, and what the operator is told.
 
 use super::Door;
-use super::arrival::{Said, Stage};
+use super::arrival::{Arrival, Said, Stage};
 use super::gate::{is_answered_late, reason_of};
 use crate::clock::millis;
 use crate::plane::events::{LogLine, LoginCause, LoginFailure, Offender};
 use crate::plane::parting::{Parted, Parting};
+use crate::plane::transport::Ending;
 use keyward_broker::LinkId;
 use keyward_mqtt::connection::Farewell;
 use keyward_mqtt::time::Millis;
@@ -70,8 +71,14 @@ impl Door {
         let Some(mut arrival) = self.remove(id) else { return };
         let mut last = Vec::new();
         farewell.encode(&mut last);
-        let sealed = arrival.channel.seal(&last, &mut arrival.unsent);
-        if sealed.and_then(|()| arrival.channel.seal_end(&mut arrival.unsent)).is_ok() {
+        if arrival.transport.seal(&last, &mut arrival.unsent).is_ok() {
+            self.take_leave(id, arrival);
+        }
+    }
+
+    /// Closes an arrival that is no more among the others, after what it has to say.
+    pub(super) fn take_leave(&mut self, id: LinkId, mut arrival: Arrival) {
+        if arrival.transport.seal_end(Ending::Done, &mut arrival.unsent).is_ok() {
             let parting = Parting::new(arrival.socket, arrival.unsent, self.linger(), arrival.counted);
             self.see_off(id, parting);
         }

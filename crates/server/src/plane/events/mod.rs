@@ -6,6 +6,7 @@
 
 use crate::plane::admission::Crowded;
 use crate::plane::tls::remedy::HandshakeCause;
+use crate::plane::websocket::WebSocketFault;
 use keyward_broker::{Denial, Notice};
 use keyward_identity::{CertificateRefusal, WallTime};
 use keyward_ids::Identity;
@@ -34,6 +35,8 @@ pub trait Sink: Send + Sync + 'static {
     fn notice(&self, notice: Notice, times: u64);
     /// Somebody ran into a limit.
     fn limit(&self, hit: LimitHit);
+    /// A client that had logged in broke the protocol of WebSocket, so many times since this was told last.
+    fn frames_broken(&self, identity: Identity, fault: WebSocketFault, times: u64);
 }
 
 /// Tells of a limit that was reached.
@@ -199,6 +202,7 @@ enum Event {
     Handshake(HandshakeFailure),
     Notice(Notice, u64),
     Limit(LimitHit),
+    Broken(Identity, WebSocketFault, u64),
 }
 
 /// Is the way into the queue of events; cheap to clone.
@@ -236,6 +240,15 @@ impl Reporter {
         let times = self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner).count(now, &who, limit);
         if let Some(times) = times {
             self.send(Event::Limit(LimitHit { who, limit, value, times }));
+        }
+    }
+
+    /// Tells that a client broke the protocol of WebSocket; at most once a second each.
+    pub(crate) fn broken(&self, now: Millis, identity: Identity, fault: WebSocketFault) {
+        let who = Offender::Identity(identity.clone());
+        let times = self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner).count(now, &who, "frames");
+        if let Some(times) = times {
+            self.send(Event::Broken(identity, fault, times));
         }
     }
 
@@ -281,6 +294,7 @@ fn deliver(events: &Receiver<Event>, sink: &dyn Sink) {
             Event::Handshake(failure) => sink.handshake_failed(failure),
             Event::Notice(notice, times) => sink.notice(notice, times),
             Event::Limit(hit) => sink.limit(hit),
+            Event::Broken(identity, fault, times) => sink.frames_broken(identity, fault, times),
         }
     }
 }
@@ -310,6 +324,7 @@ mod tests {
         }
         fn notice(&self, _: Notice, _: u64) {}
         fn limit(&self, _: LimitHit) {}
+        fn frames_broken(&self, _: Identity, _: WebSocketFault, _: u64) {}
     }
 
     #[test]

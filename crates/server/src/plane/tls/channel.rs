@@ -95,7 +95,7 @@ impl Channel {
         wire: &'a mut [u8],
         plain: &'a mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<&'a [u8], TlsFault> {
+    ) -> Result<&'a mut [u8], TlsFault> {
         match self {
             Self::Plain => Ok(wire),
             Self::Tls(tls) => {

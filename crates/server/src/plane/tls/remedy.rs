@@ -7,6 +7,7 @@ use crate::plane::limits::SHOWN_TEXT;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::channel::TlsFault;
 use crate::plane::tls::hello::{AskedName, Dialect, Hello};
+use crate::plane::websocket::{UpgradeFault, WebSocketFault};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
 use std::net::{IpAddr, SocketAddr};
 
@@ -51,6 +52,8 @@ pub enum HandshakeCause {
     NothingShared,
     /// A handshake message was too long.
     TooLong,
+    /// It does not keep to the protocol of WebSocket.
+    WebSocket(WebSocketFault),
     /// It did not finish in time.
     TooSlow,
     /// It closed the connection half way.
@@ -200,6 +203,13 @@ impl HandshakeCause {
                 "shows no certificate, and listener `{}` demands one → give it a bundle: keyward device add",
                 escape_cut(listener, SHOWN_TEXT)
             ),
+            Self::WebSocket(WebSocketFault::Upgrade(fault)) => {
+                format!("begins no WebSocket at listener `{}`: {fault}", escape_cut(listener, SHOWN_TEXT))
+                    + of_upgrade(fault)
+            }
+            Self::WebSocket(WebSocketFault::Frame(fault)) => {
+                format!("sends frames of WebSocket that are not in order: {fault} → correct the client")
+            }
             Self::Other(text) => {
                 format!("failed in the TLS handshake: {}", escape_cut(text, SHOWN_TEXT))
             }
@@ -250,8 +260,23 @@ impl HandshakeCause {
             | Self::NoName(_)
             | Self::TlsToPlainPort
             | Self::NoCertificate
+            | Self::WebSocket(_)
             | Self::Other(_) => "",
         }
+    }
+}
+
+/// Returns what helps against a request that was refused.
+fn of_upgrade(fault: &UpgradeFault) -> &'static str {
+    match fault {
+        UpgradeFault::Mqtt => " → let the client use WebSocket, or another port",
+        UpgradeFault::Tls => " → use the port with TLS, or ws:// in place of wss://",
+        UpgradeFault::Origin(_) => {
+            " → if you know the page, name its origin in `origins` of the listener, in keyward.toml"
+        }
+        UpgradeFault::Path(_) => " → use the path /mqtt",
+        UpgradeFault::Subprotocol => " → let the client offer the subprotocol `mqtt`",
+        _ => " → it is no MQTT client",
     }
 }
 

@@ -4,6 +4,8 @@ use super::Worker;
 use super::link::{Link, LinkEnd};
 use crate::clock::millis;
 use crate::plane::parting::Parted;
+use crate::plane::transport::Ending;
+use keyward_broker::output::CloseCause;
 use keyward_broker::{Input, LinkId};
 use keyward_mqtt::connection::Farewell;
 use keyward_mqtt::reason::ReasonCode;
@@ -14,8 +16,25 @@ impl Worker {
         match end {
             LinkEnd::Refused(refused) => self.close_with(id, refused.farewell),
             LinkEnd::Gone => drop(self.take(id)),
+            LinkEnd::Closed => self.part(id, &[]),
+            LinkEnd::Broken(fault) => {
+                if let Some(link) = self.links.get(&id) {
+                    self.parts.reporter.broken(self.now.mono, link.identity().clone(), fault);
+                }
+                self.part(id, &[]);
+            }
         }
         self.handle(Input::Lost { link: id });
+    }
+
+    /// Closes a link for which the shard has no last packet: at once, but for a WebSocket, whose client waits for a close;
+    /// whoever may not be here is told nothing.
+    pub(super) fn close(&mut self, id: LinkId, cause: CloseCause) {
+        let is_owed = !matches!(cause, CloseCause::NotAllowed | CloseCause::NotReading);
+        match self.links.get(&id) {
+            Some(link) if is_owed && link.has_farewell() => self.part(id, &[]),
+            _ => drop(self.take(id)),
+        }
     }
 
     /// Takes a link out of the loop.
@@ -40,7 +59,8 @@ impl Worker {
     pub(super) fn part(&mut self, id: LinkId, last: &[u8]) {
         let Some(link) = self.take(id) else { return };
         let deadline = self.now.mono.saturating_add(millis(self.parts.limits.linger_time));
-        let parting = link.part(last, deadline);
+        let ending = if self.stopping.is_some() { Ending::Stopping } else { Ending::Done };
+        let parting = link.part(last, ending, deadline);
         self.burden.see_off(&parting);
         self.partings.insert(id, parting);
         self.timers.enter(deadline, id);

@@ -1,4 +1,4 @@
-//! One link in the hands of a worker: its socket, its channel, its decoder, and the bytes that are not done with.
+//! One link in the hands of a worker: its socket, its transport, its decoder, and the bytes that are not done with.
 
 use super::inflow::Inflow;
 use crate::plane::admission::ConnectionGuard;
@@ -7,7 +7,8 @@ use crate::plane::handover::Handover;
 use crate::plane::limits::{PIECE_BYTES, READ_PER_LINK, WORKER_READ};
 use crate::plane::pace::Spent;
 use crate::plane::parting::Parting;
-use crate::plane::tls::channel::{Channel, TlsFault};
+use crate::plane::transport::{Ending, Transport, TransportFault};
+use crate::plane::websocket::WebSocketFault;
 use keyward_broker::{LinkId, Outbox};
 use keyward_ids::Identity;
 use keyward_mqtt::connection::{Farewell, Refused, ServerConnection};
@@ -44,7 +45,7 @@ pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(super) identity: Identity,
     socket: TcpStream,
-    pub(super) channel: Channel,
+    pub(super) transport: Transport,
     pub(super) connection: ServerConnection,
     /// By which the client proved who it is.
     pub(super) method: Option<Arc<dyn Method>>,
@@ -118,13 +119,20 @@ pub(crate) enum Drained {
 pub(crate) enum LinkEnd {
     /// The peer closed it, or the network did, or its TLS records are not in order.
     Gone,
+    /// The peer closed its WebSocket in order, and is answered.
+    Closed,
+    /// The peer broke a rule of WebSocket, and is told.
+    Broken(WebSocketFault),
     /// The peer broke a rule of MQTT.
     Refused(Refused),
 }
 
-impl From<TlsFault> for LinkEnd {
-    fn from(_: TlsFault) -> Self {
-        Self::Gone
+impl From<TransportFault> for LinkEnd {
+    fn from(fault: TransportFault) -> Self {
+        match fault {
+            TransportFault::Tls(_) => Self::Gone,
+            TransportFault::Web(fault) => Self::Broken(fault),
+        }
     }
 }
 
@@ -140,12 +148,12 @@ pub(crate) enum Flushed {
 impl Link {
     /// Takes a link over, and the CONNECT that comes with it.
     pub(crate) fn new(handover: Handover) -> (Self, Box<keyward_broker::Attach>) {
-        let Handover { socket, channel, connection, method, plain, unsent, attach, counted } = handover;
+        let Handover { socket, transport, connection, method, plain, unsent, attach, counted } = handover;
         let link = Self {
             id: attach.link(),
             identity: attach.identity().clone(),
             socket,
-            channel,
+            transport,
             connection,
             method,
             proof: None,
@@ -195,13 +203,13 @@ impl Link {
             {
                 return Ok(Drained::NotYet);
             }
-            if self.channel.is_closed_by_peer() {
-                return Err(LinkEnd::Gone);
+            if self.transport.is_closed_by_peer() {
+                return Err(if self.transport.has_farewell() { LinkEnd::Closed } else { LinkEnd::Gone });
             }
             if came.wire >= READ_PER_LINK {
                 return Ok(Drained::NotYet);
             }
-            let held = self.channel.restore(&mut buffers.wire);
+            let held = self.transport.restore(&mut buffers.wire);
             let count = match self.socket.read(&mut buffers.wire[held..]) {
                 Ok(0) => return Err(LinkEnd::Gone),
                 Ok(count) => count,
@@ -210,13 +218,13 @@ impl Link {
             let short = held + count < buffers.wire.len();
             came.wire += count;
             let wire = &mut buffers.wire[..held + count];
-            let text = self.channel.open(wire, &mut buffers.plain, &mut self.unsent)?;
+            let text = self.transport.open(wire, &mut buffers.plain, &mut self.unsent)?;
             came.text += text.len();
-            came.pieces += self.channel.take_pieces(1);
+            came.pieces += self.transport.take_pieces(1);
             if self.inflow.digest(&mut self.connection, now, text, &mut deliver)?.is_break() {
                 return Ok(Drained::NotYet);
             }
-            if short && !self.hung_up && !self.channel.is_closed_by_peer() {
+            if short && !self.hung_up && !self.transport.is_closed_by_peer() {
                 return Ok(Drained::Yes);
             }
         }
@@ -224,7 +232,7 @@ impl Link {
 
     /// Puts the bytes of an unfinished record back after a read that gave nothing.
     fn unread(&mut self, error: ErrorKind, held: &mut [u8]) -> Result<Drained, LinkEnd> {
-        self.channel.keep(held);
+        self.transport.keep(held);
         match error {
             ErrorKind::WouldBlock => Ok(Drained::Yes),
             ErrorKind::Interrupted => Ok(Drained::NotYet),
@@ -251,7 +259,7 @@ impl Link {
     /// not whole, topics with an alias, and of what is to be written that which the shard does not count.
     pub(crate) fn weigh(&mut self) -> (usize, usize) {
         let unsent = self.unsent.capacity().saturating_sub(self.taken);
-        let after = self.held() + self.channel.held() + unsent;
+        let after = self.held() + self.transport.held() + unsent;
         (std::mem::replace(&mut self.counted_bytes, after), after)
     }
 
@@ -293,17 +301,16 @@ impl Link {
         buffers: &mut Buffers,
     ) -> Result<Flushed, LinkEnd> {
         self.taken += outbox.len();
-        match self.channel {
-            Channel::Plain if !self.is_blocked() => {
-                let written = write_slices(&mut self.socket, outbox)?;
-                keep_rest(outbox, written, &mut self.unsent);
-            }
-            _ => {
-                buffers.text.clear();
+        if self.transport.is_bare() && !self.is_blocked() {
+            let written = write_slices(&mut self.socket, outbox)?;
+            keep_rest(outbox, written, &mut self.unsent);
+        } else {
+            buffers.text.clear();
+            if self.transport.begin(outbox.len(), &mut buffers.text) {
                 outbox.slices().for_each(|slice| buffers.text.extend_from_slice(slice));
-                self.channel.seal(&buffers.text, &mut self.unsent)?;
-                buffers.text.shrink_to(WORKER_READ);
             }
+            self.transport.seal_framed(&buffers.text, &mut self.unsent)?;
+            buffers.text.shrink_to(WORKER_READ);
         }
         self.flush(now)
     }
@@ -342,6 +349,11 @@ impl Link {
         self.connection.is_late(now)
     }
 
+    /// Tells whether its peer waits for an end beside that of the connection.
+    pub(crate) fn has_farewell(&self) -> bool {
+        self.transport.has_farewell()
+    }
+
     /// Returns what a client is told that is closed for `reason`.
     pub(crate) fn farewell(&self, reason: keyward_mqtt::reason::ReasonCode) -> Farewell {
         match self.connection.version() {
@@ -350,12 +362,12 @@ impl Link {
         }
     }
 
-    /// Ends the link in order: what is unsent, then `last`, then the end of the channel.
-    pub(crate) fn part(mut self, last: &[u8], deadline: Millis) -> Parting {
-        // A channel that fails here has nothing more to say; what it had is sent.
-        let sealed = self.channel.seal(last, &mut self.unsent);
+    /// Ends the link in order: what is unsent, then `last`, then the end of the transport.
+    pub(crate) fn part(mut self, last: &[u8], ending: Ending, deadline: Millis) -> Parting {
+        // A transport that fails here has nothing more to say; what it had is sent.
+        let sealed = self.transport.seal(last, &mut self.unsent);
         if sealed.is_ok() {
-            let _: Result<(), TlsFault> = self.channel.seal_end(&mut self.unsent);
+            let _: Result<(), TransportFault> = self.transport.seal_end(ending, &mut self.unsent);
         }
         let unsent = self.unsent.split_off(self.sent);
         Parting::new(self.socket, unsent, deadline, self.counted)

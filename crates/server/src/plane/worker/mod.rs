@@ -239,7 +239,7 @@ impl Worker {
                     self.dirty.push(id);
                 }
             }
-            Output::Close { link, cause: _, last: None } => drop(self.take(link)),
+            Output::Close { link, cause, last: None } => self.close(link, cause),
             Output::Close { link, cause: _, last: Some(last) } => {
                 let mut bytes = Vec::with_capacity(last.len());
                 last.slices().for_each(|slice| bytes.extend_from_slice(slice));

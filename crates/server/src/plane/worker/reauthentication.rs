@@ -44,6 +44,6 @@ impl Link {
             Verdict::Proven { .. } | Verdict::Refused => return Err(NotProven),
         };
         answered.map_err(|_| NotProven)?;
-        self.channel.seal(&packet, &mut self.unsent).map_err(|_| NotProven)
+        self.transport.seal(&packet, &mut self.unsent).map_err(|_| NotProven)
     }
 }
