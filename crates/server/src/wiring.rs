@@ -68,9 +68,7 @@ pub fn listener(configured: &config::Listener) -> Listener {
         addresses,
         protocol: match configured.protocol {
             config::Protocol::Mqtt => Protocol::Mqtt,
-            config::Protocol::WebSocket => {
-                Protocol::WebSocket { origins: Arc::new(configured.pages()) }
-            }
+            config::Protocol::WebSocket => Protocol::WebSocket { origins: Arc::new(configured.pages()) },
         },
         security: match (configured.tls, configured.login.needs_certificate()) {
             (true, true) => Security::Tls(ClientAuth::Certificate),

@@ -329,7 +329,8 @@ fn origins(raw: &file::Listener, places: &Places<'_>) -> Result<Option<Vec<Strin
     let parse = |text: &Spanned<String>| match is_all(text.get_ref()) || is_origin(text.get_ref()) {
         true => Ok(text.get_ref().clone()),
         false => {
-            let expected = "an origin like \"https://panel.example:1880\", without a path, or \"*\" alone for all";
+            let expected =
+                "an origin like \"https://panel.example:1880\", without a path, or \"*\" alone for all";
             Err(places.error(&text.span(), expected))
         }
     };

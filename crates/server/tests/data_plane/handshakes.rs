@@ -3,7 +3,7 @@
 use crate::peer::{Hello, Peer, tls_config};
 use crate::world::{PATIENCE, World};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_server::plane::{ClientAuth, Listener, Protocol, LogLine, Security};
+use keyward_server::plane::{ClientAuth, Listener, LogLine, Protocol, Security};
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 

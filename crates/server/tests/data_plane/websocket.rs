@@ -100,7 +100,8 @@ fn a_wrong_password_gets_its_code_and_then_a_close() {
     let answer = raw.frame().unwrap();
     assert_eq!((answer.first, answer.payload[0], answer.payload[3]), (BINARY, 0x20, 0x86));
     assert_eq!(raw.close_code(), Some(1000));
-    let listener = world.told.wait("a failed login", |told| told.logins.first().map(|login| login.listener.clone()));
+    let listener =
+        world.told.wait("a failed login", |told| told.logins.first().map(|login| login.listener.clone()));
     assert_eq!(listener, "ws");
 }
 
@@ -237,7 +238,11 @@ fn requests_that_are_refused_are_answered_and_told_with_a_remedy() {
         (REQUEST.replace("/mqtt", "/admin"), "404", "there is no `/admin`"),
         (REQUEST.replace(": mqtt", ": wamp"), "400", "does not offer the subprotocol"),
         (REQUEST.replace("Upgrade: websocket\r\n", ""), "426", "asks for no WebSocket"),
-        (REQUEST.replace("Version: 13", "Version: 13\r\nOrigin: https://evil.example"), "403", "pages of `https://evil.example` may not connect"),
+        (
+            REQUEST.replace("Version: 13", "Version: 13\r\nOrigin: https://evil.example"),
+            "403",
+            "pages of `https://evil.example` may not connect",
+        ),
     ] {
         let mut raw = Raw::connect(&world);
         raw.send(request.as_bytes());
@@ -305,7 +310,12 @@ fn an_older_client_is_served_too() {
     let mut world = World::new();
     let password = world.add_device_with_password("pump-1");
     let mut peer = Peer::web(&world);
-    let hello = Hello { version: Version::V31, username: Some("pump-1"), password: Some(&password), ..Hello::default() };
+    let hello = Hello {
+        version: Version::V31,
+        username: Some("pump-1"),
+        password: Some(&password),
+        ..Hello::default()
+    };
     assert_eq!(peer.hello(&hello), ReasonCode::Success);
     peer.send(&encode(&Packet::PingReq, Version::V31));
     assert!(peer.frame().is_some());

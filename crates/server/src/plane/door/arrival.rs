@@ -270,7 +270,9 @@ impl Arrival {
     pub(crate) fn cause(&self, end: &ArrivalEnd) -> Option<HandshakeCause> {
         match end {
             ArrivalEnd::Transport(TransportFault::Tls(fault)) => self.seen(|seen| cause_of(fault, seen)),
-            ArrivalEnd::Transport(TransportFault::Web(fault)) => Some(HandshakeCause::WebSocket(fault.clone())),
+            ArrivalEnd::Transport(TransportFault::Web(fault)) => {
+                Some(HandshakeCause::WebSocket(fault.clone()))
+            }
             ArrivalEnd::Left if self.spoke && self.is_listened_to() => self.seen(cause_of_leaving),
             ArrivalEnd::Left | ArrivalEnd::Crowded | ArrivalEnd::Fragments => None,
         }

@@ -246,7 +246,8 @@ impl Reporter {
     /// Tells that a client broke the protocol of WebSocket; at most once a second each.
     pub(crate) fn broken(&self, now: Millis, identity: Identity, fault: WebSocketFault) {
         let who = Offender::Identity(identity.clone());
-        let times = self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner).count(now, &who, "frames");
+        let times =
+            self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner).count(now, &who, "frames");
         if let Some(times) = times {
             self.send(Event::Broken(identity, fault, times));
         }

@@ -88,7 +88,9 @@ impl fmt::Display for UpgradeFault {
             Self::Mqtt => f.write_str("it speaks MQTT without WebSocket"),
             Self::Tls => f.write_str("it speaks TLS, and the listener has none"),
             Self::NotHttp => f.write_str("it speaks no HTTP"),
-            Self::TooLong => write!(f, "the request is longer than {UPGRADE_BYTES} bytes or {UPGRADE_HEADERS} headers"),
+            Self::TooLong => {
+                write!(f, "the request is longer than {UPGRADE_BYTES} bytes or {UPGRADE_HEADERS} headers")
+            }
             Self::Malformed => f.write_str("the request is not well formed"),
             Self::Method => f.write_str("the method is not GET"),
             Self::Path(path) => write!(f, "there is no `{}`: MQTT is at /mqtt", cut(path)),
@@ -282,7 +284,11 @@ impl<'a> Headers<'a> {
     /// Returns the members of a header that is a list, which may be spread over several lines.
     fn list(&self, name: &str) -> Result<Vec<&'a str>, UpgradeFault> {
         let values = self.values(name)?;
-        Ok(values.into_iter().flat_map(|value| value.split(',')).map(|item| item.trim_matches([' ', '\t'])).collect())
+        Ok(values
+            .into_iter()
+            .flat_map(|value| value.split(','))
+            .map(|item| item.trim_matches([' ', '\t']))
+            .collect())
     }
 
     fn list_holds(&self, name: &str, wanted: &str) -> Result<bool, UpgradeFault> {

@@ -114,7 +114,8 @@ fn the_longest_frame_is_as_long_as_the_longest_packet() {
 #[test]
 fn only_the_last_of_many_pings_is_answered_and_pongs_are_let_pass() {
     let key = [1, 1, 1, 1];
-    let pings = [frame(FINAL | PING, b"one", key), frame(FINAL | PONG, b"-", key), frame(FINAL | PING, b"two", key)];
+    let pings =
+        [frame(FINAL | PING, b"one", key), frame(FINAL | PONG, b"-", key), frame(FINAL | PING, b"two", key)];
     let mut frames = Frames::default();
     assert!(open(&mut frames, &pings.concat()).unwrap().is_empty());
     assert_eq!(frames.take_ping().unwrap(), b"two");
