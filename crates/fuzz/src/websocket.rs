@@ -43,9 +43,9 @@ fn give(link: &mut WebSocketLink, bytes: &[u8], piece: usize) -> Outcome {
 /// chooses the length of the pieces.
 pub fn websocket_upgrade(data: &[u8]) {
     let Some((&piece, request)) = data.split_first() else { return };
-    let mut whole = WebSocketLink::new();
+    let mut whole = WebSocketLink::accept();
     let at_once = give(&mut whole, request, request.len().max(1));
-    let in_pieces = give(&mut WebSocketLink::new(), request, usize::from(piece) + 1);
+    let in_pieces = give(&mut WebSocketLink::accept(), request, usize::from(piece) + 1);
     let said = String::from_utf8_lossy(&at_once.said);
     match &at_once.fault {
         Some(WebSocketFault::Upgrade(_)) => {
@@ -62,7 +62,7 @@ pub fn websocket_upgrade(data: &[u8]) {
 pub fn websocket_frames(data: &[u8]) {
     let Some((&piece, frames)) = data.split_first() else { return };
     let [at_once, in_pieces] = [frames.len().max(1), usize::from(piece) + 1].map(|piece| {
-        let mut link = WebSocketLink::new();
+        let mut link = WebSocketLink::accept();
         let begun = give(&mut link, REQUEST, REQUEST.len());
         assert!(begun.said.starts_with(b"HTTP/1.1 101 ") && begun.fault.is_none());
         give(&mut link, frames, piece)

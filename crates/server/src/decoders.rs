@@ -120,12 +120,11 @@ pub fn control_requests(bytes: &[u8], piece: usize) -> Vec<Result<(), Refusal>> 
 }
 
 /// Is the server's end of one WebSocket.
-#[expect(clippy::new_without_default, reason = "a default link means nothing")]
 pub struct WebSocketLink(WebSocket);
 
 impl WebSocketLink {
-    /// Waits for a request.
-    pub fn new() -> Self {
+    /// Takes in a connection and waits for its request.
+    pub fn accept() -> Self {
         Self(WebSocket::new(Arc::default()))
     }
 
