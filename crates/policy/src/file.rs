@@ -25,6 +25,7 @@ impl SourceFile {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileShape {
+    pub(crate) preset: Option<PresetShape>,
     pub(crate) tier: Option<Spanned<i64>>,
     #[serde(default)]
     pub(crate) roles: BTreeMap<Spanned<String>, RoleShape>,
@@ -32,6 +33,16 @@ pub(crate) struct FileShape {
     pub(crate) rules: Vec<Spanned<RuleShape>>,
     #[serde(default, rename = "decide-late")]
     pub(crate) late: Vec<Spanned<LateShape>>,
+}
+
+/// Says from which preset a file was made, and with which values.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PresetShape {
+    pub(crate) name: String,
+    pub(crate) who: Spanned<String>,
+    pub(crate) topic: Option<String>,
+    pub(crate) mac: Option<String>,
 }
 
 #[derive(Deserialize)]

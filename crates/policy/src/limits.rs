@@ -3,8 +3,8 @@
 //! They are there so that a slip (a generated file, a wrong folder) is noticed at load and not as a slow broker:
 //! a decision looks at each filter that applies to the subject, so filters are what costs.
 
-/// The most rule files. Default for a house is a handful; a plant has one per team.
-pub const MAX_FILES: usize = 64;
+/// The most rule files. A house has a handful; each account with a preset has one of its own.
+pub const MAX_FILES: usize = 1_024;
 
 /// The longest rule file, in bytes.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;

@@ -5,10 +5,12 @@
 //! `devices/+/status` do not, for those are meant for every device, this one included.
 
 use crate::{
-    CitedRule, Policy, RuleRef, Subject, filter::Filter, policy::resolved, quote::Quoted, rule::Rule,
+    CitedRule, Filled, Policy, RuleRef, Subject, filter::Filter, policy::resolved, preset, quote::Quoted,
+    rule::Rule,
 };
 use core::fmt;
 use keyward_ids::Identity;
+use keyward_mqtt::topic::Level;
 use std::collections::BTreeSet;
 
 /// Names one use of topics that a new principal would own.
@@ -69,6 +71,33 @@ impl Policy {
         found.into_iter().collect()
     }
 
+    /// Lists who and what uses topics that follow from the topic of a preset that was filled in for `new`: the filters of
+    /// `existing` principals, and filters that stand in rules. Rules that speak of `new` alone do not count, nor those of
+    /// another preset that spell out what belongs to many (Home Assistant's commands to `zigbee2mqtt/+/set`).
+    pub fn preset_overlaps(&self, preset: &Filled, new: &Subject, existing: &[Subject]) -> Vec<Overlap> {
+        let mut found = BTreeSet::new();
+        for rule in self.rules().filter(|rule| !rule.who.iter().all(|who| who.is_only(&new.identity))) {
+            let source = self.presets().iter().find(|applied| *applied.file == *rule.file);
+            let counts = |level: &str| source.is_none_or(|applied| applied.owns_level(level));
+            for (topic, template) in rule.topics.iter().enumerate() {
+                if let Some(filter) = template.literal() {
+                    found.extend(preset_overlap(rule, topic, &filter, preset, &counts, None));
+                }
+            }
+            for other in existing.iter().filter(|other| other.identity != new.identity) {
+                for (topic, filter) in resolved(rule, other) {
+                    if let Ok(filter) = filter
+                        && rule.topics[topic].placeholders().next().is_some()
+                    {
+                        let (filter, who) = (filter.widest(), Some(&other.identity));
+                        found.extend(preset_overlap(rule, topic, &filter, preset, &counts, who));
+                    }
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
     fn own(&self, subject: &Subject) -> Vec<Own> {
         let mut own = Vec::new();
         for rule in self.rules() {
@@ -105,6 +134,31 @@ fn resolved_overlaps(rule: &Rule, own: &[Own], other: &Subject) -> Vec<Overlap> 
         }
     }
     found
+}
+
+/// Compares a filter with those of a preset: it is in the way if it meets one and spells out the level that is filled in.
+fn preset_overlap(
+    rule: &Rule,
+    topic: usize,
+    filter: &Filter,
+    preset: &Filled,
+    counts: &impl Fn(&str) -> bool,
+    identity: Option<&Identity>,
+) -> Option<Overlap> {
+    let in_the_way = |own: &&preset::Own| {
+        let spelt_out = match (own.filter.levels().nth(own.level), filter.levels().nth(own.level)) {
+            (Some(Level::Literal(mine)), Some(Level::Literal(theirs))) => mine == theirs && counts(theirs),
+            _ => false,
+        };
+        spelt_out && own.filter.overlaps(filter.levels())
+    };
+    let own = preset.own.iter().find(in_the_way)?;
+    Some(Overlap {
+        own: own.filter.to_string(),
+        other: filter.to_string(),
+        rule: RuleRef::new(rule, topic)?.cite(),
+        identity: identity.cloned(),
+    })
 }
 
 fn overlaps_of(

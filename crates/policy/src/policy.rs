@@ -1,7 +1,7 @@
 //! All rules of one generation, as one immutable value.
 
 use crate::{
-    Placeholder, PolicyErrors, Rights, RuleRef, SourceFile, Subject, Unresolved,
+    AppliedPreset, Placeholder, PolicyErrors, Rights, RuleRef, SourceFile, Subject, Unresolved,
     client::Resolved,
     error::{Fault, PolicyError},
     file::{self, FileShape},
@@ -11,6 +11,7 @@ use crate::{
     rule::{Rule, Tier},
     validate::{Roles, Validator},
 };
+use keyward_ids::Identity;
 use std::sync::Arc;
 
 const BUILT_IN_NAME: &str = "built-in";
@@ -22,6 +23,7 @@ const BUILT_IN_TEXT: &str = include_str!("built_in.toml");
 pub struct Policy {
     rules: Vec<Arc<Rule>>,
     late: Vec<Arc<Late>>,
+    presets: Vec<AppliedPreset>,
 }
 
 /// Is what stands in files.
@@ -29,6 +31,7 @@ pub struct Policy {
 struct Loaded {
     rules: Vec<Rule>,
     late: Vec<Late>,
+    presets: Vec<AppliedPreset>,
 }
 
 impl Policy {
@@ -39,7 +42,7 @@ impl Policy {
     pub fn load(files: &[SourceFile]) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
         let built_in = SourceFile::new(BUILT_IN_NAME, BUILT_IN_TEXT);
-        let Loaded { mut rules, late } = load_files(files, &mut errors);
+        let Loaded { mut rules, late, presets } = load_files(files, &mut errors);
         for mut rule in load_files(&[built_in], &mut errors).rules {
             rule.tier = Tier::BUILT_IN;
             rules.push(rule);
@@ -48,7 +51,7 @@ impl Policy {
             return Err(PolicyErrors::in_order(errors));
         }
         let late = late.into_iter().map(Arc::new).collect();
-        Ok(Self { rules: rules.into_iter().map(Arc::new).collect(), late })
+        Ok(Self { rules: rules.into_iter().map(Arc::new).collect(), late, presets })
     }
 
     /// Returns the policy without any file: devices have their own topics, users nothing.
@@ -70,16 +73,39 @@ impl Policy {
         Rights::new(provisions, Lateness::of(&self.late, subject))
     }
 
-    /// Returns this policy with the rules of one file more.
-    pub(crate) fn with_file(&self, file: &SourceFile) -> Result<Self, PolicyErrors> {
+    /// Returns this policy with the rules of one file more, which names no roles and decides nothing late.
+    ///
+    /// # Errors
+    /// [`PolicyErrors`] lists what is wrong in the file. The bounds of all files together are not looked at.
+    pub fn with_file(&self, file: &SourceFile) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
-        let added = load_files(core::slice::from_ref(file), &mut errors).rules.into_iter().map(Arc::new);
-        let rules = added.chain(self.rules.iter().cloned()).collect();
-        if errors.is_empty() {
-            Ok(Self { rules, late: self.late.clone() })
-        } else {
-            Err(PolicyErrors::in_order(errors))
+        let added = load_files(core::slice::from_ref(file), &mut errors);
+        if !errors.is_empty() {
+            return Err(PolicyErrors::in_order(errors));
         }
+        let rules = added.rules.into_iter().map(Arc::new).chain(self.rules.iter().cloned()).collect();
+        let presets = added.presets.into_iter().chain(self.presets.iter().cloned()).collect();
+        Ok(Self { rules, late: self.late.clone(), presets })
+    }
+
+    /// Returns this policy without the rules of one file.
+    #[must_use]
+    pub fn without_file(&self, name: &str) -> Self {
+        Self {
+            rules: self.rules.iter().filter(|rule| &*rule.file != name).cloned().collect(),
+            late: self.late.iter().filter(|late| &*late.file != name).cloned().collect(),
+            presets: self.presets.iter().filter(|preset| preset.file != name).cloned().collect(),
+        }
+    }
+
+    /// Returns the preset files that are in force, in the order of their names.
+    pub fn presets(&self) -> &[AppliedPreset] {
+        &self.presets
+    }
+
+    /// Returns the preset of an account, if a file in force says that it has one.
+    pub fn preset_of(&self, identity: &Identity) -> Option<&AppliedPreset> {
+        self.presets.iter().find(|preset| preset.who == *identity)
     }
 
     /// Counts the rules that stand in files; the built-in ones are not among them.
@@ -162,6 +188,7 @@ fn load_files(files: &[SourceFile], errors: &mut Vec<PolicyError>) -> Loaded {
         let mut validator = Validator { file, errors, all_read };
         loaded.rules.extend(validator.rules(shape, &roles));
         loaded.late.extend(validator.late(shape, &roles));
+        loaded.presets.extend(validator.preset(shape));
     }
     check_totals(&loaded, &roles, errors);
     loaded
@@ -177,7 +204,7 @@ fn shape(file: &SourceFile, errors: &mut Vec<PolicyError>) -> Option<FileShape> 
     file::parse(file).map_err(|error| errors.push(*error)).ok()
 }
 
-fn check_totals(Loaded { rules, late }: &Loaded, roles: &Roles, errors: &mut Vec<PolicyError>) {
+fn check_totals(Loaded { rules, late, .. }: &Loaded, roles: &Roles, errors: &mut Vec<PolicyError>) {
     let filters = rules.iter().map(|rule| rule.topics.len()).sum();
     for (what, most, given) in [
         ("rules", limits::MAX_RULES, rules.len() + late.len()),

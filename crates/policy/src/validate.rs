@@ -1,7 +1,7 @@
 //! From shapes to rules: what the words mean, and every error of a file instead of the first.
 
 use crate::{
-    Action,
+    Action, AppliedPreset,
     action::ActionSet,
     error::{Fault, PolicyError, line_and_column},
     file::{FileShape, LateShape, RoleShape, RuleShape, SourceFile, Words},
@@ -76,6 +76,16 @@ impl Validator<'_> {
             rules.extend(self.rule(spanned, &file, tier, roles));
         }
         rules
+    }
+
+    /// Returns which preset this file was made from, if it says so.
+    pub(crate) fn preset(&mut self, shape: &FileShape) -> Option<AppliedPreset> {
+        let preset = shape.preset.as_ref()?;
+        let who = preset.who.get_ref().parse().map_err(|error| {
+            let fault = Fault::new("who", "device:ID or user:NAME", format!("it {error}"));
+            self.note(fault.given(preset.who.get_ref()), &preset.who.span());
+        });
+        Some(AppliedPreset::of_file(self.file, preset, who.ok()?))
     }
 
     fn tier(&mut self, given: Option<&Spanned<i64>>) -> Tier {
