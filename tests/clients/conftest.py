@@ -97,8 +97,8 @@ class Keyward:
         self.run("device", "add", name, "--out", str(out), *options)
         return Bundle(out, self)
 
-    def user(self, name, password="correct horse battery"):
-        self.run("user", "add", name, "--password-stdin", stdin=password + "\n")
+    def user(self, name, password="correct horse battery", options=()):
+        self.run("user", "add", name, "--password-stdin", *options, stdin=password + "\n")
         return Login(name, password, self)
 
     def rules(self, name, text):

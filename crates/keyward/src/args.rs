@@ -9,7 +9,7 @@ mod things;
 
 pub(crate) use broker::{
     AuditArgs, ClockCommand, DenialsArgs, ExplainArgs, ListenerAddArgs, ListenerCommand, LogFormat,
-    NameCommand, PolicyCommand, ServerCommand, UpArgs, Verb,
+    NameCommand, PolicyCommand, PresetCommand, ServerCommand, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
@@ -97,6 +97,9 @@ Examples:
     /// Check the rules, or ask why something is allowed or refused
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show the rules that come with Keyward for software in homes
+    #[command(subcommand)]
+    Preset(PresetCommand),
     /// Show who was refused what, how often, by which rule, and the line that would allow it
     #[command(after_help = "\
 Examples:

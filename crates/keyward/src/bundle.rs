@@ -3,6 +3,7 @@
 //! The private key is made here, in the process of the command, and written before the broker is asked: a certificate
 //! never exists without its key, and the key is nowhere else.
 
+mod node_red;
 mod readme;
 
 use crate::args::BundleKind;
@@ -28,6 +29,11 @@ impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         Self::failed(error)
     }
+}
+
+/// Refuses a bundle for Node-RED that would hold no key.
+pub(crate) fn no_key_for_flow() -> Failure {
+    Failure::misuse("a bundle for Node-RED holds key and certificate: leave passwords and --csr away")
 }
 
 /// Is a directory that was made for a bundle. It is removed again unless [`Draft::finish`] is reached.
@@ -87,6 +93,9 @@ impl Draft {
             write("mosquitto_pub", &options)?;
             write("mosquitto_sub", &options)?;
         }
+        if contents.kind == BundleKind::NodeRed {
+            write(node_red::FLOW, &node_red::flow(contents, &self.dir))?;
+        }
         write("README.txt", &readme::text(contents, &self.dir, program))?;
         Ok(self.dir.clone())
     }
@@ -125,7 +134,7 @@ pub(crate) fn mosquitto_command(contents: &Contents<'_>, dir: &Path) -> Option<S
             let dir = quote(&dir.to_string_lossy());
             format!("(cd {dir} && XDG_CONFIG_HOME=. mosquitto_pub -t {} -m hello)", quote(topic))
         }
-        BundleKind::Pem => format!(
+        BundleKind::Pem | BundleKind::NodeRed => format!(
             "mosquitto_pub -h {} -p {} --cafile {} --cert {} --key {} -V 5 -q 1 -t {} -m hello",
             quote(&contents.address.host),
             contents.address.port,
@@ -205,6 +214,23 @@ mod tests {
         let expected =
             ["README.txt", "ca.pem", "cert.pem", "key.pem", "keyward.json", "mosquitto_pub", "mosquitto_sub"];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_flow_of_node_red_is_json_names_the_files_and_holds_no_secret() {
+        let dir = Path::new("/home/anna/flows");
+        let text = node_red::flow(&contents(BundleKind::NodeRed), dir);
+        let nodes: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let of = |kind: &str| nodes.iter().find(|node| node["type"] == kind).unwrap();
+        assert_eq!(of("tls-config")["key"], "/home/anna/flows/key.pem");
+        assert_eq!(of("tls-config")["verifyservercert"], true);
+        assert_eq!(
+            (&of("mqtt-broker")["broker"], &of("mqtt-broker")["port"]),
+            (&"localhost".into(), &"8883".into())
+        );
+        assert_eq!(of("mqtt-broker")["tls"], of("tls-config")["id"]);
+        assert_eq!(of("inject")["topic"], "dev01/status");
+        assert!(!text.contains("KEY") && !text.contains("CERT"), "{text}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod device;
 mod first_screen;
 pub(crate) mod listener;
 pub(crate) mod policy;
+pub(crate) mod preset;
 pub(crate) mod publish;
 pub(crate) mod reload;
 pub(crate) mod server_name;

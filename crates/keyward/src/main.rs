@@ -15,8 +15,8 @@ mod secret;
 use args::{Cli, Command};
 use clap::Parser;
 use commands::{
-    audit, completions, denials, device, listener, policy, publish, reload, server_name, status, store,
-    subscribe, up, user,
+    audit, completions, denials, device, listener, policy, preset, publish, reload, server_name, status,
+    store, subscribe, up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -66,6 +66,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Device(command) => device::run(&site()?, command),
         Command::User(command) => user::run(&site()?, command),
         Command::Policy(command) => policy::run(&site()?, command),
+        Command::Preset(command) => preset::run(screen, &command),
         Command::Denials(args) => denials::run(&site()?, &args),
         Command::Server(args::ServerCommand::Name(command)) => server_name::run(&site()?, command),
         Command::Listener(command) => listener::run(&site()?, command),

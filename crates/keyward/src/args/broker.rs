@@ -52,6 +52,24 @@ The question was answered either way: the exit code is 0 for allowed and for den
     Explain(ExplainArgs),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum PresetCommand {
+    /// List the presets, and for what they are
+    #[command(after_help = "\
+Examples:
+  keyward preset list")]
+    List,
+    /// Print the rules of a preset, before anything is filled in
+    #[command(after_help = "\
+Examples:
+  keyward preset show home-assistant
+  keyward user add ha --preset home-assistant           gives a new user these rules")]
+    Show {
+        /// Which preset
+        name: String,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Who acts: device:ID or user:NAME

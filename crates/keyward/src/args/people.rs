@@ -11,7 +11,9 @@ pub(crate) enum UserCommand {
 Examples:
   keyward user add app                                  a password is made and shown once
   keyward user add app --certificate                    a bundle with key and certificate in ./app
+  keyward user add flows --preset node-red --bundle node-red
   keyward user add app --csr app.csr                    the key stays with the application
+  keyward user add ha --preset home-assistant           with the rules that Home Assistant needs (`preset list`)
   keyward user add anna --password-stdin < anna.password
   keyward user add anna --ask-password                  choose it at the terminal")]
     Add(UserAddArgs),
@@ -54,6 +56,15 @@ pub(crate) struct UserAddArgs {
     /// Ask for the password at the terminal
     #[arg(long)]
     pub(crate) ask_password: bool,
+    /// Give it the rules of this preset; `keyward preset list` names them
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) preset: Option<String>,
+    /// The topic that the preset is filled in with [default: what the software comes with, or NAME]
+    #[arg(long, value_name = "TOPIC", requires = "preset")]
+    pub(crate) topic: Option<String>,
+    /// Accept that the topics of the preset overlap with those of somebody else
+    #[arg(long, requires = "preset")]
+    pub(crate) allow_overlap: bool,
     /// What the bundle is for
     #[arg(long, value_enum, value_name = "KIND", default_value = "pem")]
     pub(crate) bundle: super::BundleKind,

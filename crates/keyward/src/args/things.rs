@@ -13,6 +13,7 @@ Examples:
   keyward device add dev01 --bundle mosquitto           with an options file for mosquitto_pub and _sub
   keyward device add dev01 --csr dev01.csr              the key stays on the device
   keyward device add dev01 --password                   for a device that cannot use a certificate
+  keyward device add plug-1 --preset tasmota --topic kitchen --mac 5C:CF:7F:12:34:56
   keyward device add cam-7 --type camera --site roof --exposure public")]
     Add(DeviceAddArgs),
     /// List devices
@@ -86,6 +87,15 @@ pub(crate) struct DeviceAddArgs {
     /// Who can touch it where it stands
     #[arg(long, value_enum, value_name = "WHERE", default_value = "workplace")]
     pub(crate) exposure: ExposureArg,
+    /// Give it the rules of this preset beside its own topics; `keyward preset list` names them
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) preset: Option<String>,
+    /// The topic that the preset is filled in with [default: ID]
+    #[arg(long, value_name = "TOPIC", requires = "preset")]
+    pub(crate) topic: Option<String>,
+    /// The MAC address of a Tasmota, so that it may announce itself to Home Assistant
+    #[arg(long, value_name = "MAC", requires = "preset")]
+    pub(crate) mac: Option<String>,
     /// Sign this certificate request (PEM); only its public key is taken
     #[arg(long, value_name = "FILE", conflicts_with_all = ["password", "password_stdin"])]
     pub(crate) csr: Option<PathBuf>,
@@ -125,6 +135,8 @@ pub(crate) enum BundleKind {
     Pem,
     /// PEM files and an options file for mosquitto_pub and mosquitto_sub
     Mosquitto,
+    /// PEM files and a flow for Node-RED that uses them
+    NodeRed,
 }
 
 #[derive(Debug, Args)]

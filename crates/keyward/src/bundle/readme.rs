@@ -43,6 +43,12 @@ fn files(contents: &Contents<'_>) -> Vec<(&'static str, &'static str)> {
         }
     }
     files.push((super::ADDRESS, "where to connect, for keyward pub and keyward sub --bundle-dir"));
+    if contents.kind == BundleKind::NodeRed {
+        files.push((
+            super::node_red::FLOW,
+            "a flow for Node-RED (menu, Import); it names these files by their paths",
+        ));
+    }
     if contents.kind == BundleKind::Mosquitto {
         files.push((
             "mosquitto_pub",

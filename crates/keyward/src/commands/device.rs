@@ -1,8 +1,9 @@
 //! `keyward device`.
 
-use crate::args::{DeviceAddArgs, DeviceCommand, ExposureArg};
-use crate::bundle::{self, Contents, Draft};
+use crate::args::{BundleKind, DeviceAddArgs, DeviceCommand, ExposureArg};
+use crate::bundle::{self, Contents, Draft, no_key_for_flow};
 use crate::clock::{day, moment};
+use crate::commands::preset;
 use crate::failure::Outcome;
 use crate::keypair;
 use crate::reach::{Site, notes, unexpected};
@@ -39,6 +40,9 @@ pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
 }
 
 fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
+    if args.bundle == BundleKind::NodeRed && (args.password || args.password_stdin || args.csr.is_some()) {
+        return Err(no_key_for_flow());
+    }
     let draft = Draft::create(&args.out.clone().unwrap_or_else(|| PathBuf::from(args.id.as_str())))?;
     let (credential, has_key) = credential(args, &draft)?;
     let request = DeviceAdd {
@@ -48,6 +52,7 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
         exposure: Some(exposure(args.exposure)),
         credential,
         allow_overlap: args.allow_overlap,
+        preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref()),
     };
     let response = site.ask_to_add(Request::DeviceAdd(request), args.host.as_deref())?;
     let Response::DeviceAdded(added) = &response else { return Err(unexpected()) };
@@ -164,13 +169,24 @@ fn listing(rows: &[DeviceRow]) -> String {
             row.device_type.clone().unwrap_or_default(),
             row.site.clone().unwrap_or_default(),
             exposure_word(row.exposure).to_owned(),
+            row.preset.clone().unwrap_or_default(),
             row.credentials.to_string(),
             row.expires_unix_ms.map(day).unwrap_or_default(),
             day(row.added_unix_ms),
         ]
     });
-    let heading =
-        ["id", "standing", "now", "type", "site", "exposure", "credentials", "certificate ends", "added"];
+    let heading = [
+        "id",
+        "standing",
+        "now",
+        "type",
+        "site",
+        "exposure",
+        "preset",
+        "credentials",
+        "certificate ends",
+        "added",
+    ];
     table(heading, rows)
 }
 
@@ -228,7 +244,7 @@ fn tell_detail(detail: &DeviceDetail) -> String {
         let _ = write!(text, ", {}", connected(Some(now)));
     }
     let _ = writeln!(text, "; added {}", moment(row.added_unix_ms));
-    for (name, value) in [("type", &row.device_type), ("site", &row.site)] {
+    for (name, value) in [("type", &row.device_type), ("site", &row.site), ("preset", &row.preset)] {
         if let Some(value) = value {
             let _ = writeln!(text, "  {name:9} {}", escape(value));
         }

@@ -1,9 +1,10 @@
 //! `keyward user`.
 
-use crate::args::{UserAddArgs, UserCommand, UserPasswdArgs};
-use crate::bundle::{Contents, Draft};
+use crate::args::{BundleKind, UserAddArgs, UserCommand, UserPasswdArgs};
+use crate::bundle::{Contents, Draft, no_key_for_flow};
 use crate::clock::day;
 use crate::commands::device::{own_key, print_json, read_csr, standing_since};
+use crate::commands::preset;
 use crate::failure::Outcome;
 use crate::program::quote;
 use crate::reach::{Site, notes, unexpected};
@@ -29,15 +30,21 @@ pub(crate) fn run(site: &Site, command: UserCommand) -> Outcome {
 
 fn add(site: &Site, args: &UserAddArgs) -> Outcome {
     // Somebody with a password needs no directory, unless one is asked for.
-    let wanted = args.certificate || args.csr.is_some() || args.out.is_some();
+    let certificate = certificate(args)?;
+    let wanted = certificate || args.csr.is_some() || args.out.is_some();
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(args.name.as_str()));
     let draft = if wanted { Some(Draft::create(&out)?) } else { None };
-    let credential = credential(args, draft.as_ref())?;
-    let request = Request::UserAdd(UserAdd { name: args.name.to_string(), credential });
+    let credential = credential(args, certificate, draft.as_ref())?;
+    let request = Request::UserAdd(UserAdd {
+        name: args.name.to_string(),
+        credential,
+        preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), None),
+        allow_overlap: args.allow_overlap,
+    });
     let response = site.ask_to_add(request, args.host.as_deref())?;
     let Response::UserAdded(added) = &response else { return Err(unexpected()) };
     let dir = match draft {
-        Some(draft) => Some(draft.finish(&contents(args, added), &site.program)?),
+        Some(draft) => Some(draft.finish(&contents(args, certificate, added), &site.program)?),
         None => None,
     };
     match (site.screen.is_json(), &dir) {
@@ -47,17 +54,27 @@ fn add(site: &Site, args: &UserAddArgs) -> Outcome {
     }
 }
 
-fn credential(args: &UserAddArgs, draft: Option<&Draft>) -> Outcome<NewCredential> {
+/// Tells whether a key and a certificate are made: on demand, and for a bundle that is of no use without them.
+fn certificate(args: &UserAddArgs) -> Outcome<bool> {
+    let other = args.csr.is_some() || args.password_stdin || args.ask_password;
+    match args.bundle {
+        BundleKind::NodeRed if other => Err(no_key_for_flow()),
+        BundleKind::NodeRed => Ok(true),
+        _ => Ok(args.certificate),
+    }
+}
+
+fn credential(args: &UserAddArgs, certificate: bool, draft: Option<&Draft>) -> Outcome<NewCredential> {
     match (draft, &args.csr) {
         (_, Some(csr)) => read_csr(csr),
-        (Some(draft), None) if args.certificate => own_key(args.name.as_str(), draft),
+        (Some(draft), None) if certificate => own_key(args.name.as_str(), draft),
         _ if args.password_stdin => Ok(NewCredential::Password(secret::from_stdin()?)),
         _ if args.ask_password => Ok(NewCredential::Password(secret::ask_twice(args.name.as_str())?)),
         _ => Ok(NewCredential::Password(NewPassword::Generated)),
     }
 }
 
-fn contents<'a>(args: &UserAddArgs, added: &'a UserAdded) -> Contents<'a> {
+fn contents<'a>(args: &UserAddArgs, certificate: bool, added: &'a UserAdded) -> Contents<'a> {
     let host = added.reach.host.clone();
     let identity = format!("user:{}", added.user.name);
     Contents {
@@ -65,9 +82,15 @@ fn contents<'a>(args: &UserAddArgs, added: &'a UserAdded) -> Contents<'a> {
         kind: args.bundle,
         ca_pem: &added.ca_pem,
         certificate_pem: added.certificate_pem.as_deref(),
-        has_key: args.certificate,
-        first_topic: None,
+        has_key: certificate,
+        first_topic: first_topic(args, added),
     }
+}
+
+/// Returns a topic below which a new user may publish, if its preset gives it one of its own.
+fn first_topic(args: &UserAddArgs, added: &UserAdded) -> Option<String> {
+    let own = args.topic.as_deref().unwrap_or(&added.user.name);
+    (added.user.preset.as_deref() == Some("node-red")).then(|| format!("{own}/hello"))
 }
 
 fn tell_added(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&Path>) -> String {
@@ -93,7 +116,7 @@ fn tell_added(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&P
 /// Writes the flags with which `keyward sub` logs in as the new user.
 fn login(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&Path>) -> String {
     match dir {
-        Some(dir) => contents(args, added).login(dir),
+        Some(dir) => contents(args, certificate(args).unwrap_or_default(), added).login(dir),
         None => format!(
             "--host {} --port {} --ca {} --user {} --password-file -",
             quote(&added.reach.host),
@@ -140,11 +163,23 @@ fn listing(rows: &[UserRow]) -> String {
             row.name.clone(),
             standing_since(row.standing, row.unconfirmed_since_unix_ms),
             row.links.map(|links| links.to_string()).unwrap_or_default(),
-            if row.has_rights { "has some" } else { "none: can do nothing" }.to_owned(),
+            rights(row),
             day(row.added_unix_ms),
         ]
     });
     table(["name", "standing", "connections", "rights", "added"], rows)
+}
+
+/// Says what a user may do: a shared login is called what it is.
+fn rights(row: &UserRow) -> String {
+    match (row.preset.as_deref(), row.has_rights) {
+        (Some(preset), _) if preset.split(',').next() == Some("home") => {
+            format!("preset {preset}: a shared login, everything but $")
+        }
+        (Some(preset), _) => format!("preset {preset}"),
+        (None, true) => "has some".to_owned(),
+        (None, false) => "none: can do nothing".to_owned(),
+    }
 }
 
 fn passwd(site: &Site, args: &UserPasswdArgs) -> Outcome {

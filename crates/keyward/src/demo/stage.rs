@@ -175,6 +175,7 @@ fn device(control: &mut control::Client, id: &str) -> Outcome<(Member, String)> 
         exposure: None,
         credential: NewCredential::Csr(Der(key.csr.clone())),
         allow_overlap: false,
+        preset: None,
     });
     let Response::DeviceAdded(added) = control.call(&request)? else { return Err(unexpected()) };
     let chain = added.certificate_pem.ok_or_else(unexpected)?;
@@ -184,8 +185,12 @@ fn device(control: &mut control::Client, id: &str) -> Outcome<(Member, String)> 
 fn application(control: &mut control::Client, name: &str) -> Outcome<Member> {
     let key = keypair::make(name)?;
     let credential = NewCredential::Csr(Der(key.csr.clone()));
-    let Response::UserAdded(added) =
-        control.call(&Request::UserAdd(UserAdd { name: name.to_owned(), credential }))?
+    let Response::UserAdded(added) = control.call(&Request::UserAdd(UserAdd {
+        name: name.to_owned(),
+        credential,
+        preset: None,
+        allow_overlap: false,
+    }))?
     else {
         return Err(unexpected());
     };

@@ -40,6 +40,24 @@ impl Digests {
         files::replace(&path(home), text.as_bytes())
     }
 
+    /// Returns these digests with one file more, or with another text of it.
+    pub(super) fn with(mut self, file: &SourceFile) -> Self {
+        self.0.insert(file.name.clone(), sha256(&file.text));
+        self
+    }
+
+    /// Returns these digests without one file.
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
+    /// Says what happened to a file, with the digest of its text.
+    pub(super) fn line_of(&self, name: &str, happened: &str) -> String {
+        let digest = self.0.get(name).map_or("", String::as_str);
+        format!("{name} {happened}, sha256:{digest}")
+    }
+
     /// Says how these texts differ from the `earlier` ones, a line each.
     pub(super) fn differences(&self, earlier: &Self) -> Vec<String> {
         let now = self.0.iter().filter_map(|(name, digest)| match earlier.0.get(name) {

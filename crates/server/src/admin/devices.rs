@@ -3,6 +3,7 @@
 use super::{
     Admin, Turn,
     accounts::{bad_name, credential, shown, standing, unconfirmed_since},
+    presets::PresetFile,
 };
 use crate::{
     control::{
@@ -14,7 +15,7 @@ use crate::{
 };
 use keyward_identity::{self as identity, Account, AddDevice, Command};
 use keyward_ids::{DeviceId, Identity, KeyId, Kind, SiteId, TypeId};
-use keyward_policy::{Action, Subject};
+use keyward_policy::{Action, Policy, Subject};
 use std::sync::Arc;
 
 /// How many overlaps a refusal names before it only counts them.
@@ -33,6 +34,7 @@ impl Turn<'_> {
         if !add.allow_overlap {
             self.admin.refuse_overlap(&new)?;
         }
+        let preset = self.prepare_preset(add.preset.as_ref(), &new, add.allow_overlap)?;
         let config = self.admin.config()?;
         let lifetime_days = config.days_of(new.device_type.as_ref());
         let credential = credential(add.credential, lifetime_days);
@@ -48,17 +50,20 @@ impl Turn<'_> {
             note: String::new(),
             credential,
         });
-        let (outcome, in_force) = self.command(command)?;
+        let (outcome, in_force) = self.with_preset(preset.as_ref(), |turn| turn.command(command))?;
         let account = self.admin.account(&new.identity)?;
+        let policy = self.admin.policy().ok();
+        let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
+        notes.extend(preset.iter().flat_map(PresetFile::notes));
         Ok(Response::DeviceAdded(Box::new(DeviceAdded {
-            device: self.admin.device_row(&account, &[]),
+            device: self.admin.device_row(&account, policy.as_deref(), &[]),
             installation: self.admin.registrar.registry().installation().to_string(),
             certificate_pem: outcome.certificate.map(|issued| issued.chain_pem),
             password: shown(outcome.password.as_ref()),
             ca_pem: self.admin.registrar.ca_pem(),
             reach: self.admin.reach(&config),
-            topics: self.admin.policy().map(|policy| policy.own_filters(&new)).unwrap_or_default(),
-            notes: super::incomplete(in_force).into_iter().collect(),
+            topics: policy.map(|policy| policy.own_filters(&new)).unwrap_or_default(),
+            notes,
         })))
     }
 
@@ -82,7 +87,16 @@ impl Turn<'_> {
     pub(super) fn remove_device(&mut self, id: &str) -> Result<Response, Refusal> {
         let identity = device(id)?;
         let command = Command::Remove { identity: identity.clone() };
-        self.device_change(identity, command, "is removed; its old credentials never come back")
+        let done =
+            self.device_change(identity.clone(), command, "is removed; its old credentials never come back")?;
+        let notes = self.remove_preset(&identity);
+        Ok(match done {
+            Response::Changed(mut changed) => {
+                changed.notes.extend(notes);
+                Response::Changed(changed)
+            }
+            other => other,
+        })
     }
 
     fn device_change(
@@ -141,8 +155,9 @@ impl Admin {
         accounts.sort_by(|a, b| a.identity.cmp(&b.identity));
         let identities: Vec<&Identity> = accounts.iter().map(|account| &account.identity).collect();
         let links = self.running.as_ref().map(|running| running.live.links(&identities)).unwrap_or_default();
+        let policy = self.policy().ok();
         let row = |(n, account): (usize, &Arc<Account>)| {
-            self.device_row(account, links.get(n..=n).unwrap_or_default())
+            self.device_row(account, policy.as_deref(), links.get(n..=n).unwrap_or_default())
         };
         Response::Devices(accounts.into_iter().enumerate().map(row).collect())
     }
@@ -154,7 +169,7 @@ impl Admin {
             None => Vec::new(),
         };
         Ok(Response::Device(Box::new(DeviceDetail {
-            device: self.device_row(&account, &links),
+            device: self.device_row(&account, self.policy().ok().as_deref(), &links),
             credentials: credentials(&account),
             rules: self.readable(&subject(&account)),
         })))
@@ -166,7 +181,7 @@ impl Admin {
         found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("there is no {identity}")))
     }
 
-    fn device_row(&self, account: &Account, links: &[usize]) -> DeviceRow {
+    fn device_row(&self, account: &Account, policy: Option<&Policy>, links: &[usize]) -> DeviceRow {
         let connected = self.running.as_ref().map(|_| links.first().is_some_and(|links| *links > 0));
         DeviceRow {
             id: account.identity.name().to_owned(),
@@ -183,6 +198,7 @@ impl Admin {
             credentials: account.certificates.len() + usize::from(account.password.is_some()),
             expires_unix_ms: account.certificates.iter().map(|certificate| certificate.not_after.0).max(),
             connected,
+            preset: Self::preset_name(policy, &account.identity),
         }
     }
 
@@ -219,20 +235,11 @@ impl Admin {
                 retained.iter().map(|topic| format!("a retained message lies on {}", escape_cut(topic, 128))),
             );
         }
-        if overlaps.is_empty() {
-            return Ok(());
-        }
-        let named: String =
-            overlaps.iter().take(OVERLAPS_NAMED.into()).map(|line| format!("\n  {line}")).collect();
-        let more = match overlaps.len().saturating_sub(OVERLAPS_NAMED.into()) {
-            0 => String::new(),
-            more => format!("\n  and {more} more"),
-        };
-        let what = format!(
-            "the topics of {} are in use already:{named}{more}\nchoose another id, or accept it with --allow-overlap",
-            new.identity.name()
-        );
-        Err(Refusal::new(RefusalCode::Conflict, what))
+        refuse(
+            &overlaps,
+            || format!("the topics of {} are in use already", new.identity.name()),
+            "choose another id, or accept it with --allow-overlap",
+        )
     }
 
     /// Returns how a client on another machine most likely reaches the broker.
@@ -240,6 +247,24 @@ impl Admin {
         let bound = self.running.as_ref().map(|running| running.live.listeners()).unwrap_or_default();
         super::reach::reach(config, &bound, &self.registrar)
     }
+}
+
+/// Refuses a new account if there are overlaps: the first of them, how many more, and the remedy.
+pub(super) fn refuse(
+    overlaps: &[String],
+    what: impl FnOnce() -> String,
+    remedy: &str,
+) -> Result<(), Refusal> {
+    if overlaps.is_empty() {
+        return Ok(());
+    }
+    let named: String =
+        overlaps.iter().take(OVERLAPS_NAMED.into()).map(|line| format!("\n  {line}")).collect();
+    let more = match overlaps.len().saturating_sub(OVERLAPS_NAMED.into()) {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    };
+    Err(Refusal::new(RefusalCode::Conflict, format!("{}:{named}{more}\n{remedy}", what())))
 }
 
 fn parse(add: &DeviceAdd) -> Result<Subject, Refusal> {

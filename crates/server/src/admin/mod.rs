@@ -13,6 +13,7 @@ mod devices;
 mod listeners;
 mod live;
 mod permissions;
+mod presets;
 mod reach;
 mod refusal;
 mod reload;

@@ -410,6 +410,31 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_is_in_force_with_its_account_and_edits_of_other_files_wait_for_a_reload() {
+        use crate::control::{NewCredential, NewPassword, PresetChoice, UserAdd};
+        let mut site = site();
+        site.rules(RULE);
+        let add = UserAdd {
+            name: "eye".to_owned(),
+            credential: NewCredential::Password(NewPassword::Generated),
+            preset: Some(PresetChoice { name: "viewer".to_owned(), topic: None, mac: None }),
+            allow_overlap: false,
+        };
+        site.admin.execute(Request::UserAdd(add)).map(|_| ()).unwrap();
+        assert_eq!(
+            site.told.take(),
+            ["policy of 1 rules"],
+            "that of the preset, not the one that was edited"
+        );
+        let reloaded = site.reload().unwrap();
+        assert_eq!(reloaded.changes.len(), 1);
+        assert!(reloaded.changes[0].starts_with("policy.d/a.toml added"), "{reloaded:?}");
+        assert_eq!(site.told.take(), ["certificate", "policy of 2 rules"]);
+        site.admin.execute(Request::UserRemove { name: "eye".to_owned() }).map(|_| ()).unwrap();
+        assert_eq!(site.told.take(), ["policy of 1 rules"]);
+    }
+
+    #[test]
     fn a_retained_message_below_its_topics_keeps_a_device_from_being_added_unasked() {
         use crate::control::{DeviceAdd, NewCredential, NewPassword};
         let mut site = site();
@@ -420,6 +445,7 @@ mod tests {
             exposure: None,
             credential: NewCredential::Password(NewPassword::Generated),
             allow_overlap: false,
+            preset: None,
         };
         let refusal = site.admin.execute(Request::DeviceAdd(add.clone())).err().unwrap();
         assert!(refusal.what.contains("a retained message lies on kept/"), "{refusal}");

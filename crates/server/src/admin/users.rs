@@ -3,6 +3,7 @@
 use super::{
     Admin, Turn,
     accounts::{bad_name, credential, password, shown, standing, unconfirmed_since},
+    presets::PresetFile,
 };
 use crate::{
     config::Config,
@@ -11,7 +12,7 @@ use crate::{
 };
 use keyward_identity::{Account, AddUser, Command, Outcome, Standing};
 use keyward_ids::{Identity, Kind, UserId};
-use keyward_policy::Policy;
+use keyward_policy::{Policy, Subject};
 use std::sync::Arc;
 
 pub(super) fn user(name: &str) -> Result<UserId, Refusal> {
@@ -21,12 +22,17 @@ pub(super) fn user(name: &str) -> Result<UserId, Refusal> {
 impl Turn<'_> {
     pub(super) fn add_user(&mut self, add: UserAdd) -> Result<Response, Refusal> {
         let id = user(&add.name)?;
+        let new = Subject::new(Identity::User(id.clone()));
+        // What cannot be had at all comes before what can be accepted.
+        self.admin.registrar.check_free(&new.identity)?;
+        let preset = self.prepare_preset(add.preset.as_ref(), &new, add.allow_overlap)?;
         let config = self.admin.config()?;
         let credential = credential(add.credential, config.days_of(None));
-        let command = Command::AddUser(AddUser { id: id.clone(), note: String::new(), credential });
-        let (outcome, in_force) = self.command(command)?;
-        let notes = super::incomplete(in_force).into_iter().collect();
-        self.user_answer(&Identity::User(id), &outcome, &config, notes)
+        let command = Command::AddUser(AddUser { id, note: String::new(), credential });
+        let (outcome, in_force) = self.with_preset(preset.as_ref(), |turn| turn.command(command))?;
+        let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
+        notes.extend(preset.iter().flat_map(PresetFile::notes));
+        self.user_answer(&new.identity, &outcome, &config, notes)
     }
 
     pub(super) fn set_password(&mut self, name: &str, new: NewPassword) -> Result<Response, Refusal> {
@@ -68,9 +74,10 @@ impl Turn<'_> {
     pub(super) fn remove_user(&mut self, name: &str) -> Result<Response, Refusal> {
         let identity = Identity::User(user(name)?);
         let spelling = self.admin.account(&identity)?.identity.name().to_owned();
-        let (_, in_force) = self.command(Command::Remove { identity })?;
+        let (_, in_force) = self.command(Command::Remove { identity: identity.clone() })?;
+        let notes = self.remove_preset(&identity);
         let what = format!("User {spelling} is removed; the old password never comes back.");
-        Ok(Response::Changed(self.changed(what, in_force, Vec::new())))
+        Ok(Response::Changed(self.changed(what, in_force, notes)))
     }
 }
 
@@ -105,6 +112,7 @@ impl Admin {
             added_unix_ms: account.created.0,
             has_rights: rights.is_some_and(|rights| !rights.allows_nothing()),
             links: self.running.as_ref().map(|_| links.first().copied().unwrap_or(0)),
+            preset: Self::preset_name(policy, &account.identity),
         }
     }
 }

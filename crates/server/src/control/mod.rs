@@ -18,7 +18,7 @@ mod stream;
 pub use client::{CallError, Client, Stream};
 pub use request::{
     DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd, NewCredential, NewPassword, PolicyExplain,
-    Request, UserAdd,
+    PresetChoice, Request, UserAdd,
 };
 pub use response::{
     AuditRow, BackupBegun, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, ListenerRow,

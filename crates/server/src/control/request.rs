@@ -137,9 +137,26 @@ pub struct DeviceAdd {
     pub exposure: Option<Exposure>,
     /// What it proves itself with.
     pub credential: NewCredential,
-    /// Whether default topics that others use already are accepted.
+    /// Whether topics that others use already are accepted.
     #[serde(default)]
     pub allow_overlap: bool,
+    /// The preset that it gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<PresetChoice>,
+}
+
+/// Chooses a preset and says what it is filled in with, as typed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PresetChoice {
+    /// Its name, such as `tasmota`.
+    pub name: String,
+    /// The topic; without it what the software comes with, or the name of the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// The MAC address of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
 }
 
 /// Says who can lay hands on a device.
@@ -196,6 +213,12 @@ pub struct UserAdd {
     pub name: String,
     /// What it proves itself with: a password, or for an application a certificate.
     pub credential: NewCredential,
+    /// The preset that it gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<PresetChoice>,
+    /// Whether topics of the preset that others use already are accepted.
+    #[serde(default)]
+    pub allow_overlap: bool,
 }
 
 /// Asks what one identity may do with one topic.

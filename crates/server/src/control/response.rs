@@ -152,6 +152,9 @@ pub struct DeviceRow {
     pub expires_unix_ms: Option<u64>,
     /// Whether it is connected now; `None` on a stopped store.
     pub connected: Option<bool>,
+    /// The preset that its rules come from, with `, edited` behind it if they were changed by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
 }
 
 /// Says whether an identity may act.
@@ -231,6 +234,9 @@ pub struct UserRow {
     pub has_rights: bool,
     /// How many links it has now; `None` on a stopped store.
     pub links: Option<usize>,
+    /// The preset that its rules come from, with `, edited` behind it if they were changed by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
 }
 
 /// Says that a change is done.

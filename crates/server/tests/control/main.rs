@@ -4,6 +4,7 @@
 
 mod backups;
 mod documents;
+mod presets;
 mod running_broker;
 mod site;
 mod stopped_store;

@@ -1,0 +1,56 @@
+//! `keyward preset`: the rules that come with Keyward; and what a new account is given of them.
+
+use crate::args::PresetCommand;
+use crate::failure::{Failure, Outcome};
+use crate::screen::{Screen, table};
+use keyward_ids::Kind;
+use keyward_policy::{PRESETS, Preset};
+use keyward_server::control::PresetChoice;
+use serde_json::json;
+
+/// Runs the command. It needs no installation.
+pub(crate) fn run(screen: Screen, command: &PresetCommand) -> Outcome {
+    match command {
+        PresetCommand::List => list(screen),
+        PresetCommand::Show { name } => show(screen, name),
+    }
+}
+
+/// Makes the choice that is asked for with a new account.
+pub(crate) fn choice(name: Option<&str>, topic: Option<&str>, mac: Option<&str>) -> Option<PresetChoice> {
+    Some(PresetChoice {
+        name: name?.to_owned(),
+        topic: topic.map(str::to_owned),
+        mac: mac.map(str::to_owned),
+    })
+}
+
+fn list(screen: Screen) -> Outcome {
+    if screen.is_json() {
+        let rows: Vec<_> = PRESETS
+            .iter()
+            .map(|preset| json!({"name": preset.name(), "for": kind(preset), "about": preset.about()}))
+            .collect();
+        return screen.json("presets", &rows);
+    }
+    let rows = PRESETS
+        .iter()
+        .map(|preset| [preset.name().to_owned(), kind(preset).to_owned(), preset.about().to_owned()]);
+    screen.print(&table(["preset", "for a", "what it allows"], rows))
+}
+
+fn kind(preset: &Preset) -> &'static str {
+    match preset.kind() {
+        Kind::Device => "device",
+        Kind::User => "user",
+    }
+}
+
+fn show(screen: Screen, name: &str) -> Outcome {
+    let preset = Preset::named(name).map_err(Failure::failed)?;
+    if screen.is_json() {
+        return screen
+            .json("preset", &json!({"name": preset.name(), "for": kind(&preset), "text": preset.text()}));
+    }
+    screen.print(preset.text())
+}

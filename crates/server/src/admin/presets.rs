@@ -1,0 +1,207 @@
+//! Presets: an account and its file of rules, added in one step and removed in one step.
+//!
+//! The file is in force before the account exists, so nobody logs in without its rules; if the account is refused the
+//! file goes again. What else was edited in `policy.d` stays as it is: it comes into force by a reload only.
+//!
+//! What is not here: the texts and what may be filled in (`policy`).
+
+use super::{Admin, Turn, audited::Digests};
+use crate::{
+    control::{PresetChoice, Refusal, RefusalCode},
+    rules::Rules,
+    wiring::subject,
+};
+use keyward_identity::{Standing, files};
+use keyward_ids::{Identity, Kind};
+use keyward_policy::{Filled, Filling, Policy, Preset, SourceFile, Subject, limits::MAX_FILES};
+use std::{path::PathBuf, sync::Arc};
+
+/// Is a rule file that was made from a preset and is not written yet.
+pub(super) struct PresetFile {
+    preset: Preset,
+    filled: Filled,
+    source: SourceFile,
+}
+
+impl PresetFile {
+    /// Says what there is to know about it, a line each.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let topic = self.filled.topic.as_ref().map(|topic| format!(", topic {topic}")).unwrap_or_default();
+        let mut notes =
+            vec![format!("preset {}{topic}: its rules are in {}", self.preset.name(), self.source.name)];
+        if self.preset.name() == "home" {
+            notes.push(
+                "whoever has this login reads and writes everything, and nobody can tell its users apart; replace it by an \
+                 account for each program"
+                    .to_owned(),
+            );
+        }
+        notes.extend(self.filled.left_out.map(str::to_owned));
+        notes
+    }
+}
+
+/// Names the rule file of an account, the same for all spellings of its name.
+fn file_name(identity: &Identity) -> String {
+    let kind = match identity.kind() {
+        Kind::Device => "device",
+        Kind::User => "user",
+    };
+    format!("preset-{kind}-{}.toml", identity.name().to_ascii_lowercase())
+}
+
+impl Turn<'_> {
+    /// Makes the file for a new account and looks whether it can be written; without a choice it looks only that no file
+    /// of an earlier account of this name is left, whose rights the new one would take over.
+    pub(super) fn prepare_preset(
+        &self,
+        choice: Option<&PresetChoice>,
+        new: &Subject,
+        allow_overlap: bool,
+    ) -> Result<Option<PresetFile>, Refusal> {
+        let name = file_name(&new.identity);
+        if self.admin.preset_path(&name).symlink_metadata().is_ok() {
+            let what = format!(
+                "policy.d/{name} is there already: rules of an earlier {}; look at it, remove it, then `keyward reload`",
+                new.identity
+            );
+            return Err(Refusal::new(RefusalCode::Conflict, what));
+        }
+        let Some(choice) = choice else { return Ok(None) };
+        let filling =
+            Filling { who: &new.identity, topic: choice.topic.as_deref(), mac: choice.mac.as_deref() };
+        let preset = Preset::named(&choice.name).map_err(Refusal::invalid)?;
+        let filled = preset.fill(&filling).map_err(Refusal::invalid)?;
+        if !allow_overlap {
+            self.admin.refuse_preset_overlap(&filled, new)?;
+        }
+        let source = SourceFile::new(format!("policy.d/{name}"), filled.text.clone());
+        self.admin.check_room(&source)?;
+        Ok(Some(PresetFile { preset, filled, source }))
+    }
+
+    /// Writes the file, puts it in force and audits it, then does `add`; if that is refused all of it is undone.
+    pub(super) fn with_preset<T>(
+        &mut self,
+        file: Option<&PresetFile>,
+        add: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let Some(file) = file else { return add(self) };
+        let source = &file.source;
+        let policy =
+            self.admin.policy()?.with_file(source).map_err(|e| Refusal::new(RefusalCode::BadFile, e))?;
+        let path = self.admin.home.directory().join(&source.name);
+        files::write_new(&path, source.text.as_bytes()).map_err(|e| Refusal::new(RefusalCode::Failed, e))?;
+        let digests = Digests::noted(&self.admin.home).with(source);
+        let change = digests.line_of(&source.name, "added");
+        let done = match self.note(&[change], &digests) {
+            Ok(()) => {
+                self.put_policy(policy);
+                add(self)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        if done.is_err() {
+            self.take_file_away(&source.name, |path| std::fs::remove_file(path));
+        }
+        done
+    }
+
+    /// Takes the rules of an account that was removed out of force. A file that was edited by hand is kept under another
+    /// name, which nobody reads. Returns what to know, a line each.
+    pub(super) fn remove_preset(&mut self, identity: &Identity) -> Vec<String> {
+        let name = format!("policy.d/{}", file_name(identity));
+        let lies_there = || self.admin.home.directory().join(&name).symlink_metadata().is_ok();
+        let Ok(policy) = self.admin.policy() else {
+            let note = format!("{name} stays, for the rules cannot be read now: remove it");
+            return lies_there().then_some(note).into_iter().collect();
+        };
+        let Some(applied) = policy.presets().iter().find(|applied| applied.file == name) else {
+            return Vec::new();
+        };
+        let (preset, edited) = (applied.name.clone(), applied.edited);
+        let gone = match edited {
+            false => self.take_file_away(&name, |path| std::fs::remove_file(path)),
+            true => {
+                self.take_file_away(&name, |path| std::fs::rename(path, path.with_extension("toml.removed")))
+            }
+        };
+        vec![match (gone, edited) {
+            (false, _) => {
+                format!("{name} could not be removed; remove it: a later {identity} would have its rights")
+            }
+            (true, false) => format!("{name}, its rules of preset {preset}, is removed"),
+            (true, true) => {
+                format!("{name} was edited by hand: it is {name}.removed now, and no longer in force")
+            }
+        }]
+    }
+
+    /// Takes a rule file out of force, off the disk and into the audit; tells whether it is off the disk.
+    fn take_file_away(&mut self, name: &str, away: impl FnOnce(&PathBuf) -> std::io::Result<()>) -> bool {
+        if let Ok(policy) = self.admin.policy() {
+            self.put_policy(policy.without_file(name));
+        }
+        let gone = away(&self.admin.home.directory().join(name));
+        if let Err(error) = gone.and_then(|()| sync(&self.admin.home.policy_dir())) {
+            tracing::error!("{name} could not be removed: {error}");
+            return false;
+        }
+        let digests = Digests::noted(&self.admin.home).without(name);
+        if let Err(refusal) = self.note(&[format!("{name} removed")], &digests) {
+            tracing::error!("that {name} is removed could not be audited: {}", refusal.what);
+        }
+        true
+    }
+
+    fn put_policy(&mut self, policy: Policy) {
+        if let Some(running) = self.admin.running.as_mut() {
+            running.policy = Arc::new(policy);
+            running.live.put_policy(&running.policy);
+        }
+    }
+}
+
+fn sync(folder: &std::path::Path) -> std::io::Result<()> {
+    files::sync_dir(folder).map_err(std::io::Error::other)
+}
+
+impl Admin {
+    fn preset_path(&self, name: &str) -> PathBuf {
+        self.home.policy_dir().join(name)
+    }
+
+    /// Checks that the files as they lie on the disk load together with one more: the next start reads them so.
+    fn check_room(&self, source: &SourceFile) -> Result<(), Refusal> {
+        let mut files = Rules::load(&self.home)?.files;
+        if files.len() >= MAX_FILES {
+            let what = format!("policy.d holds {MAX_FILES} rule files already; put several into one");
+            return Err(Refusal::new(RefusalCode::Forbidden, what));
+        }
+        files.push(source.clone());
+        Policy::load(&files).map(|_| ()).map_err(|error| Refusal::new(RefusalCode::BadFile, error))
+    }
+
+    /// Refuses a preset whose topics somebody uses already.
+    fn refuse_preset_overlap(&self, filled: &Filled, new: &Subject) -> Result<(), Refusal> {
+        let registry = self.registrar.registry();
+        let others: Vec<Subject> = registry
+            .accounts()
+            .filter(|account| account.standing != Standing::Removed && account.identity != new.identity)
+            .map(|account| subject(account))
+            .collect();
+        let overlaps = self.policy()?.preset_overlaps(filled, new, &others);
+        let lines: Vec<String> = overlaps.iter().map(ToString::to_string).collect();
+        super::devices::refuse(
+            &lines,
+            || format!("topics of the preset for {} are in use already", new.identity),
+            "choose another --topic, or accept it with --allow-overlap",
+        )
+    }
+
+    /// Names the preset of an account, as the listings show it.
+    pub(super) fn preset_name(policy: Option<&Policy>, identity: &Identity) -> Option<String> {
+        let applied = policy?.preset_of(identity)?;
+        Some(if applied.edited { format!("{}, edited", applied.name) } else { applied.name.clone() })
+    }
+}
