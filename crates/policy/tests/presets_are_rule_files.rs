@@ -1,5 +1,7 @@
 //! Each preset is a well-formed rule file of its own, whatever is filled in, and takes nothing from anybody else.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
+
 mod support;
 use keyward_ids::{Identity, Kind};
 use keyward_policy::{Action, Filled, Filling, PRESETS, Policy, Preset, PresetError, SourceFile, Subject};
