@@ -42,7 +42,7 @@ fn users(store: &mut Admin) -> Vec<UserRow> {
 
 fn may(store: &mut Admin, who: &str, topic: &str) -> bool {
     let (identity, action, topic) = (who.to_owned(), ExplainAction::Publish, topic.to_owned());
-    store.explain(PolicyExplain { identity, action, topic }).allowed
+    store.explain(PolicyExplain { identity, action, topic, client: None }).allowed
 }
 
 /// Names the rule files, sorted.
