@@ -2,7 +2,7 @@
 # Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick | fuzz [SECONDS]]
 #
 #   ./test.sh        everything: formatting, lints, unit and integration tests, the simulated world, kills and
-#                    power cuts, the demo, foreign clients, the container
+#                    power cuts, the demo, foreign clients, the guides, the container
 #   ./test.sh quick  formatting, lints, unit and integration tests
 #   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 needs="cc:gcc openssl:openssl strip:binutils"
 [ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
-  needs="$needs mosquitto_pub:mosquitto-clients age:age buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm"
+  needs="$needs mosquitto_pub:mosquitto-clients age:age buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
 fi
 
 install_packages() {
@@ -47,7 +47,12 @@ python_packages() {
 }
 
 node_packages() {
-  (cd tests/clients/mqttjs && { [ -d node_modules/mqtt ] || npm ci --silent --no-audit --no-fund; })
+  local folder
+  for folder in mqttjs nodered; do
+    (cd "tests/clients/$folder" && { cmp -s package-lock.json node_modules/installed || {
+      npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/installed
+    }; }) || return 1
+  done
 }
 rumqttc_peer() { cargo build --locked --quiet --manifest-path tests/clients/rumqttc/Cargo.toml; }
 
@@ -102,6 +107,8 @@ demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
 }
+# The guides of docs/, word by word.
+guides() { KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/guides; }
 # What the broker acknowledges is kept: syncs come before acknowledgements, kills, power cuts and full disks lose nothing. The
 # controls must lose. /dev/fuse is needed, and root or fusermount3; full.py is passed over without root.
 survival() {
@@ -138,6 +145,7 @@ if [ "$mode" = full ]; then
   stage "npm packages" node_packages
   stage "rumqttc peer" rumqttc_peer
   stage "foreign clients" foreign_clients
+  stage "guides" guides
   stage "container" container
 fi
 echo "── time by stage"

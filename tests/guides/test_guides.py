@@ -1,0 +1,165 @@
+"""Follows the guides of docs/ word by word, each in a fresh directory without a network.
+
+A guide is a page that holds the comment `<!-- guide -->`. Of it
+  - each ```sh block is run, from top to bottom, in one bash that stops at the first command that fails;
+  - a block that begins with `# in a terminal of its own` is left running, in the directory where the guide is then;
+    a `keyward sub` in it has subscribed before the next block is run;
+  - a ```output block says what the block before it prints, or what was left running before: its lines, in this order, `…` for
+    anything; it is waited for;
+  - every other block is for reading.
+What it finds: `keyward` (KEYWARD_BIN) in the PATH and an empty home. `npm install … node-red…` gives what test.sh installed before
+from npm, for there is no network.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+BIN = os.environ.get("KEYWARD_BIN", str(ROOT / "target/release/keyward"))
+NODE_RED = ROOT / "tests/clients/nodered/node_modules"
+MARK = "<!-- guide -->"
+TERMINAL = "# in a terminal of its own"
+PATIENCE = 40.0  # seconds until a block has to be done, or what was left running has to have said something
+GUIDES = [page for page in sorted((ROOT / "docs").glob("*.md")) if MARK in page.read_text()]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+NPM = f"""#!/bin/sh
+# What `npm install --prefix DIR node-red@4` would bring, from where npm brought it before.
+set -eu
+case "$*" in "install --prefix "*" node-red@4") ;; *) echo "npm: not known here: $*" >&2; exit 1 ;; esac
+mkdir -p "$3"
+ln -s {shlex.quote(str(NODE_RED))} "$3/node_modules"
+"""
+
+
+
+def alone():
+    """The command that gives bash a network with nothing in it but this machine; none, if nobody may make one."""
+    for command in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
+        if subprocess.run([*command, "ip", "link", "set", "lo", "up"], capture_output=True, check=False).returncode == 0:
+            return command
+    return []
+
+
+class Shell:
+    """One bash in a fresh directory, and what it left running."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.home = folder / "home"
+        self.home.mkdir(mode=0o700)
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "keyward").symlink_to(pathlib.Path(BIN).absolute())
+        (programs / "npm").write_text(NPM)
+        (programs / "npm").chmod(0o755)
+        environment = {
+            "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(self.home), "LANG": "C.UTF-8", "TMPDIR": str(folder),
+            "KEYWARD_DIR": str(self.home / ".local/share/keyward"),
+        }  # fmt: skip
+        self.process = subprocess.Popen(
+            [*alone(), "bash", "-c", "ip link set lo up 2>/dev/null; umask 077; exec bash -e"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.home, env=environment,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        self.environment, self.blocks, self.terminals = environment, 0, []
+
+    def run(self, block):
+        """Runs a block to its end, or leaves it running; returns where its output is."""
+        self.blocks += 1
+        script, output = (self.folder / f"{self.blocks}.{end}" for end in ("sh", "out"))
+        script.write_text(block)
+        done = self.folder / f"{self.blocks}.done"
+        if block.startswith(TERMINAL):
+            before = self.subscriptions()
+            self.tell(f"bash -e {script} > {output} 2>&1 < /dev/null &")
+            self.terminals.append(output)
+            if "keyward sub " in block:
+                self.until(lambda: self.subscriptions() > before, lambda: f"nobody subscribed:\n{self.heard()}")
+        else:
+            self.tell(f". {script} > {output} 2>&1 < /dev/null; : > {done}")
+            self.until(done.exists, lambda: f"the block did not end well:\n{block}\n{text(output)}\n{self.heard()}")
+        return output
+
+    def subscriptions(self):
+        asked = subprocess.run(
+            [BIN, "--json", "status"], env=self.environment, capture_output=True, text=True, check=False
+        )
+        running = json.loads(asked.stdout).get("status", {}).get("running") if asked.stdout else None
+        return running["subscriptions"] if running else 0
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline and self.process.poll() is None, what()
+            time.sleep(0.02)
+
+    def heard(self):
+        """What everything that was left running has said."""
+        return "".join(f"── {path.name}\n{text(path)}" for path in sorted(self.folder.glob("*.out")))
+
+    def end(self):
+        for signal_number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, signal_number)
+                self.process.wait(10)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                pass
+
+
+def text(path):
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def pattern(block):
+    """The lines of an output block, with anything between them."""
+    lines = [".*".join(map(re.escape, line.strip().split("…"))) for line in block.splitlines() if line.strip()]
+    return re.compile("(.|\n)*?".join(lines))
+
+
+@pytest.fixture
+def shell(tmp_path):
+    tmp_path.chmod(0o700)
+    shell = Shell(tmp_path)
+    yield shell
+    shell.end()
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_holds_word_by_word(guide, shell):
+    began, commands, output = time.monotonic(), 0, None
+    for kind, block in BLOCK.findall(guide.read_text()):
+        if kind == "sh":
+            output = shell.run(block)
+            commands += sum(1 for line in block.splitlines() if line.strip() and not line.startswith((" ", "#")))
+        elif kind == "output":
+            said = pattern(block)
+            heard = [output, *shell.terminals]
+            shell.until(
+                lambda: any(said.search(text(path)) for path in heard),
+                lambda: f"not said:\n{block}\nbut:\n{text(output)}\n{shell.heard()}",
+            )
+    assert commands, "a guide has something to do"
+    print(f"{guide.name}: {shell.blocks} blocks, {commands} lines, {time.monotonic() - began:.1f} s")
+
+
+def test_a_guide_that_does_not_hold_is_found(shell):
+    with pytest.raises(AssertionError, match="did not end well"):
+        shell.run("false\n")
+
+
+def test_what_a_guide_says_is_printed_has_to_be_printed():
+    assert pattern("one … three\nfour\n").search("zero\none two three\n\nfour five\n")
+    assert not pattern("four\none\n").search("one\nfour\n")
