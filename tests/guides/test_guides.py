@@ -1,4 +1,4 @@
-"""Follows the guides of docs/ word by word, each in a fresh directory without a network.
+"""Follows the guides of docs/ word by word, each in a fresh directory on a network of its own in which this machine is 192.168.1.10.
 
 A guide is a page that holds the comment `<!-- guide -->`. Of it
   - each ```sh block is run, from top to bottom, in one bash that stops at the first command that fails;
@@ -29,6 +29,7 @@ MARK = "<!-- guide -->"
 TERMINAL = "# in a terminal of its own"
 PATIENCE = 40.0  # seconds until a block has to be done, or what was left running has to have said something
 GUIDES = [page for page in sorted((ROOT / "docs").glob("*.md")) if MARK in page.read_text()]
+ADDRESS = "192.168.1.10"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 NPM = f"""#!/bin/sh
@@ -40,13 +41,15 @@ ln -s {shlex.quote(str(NODE_RED))} "$3/node_modules"
 """
 
 
+NETWORK = f"ip link set lo up; ip address add {ADDRESS}/24 dev lo"
+
 
 def alone():
-    """The command that gives bash a network with nothing in it but this machine; none, if nobody may make one."""
+    """The command that gives bash a network with nothing in it but this machine."""
     for command in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
         if subprocess.run([*command, "ip", "link", "set", "lo", "up"], capture_output=True, check=False).returncode == 0:
             return command
-    return []
+    pytest.fail("a guide needs a network of its own: `unshare --net` is refused here")
 
 
 class Shell:
@@ -66,7 +69,7 @@ class Shell:
             "KEYWARD_DIR": str(self.home / ".local/share/keyward"),
         }  # fmt: skip
         self.process = subprocess.Popen(
-            [*alone(), "bash", "-c", "ip link set lo up 2>/dev/null; umask 077; exec bash -e"],
+            [*alone(), "bash", "-c", f"{NETWORK}; umask 077; exec bash -e"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.home, env=environment,
             text=True, start_new_session=True,
         )  # fmt: skip

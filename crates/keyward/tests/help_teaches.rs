@@ -15,6 +15,7 @@ fn help_shows_examples_and_exit_codes() {
         &["device", "add", "--help"],
         &["user", "add", "--help"],
         &["policy", "explain", "--help"],
+        &["preset", "show", "--help"],
         &["pub", "--help"],
         &["sub", "--help"],
     ] {
@@ -36,6 +37,9 @@ fn misuse_ends_with_code_2_and_touches_nothing() {
         &["device", "add"],
         &["device", "add", "a/b"],
         &["device", "add", "d", "--csr", "x", "--password"],
+        &["device", "add", "d", "--topic", "t"],
+        &["user", "add", "u", "--bundle", "node-red", "--ask-password"],
+        &["device", "add", "d", "--bundle", "node-red", "--password"],
         &["denials", "--since", "yesterday"],
         &["policy", "explain", "--as", "nobody", "publish", "a"],
         &["pub", "-t", "a", "-m", "b", "-q", "3"],

@@ -13,8 +13,14 @@ use crate::{
 };
 use keyward_identity::{Standing, files};
 use keyward_ids::{Identity, Kind};
-use keyward_policy::{Filled, Filling, Policy, Preset, SourceFile, Subject, limits::MAX_FILES};
-use std::{path::PathBuf, sync::Arc};
+use keyward_policy::{
+    Filled, Filling, Policy, Preset, SourceFile, Subject,
+    limits::{MAX_FILE_BYTES, MAX_FILES},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Is a rule file that was made from a preset and is not written yet.
 pub(super) struct PresetFile {
@@ -60,18 +66,15 @@ impl Turn<'_> {
         allow_overlap: bool,
     ) -> Result<Option<PresetFile>, Refusal> {
         let name = file_name(&new.identity);
-        if self.admin.preset_path(&name).symlink_metadata().is_ok() {
-            let what = format!(
-                "policy.d/{name} is there already: rules of an earlier {}; look at it, remove it, then `keyward reload`",
-                new.identity
-            );
-            return Err(Refusal::new(RefusalCode::Conflict, what));
-        }
-        let Some(choice) = choice else { return Ok(None) };
+        let Some(choice) = choice else {
+            self.admin.refuse_remains(&name, &new.identity, None)?;
+            return Ok(None);
+        };
         let filling =
             Filling { who: &new.identity, topic: choice.topic.as_deref(), mac: choice.mac.as_deref() };
         let preset = Preset::named(&choice.name).map_err(Refusal::invalid)?;
         let filled = preset.fill(&filling).map_err(Refusal::invalid)?;
+        self.admin.refuse_remains(&name, &new.identity, Some(&filled.text))?;
         if !allow_overlap {
             self.admin.refuse_preset_overlap(&filled, new)?;
         }
@@ -88,10 +91,10 @@ impl Turn<'_> {
     ) -> Result<T, Refusal> {
         let Some(file) = file else { return add(self) };
         let source = &file.source;
-        let policy =
-            self.admin.policy()?.with_file(source).map_err(|e| Refusal::new(RefusalCode::BadFile, e))?;
+        let others = self.admin.policy()?.without_file(&source.name);
+        let policy = others.with_file(source).map_err(|e| Refusal::new(RefusalCode::BadFile, e))?;
         let path = self.admin.home.directory().join(&source.name);
-        files::write_new(&path, source.text.as_bytes()).map_err(|e| Refusal::new(RefusalCode::Failed, e))?;
+        files::replace(&path, source.text.as_bytes()).map_err(|e| Refusal::new(RefusalCode::Failed, e))?;
         let digests = Digests::noted(&self.admin.home).with(source);
         let change = digests.line_of(&source.name, "added");
         let done = match self.note(&[change], &digests) {
@@ -111,27 +114,23 @@ impl Turn<'_> {
     /// name, which nobody reads. Returns what to know, a line each.
     pub(super) fn remove_preset(&mut self, identity: &Identity) -> Vec<String> {
         let name = format!("policy.d/{}", file_name(identity));
-        let lies_there = || self.admin.home.directory().join(&name).symlink_metadata().is_ok();
-        let Ok(policy) = self.admin.policy() else {
-            let note = format!("{name} stays, for the rules cannot be read now: remove it");
-            return lies_there().then_some(note).into_iter().collect();
-        };
-        let Some(applied) = policy.presets().iter().find(|applied| applied.file == name) else {
+        let path = self.admin.home.directory().join(&name);
+        if path.symlink_metadata().is_err() {
             return Vec::new();
-        };
-        let (preset, edited) = (applied.name.clone(), applied.edited);
-        let gone = match edited {
-            false => self.take_file_away(&name, |path| std::fs::remove_file(path)),
-            true => {
+        }
+        let preset = as_it_was_made(&path, &name);
+        let gone = match &preset {
+            Some(_) => self.take_file_away(&name, |path| std::fs::remove_file(path)),
+            None => {
                 self.take_file_away(&name, |path| std::fs::rename(path, path.with_extension("toml.removed")))
             }
         };
-        vec![match (gone, edited) {
+        vec![match (gone, preset) {
             (false, _) => {
                 format!("{name} could not be removed; remove it: a later {identity} would have its rights")
             }
-            (true, false) => format!("{name}, its rules of preset {preset}, is removed"),
-            (true, true) => {
+            (true, Some(preset)) => format!("{name}, its rules of preset {preset}, is removed"),
+            (true, None) => {
                 format!("{name} was edited by hand: it is {name}.removed now, and no longer in force")
             }
         }]
@@ -162,18 +161,38 @@ impl Turn<'_> {
     }
 }
 
-fn sync(folder: &std::path::Path) -> std::io::Result<()> {
+/// Returns the preset of a rule file that says what was once written; `None` if it was edited by hand.
+fn as_it_was_made(path: &Path, name: &str) -> Option<String> {
+    let text = String::from_utf8(files::read_regular(path, MAX_FILE_BYTES).ok()?).ok()?;
+    let policy = Policy::load(&[SourceFile::new(name, text)]).ok()?;
+    policy.presets().iter().find(|applied| !applied.edited).map(|applied| applied.name.clone())
+}
+
+fn sync(folder: &Path) -> std::io::Result<()> {
     files::sync_dir(folder).map_err(std::io::Error::other)
 }
 
 impl Admin {
-    fn preset_path(&self, name: &str) -> PathBuf {
-        self.home.policy_dir().join(name)
+    /// Refuses a file that is left of an earlier account, unless it is what is to be written: a crash came between.
+    fn refuse_remains(&self, name: &str, new: &Identity, wanted: Option<&str>) -> Result<(), Refusal> {
+        let path = self.home.policy_dir().join(name);
+        if path.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let text = files::read_regular(&path, MAX_FILE_BYTES).unwrap_or_default();
+        if wanted.is_some_and(|wanted| wanted.as_bytes() == text) {
+            return Ok(());
+        }
+        let what = format!(
+            "policy.d/{name} is there already: rules of an earlier {new}; look at it, remove it, then `keyward reload`"
+        );
+        Err(Refusal::new(RefusalCode::Conflict, what))
     }
 
     /// Checks that the files as they lie on the disk load together with one more: the next start reads them so.
     fn check_room(&self, source: &SourceFile) -> Result<(), Refusal> {
         let mut files = Rules::load(&self.home)?.files;
+        files.retain(|file| file.name != source.name);
         if files.len() >= MAX_FILES {
             let what = format!("policy.d holds {MAX_FILES} rule files already; put several into one");
             return Err(Refusal::new(RefusalCode::Forbidden, what));

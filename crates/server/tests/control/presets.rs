@@ -177,6 +177,21 @@ fn a_file_that_was_left_is_nobodys_inheritance() {
 }
 
 #[test]
+fn what_a_crash_left_halfway_is_done_by_the_same_command_again() {
+    let site = Site::new();
+    let mut store = site.stopped();
+    store.ask(node("relay-1", "shelly", None, false)).map(|_| ()).unwrap();
+    let name = "preset-device-relay-1.toml";
+    let text = fs::read_to_string(site.home.policy_dir().join(name)).unwrap();
+    store.change(Request::DeviceRemove { id: "relay-1".to_owned() });
+    site.rule_file(name, &text);
+    store.refusal(node("relay-1", "shelly", Some("other"), false));
+    store.ask(node("relay-1", "shelly", None, false)).map(|_| ()).unwrap();
+    assert_eq!(fs::read_to_string(site.home.policy_dir().join(name)).unwrap(), text);
+    assert!(may(&mut store, "device:relay-1", "shellies/relay-1/online"));
+}
+
+#[test]
 fn rules_that_cannot_be_read_keep_a_preset_out_and_are_named() {
     let site = Site::new();
     let mut store = site.stopped();
