@@ -7,7 +7,7 @@ use keyward_server::config::{add_listener, remove_listener};
 use keyward_server::control::CallError;
 use keyward_server::login::Login;
 use keyward_server::names::parse_list;
-use keyward_server::plane::HandshakeCause;
+use keyward_server::plane::{HandshakeCause, Peer};
 use keyward_server::{decoders, decoders::Hello};
 use rustls::pki_types::DnsName;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,7 @@ pub fn client_hello(data: &[u8]) {
         assert!(part.is_none() || part == whole, "{part:?} of {end} bytes became {whole:?}");
     }
     if let Some(Hello { asked: Some(name), .. }) = whole {
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let peer = Peer::Remote(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         for cause in [HandshakeCause::NameNotHeld(name.clone()), HandshakeCause::NoName(name)] {
             let line = cause.line(peer, "mqtts");
             assert!(line.len() < 2048 && !line.contains(char::is_control), "{line:?}");

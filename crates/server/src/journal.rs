@@ -76,7 +76,7 @@ impl Sink for Journal {
     }
 
     fn login_failed(&self, failure: LoginFailure) {
-        let address = failure.peer.ip();
+        let host = failure.peer.host();
         let cause = failure.cause.to_string();
         let remedy = remedy(&failure);
         if let LogLine::Written { left_out } = failure.log {
@@ -91,14 +91,14 @@ impl Sink for Journal {
             );
         }
         let who = failure.claimed.unwrap_or_default();
-        self.book().denials.login_failed(clock::now(), FailedLogin { who, address, cause, remedy });
+        self.book().denials.login_failed(clock::now(), FailedLogin { who, host, cause, remedy });
     }
 
     fn handshake_failed(&self, failure: HandshakeFailure) {
         if let LogLine::Written { left_out } = failure.log {
             tracing::warn!(left_out, "{}", failure.line);
         }
-        let handshake = FailedHandshake { address: failure.peer.ip(), remedy: failure.line };
+        let handshake = FailedHandshake { host: failure.peer.host(), remedy: failure.line };
         self.book().denials.handshake_failed(clock::now(), handshake);
     }
 
@@ -321,7 +321,7 @@ mod tests {
 
     fn login(cause: LoginCause, claimed: &str) -> LoginFailure {
         LoginFailure {
-            peer: "192.0.2.7:1000".parse().unwrap(),
+            peer: crate::plane::Peer::Remote("192.0.2.7:1000".parse().unwrap()),
             listener: "mqtts".to_owned(),
             claimed: Some(claimed.to_owned()),
             client_id: "c".to_owned(),
@@ -354,7 +354,7 @@ mod tests {
     fn limits_are_counted_with_their_value_and_by_whom() {
         let journal = Journal::default();
         for times in [1, 4] {
-            let who = Offender::Address("192.0.2.7".parse().unwrap());
+            let who = Offender::Host(crate::plane::Host::Address("192.0.2.7".parse().unwrap()));
             journal.limit(LimitHit { who, limit: "connections_per_address", value: 2_000, times });
         }
         let rows = journal.notices();

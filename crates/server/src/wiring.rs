@@ -2,7 +2,7 @@
 
 use crate::{
     config::{self, Place},
-    plane::{ClientAuth, Listener, Protocol, Security, TlsMaterial},
+    plane::{ClientAuth, Endpoint, Listener, Protocol, Security, TlsMaterial},
 };
 use keyward_broker::{Directory, Principal, Standing};
 use keyward_identity::{Account, Registrar, Registry, Standing as Known};
@@ -57,15 +57,15 @@ pub fn tls_material(registrar: &Registrar) -> TlsMaterial {
 
 /// Returns a configured listener as the data plane opens it.
 pub fn listener(configured: &config::Listener) -> Listener {
-    let addresses = match configured.place {
+    let endpoint = match &configured.place {
         Place::Network { address, port } => {
-            address.to_bind().into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
+            Endpoint::Addresses(address.to_bind().into_iter().map(|ip| SocketAddr::new(ip, *port)).collect())
         }
-        Place::Socket(_) => Vec::new(),
+        Place::Socket { path, mode } => Endpoint::Socket { path: path.clone(), mode: mode.bits() },
     };
     Listener {
         name: configured.name.clone(),
-        addresses,
+        endpoint,
         protocol: match configured.protocol {
             config::Protocol::Mqtt => Protocol::Mqtt,
             config::Protocol::WebSocket => Protocol::WebSocket { origins: Arc::new(configured.pages()) },
@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_listener_on_all_addresses_opens_a_socket_for_each_family() {
         let opened = listener(&config::Listener::default());
-        assert_eq!(opened.addresses, ["0.0.0.0:8883".parse().unwrap(), "[::]:8883".parse().unwrap()]);
+        let both = ["0.0.0.0:8883", "[::]:8883"].map(|address| address.parse().unwrap());
+        assert_eq!(opened.endpoint, Endpoint::Addresses(both.to_vec()));
         assert_eq!(opened.security, Security::Tls(ClientAuth::CertificateOrPassword));
     }
 }

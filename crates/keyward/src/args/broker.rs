@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use keyward_ids::Identity;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -165,7 +166,8 @@ Examples:
   keyward listener add factory --address 192.168.1.2 --port 8883
   keyward listener add strict --port 18883 --login certificate
   keyward listener add local --address 127.0.0.1 --port 1883 --plain
-  keyward listener add web --port 8083 --websocket")]
+  keyward listener add web --port 8083 --websocket
+  keyward listener add near --socket /run/keyward/mqtt.sock")]
     Add(ListenerAddArgs),
     /// List where the broker listens
     #[command(after_help = "\
@@ -187,8 +189,14 @@ pub(crate) struct ListenerAddArgs {
     /// What the listener is called
     pub(crate) name: String,
     /// The port
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) port: u16,
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), required_unless_present = "socket")]
+    pub(crate) port: Option<u16>,
+    /// Listen on a Unix socket of this path, for programs of this machine, in place of a port
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["port", "address", "plain", "from"])]
+    pub(crate) socket: Option<PathBuf>,
+    /// The permissions of the socket's file: whoever may write to it may connect [default: 0660]
+    #[arg(long, value_name = "MODE", requires = "socket")]
+    pub(crate) socket_mode: Option<String>,
     /// Listen on this address only [default: all addresses, IPv4 and IPv6]
     #[arg(long, value_name = "IP")]
     pub(crate) address: Option<IpAddr>,

@@ -46,6 +46,9 @@ fn listeners(rows: &[ListenerRow]) -> String {
 }
 
 fn listener(row: &ListenerRow) -> String {
+    let Some(port) = row.port else {
+        return format!("{}, demands a {}", escape(&row.addresses.join(", ")), escape(&row.demands));
+    };
     let transport = if row.transport == "plain" { "MQTT without TLS" } else { "MQTT over TLS" };
     let everywhere = |address: &String| matches!(address.as_str(), "0.0.0.0" | "::");
     let place = if row.addresses.iter().all(everywhere) {
@@ -53,7 +56,7 @@ fn listener(row: &ListenerRow) -> String {
     } else {
         escape(&row.addresses.join(", "))
     };
-    format!("port {} ({transport}, {place}), demands a {}", row.port, escape(&row.demands))
+    format!("port {port} ({transport}, {place}), demands a {}", escape(&row.demands))
 }
 
 fn acquaintances(status: &Status, paint: Paint) -> String {
@@ -101,7 +104,7 @@ pub(crate) mod tests {
             listeners: vec![ListenerRow {
                 name: "default".to_owned(),
                 addresses: vec!["0.0.0.0".to_owned(), "::".to_owned()],
-                port: 8883,
+                port: Some(8883),
                 protocol: "mqtt".to_owned(),
                 transport: "tls".to_owned(),
                 demands: "certificate or password".to_owned(),

@@ -5,6 +5,7 @@ use crate::failure::Outcome;
 use crate::reach::Site;
 use crate::screen::table;
 use keyward_server::control::{ListenerAdd, ListenerRow, Request, Response};
+use std::path::absolute;
 
 /// Runs the command.
 pub(crate) fn run(site: &Site, command: ListenerCommand) -> Outcome {
@@ -20,10 +21,14 @@ pub(crate) fn run(site: &Site, command: ListenerCommand) -> Outcome {
 }
 
 fn addition(args: ListenerAddArgs) -> ListenerAdd {
+    // The broker may run in another folder.
+    let socket = args.socket.map(|path| absolute(&path).unwrap_or(path));
     ListenerAdd {
         name: args.name,
         address: args.address.map(|address| address.to_string()),
         port: args.port,
+        socket: socket.map(|path| path.display().to_string()),
+        socket_mode: args.socket_mode,
         login: args.login,
         plain: args.plain,
         from: args.from,
@@ -46,7 +51,7 @@ pub(crate) fn listing(listeners: &[ListenerRow]) -> String {
         [
             row.name.clone(),
             row.addresses.join(", "),
-            row.port.to_string(),
+            row.port.map_or_else(|| "-".to_owned(), |port| port.to_string()),
             transport(row),
             row.demands.clone(),
             if row.open { "open" } else { "closed" }.to_owned(),

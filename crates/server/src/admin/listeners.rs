@@ -2,7 +2,7 @@
 
 use super::{Admin, Turn, accounts::bad_name, audited::Digests};
 use crate::{
-    config::{self, Address, Config, Listener, Network, Place, Protocol},
+    config::{self, Address, Config, Listener, Network, Place, Protocol, SocketMode},
     control::{ListenerAdd, ListenerRow, Refusal, RefusalCode, Response},
     installation,
     login::Login,
@@ -79,15 +79,14 @@ impl Admin {
 fn row(listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
     let bound = open.iter().find(|(name, _)| *name == listener.name).map(|(_, addresses)| addresses);
     let addresses = match (bound, &listener.place) {
+        (_, Place::Socket { path, .. }) => vec![path.display().to_string()],
         (Some(bound), _) => bound.iter().map(|address| address.ip().to_string()).collect(),
         (None, Place::Network { address, .. }) => address.to_bind().iter().map(ToString::to_string).collect(),
-        (None, Place::Socket(path)) => vec![path.display().to_string()],
     };
-    let configured = listener.port().unwrap_or_default();
     ListenerRow {
         name: listener.name.clone(),
         addresses,
-        port: bound.and_then(|bound| bound.first()).map_or(configured, SocketAddr::port),
+        port: bound.and_then(|bound| bound.first()).map(SocketAddr::port).or(listener.port()),
         protocol: listener.protocol.as_str().to_owned(),
         transport: listener.transport().to_owned(),
         demands: listener.login.to_string(),
@@ -98,26 +97,41 @@ fn row(listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
     }
 }
 
-fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
+fn place(add: &ListenerAdd) -> Result<Place, Refusal> {
     let address = match &add.address {
         None => Address::All,
         Some(text) => Address::parse(text)
             .ok_or_else(|| bad_name("address", text, &"is neither an IP address nor \"*\""))?,
     };
+    let mode = match &add.socket_mode {
+        None => SocketMode::default(),
+        Some(text) => SocketMode::parse(text)
+            .ok_or_else(|| bad_name("mode", text, &"is no permissions in octal that let the broker in"))?,
+    };
+    match (add.port, &add.socket) {
+        (Some(port), None) if add.socket_mode.is_none() => Ok(Place::Network { address, port }),
+        (None, Some(path)) if add.address.is_none() => Ok(Place::Socket { path: path.into(), mode }),
+        _ => Err(Refusal::invalid("a listener is on a port, with an address or without, or on a socket")),
+    }
+}
+
+fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
+    let place = place(add)?;
+    let tls = !add.plain && matches!(place, Place::Network { .. });
     let network = |text: &String| {
         let why = "is neither a network like 192.168.1.0/24, with zeros beyond its prefix, nor an address";
         Network::parse(text).ok_or_else(|| bad_name("network", text, &why))
     };
     let anonymous_as = add.anonymous_as.as_ref().map(|name| super::users::user(name)).transpose()?;
     let login = match &add.login {
-        None => Listener::default_login(!add.plain),
+        None => Listener::default_login(tls),
         Some(text) => Login::parse(text).ok_or_else(|| bad_name("login", text, &"is no way to log in"))?,
     };
     Ok(Listener {
         name: add.name.clone(),
         protocol: if add.websocket { Protocol::WebSocket } else { Protocol::Mqtt },
-        place: Place::Network { address, port: add.port },
-        tls: !add.plain,
+        place,
+        tls,
         login,
         from: add.from.iter().map(network).collect::<Result<_, _>>()?,
         anonymous_as,

@@ -359,9 +359,9 @@ mod tests {
             let (name, address) = ("b".to_owned(), None);
             Request::ListenerAdd(ListenerAdd { name, address, port, ..ListenerAdd::default() })
         };
-        assert!(site.admin.execute(add(666)).is_err());
+        assert!(site.admin.execute(add(Some(666))).is_err());
         assert_eq!(fs::read_to_string(site.home.config_file()).unwrap(), before);
-        site.admin.execute(add(2)).unwrap();
+        site.admin.execute(add(Some(2))).unwrap();
         assert!(site.reload().unwrap().changes.is_empty(), "our own edit is no hand edit");
     }
 

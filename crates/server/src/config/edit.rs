@@ -1,6 +1,6 @@
 //! Changes `keyward.toml` without losing a comment.
 
-use super::{Config, ConfigErrors, Listener, Place, Protocol};
+use super::{Config, ConfigErrors, Listener, Place, Protocol, SocketMode};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// Says why the text was not changed.
@@ -80,7 +80,12 @@ fn table(listener: &Listener) -> Table {
                 table["tls"] = value(false);
             }
         }
-        Place::Socket(path) => table["socket"] = value(path.to_string_lossy().into_owned()),
+        Place::Socket { path, mode } => {
+            table["socket"] = value(path.to_string_lossy().into_owned());
+            if *mode != SocketMode::default() {
+                table["socket_mode"] = value(mode.to_string());
+            }
+        }
     }
     if listener.login != Listener::default_login(listener.tls) {
         table["login"] = value(listener.login.as_str());

@@ -36,6 +36,7 @@ pub(super) struct Listener {
     pub(super) address: Option<Spanned<String>>,
     pub(super) port: Option<Spanned<Count<0, 65_535>>>,
     pub(super) socket: Option<Spanned<String>>,
+    pub(super) socket_mode: Option<Spanned<String>>,
     pub(super) tls: Option<Spanned<bool>>,
     pub(super) login: Option<Spanned<Login>>,
     #[serde(default)]

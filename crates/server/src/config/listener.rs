@@ -59,7 +59,43 @@ pub enum Place {
         port: u16,
     },
     /// On a Unix socket.
-    Socket(PathBuf),
+    Socket {
+        /// Its file, at an absolute path.
+        path: PathBuf,
+        /// Who may connect: the permissions of the file.
+        mode: SocketMode,
+    },
+}
+
+/// Is the permissions of the file of a Unix socket: whoever may write to it may connect. Written `"0660"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketMode(u32);
+
+impl SocketMode {
+    /// Parses three or four octal digits; `None` if it is not that, or if the broker itself were shut out.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal)?;
+        (mode <= 0o777 && mode & 0o600 == 0o600).then_some(Self(mode))
+    }
+
+    /// Returns the permissions as the system has them.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for SocketMode {
+    /// The broker's user, and its group: that is how programs of other users are let in, one by one.
+    fn default() -> Self {
+        Self(0o660)
+    }
+}
+
+impl fmt::Display for SocketMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
 }
 
 /// Says what a listener binds.
@@ -102,7 +138,7 @@ impl Listener {
     /// Returns `tls`, `plain` or `socket`.
     pub fn transport(&self) -> &'static str {
         match (&self.place, self.tls) {
-            (Place::Socket(_), _) => "socket",
+            (Place::Socket { .. }, _) => "socket",
             (_, true) => "tls",
             (_, false) => "plain",
         }
@@ -117,7 +153,7 @@ impl Listener {
     pub fn address(&self) -> Option<Address> {
         match self.place {
             Place::Network { address, .. } => Some(address),
-            Place::Socket(_) => None,
+            Place::Socket { .. } => None,
         }
     }
 
@@ -125,7 +161,7 @@ impl Listener {
     pub fn port(&self) -> Option<u16> {
         match self.place {
             Place::Network { port, .. } => Some(port),
-            Place::Socket(_) => None,
+            Place::Socket { .. } => None,
         }
     }
 
@@ -230,10 +266,10 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
     }
     let place = place(raw, places)?;
     let tls = match (&raw.tls, &place) {
-        (Some(tls), Place::Socket(_)) => {
+        (Some(tls), Place::Socket { .. }) => {
             return Err(places.error(&tls.span(), "no key `tls` beside `socket`: no network is crossed"));
         }
-        (None, Place::Socket(_)) => false,
+        (None, Place::Socket { .. }) => false,
         (tls, Place::Network { .. }) => tls.as_ref().is_none_or(|tls| *tls.get_ref()),
     };
     let listener = Listener {
@@ -255,10 +291,9 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
 fn not_built_yet(raw: &file::Listener, places: &Places<'_>) -> Result<(), ConfigError> {
     let both = raw.login.as_ref().filter(|login| *login.get_ref() == Login::CertificateAndPassword);
     let span = raw
-        .socket
-        .as_ref()
+        .from
+        .first()
         .map(Spanned::span)
-        .or_else(|| raw.from.first().map(Spanned::span))
         .or_else(|| raw.anonymous_as.as_ref().map(Spanned::span))
         .or_else(|| both.map(Spanned::span));
     match span {
@@ -276,7 +311,7 @@ fn place(raw: &file::Listener, places: &Places<'_>) -> Result<Place, ConfigError
             None if !path.is_absolute() || path.file_name().is_none() => {
                 Err(places.error(&socket.span(), "an absolute path, like \"/run/keyward/mqtt.sock\""))
             }
-            None => Ok(Place::Socket(path.to_owned())),
+            None => Ok(Place::Socket { path: path.to_owned(), mode: socket_mode(raw, places)? }),
         };
     }
     let address = match &raw.address {
@@ -291,6 +326,12 @@ fn place(raw: &file::Listener, places: &Places<'_>) -> Result<Place, ConfigError
         }
         None => Err(places.error(&raw.name.span(), "a key `port` (or `socket`) beside the name")),
     }
+}
+
+fn socket_mode(raw: &file::Listener, places: &Places<'_>) -> Result<SocketMode, ConfigError> {
+    let Some(text) = &raw.socket_mode else { return Ok(SocketMode::default()) };
+    let expected = "permissions in octal like \"0660\", with reading and writing for the broker itself";
+    SocketMode::parse(text.get_ref()).ok_or_else(|| places.error(&text.span(), expected))
 }
 
 fn login(raw: &file::Listener, tls: bool, places: &Places<'_>) -> Result<Login, ConfigError> {
@@ -353,10 +394,13 @@ fn fits(raw: &file::Listener, listener: &Listener, places: &Places<'_>) -> Resul
                         whose clients may connect";
         return Err(places.error(&tls.span(), expected));
     }
-    if let (Some(from), Place::Socket(_)) = (raw.from.first(), &listener.place) {
+    if let (Some(from), Place::Socket { .. }) = (raw.from.first(), &listener.place) {
         return Err(
             places.error(&from.span(), "no key `from` beside `socket`: its file's mode says who may connect")
         );
+    }
+    if let (Some(mode), Place::Network { .. }) = (&raw.socket_mode, &listener.place) {
+        return Err(places.error(&mode.span(), "no key `socket_mode` without `socket`"));
     }
     if let (Some([origin, ..]), Protocol::Mqtt) = (raw.origins.as_deref(), listener.protocol) {
         let expected = "no key `origins` without protocol = \"websocket\": no page can connect";
@@ -393,7 +437,7 @@ fn overlap(one: &Place, other: &Place) -> bool {
             let same = address == other || *address == Address::All || *other == Address::All;
             *port != 0 && port == other_port && same
         }
-        (Place::Socket(path), Place::Socket(other)) => path == other,
+        (Place::Socket { path, .. }, Place::Socket { path: other, .. }) => path == other,
         _ => false,
     }
 }

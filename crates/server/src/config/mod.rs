@@ -15,7 +15,7 @@ pub use edit::{EditError, add_listener, remove_listener};
 pub use error::ConfigError;
 pub use file::{Durability, LogFormat, Protocol};
 pub use listener::{
-    Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT, Network, Place,
+    Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT, Network, Place, SocketMode,
 };
 pub use types::{DeviceType, MAX_TYPES};
 pub use unit::{ByteSize, Span};

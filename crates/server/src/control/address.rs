@@ -11,13 +11,13 @@ use std::{
 const SUN_PATH: usize = 107;
 
 /// Holds a path that a socket can be bound to or connected to; long paths go through an open folder.
-pub(super) struct SocketPath {
+pub(crate) struct SocketPath {
     path: PathBuf,
     _folder: Option<OwnedFd>,
 }
 
 impl SocketPath {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -30,7 +30,7 @@ impl SocketPath {
         Ok(Self { path: short, _folder: Some(folder) })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

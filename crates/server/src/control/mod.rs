@@ -5,7 +5,7 @@
 //! (a backup) follows an answer in pieces, and a second answer says how it went.
 //! What is not here: carrying requests out ([`crate::admin`]).
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod client;
 pub mod limits;
 pub(crate) mod line;

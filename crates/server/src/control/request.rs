@@ -257,8 +257,15 @@ pub struct ListenerAdd {
     /// The address to bind; without it all addresses, IPv4 and IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The TCP port; 0 lets the system choose.
-    pub port: u16,
+    /// The TCP port; 0 lets the system choose. Without it a `socket` is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The absolute path of a Unix socket, in place of address and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
+    /// The permissions of its file, as in `keyward.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_mode: Option<String>,
     /// What a client must show, as in `keyward.toml`; without it `certificate or password` over TLS, else `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,

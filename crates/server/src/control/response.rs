@@ -295,10 +295,10 @@ pub struct ServerNames {
 pub struct ListenerRow {
     /// Its name.
     pub name: String,
-    /// What it is bound to, or will be at the next start.
+    /// What it is bound to, or will be at the next start: addresses, or the path of a Unix socket.
     pub addresses: Vec<String>,
-    /// The port; the bound one while a broker runs.
-    pub port: u16,
+    /// The port; the bound one while a broker runs; none of a Unix socket.
+    pub port: Option<u16>,
     /// `mqtt` or `websocket`.
     #[serde(default)]
     pub protocol: String,

@@ -3,9 +3,9 @@
 //! What is not here: deciding and refusing (`policy`, `broker`, the door), and what the operator should do about a
 //! row, which is asked for when it is shown, so that it fits the rules of that moment.
 
+use crate::plane::Host;
 use keyward_mqtt::time::{Millis, Now};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 
 mod hour;
 pub mod limits;
@@ -105,7 +105,7 @@ pub struct FailedLogin {
     /// Who the peer said it was.
     pub who: String,
     /// Where it came from.
-    pub address: IpAddr,
+    pub host: Host,
     /// Why it failed.
     pub cause: String,
     /// What would help.
@@ -116,7 +116,7 @@ pub struct FailedLogin {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FailedHandshake {
     /// Where it came from.
-    pub address: IpAddr,
+    pub host: Host,
     /// What happened and what would help.
     pub remedy: String,
 }
@@ -125,8 +125,8 @@ pub struct FailedHandshake {
 #[derive(Debug, Default)]
 pub struct Denials {
     denials: Rows<String, Denied>,
-    logins: Rows<IpAddr, FailedLogin>,
-    handshakes: Rows<IpAddr, FailedHandshake>,
+    logins: Rows<Host, FailedLogin>,
+    handshakes: Rows<Host, FailedHandshake>,
     last_hour: [HourCount; 3],
 }
 
@@ -143,13 +143,13 @@ impl Denials {
     pub fn login_failed(&mut self, now: Now, mut login: FailedLogin) {
         cut(&mut login.who);
         self.last_hour[1].add(now.mono);
-        self.logins.count(now, login.address, login);
+        self.logins.count(now, login.host, login);
     }
 
     /// Remembers a failed handshake.
     pub fn handshake_failed(&mut self, now: Now, handshake: FailedHandshake) {
         self.last_hour[2].add(now.mono);
-        self.handshakes.count(now, handshake.address, handshake);
+        self.handshakes.count(now, handshake.host, handshake);
     }
 
     /// Returns how many actions, logins and handshakes failed within the last hour.
@@ -180,7 +180,7 @@ impl Denials {
             }),
             logins: self.logins.newest_first(from, |login, times| LoginRow {
                 who: login.who.clone(),
-                address: login.address.to_string(),
+                address: login.host.to_string(),
                 cause: login.cause.clone(),
                 count: times.count,
                 first_unix_ms: times.first_unix,
@@ -188,7 +188,7 @@ impl Denials {
                 remedy: login.remedy.clone(),
             }),
             handshakes: self.handshakes.newest_first(from, |handshake, times| HandshakeRow {
-                address: handshake.address.to_string(),
+                address: handshake.host.to_string(),
                 remedy: handshake.remedy.clone(),
                 count: times.count,
                 first_unix_ms: times.first_unix,
@@ -264,12 +264,12 @@ mod tests {
         let mut denials = Denials::default();
         for n in 0..5_000_u32 {
             let handshake =
-                FailedHandshake { address: IpAddr::from(n.to_be_bytes()), remedy: "remedy".to_owned() };
+                FailedHandshake { host: Host::Address(n.to_be_bytes().into()), remedy: "remedy".to_owned() };
             denials.handshake_failed(at(u64::from(n)), handshake);
         }
         let rows = report(&denials, 5_000, None).handshakes;
         assert_eq!(rows.len(), limits::DENIAL_ROWS);
-        assert_eq!(rows[0].address, IpAddr::from(4_999_u32.to_be_bytes()).to_string());
+        assert_eq!(rows[0].address, Host::Address(4_999_u32.to_be_bytes().into()).to_string());
         assert!(denials.handshakes.of_source.len() <= limits::DENIAL_ROWS);
     }
 

@@ -6,14 +6,19 @@ use crate::plane::committer::Desk;
 use crate::plane::door::{DoorMessage, DoorShared, OpenListener};
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::Inbox;
-use crate::plane::listener::{Bound, ListenError, Listener, Protocol, Security, open_all};
+use crate::plane::listener::{
+    Bound, Endpoint, ListenError, Listener, ListenerName, Protocol, Security, open_all,
+};
+use crate::plane::socket_file::{self, SocketFile};
 use crate::plane::stats::PlaneStats;
+use crate::plane::stream::ListenSocket;
 use crate::plane::tls::{ListenerTls, TlsError, TlsMaterial, TlsSettings};
 use keyward_broker::Directory;
 use keyward_identity::Registry;
 use keyward_ids::Identity;
 use keyward_policy::Policy;
-use std::net::{SocketAddr, TcpListener};
+use rustix::fs::Mode;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +64,8 @@ pub struct DataPlane {
 pub(super) struct Listeners {
     tls: Option<TlsSettings>,
     open: Vec<Bound>,
+    /// The files of those on Unix sockets, by name.
+    files: Vec<(ListenerName, SocketFile)>,
 }
 
 impl DataPlane {
@@ -140,7 +147,7 @@ impl DataPlane {
         }
     }
 
-    /// Opens a listener; returns where it listens in fact.
+    /// Opens a listener; returns where it listens in fact, which is at no address for a Unix socket.
     ///
     /// # Errors
     /// [`ListenError`], which names the address; nothing listens then that did not before.
@@ -154,8 +161,9 @@ impl DataPlane {
             (Security::Tls(_), None) => return Err(ListenError::NoCertificate { name: listener.name }),
             (Security::Tls(_), Some(settings)) => self.configure(settings, &listener)?,
         };
-        let sockets = open_all(&listener.addresses)?;
+        let (sockets, file) = open(&listener.endpoint)?;
         let addresses = self.distribute(&listener, &sockets, tls.as_ref())?;
+        listeners.files.extend(file.map(|file| (listener.name.clone(), file)));
         listeners.open.push(Bound { listener, addresses: addresses.clone() });
         Ok(addresses)
     }
@@ -164,7 +172,7 @@ impl DataPlane {
     fn distribute(
         &self,
         listener: &Listener,
-        sockets: &[TcpListener],
+        sockets: &[ListenSocket],
         tls: Option<&ListenerTls>,
     ) -> Result<Vec<SocketAddr>, ListenError> {
         let failed = |error| ListenError::Handles { name: listener.name.clone(), error };
@@ -174,8 +182,11 @@ impl DataPlane {
                 handles.push((door, socket.try_clone().map_err(failed)?));
             }
         }
-        let addresses =
-            sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>().map_err(failed)?;
+        let address = |socket: &ListenSocket| match socket {
+            ListenSocket::Tcp(socket) => Some(socket.local_addr()),
+            ListenSocket::Unix(_) => None,
+        };
+        let addresses = sockets.iter().filter_map(address).collect::<Result<_, _>>().map_err(failed)?;
         for (door, socket) in handles {
             let (name, tls) = (listener.name.clone(), tls.cloned());
             let web = match &listener.protocol {
@@ -192,6 +203,7 @@ impl DataPlane {
         let mut listeners = locked(&self.listeners);
         let before = listeners.open.len();
         listeners.open.retain(|bound| bound.listener.name != name);
+        listeners.files.retain(|(of, _)| of != name);
         if listeners.open.len() == before {
             return false;
         }
@@ -290,6 +302,7 @@ impl DataPlane {
         if !self.stopped.swap(true, Ordering::SeqCst) {
             self.doors.iter().for_each(|door| door.command(DoorMessage::Stop));
             join(&self.door_threads);
+            locked(&self.listeners).files.clear();
             self.shared.workers.iter().for_each(|worker| worker.command(WorkerMessage::Stop));
             join(&self.worker_threads);
             if let Some((desk, thread)) = locked(&self.committer).take() {
@@ -304,6 +317,19 @@ impl DataPlane {
 impl Drop for DataPlane {
     fn drop(&mut self) {
         self.shutdown();
+    }
+}
+
+/// Opens the sockets of a listener, and the file of a Unix socket.
+fn open(endpoint: &Endpoint) -> Result<(Vec<ListenSocket>, Option<SocketFile>), ListenError> {
+    match endpoint {
+        Endpoint::Addresses(addresses) => {
+            Ok((open_all(addresses)?.into_iter().map(ListenSocket::Tcp).collect(), None))
+        }
+        Endpoint::Socket { path, mode } => {
+            let (socket, file) = socket_file::open(path, Mode::from_raw_mode(*mode))?;
+            Ok((vec![ListenSocket::Unix(socket)], Some(file)))
+        }
     }
 }
 

@@ -2,18 +2,18 @@
 
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::authentication::Method;
+use crate::plane::stream::Stream;
 use crate::plane::transport::Transport;
 use keyward_broker::persist::{Entry, Page};
 use keyward_broker::{Attach, Directory, ShardMessage, ShardStats, Storage, Ticket};
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
-use mio::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 /// Is an authenticated link as one value (rule 1). Nothing was read from its socket since the end of CONNECT.
 pub(crate) struct Handover {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Stream,
     pub(crate) transport: Transport,
     pub(crate) connection: ServerConnection,
     /// By which the client proved who it is, for the next time.

@@ -4,6 +4,7 @@ use crate::plane::websocket::Origins;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Names a listener; unique among those of one data plane.
@@ -14,13 +15,27 @@ pub type ListenerName = String;
 pub struct Listener {
     /// Its name, as in `keyward.toml` and in `status`.
     pub name: ListenerName,
-    /// Where it listens: one socket each, for an IPv6 socket takes IPv6 only. Port 0 takes a free port, the same one
-    /// for all addresses.
-    pub addresses: Vec<SocketAddr>,
+    /// Where it listens.
+    pub endpoint: Endpoint,
     /// What is spoken on it.
     pub protocol: Protocol,
     /// What protects it.
     pub security: Security,
+}
+
+/// Says where a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// On TCP: one socket each, for an IPv6 socket takes IPv6 only. Port 0 takes a free port, the same one for all
+    /// addresses.
+    Addresses(Vec<SocketAddr>),
+    /// On a Unix socket.
+    Socket {
+        /// Its file, which comes and goes with the listener.
+        path: PathBuf,
+        /// Who may connect: the permissions of the file.
+        mode: u32,
+    },
 }
 
 /// Says what is spoken on a listener.
@@ -59,7 +74,12 @@ impl Listener {
     /// Makes a TLS listener that demands a certificate or a password.
     pub fn tls(name: impl Into<ListenerName>, addresses: Vec<SocketAddr>) -> Self {
         let security = Security::Tls(ClientAuth::default());
-        Self { name: name.into(), addresses, protocol: Protocol::Mqtt, security }
+        Self {
+            name: name.into(),
+            endpoint: Endpoint::Addresses(addresses),
+            protocol: Protocol::Mqtt,
+            security,
+        }
     }
 }
 
@@ -107,6 +127,32 @@ pub enum ListenError {
         /// What the system said.
         error: io::Error,
     },
+    /// Somebody listens on the Unix socket.
+    #[error("{path:?} is in use by another program")]
+    SocketInUse {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Something that is no socket lies where the Unix socket should.
+    #[error("{path:?} is there and is no socket: remove it, or name another path")]
+    NoSocket {
+        /// What lies there.
+        path: PathBuf,
+    },
+    /// Everybody may write to the folder of the Unix socket, and put another one into its place.
+    #[error("everybody may write to the folder of {path:?}: take that right away, or name another folder")]
+    OpenFolder {
+        /// The file of the socket.
+        path: PathBuf,
+    },
+    /// The system refused to listen on the Unix socket.
+    #[error("cannot listen on {path:?}: {error}")]
+    Socket {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// The system refused for another reason.
     #[error("cannot listen on {address}: {error}")]
     System {
@@ -122,7 +168,7 @@ pub enum ListenError {
 pub struct Bound {
     /// What was asked for.
     pub listener: Listener,
-    /// Where it listens in fact.
+    /// Where it listens in fact; none on a Unix socket.
     pub addresses: Vec<SocketAddr>,
 }
 

@@ -6,14 +6,14 @@
 
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::limits::LINGER_BYTES;
+use crate::plane::stream::Stream;
 use keyward_mqtt::time::Millis;
-use mio::net::TcpStream;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
 /// Is a connection that is being closed in order.
 pub(crate) struct Parting {
-    socket: TcpStream,
+    socket: Stream,
     unsent: Vec<u8>,
     sent: usize,
     shut: bool,
@@ -35,7 +35,7 @@ impl Parting {
     /// Sees off a connection. It counts for its address still, but not for its identity: a client that takes over its
     /// own session again and again must not shut itself out.
     pub(crate) fn new(
-        socket: TcpStream,
+        socket: Stream,
         unsent: Vec<u8>,
         deadline: Millis,
         mut counted: ConnectionGuard,

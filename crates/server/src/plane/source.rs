@@ -1,15 +1,79 @@
 //! Where a connection comes from, as far as bounds and slow-downs care.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Is the address that a bound counts for: an IPv4 address, or the first 64 bits of an IPv6 address, because one
-/// house gets all the rest.
+/// Says who is at the other end of a connection, as far as the system knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// A client on TCP.
+    Remote(SocketAddr),
+    /// A program of this machine, on a Unix socket.
+    Local {
+        /// The user that it ran as when it connected.
+        uid: u32,
+    },
+}
+
+impl Peer {
+    /// Returns who it is without the port, which every connection has another of.
+    pub fn host(self) -> Host {
+        match self {
+            Self::Remote(address) => Host::Address(address.ip()),
+            Self::Local { uid } => Host::Local { uid },
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote(address) => address.fmt(f),
+            Self::Local { .. } => self.host().fmt(f),
+        }
+    }
+}
+
+/// Is who failures and limits are told of that nobody has a name for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// An address.
+    Address(IpAddr),
+    /// A user of this machine.
+    Local {
+        /// Its number.
+        uid: u32,
+    },
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.to_canonical().fmt(f),
+            Self::Local { uid } => write!(f, "uid:{uid}"),
+        }
+    }
+}
+
+/// Is what a bound counts for: an IPv4 address, the first 64 bits of an IPv6 address, because one house gets all the
+/// rest, or a user of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// An IPv4 address, also one that came mapped into IPv6.
     V4(Ipv4Addr),
     /// The network of an IPv6 address.
     V6([u16; 4]),
+    /// A user of this machine, on a Unix socket.
+    Local(u32),
+}
+
+impl From<Host> for Source {
+    fn from(host: Host) -> Self {
+        match host {
+            Host::Address(address) => address.into(),
+            Host::Local { uid } => Self::Local(uid),
+        }
+    }
 }
 
 impl From<IpAddr> for Source {
@@ -22,11 +86,12 @@ impl From<IpAddr> for Source {
 }
 
 impl Source {
-    /// Returns its address; that of a network is its first.
-    pub(crate) fn address(self) -> IpAddr {
+    /// Returns who it is; a network is its first address.
+    pub(crate) fn host(self) -> Host {
         match self {
-            Self::V4(address) => address.into(),
-            Self::V6([a, b, c, d]) => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
+            Self::V4(address) => Host::Address(address.into()),
+            Self::V6([a, b, c, d]) => Host::Address(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()),
+            Self::Local(uid) => Host::Local { uid },
         }
     }
 }

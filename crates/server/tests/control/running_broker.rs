@@ -17,6 +17,7 @@ use keyward_server::{
 use std::{
     io::Write,
     net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -253,19 +254,69 @@ fn a_listener_opens_and_closes_while_others_talk() {
     let add = Request::ListenerAdd(ListenerAdd {
         name: "local".into(),
         address: Some("127.0.0.1".into()),
-        port: 0,
+        port: Some(0),
         plain: true,
         ..ListenerAdd::default()
     });
     let Ok(Response::Listeners(rows)) = broker.operator().ask(add) else { panic!("refused") };
     let local = rows.iter().find(|row| row.name == "local").unwrap();
-    assert!(local.open && local.port != 0, "{rows:?}");
-    let mut options = ClientOptions::new("127.0.0.1", local.port);
+    let port = local.port.unwrap();
+    assert!(local.open && port != 0, "{rows:?}");
+    let mut options = ClientOptions::new("127.0.0.1", port);
     options.login = Some(login("ada", "correct horse battery"));
     connect(&options);
     broker.operator().ask(Request::ListenerRemove { name: "local".into() }).unwrap();
-    assert!(TcpStream::connect(("127.0.0.1", local.port)).is_err());
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     assert!(publish(&mut device, "dev01/status"));
+}
+
+#[test]
+fn listeners_on_a_socket_and_over_websocket_come_and_go_by_command_by_reload_and_with_the_broker() {
+    let mut broker = Broker::new();
+    let path = broker.site.home.directory().join("mqtt.sock");
+    let near = || ListenerAdd {
+        name: "near".into(),
+        socket: Some(path.display().to_string()),
+        socket_mode: Some("0600".into()),
+        ..ListenerAdd::default()
+    };
+    let web = ListenerAdd {
+        name: "web".into(),
+        address: Some("127.0.0.1".into()),
+        port: Some(0),
+        websocket: true,
+        origins: vec!["https://panel.example".into()],
+        ..ListenerAdd::default()
+    };
+    for wrong in [
+        ListenerAdd { port: Some(0), ..near() },
+        ListenerAdd { socket: Some("mqtt.sock".into()), ..near() },
+        ListenerAdd { socket_mode: Some("0444".into()), ..near() },
+        ListenerAdd { origins: vec!["panel.example".into()], ..web.clone() },
+        ListenerAdd { websocket: false, ..web.clone() },
+    ] {
+        assert!(broker.operator().ask(Request::ListenerAdd(wrong)).is_err());
+    }
+    broker.operator().ask(Request::ListenerAdd(web)).unwrap();
+    let Ok(Response::Listeners(rows)) = broker.operator().ask(Request::ListenerAdd(near())) else {
+        panic!("refused")
+    };
+    let [_, web, socket] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((web.protocol.as_str(), web.transport.as_str(), web.open), ("websocket", "tls", true));
+    assert_eq!((socket.port, socket.transport.as_str(), socket.open), (None, "socket", true));
+    assert_eq!(socket.addresses, [path.display().to_string()]);
+    UnixStream::connect(&path).unwrap();
+    let text = broker.site.config_text();
+    assert!(text.contains("socket_mode = \"0600\"") && text.contains("protocol = \"websocket\""), "{text}");
+    let without = text.split("\n[[listener]]\nname = \"near\"").next().unwrap();
+    broker.site.config(without);
+    broker.reload().unwrap();
+    assert!(!path.exists());
+    broker.site.config(&text);
+    broker.reload().unwrap();
+    UnixStream::connect(&path).unwrap();
+    broker.running.take().unwrap().stop();
+    assert!(!path.exists(), "the file outlives the broker");
 }
 
 #[test]

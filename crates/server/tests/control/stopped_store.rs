@@ -22,7 +22,7 @@ fn listener(name: &str, address: &str, port: u16, plain: bool) -> Request {
     Request::ListenerAdd(ListenerAdd {
         name: name.to_owned(),
         address: Some(address.to_owned()),
-        port,
+        port: Some(port),
         plain,
         ..ListenerAdd::default()
     })
@@ -277,7 +277,7 @@ fn a_listener_is_written_into_the_file_and_the_ledger() {
         panic!("refused")
     };
     let names: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.port, row.open)).collect();
-    assert_eq!(names, [("mqtts", 8883, false), ("local", 1883, false)]);
+    assert_eq!(names, [("mqtts", Some(8883), false), ("local", Some(1883), false)]);
     assert!(store.audit().iter().any(|what| what.contains("listener local added")));
     assert!(site.config_text().starts_with("# Keyward's configuration."));
     store.ask(Request::ListenerRemove { name: "local".into() }).unwrap();

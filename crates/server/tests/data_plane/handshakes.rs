@@ -3,7 +3,7 @@
 use crate::peer::{Hello, Peer, tls_config};
 use crate::world::{PATIENCE, World};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_server::plane::{ClientAuth, Listener, LogLine, Protocol, Security};
+use keyward_server::plane::{ClientAuth, Endpoint, Listener, LogLine, Protocol, Security};
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 
@@ -114,7 +114,7 @@ fn a_listener_that_demands_a_certificate_turns_a_password_away() {
     let listener = Listener {
         protocol: Protocol::Mqtt,
         name: "strict".into(),
-        addresses: vec!["127.0.0.1:0".parse().unwrap()],
+        endpoint: Endpoint::Addresses(vec!["127.0.0.1:0".parse().unwrap()]),
         security: Security::Tls(ClientAuth::Certificate),
     };
     let strict = world.plane.add_listener(listener).unwrap()[0];

@@ -16,5 +16,6 @@ mod logins;
 mod peer;
 mod resumption;
 mod topic_aliases;
+mod unix_sockets;
 mod websocket;
 mod world;

@@ -9,8 +9,8 @@ use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_policy::Policy;
 use keyward_server::clock;
 use keyward_server::plane::{
-    Applied, ClientAuth, DataPlane, DataPlaneOptions, Exchange, HandshakeFailure, LimitHit, Limits, Listener,
-    LoginFailure, Method, Protocol, Security, Sink, State, Verdict, WebSocketFault,
+    Applied, ClientAuth, DataPlane, DataPlaneOptions, Endpoint, Exchange, HandshakeFailure, LimitHit, Limits,
+    Listener, LoginFailure, Method, Protocol, Security, Sink, State, Verdict, WebSocketFault,
 };
 use keyward_server::wiring;
 use rustls::pki_types::pem::PemObject;
@@ -149,7 +149,7 @@ impl World {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = |name: &str, protocol, security| Listener {
             name: name.to_owned(),
-            addresses: vec![loopback],
+            endpoint: Endpoint::Addresses(vec![loopback]),
             protocol,
             security,
         };

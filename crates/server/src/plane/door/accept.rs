@@ -6,17 +6,16 @@ use super::{Door, OUT_OF_DESCRIPTORS};
 use crate::plane::admission::{Crowd, Crowded};
 use crate::plane::events::Offender;
 use crate::plane::limits::ACCEPTS_PER_TICK;
-use crate::plane::source::Source;
+use crate::plane::source::{Peer, Source};
+use crate::plane::stream::Stream;
 use crate::plane::tls::ListenerTls;
 use crate::plane::tls::channel::Channel;
 use crate::plane::transport::Transport;
 use crate::plane::websocket::{Origins, WebSocket};
 use keyward_broker::LinkId;
 use keyward_mqtt::connection::ServerConnection;
-use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -41,7 +40,7 @@ impl Door {
         self.no_accept_before = crowd.until;
         let rate = self.parts.shared.limits.handshake_rate;
         if let Some(busiest) = crowd.busiest {
-            self.report_limit(Offender::Address(busiest.address()), "handshake_rate", rate);
+            self.report_limit(Offender::Host(busiest.host()), "handshake_rate", rate);
         }
     }
 
@@ -73,14 +72,14 @@ impl Door {
     /// Takes in a connection, or drops it if a bound says so.
     pub(super) fn welcome(
         &mut self,
-        mut socket: TcpStream,
-        peer: SocketAddr,
+        mut socket: Stream,
+        peer: Peer,
         origin: Arc<Origin>,
         (tls, web): (Option<ListenerTls>, Option<Arc<Origins>>),
     ) {
         let shared = self.parts.shared.clone();
         shared.counts.accepted();
-        let source = Source::from(peer.ip());
+        let source = Source::from(peer.host());
         self.make_room(source);
         let may_begin = shared.admission.may_begin(self.now.mono, source);
         let counted = match may_begin.and_then(|()| shared.admission.enter(source)) {
@@ -107,8 +106,7 @@ impl Door {
         if self.register(&mut socket, id).is_err() {
             return shared.counts.turned_away();
         }
-        // Small packets are what MQTT is made of; a socket that cannot do it still works.
-        let _: io::Result<()> = socket.set_nodelay(true);
+        socket.send_at_once();
         let connection = ServerConnection::new(shared.connection_limits);
         let now = self.now.mono;
         let arrival = Arrival::new(socket, peer, origin, transport, connection, (counted, waiting), now);
@@ -118,13 +116,13 @@ impl Door {
     }
 
     /// Drops a connection that has no place, and says so.
-    fn turn_away(&self, peer: SocketAddr, bound: Crowded) {
+    fn turn_away(&self, peer: Peer, bound: Crowded) {
         let shared = &self.parts.shared;
         shared.counts.turned_away();
-        self.report_limit(Offender::Address(peer.ip()), bound.name(), bound.value(&shared.limits));
+        self.report_limit(Offender::Host(peer.host()), bound.name(), bound.value(&shared.limits));
     }
 
-    pub(super) fn register(&self, socket: &mut TcpStream, id: LinkId) -> io::Result<()> {
+    pub(super) fn register(&self, socket: &mut Stream, id: LinkId) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.parts.poll.registry().register(socket, Token(id.0 as usize), interest)
     }
@@ -145,7 +143,7 @@ impl Door {
             true => ("pending_per_address", shared.limits.pending_per_address),
             false => ("pending", shared.limits.pending),
         };
-        self.report_limit(Offender::Address(evicted.peer.ip()), name, value as u64);
+        self.report_limit(Offender::Host(evicted.peer.host()), name, value as u64);
     }
 
     /// Accounts for what an arrival makes us hold. Where that is too much in all, older ones make room; false if it

@@ -6,8 +6,9 @@ use crate::plane::door::exchange::Proving;
 use crate::plane::door::gate::Known;
 use crate::plane::events::LoginCause;
 use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
-use crate::plane::source::Source;
+use crate::plane::source::{Peer, Source};
 use crate::plane::stats::RefusalGuard;
+use crate::plane::stream::Stream;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::hello::Dialect;
 use crate::plane::tls::remedy::{Circumstances, HandshakeCause, cause_of, cause_of_leaving};
@@ -16,9 +17,7 @@ use keyward_broker::Attach;
 use keyward_mqtt::connection::{Farewell, ServerConnection};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
-use mio::net::TcpStream;
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -53,8 +52,8 @@ impl DoorBuffers {
 
 /// Is a connection that is not authenticated yet.
 pub(crate) struct Arrival {
-    pub(crate) socket: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) socket: Stream,
+    pub(crate) peer: Peer,
     pub(crate) source: Source,
     pub(crate) origin: Arc<Origin>,
     pub(crate) transport: Transport,
@@ -156,8 +155,8 @@ impl From<TransportFault> for ArrivalEnd {
 
 impl Arrival {
     pub(crate) fn new(
-        socket: TcpStream,
-        peer: SocketAddr,
+        socket: Stream,
+        peer: Peer,
         origin: Arc<Origin>,
         transport: Transport,
         connection: ServerConnection,
@@ -168,7 +167,7 @@ impl Arrival {
         Self {
             socket,
             peer,
-            source: peer.ip().into(),
+            source: peer.host().into(),
             origin,
             transport,
             connection,
@@ -289,7 +288,7 @@ impl Arrival {
     }
 
     fn seen(&self, judge: impl FnOnce(&Circumstances<'_>) -> HandshakeCause) -> Option<HandshakeCause> {
-        let local = self.socket.local_addr().ok()?.ip();
+        let local = self.socket.local_ip()?;
         let hello = self.transport.hello();
         Some(judge(&Circumstances { hello, local, names: &self.origin.names }))
     }

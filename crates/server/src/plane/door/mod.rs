@@ -25,6 +25,7 @@ use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::parting::Parting;
 use crate::plane::source::Source;
 use crate::plane::stats::DoorCounts;
+use crate::plane::stream::{Acceptor, ListenSocket};
 use crate::plane::timers::{Timers, until};
 use crate::plane::tls::ListenerTls;
 use crate::plane::tls::remedy::HandshakeCause;
@@ -37,8 +38,7 @@ use keyward_broker::LinkId;
 use keyward_broker::placement::HashKey;
 use keyward_mqtt::connection::ConnectionLimits;
 use keyward_mqtt::time::{Millis, Now};
-use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use passwords::{Outcome, PasswordPool};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, ErrorKind};
@@ -104,7 +104,7 @@ pub(crate) enum DoorMessage {
 /// Is a listening socket of one listener.
 pub(crate) struct OpenListener {
     pub(crate) name: String,
-    pub(crate) socket: std::net::TcpListener,
+    pub(crate) socket: ListenSocket,
     /// `None` on a listener without TLS.
     pub(crate) tls: Option<ListenerTls>,
     /// The pages of which origins may connect; `None` on a listener without WebSocket.
@@ -113,7 +113,7 @@ pub(crate) struct OpenListener {
 
 struct Listening {
     name: String,
-    socket: TcpListener,
+    socket: Acceptor,
     tls: Option<ListenerTls>,
     web: Option<Arc<Origins>>,
     origin: Arc<Origin>,
@@ -255,7 +255,7 @@ impl Door {
                 self.report_handshake(&arrival, cause);
             }
             if matches!(end, ArrivalEnd::Fragments) {
-                let who = Offender::Address(arrival.peer.ip());
+                let who = Offender::Host(arrival.peer.host());
                 let most = self.parts.shared.limits.pending_reads;
                 self.report_limit(who, "pending_reads", most.into());
             }
@@ -317,7 +317,7 @@ impl Door {
             Stage::Handshake => ("handshake_time", limits.handshake_time),
             _ => ("connect_time", limits.connect_time),
         };
-        self.report_limit(Offender::Address(arrival.peer.ip()), limit, time.as_secs());
+        self.report_limit(Offender::Host(arrival.peer.host()), limit, time.as_secs());
         if let Some(cause) = arrival.cause_of_delay() {
             self.report_handshake(&arrival, cause);
         }
@@ -351,10 +351,10 @@ impl Door {
 
     fn open(&mut self, listener: OpenListener) {
         let OpenListener { name, socket, tls, web } = listener;
-        let mut socket = TcpListener::from_std(socket);
+        let mut socket = Acceptor::from(socket);
         let token = Token(self.next_listener);
         self.next_listener -= 1;
-        if self.parts.poll.registry().register(&mut socket, token, Interest::READABLE).is_err() {
+        if socket.register(self.parts.poll.registry(), token).is_err() {
             return; // The other doors accept.
         }
         let origin = origin(&name, tls.as_ref());

@@ -6,11 +6,11 @@ use super::gate::{is_answered_late, reason_of};
 use crate::clock::millis;
 use crate::plane::events::{LogLine, LoginCause, LoginFailure, Offender};
 use crate::plane::parting::{Parted, Parting};
+use crate::plane::source::Host;
 use crate::plane::transport::Ending;
 use keyward_broker::LinkId;
 use keyward_mqtt::connection::Farewell;
 use keyward_mqtt::time::Millis;
-use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 impl Door {
@@ -37,7 +37,7 @@ impl Door {
     pub(super) fn report_login(&self, id: LinkId, said: &Said, cause: LoginCause) {
         self.parts.shared.counts.login_failed();
         let Some(arrival) = self.arrivals.get(&id) else { return };
-        self.report_limit_behind(arrival.peer.ip(), &cause);
+        self.report_limit_behind(arrival.peer.host(), &cause);
         let failure = LoginFailure {
             peer: arrival.peer,
             listener: arrival.origin.listener.clone(),
@@ -50,7 +50,7 @@ impl Door {
     }
 
     /// Counts the limit that a login failed by, if it was one. Whose identity is crowded is told where it is known.
-    fn report_limit_behind(&self, address: IpAddr, cause: &LoginCause) {
+    fn report_limit_behind(&self, host: Host, cause: &LoginCause) {
         let limits = &self.parts.shared.limits;
         let (limit, value) = match cause {
             LoginCause::PasswordsWait => ("password_queue", limits.password_queue),
@@ -58,7 +58,7 @@ impl Door {
             LoginCause::ClientId => ("client_id_bytes", self.parts.shared.client_id_bytes),
             _ => return,
         };
-        self.report_limit(Offender::Address(address), limit, value as u64);
+        self.report_limit(Offender::Host(host), limit, value as u64);
     }
 
     /// Tells people that somebody ran into a limit.

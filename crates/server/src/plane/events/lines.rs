@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn a_limit_is_told_at_once_and_then_once_a_second_with_how_often_it_was_reached() {
         let mut hits = Hits::default();
-        let who = |last| Offender::Address(std::net::IpAddr::from([192, 0, 2, last]));
+        let who =
+            |last| Offender::Host(crate::plane::Host::Address(std::net::IpAddr::from([192, 0, 2, last])));
         assert_eq!(hits.count(Millis(0), &who(1), "pending"), Some(1));
         for n in 1..10 {
             assert_eq!(hits.count(Millis(n), &who(1), "pending"), None);

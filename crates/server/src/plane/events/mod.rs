@@ -5,6 +5,7 @@
 //! line that is written says how many were left out.
 
 use crate::plane::admission::Crowded;
+use crate::plane::source::{Host, Peer};
 use crate::plane::tls::remedy::HandshakeCause;
 use crate::plane::websocket::WebSocketFault;
 use keyward_broker::{Denial, Notice};
@@ -15,7 +16,6 @@ use keyward_mqtt::time::Millis;
 use lines::{Hits, LineLimit};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,14 +58,14 @@ pub enum Offender {
     /// A client that has logged in.
     Identity(Identity),
     /// A client that nobody knows yet.
-    Address(IpAddr),
+    Host(Host),
 }
 
 impl fmt::Display for Offender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Identity(identity) => identity.fmt(f),
-            Self::Address(address) => address.fmt(f),
+            Self::Host(host) => host.fmt(f),
         }
     }
 }
@@ -74,7 +74,7 @@ impl fmt::Display for Offender {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandshakeFailure {
     /// Where it came from.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// At which listener.
     pub listener: String,
     /// Why it failed.
@@ -101,7 +101,7 @@ pub enum LogLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginFailure {
     /// Where it came from.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// At which listener.
     pub listener: String,
     /// Who it said it was: the user name, or the common name of the certificate. Raw: the peer chose it.
@@ -259,13 +259,7 @@ impl Reporter {
         self.send(Event::Login(LoginFailure { log, ..failure }));
     }
 
-    pub(crate) fn handshake_failed(
-        &self,
-        now: Millis,
-        peer: SocketAddr,
-        listener: &str,
-        cause: HandshakeCause,
-    ) {
+    pub(crate) fn handshake_failed(&self, now: Millis, peer: Peer, listener: &str, cause: HandshakeCause) {
         let line = cause.line(peer, listener);
         let (listener, log) = (listener.to_owned(), self.log(now, peer));
         self.send(Event::Handshake(HandshakeFailure { peer, listener, cause, line, log }));
@@ -276,8 +270,8 @@ impl Reporter {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    fn log(&self, now: Millis, peer: SocketAddr) -> LogLine {
-        self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).allow(now, peer.ip().into())
+    fn log(&self, now: Millis, peer: Peer) -> LogLine {
+        self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).allow(now, peer.host().into())
     }
 
     fn send(&self, event: Event) {
@@ -332,7 +326,7 @@ mod tests {
     fn every_failure_of_an_address_counts_though_only_some_get_a_line() {
         let sink = Arc::new(Counting::default());
         let (reporter, thread) = Reporter::start(sink.clone(), 64).unwrap();
-        let peer: SocketAddr = "192.0.2.7:1000".parse().unwrap();
+        let peer = Peer::Remote("192.0.2.7:1000".parse().unwrap());
         for n in 0..20 {
             reporter.login_failed(
                 Millis(n),

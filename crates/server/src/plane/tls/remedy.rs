@@ -4,12 +4,13 @@
 
 use crate::escape::escape_cut;
 use crate::plane::limits::SHOWN_TEXT;
+use crate::plane::source::Peer;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::channel::TlsFault;
 use crate::plane::tls::hello::{AskedName, Dialect, Hello};
 use crate::plane::websocket::{UpgradeFault, WebSocketFault};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// Says why a connection failed before its CONNECT was whole.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,8 +178,8 @@ fn of_incompatibility(how: &PeerIncompatible, error: &Error) -> HandshakeCause {
 
 impl HandshakeCause {
     /// Returns the line: who did what, and after the arrow what helps.
-    pub fn line(&self, peer: SocketAddr, listener: &str) -> String {
-        format!("{} {}", peer.ip().to_canonical(), self.predicate(listener))
+    pub fn line(&self, peer: Peer, listener: &str) -> String {
+        format!("{} {}", peer.host(), self.predicate(listener))
     }
 
     fn predicate(&self, listener: &str) -> String {
@@ -292,7 +293,7 @@ mod tests {
     use super::*;
 
     fn line(cause: HandshakeCause) -> String {
-        cause.line("192.168.1.20:50000".parse().unwrap(), "mqtts")
+        cause.line(Peer::Remote("192.168.1.20:50000".parse().unwrap()), "mqtts")
     }
 
     fn alert(alert: AlertDescription, asked: Option<AskedName>) -> HandshakeCause {
@@ -332,7 +333,7 @@ mod tests {
         assert!(line.ends_with("keyward server name add NAME"), "{line}");
         assert!(!line.contains(['\n', '\u{1b}']), "{line}");
         let option = HandshakeCause::NameNotHeld("--dir=/tmp".into());
-        assert!(option.line("[::1]:1".parse().unwrap(), "x").ends_with("add NAME"));
+        assert!(option.line(Peer::Remote("[::1]:1".parse().unwrap()), "x").ends_with("add NAME"));
     }
 
     #[test]

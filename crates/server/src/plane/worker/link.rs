@@ -7,6 +7,7 @@ use crate::plane::handover::Handover;
 use crate::plane::limits::{PIECE_BYTES, READ_PER_LINK, WORKER_READ};
 use crate::plane::pace::Spent;
 use crate::plane::parting::Parting;
+use crate::plane::stream::Stream;
 use crate::plane::transport::{Ending, Transport, TransportFault};
 use crate::plane::websocket::WebSocketFault;
 use keyward_broker::{LinkId, Outbox};
@@ -14,7 +15,6 @@ use keyward_ids::Identity;
 use keyward_mqtt::connection::{Farewell, Refused, ServerConnection};
 use keyward_mqtt::packet::Packet;
 use keyward_mqtt::time::{Millis, Now};
-use mio::net::TcpStream;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Buffers {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(super) identity: Identity,
-    socket: TcpStream,
+    socket: Stream,
     pub(super) transport: Transport,
     pub(super) connection: ServerConnection,
     /// By which the client proved who it is.
@@ -177,7 +177,7 @@ impl Link {
         (link, attach)
     }
 
-    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+    pub(crate) fn socket(&mut self) -> &mut Stream {
         &mut self.socket
     }
 
@@ -374,7 +374,7 @@ impl Link {
     }
 }
 
-fn write_slices(socket: &mut TcpStream, outbox: &Outbox) -> Result<usize, LinkEnd> {
+fn write_slices(socket: &mut Stream, outbox: &Outbox) -> Result<usize, LinkEnd> {
     /// The system takes 1,024 at once; more than a few dozen do not come up.
     const AT_ONCE: usize = 64;
     let mut slices = [IoSlice::new(&[]); AT_ONCE];
