@@ -41,6 +41,16 @@ pub fn revoked_list(data: &[u8]) {
     }
 }
 
+/// Reads the hash of a password that Mosquitto kept; what is shown of it is short, and costs stay within their bounds.
+pub fn imported_hash(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    let Some(shown) = decoders::imported_hash(text) else { return };
+    assert!(text.len() <= 512 && shown.len() < 64 && shown.starts_with('$'), "{shown:?}");
+    let costs = shown.split(|character: char| !character.is_ascii_digit());
+    let most = costs.filter_map(|number| number.parse::<u64>().ok()).max();
+    assert!(most.is_some_and(|most| most <= 500_000), "{shown:?} costs too much");
+}
+
 /// The key that the seeds of `signing_request` are signed with.
 const REQUESTED: &str = "aebf154b798e2ddea040e0dce3b1e345fce49ce85ef680176f0fba23eb3db055";
 

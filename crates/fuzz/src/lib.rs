@@ -82,6 +82,7 @@ pub const TARGETS: &[Target] = &[
     row("stored_records", messages::stored_records, 512, &["broker/src/persist/"]),
     row("key_file", store::key_file, 128, &["identity/src/vault.rs", "identity/src/pem.rs"]),
     row("signing_request", identity::signing_request, 64, &["identity/src/csr.rs"]),
+    row("imported_hash", identity::imported_hash, 64, &["identity/src/password/imported.rs"]),
     row("certificate", server::certificate, 64, &["identity/src/authority/mod.rs", "server/src/plane/tls/certificate.rs"]),
     row("client_hello", server::client_hello, 64, &["server/src/plane/tls/hello.rs"]),
     row("tls_channel", tls::tls_channel, 256, &["server/src/plane/tls/channel.rs"]),

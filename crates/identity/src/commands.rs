@@ -5,7 +5,7 @@ use crate::{
     clock::{ClockVerdict, WallTime},
     csr::CsrRefusal,
     names::{NameRefusal, ServerName},
-    password::PasswordRefusal,
+    password::{ImportRefusal, ImportedHash, PasswordRecord, PasswordRefusal},
     secret::{NoRandomness, Secret},
     wire,
 };
@@ -74,6 +74,12 @@ pub enum Command {
         identity: Identity,
         /// Which password.
         password: NewPassword,
+    },
+    /// Replaces the hashes of imported passwords by others of the same passwords. One whose password is another meanwhile is
+    /// left as it is.
+    RehashPasswords {
+        /// At most [`crate::limits::REHASHES`].
+        rehashes: Vec<Rehash>,
     },
     /// Takes the password away from an identity.
     WithdrawPassword {
@@ -198,6 +204,20 @@ pub enum NewPassword {
     Generate,
     /// A person chose it.
     Chosen(Secret),
+    /// It is known by the hash that another broker kept.
+    Imported(ImportedHash),
+}
+
+/// Is a new hash of an imported password.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Rehash {
+    /// Whose password it is.
+    #[serde(with = "wire::text")]
+    pub identity: Identity,
+    /// The record by which it was found right.
+    pub before: PasswordRecord,
+    /// What [`PasswordRecord::rehash`] made of it.
+    pub after: PasswordRecord,
 }
 
 /// Says what a command did. What it asserts is on disk.
@@ -282,6 +302,9 @@ pub enum Refusal {
     /// The password is refused.
     #[error(transparent)]
     Password(#[from] PasswordRefusal),
+    /// The hash of a password cannot be imported.
+    #[error("the imported password {0}")]
+    Import(#[from] ImportRefusal),
     /// The user name is taken by the other kind of principal.
     #[error(
         "{holder} logs in with this name and a password already; give one of the two a certificate, or another name"

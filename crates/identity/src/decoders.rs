@@ -5,7 +5,7 @@ pub use crate::vault::cheap::KeyFileContent;
 use crate::authority::inspect;
 use crate::ledger::{self, AuditEntry, Ledger, LedgerError, remains::Remains, snapshot};
 use crate::vault::cheap;
-use crate::{account::CertificateRecord, csr};
+use crate::{ImportedHash, account::CertificateRecord, csr};
 use keyward_ids::{Identity, InstallationId, KeyId, Kind};
 use std::path::Path;
 
@@ -69,6 +69,11 @@ pub fn signing_request(bytes: &[u8]) -> Option<KeyId> {
     let installation = InstallationId::from_random([7; InstallationId::LEN]);
     let identity = Identity::new(Kind::Device, "pump").ok()?;
     csr::take_key(bytes, &identity, &installation).ok().map(|key| key.id())
+}
+
+/// Reads the hash of a password as Mosquitto keeps it: what is shown of it. `None` if it is refused.
+pub fn imported_hash(text: &str) -> Option<String> {
+    Some(ImportedHash::parse(text).ok()?.form().ok()?.to_string())
 }
 
 /// Reads what the registry keeps of a certificate; `None` if it cannot be read.

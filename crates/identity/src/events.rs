@@ -96,6 +96,14 @@ pub enum Event {
         /// What is kept of the password.
         record: PasswordRecord,
     },
+    /// An identity's imported password was right and is hashed anew; it is the same password, so nothing is void.
+    PasswordRehashed {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// What is kept of the password from here on.
+        record: PasswordRecord,
+    },
     /// An identity's password was taken away.
     PasswordWithdrawn {
         /// Whose.
@@ -197,6 +205,7 @@ pub struct AuthorityCertificates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::password::ImportedHash;
 
     /// The names of events and fields are a format: a ledger written today is read in ten years.
     #[test]
@@ -221,5 +230,26 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&events).unwrap(), json);
         assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+    }
+
+    #[test]
+    fn the_events_of_an_imported_password_are_written_as_ever() {
+        let text = format!("$7$101$MDEyMzQ1Njc4OWFi${}==", "A".repeat(86));
+        let record = PasswordRecord::Imported(ImportedHash::parse(&text).unwrap());
+        let identity: Identity = "user:a".parse().unwrap();
+        let json = format!(
+            concat!(
+                r#"[{{"event":"password-set","identity":"user:a","record":{{"imported":"{}"}}}},"#,
+                r#"{{"event":"password-rehashed","identity":"user:a","record":{{"weak":"$argon2id$x"}}}}]"#
+            ),
+            text
+        );
+        let weak = serde_json::from_str(r#"{"weak":"$argon2id$x"}"#).unwrap();
+        let events = [
+            Event::PasswordSet { identity: identity.clone(), record },
+            Event::PasswordRehashed { identity, record: weak },
+        ];
+        assert_eq!(serde_json::to_string(&events).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
     }
 }

@@ -53,7 +53,7 @@ pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
 pub use clock::{ClockVerdict, WallTime};
 pub use commands::{
     AddDevice, AddUser, Command, Context, IssuedCertificate, KeySource, NewCredential, NewPassword, Outcome,
-    Refusal,
+    Refusal, Rehash,
 };
 pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
@@ -62,7 +62,9 @@ pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
 };
 pub use opening::{InitOptions, OpenError, OpenOptions};
-pub use password::{PasswordMemory, PasswordRecord, PasswordRefusal, Pepper};
+pub use password::{
+    ImportRefusal, ImportedForm, ImportedHash, PasswordMemory, PasswordRecord, PasswordRefusal, Pepper,
+};
 pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};

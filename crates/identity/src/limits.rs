@@ -59,4 +59,23 @@ pub const PASSWORD_BYTES: usize = 1_024;
 /// The shortest password that a person may choose, in characters (NIST SP 800-63B §3.1.1).
 pub const CHOSEN_PASSWORD_CHARS: usize = 8;
 
+/// The longest password hash that is imported, in bytes: Argon2id with a salt and a hash of 64 bytes each has 210.
+pub const IMPORTED_HASH_BYTES: usize = 512;
+
+/// Iterations of PBKDF2 that an imported hash may ask for: a check of a third of a second. OWASP recommends 210,000,
+/// Mosquitto's default is 1,000.
+pub const IMPORTED_ITERATIONS: u32 = 500_000;
+
+/// KiB of memory that an imported Argon2id hash may ask for: 64 MiB for as long as it is checked. Mosquitto asks for 46.
+pub const IMPORTED_ARGON2_KIB: u32 = 64 * 1024;
+
+/// KiB of memory times passes that an imported Argon2id hash may ask for: a check of a quarter of a second.
+pub const IMPORTED_ARGON2_WORK: u64 = 256 * 1024;
+
+/// Lanes that an imported Argon2id hash may ask for; they are gone through one after the other.
+pub const IMPORTED_ARGON2_LANES: u32 = 8;
+
+/// New hashes of imported passwords in one command.
+pub const REHASHES: usize = 64;
+
 const _: () = assert!(CONFIG_NOTE_BYTES * 6 < LEDGER_RECORD_BYTES, "a note fits into a record");

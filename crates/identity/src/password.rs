@@ -2,7 +2,12 @@
 //!
 //! A password that Keyward generated has 128 bits: nobody guesses it, so a keyed hash is enough and a check costs
 //! microseconds. A password that a person chose is hashed with Argon2id, which is slow on purpose: check it in a
-//! bounded pool, never on a thread that serves links.
+//! bounded pool, never on a thread that serves links. A password that came from Mosquitto is checked by its old hash, in
+//! the same pool, and hashed anew when it was right for the first time.
+
+mod imported;
+
+pub use imported::{ImportRefusal, ImportedForm, ImportedHash};
 
 use crate::{
     limits,
@@ -51,6 +56,11 @@ pub enum PasswordRecord {
     Generated(GeneratedHash),
     /// A password that a person chose.
     Chosen(ChosenHash),
+    /// A password that was imported and is hashed anew, though it is one that could not be chosen here: too short, or
+    /// the name of its account.
+    Weak(ChosenHash),
+    /// A password that was imported, with the hash that it came with.
+    Imported(ImportedHash),
 }
 
 /// Holds the keyed hash of a generated password.
@@ -72,6 +82,8 @@ impl fmt::Debug for PasswordRecord {
         f.write_str(match self {
             Self::Generated(_) => "Generated(..)",
             Self::Chosen(_) => "Chosen(..)",
+            Self::Weak(_) => "Weak(..)",
+            Self::Imported(_) => "Imported(..)",
         })
     }
 }
@@ -115,31 +127,60 @@ impl PasswordRecord {
     /// # Errors
     /// [`PasswordRefusal`] if the password is too short, too long or the name itself.
     pub fn choose(password: &[u8], name: &str) -> Result<Self, PasswordRefusal> {
-        if password.len() > limits::PASSWORD_BYTES {
-            return Err(PasswordRefusal::TooLong);
+        check_choice(password, name)?;
+        ChosenHash::new(password).map(Self::Chosen)
+    }
+
+    /// Makes the record that replaces an imported one, of the password of account `name` that was just found right; `None`
+    /// if this one is not imported. Costs as much as [`PasswordRecord::choose`].
+    ///
+    /// # Errors
+    /// [`PasswordRefusal`] if there are no random bytes or there is no memory.
+    pub fn rehash(&self, password: &[u8], name: &str) -> Result<Option<Self>, PasswordRefusal> {
+        if !self.is_imported() {
+            return Ok(None);
         }
-        let chars = std::str::from_utf8(password).map_or(password.len(), |text| text.chars().count());
-        if password.eq_ignore_ascii_case(name.as_bytes()) {
-            return Err(PasswordRefusal::IsTheName);
-        }
-        if chars < limits::CHOSEN_PASSWORD_CHARS {
-            return Err(PasswordRefusal::TooShort);
-        }
-        let salt: [u8; 16] = random()?;
-        let hash = hash_chosen(password, &salt).ok_or(PasswordRefusal::NotHashed)?;
-        Ok(Self::Chosen(ChosenHash(hash)))
+        let hash = ChosenHash::new(password)?;
+        Ok(Some(if check_choice(password, name).is_ok() { Self::Chosen(hash) } else { Self::Weak(hash) }))
     }
 
     /// Returns a record that no password matches and that costs as much as a chosen one: what an attempt for an
     /// unknown name is checked against.
     pub fn decoy() -> Self {
-        let hash = format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "A".repeat(22), "A".repeat(43));
-        Self::Chosen(ChosenHash(hash))
+        Self::Chosen(ChosenHash::decoy())
     }
 
     /// Tells whether checking costs tens of milliseconds, so that it belongs into a pool.
     pub fn is_slow(&self) -> bool {
-        matches!(self, Self::Chosen(_))
+        !matches!(self, Self::Generated(_))
+    }
+
+    /// Tells whether it is a hash that another broker made.
+    pub fn is_imported(&self) -> bool {
+        matches!(self, Self::Imported(_))
+    }
+
+    /// Tells whether the password is to be replaced: imported with a hash that is cheap to guess, or one that could not
+    /// be chosen here.
+    pub fn is_weak(&self) -> bool {
+        match self {
+            Self::Generated(_) | Self::Chosen(_) => false,
+            Self::Weak(_) => true,
+            Self::Imported(hash) => hash.form().is_ok_and(ImportedForm::is_weak),
+        }
+    }
+
+    /// Says what is to be known of it, for listings: where the hash came from, and whether it is weak.
+    pub fn note(&self) -> Option<String> {
+        let weak = if self.is_weak() { ": weak" } else { "" };
+        match self {
+            Self::Generated(_) | Self::Chosen(_) => None,
+            Self::Weak(_) => Some("imported, too short or the name: weak".to_owned()),
+            Self::Imported(hash) => Some(
+                hash.form()
+                    .map_or_else(|why| format!("imported, {why}"), |form| format!("imported, {form}{weak}")),
+            ),
+        }
     }
 
     /// Checks an attempt against a generated password in microseconds and in constant time; `false` for a chosen one.
@@ -149,15 +190,55 @@ impl PasswordRecord {
         hmac::verify(&pepper.0, &message, &hash.mac).is_ok()
     }
 
-    /// Checks an attempt against a chosen password: slow (Argon2id, 19 MiB of `memory`); `false` for a generated one. An
-    /// attempt longer than any password that can be set is refused at once.
-    pub fn verify_chosen(&self, attempt: &[u8], memory: &mut PasswordMemory) -> bool {
-        let Self::Chosen(ChosenHash(phc)) = self else { return false };
+    /// Checks an attempt against a chosen or an imported password: slow (Argon2id, 19 MiB of `memory`; what an imported one
+    /// asks for); `false` for a generated one. An attempt longer than any password that can be set is refused at once.
+    /// A wrong one for a weak imported hash takes as long as one for a chosen password at least.
+    pub fn verify_slow(&self, attempt: &[u8], memory: &mut PasswordMemory) -> bool {
         if attempt.len() > limits::PASSWORD_BYTES {
             return false;
         }
+        match self {
+            Self::Generated(_) => false,
+            Self::Chosen(hash) | Self::Weak(hash) => hash.verify(attempt, memory),
+            Self::Imported(hash) => {
+                let is_right = hash.verify(attempt, memory);
+                if !is_right && self.is_weak() {
+                    ChosenHash::decoy().verify(attempt, memory);
+                }
+                is_right
+            }
+        }
+    }
+}
+
+/// Says whether a person may choose this password for the account `name`.
+fn check_choice(password: &[u8], name: &str) -> Result<(), PasswordRefusal> {
+    if password.len() > limits::PASSWORD_BYTES {
+        return Err(PasswordRefusal::TooLong);
+    }
+    if password.eq_ignore_ascii_case(name.as_bytes()) {
+        return Err(PasswordRefusal::IsTheName);
+    }
+    let chars = std::str::from_utf8(password).map_or(password.len(), |text| text.chars().count());
+    if chars < limits::CHOSEN_PASSWORD_CHARS {
+        return Err(PasswordRefusal::TooShort);
+    }
+    Ok(())
+}
+
+impl ChosenHash {
+    fn new(password: &[u8]) -> Result<Self, PasswordRefusal> {
+        let salt: [u8; 16] = random()?;
+        hash_chosen(password, &salt).map(Self).ok_or(PasswordRefusal::NotHashed)
+    }
+
+    fn decoy() -> Self {
+        Self(format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "A".repeat(22), "A".repeat(43)))
+    }
+
+    fn verify(&self, attempt: &[u8], memory: &mut PasswordMemory) -> bool {
         let Ok(PasswordHash { algorithm, version, params, salt: Some(salt), hash: Some(hash) }) =
-            PasswordHash::new(phc)
+            PasswordHash::new(&self.0)
         else {
             return false;
         };
@@ -178,6 +259,15 @@ impl PasswordRecord {
 pub struct PasswordMemory(Vec<Block>);
 
 impl PasswordMemory {
+    /// Blocks of 1 KiB that a chosen password needs.
+    const OWN_BLOCKS: usize = 19 * 1_024;
+
+    /// Gives back what an imported hash needed beyond that.
+    fn shrink(&mut self) {
+        self.0.truncate(Self::OWN_BLOCKS);
+        self.0.shrink_to(Self::OWN_BLOCKS);
+    }
+
     /// Returns the hash of a password; `None` if there is no memory for it.
     fn hash(&mut self, argon2: &Argon2<'_>, password: &[u8], salt: &[u8], length: usize) -> Option<Output> {
         let count = argon2.params().block_count();
@@ -202,7 +292,7 @@ mod tests {
     use super::*;
 
     fn opens(record: &PasswordRecord, attempt: &[u8]) -> bool {
-        record.verify_chosen(attempt, &mut PasswordMemory::default())
+        record.verify_slow(attempt, &mut PasswordMemory::default())
     }
 
     fn pepper() -> Pepper {
@@ -247,7 +337,7 @@ mod tests {
         let mut memory = PasswordMemory::default();
         for attempt in ["pass word", "pass wörd", "", "pass wörd"] {
             let is_right = attempt == "pass wörd";
-            assert_eq!(record.verify_chosen(attempt.as_bytes(), &mut memory), is_right, "{attempt:?}");
+            assert_eq!(record.verify_slow(attempt.as_bytes(), &mut memory), is_right, "{attempt:?}");
             assert_eq!(memory.0.len(), 19 * 1_024, "19 MiB");
             assert!(memory.0.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)));
         }

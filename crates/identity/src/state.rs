@@ -116,6 +116,9 @@ impl State {
                     account.epoch = entry.sequence;
                 }
             })?,
+            Event::PasswordRehashed { identity, record } => {
+                self.change(identity, |account| account.password = Some(record.clone()))?;
+            }
             Event::PasswordWithdrawn { identity } => self.change(identity, |account| {
                 account.password = None;
                 account.epoch = entry.sequence;

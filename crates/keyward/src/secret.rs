@@ -15,6 +15,12 @@ pub(crate) fn from_stdin() -> Outcome<NewPassword> {
     Ok(NewPassword::Chosen(Secret::new(text.to_string())))
 }
 
+/// Reads the hash of a password from the first line of standard input.
+pub(crate) fn hash_from_stdin() -> Outcome<NewPassword> {
+    let text = first_line(&mut io::stdin().lock(), "standard input")?;
+    Ok(NewPassword::Imported(Secret::new(text.to_string())))
+}
+
 /// Asks for a password twice at the terminal.
 pub(crate) fn ask_twice(who: &str) -> Outcome<NewPassword> {
     if !io::stdin().is_terminal() {

@@ -40,6 +40,9 @@ use std::{
 /// How often the broker looks after its names, its certificate and its clock.
 const UPKEEP: Duration = Duration::from_secs(300);
 
+/// How often new hashes of imported passwords are put into the ledger.
+const REHASHING: Duration = Duration::from_secs(1);
+
 /// Who does what nobody asked for, in the audit.
 const BROKER: &str = "broker";
 
@@ -122,6 +125,7 @@ pub struct Running {
     control: Option<ControlSocket>,
     ear: Option<Ear>,
     upkeep: Option<Regular>,
+    rehashing: Option<Regular>,
     sys: Option<Regular>,
 }
 
@@ -225,9 +229,17 @@ fn attend(
         lock(&looked_after).upkeep(BROKER, installation::wall_time());
     });
     let upkeep = upkeep.map_err(system("no thread for the upkeep"))?;
+    let (keeper, checker) = (Arc::clone(&admin), Arc::clone(&plane));
+    let rehashing = Regular::start("rehashing", REHASHING, move || {
+        let rehashes = checker.rehashed();
+        if !rehashes.is_empty() {
+            lock(&keeper).keep_rehashed(rehashes, BROKER);
+        }
+    });
+    let rehashing = Some(rehashing.map_err(system("no thread for new hashes of passwords"))?);
     let sys = speak_of_itself(&plane, sys_interval).map_err(system("no thread for $SYS"))?;
     let (control, upkeep) = (Some(control), Some(upkeep));
-    Ok(Running { admin, plane, first_start, _stop: stop, stopped, control, ear, upkeep, sys })
+    Ok(Running { admin, plane, first_start, _stop: stop, stopped, control, ear, upkeep, rehashing, sys })
 }
 
 impl Running {
@@ -283,6 +295,7 @@ impl Drop for Running {
         self.control.take();
         self.ear.take();
         self.upkeep.take();
+        self.rehashing.take();
         self.sys.take();
         self.plane.shutdown();
     }

@@ -3,7 +3,7 @@
 use super::{Clerk, Decision};
 use crate::{
     authority::{self, PublicKey, SigningKey},
-    commands::{IssuedCertificate, KeySource, NewPassword, Refusal},
+    commands::{IssuedCertificate, KeySource, NewPassword, Refusal, Rehash},
     csr,
     events::Event,
     limits,
@@ -145,9 +145,32 @@ impl Clerk<'_> {
                 (Some(shown), record)
             }
             NewPassword::Chosen(chosen) => (None, PasswordRecord::choose(chosen.expose(), identity.name())?),
+            NewPassword::Imported(hash) => {
+                hash.form()?;
+                (None, PasswordRecord::Imported(hash.clone()))
+            }
         };
         let event = Event::PasswordSet { identity: identity.clone(), record };
         Ok(Decision { password: shown, ..event.into() })
+    }
+
+    /// Takes new hashes of passwords that are still the ones that were checked; another password wins.
+    pub(super) fn rehash_passwords(&self, rehashes: Vec<Rehash>) -> Result<Decision, Refusal> {
+        if rehashes.len() > limits::REHASHES {
+            return Err(Refusal::Full { what: "new hashes in one command", max: limits::REHASHES });
+        }
+        let mut decision = Decision::nothing();
+        let mut done: Vec<Identity> = Vec::new();
+        for Rehash { identity, before, after } in rehashes {
+            let account = self.state.registry.find(&identity);
+            let is_same = account.is_some_and(|account| account.password.as_ref() == Some(&before));
+            let fits = before.is_imported() && !after.is_imported() && after.is_slow();
+            if is_same && fits && !done.contains(&identity) {
+                done.push(identity.clone());
+                decision.events.push(Event::PasswordRehashed { identity, record: after });
+            }
+        }
+        Ok(decision)
     }
 
     /// A user name stands for one principal: a device and a user of one name cannot both have a password.

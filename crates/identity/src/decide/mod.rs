@@ -62,6 +62,7 @@ impl Clerk<'_> {
             }
             Command::Remove { identity } => self.remove(identity),
             Command::SetPassword { identity, password } => self.set_password(identity, &password),
+            Command::RehashPasswords { rehashes } => self.rehash_passwords(rehashes),
             Command::WithdrawPassword { identity } => self.withdraw_password(identity),
             Command::AddCertificate { identity, key, lifetime_days, replace } => {
                 self.add_certificate(&identity, &key, lifetime_days, replace)

@@ -98,6 +98,7 @@ impl Takings {
                 | Event::ServerNameRemoved { .. }
                 | Event::ServerCertificateIssued { .. }
                 | Event::CertificateIssued { .. }
+                | Event::PasswordRehashed { .. }
                 | Event::KeyReleased { .. }
                 | Event::ClockAccepted { .. }
                 | Event::ConfigChanged { .. } => {}

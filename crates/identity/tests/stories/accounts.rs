@@ -2,7 +2,10 @@
 
 use crate::support::*;
 
-use keyward_identity::{CertificateRefusal, Command, KeySource, NewPassword, Refusal, Secret, Standing};
+use keyward_identity::{
+    CertificateRefusal, Command, ImportedHash, KeySource, NewCredential, NewPassword, PasswordRecord,
+    Refusal, Rehash, Secret, Standing,
+};
 
 #[test]
 fn a_new_device_is_admitted_with_its_serial_and_key() {
@@ -177,11 +180,87 @@ fn a_new_password_voids_the_old_one_and_ends_links() {
     let account = house.account("user:anna");
     let record = account.password.unwrap();
     assert!(account.epoch > epoch);
-    assert!(record.is_slow() && record.verify_chosen(b"correct horse", &mut Default::default()));
+    assert!(record.is_slow() && record.verify_slow(b"correct horse", &mut Default::default()));
     assert!(!record.verify_generated(&house.registrar().pepper(), old.expose()));
     house.run(Command::WithdrawPassword { identity: identity.clone() });
     assert!(house.registrar().registry().find_login("anna").is_none());
     assert!(!house.run(Command::WithdrawPassword { identity }).changed);
+}
+
+/// Of "correct horse", as Mosquitto 1.x kept it.
+const OLD_HASH: &str = "$6$MDEyMzQ1Njc4OWFi$vMblpzgCS5oj2lUbBcEO+PGDOv2Ychcm2aCJlOM/97en/aLeFXM5JAedC3UgjydjvghOxFalEDxmI0OHi3Vlsg==";
+/// Of "horse", as Mosquitto 2.0 keeps it.
+const SHORT_HASH: &str = "$7$101$MDEyMzQ1Njc4OWFi$ko7PyaotxyW70BbZQeg6r8/9WZweVgRoIQS0p3zCMJQCjxmVd/NGWmhnBP8FGpkOHuZowr2NK1PVTOzdPPdeoQ==";
+
+fn imported(hash: &str) -> NewCredential {
+    NewCredential::Password(NewPassword::Imported(ImportedHash::parse(hash).unwrap()))
+}
+
+/// What the pool does with a login whose password was right.
+fn rehash(house: &House, identity: &str, password: &[u8]) -> Rehash {
+    let before = house.account(identity).password.unwrap();
+    assert!(before.verify_slow(password, &mut Default::default()));
+    let identity: keyward_ids::Identity = identity.parse().unwrap();
+    let after = before.rehash(password, identity.name()).unwrap().unwrap();
+    Rehash { identity, before, after }
+}
+
+#[test]
+fn an_imported_password_is_hashed_anew_once_and_ends_no_link() {
+    let mut house = House::new();
+    house.run(user("anna", imported(OLD_HASH)));
+    house.run(device("pump-1", imported(SHORT_HASH)));
+    let before = house.account("user:anna");
+    assert_eq!(before.password.as_ref().unwrap().note().unwrap(), "imported, $6$: weak");
+    let rehashes = vec![
+        rehash(&house, "user:anna", b"correct horse"),
+        rehash(&house, "device:pump-1", b"horse"),
+        rehash(&house, "user:anna", b"correct horse"),
+    ];
+    assert!(house.run(Command::RehashPasswords { rehashes: rehashes.clone() }).changed);
+    house.open().unwrap();
+    let anna = house.account("user:anna");
+    assert_eq!((anna.epoch, anna.life), (before.epoch, before.life));
+    let record = anna.password.unwrap();
+    assert!(!record.is_imported() && !record.is_weak() && record.note().is_none());
+    assert!(record.verify_slow(b"correct horse", &mut Default::default()));
+    let record = house.account("device:pump-1").password.unwrap();
+    assert!(record.verify_slow(b"horse", &mut Default::default()));
+    assert_eq!(record.note().unwrap(), "imported, too short or the name: weak", "it stays marked");
+    assert!(!house.run(Command::RehashPasswords { rehashes }).changed, "only once");
+}
+
+#[test]
+fn a_password_that_was_set_meanwhile_wins_over_the_new_hash_of_the_old_one() {
+    let mut house = House::new();
+    house.run(user("anna", imported(OLD_HASH)));
+    let late = rehash(&house, "user:anna", b"correct horse");
+    let identity: keyward_ids::Identity = "user:anna".parse().unwrap();
+    let chosen = NewPassword::Chosen(Secret::new(b"battery staple".to_vec()));
+    house.run(Command::SetPassword { identity: identity.clone(), password: chosen });
+    assert!(!house.run(Command::RehashPasswords { rehashes: vec![late.clone()] }).changed);
+    let record = house.account("user:anna").password.unwrap();
+    assert!(!record.verify_slow(b"correct horse", &mut Default::default()));
+    house.run(Command::WithdrawPassword { identity });
+    assert!(!house.run(Command::RehashPasswords { rehashes: vec![late.clone()] }).changed);
+    house.run(revoke("user:anna"));
+    assert!(!house.run(Command::RehashPasswords { rehashes: vec![late] }).changed);
+    assert!(house.account("user:anna").password.is_none());
+}
+
+#[test]
+fn a_new_hash_never_puts_an_imported_or_a_generated_one_in_place() {
+    let mut house = House::new();
+    house.run(user("anna", imported(OLD_HASH)));
+    let good = rehash(&house, "user:anna", b"correct horse");
+    let other = PasswordRecord::Imported(ImportedHash::parse(SHORT_HASH).unwrap());
+    let (_, generated) = PasswordRecord::generate(&house.registrar().pepper()).unwrap();
+    for after in [other, generated] {
+        let rehashes = vec![Rehash { after, ..good.clone() }];
+        assert!(!house.run(Command::RehashPasswords { rehashes }).changed);
+    }
+    let rehashes = vec![good; keyward_identity::limits::REHASHES + 1];
+    assert!(matches!(house.refused(Command::RehashPasswords { rehashes }), Refusal::Full { .. }));
 }
 
 #[test]

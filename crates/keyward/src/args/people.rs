@@ -15,7 +15,8 @@ Examples:
   keyward user add app --csr app.csr                    the key stays with the application
   keyward user add ha --preset home-assistant           with the rules that Home Assistant needs (`preset list`)
   keyward user add anna --password-stdin < anna.password
-  keyward user add anna --ask-password                  choose it at the terminal")]
+  keyward user add anna --ask-password                  choose it at the terminal
+  keyward user add anna --password-hash-stdin < anna.hash   as Mosquitto kept it, behind the colon")]
     Add(UserAddArgs),
     /// List users
     #[command(after_help = "\
@@ -45,16 +46,16 @@ pub(crate) struct UserAddArgs {
     /// Its name: 1 to 64 letters, digits, '-', '_' and '.', beginning with a letter or digit
     pub(crate) name: UserId,
     /// Make a key and a certificate, and write a bundle
-    #[arg(long, conflicts_with_all = ["csr", "password_stdin", "ask_password"])]
+    #[arg(long, conflicts_with_all = ["csr", "password_stdin", "ask_password", "password_hash_stdin"])]
     pub(crate) certificate: bool,
     /// Sign this certificate request (PEM); only its public key is taken
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["password_stdin", "ask_password"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["password_stdin", "ask_password", "password_hash_stdin"])]
     pub(crate) csr: Option<PathBuf>,
     /// Read the password from standard input
-    #[arg(long, conflicts_with = "ask_password")]
+    #[arg(long, conflicts_with_all = ["ask_password", "password_hash_stdin"])]
     pub(crate) password_stdin: bool,
     /// Ask for the password at the terminal
-    #[arg(long)]
+    #[arg(long, conflicts_with = "password_hash_stdin")]
     pub(crate) ask_password: bool,
     /// Give it the rules of this preset; `keyward preset list` names them
     #[arg(long, value_name = "PRESET")]
@@ -65,6 +66,9 @@ pub(crate) struct UserAddArgs {
     /// Accept that the topics of the preset overlap with those of somebody else
     #[arg(long, requires = "preset")]
     pub(crate) allow_overlap: bool,
+    /// Read the hash of the password from standard input, as it stands in a password file of Mosquitto
+    #[arg(long)]
+    pub(crate) password_hash_stdin: bool,
     /// What the bundle is for
     #[arg(long, value_enum, value_name = "KIND", default_value = "pem")]
     pub(crate) bundle: super::BundleKind,

@@ -14,6 +14,7 @@ Examples:
   keyward device add dev01 --csr dev01.csr              the key stays on the device
   keyward device add dev01 --password                   for a device that cannot use a certificate
   keyward device add plug-1 --preset tasmota --topic kitchen --mac 5C:CF:7F:12:34:56
+  keyward device add dev01 --password-hash-stdin < dev01.hash   as Mosquitto kept it, behind the colon
   keyward device add cam-7 --type camera --site roof --exposure public")]
     Add(DeviceAddArgs),
     /// List devices
@@ -97,14 +98,17 @@ pub(crate) struct DeviceAddArgs {
     #[arg(long, value_name = "MAC", requires = "preset")]
     pub(crate) mac: Option<String>,
     /// Sign this certificate request (PEM); only its public key is taken
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["password", "password_stdin"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["password", "password_stdin", "password_hash_stdin"])]
     pub(crate) csr: Option<PathBuf>,
     /// Make a password instead of a certificate, and show it once
-    #[arg(long, conflicts_with = "password_stdin")]
+    #[arg(long, conflicts_with_all = ["password_stdin", "password_hash_stdin"])]
     pub(crate) password: bool,
     /// Read a password from standard input instead of making a certificate
-    #[arg(long)]
+    #[arg(long, conflicts_with = "password_hash_stdin")]
     pub(crate) password_stdin: bool,
+    /// Read the hash of its password from standard input, as it stands in a password file of Mosquitto
+    #[arg(long)]
+    pub(crate) password_hash_stdin: bool,
     /// What the bundle is for
     #[arg(long, value_enum, value_name = "KIND", default_value = "pem")]
     pub(crate) bundle: BundleKind,

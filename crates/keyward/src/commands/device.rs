@@ -72,6 +72,9 @@ fn credential(args: &DeviceAddArgs, draft: &Draft) -> Outcome<(NewCredential, bo
     if args.password_stdin {
         return Ok((NewCredential::Password(secret::from_stdin()?), false));
     }
+    if args.password_hash_stdin {
+        return Ok((NewCredential::Password(secret::hash_from_stdin()?), false));
+    }
     if let Some(path) = &args.csr {
         return Ok((read_csr(path)?, false));
     }
@@ -173,6 +176,7 @@ fn listing(rows: &[DeviceRow]) -> String {
             row.credentials.to_string(),
             row.expires_unix_ms.map(day).unwrap_or_default(),
             day(row.added_unix_ms),
+            row.password_note.clone().unwrap_or_default(),
         ]
     });
     let heading = [
@@ -186,6 +190,7 @@ fn listing(rows: &[DeviceRow]) -> String {
         "credentials",
         "certificate ends",
         "added",
+        "password",
     ];
     table(heading, rows)
 }
@@ -257,9 +262,13 @@ fn tell_detail(detail: &DeviceDetail) -> String {
             credential.expires_unix_ms.map(day).unwrap_or_default(),
             credential.serial.clone().unwrap_or_default(),
             credential.key.as_deref().map(|key| key.chars().take(16).collect()).unwrap_or_default(),
+            credential.note.clone().unwrap_or_default(),
         ]
     });
-    text.push_str(&table(["credential", "now", "ends", "serial", "key (first 16 digits)"], credentials));
+    text.push_str(&table(
+        ["credential", "now", "ends", "serial", "key (first 16 digits)", "note"],
+        credentials,
+    ));
     if !detail.rules.is_empty() {
         text.push_str("\nWhat it reads, and rules without effect for it (`keyward policy explain` tells of publishing)\n");
         for rule in &detail.rules {

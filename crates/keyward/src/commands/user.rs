@@ -56,7 +56,7 @@ fn add(site: &Site, args: &UserAddArgs) -> Outcome {
 
 /// Tells whether a key and a certificate are made: on demand, and for a bundle that is of no use without them.
 fn certificate(args: &UserAddArgs) -> Outcome<bool> {
-    let other = args.csr.is_some() || args.password_stdin || args.ask_password;
+    let other = args.csr.is_some() || args.password_stdin || args.ask_password || args.password_hash_stdin;
     match args.bundle {
         BundleKind::NodeRed if other => Err(no_key_for_flow()),
         BundleKind::NodeRed => Ok(true),
@@ -68,6 +68,7 @@ fn credential(args: &UserAddArgs, certificate: bool, draft: Option<&Draft>) -> O
     match (draft, &args.csr) {
         (_, Some(csr)) => read_csr(csr),
         (Some(draft), None) if certificate => own_key(args.name.as_str(), draft),
+        _ if args.password_hash_stdin => Ok(NewCredential::Password(secret::hash_from_stdin()?)),
         _ if args.password_stdin => Ok(NewCredential::Password(secret::from_stdin()?)),
         _ if args.ask_password => Ok(NewCredential::Password(secret::ask_twice(args.name.as_str())?)),
         _ => Ok(NewCredential::Password(NewPassword::Generated)),
@@ -165,9 +166,10 @@ fn listing(rows: &[UserRow]) -> String {
             row.links.map(|links| links.to_string()).unwrap_or_default(),
             rights(row),
             day(row.added_unix_ms),
+            row.password_note.clone().unwrap_or_default(),
         ]
     });
-    table(["name", "standing", "connections", "rights", "added"], rows)
+    table(["name", "standing", "connections", "rights", "added", "password"], rows)
 }
 
 /// Says what a user may do: a shared login is called what it is.

@@ -4,7 +4,7 @@ use crate::{
     control::{NewCredential, Refusal, Secret, Standing},
     escape::escape_cut,
 };
-use keyward_identity::{self as identity, Account, KeySource};
+use keyward_identity::{self as identity, Account, ImportedHash, KeySource};
 
 pub(super) fn bad_name(what: &str, name: &str, error: &dyn std::fmt::Display) -> Refusal {
     Refusal::invalid(format!("{what} '{}' {error}", escape_cut(name, keyward_ids::MAX_NAME_LEN)))
@@ -27,22 +27,34 @@ pub(super) fn unconfirmed_since(account: &Account) -> Option<u64> {
     }
 }
 
-pub(super) fn password(password: crate::control::NewPassword) -> identity::NewPassword {
-    match password {
+pub(super) fn password(password: crate::control::NewPassword) -> Result<identity::NewPassword, Refusal> {
+    Ok(match password {
         crate::control::NewPassword::Generated => identity::NewPassword::Generate,
         crate::control::NewPassword::Chosen(secret) => {
             identity::NewPassword::Chosen(identity::Secret::new(secret.expose().as_bytes().to_vec()))
         }
-    }
+        crate::control::NewPassword::Imported(hash) => identity::NewPassword::Imported(
+            ImportedHash::parse(hash.expose())
+                .map_err(|why| Refusal::invalid(format!("the imported password {why}")))?,
+        ),
+    })
 }
 
-pub(super) fn credential(new: NewCredential, lifetime_days: Option<u32>) -> identity::NewCredential {
-    match new {
+pub(super) fn credential(
+    new: NewCredential,
+    lifetime_days: Option<u32>,
+) -> Result<identity::NewCredential, Refusal> {
+    Ok(match new {
         NewCredential::Csr(der) => {
             identity::NewCredential::Certificate { key: KeySource::Csr(der.0), lifetime_days }
         }
-        NewCredential::Password(new) => identity::NewCredential::Password(password(new)),
-    }
+        NewCredential::Password(new) => identity::NewCredential::Password(password(new)?),
+    })
+}
+
+/// Says what is to be known of a password: that it was imported, that it is weak.
+pub(super) fn password_note(account: &Account) -> Option<String> {
+    account.password.as_ref()?.note()
 }
 
 pub(super) fn shown(password: Option<&identity::Secret>) -> Option<Secret> {

@@ -62,7 +62,11 @@ fn describe(event: &Event) -> String {
         Event::CertificateWithdrawn { identity, serial } => {
             format!("certificate {serial} taken from {identity}")
         }
+        Event::PasswordSet { identity, record } if record.is_imported() => {
+            format!("{identity} got a password, imported by its hash")
+        }
         Event::PasswordSet { identity, .. } => format!("{identity} got a password"),
+        Event::PasswordRehashed { identity, .. } => format!("imported password of {identity} hashed anew"),
         Event::PasswordWithdrawn { identity } => format!("password taken from {identity}"),
         Event::Disabled { identity } => format!("{identity} disabled"),
         Event::Enabled { identity } => format!("{identity} enabled"),

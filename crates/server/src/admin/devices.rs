@@ -2,7 +2,7 @@
 
 use super::{
     Admin, Turn,
-    accounts::{bad_name, credential, shown, standing, unconfirmed_since},
+    accounts::{bad_name, credential, password_note, shown, standing, unconfirmed_since},
     presets::PresetFile,
 };
 use crate::{
@@ -37,7 +37,7 @@ impl Turn<'_> {
         let preset = self.prepare_preset(add.preset.as_ref(), &new, add.allow_overlap)?;
         let config = self.admin.config()?;
         let lifetime_days = config.days_of(new.device_type.as_ref());
-        let credential = credential(add.credential, lifetime_days);
+        let credential = credential(add.credential, lifetime_days)?;
         let Identity::Device(id) = &new.identity else {
             return Err(Refusal::invalid("a device id is expected"));
         };
@@ -199,6 +199,7 @@ impl Admin {
             expires_unix_ms: account.certificates.iter().map(|certificate| certificate.not_after.0).max(),
             connected,
             preset: Self::preset_name(policy, &account.identity),
+            password_note: password_note(account),
         }
     }
 
@@ -297,6 +298,7 @@ fn credentials(account: &Account) -> Vec<CredentialRow> {
         key: Some(certificate.key.to_string()),
         expires_unix_ms: Some(certificate.not_after.0),
         usable: account.is_active(),
+        note: None,
     });
     let password = account.password.as_ref().map(|_| CredentialRow {
         kind: "password".to_owned(),
@@ -304,6 +306,7 @@ fn credentials(account: &Account) -> Vec<CredentialRow> {
         key: None,
         expires_unix_ms: None,
         usable: account.is_active(),
+        note: password_note(account),
     });
     certificates.chain(password).collect()
 }

@@ -34,7 +34,7 @@ use crate::{
     names,
     rules::Rules,
 };
-use keyward_identity::{Command, Context, Outcome, Registrar, WallTime, restore};
+use keyward_identity::{Command, Context, Outcome, Registrar, Rehash, WallTime, restore};
 use keyward_mqtt::time::Millis;
 use keyward_policy::Policy;
 use keyward_store::Read;
@@ -203,6 +203,13 @@ impl Admin {
             if let Err(refusal) = turn.command(command) {
                 tracing::warn!("the server certificate stays as it is: {}", refusal.what);
             }
+        }
+    }
+
+    /// Puts new hashes of imported passwords into the ledger. What cannot be written now comes again at the next login.
+    pub(crate) fn keep_rehashed(&mut self, rehashes: Vec<Rehash>, actor: &str) {
+        if let Err(refusal) = Turn::begin(self, actor).command(Command::RehashPasswords { rehashes }) {
+            tracing::warn!("imported passwords keep their old hashes: {}", refusal.what);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Admin, Turn,
-    accounts::{bad_name, credential, password, shown, standing, unconfirmed_since},
+    accounts::{bad_name, credential, password, password_note, shown, standing, unconfirmed_since},
     presets::PresetFile,
 };
 use crate::{
@@ -27,7 +27,7 @@ impl Turn<'_> {
         self.admin.registrar.check_free(&new.identity)?;
         let preset = self.prepare_preset(add.preset.as_ref(), &new, add.allow_overlap)?;
         let config = self.admin.config()?;
-        let credential = credential(add.credential, config.days_of(None));
+        let credential = credential(add.credential, config.days_of(None))?;
         let command = Command::AddUser(AddUser { id, note: String::new(), credential });
         let (outcome, in_force) = self.with_preset(preset.as_ref(), |turn| turn.command(command))?;
         let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
@@ -39,7 +39,7 @@ impl Turn<'_> {
         let identity = Identity::User(user(name)?);
         // What can fail comes before the change: a generated password is shown once.
         let config = self.admin.config()?;
-        let command = Command::SetPassword { identity: identity.clone(), password: password(new) };
+        let command = Command::SetPassword { identity: identity.clone(), password: password(new)? };
         let (outcome, in_force) = self.command(command)?;
         let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
         if let Some(closed) = in_force.map(|in_force| in_force.closed_links).filter(|closed| *closed > 0) {
@@ -110,6 +110,7 @@ impl Admin {
             standing: standing(account),
             unconfirmed_since_unix_ms: unconfirmed_since(account),
             added_unix_ms: account.created.0,
+            password_note: password_note(account),
             has_rights: rights.is_some_and(|rights| !rights.allows_nothing()),
             links: self.running.as_ref().map(|_| links.first().copied().unwrap_or(0)),
             preset: Self::preset_name(policy, &account.identity),

@@ -189,6 +189,9 @@ pub enum NewPassword {
     Generated,
     /// A person chose it.
     Chosen(Secret),
+    /// It is known by its hash alone, as it stands in a password file of Mosquitto behind the colon: `$6$…`, `$7$…` or
+    /// `$argon2id$…`.
+    Imported(Secret),
 }
 
 /// Asks for the end of a device.

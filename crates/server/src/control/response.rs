@@ -155,6 +155,9 @@ pub struct DeviceRow {
     /// The preset that its rules come from, with `, edited` behind it if they were changed by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
+    /// What is to be known of its password: that it was imported, that it is weak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_note: Option<String>,
 }
 
 /// Says whether an identity may act.
@@ -195,6 +198,9 @@ pub struct CredentialRow {
     pub expires_unix_ms: Option<u64>,
     /// Whether it opens the door now.
     pub usable: bool,
+    /// What is to be known of it: that a password was imported, that it is weak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Says that a user has a (new) password, or a certificate.
@@ -237,6 +243,9 @@ pub struct UserRow {
     /// The preset that its rules come from, with `, edited` behind it if they were changed by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
+    /// What is to be known of its password: that it was imported, that it is weak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_note: Option<String>,
 }
 
 /// Says that a change is done.

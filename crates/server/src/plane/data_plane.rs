@@ -147,6 +147,12 @@ impl DataPlane {
         }
     }
 
+    /// Returns the new hashes of imported passwords that opened the door since it was asked last, at most
+    /// [`keyward_identity::limits::REHASHES`]. More that come meanwhile are lost, and made again at the next login.
+    pub fn rehashed(&self) -> Vec<keyward_identity::Rehash> {
+        self.shared.passwords.rehashed()
+    }
+
     /// Opens a listener; returns where it listens in fact, which is at no address for a Unix socket.
     ///
     /// # Errors

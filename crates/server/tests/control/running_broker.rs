@@ -8,7 +8,8 @@ use keyward_server::{
     admin::{self, OpenOptions, Operator},
     clock,
     control::{
-        DeviceAdded, ListenerAdd, NewPassword, Refusal, RefusalCode, Reloaded, Request, Response, Secret,
+        DeviceAdded, ListenerAdd, NewCredential, NewPassword, Refusal, RefusalCode, Reloaded, Request,
+        Response, Secret, UserAdd,
     },
     denials::Report,
     running::{RunOptions, Running, StartError, run},
@@ -379,6 +380,44 @@ fn another_password_closes_the_links_of_the_old_one() {
     refused(&options);
     options.login = Some(login("ada", "another horse battery"));
     connect(&options);
+}
+
+#[test]
+fn an_imported_password_opens_the_door_and_is_hashed_anew_behind_it() {
+    // Of "horse", as Mosquitto 2.0 keeps it.
+    let hash = "$7$101$MDEyMzQ1Njc4OWFi$ko7PyaotxyW70BbZQeg6r8/9WZweVgRoIQS0p3zCMJQCjxmVd/NGWmhnBP8FGpkOHuZowr2NK1PVTOzdPPdeoQ==";
+    let broker = Broker::new();
+    let mut options = broker.user("other", "correct horse battery");
+    let add = |name: &str, hash: &str| {
+        let password = NewPassword::Imported(Secret::new(hash.to_owned()));
+        let (name, credential) = (name.to_owned(), NewCredential::Password(password));
+        Request::UserAdd(UserAdd { name, credential, preset: None, allow_overlap: false })
+    };
+    broker.operator().ask(add("anna", hash)).unwrap();
+    let refusal = broker.operator().refusal(add("bob", "$7$900000$MDEyMzQ1Njc4OWFi$AAAA"));
+    assert!(refusal.what.contains("iterations") && !refusal.what.contains("MDEy"), "{}", refusal.what);
+
+    let note = || {
+        let Ok(Response::Users(rows)) = broker.operator().ask(Request::UserList) else { panic!("no list") };
+        rows.into_iter().find(|row| row.name == "anna").unwrap().password_note.unwrap()
+    };
+    assert_eq!(note(), "imported, $7$ 101 iterations: weak");
+    options.login = Some(login("anna", "house"));
+    refused(&options);
+    assert_eq!(note(), "imported, $7$ 101 iterations: weak", "a wrong password changes nothing");
+    options.login = Some(login("anna", "horse"));
+    let mut client = connect(&options);
+    let deadline = clock::now().mono.0 + PATIENCE.as_millis() as u64;
+    while note() != "imported, too short or the name: weak" {
+        assert!(clock::now().mono.0 < deadline, "{}", note());
+    }
+    assert!(
+        publish(&mut client, "nowhere") || client.wait_closed(Duration::ZERO).is_none(),
+        "the link lives on"
+    );
+    connect(&options);
+    let audit = broker.operator().audit();
+    assert!(audit.iter().any(|line| line == "imported password of user:anna hashed anew"), "{audit:?}");
 }
 
 #[test]

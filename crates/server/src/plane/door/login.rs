@@ -77,6 +77,7 @@ impl Door {
                 let inbox = self.parts.inbox.clone();
                 let attempt = Attempt {
                     record,
+                    identity: claim.as_ref().map(|claim| claim.known.identity.clone()),
                     password,
                     source: arrival.source,
                     begun: self.now.mono,

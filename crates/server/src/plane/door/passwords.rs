@@ -4,10 +4,12 @@
 use crate::clock::{self, millis};
 use crate::plane::limits::{Limits, SLOW_DOWN_ENTRIES};
 use crate::plane::source::Source;
-use keyward_identity::{PasswordMemory, PasswordRecord};
+use keyward_identity::{PasswordMemory, PasswordRecord, Rehash, limits::REHASHES};
+use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use zeroize::Zeroizing;
@@ -19,6 +21,8 @@ const PLACES_PER_SOURCE: usize = 8;
 pub(crate) struct Attempt {
     /// What it is checked against; the decoy if the name is unknown.
     pub(crate) record: PasswordRecord,
+    /// Whose record it is.
+    pub(crate) identity: Option<Identity>,
     pub(crate) password: Zeroizing<Vec<u8>>,
     pub(crate) source: Source,
     /// When the attempt came.
@@ -38,10 +42,15 @@ pub(crate) enum Outcome {
     TooLate,
 }
 
+/// Says that the queue had no place for an attempt.
+#[derive(Debug)]
+pub(crate) struct NoPlace;
+
 /// Is a bounded number of threads with a bounded queue before them.
 pub(crate) struct PasswordPool {
     shared: Arc<Shared>,
     threads: Vec<thread::JoinHandle<()>>,
+    rehashed: Mutex<Receiver<Rehash>>,
 }
 
 struct Shared {
@@ -49,6 +58,8 @@ struct Shared {
     changed: Condvar,
     places: usize,
     age: Millis,
+    /// Takes new hashes of imported passwords; a full one loses them, and the next login makes another.
+    rehashed: SyncSender<Rehash>,
 }
 
 #[derive(Default)]
@@ -61,13 +72,15 @@ struct Queue {
 
 impl PasswordPool {
     pub(crate) fn start(limits: &Limits) -> io::Result<Self> {
+        let (sender, rehashed) = sync_channel(REHASHES);
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             changed: Condvar::new(),
             places: limits.password_queue,
             age: millis(limits.password_age),
+            rehashed: sender,
         });
-        let mut pool = Self { shared, threads: Vec::new() };
+        let mut pool = Self { shared, threads: Vec::new(), rehashed: Mutex::new(rehashed) };
         for index in 0..limits.password_threads {
             let shared = pool.shared.clone();
             let thread = thread::Builder::new().name(format!("password-{index}"));
@@ -76,19 +89,24 @@ impl PasswordPool {
         Ok(pool)
     }
 
-    /// Puts an attempt into the queue, or gives it back if there is no place for it. In a full queue a source that
+    /// Returns the new hashes of imported passwords that were found right since it was asked last.
+    pub(crate) fn rehashed(&self) -> Vec<Rehash> {
+        self.rehashed.lock().unwrap_or_else(PoisonError::into_inner).try_iter().take(REHASHES).collect()
+    }
+
+    /// Puts an attempt into the queue if there is a place for it. In a full queue a source that
     /// waits for nothing yet gets the place of the newest attempt of the source that waits for most; if all wait for as
     /// much, of the one whose passwords were wrong most often lately, if that is more often than its own.
-    pub(crate) fn offer(&self, attempt: Attempt) -> Result<(), Attempt> {
+    pub(crate) fn offer(&self, attempt: Attempt) -> Result<(), NoPlace> {
         let mut queue = self.shared.queue();
         let places = self.shared.places;
         let share = if 2 * queue.attempts.len() >= places { 1 } else { PLACES_PER_SOURCE };
         if queue.count(attempt.source) >= share {
-            return Err(attempt);
+            return Err(NoPlace);
         }
         let displaced = match queue.attempts.len() >= places {
             true => match queue.displace(attempt.source) {
-                None => return Err(attempt),
+                None => return Err(NoPlace),
                 displaced => displaced,
             },
             false => None,
@@ -155,13 +173,26 @@ impl Shared {
             let waited = clock::now().mono.saturating_sub(attempt.begun);
             let outcome = if waited > self.age {
                 Outcome::TooLate
-            } else if attempt.record.verify_chosen(&attempt.password, &mut memory) {
+            } else if attempt.record.verify_slow(&attempt.password, &mut memory) {
                 Outcome::Right
             } else {
                 Outcome::Wrong
             };
             self.queue().judge(attempt.source, outcome);
-            (attempt.answer)(outcome);
+            let Attempt { record, identity, password, answer, .. } = attempt;
+            answer(outcome);
+            if let Some(identity) = identity.filter(|_| outcome == Outcome::Right && record.is_imported()) {
+                self.rehash(record, identity, &password);
+            }
+        }
+    }
+
+    /// Hashes an imported password as a chosen one. The login does not wait for it, and nothing is lost if it fails.
+    fn rehash(&self, before: PasswordRecord, identity: Identity, password: &[u8]) {
+        match before.rehash(password, identity.name()) {
+            Ok(Some(after)) => drop(self.rehashed.try_send(Rehash { identity, before, after })),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%identity, "an imported password keeps its old hash: {error}"),
         }
     }
 
@@ -186,7 +217,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
     use std::time::Duration;
 
     fn attempt(last: u8, answers: &SyncSender<Outcome>, password: &[u8]) -> Attempt {
@@ -202,6 +232,7 @@ mod tests {
         let answers = answers.clone();
         Attempt {
             record: PasswordRecord::decoy(),
+            identity: None,
             password: Zeroizing::default(),
             source: Source::from(std::net::IpAddr::from([192, 0, 2, last])),
             begun: clock::now().mono,
@@ -252,7 +283,7 @@ mod tests {
         let (flood, displaced) = sync_channel(64);
         for source in 1..=40 {
             for _ in 0..PLACES_PER_SOURCE {
-                let _: Result<(), Attempt> = pool.offer(attempt_of(source, &flood));
+                let _: Result<(), NoPlace> = pool.offer(attempt_of(source, &flood));
             }
         }
         assert!(pool.offer(attempt_of(200, &flood)).is_err(), "every place is another source's");
