@@ -1,6 +1,6 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
-use keyward_identity::{decoders, restore::RevokedList};
+use keyward_identity::{ImportName, ProvenBy, TrustedAuthority, WallTime, decoders, restore::RevokedList};
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
 use std::path::Path;
 
@@ -49,6 +49,28 @@ pub fn imported_hash(data: &[u8]) {
     let costs = shown.split(|character: char| !character.is_ascii_digit());
     let most = costs.filter_map(|number| number.parse::<u64>().ok()).max();
     assert!(most.is_some_and(|most| most <= 500_000), "{shown:?} costs too much");
+}
+
+/// Reads the file of an authority that is to be trusted, and the same bytes as its lists of revoked certificates. What is shown of
+/// it cannot steer a terminal, and nothing that holds a private key is taken.
+pub fn trusted_authority(data: &[u8]) {
+    let now = WallTime(1_800_000_000_000);
+    for lists in [None, Some(data)] {
+        match TrustedAuthority::read(ProvenBy::CommonName, data, lists, now) {
+            Ok(authority) => {
+                let shown = authority.subjects().concat();
+                assert!(!shown.contains(char::is_control), "{shown:?}");
+                assert!(authority.summary().not_after >= now && !authority.certificates.is_empty());
+                assert!(lists.is_none() || !authority.revocations.is_empty());
+            }
+            Err(why) => assert!(!why.to_string().contains(char::is_control), "{why}"),
+        }
+    }
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Ok(name) = text.parse::<ImportName>()
+    {
+        assert!(name.as_str() == text && text.len() <= 32);
+    }
 }
 
 /// The key that the seeds of `signing_request` are signed with.

@@ -66,6 +66,7 @@ fn make_ends() -> Result<Ends, Box<dyn core::error::Error>> {
         key: server_key,
         device_roots: vec![root_der.clone()],
         device_issuers: Vec::new(),
+        trusted: Vec::new(),
     };
     let mut roots = RootCertStore::empty();
     roots.add(root_der)?;

@@ -1,6 +1,6 @@
 //! What is known of one identity.
 
-use crate::{clock::WallTime, password::PasswordRecord, wire};
+use crate::{clock::WallTime, password::PasswordRecord, trusted::BoundName, wire};
 use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub struct Account {
     pub certificates: Vec<CertificateRecord>,
     /// The password that opens the door now.
     pub password: Option<PasswordRecord>,
+    /// The common names that stand for it in certificates of trusted authorities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bound_names: Vec<BoundName>,
     /// When the identity was added; for one that was added again, the last time.
     pub created: WallTime,
     /// What the operator wrote about it.

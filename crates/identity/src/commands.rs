@@ -7,6 +7,7 @@ use crate::{
     names::{NameRefusal, ServerName},
     password::{ImportRefusal, ImportedHash, PasswordRecord, PasswordRefusal},
     secret::{NoRandomness, Secret},
+    trusted::{ImportName, ProvenBy, TrustRefusal},
     wire,
 };
 use keyward_ids::{CertSerial, DeviceId, Identity, KeyId, SiteId, TypeId, UserId};
@@ -99,6 +100,57 @@ pub enum Command {
         /// Whether the certificates that the identity has are taken away.
         #[serde(default)]
         replace: bool,
+    },
+    /// Accepts client certificates of an authority of others.
+    TrustAuthority {
+        /// Its name here.
+        name: ImportName,
+        /// What its certificates prove.
+        proves: ProvenBy,
+        /// Its certificates, PEM or DER of a single one.
+        #[serde(with = "wire::base64")]
+        certificates: Vec<u8>,
+        /// Its lists of revoked certificates, PEM or DER of a single one.
+        #[serde(with = "wire::optional_base64", default)]
+        revocations: Option<Vec<u8>>,
+    },
+    /// Replaces the lists of revoked certificates of a trusted authority.
+    SetRevocations {
+        /// The authority.
+        name: ImportName,
+        /// The lists, PEM or DER of a single one.
+        #[serde(with = "wire::base64")]
+        revocations: Vec<u8>,
+    },
+    /// Lets a trusted authority be used again after a restore.
+    ConfirmAuthority {
+        /// The authority.
+        name: ImportName,
+    },
+    /// Accepts nothing of an authority any more, and forgets the names that were bound.
+    DistrustAuthority {
+        /// The authority.
+        name: ImportName,
+    },
+    /// Lets a common name in certificates of a trusted authority stand for an identity.
+    BindName {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The authority.
+        name: ImportName,
+        /// The common name.
+        common_name: String,
+        /// The one certificate whose public key is accepted; any, if absent.
+        #[serde(with = "wire::optional_base64", default)]
+        certificate: Option<Vec<u8>>,
+    },
+    /// Lets it stand for nobody again.
+    UnbindName {
+        /// The authority.
+        name: ImportName,
+        /// The common name.
+        common_name: String,
     },
     /// Lets a public key that a revoked or removed identity held be certified again.
     ReleaseKey {
@@ -233,6 +285,9 @@ pub struct Outcome {
     pub password: Option<Secret>,
     /// Whether the server has a new certificate.
     pub server_certificate_changed: bool,
+    /// Whether other authorities are trusted, or trusted differently.
+    #[serde(default)]
+    pub trust_changed: bool,
 }
 
 /// Holds a certificate on its way out.
@@ -312,6 +367,39 @@ pub enum Refusal {
     LoginTaken {
         /// Who logs in with it.
         holder: Identity,
+    },
+    /// Certificates or lists of an authority are not taken.
+    #[error(transparent)]
+    Trust(#[from] TrustRefusal),
+    /// An authority of this name is trusted.
+    #[error("an authority {0} is trusted already; remove it first, or choose another name")]
+    AuthorityExists(ImportName),
+    /// No authority of this name is trusted.
+    #[error("no authority {0} is trusted; keyward authority trust list shows those that are")]
+    NoSuchAuthority(ImportName),
+    /// The authority's certificates identify nobody.
+    #[error("certificates of {0} prove only that a client may knock; no name in them can stand for anybody")]
+    ProvesNobody(ImportName),
+    /// A text is no common name.
+    #[error("a common name has 1 to {} bytes and no control characters", crate::limits::COMMON_NAME_BYTES)]
+    BadCommonName,
+    /// The common name stands for somebody.
+    #[error("'{}' of the authority {authority} stands for {holder} already; unbind it first", .common_name.escape_debug())]
+    NameBound {
+        /// The common name.
+        common_name: String,
+        /// The authority.
+        authority: ImportName,
+        /// Whom it stands for.
+        holder: Identity,
+    },
+    /// The common name stands for nobody.
+    #[error("'{}' of the authority {authority} stands for nobody", .common_name.escape_debug())]
+    NoSuchBoundName {
+        /// The common name.
+        common_name: String,
+        /// The authority.
+        authority: ImportName,
     },
     /// The account has no room for another certificate.
     #[error(

@@ -8,6 +8,7 @@ use crate::{
     clock::WallTime,
     names::ServerName,
     password::PasswordRecord,
+    trusted::{BoundName, Der, ImportName, ProvenBy},
     wire,
 };
 use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, SiteId, TypeId};
@@ -109,6 +110,52 @@ pub enum Event {
         /// Whose.
         #[serde(with = "wire::text")]
         identity: Identity,
+    },
+    /// Client certificates of an authority of others are accepted from here on.
+    AuthorityTrusted {
+        /// Its name here.
+        name: ImportName,
+        /// What its certificates prove.
+        proves: ProvenBy,
+        /// Its certificates.
+        certificates: Vec<Der>,
+        /// Its lists of revoked certificates.
+        revocations: Vec<Der>,
+    },
+    /// The lists of revoked certificates of a trusted authority were replaced.
+    AuthorityRevocationsSet {
+        /// The authority.
+        name: ImportName,
+        /// Its lists from here on.
+        revocations: Vec<Der>,
+    },
+    /// An operator said that a trusted authority may be used again after a restore.
+    AuthorityConfirmed {
+        /// The authority.
+        name: ImportName,
+    },
+    /// Nothing of this authority is accepted any more; the names bound to it are forgotten.
+    AuthorityDistrusted {
+        /// The authority.
+        name: ImportName,
+    },
+    /// A common name in certificates of a trusted authority stands for an identity.
+    NameBound {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The name.
+        bound: BoundName,
+    },
+    /// It does no longer.
+    NameUnbound {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The authority.
+        authority: ImportName,
+        /// The common name.
+        common_name: String,
     },
     /// An identity was disabled.
     Disabled {
@@ -251,5 +298,36 @@ mod tests {
         ];
         assert_eq!(serde_json::to_string(&events).unwrap(), json);
         assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
+    }
+
+    #[test]
+    fn the_events_of_trusted_authorities_are_written_as_ever() {
+        let name: ImportName = "old-ca".parse().unwrap();
+        let identity: Identity = "device:a".parse().unwrap();
+        let bound = BoundName { authority: name.clone(), common_name: "A 1".into(), key: None };
+        let common_name = "A 1".to_owned();
+        let events = [
+            Event::AuthorityTrusted {
+                name: name.clone(),
+                proves: ProvenBy::CommonName,
+                certificates: vec![Der(vec![1])],
+                revocations: Vec::new(),
+            },
+            Event::AuthorityRevocationsSet { name: name.clone(), revocations: vec![Der(vec![2])] },
+            Event::AuthorityConfirmed { name: name.clone() },
+            Event::NameBound { identity: identity.clone(), bound },
+            Event::NameUnbound { identity, authority: name.clone(), common_name },
+            Event::AuthorityDistrusted { name },
+        ];
+        let json = concat!(
+            r#"[{"event":"authority-trusted","name":"old-ca","proves":"common-name","certificates":["AQ=="],"revocations":[]},"#,
+            r#"{"event":"authority-revocations-set","name":"old-ca","revocations":["Ag=="]},"#,
+            r#"{"event":"authority-confirmed","name":"old-ca"},"#,
+            r#"{"event":"name-bound","identity":"device:a","bound":{"authority":"old-ca","common_name":"A 1","key":null}},"#,
+            r#"{"event":"name-unbound","identity":"device:a","authority":"old-ca","common_name":"A 1"},"#,
+            r#"{"event":"authority-distrusted","name":"old-ca"}]"#
+        );
+        assert_eq!(serde_json::to_string(&events).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
     }
 }

@@ -45,6 +45,7 @@ mod secret;
 mod state;
 mod status;
 mod store;
+mod trusted;
 mod vault;
 mod wire;
 
@@ -69,4 +70,7 @@ pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};
 pub use status::{CertificateStatus, Status};
+pub use trusted::{
+    BoundName, Der, ImportName, ImportNameError, ProvenBy, TrustRefusal, TrustSummary, TrustedAuthority,
+};
 pub use vault::{KeyProtection, VaultError};

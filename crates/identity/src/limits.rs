@@ -78,4 +78,32 @@ pub const IMPORTED_ARGON2_LANES: u32 = 8;
 /// New hashes of imported passwords in one command.
 pub const REHASHES: usize = 64;
 
+/// Authorities of others whose client certificates are accepted. One comes from Mosquitto, another while it is replaced; each
+/// costs a look at every handshake under a strange authority.
+pub const TRUSTED_AUTHORITIES: usize = 4;
+
+/// Certificates of one such authority, and its lists of revoked certificates.
+pub const TRUSTED_CERTIFICATES: usize = 8;
+
+/// The largest file with the certificates of such an authority, in bytes: eight of the usual size.
+pub const TRUSTED_CERTIFICATE_BYTES: usize = 12 * 1024;
+
+/// The largest file with its lists of revoked certificates, in bytes: about 600 certificates as PEM. It fits into a
+/// request, along with the authority.
+pub const REVOCATION_LIST_BYTES: usize = 32 * 1024;
+
+/// The longest name of something that was made elsewhere and is kept here, in bytes.
+pub const IMPORT_NAME_BYTES: usize = 32;
+
+/// Common names in certificates of trusted authorities that stand for one identity.
+pub const BOUND_NAMES: usize = 8;
+
+/// The longest common name that is bound, in bytes; RFC 5280 has 64 characters.
+pub const COMMON_NAME_BYTES: usize = 128;
+
+const _: () = assert!(
+    (TRUSTED_CERTIFICATE_BYTES + REVOCATION_LIST_BYTES) / 3 * 4 + 4_096 < LEDGER_RECORD_BYTES,
+    "an authority and its lists fit into a record even if they came as DER"
+);
+
 const _: () = assert!(CONFIG_NOTE_BYTES * 6 < LEDGER_RECORD_BYTES, "a note fits into a record");

@@ -127,6 +127,7 @@ impl Registrar {
             certificate: decision.certificate,
             password: decision.password,
             server_certificate_changed: false,
+            trust_changed: false,
         };
         if decision.events.is_empty() {
             return Ok(outcome);
@@ -136,6 +137,7 @@ impl Registrar {
         let mut next = self.state.clone();
         next.apply(&draft.entry)?;
         self.ledger.append(draft)?;
+        outcome.trust_changed = next.registry.trusted() != self.state.registry.trusted();
         outcome.server_certificate_changed = next.server_certificate != self.state.server_certificate;
         self.state = next;
         if outcome.server_certificate_changed {
@@ -161,6 +163,7 @@ impl Registrar {
         Trust {
             device_root: self.state.authorities.device_root.clone(),
             device_issuing: self.state.authorities.device_issuing.clone(),
+            others: self.state.registry.trusted().clone(),
         }
     }
 

@@ -9,11 +9,13 @@ use crate::{
     account::{Account, CertificateRecord, Standing},
     clock::WallTime,
     cow_map::CowMap,
+    limits,
+    trusted::{BoundName, ImportName, ProvenBy, TrustedAuthority},
     wire,
 };
 use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Holds all accounts, certificates and keys of an installation at one revision.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +25,9 @@ pub struct Registry {
     accounts: CowMap<Identity, Arc<Account>>,
     issued: CowMap<CertSerial, Arc<Issued>>,
     keys: CowMap<KeyId, Identity>,
+    trusted: Arc<BTreeMap<ImportName, TrustedAuthority>>,
+    /// Whom common names of trusted authorities stand for.
+    bound: CowMap<(ImportName, String), Identity>,
 }
 
 /// Remembers a certificate that was issued, whether or not it still opens the door.
@@ -48,6 +53,30 @@ pub enum CertificateRefusal {
         /// The serial number that was shown.
         serial: CertSerial,
         /// Whose certificate has this serial number.
+        identity: Identity,
+    },
+    /// The authority is not trusted, or not confirmed since a restore.
+    #[error("the authority {authority} is not trusted, or not confirmed since a restore")]
+    Distrusted {
+        /// Which authority.
+        authority: ImportName,
+    },
+    /// The common name was bound to nobody.
+    #[error("'{}' in a certificate of the authority {authority} stands for nobody", .common_name.escape_debug())]
+    Unbound {
+        /// Which authority.
+        authority: ImportName,
+        /// The common name; a peer chose it.
+        common_name: String,
+    },
+    /// The common name was bound along with another public key.
+    #[error(
+        "the certificate of the authority {authority} for {identity} has another public key than the one that was bound"
+    )]
+    OtherKey {
+        /// Which authority.
+        authority: ImportName,
+        /// Whose name it has.
         identity: Identity,
     },
     /// The identity is disabled.
@@ -97,6 +126,17 @@ pub enum CertificateRefusal {
     },
 }
 
+fn check_standing(account: &Account) -> Result<(), CertificateRefusal> {
+    let identity = account.identity.clone();
+    match account.standing {
+        Standing::Active => Ok(()),
+        Standing::Disabled => Err(CertificateRefusal::Disabled { identity }),
+        Standing::Unconfirmed { restored } => Err(CertificateRefusal::Unconfirmed { identity, restored }),
+        Standing::Revoked { .. } => Err(CertificateRefusal::Revoked { identity }),
+        Standing::Removed => Err(CertificateRefusal::Removed { identity }),
+    }
+}
+
 /// Counts the identities of one kind by standing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
@@ -127,6 +167,8 @@ impl Registry {
             accounts: CowMap::default(),
             issued: CowMap::default(),
             keys: CowMap::default(),
+            trusted: Arc::default(),
+            bound: CowMap::default(),
         }
     }
 
@@ -158,15 +200,7 @@ impl Registry {
             return Err(CertificateRefusal::KeyMismatch { serial: serial.clone(), identity });
         }
         let account = self.find(&identity).ok_or_else(unknown)?;
-        match account.standing {
-            Standing::Active => {}
-            Standing::Disabled => return Err(CertificateRefusal::Disabled { identity }),
-            Standing::Unconfirmed { restored } => {
-                return Err(CertificateRefusal::Unconfirmed { identity, restored });
-            }
-            Standing::Revoked { .. } => return Err(CertificateRefusal::Revoked { identity }),
-            Standing::Removed => return Err(CertificateRefusal::Removed { identity }),
-        }
+        check_standing(account)?;
         let Some(held) = account.certificates.iter().find(|held| held.serial == *serial && held.key == *key)
         else {
             return Err(CertificateRefusal::Withdrawn { serial: serial.clone(), identity });
@@ -176,6 +210,51 @@ impl Registry {
             return Err(CertificateRefusal::OutsideValidity { identity, not_before, not_after });
         }
         Ok(account)
+    }
+
+    /// Returns the account that a certificate of the trusted authority `authority` stands for, if it opens the door: its
+    /// common name was bound to an active identity, and its public key is the one that was bound along with it, if one was.
+    /// `None` if the authority proves only that the client may knock. The caller has verified the certificate.
+    ///
+    /// # Errors
+    /// [`CertificateRefusal`] says why it does not; log it, do not tell the peer.
+    pub fn admit_bound_name(
+        &self,
+        authority: &ImportName,
+        common_name: &str,
+        key: &KeyId,
+    ) -> Result<Option<&Arc<Account>>, CertificateRefusal> {
+        let distrusted = || CertificateRefusal::Distrusted { authority: authority.clone() };
+        let held = self.trusted.get(authority).filter(|held| held.confirmed).ok_or_else(distrusted)?;
+        if held.proves == ProvenBy::None {
+            return Ok(None);
+        }
+        let unbound = || CertificateRefusal::Unbound {
+            authority: authority.clone(),
+            common_name: common_name.chars().take(limits::COMMON_NAME_BYTES).collect(),
+        };
+        let identity = self.bound_to(authority, common_name).ok_or_else(unbound)?;
+        let account = self.find(identity).ok_or_else(unbound)?;
+        let is_this = |bound: &&BoundName| bound.authority == *authority && bound.common_name == common_name;
+        let bound = account.bound_names.iter().find(is_this).ok_or_else(unbound)?;
+        if bound.key.is_some_and(|bound| bound != *key) {
+            return Err(CertificateRefusal::OtherKey {
+                authority: authority.clone(),
+                identity: identity.clone(),
+            });
+        }
+        check_standing(account)?;
+        Ok(Some(account))
+    }
+
+    /// Returns the trusted authorities, those too that are not confirmed since a restore.
+    pub fn trusted(&self) -> &BTreeMap<ImportName, TrustedAuthority> {
+        &self.trusted
+    }
+
+    /// Returns whom a common name in certificates of a trusted authority stands for.
+    pub fn bound_to(&self, authority: &ImportName, common_name: &str) -> Option<&Identity> {
+        self.bound.get(&(authority.clone(), common_name.to_owned()))
     }
 
     /// Returns the account of `identity`, whatever its standing; tombstones too.
@@ -251,7 +330,22 @@ impl Registry {
         self.revision = revision;
     }
 
+    pub(crate) fn trust(&mut self, name: ImportName, authority: TrustedAuthority) {
+        Arc::make_mut(&mut self.trusted).insert(name, authority);
+    }
+
+    pub(crate) fn distrust(&mut self, name: &ImportName) {
+        Arc::make_mut(&mut self.trusted).remove(name);
+    }
+
     pub(crate) fn put(&mut self, account: Account) {
+        let before = self.accounts.get(&account.identity).map(|account| account.bound_names.clone());
+        for BoundName { authority, common_name, .. } in before.unwrap_or_default() {
+            self.bound.remove(&(authority, common_name));
+        }
+        for BoundName { authority, common_name, .. } in &account.bound_names {
+            self.bound.insert((authority.clone(), common_name.clone()), account.identity.clone());
+        }
         self.accounts.insert(account.identity.clone(), Arc::new(account));
     }
 
@@ -276,6 +370,8 @@ struct Image {
     accounts: Vec<Arc<Account>>,
     issued: Vec<Arc<Issued>>,
     keys: Vec<HeldKey>,
+    #[serde(default)]
+    trusted: BTreeMap<ImportName, TrustedAuthority>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -295,6 +391,7 @@ impl Serialize for Registry {
             accounts: self.accounts.values().cloned().collect(),
             issued: self.issued.values().cloned().collect(),
             keys: self.keys.iter().map(held).collect(),
+            trusted: BTreeMap::clone(&self.trusted),
         }
         .serialize(serializer)
     }
@@ -305,7 +402,11 @@ impl<'de> Deserialize<'de> for Registry {
         let image = Image::deserialize(deserializer)?;
         let mut registry = Self::new(image.installation);
         registry.revision = image.revision;
+        registry.trusted = Arc::new(image.trusted);
         for account in image.accounts {
+            for BoundName { authority, common_name, .. } in &account.bound_names {
+                registry.bound.insert((authority.clone(), common_name.clone()), account.identity.clone());
+            }
             registry.accounts.insert(account.identity.clone(), account);
         }
         for issued in image.issued {

@@ -14,6 +14,8 @@ use keyward_ids::{Identity, KeyId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+mod trust;
+
 /// Holds everything that the ledger tells. Cheap to clone: the registry is shared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -51,7 +53,7 @@ fn confirm(account: &mut Account) {
 }
 
 /// Says what an event refers to that no event before it made.
-struct Unknown(String);
+pub(super) struct Unknown(String);
 
 impl State {
     /// Makes the state from the first record.
@@ -123,6 +125,12 @@ impl State {
                 account.password = None;
                 account.epoch = entry.sequence;
             })?,
+            Event::AuthorityTrusted { .. }
+            | Event::AuthorityRevocationsSet { .. }
+            | Event::AuthorityConfirmed { .. }
+            | Event::AuthorityDistrusted { .. }
+            | Event::NameBound { .. }
+            | Event::NameUnbound { .. } => self.apply_trust(entry, event)?,
             Event::Disabled { identity } => self.change(identity, |account| {
                 account.standing = Standing::Disabled;
                 account.epoch = entry.sequence;
@@ -132,6 +140,7 @@ impl State {
             }
             Event::Restored { unconfirmed, lives, .. } => {
                 self.lives = *lives;
+                self.doubt_authorities();
                 if *unconfirmed {
                     self.doubt_all(entry);
                 }
@@ -163,6 +172,7 @@ impl State {
             machine_chosen: *machine_chosen,
             certificates: Vec::new(),
             password: None,
+            bound_names: Vec::new(),
             created: entry.at,
             note: note.clone(),
         });
@@ -174,11 +184,16 @@ impl State {
             account.standing = standing;
             account.certificates.clear();
             account.password = None;
+            account.bound_names.clear();
             account.epoch = epoch;
         })
     }
 
-    fn change(&mut self, identity: &Identity, change: impl FnOnce(&mut Account)) -> Result<(), Unknown> {
+    pub(super) fn change(
+        &mut self,
+        identity: &Identity,
+        change: impl FnOnce(&mut Account),
+    ) -> Result<(), Unknown> {
         let registry = Arc::make_mut(&mut self.registry);
         let account = registry.find(identity).ok_or_else(|| Unknown(identity.to_string()))?;
         let mut account = Account::clone(account);

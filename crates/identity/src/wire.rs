@@ -46,6 +46,29 @@ pub(crate) mod optional_text {
     }
 }
 
+/// Writes bytes as base64 if there are any.
+pub(crate) mod optional_base64 {
+    use base64ct::{Base64, Encoding};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(
+        bytes: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => serializer.serialize_some(&Base64::encode_string(bytes)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| Base64::decode_vec(&text).map_err(D::Error::custom)).transpose()
+    }
+}
+
 /// Writes bytes as base64.
 pub(crate) mod base64 {
     use base64ct::{Base64, Encoding};

@@ -1,5 +1,6 @@
 //! The command line as data: every command, argument and help text. What a command does is in the module of its name in `commands`.
 
+mod authority;
 mod broker;
 mod confirming;
 mod messages;
@@ -7,6 +8,7 @@ mod people;
 mod store;
 mod things;
 
+pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
     AuditArgs, ClockCommand, DenialsArgs, ExplainArgs, ListenerAddArgs, ListenerCommand, LogFormat,
     NameCommand, PolicyCommand, PresetCommand, ServerCommand, UpArgs, Verb,
@@ -110,6 +112,9 @@ Examples:
     /// Change what the broker's certificate names
     #[command(subcommand)]
     Server(ServerCommand),
+    /// Accept what other authorities have certified
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// Change where the broker listens
     #[command(subcommand)]
     Listener(ListenerCommand),

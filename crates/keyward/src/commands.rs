@@ -2,6 +2,7 @@
 //! folder (`reach`, `screen`, `bundle`, `secret`).
 
 pub(crate) mod audit;
+pub(crate) mod authority;
 pub(crate) mod completions;
 mod confirming;
 pub(crate) mod denials;

@@ -15,8 +15,8 @@ mod secret;
 use args::{Cli, Command};
 use clap::Parser;
 use commands::{
-    audit, completions, denials, device, listener, policy, preset, publish, reload, server_name, status,
-    store, subscribe, up, user,
+    audit, authority, completions, denials, device, listener, policy, preset, publish, reload, server_name,
+    status, store, subscribe, up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -69,6 +69,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Preset(command) => preset::run(screen, &command),
         Command::Denials(args) => denials::run(&site()?, &args),
         Command::Server(args::ServerCommand::Name(command)) => server_name::run(&site()?, command),
+        Command::Authority(command) => authority::run(&site()?, command),
         Command::Listener(command) => listener::run(&site()?, command),
         Command::Reload => reload::run(&site()?),
         Command::Clock(args::ClockCommand::Accept) => audit::accept_clock(&site()?),

@@ -291,7 +291,14 @@ fn certificate_remedy(refusal: &CertificateRefusal) -> Option<String> {
         CertificateRefusal::OutsideValidity { identity, .. } => {
             Some(format!("set its clock; if the certificate of {identity} has ended, give it a new one"))
         }
-        CertificateRefusal::UnknownSerial { .. }
+        CertificateRefusal::Distrusted { authority } => {
+            Some(format!("if it may be used still: keyward authority trust confirm {authority}"))
+        }
+        CertificateRefusal::Unbound { authority, .. } => Some(format!(
+            "keyward authority trust bind {authority} device:ID, or user:NAME, if you know this client"
+        )),
+        CertificateRefusal::OtherKey { .. }
+        | CertificateRefusal::UnknownSerial { .. }
         | CertificateRefusal::KeyMismatch { .. }
         | CertificateRefusal::Withdrawn { .. } => None,
     }

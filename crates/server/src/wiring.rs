@@ -2,10 +2,10 @@
 
 use crate::{
     config::{self, Place},
-    plane::{ClientAuth, Endpoint, Listener, Protocol, Security, TlsMaterial},
+    plane::{ClientAuth, Endpoint, Listener, Protocol, Security, TlsMaterial, TrustedClients},
 };
 use keyward_broker::{Directory, Principal, Standing};
-use keyward_identity::{Account, Registrar, Registry, Standing as Known};
+use keyward_identity::{Account, ImportName, Registrar, Registry, Standing as Known, TrustedAuthority};
 use keyward_policy::Subject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::{net::SocketAddr, sync::Arc};
@@ -52,6 +52,17 @@ pub fn tls_material(registrar: &Registrar) -> TlsMaterial {
         key: PrivatePkcs8KeyDer::from(identity.private_key.expose().to_vec()).into(),
         device_roots: vec![CertificateDer::from(trust.device_root)],
         device_issuers: vec![CertificateDer::from(trust.device_issuing)],
+        // Those too that are not confirmed: the registry refuses them, and says why.
+        trusted: trust.others.iter().map(|(name, authority)| trusted_clients(name, authority)).collect(),
+    }
+}
+
+/// Returns a trusted authority as the data plane verifies clients under it.
+pub fn trusted_clients(name: &ImportName, authority: &TrustedAuthority) -> TrustedClients {
+    TrustedClients {
+        name: name.clone(),
+        roots: authority.certificates.iter().map(|der| CertificateDer::from(der.0.clone())).collect(),
+        revocations: authority.revocations.iter().map(|der| der.0.clone().into()).collect(),
     }
 }
 

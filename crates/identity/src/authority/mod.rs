@@ -18,10 +18,11 @@ use crate::{
     events::AuthorityCertificates,
     names::ServerName,
     secret::{NoRandomness, Secret, random},
+    trusted::{ImportName, TrustedAuthority},
 };
 use keyward_ids::{CertSerial, Identity, InstallationId, KeyId};
 use rcgen::{CertificateParams, Issuer, PublicKeyData};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -75,6 +76,8 @@ pub struct Trust {
     pub device_root: Vec<u8>,
     /// The device issuing authority, in DER: for clients that send their leaf alone.
     pub device_issuing: Vec<u8>,
+    /// Authorities of others, those too that are not confirmed since a restore.
+    pub others: BTreeMap<ImportName, TrustedAuthority>,
 }
 
 /// Returns the SHA-256 fingerprint of a certificate in DER, as `AB:CD:…`.

@@ -3,6 +3,7 @@
 mod accounts;
 mod credentials;
 mod server;
+mod trusted;
 
 pub(crate) use accounts::check_free;
 
@@ -67,6 +68,16 @@ impl Clerk<'_> {
             Command::AddCertificate { identity, key, lifetime_days, replace } => {
                 self.add_certificate(&identity, &key, lifetime_days, replace)
             }
+            Command::TrustAuthority { name, proves, certificates, revocations } => {
+                self.trust_authority(name, proves, &certificates, revocations.as_deref())
+            }
+            Command::SetRevocations { name, revocations } => self.set_revocations(name, &revocations),
+            Command::ConfirmAuthority { name } => self.confirm_authority(name),
+            Command::DistrustAuthority { name } => self.distrust_authority(name),
+            Command::BindName { identity, name, common_name, certificate } => {
+                self.bind_name(identity, name, common_name, certificate.as_deref())
+            }
+            Command::UnbindName { name, common_name } => self.unbind_name(name, &common_name),
             Command::ReleaseKey { key } => self.release_key(key),
             Command::AddServerName { name } => self.add_server_name(name),
             Command::RemoveServerName { name } => self.remove_server_name(name),

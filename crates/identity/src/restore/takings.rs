@@ -99,6 +99,13 @@ impl Takings {
                 | Event::ServerCertificateIssued { .. }
                 | Event::CertificateIssued { .. }
                 | Event::PasswordRehashed { .. }
+                // A restored ledger uses no trusted authority until an operator confirms it.
+                | Event::AuthorityTrusted { .. }
+                | Event::AuthorityRevocationsSet { .. }
+                | Event::AuthorityConfirmed { .. }
+                | Event::AuthorityDistrusted { .. }
+                | Event::NameBound { .. }
+                | Event::NameUnbound { .. }
                 | Event::KeyReleased { .. }
                 | Event::ClockAccepted { .. }
                 | Event::ConfigChanged { .. } => {}

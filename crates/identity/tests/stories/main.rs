@@ -16,3 +16,4 @@ mod restore;
 mod server_names;
 mod store;
 mod support;
+mod trust;

@@ -68,6 +68,22 @@ fn describe(event: &Event) -> String {
         Event::PasswordSet { identity, .. } => format!("{identity} got a password"),
         Event::PasswordRehashed { identity, .. } => format!("imported password of {identity} hashed anew"),
         Event::PasswordWithdrawn { identity } => format!("password taken from {identity}"),
+        Event::AuthorityTrusted { name, certificates, .. } => {
+            format!("authority {name} trusted for clients ({} certificates)", certificates.len())
+        }
+        Event::AuthorityRevocationsSet { name, .. } => format!("list of the authority {name} replaced"),
+        Event::AuthorityConfirmed { name } => format!("authority {name} confirmed"),
+        Event::AuthorityDistrusted { name } => format!("authority {name} trusted no longer"),
+        Event::NameBound { identity, bound } => {
+            format!(
+                "'{}' of the authority {} stands for {identity}",
+                escape(&bound.common_name),
+                bound.authority
+            )
+        }
+        Event::NameUnbound { identity, authority, common_name } => {
+            format!("'{}' of the authority {authority} stands for {identity} no longer", escape(common_name))
+        }
         Event::Disabled { identity } => format!("{identity} disabled"),
         Event::Enabled { identity } => format!("{identity} enabled"),
         Event::Revoked { identity, keep_messages, publish_will } => {

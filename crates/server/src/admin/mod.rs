@@ -8,6 +8,7 @@
 mod accounts;
 mod audit;
 mod audited;
+mod authorities;
 mod confirming;
 mod devices;
 mod listeners;
@@ -156,6 +157,15 @@ impl Admin {
             Request::UserList => turn.admin.list_users(),
             Request::UserRemove { name } => turn.remove_user(&name),
             Request::UserPasswd { name, password } => turn.set_password(&name, password),
+            Request::AuthorityTrustAdd(add) => turn.trust_authority(add),
+            Request::AuthorityTrustList => Ok(turn.admin.trusted_authorities()),
+            Request::AuthorityTrustRevocations { name, revocations } => {
+                turn.set_revocations(&name, revocations)
+            }
+            Request::AuthorityTrustConfirm { name } => turn.confirm_authority(&name),
+            Request::AuthorityTrustRemove { name } => turn.distrust_authority(&name),
+            Request::AuthorityTrustBind(bind) => turn.bind_name(bind),
+            Request::AuthorityTrustUnbind { name, common_name } => turn.unbind_name(&name, common_name),
             Request::PolicyCheck => turn.admin.check_policy(),
             Request::PolicyExplain(question) => turn.admin.explain_policy(&question),
             Request::Denials { since_secs } => turn.admin.denials(since_secs),
@@ -249,7 +259,8 @@ impl Turn<'_> {
     fn command(&mut self, command: Command) -> Result<(Outcome, Option<InForce>), Refusal> {
         let context = Context { now: self.now, actor: self.actor };
         let outcome = self.admin.registrar.execute(command, context)?;
-        let in_force = if outcome.changed { self.carry(outcome.server_certificate_changed) } else { None };
+        let tls_changed = outcome.server_certificate_changed || outcome.trust_changed;
+        let in_force = if outcome.changed { self.carry(tls_changed) } else { None };
         Ok((outcome, in_force))
     }
 

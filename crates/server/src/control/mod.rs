@@ -17,13 +17,13 @@ mod stream;
 
 pub use client::{CallError, Client, Stream};
 pub use request::{
-    DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd, NewCredential, NewPassword, PolicyExplain,
-    PresetChoice, Request, UserAdd,
+    AuthorityBind, AuthorityTrust, DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd,
+    NewCredential, NewPassword, PolicyExplain, PresetChoice, Proves, Request, UserAdd,
 };
 pub use response::{
-    AuditRow, BackupBegun, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, ListenerRow,
-    PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response, ServerNames, Standing,
-    StoreRevoked, UserAdded, UserRow,
+    AuditRow, BackupBegun, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow,
+    ListenerRow, PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response,
+    ServerNames, Standing, StoreRevoked, TrustedAuthorityRow, UserAdded, UserRow,
 };
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler, Reply, Streaming};

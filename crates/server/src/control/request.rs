@@ -59,6 +59,36 @@ pub enum Request {
         /// The new password.
         password: NewPassword,
     },
+    /// Accepts client certificates of an authority of others. Answer: [`super::Response::TrustedAuthorities`].
+    AuthorityTrustAdd(AuthorityTrust),
+    /// Lists those authorities. Answer: [`super::Response::TrustedAuthorities`].
+    AuthorityTrustList,
+    /// Replaces the lists of revoked certificates of one. Answer: [`super::Response::Changed`].
+    AuthorityTrustRevocations {
+        /// The authority.
+        name: String,
+        /// The lists: a PEM file, or DER of a single one.
+        revocations: Der,
+    },
+    /// Lets one be used again after a restore. Answer: [`super::Response::Changed`].
+    AuthorityTrustConfirm {
+        /// The authority.
+        name: String,
+    },
+    /// Accepts nothing of it any more. Answer: [`super::Response::Changed`].
+    AuthorityTrustRemove {
+        /// The authority.
+        name: String,
+    },
+    /// Lets a common name in its certificates stand for an identity. Answer: [`super::Response::Changed`].
+    AuthorityTrustBind(AuthorityBind),
+    /// Lets it stand for nobody again. Answer: [`super::Response::Changed`].
+    AuthorityTrustUnbind {
+        /// The authority.
+        name: String,
+        /// The common name.
+        common_name: String,
+    },
     /// Loads the rule files without putting them in force and reports what is odd. Answer:
     /// [`super::Response::PolicyChecked`].
     PolicyCheck,
@@ -157,6 +187,47 @@ pub struct PresetChoice {
     /// The MAC address of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+}
+
+/// Asks that client certificates of an authority of others are accepted.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorityTrust {
+    /// Its name here: lower-case letters, digits and `-`.
+    pub name: String,
+    /// Its certificates: a PEM file, or DER of a single one.
+    pub certificates: Der,
+    /// What its certificates prove.
+    pub proves: Proves,
+    /// Its lists of revoked certificates: a PEM file, or DER of a single one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocations: Option<Der>,
+}
+
+/// Says what a certificate of a trusted authority proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proves {
+    /// That the client is the identity that its common name was bound to.
+    CommonName,
+    /// Only that it may knock: a password says who it is.
+    None,
+}
+
+/// Asks that a common name stands for an identity.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorityBind {
+    /// The authority.
+    pub name: String,
+    /// `device:ID` or `user:NAME`.
+    pub identity: String,
+    /// The common name; without it the name of the identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
+    /// The one certificate whose public key is accepted, PEM or DER; without it any of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Der>,
 }
 
 /// Says who can lay hands on a device.

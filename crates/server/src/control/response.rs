@@ -31,6 +31,8 @@ pub enum Response {
     Denials(denials::Report),
     /// What was taken away.
     StoreRevoked(StoreRevoked),
+    /// The authorities of others whose client certificates are accepted.
+    TrustedAuthorities(Vec<TrustedAuthorityRow>),
     /// The names of the server certificate now.
     ServerNames(ServerNames),
     /// The listeners now.
@@ -222,6 +224,41 @@ pub struct UserAdded {
     pub reach: Reach,
     /// What to know, a line each: that no rule names this user yet, links closed by a new password.
     pub notes: Vec<String>,
+}
+
+/// Holds what is to be known of an authority of others whose client certificates are accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedAuthorityRow {
+    /// Its name here.
+    pub name: String,
+    /// What its certificates prove.
+    pub proves: super::Proves,
+    /// The subjects of its certificates.
+    pub subjects: Vec<String>,
+    /// When the first of them ends.
+    pub expires_unix_ms: u64,
+    /// How many certificates its lists revoke; `None` without a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<usize>,
+    /// When the first of its lists should be replaced by a newer one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_list_unix_ms: Option<u64>,
+    /// Whether it is used: not after a restore, until it is confirmed.
+    pub confirmed: bool,
+    /// The common names that stand for identities, by name.
+    pub bound: Vec<BoundRow>,
+}
+
+/// Holds one common name that stands for an identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundRow {
+    /// The common name.
+    pub common_name: String,
+    /// `device:ID` or `user:NAME`.
+    pub identity: String,
+    /// The one public key that is accepted, hexadecimal; `None` for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Holds one line of the user list.

@@ -122,6 +122,7 @@ impl DataPlane {
     /// [`TlsError`]; nothing has changed then.
     pub fn set_tls(&self, material: TlsMaterial) -> Result<(), TlsError> {
         let settings = TlsSettings::new(material)?;
+        self.shared.gate.trust(settings.trusted());
         let mut listeners = locked(&self.listeners);
         let mut changes = Vec::new();
         for bound in &listeners.open {

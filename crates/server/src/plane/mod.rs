@@ -49,5 +49,7 @@ pub use source::{Host, Peer};
 pub use start::{DataPlaneOptions, StartError, State};
 pub use stats::PlaneStats;
 pub use tls::remedy::HandshakeCause;
+pub use tls::trusted::TrustedClients;
+pub(crate) use tls::trusted::check as check_trusted;
 pub use tls::{TlsError, TlsMaterial};
 pub use websocket::{FrameFault, Origins, UpgradeFault, WebSocketFault};

@@ -144,6 +144,11 @@ impl Transport {
         self.channel.peer_certificate()
     }
 
+    /// Returns the certificate with what the client sent along with it, leaf first.
+    pub(crate) fn peer_chain(&self) -> Option<&[CertificateDer<'static>]> {
+        self.channel.peer_chain()
+    }
+
     /// Returns what was read of the ClientHello.
     pub(crate) fn hello(&self) -> Option<&Hello> {
         self.channel.hello()

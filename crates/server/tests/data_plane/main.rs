@@ -16,6 +16,7 @@ mod logins;
 mod peer;
 mod resumption;
 mod topic_aliases;
+mod trusted_authorities;
 mod unix_sockets;
 mod websocket;
 mod world;

@@ -75,6 +75,13 @@ impl Recorder {
         self.wait(limit, hit)
     }
 
+    /// Waits for a failed login whose cause says this.
+    pub(crate) fn login_cause(&self, part: &str) -> String {
+        self.wait(part, |told| {
+            told.logins.iter().map(|failure| failure.cause.to_string()).find(|cause| cause.contains(part))
+        })
+    }
+
     pub(crate) fn handshake_line(&self, part: &str) -> String {
         let line = |told: &Told| {
             told.handshakes.iter().map(|each| &each.line).find(|line| line.contains(part)).cloned()
@@ -185,6 +192,15 @@ impl World {
 
     /// Executes a command and hands what follows from it to the data plane, as the control plane does.
     pub(crate) fn command(&mut self, command: Command) -> (Outcome, Applied) {
+        let (outcome, applied) = self.command_before_tls(command);
+        if outcome.trust_changed {
+            self.reload_tls();
+        }
+        (outcome, applied)
+    }
+
+    /// The same, at the moment at which listeners do not know yet whom to trust.
+    pub(crate) fn command_before_tls(&mut self, command: Command) -> (Outcome, Applied) {
         let outcome = self.registrar.execute(command, Context { now: now(), actor: "test" }).unwrap();
         let registry = self.registrar.registry();
         self.directory = Arc::new(wiring::directory(&registry, &self.directory));

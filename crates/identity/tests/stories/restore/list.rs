@@ -121,3 +121,26 @@ fn a_list_that_speaks_of_the_future_is_refused() {
         RestoreError::ListOfTheFuture { .. }
     ));
 }
+
+#[test]
+fn an_authority_of_others_is_not_used_after_a_restore_until_an_operator_says_so() {
+    use crate::trust;
+    let mut house = trust::house();
+    house.add_device("pump-1");
+    house.run(trust::bind("device:pump-1", "Kitchen"));
+    let backup = back_up(&house);
+    house.now.0 += HOUR;
+    house.run(Command::DistrustAuthority { name: trust::old() });
+    let list = printed(&house);
+    house.close();
+    fs::remove_dir_all(house.path("ledger")).unwrap();
+    restore(&mut house, &backup, Some(&list));
+    let refusal = trust::admitted(&house, "Kitchen").unwrap_err();
+    assert!(matches!(refusal, CertificateRefusal::Distrusted { .. }), "{refusal}");
+    house.open().unwrap();
+    assert!(trust::admitted(&house, "Kitchen").is_err(), "nor after a restart");
+    house.run(Command::ConfirmAll);
+    assert!(trust::admitted(&house, "Kitchen").is_err(), "it is asked for by itself");
+    house.run(Command::ConfirmAuthority { name: trust::old() });
+    assert_eq!(trust::admitted(&house, "Kitchen").unwrap(), "device:pump-1");
+}

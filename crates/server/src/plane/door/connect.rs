@@ -30,12 +30,12 @@ pub(crate) fn decide(
     connect: &Connect<'_>,
     client_id_bytes: usize,
 ) -> Next {
-    let certificate = arrival.transport.peer_certificate();
+    let chain = arrival.transport.peer_chain();
     let claim = |known: Known| {
         let attach = attach(link, connect, &known, client_id_bytes);
         Claim { known, attach }
     };
-    match gate.judge(now, arrival.source, certificate, connect) {
+    match gate.judge(now, arrival.source, chain, connect) {
         Verdict::Refused(cause) => Next::Refuse(cause),
         Verdict::Admitted(known) => Next::HandOver(claim(known)),
         Verdict::Check { record, claimed } => {

@@ -2,20 +2,23 @@
 //!
 //! A client that shows a certificate is that identity; a user name beside it must be the same, a password beside it
 //! is not looked at. No failure of one credential is healed by another: a bad certificate never falls back to a
-//! password. What the peer is told says as little as it can; the cause goes to the operator.
+//! password. A certificate of another authority that is trusted only lets its holder knock, if that is all that it
+//! proves: a password says who it is. What the peer is told says as little as it can; the cause goes to the operator.
 
 use crate::plane::door::slowdown::{Guess, SlowDown};
 use crate::plane::events::LoginCause;
 use crate::plane::source::Source;
 use crate::plane::tls::certificate::Shown;
+use crate::plane::tls::trusted::TrustedVerifiers;
 use arc_swap::ArcSwap;
-use keyward_identity::{Account, PasswordRecord, Pepper, Registry, Standing, WallTime};
+use keyward_identity::{Account, CertificateRefusal, PasswordRecord, Pepper, Registry, Standing, WallTime};
 use keyward_ids::Identity;
 use keyward_mqtt::packet::Connect;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Decides who is let in, by the registry of the moment.
 pub(crate) struct Gate {
@@ -23,6 +26,8 @@ pub(crate) struct Gate {
     pepper: Arc<Pepper>,
     slow: Mutex<SlowDown>,
     decoy: PasswordRecord,
+    /// Verify again what the registry does not know: a resumed session skips the verifier of the handshake.
+    trusted: ArcSwap<TrustedVerifiers>,
 }
 
 /// Is somebody whom the registry knew when it was asked.
@@ -62,7 +67,13 @@ impl Gate {
             pepper,
             slow: Mutex::default(),
             decoy: PasswordRecord::decoy(),
+            trusted: ArcSwap::default(),
         }
+    }
+
+    /// Lets other authorities vouch for clients from now on.
+    pub(crate) fn trust(&self, trusted: Arc<TrustedVerifiers>) {
+        self.trusted.store(trusted);
     }
 
     /// Lets a new registry decide from now on.
@@ -80,20 +91,21 @@ impl Gate {
         self.registry.load().holds(&known.identity, known.epoch)
     }
 
-    /// Judges the credentials of a CONNECT that came over a channel with this certificate.
+    /// Judges the credentials of a CONNECT that came over a channel with these certificates, the client's first.
     pub(crate) fn judge(
         &self,
         now: Now,
         source: Source,
-        certificate: Option<&CertificateDer<'_>>,
+        chain: Option<&[CertificateDer<'_>]>,
         connect: &Connect<'_>,
     ) -> Verdict {
-        let judged = match (certificate, connect.username, connect.password) {
-            (Some(certificate), name, _) => self.by_certificate(now, certificate, name),
+        let shown = chain.map(|chain| self.by_certificate(now, chain, connect.username)).transpose();
+        let judged = shown.and_then(|shown| match (shown.flatten(), connect.username, connect.password) {
+            (Some(known), ..) => Ok(Verdict::Admitted(known)),
             (None, Some(name), Some(password)) => self.by_password(now.mono, source, name, password),
             (None, None, Some(_)) => Err(LoginCause::NoUserName),
             (None, _, None) => Err(LoginCause::NoCredential),
-        };
+        });
         judged.unwrap_or_else(Verdict::Refused)
     }
 
@@ -101,36 +113,62 @@ impl Gate {
     pub(crate) fn admit_proven(
         &self,
         now: Now,
-        certificate: Option<&CertificateDer<'_>>,
+        chain: Option<&[CertificateDer<'_>]>,
         identity: &Identity,
     ) -> Result<Known, LoginCause> {
-        if let Some(certificate) = certificate {
-            self.by_certificate(now, certificate, Some(&identity.to_string()))?;
+        if let Some(chain) = chain {
+            self.by_certificate(now, chain, Some(&identity.to_string()))?;
         }
         let known = self.registry.load().find(identity).map(|account| Known::of(account));
         self.still_held(known.ok_or_else(|| LoginCause::ShutOut(identity.clone()))?)
     }
 
+    /// Returns who a client is by its certificate; nobody if it only lets the client knock.
     fn by_certificate(
         &self,
         now: Now,
-        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
         name: Option<&str>,
-    ) -> Result<Verdict, LoginCause> {
+    ) -> Result<Option<Known>, LoginCause> {
+        let certificate = chain.first().ok_or(LoginCause::CertificateUnusable)?;
         let shown = Shown::read(certificate).ok_or(LoginCause::CertificateUnusable)?;
         if !shown.is_valid_at(now.wall) {
             return Err(LoginCause::CertificateUnusable);
         }
         let registry = self.registry.load();
-        let account = registry
-            .admit_certificate(&shown.serial, &shown.key, WallTime(now.wall.0))
-            .map_err(LoginCause::Certificate)?;
-        match name {
-            Some(name) if !names(name, &account.identity) => {
+        let ours = registry.admit_certificate(&shown.serial, &shown.key, WallTime(now.wall.0));
+        let account = match ours {
+            // Another authority may have given the same serial number.
+            Err(
+                unknown @ (CertificateRefusal::UnknownSerial { .. } | CertificateRefusal::KeyMismatch { .. }),
+            ) => self.vouched_for(&registry, now, chain, &shown, unknown)?,
+            ours => Some(ours.map_err(LoginCause::Certificate)?),
+        };
+        match (account, name) {
+            (Some(account), Some(name)) if !names(name, &account.identity) && name != shown.common_name => {
                 Err(LoginCause::OtherName { shown: account.identity.clone() })
             }
-            _ => Ok(Verdict::Admitted(Known::of(account))),
+            (account, _) => Ok(account.map(|account| Known::of(account))),
         }
+    }
+
+    /// Returns whom a certificate of another authority stands for; nobody if it only lets its holder knock.
+    fn vouched_for<'r>(
+        &self,
+        registry: &'r Registry,
+        now: Now,
+        chain: &[CertificateDer<'_>],
+        shown: &Shown,
+        unknown: CertificateRefusal,
+    ) -> Result<Option<&'r Arc<Account>>, LoginCause> {
+        let (leaf, issuers) = chain.split_first().ok_or(LoginCause::CertificateUnusable)?;
+        let time = UnixTime::since_unix_epoch(Duration::from_millis(now.wall.0));
+        let trusted = self.trusted.load();
+        let authority = trusted.vouching(leaf, issuers, time).map_err(|telling| match telling {
+            Some(_) => LoginCause::CertificateUnusable,
+            None => LoginCause::Certificate(unknown),
+        })?;
+        registry.admit_bound_name(authority, &shown.common_name, &shown.key).map_err(LoginCause::Certificate)
     }
 
     fn by_password(

@@ -138,9 +138,14 @@ impl Channel {
 
     /// Returns the certificate that the client showed, also if the session was resumed.
     pub(crate) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.peer_chain()?.first()
+    }
+
+    /// Returns the certificate with what the client sent along with it, leaf first.
+    pub(crate) fn peer_chain(&self) -> Option<&[CertificateDer<'static>]> {
         match self {
             Self::Plain => None,
-            Self::Tls(tls) => tls.connection.peer_certificates()?.first(),
+            Self::Tls(tls) => tls.connection.peer_certificates(),
         }
     }
 

@@ -8,9 +8,11 @@ pub(crate) mod certificate;
 pub(crate) mod channel;
 pub(crate) mod hello;
 pub(crate) mod remedy;
+pub(crate) mod trusted;
 
 use crate::plane::listener::ClientAuth;
 use crate::plane::tls::certificate::ServerNames;
+use crate::plane::tls::trusted::{TrustedClients, TrustedVerifiers};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -33,6 +35,8 @@ pub struct TlsMaterial {
     pub device_roots: Vec<CertificateDer<'static>>,
     /// Issuers under these roots, for clients that send their leaf alone.
     pub device_issuers: Vec<CertificateDer<'static>>,
+    /// Authorities of others whose client certificates are accepted too.
+    pub trusted: Vec<TrustedClients>,
 }
 
 /// Says why certificates and key do not make a TLS listener. Nothing has changed then.
@@ -61,6 +65,7 @@ pub(crate) struct TlsSettings {
     certified: Arc<CertifiedKey>,
     roots: Arc<RootCertStore>,
     issuers: Arc<[CertificateDer<'static>]>,
+    trusted: Arc<TrustedVerifiers>,
     names: Arc<ServerNames>,
 }
 
@@ -76,7 +81,13 @@ impl TlsSettings {
             roots.add(root).map_err(TlsError::Root)?;
         }
         let (certified, roots) = (Arc::new(certified), Arc::new(roots));
-        Ok(Self { provider, certified, roots, issuers: material.device_issuers.into(), names })
+        let trusted = Arc::new(TrustedVerifiers::new(material.trusted, &provider));
+        Ok(Self { provider, certified, roots, issuers: material.device_issuers.into(), trusted, names })
+    }
+
+    /// Returns the verifiers of authorities that are not ours.
+    pub(crate) fn trusted(&self) -> Arc<TrustedVerifiers> {
+        self.trusted.clone()
     }
 
     /// Makes the configuration of one listener, with its own ticket key and a cache of `sessions` entries.
@@ -117,6 +128,8 @@ impl ResolvesServerCert for OneCertificate {
 struct DeviceVerifier {
     webpki: Arc<dyn ClientCertVerifier>,
     issuers: Arc<[CertificateDer<'static>]>,
+    trusted: Arc<TrustedVerifiers>,
+    hints: Vec<DistinguishedName>,
 }
 
 impl DeviceVerifier {
@@ -133,7 +146,9 @@ impl DeviceVerifier {
             ClientAuth::Certificate => builder,
         };
         let webpki = builder.build().map_err(TlsError::Verifier)?;
-        Ok(Self { webpki, issuers: settings.issuers.clone() })
+        let trusted = settings.trusted();
+        let hints = webpki.root_hint_subjects().iter().chain(trusted.hints()).cloned().collect();
+        Ok(Self { webpki, issuers: settings.issuers.clone(), trusted, hints })
     }
 }
 
@@ -147,7 +162,7 @@ impl ClientCertVerifier for DeviceVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.webpki.root_hint_subjects()
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -160,8 +175,13 @@ impl ClientCertVerifier for DeviceVerifier {
         if long || issuers.iter().chain([leaf]).any(|each| each.len() > Self::MAX_CERTIFICATE) {
             return Err(CertificateError::BadEncoding.into());
         }
-        let issuers: Vec<CertificateDer<'_>> = issuers.iter().chain(self.issuers.iter()).cloned().collect();
-        self.webpki.verify_client_cert(leaf, &issuers, now)
+        let all: Vec<CertificateDer<'_>> = issuers.iter().chain(self.issuers.iter()).cloned().collect();
+        self.webpki.verify_client_cert(leaf, &all, now).or_else(|ours| {
+            match self.trusted.vouching(leaf, issuers, now) {
+                Ok(_) => Ok(ClientCertVerified::assertion()),
+                Err(telling) => Err(telling.unwrap_or(ours)),
+            }
+        })
     }
 
     fn verify_tls12_signature(
@@ -225,6 +245,7 @@ mod tests {
             key: PrivateKeyDer::Pkcs8(vec![0; 8].into()),
             device_roots: Vec::new(),
             device_issuers: Vec::new(),
+            trusted: Vec::new(),
         };
         assert!(matches!(TlsSettings::new(material), Err(TlsError::Key(_))));
     }

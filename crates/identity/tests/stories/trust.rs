@@ -1,0 +1,123 @@
+//! Authorities of others: what is taken as one, whom its names stand for, and what a restore makes of it.
+
+use crate::support::*;
+
+use keyward_identity::{CertificateRefusal, Command, ImportName, ProvenBy, Refusal, TrustRefusal, limits};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+
+pub fn authority_pem(is_ca: bool) -> String {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Old CA");
+    if is_ca {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+}
+
+pub fn old() -> ImportName {
+    "old".parse().unwrap()
+}
+
+pub fn trust(name: &str, pem: &str) -> Command {
+    let certificates = pem.as_bytes().to_vec();
+    let (name, proves) = (name.parse().unwrap(), ProvenBy::CommonName);
+    Command::TrustAuthority { name, proves, certificates, revocations: None }
+}
+
+pub fn bind(who: &str, common_name: &str) -> Command {
+    let (identity, common_name) = (who.parse().unwrap(), common_name.to_owned());
+    Command::BindName { identity, name: old(), common_name, certificate: None }
+}
+
+pub fn admitted(house: &House, common_name: &str) -> Result<String, CertificateRefusal> {
+    let key = house.registrar().registry().keys_of(&"device:key".parse().unwrap()).next().copied();
+    let registry = house.registrar().registry();
+    let account = registry.admit_bound_name(&old(), common_name, &key.unwrap())?;
+    Ok(account.map_or_else(String::new, |account| account.identity.to_string()))
+}
+
+/// A house that trusts the old authority, with a device whose key is anybody's.
+pub fn house() -> House {
+    let mut house = House::new();
+    house.add_device("key");
+    house.run(trust("old", &authority_pem(true)));
+    house
+}
+
+#[test]
+fn what_is_no_authority_or_our_own_is_not_trusted() {
+    let mut house = house();
+    let refused = |house: &mut House, pem: &str| match house.refused(trust("other", pem)) {
+        Refusal::Trust(why) => why,
+        other => panic!("{other}"),
+    };
+    let ours = std::fs::read_to_string(house.path("authority/device-root.pem")).unwrap();
+    assert!(matches!(refused(&mut house, &ours), TrustRefusal::Own { .. }));
+    assert!(matches!(refused(&mut house, &authority_pem(false)), TrustRefusal::NoAuthority { .. }));
+    for nothing in ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(matches!(refused(&mut house, nothing), TrustRefusal::Malformed { .. }), "{nothing}");
+    }
+    let with_key = authority_pem(true) + &KeyPair::generate().unwrap().serialize_pem();
+    assert!(matches!(refused(&mut house, &with_key), TrustRefusal::HoldsPrivateKey { .. }));
+    let large = "x".repeat(limits::TRUSTED_CERTIFICATE_BYTES + 1);
+    assert!(matches!(refused(&mut house, &large), TrustRefusal::TooLarge { .. }));
+    let pem = authority_pem(true);
+    house.run(trust("second", &pem));
+    assert!(matches!(refused(&mut house, &pem), TrustRefusal::Known { .. }));
+    assert!(matches!(house.refused(trust("second", &authority_pem(true))), Refusal::AuthorityExists(_)));
+    for name in ["third", "fourth"] {
+        house.run(trust(name, &authority_pem(true)));
+    }
+    assert!(matches!(house.refused(trust("fifth", &authority_pem(true))), Refusal::Full { .. }));
+    assert!("Old".parse::<ImportName>().is_err() && "../x".parse::<ImportName>().is_err());
+}
+
+#[test]
+fn a_name_stands_for_one_identity_that_exists_and_only_as_long_as_it_holds_credentials() {
+    let mut house = house();
+    house.add_device("pump-1");
+    house.add_device("pump-2");
+    assert!(matches!(house.refused(bind("device:nobody", "x")), Refusal::NoSuchIdentity(_)));
+    assert!(matches!(house.refused(bind("device:pump-1", "a\nb")), Refusal::BadCommonName));
+    house.run(bind("device:pump-1", "Kitchen"));
+    assert!(matches!(house.refused(bind("device:pump-2", "Kitchen")), Refusal::NameBound { .. }));
+    assert_eq!(admitted(&house, "Kitchen").unwrap(), "device:pump-1");
+    assert!(matches!(admitted(&house, "pump-1"), Err(CertificateRefusal::Unbound { .. })));
+    house.open().unwrap();
+    assert_eq!(admitted(&house, "Kitchen").unwrap(), "device:pump-1", "after a restart");
+    house.run(revoke("device:pump-1"));
+    assert!(matches!(admitted(&house, "Kitchen"), Err(CertificateRefusal::Unbound { .. })));
+    assert!(matches!(house.refused(bind("device:pump-1", "x")), Refusal::IsRevoked(_)));
+    house.run(remove("device:pump-1"));
+    house.add_device("pump-1");
+    assert!(matches!(admitted(&house, "Kitchen"), Err(CertificateRefusal::Unbound { .. })), "another life");
+    for n in 0..limits::BOUND_NAMES {
+        house.run(bind("device:pump-2", &format!("name {n}")));
+    }
+    assert!(matches!(house.refused(bind("device:pump-2", "one more")), Refusal::Full { .. }));
+}
+
+#[test]
+fn an_authority_that_is_removed_and_trusted_again_knows_no_names() {
+    let mut house = house();
+    house.add_device("pump-1");
+    house.run(bind("device:pump-1", "Kitchen"));
+    let epoch = house.account("device:pump-1").epoch;
+    house.run(Command::DistrustAuthority { name: old() });
+    assert!(house.account("device:pump-1").epoch > epoch, "links are closed");
+    assert!(matches!(admitted(&house, "Kitchen"), Err(CertificateRefusal::Distrusted { .. })));
+    house.run(trust("old", &authority_pem(true)));
+    assert!(matches!(admitted(&house, "Kitchen"), Err(CertificateRefusal::Unbound { .. })));
+    assert!(matches!(
+        house.refused(Command::DistrustAuthority { name: "x".parse().unwrap() }),
+        Refusal::NoSuchAuthority(_)
+    ));
+}
+
+#[test]
+fn a_list_of_another_authority_is_refused() {
+    let mut house = house();
+    let revocations = authority_pem(true).into_bytes();
+    let refusal = house.refused(Command::SetRevocations { name: old(), revocations });
+    assert!(matches!(refusal, Refusal::Trust(TrustRefusal::Malformed { .. })), "{refusal}");
+}

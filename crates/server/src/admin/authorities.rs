@@ -1,0 +1,127 @@
+//! Authorities of others: trusting them, and whom their certificates stand for.
+
+use super::{Admin, Turn, accounts::bad_name};
+use crate::{
+    control::{
+        AuthorityBind, AuthorityTrust, BoundRow, Der, Proves, Refusal, RefusalCode, Response,
+        TrustedAuthorityRow,
+    },
+    escape::escape_cut,
+    plane::check_trusted,
+    wiring,
+};
+use keyward_identity::{Command, ImportName, ProvenBy, TrustRefusal, TrustedAuthority};
+use keyward_ids::Identity;
+
+impl Turn<'_> {
+    pub(super) fn trust_authority(&mut self, add: AuthorityTrust) -> Result<Response, Refusal> {
+        let name = authority(&add.name)?;
+        let proves = match add.proves {
+            Proves::CommonName => ProvenBy::CommonName,
+            Proves::None => ProvenBy::None,
+        };
+        let (certificates, revocations) = (add.certificates.0, add.revocations.map(|Der(der)| der));
+        let read = TrustedAuthority::read(proves, &certificates, revocations.as_deref(), self.now);
+        check(&name, &read.map_err(refused)?)?;
+        self.command(Command::TrustAuthority { name, proves, certificates, revocations })?;
+        Ok(self.admin.trusted_authorities())
+    }
+
+    pub(super) fn set_revocations(&mut self, name: &str, revocations: Der) -> Result<Response, Refusal> {
+        let name = authority(name)?;
+        let registry = self.admin.registrar.registry();
+        if let Some(held) = registry.trusted().get(&name) {
+            check(&name, &held.with_revocations(&revocations.0).map_err(refused)?)?;
+        }
+        let command = Command::SetRevocations { name: name.clone(), revocations: revocations.0 };
+        self.trust_change(command, format!("The authority {name} has another list of revoked certificates."))
+    }
+
+    pub(super) fn confirm_authority(&mut self, name: &str) -> Result<Response, Refusal> {
+        let name = authority(name)?;
+        let what = format!("Certificates of the authority {name} are accepted again.");
+        self.trust_change(Command::ConfirmAuthority { name }, what)
+    }
+
+    pub(super) fn distrust_authority(&mut self, name: &str) -> Result<Response, Refusal> {
+        let name = authority(name)?;
+        let what = format!("Nothing of the authority {name} is accepted any more.");
+        self.trust_change(Command::DistrustAuthority { name }, what)
+    }
+
+    pub(super) fn bind_name(&mut self, bind: AuthorityBind) -> Result<Response, Refusal> {
+        let name = authority(&bind.name)?;
+        let identity: Identity = bind.identity.parse().map_err(|error| {
+            Refusal::invalid(format!("identity '{}' {error}", escape_cut(&bind.identity, 80)))
+        })?;
+        let identity = self.admin.account(&identity)?.identity.clone();
+        let common_name = bind.common_name.unwrap_or_else(|| identity.name().to_owned());
+        let what = format!(
+            "'{}' in certificates of the authority {name} stands for {identity}.",
+            escape_cut(&common_name, keyward_identity::limits::COMMON_NAME_BYTES)
+        );
+        let certificate = bind.certificate.map(|Der(der)| der);
+        self.trust_change(Command::BindName { identity, name, common_name, certificate }, what)
+    }
+
+    pub(super) fn unbind_name(&mut self, name: &str, common_name: String) -> Result<Response, Refusal> {
+        let name = authority(name)?;
+        let shown = escape_cut(&common_name, keyward_identity::limits::COMMON_NAME_BYTES);
+        let what = format!("'{shown}' in certificates of the authority {name} stands for nobody.");
+        self.trust_change(Command::UnbindName { name, common_name }, what)
+    }
+
+    fn trust_change(&mut self, command: Command, what: String) -> Result<Response, Refusal> {
+        let (outcome, in_force) = self.command(command)?;
+        let already = (!outcome.changed).then(|| "it was so already".to_owned());
+        Ok(Response::Changed(self.changed(what, in_force, already.into_iter().collect())))
+    }
+}
+
+impl Admin {
+    pub(super) fn trusted_authorities(&self) -> Response {
+        let registry = self.registrar.registry();
+        let rows = registry.trusted().iter().map(|(name, authority)| {
+            let summary = authority.summary();
+            let mut bound: Vec<BoundRow> = registry
+                .accounts()
+                .flat_map(|account| account.bound_names.iter().map(move |bound| (account, bound)))
+                .filter(|(_, bound)| bound.authority == *name)
+                .map(|(account, bound)| BoundRow {
+                    common_name: bound.common_name.clone(),
+                    identity: account.identity.to_string(),
+                    key: bound.key.map(|key| key.to_string()),
+                })
+                .collect();
+            bound.sort_by(|a, b| a.common_name.cmp(&b.common_name));
+            TrustedAuthorityRow {
+                name: name.to_string(),
+                proves: match authority.proves {
+                    ProvenBy::CommonName => Proves::CommonName,
+                    ProvenBy::None => Proves::None,
+                },
+                subjects: authority.subjects(),
+                expires_unix_ms: summary.not_after.0,
+                revoked: summary.revoked,
+                next_list_unix_ms: summary.next_update.map(|at| at.0),
+                confirmed: authority.confirmed,
+                bound,
+            }
+        });
+        Response::TrustedAuthorities(rows.collect())
+    }
+}
+
+fn authority(name: &str) -> Result<ImportName, Refusal> {
+    name.parse().map_err(|error| bad_name("authority", name, &error))
+}
+
+fn refused(why: TrustRefusal) -> Refusal {
+    Refusal::new(RefusalCode::Invalid, why)
+}
+
+/// Refuses what the TLS library cannot verify clients with: it would be accepted here and work nowhere.
+fn check(name: &ImportName, authority: &TrustedAuthority) -> Result<(), Refusal> {
+    let refused = |why| Refusal::invalid(format!("the authority cannot verify clients: {why}"));
+    check_trusted(wiring::trusted_clients(name, authority)).map_err(refused)
+}

@@ -1,0 +1,239 @@
+//! Clients of an authority that is not ours: who they are is said by what was bound, not by what stands in a certificate.
+
+use crate::peer::{Hello, Peer};
+use crate::world::{Bundle, World, bundle, now};
+use keyward_identity::{Command, ImportName, ProvenBy};
+use keyward_ids::Identity;
+use keyward_mqtt::reason::ReasonCode;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
+use time::OffsetDateTime;
+
+/// The authority that a fleet had before it came here.
+struct OldAuthority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+fn named(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+}
+
+fn moment(days: i64) -> OffsetDateTime {
+    let days =
+        OffsetDateTime::from_unix_timestamp((now().0 / 1_000) as i64).unwrap() + time::Duration::days(days);
+    days.replace_nanosecond(0).unwrap()
+}
+
+impl OldAuthority {
+    fn new(name: &str) -> Self {
+        let mut params = named(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// Certifies a client until so many days from now.
+    fn client_until(&self, common_name: &str, serial: &[u8], days: i64) -> Bundle {
+        let mut params = named(common_name);
+        params.serial_number = Some(SerialNumber::from_slice(serial));
+        (params.not_before, params.not_after) = (moment(-20), moment(days));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        bundle(&certificate.pem(), &key.serialize_pem())
+    }
+
+    fn client(&self, common_name: &str, serial: u8) -> Bundle {
+        self.client_until(common_name, &[serial], 20)
+    }
+
+    fn list(&self, revoked: &[u8]) -> Vec<u8> {
+        let revoked_certs = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&[*serial]),
+            revocation_time: moment(-1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: moment(-1),
+            next_update: moment(10),
+            crl_number: SerialNumber::from_slice(&[1]),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap().into_bytes()
+    }
+}
+
+fn old() -> ImportName {
+    "old".parse().unwrap()
+}
+
+fn trust(world: &mut World, authority: &OldAuthority, proves: ProvenBy) {
+    let certificates = authority.pem.clone().into_bytes();
+    world.command(Command::TrustAuthority { name: old(), proves, certificates, revocations: None });
+}
+
+fn bind(world: &mut World, who: &str, common_name: &str, certificate: Option<&Bundle>) {
+    let identity: Identity = who.parse().unwrap();
+    let certificate = certificate.map(|bundle| bundle.chain[0].to_vec());
+    let common_name = common_name.to_owned();
+    world.command(Command::BindName { identity, name: old(), common_name, certificate });
+}
+
+fn hello(world: &World, bundle: &Bundle) -> ReasonCode {
+    Peer::tls(world, Some(bundle)).hello(&Hello::default())
+}
+
+/// Whoever holds the key of the old authority certifies the name of an administrator.
+#[test]
+fn a_name_that_was_not_bound_is_nobodys_whoever_is_called_so() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    world.add_user("admin", "correct horse battery");
+    let ours = world.add_device("pump-1");
+    world.add_device("pump-2");
+    trust(&mut world, &old_authority, ProvenBy::CommonName);
+    for name in ["admin", "user:admin", "pump-1", "pump-2"] {
+        assert_eq!(hello(&world, &old_authority.client(name, 1)), ReasonCode::NotAuthorized, "{name}");
+    }
+    world.told.login_cause("'admin' in a certificate of the authority old");
+    bind(&mut world, "device:pump-2", "pump-2", None);
+    bind(&mut world, "device:pump-1", "Kitchen 1", None);
+    for name in ["admin", "user:admin", "pump-1", "PUMP-2", "kitchen 1"] {
+        assert_eq!(hello(&world, &old_authority.client(name, 1)), ReasonCode::NotAuthorized, "{name}");
+    }
+    Peer::tls(&world, Some(&old_authority.client("pump-2", 2))).log_in("c1");
+    let kitchen = old_authority.client("Kitchen 1", 3);
+    for username in [None, Some("Kitchen 1"), Some("pump-1"), Some("device:pump-1")] {
+        let hello = Hello { username, password: Some("is not looked at"), ..Hello::default() };
+        assert_eq!(Peer::tls(&world, Some(&kitchen)).hello(&hello), ReasonCode::Success, "{username:?}");
+    }
+    let other = Hello { username: Some("pump-2"), ..Hello::default() };
+    assert_eq!(Peer::tls(&world, Some(&kitchen)).hello(&other), ReasonCode::NotAuthorized);
+    Peer::tls(&world, Some(&ours)).log_in("c2");
+}
+
+#[test]
+fn a_serial_number_of_ours_under_another_authority_is_not_ours() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    let ours = world.add_device("pump-1");
+    let serial = {
+        let identity: Identity = "device:pump-1".parse().unwrap();
+        world.registrar.registry().find(&identity).unwrap().certificates[0].serial.clone()
+    };
+    trust(&mut world, &old_authority, ProvenBy::CommonName);
+    let twin = old_authority.client_until("pump-1", serial.as_bytes(), 20);
+    assert_eq!(hello(&world, &twin), ReasonCode::NotAuthorized);
+    world.add_device("pump-2");
+    bind(&mut world, "device:pump-2", "pump-1", None);
+    world.revoke("device:pump-1");
+    assert_eq!(hello(&world, &ours), ReasonCode::NotAuthorized);
+    assert_eq!(hello(&world, &twin), ReasonCode::Success, "it is pump-2 by what was bound");
+}
+
+#[test]
+fn what_is_taken_away_closes_live_links_and_shuts_the_door() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    let [one, two, three] = [1, 2, 3].map(|n| {
+        world.add_device(&format!("pump-{n}"));
+        old_authority.client(&format!("pump-{n}"), n)
+    });
+    trust(&mut world, &old_authority, ProvenBy::CommonName);
+    for n in 1..=3 {
+        bind(&mut world, &format!("device:pump-{n}"), &format!("pump-{n}"), None);
+    }
+    let log_in = |world: &World, bundle: &Bundle, id: &str| Peer::tls(world, Some(bundle)).log_in(id);
+    let mut peer = log_in(&world, &one, "c1");
+    let common_name = "pump-1".to_owned();
+    let (_, applied) = world.command(Command::UnbindName { name: old(), common_name });
+    assert_eq!((applied.closed, peer.frame()), (1, None));
+    assert_eq!(hello(&world, &one), ReasonCode::NotAuthorized);
+
+    let identity: Identity = "device:pump-2".parse().unwrap();
+    let mut peer = log_in(&world, &two, "c2");
+    let (_, applied) = world.command(Command::Disable { identity: identity.clone() });
+    assert_eq!((applied.closed, peer.frame()), (1, None));
+    assert_eq!(hello(&world, &two), ReasonCode::NotAuthorized);
+    world.command(Command::Enable { identity });
+
+    let mut peers = [log_in(&world, &two, "c2"), log_in(&world, &three, "c3")];
+    let revocations = old_authority.list(&[2]);
+    let (_, applied) = world.command(Command::SetRevocations { name: old(), revocations });
+    assert_eq!(applied.closed, 2);
+    assert!(peers.iter_mut().all(|peer| peer.frame().is_none()));
+    assert!(refused_in_the_handshake(&world, &two), "its serial number is on the list");
+    let mut peer = log_in(&world, &three, "c3");
+
+    let (_, applied) = world.command(Command::DistrustAuthority { name: old() });
+    assert_eq!((applied.closed, peer.frame()), (1, None));
+    assert!(refused_in_the_handshake(&world, &three));
+}
+
+fn refused_in_the_handshake(world: &World, bundle: &Bundle) -> bool {
+    let mut peer = Peer::tls(world, Some(bundle));
+    // In TLS 1.3 the client is done before the server has looked at its certificate.
+    let _ = peer.try_send(&Hello::default().bytes());
+    peer.frame().is_none()
+}
+
+#[test]
+fn a_certificate_that_ended_and_one_of_a_key_that_was_not_bound_are_refused() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    world.add_device("pump-1");
+    trust(&mut world, &old_authority, ProvenBy::CommonName);
+    let good = old_authority.client("pump-1", 1);
+    bind(&mut world, "device:pump-1", "pump-1", Some(&good));
+    assert_eq!(hello(&world, &good), ReasonCode::Success);
+    assert_eq!(hello(&world, &old_authority.client("pump-1", 1)), ReasonCode::NotAuthorized, "another key");
+    assert!(refused_in_the_handshake(&world, &old_authority.client_until("pump-1", &[2], -2)));
+    let namesake = OldAuthority::new("Old CA");
+    assert!(refused_in_the_handshake(&world, &namesake.client("pump-1", 1)), "of another with the same name");
+}
+
+/// Between the disk and the new verifiers a handshake may still succeed: the registry has the last word.
+#[test]
+fn the_registry_refuses_what_the_verifier_still_lets_through() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    world.add_device("pump-1");
+    trust(&mut world, &old_authority, ProvenBy::CommonName);
+    bind(&mut world, "device:pump-1", "pump-1", None);
+    let client = old_authority.client("pump-1", 1);
+    assert_eq!(hello(&world, &client), ReasonCode::Success);
+    world.command_before_tls(Command::DistrustAuthority { name: old() });
+    assert_eq!(hello(&world, &client), ReasonCode::NotAuthorized);
+    world.told.login_cause("old is not trusted");
+}
+
+#[test]
+fn where_a_certificate_proves_nobody_the_password_says_who_it_is() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    world.add_user("anna", "correct horse battery");
+    world.add_user("bob", "battery horse correct");
+    trust(&mut world, &old_authority, ProvenBy::None);
+    let gate = old_authority.client("anna", 1);
+    assert_eq!(hello(&world, &gate), ReasonCode::NotAuthorized, "the name in it means nothing");
+    let say = |name, secret| Hello { username: Some(name), password: Some(secret), ..Hello::default() };
+    let mut peer = Peer::tls(&world, Some(&gate));
+    assert_eq!(peer.hello(&say("bob", "battery horse correct")), ReasonCode::Success);
+    assert_eq!(
+        Peer::tls(&world, Some(&gate)).hello(&say("anna", "battery horse correct")),
+        ReasonCode::BadUserNameOrPassword
+    );
+    let (_, applied) = world.command(Command::DistrustAuthority { name: old() });
+    assert_eq!((applied.closed, peer.frame()), (1, None));
+    assert!(refused_in_the_handshake(&world, &gate));
+}
