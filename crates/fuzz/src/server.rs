@@ -20,6 +20,9 @@ pub fn client_hello(data: &[u8]) {
         let part = decoders::client_hello(&data[..end]);
         assert!(part.is_none() || part == whole, "{part:?} of {end} bytes became {whole:?}");
     }
+    if let Some(bytes) = whole.as_ref().and_then(|hello| hello.fragment) {
+        assert!((63..=16 * 1024).contains(&bytes), "records of {bytes} bytes");
+    }
     if let Some(Hello { asked: Some(name), .. }) = whole {
         let peer = Peer::Remote(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         for cause in [HandshakeCause::NameNotHeld(name.clone()), HandshakeCause::NoName(name)] {

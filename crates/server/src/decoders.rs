@@ -3,6 +3,7 @@
 use crate::backup::archive::{ArchiveError, ArchiveWriter, Survey, survey};
 use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, line, socket};
 use crate::plane::tls::channel::{Channel, TlsFault};
+use crate::plane::tls::fragment::Fragment;
 use crate::plane::tls::{TlsSettings, certificate, hello};
 use crate::plane::websocket::WebSocket;
 use crate::plane::{ClientAuth, TlsError, TlsMaterial, WebSocketFault};
@@ -20,13 +21,16 @@ pub struct Hello {
     pub asked: Option<String>,
     /// Tells that it speaks TLS before 1.2 only.
     pub is_old: bool,
+    /// The most bytes of application data in a record that it is sent; `None` if it asks for something odd.
+    pub fragment: Option<usize>,
 }
 
 /// Reads the first bytes of a connection; `None` while the hello is not whole, or if it is none.
 pub fn client_hello(wire: &[u8]) -> Option<Hello> {
     let _ = hello::Dialect::of(wire);
-    let hello = hello::read(wire)?;
-    Some(Hello { asked: hello.asked.map(|asked| asked.as_text()), is_old: hello.is_old })
+    let hello::Reading::Whole(hello) = hello::read(wire) else { return None };
+    let fragment = (hello.fragment != Fragment::Odd).then_some(hello.fragment.bytes());
+    Some(Hello { asked: hello.asked.map(|asked| asked.as_text()), is_old: hello.is_old, fragment })
 }
 
 /// Is what the door reads of a client's certificate.

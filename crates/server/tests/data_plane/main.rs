@@ -9,6 +9,7 @@ mod bounds;
 mod changes;
 mod counts;
 mod floods;
+mod fragments;
 mod frames;
 mod handshakes;
 mod links;

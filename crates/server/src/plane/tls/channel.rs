@@ -2,13 +2,12 @@
 //! can move from the door to a worker.
 
 use crate::plane::limits::HANDSHAKE_BYTES;
-use crate::plane::tls::hello::{self, Dialect, Hello};
+use crate::plane::tls::fragment::{Fragment, RECORD_BYTES};
+use crate::plane::tls::hello::{self, Dialect, Hello, Reading};
+use crate::plane::tls::sealing::{Sealed, encode, seal_into};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConfig, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, UnbufferedStatus,
-    WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -27,6 +26,8 @@ pub(crate) enum TlsFault {
     NotTls(Dialect),
     /// A handshake message is longer than [`HANDSHAKE_BYTES`].
     TooLong,
+    /// The hello asks for records of a length that no standard allows.
+    OddFragment,
     /// The TLS library gave up.
     Library(rustls::Error),
 }
@@ -46,6 +47,7 @@ impl Channel {
             partial: Vec::new(),
             records: 0,
             hello: None,
+            fragment: RECORD_BYTES,
             established: false,
             peer_closed: false,
         })))
@@ -166,22 +168,16 @@ pub(crate) struct TlsChannel {
     /// Records with bytes of MQTT that were opened and not asked for yet.
     records: usize,
     hello: Option<Hello>,
+    /// The most bytes of application data that the peer takes in one record.
+    fragment: usize,
     established: bool,
     peer_closed: bool,
 }
 
-enum Sealed<'a> {
-    Nothing,
-    Text(&'a [u8]),
-    End,
-}
-
 impl TlsChannel {
     fn open(&mut self, wire: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), TlsFault> {
-        if self.hello.is_none() && !self.established {
-            self.greet(wire)?;
-        }
-        let used = self.drive(wire, plain, out, Sealed::Nothing)?;
+        let whole = self.hello.is_some() || self.established || self.greet(wire, out)?;
+        let used = if whole { self.drive(wire, plain, out, Sealed::Nothing)? } else { 0 };
         let rest = &wire[used..];
         if rest.len() > HANDSHAKE_BYTES {
             return Err(TlsFault::TooLong);
@@ -190,13 +186,28 @@ impl TlsChannel {
         Ok(())
     }
 
-    fn greet(&mut self, wire: &[u8]) -> Result<(), TlsFault> {
+    /// Reads the hello; tells whether rustls may have what is there. It does not get part of a hello: it would push the
+    /// parts together in our buffer, and what comes to our eyes then is no hello any more.
+    fn greet(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<bool, TlsFault> {
+        /// A fatal alert in the clear, as all is before a ServerHello: illegal_parameter (RFC 8446 §6.2).
+        const ILLEGAL_PARAMETER: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 47];
         match Dialect::of(wire) {
-            None => {}
-            Some(Dialect::Tls) => self.hello = hello::read(wire),
+            None => return Ok(false),
+            Some(Dialect::Tls) => {}
             Some(other) => return Err(TlsFault::NotTls(other)),
         }
-        Ok(())
+        let hello = match hello::read(wire) {
+            Reading::Whole(hello) => hello,
+            Reading::Coming => return Ok(false),
+            Reading::Strange => return Ok(true),
+        };
+        if hello.fragment == Fragment::Odd {
+            out.extend_from_slice(&ILLEGAL_PARAMETER);
+            return Err(TlsFault::OddFragment);
+        }
+        self.fragment = hello.fragment.bytes();
+        self.hello = Some(hello);
+        Ok(true)
     }
 
     fn seal(&mut self, sealed: Sealed<'_>, out: &mut Vec<u8>) -> Result<(), TlsFault> {
@@ -249,7 +260,8 @@ impl TlsChannel {
                 Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
                 Ok(ConnectionState::WriteTraffic(traffic)) => {
                     self.established = true;
-                    seal_into(traffic, std::mem::replace(&mut sealed, Sealed::Nothing), out)?;
+                    let sealed = std::mem::replace(&mut sealed, Sealed::Nothing);
+                    seal_into(traffic, sealed, self.fragment, out)?;
                     idle = true;
                 }
                 Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => idle = true,
@@ -281,63 +293,6 @@ impl TlsChannel {
             }
         }
     }
-}
-
-fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, out: &mut Vec<u8>) -> Result<(), TlsFault> {
-    grow(out, 1024, |room| {
-        data.encode(room).map_err(|error| match error {
-            EncodeError::InsufficientSize(needed) => Short::Room(needed),
-            EncodeError::AlreadyEncoded => Short::Spent,
-        })
-    })
-}
-
-fn seal_into<Data>(
-    mut traffic: WriteTraffic<'_, Data>,
-    sealed: Sealed<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), TlsFault> {
-    let short = |error| match error {
-        EncryptError::InsufficientSize(needed) => Short::Room(needed),
-        EncryptError::EncryptExhausted => Short::Spent,
-    };
-    match sealed {
-        Sealed::Nothing | Sealed::Text([]) => Ok(()),
-        Sealed::Text(text) => {
-            // rustls cuts into records of 16 KiB; each adds at most 29 bytes, and a key update may come first.
-            let records = text.len() / (16 * 1024) + 2;
-            grow(out, text.len() + records * 64, |room| traffic.encrypt(text, room).map_err(short))
-        }
-        Sealed::End => grow(out, 64, |room| traffic.queue_close_notify(room).map_err(short)),
-    }
-}
-
-enum Short {
-    Room(InsufficientSizeError),
-    Spent,
-}
-
-/// Lets `write` write behind the end of `out`, with room for `guess` bytes or else for as many as it asks for.
-fn grow(
-    out: &mut Vec<u8>,
-    guess: usize,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, Short>,
-) -> Result<(), TlsFault> {
-    let start = out.len();
-    let mut room = guess;
-    for _ in 0..2 {
-        out.resize(start + room, 0);
-        match write(&mut out[start..]) {
-            Ok(written) => {
-                out.truncate(start + written);
-                return Ok(());
-            }
-            Err(Short::Room(InsufficientSizeError { required_size })) => room = required_size,
-            Err(Short::Spent) => break,
-        }
-    }
-    out.truncate(start);
-    Err(TlsFault::Library(rustls::Error::EncryptError))
 }
 
 #[cfg(test)]
@@ -378,6 +333,20 @@ mod tests {
         assert_eq!(open(&mut channel(), &[0x10]), Err(TlsFault::NotTls(Dialect::Mqtt)));
         assert_eq!(open(&mut channel(), b"GET / HTTP/1.1"), Err(TlsFault::NotTls(Dialect::Http)));
         assert_eq!(open(&mut channel(), &[0]), Err(TlsFault::NotTls(Dialect::Unknown)));
+    }
+
+    // rustls pushes the parts of a hello together in our buffer; what was read of it afterwards was no hello.
+    #[test]
+    fn a_hello_is_read_however_its_records_and_its_pieces_are_cut() {
+        for cut in [1, 7, 60, 4096] {
+            let odd = hello::tests::hello_with(&[0, 1, 0, 1, 9], cut);
+            for piece in [1, 3, 41, odd.len()] {
+                let mut channel = channel();
+                let faults: Vec<TlsFault> =
+                    odd.chunks(piece).filter_map(|piece| open(&mut channel, piece).err()).collect();
+                assert_eq!(faults, [TlsFault::OddFragment], "records of {cut}, pieces of {piece}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the first bytes of a connection say, read beside rustls: for the line that a failed handshake leaves, the
-//! name must be known even where rustls refuses it (an IP address, a text that is no name).
+//! name must be known even where rustls refuses it (an IP address, a text that is no name); and rustls does not know
+//! the wish for short records.
 
+use crate::plane::limits::HANDSHAKE_BYTES;
+use crate::plane::tls::fragment::{Fragment, RECORD_BYTES};
 use std::net::IpAddr;
 
 /// Says what speaks at the other end, judged by its first bytes.
@@ -54,58 +57,102 @@ impl AskedName {
     }
 }
 
-/// Is the part of a ClientHello that the lines speak of.
+/// Is the part of a ClientHello that the lines speak of, and how long its records may be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Hello {
     /// Which name was asked for, if any.
     pub(crate) asked: Option<AskedName>,
     /// Tells that it speaks TLS before 1.2 only. (TLS 1.3 calls itself 1.2 here.)
     pub(crate) is_old: bool,
+    /// How long the records may be that it is sent.
+    pub(crate) fragment: Fragment,
 }
 
-/// Reads the ClientHello at the front of what a client sent; `None` while it is not whole, or if it is none.
-pub(crate) fn read(wire: &[u8]) -> Option<Hello> {
-    let message = handshake_bytes(wire);
-    let mut hello = Reader(&message);
-    if hello.byte()? != 1 {
-        return None;
+/// Says what the first bytes of a TLS client are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// A ClientHello.
+    Whole(Hello),
+    /// The beginning of one.
+    Coming,
+    /// Something else, about which rustls has the word.
+    Strange,
+}
+
+/// Reads the ClientHello at the front of what a client sent.
+pub(crate) fn read(wire: &[u8]) -> Reading {
+    const CLIENT_HELLO: u8 = 1;
+    let (message, is_open) = handshake_bytes(wire);
+    let unfinished = if is_open { Reading::Coming } else { Reading::Strange };
+    match message[..] {
+        [] => unfinished,
+        [CLIENT_HELLO, a, b, c, ref body @ ..] => {
+            let length = [a, b, c].iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            match body.get(..length) {
+                Some(body) => hello(body).map_or(Reading::Strange, Reading::Whole),
+                None if length > HANDSHAKE_BYTES => Reading::Strange,
+                None => unfinished,
+            }
+        }
+        [CLIENT_HELLO, ..] => unfinished,
+        _ => Reading::Strange,
     }
-    let length = hello.u24()?;
-    let mut hello = Reader(hello.take(length)?);
+}
+
+fn hello(body: &[u8]) -> Option<Hello> {
+    let mut hello = Reader(body);
     let is_old = hello.u16()? < 0x0303;
     hello.take(32)?; // random
     hello.prefixed_u8()?; // session id
     hello.prefixed_u16()?; // cipher suites
     hello.prefixed_u8()?; // compression methods
     let extensions = hello.prefixed_u16().unwrap_or_default();
-    Some(Hello { asked: server_name(extensions), is_old })
+    let fragment = Fragment::of(Extensions(Reader(extensions)));
+    Some(Hello { asked: server_name(extensions), is_old, fragment })
 }
 
-/// Joins the payloads of the handshake records at the front; a hello may be cut over several.
-fn handshake_bytes(wire: &[u8]) -> Vec<u8> {
+/// Joins the payloads of the handshake records at the front; a hello may be cut over several. Tells, too, whether what
+/// comes next can belong to them.
+fn handshake_bytes(wire: &[u8]) -> (Vec<u8>, bool) {
     let mut joined = Vec::new();
     let mut rest = Reader(wire);
-    while let Some([0x16, 0x03, _]) = rest.take(3) {
-        match rest.prefixed_u16() {
-            Some(payload) => joined.extend_from_slice(payload),
-            None => break,
-        }
+    loop {
+        let is_open = match rest.0 {
+            [0x16, 3, _, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                match rest.0.get(5..5 + length) {
+                    Some(payload) if length > 0 => {
+                        joined.extend_from_slice(payload);
+                        rest = Reader(&rest.0[5 + length..]);
+                        continue;
+                    }
+                    payload => payload.is_none() && length <= RECORD_BYTES,
+                }
+            }
+            [] | [0x16] | [0x16, 3] | [0x16, 3, _] | [0x16, 3, _, _] => true,
+            _ => false,
+        };
+        return (joined, is_open);
     }
-    joined
 }
 
 fn server_name(extensions: &[u8]) -> Option<AskedName> {
     const SERVER_NAME: usize = 0;
     const HOST_NAME: u8 = 0;
-    let mut extensions = Reader(extensions);
-    loop {
-        let kind = extensions.u16()?;
-        let body = extensions.prefixed_u16()?;
-        if kind == SERVER_NAME {
-            let mut names = Reader(Reader(body).prefixed_u16()?);
-            let kind = names.byte()?;
-            return (kind == HOST_NAME).then(|| names.prefixed_u16()).flatten().map(AskedName::from_bytes);
-        }
+    let (_, body) = Extensions(Reader(extensions)).find(|(kind, _)| *kind == SERVER_NAME)?;
+    let mut names = Reader(Reader(body).prefixed_u16()?);
+    let kind = names.byte()?;
+    (kind == HOST_NAME).then(|| names.prefixed_u16()).flatten().map(AskedName::from_bytes)
+}
+
+/// Is the kind and the body of each extension; a cut one ends the list, and rustls refuses such a hello.
+struct Extensions<'a>(Reader<'a>);
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.0.u16()?, self.0.prefixed_u16()?))
     }
 }
 
@@ -126,10 +173,6 @@ impl<'a> Reader<'a> {
         self.take(2).map(|bytes| usize::from(u16::from_be_bytes([bytes[0], bytes[1]])))
     }
 
-    fn u24(&mut self) -> Option<usize> {
-        self.take(3).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
-    }
-
     fn prefixed_u8(&mut self) -> Option<&'a [u8]> {
         let length = self.byte()?;
         self.take(length.into())
@@ -142,12 +185,15 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    fn length(n: usize) -> [u8; 2] {
+        u16::try_from(n).unwrap().to_be_bytes()
+    }
 
     /// A ClientHello of the least size that asks for `name`, in records of at most `cut` bytes.
     fn hello_for(name: &str, cut: usize) -> Vec<u8> {
-        let length = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
         let mut list = vec![0];
         list.extend(length(name.len()));
         list.extend(name.as_bytes());
@@ -155,11 +201,16 @@ mod tests {
         extension.extend(length(list.len() + 2));
         extension.extend(length(list.len()));
         extension.extend(list);
+        hello_with(&extension, cut)
+    }
+
+    /// A ClientHello with these extensions, in records of at most `cut` bytes.
+    pub(crate) fn hello_with(extensions: &[u8], cut: usize) -> Vec<u8> {
         let mut body = vec![3, 3];
         body.extend([7; 32]);
         body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
-        body.extend(length(extension.len()));
-        body.extend(extension);
+        body.extend(length(extensions.len()));
+        body.extend(extensions);
         let mut message = vec![1, 0];
         message.extend(length(body.len()));
         message.extend(body);
@@ -167,33 +218,57 @@ mod tests {
         message.chunks(cut).flat_map(record).collect()
     }
 
+    fn whole(wire: &[u8]) -> Hello {
+        match read(wire) {
+            Reading::Whole(hello) => hello,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn the_name_is_found_also_where_the_hello_is_cut_over_records() {
         for cut in [1, 7, 60, 4096] {
-            let asked = read(&hello_for("mqtt.home", cut)).unwrap().asked;
+            let asked = whole(&hello_for("mqtt.home", cut)).asked;
             assert_eq!(asked, Some(AskedName::Name("mqtt.home".into())), "cut {cut}");
         }
     }
 
     #[test]
     fn an_address_in_the_name_is_told_from_a_name() {
-        let asked = read(&hello_for("192.168.1.20", 512)).unwrap().asked;
+        let asked = whole(&hello_for("192.168.1.20", 512)).asked;
         assert_eq!(asked, Some(AskedName::Address("192.168.1.20".parse().unwrap())));
     }
 
     #[test]
     fn tls_before_1_2_is_told_by_its_version() {
         let mut hello = hello_for("mqtt.home", 512);
-        assert!(!read(&hello).unwrap().is_old);
+        assert!(!whole(&hello).is_old);
         hello[10] = 2;
-        assert!(read(&hello).unwrap().is_old);
+        assert!(whole(&hello).is_old);
     }
 
     #[test]
     fn half_a_hello_is_not_a_hello() {
-        let whole = hello_for("mqtt.home", 512);
-        for end in 0..whole.len() {
-            assert_eq!(read(&whole[..end]), None, "{end} bytes");
+        for cut in [1, 7, 60, 4096] {
+            let whole = hello_for("mqtt.home", cut);
+            for end in 0..whole.len() {
+                assert_eq!(read(&whole[..end]), Reading::Coming, "{end} bytes of records of {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_become_a_hello_is_not_waited_for() {
+        for strange in [
+            &[0x16, 3, 1, 0, 1, 2][..],            // another message
+            &[0x16, 3, 1, 0, 2, 1, 0, 0x17],       // another record half way
+            &[0x16, 3, 1, 0, 0],                   // an empty record
+            &[0x16, 3, 1, 0x40, 1],                // a record that is too long
+            &[0x16, 3, 1, 0, 4, 1, 255, 255, 255], // a message that is too long
+            &[0x16, 3, 1, 0, 6, 1, 0, 0, 2, 3, 3], // a hello without its parts
+            &[0x16, 2],
+        ] {
+            assert_eq!(read(strange), Reading::Strange, "{strange:?}");
         }
     }
 

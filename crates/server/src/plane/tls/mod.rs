@@ -6,8 +6,10 @@
 
 pub(crate) mod certificate;
 pub(crate) mod channel;
+pub(crate) mod fragment;
 pub(crate) mod hello;
 pub(crate) mod remedy;
+mod sealing;
 pub(crate) mod trusted;
 
 use crate::plane::listener::ClientAuth;

@@ -51,6 +51,8 @@ pub enum HandshakeCause {
     OldTls,
     /// It shares no cipher suite, group or signature with us.
     NothingShared,
+    /// It wants records of a length that no standard allows.
+    OddFragment,
     /// A handshake message was too long.
     TooLong,
     /// It does not keep to the protocol of WebSocket.
@@ -99,6 +101,7 @@ pub(crate) fn cause_of(fault: &TlsFault, seen: &Circumstances<'_>) -> HandshakeC
         TlsFault::NotTls(Dialect::Http) => HandshakeCause::PlainHttp,
         TlsFault::NotTls(_) => HandshakeCause::NotTls,
         TlsFault::TooLong => HandshakeCause::TooLong,
+        TlsFault::OddFragment => HandshakeCause::OddFragment,
         TlsFault::Library(error) => of_library(error, seen),
     }
 }
@@ -249,6 +252,10 @@ impl HandshakeCause {
                 "shares no cipher suite, curve or signature with this broker → it needs ECDHE with P-256 or X25519, \
                  ECDSA, and AES-GCM or ChaCha20"
             }
+            Self::OddFragment => {
+                "asks for records of a length that no standard allows (max_fragment_length, record_size_limit) → correct \
+                 its TLS settings: 512, 1024, 2048 or 4096"
+            }
             Self::TooLong => {
                 "sent a handshake message of more than 64 KiB → send a shorter certificate chain"
             }
@@ -298,7 +305,7 @@ mod tests {
 
     fn alert(alert: AlertDescription, asked: Option<AskedName>) -> HandshakeCause {
         let local = "192.168.1.5".parse().unwrap();
-        let hello = Hello { asked, is_old: false };
+        let hello = Hello { asked, ..Hello::default() };
         let seen = Circumstances { hello: Some(&hello), local, names: &ServerNames::default() };
         cause_of(&TlsFault::Library(Error::AlertReceived(alert)), &seen)
     }
@@ -355,6 +362,7 @@ mod tests {
             Cause::NoCertificate,
             Cause::OldTls,
             Cause::NothingShared,
+            Cause::OddFragment,
             Cause::TooLong,
             Cause::TooSlow,
             Cause::Left,
