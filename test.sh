@@ -16,17 +16,21 @@ case "$mode" in full | quick | fuzz) ;; *) echo "usage: ./test.sh [quick | fuzz 
 unset KEYWARD_DIR KEYWARD_NAMES SSLKEYLOGFILE
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 
-# command → Debian package that brings it
+# command, or file → Debian package that brings it
 needs="cc:gcc openssl:openssl strip:binutils"
 [ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
   needs="$needs mosquitto_pub:mosquitto-clients age:age buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
+  needs="$needs mosquitto_pub:mosquitto-clients age:age buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm"
+  # what small devices run, and a compiler for one of them
+  needs="$needs make:make c++:g++ gnutls-cli:gnutls-bin /usr/include/bearssl.h:libbearssl-dev /usr/include/mbedtls/ssl.h:libmbedtls-dev"
+  needs="$needs xtensa-lx106-elf-gcc:gcc-xtensa-lx106"
 fi
 
 install_packages() {
   local missing="" pair
   for pair in $needs; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+    [ -e "${pair%%:*}" ] || command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
   done
   if [ "$mode" = full ] && ! python3 -c 'import ensurepip' 2>/dev/null; then missing="$missing python3-venv"; fi
   [ -n "$missing" ] || return 0

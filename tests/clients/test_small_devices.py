@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import PATIENCE
+from conftest import PATIENCE, Client
 
 SOURCES = pathlib.Path(__file__).parents[1] / "small_devices"
 STACKS = ["bearssl", "mbedtls"]
@@ -88,7 +88,7 @@ def test_a_client_of_tls_1_3_gets_what_its_record_size_limit_asks_for(keyward):
     bundle = keyward.device("chip")
     connect = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04chip"
     subscribe = b"\x82\x0b\x00\x01\x00\x06chip/#\x00"
-    publish = b"\x30\xf8\x2e\x00\x06chip/x" + b"z" * 6000
+    suback = b"\x90\x03\x00\x01\x00"
 
     def talk(port):
         gnutls = subprocess.Popen(
@@ -96,13 +96,22 @@ def test_a_client_of_tls_1_3_gets_what_its_record_size_limit_asks_for(keyward):
              "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3", "--verify-hostname", "localhost", "-p", str(port), "127.0.0.1"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
-        gnutls.stdin.write(connect + subscribe + publish)
+        gnutls.stdin.write(connect + subscribe)
         gnutls.stdin.flush()
         said = b""
-        while said.count(b"z") < 6000:
-            piece = gnutls.stdout.read1()
-            assert piece, said
-            said += piece
+
+        def until(seen):
+            nonlocal said
+            while not seen(said):
+                piece = gnutls.stdout.read1()
+                assert piece, said
+                said += piece
+
+        until(lambda said: suback in said)
+        other = Client(bundle, client_id="other").connect()
+        other.publish("chip/x", "~" * 6000)
+        until(lambda said: said.count(b"~") == 6000)
+        other.close()
         gnutls.kill()
         gnutls.wait()
 

@@ -45,10 +45,21 @@ def test_old_versions_of_tls_are_refused(keyward, flag):
     assert "New, (NONE)" in said or "alert protocol version" in said, said
 
 
-def test_the_certificate_message_fits_one_packet(keyward):
-    said = s_client(keyward, "-tls1_2", "-CAfile", keyward.ca, "-msg")
-    lengths = [int(n, 16) for n in re.findall(r"Handshake \[length ([0-9a-f]+)\], Certificate\b", said)]
-    assert lengths and max(lengths) < 1500, said
+def test_the_certificate_message_fits_one_packet_and_a_name_that_would_not_fit_is_refused(keyward):
+    def message():
+        said = s_client(keyward, "-tls1_2", "-CAfile", keyward.ca, "-msg")
+        lengths = [int(n, 16) for n in re.findall(r"<<< .*Handshake \[length ([0-9a-f]+)\], Certificate\b", said)]
+        assert len(lengths) == 1, said
+        return lengths[0]
+
+    assert message() == keyward.json("server", "name", "list")["certificate_message_bytes"] < 1500
+    for number in range(20):
+        added = keyward.run("server", "name", "add", f"a-name-of-the-broker-{number:02}.example.org", check=False)
+        if added.returncode:
+            break
+    assert "the Certificate message would pass 1500 bytes" in added.stderr, added.stderr
+    told = keyward.run("server", "name", "list").stdout
+    assert 1100 < message() < 1500 and f"takes {message()} of the 1500 bytes" in told, told
 
 
 def test_neither_certificate_nor_password_is_refused(keyward):

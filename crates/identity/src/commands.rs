@@ -446,8 +446,10 @@ pub enum Refusal {
     },
     /// The certificate would be too large for small devices.
     #[error(
-        "'{0}' does not fit into the server's certificate: the names that were added may take {max} bytes in all, \
-         so that small devices can read it; remove one first: keyward server name remove NAME",
+        "'{0}' does not fit into the server's certificate: the Certificate message would pass {message} bytes, which \
+         small devices could not read; the names that were added may take {max} bytes in all; remove one first: keyward \
+         server name remove NAME",
+        message = crate::limits::CERTIFICATE_MESSAGE_BYTES,
         max = crate::limits::ADDED_NAME_BYTES
     )]
     ServerNamesTooLong(ServerName),

@@ -11,8 +11,11 @@ pub const CERTIFICATES_PER_ACCOUNT: usize = 8;
 /// Names and addresses of this server: found, added and hidden ones together.
 pub const SERVER_NAMES: usize = 64;
 
+/// Bytes that the server's Certificate message takes at most: some small TLS stacks have no more room.
+pub const CERTIFICATE_MESSAGE_BYTES: usize = 1_500;
+
 /// Bytes that all names together may take in the server's certificate, so that the Certificate message stays under
-/// 1,500 bytes: some small TLS stacks have no more room. Names found by themselves give way to those that were added.
+/// [`CERTIFICATE_MESSAGE_BYTES`]. Names found by themselves give way to those that were added.
 pub const NAME_BYTES: usize = 330;
 
 /// Bytes that the names *added by the operator* may take of [`NAME_BYTES`]. One of the longest fits, and `localhost`

@@ -67,6 +67,13 @@ impl ServerIdentity {
         let (begin, end) = (self.certificate.not_before.0, self.certificate.not_after.0);
         now.0 >= begin + end.saturating_sub(begin) / 3 * 2
     }
+
+    /// Returns how many bytes the Certificate message of TLS 1.2 takes, with its header (RFC 5246 §7.4.2).
+    pub fn certificate_message_bytes(&self) -> usize {
+        const HEADER: usize = 4;
+        const LENGTH: usize = 3;
+        HEADER + LENGTH + self.chain.iter().map(|der| LENGTH + der.len()).sum::<usize>()
+    }
 }
 
 /// Holds what the server accepts clients under.

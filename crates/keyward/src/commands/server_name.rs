@@ -31,5 +31,10 @@ fn tell(names: &ServerNames) -> String {
     }
     let _ =
         writeln!(text, "\nThe certificate ends on {} and renews itself before.", day(names.expires_unix_ms));
+    let _ = writeln!(
+        text,
+        "Its message takes {} of the {} bytes that small devices can read.",
+        names.certificate_message_bytes, names.certificate_message_bytes_max
+    );
     text
 }

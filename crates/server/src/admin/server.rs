@@ -2,7 +2,7 @@
 
 use super::{Admin, Turn, accounts::bad_name};
 use crate::control::{Refusal, Response, ServerNames};
-use keyward_identity::{Command, ServerName};
+use keyward_identity::{Command, ServerName, limits::CERTIFICATE_MESSAGE_BYTES};
 
 impl Turn<'_> {
     pub(super) fn add_server_name(&mut self, name: &str) -> Result<Response, Refusal> {
@@ -32,6 +32,8 @@ impl Admin {
             names: identity.names.iter().map(ToString::to_string).collect(),
             reissued,
             expires_unix_ms: identity.certificate.not_after.0,
+            certificate_message_bytes: identity.certificate_message_bytes(),
+            certificate_message_bytes_max: CERTIFICATE_MESSAGE_BYTES,
         })
     }
 }

@@ -334,6 +334,12 @@ pub struct ServerNames {
     pub reissued: bool,
     /// When the certificate ends.
     pub expires_unix_ms: u64,
+    /// How many bytes the Certificate message of TLS takes.
+    #[serde(default)]
+    pub certificate_message_bytes: usize,
+    /// How many it may take, so that small devices can read it.
+    #[serde(default)]
+    pub certificate_message_bytes_max: usize,
 }
 
 /// Holds one listener.
