@@ -18,6 +18,9 @@ pub struct Account {
     pub site: Option<SiteId>,
     /// Who can lay hands on the device.
     pub exposure: Option<Exposure>,
+    /// Which chip the device is, if it is one that cannot protect its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chip: Option<Chip>,
     /// Whether the identity may act.
     pub standing: Standing,
     /// Which life of its name this is: changes only when a removed id is added again. What an earlier life had is not
@@ -84,6 +87,16 @@ pub enum Exposure {
     Workplace,
     /// Nobody without a key.
     Locked,
+}
+
+/// Names a chip out of which whoever holds the device reads the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chip {
+    /// ESP8266: its flash can be read, always.
+    Esp8266,
+    /// The ESP32 family: its flash can be read, unless somebody burned fuses for flash encryption and secure boot.
+    Esp32,
 }
 
 /// Holds what is known of one certificate.

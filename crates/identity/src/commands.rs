@@ -1,7 +1,7 @@
 //! What can be asked of the registrar, what it gives back and why it refuses.
 
 use crate::{
-    account::Exposure,
+    account::{Chip, Exposure},
     clock::{ClockVerdict, WallTime},
     csr::CsrRefusal,
     names::{NameRefusal, ServerName},
@@ -200,6 +200,8 @@ pub struct AddDevice {
     /// Who can lay hands on it.
     #[serde(default)]
     pub exposure: Option<Exposure>,
+    /// Which chip it is, if it is one that cannot protect its key.
+    pub chip: Option<Chip>,
     /// Whether a machine chose the id.
     #[serde(default)]
     pub machine_chosen: bool,

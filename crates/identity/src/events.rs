@@ -4,7 +4,7 @@
 //! readable when rules change. The names of variants and fields are the format on disk: never rename one.
 
 use crate::{
-    account::{CertificateRecord, Exposure},
+    account::{CertificateRecord, Chip, Exposure},
     clock::WallTime,
     names::ServerName,
     password::PasswordRecord,
@@ -67,6 +67,9 @@ pub enum Event {
         site: Option<SiteId>,
         /// Who can lay hands on it.
         exposure: Option<Exposure>,
+        /// Which chip it is, if it is one that cannot protect its key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<Chip>,
         /// Whether a machine chose the id.
         machine_chosen: bool,
         /// What the operator wrote about it.

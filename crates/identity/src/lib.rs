@@ -49,7 +49,7 @@ mod trusted;
 mod vault;
 mod wire;
 
-pub use account::{Account, CertificateRecord, Exposure, Standing};
+pub use account::{Account, CertificateRecord, Chip, Exposure, Standing};
 pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
 pub use clock::{ClockVerdict, WallTime};
 pub use commands::{

@@ -75,6 +75,7 @@ mod tests {
                 device_type: None,
                 site: Some("hall".parse().unwrap()),
                 exposure: None,
+                chip: None,
                 machine_chosen: device == 0,
                 note: "note".into(),
                 credential: certificate,

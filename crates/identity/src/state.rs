@@ -158,7 +158,7 @@ impl State {
     }
 
     fn add(&mut self, entry: &AuditEntry, event: &Event) {
-        let Event::Added { identity, device_type, site, exposure, machine_chosen, note } = event else {
+        let Event::Added { identity, device_type, site, exposure, chip, machine_chosen, note } = event else {
             return;
         };
         Arc::make_mut(&mut self.registry).put(Account {
@@ -166,6 +166,7 @@ impl State {
             device_type: device_type.clone(),
             site: site.clone(),
             exposure: *exposure,
+            chip: *chip,
             standing: Standing::Active,
             life: self.lives.saturating_add(entry.sequence),
             epoch: entry.sequence,

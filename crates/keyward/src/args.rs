@@ -17,7 +17,7 @@ pub(crate) use confirming::ConfirmArgs;
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
-pub(crate) use things::{BundleKind, DeviceAddArgs, DeviceCommand, ExposureArg};
+pub(crate) use things::{BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, ExposureArg};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

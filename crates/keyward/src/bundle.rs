@@ -3,14 +3,17 @@
 //! The private key is made here, in the process of the command, and written before the broker is asked: a certificate
 //! never exists without its key, and the key is nowhere else.
 
+pub(crate) mod chip;
 mod node_red;
 mod readme;
 
 use crate::args::BundleKind;
+use crate::clock;
 use crate::failure::{Failure, Outcome};
 use crate::program::{Program, quote};
 use keyward_client::Address;
 use keyward_identity::files::{self, FileError};
+use keyward_server::control::Chip;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -51,6 +54,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) certificate_pem: Option<&'a str>,
     /// Whether the key is in the bundle too; if not it is where the signing request came from.
     pub(crate) has_key: bool,
+    /// The chip that it goes to.
+    pub(crate) chip: Option<Chip>,
     /// A topic to which the first message goes.
     pub(crate) first_topic: Option<String>,
 }
@@ -96,6 +101,9 @@ impl Draft {
         if contents.kind == BundleKind::NodeRed {
             write(node_red::FLOW, &node_red::flow(contents, &self.dir))?;
         }
+        if let (Some(chip), Some(_)) = (contents.chip, contents.kind.chip()) {
+            chip::write(contents, chip, clock::unix_ms() / 1_000, &self.dir)?;
+        }
         write("README.txt", &readme::text(contents, &self.dir, program))?;
         Ok(self.dir.clone())
     }
@@ -134,7 +142,7 @@ pub(crate) fn mosquitto_command(contents: &Contents<'_>, dir: &Path) -> Option<S
             let dir = quote(&dir.to_string_lossy());
             format!("(cd {dir} && XDG_CONFIG_HOME=. mosquitto_pub -t {} -m hello)", quote(topic))
         }
-        BundleKind::Pem | BundleKind::NodeRed => format!(
+        BundleKind::Pem | BundleKind::NodeRed | BundleKind::Esp8266 | BundleKind::Esp32 => format!(
             "mosquitto_pub -h {} -p {} --cafile {} --cert {} --key {} -V 5 -q 1 -t {} -m hello",
             quote(&contents.address.host),
             contents.address.port,
@@ -187,6 +195,7 @@ mod tests {
             ca_pem: "CA",
             certificate_pem: Some("CERT"),
             has_key: true,
+            chip: None,
             first_topic: Some("dev01/status".to_owned()),
         }
     }

@@ -19,6 +19,7 @@ impl Clerk<'_> {
             device_type: device.device_type,
             site: device.site,
             exposure: device.exposure,
+            chip: device.chip,
             machine_chosen: device.machine_chosen,
             note: device.note.clone(),
         };
@@ -32,6 +33,7 @@ impl Clerk<'_> {
             device_type: None,
             site: None,
             exposure: None,
+            chip: None,
             machine_chosen: false,
             note: user.note.clone(),
         };

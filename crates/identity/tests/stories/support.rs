@@ -132,6 +132,7 @@ pub fn device(id: &str, credential: NewCredential) -> Command {
         device_type: Some("pump".parse().unwrap()),
         site: None,
         exposure: Some(Exposure::Workplace),
+        chip: None,
         machine_chosen: false,
         note: String::new(),
         credential,

@@ -11,6 +11,7 @@ pub(crate) enum DeviceCommand {
 Examples:
   keyward device add dev01                              a bundle in ./dev01
   keyward device add dev01 --bundle mosquitto           with an options file for mosquitto_pub and _sub
+  keyward device add dev01 --bundle esp8266             with a header and an Arduino sketch
   keyward device add dev01 --csr dev01.csr              the key stays on the device
   keyward device add dev01 --password                   for a device that cannot use a certificate
   keyward device add plug-1 --preset tasmota --topic kitchen --mac 5C:CF:7F:12:34:56
@@ -97,6 +98,9 @@ pub(crate) struct DeviceAddArgs {
     /// The MAC address of a Tasmota, so that it may announce itself to Home Assistant
     #[arg(long, value_name = "MAC", requires = "preset")]
     pub(crate) mac: Option<String>,
+    /// Which chip it is, if whoever holds it can read its key; a bundle for a chip says so by itself
+    #[arg(long, value_enum, value_name = "CHIP")]
+    pub(crate) chip: Option<ChipArg>,
     /// Sign this certificate request (PEM); only its public key is taken
     #[arg(long, value_name = "FILE", conflicts_with_all = ["password", "password_stdin", "password_hash_stdin"])]
     pub(crate) csr: Option<PathBuf>,
@@ -134,6 +138,14 @@ pub(crate) enum ExposureArg {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChipArg {
+    /// Its flash can be read, always
+    Esp8266,
+    /// Its flash can be read, unless its fuses were burned
+    Esp32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BundleKind {
     /// PEM files: key, certificate chain, trust anchor
     Pem,
@@ -141,6 +153,10 @@ pub(crate) enum BundleKind {
     Mosquitto,
     /// PEM files and a flow for Node-RED that uses them
     NodeRed,
+    /// For devices: PEM files, a C header and an Arduino sketch for an ESP8266
+    Esp8266,
+    /// For devices: PEM files, a C header and an Arduino sketch for an ESP32
+    Esp32,
 }
 
 #[derive(Debug, Args)]
@@ -153,4 +169,15 @@ pub(crate) struct RevokeArgs {
     /// Still publish its will
     #[arg(long)]
     pub(crate) publish_will: bool,
+}
+
+impl BundleKind {
+    /// Returns the chip that the bundle is for.
+    pub(crate) fn chip(self) -> Option<ChipArg> {
+        match self {
+            Self::Pem | Self::Mosquitto | Self::NodeRed => None,
+            Self::Esp8266 => Some(ChipArg::Esp8266),
+            Self::Esp32 => Some(ChipArg::Esp32),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The README.txt of a bundle.
 
-use super::{CA, CERT, Contents, KEY, keyward_commands, mosquitto_command};
+use super::{CA, CERT, Contents, KEY, chip, keyward_commands, mosquitto_command};
 use crate::args::BundleKind;
 use crate::program::Program;
 use std::fmt::Write;
@@ -23,6 +23,9 @@ pub(super) fn text(contents: &Contents<'_>, dir: &Path, program: &Program) -> St
         for command in commands {
             let _ = writeln!(text, "  {command}");
         }
+    }
+    if let Some(chip) = contents.chip {
+        let _ = writeln!(text, "\nWhat the chip cannot protect\n  {}", chip::unprotected(chip).join("\n  "));
     }
     let _ = writeln!(
         text,
@@ -55,6 +58,12 @@ fn files(contents: &Contents<'_>) -> Vec<(&'static str, &'static str)> {
             "options that mosquitto_pub reads when XDG_CONFIG_HOME is this directory",
         ));
         files.push(("mosquitto_sub", "the same for mosquitto_sub"));
+    }
+    if contents.kind.chip().is_some() {
+        files.push((
+            "sketch",
+            "an Arduino sketch, not run on hardware by us; its keyward.h holds the above, the key too",
+        ));
     }
     files
 }

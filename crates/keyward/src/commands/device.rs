@@ -1,10 +1,10 @@
 //! `keyward device`.
 
-use crate::args::{BundleKind, DeviceAddArgs, DeviceCommand, ExposureArg};
+use crate::args::{BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, ExposureArg};
 use crate::bundle::{self, Contents, Draft, no_key_for_flow};
 use crate::clock::{day, moment};
 use crate::commands::preset;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::keypair;
 use crate::reach::{Site, notes, unexpected};
 use crate::screen::{table, to_value};
@@ -12,8 +12,8 @@ use crate::secret;
 use keyward_client::Address;
 use keyward_identity::files;
 use keyward_server::control::{
-    Der, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure, NewCredential, NewPassword,
-    Request, Response, Standing,
+    Chip, Der, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure, NewCredential,
+    NewPassword, Request, Response, Standing,
 };
 use keyward_server::escape::escape;
 use std::fmt::Write;
@@ -43,6 +43,7 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
     if args.bundle == BundleKind::NodeRed && (args.password || args.password_stdin || args.csr.is_some()) {
         return Err(no_key_for_flow());
     }
+    let chip = chip(args)?;
     let draft = Draft::create(&args.out.clone().unwrap_or_else(|| PathBuf::from(args.id.as_str())))?;
     let (credential, has_key) = credential(args, &draft)?;
     let request = DeviceAdd {
@@ -50,13 +51,14 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
         device_type: args.device_type.as_ref().map(ToString::to_string),
         site: args.site.as_ref().map(ToString::to_string),
         exposure: Some(exposure(args.exposure)),
+        chip,
         credential,
         allow_overlap: args.allow_overlap,
         preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref()),
     };
     let response = site.ask_to_add(Request::DeviceAdd(request), args.host.as_deref())?;
     let Response::DeviceAdded(added) = &response else { return Err(unexpected()) };
-    let contents = contents(args, added, has_key);
+    let contents = contents(args, added, has_key, chip);
     let dir = draft.finish(&contents, &site.program)?;
     if site.screen.is_json() {
         return print_json(site, &response, &dir);
@@ -101,7 +103,30 @@ fn exposure(exposure: ExposureArg) -> Exposure {
     }
 }
 
-fn contents<'a>(args: &DeviceAddArgs, added: &'a DeviceAdded, has_key: bool) -> Contents<'a> {
+/// Finds the chip that a device is, from what was said of it and from the bundle that was asked for.
+fn chip(args: &DeviceAddArgs) -> Outcome<Option<Chip>> {
+    let of_bundle = args.bundle.chip();
+    if of_bundle.is_some() && (args.csr.is_some() || args.password || args.password_stdin) {
+        return Err(Failure::misuse(
+            "--bundle esp8266 and esp32 hold a key and a certificate: leave --csr and --password out, or take --chip with \
+             another bundle",
+        ));
+    }
+    if of_bundle.is_some() && args.chip.is_some() && of_bundle != args.chip {
+        return Err(Failure::misuse("--chip and --bundle name two chips; leave --chip out"));
+    }
+    Ok(of_bundle.or(args.chip).map(|chip| match chip {
+        ChipArg::Esp8266 => Chip::Esp8266,
+        ChipArg::Esp32 => Chip::Esp32,
+    }))
+}
+
+fn contents<'a>(
+    args: &DeviceAddArgs,
+    added: &'a DeviceAdded,
+    has_key: bool,
+    chip: Option<Chip>,
+) -> Contents<'a> {
     let host = added.reach.host.clone();
     let identity = format!("device:{}", added.device.id);
     let own = added.topics.iter().find_map(|filter| filter.strip_suffix("/#"));
@@ -111,6 +136,7 @@ fn contents<'a>(args: &DeviceAddArgs, added: &'a DeviceAdded, has_key: bool) -> 
         ca_pem: &added.ca_pem,
         certificate_pem: added.certificate_pem.as_deref(),
         has_key,
+        chip,
         first_topic: own.map(|own| format!("{own}/status")),
     }
 }
@@ -133,6 +159,7 @@ fn tell_added(site: &Site, added: &DeviceAdded, contents: &Contents<'_>, dir: &P
         let _ = writeln!(text, "Password   {}   (shown only now)", paint.strong(password.expose()));
     }
     let _ = writeln!(text, "\nBundle     {}", dir.display());
+    text.push_str(&contents.chip.map(warning).unwrap_or_default());
     if added.device.connected.is_none() {
         let _ = writeln!(text, "\nThe broker does not run; start it: {}", site.program.command("up"));
     }
@@ -231,6 +258,18 @@ fn exposure_word(exposure: Exposure) -> &'static str {
     }
 }
 
+fn chip_word(chip: Chip) -> &'static str {
+    match chip {
+        Chip::Esp8266 => "esp8266",
+        Chip::Esp32 => "esp32",
+    }
+}
+
+/// Writes what the chip cannot protect, with a blank line in front.
+fn warning(chip: Chip) -> String {
+    format!("\n  {}\n", bundle::chip::unprotected(chip).join("\n  "))
+}
+
 fn show(site: &Site, id: String) -> Outcome {
     site.show(&site.ask(Request::DeviceShow { id })?, |response| match response {
         Response::Device(detail) => Some(tell_detail(detail)),
@@ -254,7 +293,12 @@ fn tell_detail(detail: &DeviceDetail) -> String {
             let _ = writeln!(text, "  {name:9} {}", escape(value));
         }
     }
-    let _ = writeln!(text, "  exposure  {}\n", exposure_word(row.exposure));
+    let _ = writeln!(text, "  exposure  {}", exposure_word(row.exposure));
+    if let Some(chip) = row.chip {
+        let _ = writeln!(text, "  chip      {}", chip_word(chip));
+        text.push_str(&warning(chip));
+    }
+    text.push('\n');
     let credentials = detail.credentials.iter().map(|credential| {
         [
             credential.kind.clone(),

@@ -5,7 +5,7 @@ use crate::bundle::{Contents, Draft, no_key_for_flow};
 use crate::clock::day;
 use crate::commands::device::{own_key, print_json, read_csr, standing_since};
 use crate::commands::preset;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::program::quote;
 use crate::reach::{Site, notes, unexpected};
 use crate::screen::table;
@@ -29,6 +29,11 @@ pub(crate) fn run(site: &Site, command: UserCommand) -> Outcome {
 }
 
 fn add(site: &Site, args: &UserAddArgs) -> Outcome {
+    if args.bundle.chip().is_some() {
+        return Err(Failure::misuse(
+            "a bundle for a chip is for a device: keyward device add ID --bundle esp8266",
+        ));
+    }
     // Somebody with a password needs no directory, unless one is asked for.
     let certificate = certificate(args)?;
     let wanted = certificate || args.csr.is_some() || args.out.is_some();
@@ -81,6 +86,7 @@ fn contents<'a>(args: &UserAddArgs, certificate: bool, added: &'a UserAdded) -> 
     Contents {
         address: Address::new(identity, added.installation.clone(), host, added.reach.port),
         kind: args.bundle,
+        chip: None,
         ca_pem: &added.ca_pem,
         certificate_pem: added.certificate_pem.as_deref(),
         has_key: certificate,

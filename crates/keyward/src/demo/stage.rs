@@ -173,6 +173,7 @@ fn device(control: &mut control::Client, id: &str) -> Outcome<(Member, String)> 
         device_type: None,
         site: None,
         exposure: None,
+        chip: None,
         credential: NewCredential::Csr(Der(key.csr.clone())),
         allow_overlap: false,
         preset: None,

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     control::{
-        Changed, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure,
-        Reach, Refusal, RefusalCode, Response,
+        Changed, Chip, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow,
+        Exposure, Reach, Refusal, RefusalCode, Response,
     },
     escape::escape_cut,
     wiring::subject,
@@ -46,6 +46,10 @@ impl Turn<'_> {
             device_type: new.device_type.clone(),
             site: new.site.clone(),
             exposure: Some(exposure(add.exposure)),
+            chip: add.chip.map(|chip| match chip {
+                Chip::Esp8266 => identity::Chip::Esp8266,
+                Chip::Esp32 => identity::Chip::Esp32,
+            }),
             machine_chosen: false,
             note: String::new(),
             credential,
@@ -194,6 +198,10 @@ impl Admin {
                 Some(identity::Exposure::Locked) => Exposure::Locked,
                 Some(identity::Exposure::Workplace) | None => Exposure::Workplace,
             },
+            chip: account.chip.map(|chip| match chip {
+                identity::Chip::Esp8266 => Chip::Esp8266,
+                identity::Chip::Esp32 => Chip::Esp32,
+            }),
             added_unix_ms: account.created.0,
             credentials: account.certificates.len() + usize::from(account.password.is_some()),
             expires_unix_ms: account.certificates.iter().map(|certificate| certificate.not_after.0).max(),

@@ -443,6 +443,7 @@ mod tests {
             device_type: None,
             site: None,
             exposure: None,
+            chip: None,
             credential: NewCredential::Password(NewPassword::Generated),
             allow_overlap: false,
             preset: None,

@@ -17,7 +17,7 @@ mod stream;
 
 pub use client::{CallError, Client, Stream};
 pub use request::{
-    AuthorityBind, AuthorityTrust, DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd,
+    AuthorityBind, AuthorityTrust, Chip, DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd,
     NewCredential, NewPassword, PolicyExplain, PresetChoice, Proves, Request, UserAdd,
 };
 pub use response::{

@@ -165,6 +165,9 @@ pub struct DeviceAdd {
     /// Who can lay hands on it; without it [`Exposure::Workplace`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
+    /// Which chip it is, if it is one that cannot protect its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chip: Option<Chip>,
     /// What it proves itself with.
     pub credential: NewCredential,
     /// Whether topics that others use already are accepted.
@@ -240,6 +243,16 @@ pub enum Exposure {
     Workplace,
     /// Nobody without a key to the room.
     Locked,
+}
+
+/// Names a chip out of which whoever holds the device reads the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chip {
+    /// ESP8266.
+    Esp8266,
+    /// The ESP32 family.
+    Esp32,
 }
 
 /// Says what a new device proves itself with.

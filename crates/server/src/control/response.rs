@@ -1,6 +1,9 @@
 //! What an operator is answered.
 
-use super::{request::Exposure, secret::Secret};
+use super::{
+    request::{Chip, Exposure},
+    secret::Secret,
+};
 use crate::{check::CheckReport, denials, status::Status};
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +149,9 @@ pub struct DeviceRow {
     pub site: Option<String>,
     /// Who can lay hands on it.
     pub exposure: Exposure,
+    /// Which chip it is, if it is one that cannot protect its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chip: Option<Chip>,
     /// When it was added.
     pub added_unix_ms: u64,
     /// How many credentials it can use now.

@@ -144,6 +144,7 @@ pub(crate) fn device(id: &str, keys: &Keys) -> DeviceAdd {
         device_type: None,
         site: None,
         exposure: None,
+        chip: None,
         credential: NewCredential::Csr(keyward_server::control::Der(keys.csr())),
         allow_overlap: false,
         preset: None,

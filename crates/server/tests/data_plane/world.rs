@@ -315,6 +315,7 @@ fn device(id: &str, credential: NewCredential) -> Command {
         device_type: None,
         site: None,
         exposure: None,
+        chip: None,
         machine_chosen: false,
         note: String::new(),
         credential,

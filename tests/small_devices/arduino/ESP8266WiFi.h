@@ -1,0 +1,6 @@
+// Stand-in; what it declares is in Arduino.h.
+#pragma once
+struct EspStand {
+  String getResetReason() { return "Power On"; }
+};
+inline EspStand ESP;

@@ -1,0 +1,2 @@
+// Stand-in; what it declares is in Arduino.h.
+#pragma once
