@@ -1,5 +1,5 @@
-"""The software of homes at work with its preset, as presets.toml has it recorded: birth, will, discovery and its end, commands,
-states; the broker is restarted in the middle. Not one thing is denied to it, and a neighbour's topic is."""
+"""The software of homes at work with its preset, as presets.toml has it from its sources: birth, will, discovery and its end,
+commands, states; the broker is restarted in the middle. Not one thing is denied to it, and a neighbour's topic is."""
 
 import pathlib
 import tomllib
