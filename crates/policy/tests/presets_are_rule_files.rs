@@ -65,6 +65,21 @@ fn a_file_that_was_changed_by_hand_is_told_from_the_preset() {
 }
 
 #[test]
+fn the_head_of_a_preset_file_is_checked_like_the_rest() {
+    let load = |text: &str| Policy::load(&[SourceFile::new("policy.d/x.toml", text)]);
+    for (text, said) in [
+        ("[preset]\nname = \"viewer\"\nwho = \"eye\"\n", "policy.d/x.toml:3:7: who"),
+        ("[preset]\nname = \"viewer\"\n", "policy.d/x.toml:1"),
+        ("[preset]\nname = \"viewer\"\nwho = \"user:eye\"\ncolour = 1\n", "policy.d/x.toml:4"),
+    ] {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    let later = load("[preset]\nname = \"of-a-later-version\"\nwho = \"user:eye\"\n").unwrap();
+    assert!(later.presets()[0].edited, "what this version does not know is not taken for its own");
+}
+
+#[test]
 fn nobody_reads_or_writes_what_begins_with_a_dollar() {
     let policy = house(&[
         ("user:all", "home", None),
