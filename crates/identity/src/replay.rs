@@ -56,7 +56,7 @@ fn follow(ledger: &Ledger, from: Position, state: Option<State>) -> Result<State
 mod tests {
     use super::*;
     use crate::{
-        AddDevice, AuditEntry, Command, Context, InitOptions, KeyProtection, KeySource, Lifetimes,
+        AddDevice, AuditEntry, Chip, Command, Context, InitOptions, KeyProtection, KeySource, Lifetimes,
         NewCredential, NewPassword, Registrar, WallTime,
     };
     use proptest::prelude::*;
@@ -75,7 +75,7 @@ mod tests {
                 device_type: None,
                 site: Some("hall".parse().unwrap()),
                 exposure: None,
-                chip: None,
+                chip: (device == 1).then_some(Chip::Esp8266),
                 machine_chosen: device == 0,
                 note: "note".into(),
                 credential: certificate,

@@ -105,3 +105,28 @@ fn literal(text: &str) -> impl std::fmt::Display + '_ {
     }
     Literal(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::BundleKind;
+    use keyward_client::Address;
+
+    #[test]
+    fn a_host_that_somebody_gave_steers_no_compiler() {
+        let host = "a\"\n#include \"/etc/passwd\\".to_owned();
+        let contents = Contents {
+            address: Address::new("device:dev01".to_owned(), "i".to_owned(), host, 8883),
+            kind: BundleKind::Esp8266,
+            ca_pem: "CA",
+            certificate_pem: Some("CERT"),
+            has_key: true,
+            chip: Some(Chip::Esp8266),
+            first_topic: Some("devices/dev01/status".to_owned()),
+        };
+        let text = header(&contents, "CERT", "KEY", 1);
+        assert!(text.contains("#define KEYWARD_HOST \"a#include /etc/passwd\"\n"), "{}", *text);
+        assert!(text.contains("#define KEYWARD_TOPIC_INTERVAL \"devices/dev01/interval\"\n"), "{}", *text);
+        assert_eq!(text.lines().filter(|line| line.starts_with("#include")).count(), 0);
+    }
+}
