@@ -2,7 +2,7 @@
 # Passes Keyward's tests and installs what they need. Usage: ./test.sh [quick | fuzz [SECONDS]]
 #
 #   ./test.sh        everything: formatting, lints, unit and integration tests, the simulated world, kills and
-#                    power cuts, the demo, foreign clients, the guides, the container
+#                    power cuts, the demo, foreign clients, the guides, the service, the container
 #   ./test.sh quick  formatting, lints, unit and integration tests
 #   ./test.sh fuzz   every fuzz target under libFuzzer, 30 seconds each or as many as given; needs a nightly toolchain
 #
@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 needs="cc:gcc openssl:openssl strip:binutils"
 [ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
-  needs="$needs mosquitto_pub:mosquitto-clients age:age buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
+  needs="$needs mosquitto_pub:mosquitto-clients age:age systemd-analyze:systemd mandoc:mandoc buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
   # what small devices run, and a compiler for one of them
   needs="$needs make:make c++:g++ gnutls-cli:gnutls-bin /usr/include/bearssl.h:libbearssl-dev /usr/include/mbedtls/ssl.h:libmbedtls-dev"
   needs="$needs xtensa-lx106-elf-gcc:gcc-xtensa-lx106"
@@ -128,6 +128,7 @@ survival() {
     python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" &&
     python3 tests/survival/kill.py --bin "$binary" --rounds 10 --power "$cut" --durability os --must-lose
 }
+service() { KEYWARD_BIN="$PWD/target/$target/release/keyward" tests/service.sh; }
 container() { KEYWARD_BIN="$PWD/target/$target/release/keyward" tests/container.sh; }
 
 stage "packages" install_packages
@@ -149,6 +150,7 @@ if [ "$mode" = full ]; then
   stage "rumqttc peer" rumqttc_peer
   stage "foreign clients" foreign_clients
   stage "guides" guides
+  stage "service" service
   stage "container" container
 fi
 echo "── time by stage"

@@ -1,5 +1,6 @@
 //! What can go wrong, whose fault it is, and what to do next.
 
+use crate::resolver::ResolveError;
 use keyward_mqtt::reason::ReasonCode;
 use std::io;
 
@@ -12,8 +13,8 @@ pub enum ClientError {
     Resolve {
         /// The name that was looked up.
         host: String,
-        /// What the resolver said.
-        source: io::Error,
+        /// Why.
+        source: ResolveError,
     },
     /// No TCP connection came about.
     #[error("cannot reach {address} ({source}); check that the broker runs and listens there")]

@@ -24,6 +24,7 @@ mod heard;
 mod limits;
 mod message;
 mod options;
+pub mod resolver;
 mod tls;
 mod transport;
 mod wire;

@@ -5,10 +5,11 @@
 use crate::clock;
 use crate::error::ClientError;
 use crate::options::ClientOptions;
+use crate::resolver;
 use crate::tls;
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The most bytes that one read takes.
@@ -137,7 +138,8 @@ fn dial(options: &ClientOptions, deadline: Instant) -> Result<TcpStream, ClientE
     let address = format!("{}:{}", options.host, options.port);
     let resolve = |source| ClientError::Resolve { host: options.host.clone(), source };
     let mut last = io::Error::new(ErrorKind::NotFound, "no address");
-    for candidate in (options.host.as_str(), options.port).to_socket_addrs().map_err(resolve)? {
+    for address in resolver::addresses(&options.host, deadline).map_err(resolve)? {
+        let candidate = SocketAddr::new(address, options.port);
         match TcpStream::connect_timeout(&candidate, remaining(deadline)) {
             Ok(socket) => return Ok(socket),
             Err(error) => last = error,

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod messages;
 pub mod mqtt;
 pub mod mutation;
+pub mod resolver;
 pub mod rules;
 pub mod script;
 pub mod server;
@@ -97,4 +98,5 @@ pub const TARGETS: &[Target] = &[
     row("configuration_edit", server::configuration_edit, 256, &["server/src/config/edit.rs"]),
     row("backup", server::backup, 512, &["server/src/backup/archive/mod.rs", "server/src/backup/archive/read.rs", "server/src/backup/archive/tar.rs", "server/src/backup/archive/rows.rs"]),
     row("bundle", bundle::bundle, 128, &["client/src/address.rs", "client/src/tls.rs"]),
+    row("resolver", resolver::resolver, 256, &["client/src/resolver/"]),
 ];

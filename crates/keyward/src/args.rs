@@ -90,6 +90,12 @@ Examples:
   keyward status
   keyward status --json")]
     Status,
+    /// Say by the exit code whether the broker that runs here does its work: 0 if it does, else 1
+    #[command(after_help = "\
+Examples:
+  keyward healthcheck              for the health check of a container, or a monitor
+  keyward healthcheck --json")]
+    Healthcheck,
     /// Add, list, stop and remove devices
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -152,6 +158,16 @@ Examples:
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages, one for each command
+    #[command(after_help = "\
+Examples:
+  keyward man --out /usr/local/share/man/man1
+  keyward man --out man            then: man ./man/keyward-device-add.1")]
+    Man {
+        /// The directory to write them into; it is made if it is missing
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
 }
 

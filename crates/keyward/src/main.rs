@@ -15,8 +15,8 @@ mod secret;
 use args::{Cli, Command};
 use clap::Parser;
 use commands::{
-    audit, authority, completions, denials, device, listener, policy, preset, publish, reload, server_name,
-    status, store, subscribe, up, user,
+    audit, authority, completions, denials, device, healthcheck, listener, man, policy, preset, publish,
+    reload, server_name, status, store, subscribe, up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -63,6 +63,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Up(args) => up::run(&site()?, args, cli.global.passphrase_file()),
         Command::Demo => demo::run(screen),
         Command::Status => status::run(&site()?),
+        Command::Healthcheck => healthcheck::run(&site()?),
         Command::Device(command) => device::run(&site()?, command),
         Command::User(command) => user::run(&site()?, command),
         Command::Policy(command) => policy::run(&site()?, command),
@@ -78,5 +79,6 @@ fn run(cli: Cli) -> Outcome {
         Command::Pub(args) => publish::run(screen, &args, &cli.global),
         Command::Sub(args) => subscribe::run(screen, &args, &cli.global),
         Command::Completions { shell } => completions::run(screen, shell),
+        Command::Man { out } => man::run(screen, &out),
     }
 }

@@ -4,12 +4,16 @@ use crate::args::Global;
 use crate::failure::{Failure, Outcome};
 use crate::program::Program;
 use crate::screen::Screen;
+use keyward_client::resolver;
 use keyward_server::admin::{self, OpenOptions};
 use keyward_server::control::{Changed, Reach, Request, Response};
 use keyward_server::escape::escape;
 use keyward_server::home::{Home, Surroundings};
 use std::fmt::{Display, Write};
-use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+/// How long a name may take to be found before an address stands in its place.
+const LOOK_UP: Duration = Duration::from_secs(3);
 
 /// Holds what every command about an installation needs.
 pub(crate) struct Site {
@@ -75,8 +79,8 @@ impl Site {
 }
 
 /// Puts an address in the place of a host name that this machine cannot resolve at this moment, and says so.
-fn settle(reach: &mut Reach, resolves: impl Fn(&str, u16) -> bool) -> Option<String> {
-    if reach.host == reach.otherwise || resolves(&reach.host, reach.port) {
+fn settle(reach: &mut Reach, resolves: impl Fn(&str) -> bool) -> Option<String> {
+    if reach.host == reach.otherwise || resolves(&reach.host) {
         return None;
     }
     let name = std::mem::replace(&mut reach.host, reach.otherwise.clone());
@@ -86,8 +90,8 @@ fn settle(reach: &mut Reach, resolves: impl Fn(&str, u16) -> bool) -> Option<Str
     ))
 }
 
-fn resolves(host: &str, port: u16) -> bool {
-    (host, port).to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some())
+fn resolves(host: &str) -> bool {
+    resolver::addresses_within(host, LOOK_UP).is_ok()
 }
 
 /// Says that the broker answered something else than was asked.
@@ -132,12 +136,12 @@ mod tests {
     fn a_name_that_does_not_resolve_gives_way_to_an_address() {
         let reach = || Reach { host: "mqtt.home".into(), otherwise: "192.0.2.1".into(), port: 8883 };
         let mut kept = reach();
-        assert_eq!((settle(&mut kept, |_, _| true), kept.host.as_str()), (None, "mqtt.home"));
+        assert_eq!((settle(&mut kept, |_| true), kept.host.as_str()), (None, "mqtt.home"));
         let mut given_up = reach();
-        let note = settle(&mut given_up, |_, _| false).unwrap();
+        let note = settle(&mut given_up, |_| false).unwrap();
         assert_eq!(given_up.host, "192.0.2.1");
         assert!(note.contains("mqtt.home") && note.contains("--host"), "{note}");
-        assert!(resolves("127.0.0.1", 1));
+        assert!(resolves("127.0.0.1"));
     }
 
     #[test]

@@ -94,3 +94,14 @@ fn without_an_installation_the_way_to_make_one_is_named() {
     assert_eq!(answer["schema"], 1);
     assert!(answer["refused"]["what"].as_str().unwrap().contains("keyward up"), "{answer}");
 }
+
+#[test]
+fn every_command_has_a_manual_page_with_its_examples() {
+    let story = Story::begin();
+    story.ok(&["man", "--out", "man"]);
+    let page = |name: &str| std::fs::read_to_string(story.path("man").join(name)).unwrap();
+    assert!(page("keyward.1").contains("keyward\\-device"));
+    assert!(page("keyward-device-add.1").contains("Examples:"));
+    let pages = std::fs::read_dir(story.path("man")).unwrap().count();
+    assert!(pages >= 40, "{pages}");
+}

@@ -7,7 +7,8 @@ use crate::{
     control::{Refusal, RefusalCode},
     denials::{Denied, Report},
     journal::Journal,
-    plane::{Applied, DataPlane, NotReported},
+    plane::{Applied, DataPlane, NotReported, Pulse, Vitals},
+    service::HEALTH_PATIENCE,
     status::{RunningStatus, StorageState},
     wiring,
 };
@@ -104,6 +105,10 @@ impl Live for Carrier {
             policy_generation: self.policy_generation,
             registry_revision: self.directory.revision(),
         }
+    }
+
+    fn vitals(&self) -> Vitals {
+        Pulse::of(Arc::clone(&self.plane)).feel(HEALTH_PATIENCE)
     }
 
     fn denials(&self, since: Option<Millis>, would_allow: &dyn Fn(&Denied) -> Option<String>) -> Report {

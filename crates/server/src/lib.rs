@@ -28,6 +28,7 @@ mod regular;
 pub mod rules;
 pub mod running;
 mod salvage;
+pub mod service;
 mod signals;
 pub mod status;
 pub mod store;

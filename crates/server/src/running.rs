@@ -17,6 +17,7 @@ use crate::{
     process,
     regular::Regular,
     rules::{Rules, RulesError},
+    service::Service,
     signals::{Ear, Heard},
     status::Status,
     store,
@@ -27,6 +28,7 @@ use keyward_broker::{Directory, persist::RecoveryError};
 use keyward_identity::{Command, Context, Registrar, ServerName, WallTime, files, restore};
 use keyward_store::Engine;
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -63,6 +65,8 @@ pub struct RunOptions {
     pub dumpable: bool,
     /// Whether signals are left to the caller (the demo and tests run a broker inside their process).
     pub ignore_signals: bool,
+    /// Who is told how the broker is.
+    pub service: Service,
 }
 
 /// Says why a broker did not start.
@@ -127,6 +131,8 @@ pub struct Running {
     upkeep: Option<Regular>,
     rehashing: Option<Regular>,
     sys: Option<Regular>,
+    watch: Option<Regular>,
+    service: Service,
 }
 
 /// Starts the broker of `home`, making the installation first if there is none. Returns when it listens.
@@ -137,6 +143,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     if !options.dumpable {
         process::forbid_dumps().map_err(system("dumps of this process could not be forbidden"))?;
     }
+    let starting = options.service.starting();
     home.create()?;
     // Before anything in the directory is read.
     restore::finish(home.directory()).map_err(InstallationError::from)?;
@@ -192,7 +199,10 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     // Read again: the first start has written the file.
     admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
     let admin = Arc::new(Mutex::new(admin));
-    attend(&home, admin, plane, first_start, sys_interval, options)
+    let running = attend(&home, admin, plane, first_start, sys_interval, options)?;
+    drop(starting);
+    options.service.ready(&running.said_of_listeners());
+    Ok(running)
 }
 
 /// Opens the ways to the running broker: socket, signals, upkeep.
@@ -207,11 +217,12 @@ fn attend(
     let (stop, stopped) = sync_channel(1);
     // Weak, so that a connection that is still open does not hold the store when the broker has stopped.
     let answering = Arc::downgrade(&admin);
+    let told = options.service.clone();
     let handler = move |request: Request, actor: &str| match answering.upgrade() {
         Some(admin) => match request {
             Request::StoreBackup { messages } => lock(&admin).begin_backup(messages),
             Request::StoreCheck => lock(&admin).begin_check(),
-            other => lock(&admin).execute_for(other, actor).map(Reply::Once),
+            other => execute(&admin, other, actor, &told).map(Reply::Once),
         },
         None => Err(Refusal::new(RefusalCode::WrongMoment, "the broker has stopped; try again")),
     };
@@ -219,8 +230,8 @@ fn attend(
     let ear = match options.ignore_signals {
         true => None,
         false => {
-            let (heeding, stop) = (Arc::clone(&admin), stop.clone());
-            let ear = Ear::open(move |heard| heed(heard, &heeding, &stop));
+            let (heeding, stop, told) = (Arc::clone(&admin), stop.clone(), options.service.clone());
+            let ear = Ear::open(move |heard| heed(heard, &heeding, &stop, &told));
             Some(ear.map_err(system("signals cannot be heard"))?)
         }
     };
@@ -238,8 +249,22 @@ fn attend(
     });
     let rehashing = Some(rehashing.map_err(system("no thread for new hashes of passwords"))?);
     let sys = speak_of_itself(&plane, sys_interval).map_err(system("no thread for $SYS"))?;
-    let (control, upkeep) = (Some(control), Some(upkeep));
-    Ok(Running { admin, plane, first_start, _stop: stop, stopped, control, ear, upkeep, rehashing, sys })
+    let watch = options.service.watch(Arc::clone(&plane)).map_err(system("no thread for the watchdog"))?;
+    let (control, upkeep, service) = (Some(control), Some(upkeep), options.service.clone());
+    Ok(Running {
+        admin,
+        plane,
+        first_start,
+        _stop: stop,
+        stopped,
+        control,
+        ear,
+        upkeep,
+        rehashing,
+        sys,
+        watch,
+        service,
+    })
 }
 
 impl Running {
@@ -256,6 +281,17 @@ impl Running {
     /// Returns the addresses that listen.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.plane.listeners().into_iter().flat_map(|bound| bound.addresses).collect()
+    }
+
+    /// Says where it listens, for the service manager.
+    fn said_of_listeners(&self) -> String {
+        let open = self.plane.listeners();
+        let of = |bound: &crate::plane::Bound| {
+            let ports: BTreeSet<u16> = bound.addresses.iter().map(SocketAddr::port).collect();
+            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+            format!("{} on port {}", bound.listener.name, ports.join(", "))
+        };
+        format!("running: {}", open.iter().map(of).collect::<Vec<_>>().join("; "))
     }
 
     /// Returns what `keyward status` shows.
@@ -292,11 +328,13 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         tracing::info!("stopping: clients are told and their links closed");
+        self.service.stopping();
         self.control.take();
         self.ear.take();
         self.upkeep.take();
         self.rehashing.take();
         self.sys.take();
+        self.watch.take();
         self.plane.shutdown();
     }
 }
@@ -309,13 +347,32 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |error| StartError::System { what, error }
 }
 
-fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &SyncSender<()>) {
+/// Carries a request out; a reload is told to the service manager from its beginning to its end.
+fn execute(
+    admin: &Mutex<Admin>,
+    request: Request,
+    actor: &str,
+    service: &Service,
+) -> Result<Response, Refusal> {
+    if !matches!(request, Request::Reload) {
+        return lock(admin).execute_for(request, actor);
+    }
+    service.reloading();
+    let answer = lock(admin).execute_for(request, actor);
+    service.ready(match &answer {
+        Ok(_) => "running: configuration and rules were read again",
+        Err(_) => "running as before: nothing was reloaded, for a file is bad",
+    });
+    answer
+}
+
+fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &SyncSender<()>, service: &Service) {
     match heard {
         Heard::Stop => {
             // A place that is taken says the same already.
             let _ = stop.try_send(());
         }
-        Heard::Reload => match lock(admin).execute_for(Request::Reload, "SIGHUP") {
+        Heard::Reload => match execute(admin, Request::Reload, "SIGHUP", service) {
             Ok(Response::Reloaded(reloaded)) => {
                 for line in reloaded.changes.iter().chain(&reloaded.needs_restart) {
                     tracing::info!("reload: {line}");

@@ -2,11 +2,12 @@
 
 use crate::args::{LogFormat, UpArgs};
 use crate::commands::first_screen::first_screen;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::reach::Site;
 use keyward_server::config;
 use keyward_server::logging::LogOptions;
 use keyward_server::running::{self, RunOptions};
+use keyward_server::service::Service;
 use std::path::PathBuf;
 
 /// Runs the broker until a signal stops it.
@@ -23,6 +24,7 @@ pub(crate) fn run(site: &Site, args: UpArgs, passphrase_file: Option<PathBuf>) -
         passphrase_file,
         log: Some(LogOptions { filter, format }),
         dumpable: args.dumpable,
+        service: Service::of_process().map_err(Failure::failed)?,
         ..RunOptions::default()
     };
     let running = running::run(site.home.clone(), &options)?;

@@ -1,6 +1,6 @@
 //! What a running broker adds to the carrying out of a request.
 
-use crate::{config::Listener, control::Refusal, denials, status::RunningStatus};
+use crate::{config::Listener, control::Refusal, denials, plane::Vitals, status::RunningStatus};
 use keyward_identity::{Registrar, Registry};
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
@@ -41,6 +41,9 @@ pub trait Live: Send {
 
     /// Returns how the data plane is.
     fn status(&self) -> RunningStatus;
+
+    /// Asks everybody in the data plane for an answer.
+    fn vitals(&self) -> Vitals;
 
     /// Returns what was refused.
     fn denials(

@@ -145,6 +145,7 @@ impl Admin {
         let mut turn = Turn::begin(self, actor);
         match request {
             Request::Status => Ok(Response::Status(Box::new(turn.admin.status()))),
+            Request::Health => turn.admin.health(),
             Request::DeviceAdd(add) => turn.add_device(add),
             Request::DeviceList => Ok(turn.admin.list_devices()),
             Request::DeviceShow { id } => turn.admin.show_device(&id),

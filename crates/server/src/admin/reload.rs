@@ -198,6 +198,9 @@ mod tests {
         fn status(&self) -> RunningStatus {
             RunningStatus::default()
         }
+        fn vitals(&self) -> crate::plane::Vitals {
+            crate::plane::Vitals::default()
+        }
         fn denials(&self, _: Option<Millis>, _: &dyn Fn(&Denied) -> Option<String>) -> Report {
             Report::default()
         }

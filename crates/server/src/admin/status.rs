@@ -2,7 +2,9 @@
 
 use super::Admin;
 use crate::{
+    control::{Health, Refusal, Response},
     installation::wall_time,
+    plane::Vitals,
     status::{CertificateRow, ClockState, Status},
     store,
 };
@@ -67,6 +69,16 @@ impl Admin {
 }
 
 impl Admin {
+    /// Tells who in the running broker does not answer.
+    pub(super) fn health(&self) -> Result<Response, Refusal> {
+        let Some(running) = &self.running else {
+            return Err(super::needs_running("there is no health to ask for"));
+        };
+        let Vitals { silent, disk } = running.live.vitals();
+        let disk_waits_secs = disk.map(|waits| waits.as_secs());
+        Ok(Response::Health(Health { healthy: silent.is_empty(), silent, disk_waits_secs }))
+    }
+
     /// Says that a restore shut devices and users out, and what lets them in.
     fn restore_warning(&self) -> Option<String> {
         let registry = self.registrar.registry();

@@ -21,7 +21,7 @@ pub use request::{
     NewCredential, NewPassword, PolicyExplain, PresetChoice, Proves, Request, UserAdd,
 };
 pub use response::{
-    AuditRow, BackupBegun, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow,
+    AuditRow, BackupBegun, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, Health,
     ListenerRow, PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response,
     ServerNames, Standing, StoreRevoked, TrustedAuthorityRow, UserAdded, UserRow,
 };

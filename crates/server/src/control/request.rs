@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// Asks how the broker is. Answer: [`super::Response::Status`].
     Status,
+    /// Asks whether everybody in the running broker answers. Answer: [`super::Response::Health`].
+    Health,
     /// Adds a device. Answer: [`super::Response::DeviceAdded`].
     DeviceAdd(DeviceAdd),
     /// Lists the devices. Answer: [`super::Response::Devices`].

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub enum Response {
     /// How the broker is.
     Status(Box<Status>),
+    /// Who does not answer.
+    Health(Health),
     /// The device is known and what it needs was issued.
     DeviceAdded(Box<DeviceAdded>),
     /// The devices, by id.
@@ -52,6 +54,17 @@ pub enum Response {
     StoreCheckBegun,
     /// All was read.
     StoreChecked(Box<CheckReport>),
+}
+
+/// Says whether a running broker does its work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether everybody answers.
+    pub healthy: bool,
+    /// The threads that do not answer.
+    pub silent: Vec<String>,
+    /// How many seconds the disk has been waited for, if that is long.
+    pub disk_waits_secs: Option<u64>,
 }
 
 /// Says what the stream of a backup is: the bytes of the ledger; then, if there are messages, chunks of rows, each behind its

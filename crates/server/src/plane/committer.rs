@@ -22,6 +22,10 @@ const LAZY: Millis = Millis(500);
 /// that refuse have nothing to hand in.
 const LOOK_AGAIN: Millis = Millis(1_000);
 
+/// How long the disk may take for one round before the committer counts as standing still: a start anew would not make it
+/// faster, and what is under way would be lost to clients that wait.
+const DISK_PATIENCE: Millis = Millis::from_secs(600);
+
 /// Is what a shard hands in: what is to be written, and up to which ticket somebody waits for it.
 pub(crate) struct Submission {
     pub(crate) entry: Entry,
@@ -39,13 +43,41 @@ struct Places {
     is_closed: bool,
     /// What the shards were told last.
     storage: Storage,
+    /// Since when the committer does what it does now.
+    since: Millis,
+    /// Whether that is waiting here, and not writing or syncing.
+    is_waited_at: bool,
+}
+
+impl Places {
+    fn turn(&mut self, is_waited_at: bool) {
+        self.since = clock::now().mono;
+        self.is_waited_at = is_waited_at;
+    }
+}
+
+/// Says how the committer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Committing {
+    /// It waits for work or has just begun some.
+    Well,
+    /// It waits for the disk for so long.
+    Writing(Millis),
+    /// It stands still: it does not come back to its desk, or its engine is broken.
+    Silent,
 }
 
 impl Desk {
     /// Makes a desk for so many shards.
     pub(crate) fn new(shards: usize) -> Self {
         let submissions = (0..shards).map(|_| None).collect();
-        let places = Places { submissions, is_closed: false, storage: Storage::Open };
+        let places = Places {
+            submissions,
+            is_closed: false,
+            storage: Storage::Open,
+            since: clock::now().mono,
+            is_waited_at: true,
+        };
         Self { places: Mutex::new(places), rung: Condvar::new() }
     }
 
@@ -62,6 +94,13 @@ impl Desk {
         self.places().storage
     }
 
+    /// Tells how the committer is, which may take `patience` for anything but the disk.
+    pub(crate) fn committing(&self, patience: Millis) -> Committing {
+        let places = self.places();
+        let since = clock::now().mono.saturating_sub(places.since);
+        standing(places.storage, places.is_waited_at, since, patience)
+    }
+
     /// Lets the committer end once it has written everything.
     pub(crate) fn close(&self) {
         self.places().is_closed = true;
@@ -71,26 +110,41 @@ impl Desk {
     /// Waits for something to write until `deadline`. Returns nothing then, and `None` once the desk is closed and empty.
     fn take(&self, deadline: Millis) -> Option<Vec<(usize, Submission)>> {
         let mut places = self.places();
-        loop {
+        places.turn(true);
+        let taken = loop {
             let filled = places.submissions.iter_mut().enumerate();
             let taken: Vec<_> = filled.filter_map(|(shard, place)| Some((shard, place.take()?))).collect();
             if !taken.is_empty() {
-                return Some(taken);
+                break Some(taken);
             }
             if places.is_closed {
-                return None;
+                break None;
             }
             let left = deadline.saturating_sub(clock::now().mono);
             if left == Millis::ZERO {
-                return Some(Vec::new());
+                break Some(Vec::new());
             }
             let waited = self.rung.wait_timeout(places, Duration::from_millis(left.0));
             places = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        };
+        places.turn(false);
+        taken
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Judges a committer that has waited at its desk, or written, for `since`.
+fn standing(storage: Storage, is_waited_at: bool, since: Millis, patience: Millis) -> Committing {
+    // It looks around every so often even if nobody hands anything in.
+    let silent_after = if is_waited_at { LOOK_AGAIN.saturating_add(patience) } else { DISK_PATIENCE };
+    match storage {
+        Storage::Broken => Committing::Silent,
+        _ if since > silent_after => Committing::Silent,
+        _ if !is_waited_at && since > patience => Committing::Writing(since),
+        _ => Committing::Well,
     }
 }
 
@@ -182,5 +236,29 @@ impl Committer {
     fn tell(&self, storage: Storage) {
         self.desk.places().storage = storage;
         self.inboxes.iter().for_each(|inbox| inbox.command(WorkerMessage::Storage(storage)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Millis = Millis::from_secs(15);
+
+    #[test]
+    fn a_slow_disk_is_waited_for_and_one_that_never_answers_is_not() {
+        let writing = |seconds| standing(Storage::Open, false, Millis::from_secs(seconds), PATIENCE);
+        assert_eq!(writing(10), Committing::Well);
+        assert_eq!(writing(120), Committing::Writing(Millis::from_secs(120)));
+        assert_eq!(writing(601), Committing::Silent);
+    }
+
+    #[test]
+    fn a_committer_that_does_not_look_around_or_has_given_up_is_silent() {
+        let waiting = |storage, seconds| standing(storage, true, Millis::from_secs(seconds), PATIENCE);
+        assert_eq!(waiting(Storage::Open, 1), Committing::Well);
+        assert_eq!(waiting(Storage::Full, 16), Committing::Well);
+        assert_eq!(waiting(Storage::Open, 17), Committing::Silent);
+        assert_eq!(waiting(Storage::Broken, 0), Committing::Silent);
     }
 }

@@ -53,6 +53,8 @@ pub(crate) enum WorkerMessage {
     Directory(Arc<Directory>),
     /// Somebody wants the figures of the shard, and how many bytes of MQTT its links have received.
     Count(SyncSender<(ShardStats, u64)>),
+    /// Answered in turn, to show that the worker does.
+    Acknowledge(SyncSender<()>),
     /// The broker itself publishes.
     Announce(Vec<(String, String)>),
     /// Somebody wants to know which topics below these filters hold a retained message.

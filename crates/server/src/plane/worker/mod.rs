@@ -333,6 +333,9 @@ impl Worker {
                 // Whoever asked may have given up.
                 let _: Result<_, _> = answer.try_send((self.parts.shard.stats(), self.received));
             }
+            WorkerMessage::Acknowledge(answer) => {
+                let _: Result<_, _> = answer.try_send(());
+            }
             WorkerMessage::Announce(values) => self.handle(Input::Announce(&values)),
             WorkerMessage::RetainedTopics { filters, most, answer } => {
                 let filters = filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok());
