@@ -10,8 +10,8 @@ mod things;
 
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
-    AuditArgs, ClockCommand, DenialsArgs, ExplainArgs, ListenerAddArgs, ListenerCommand, LogFormat,
-    NameCommand, PolicyCommand, PresetCommand, ServerCommand, UpArgs, Verb,
+    AuditArgs, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs, ListenerAddArgs,
+    ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetCommand, ServerCommand, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
@@ -96,6 +96,15 @@ Examples:
   keyward healthcheck              for the health check of a container, or a monitor
   keyward healthcheck --json")]
     Healthcheck,
+    /// Say what is weak, why it matters, and what mends it
+    #[command(after_help = "\
+Examples:
+  keyward doctor                   what strangers could use
+  keyward doctor --profile commercial --strict
+  keyward doctor --json
+
+Nothing is changed. The exit code is 1 if something keeps the broker from its work, or with --strict if anything is weak.")]
+    Doctor(DoctorArgs),
     /// Add, list, stop and remove devices
     #[command(subcommand)]
     Device(DeviceCommand),

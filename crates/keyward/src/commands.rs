@@ -7,6 +7,7 @@ pub(crate) mod completions;
 mod confirming;
 pub(crate) mod denials;
 pub(crate) mod device;
+pub(crate) mod doctor;
 mod first_screen;
 pub(crate) mod healthcheck;
 pub(crate) mod listener;

@@ -59,6 +59,11 @@ impl Failure {
         }
     }
 
+    /// All was said already: exit code 1.
+    pub(crate) fn said() -> Self {
+        Self { code: "said", what: String::new(), exit: 1 }
+    }
+
     /// Returns the process' exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit)

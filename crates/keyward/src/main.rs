@@ -15,8 +15,8 @@ mod secret;
 use args::{Cli, Command};
 use clap::Parser;
 use commands::{
-    audit, authority, completions, denials, device, healthcheck, listener, man, policy, preset, publish,
-    reload, server_name, status, store, subscribe, up, user,
+    audit, authority, completions, denials, device, doctor, healthcheck, listener, man, policy, preset,
+    publish, reload, server_name, status, store, subscribe, up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -64,6 +64,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Demo => demo::run(screen),
         Command::Status => status::run(&site()?),
         Command::Healthcheck => healthcheck::run(&site()?),
+        Command::Doctor(args) => doctor::run(&site()?, &args),
         Command::Device(command) => device::run(&site()?, command),
         Command::User(command) => user::run(&site()?, command),
         Command::Policy(command) => policy::run(&site()?, command),

@@ -56,6 +56,7 @@ impl Site {
         match host {
             Some(host) => reach.host = host.to_owned(),
             // Here and not in the broker: a resolver may take seconds.
+            None if reach.is_of_container => notes.push(of_container(&reach.host)),
             None => notes.extend(settle(reach, resolves)),
         }
         Ok(response)
@@ -76,6 +77,14 @@ impl Site {
             _ => None,
         })
     }
+}
+
+/// Says that a bundle leads nowhere yet.
+fn of_container(host: &str) -> String {
+    format!(
+        "the broker runs in a container and nobody has named it: {host} is known inside of it only. Set KEYWARD_NAMES, or run: \
+         keyward server name add NAME; or say --host NAME"
+    )
 }
 
 /// Puts an address in the place of a host name that this machine cannot resolve at this moment, and says so.
@@ -134,7 +143,12 @@ mod tests {
 
     #[test]
     fn a_name_that_does_not_resolve_gives_way_to_an_address() {
-        let reach = || Reach { host: "mqtt.home".into(), otherwise: "192.0.2.1".into(), port: 8883 };
+        let reach = || Reach {
+            host: "mqtt.home".into(),
+            otherwise: "192.0.2.1".into(),
+            port: 8883,
+            is_of_container: false,
+        };
         let mut kept = reach();
         assert_eq!((settle(&mut kept, |_| true), kept.host.as_str()), (None, "mqtt.home"));
         let mut given_up = reach();

@@ -10,10 +10,12 @@ mod carrier;
 pub mod check;
 pub mod clock;
 pub mod config;
+pub mod container;
 pub mod control;
 #[cfg(feature = "decoders")]
 pub mod decoders;
 pub mod denials;
+pub mod doctor;
 pub mod escape;
 mod facts;
 pub mod home;

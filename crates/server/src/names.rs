@@ -1,11 +1,14 @@
 //! The names and addresses that this machine answers to.
 
+use crate::container;
 use keyward_identity::ServerName;
 use std::net::IpAddr;
 
 /// Finds host name, `NAME.local`, `localhost`, loopback and interface addresses. What cannot be read is left out.
 pub fn find() -> Vec<ServerName> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // The random name of a container would change with the next one, and nobody can look it up.
+    let host = if container::is_here() && container::is_random_name(&host) { String::new() } else { host };
     let addresses = if_addrs::get_if_addrs().unwrap_or_default();
     of(&host, addresses.iter().map(if_addrs::Interface::ip))
 }

@@ -201,6 +201,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let admin = Arc::new(Mutex::new(admin));
     let running = attend(&home, admin, plane, first_start, sys_interval, options)?;
     drop(starting);
+    for warning in running.status().warnings {
+        tracing::warn!("{}", crate::escape::escape(&warning));
+    }
     options.service.ready(&running.said_of_listeners());
     Ok(running)
 }

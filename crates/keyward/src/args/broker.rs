@@ -25,6 +25,24 @@ pub(crate) struct UpArgs {
     pub(crate) log: Option<LogFormat>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// What the installation is held to
+    #[arg(long, value_enum, value_name = "PROFILE", default_value = "home")]
+    pub(crate) profile: DoctorProfile,
+    /// End with exit code 1 if anything is weak
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoctorProfile {
+    /// A house: what strangers could use
+    Home,
+    /// A company: also what one stolen device or one of its own people could use
+    Commercial,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people

@@ -6,6 +6,7 @@ use super::{
     presets::PresetFile,
 };
 use crate::{
+    container,
     control::{
         Changed, Chip, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow,
         Exposure, Reach, Refusal, RefusalCode, Response,
@@ -254,7 +255,8 @@ impl Admin {
     /// Returns how a client on another machine most likely reaches the broker.
     pub(super) fn reach(&self, config: &crate::config::Config) -> Reach {
         let bound = self.running.as_ref().map(|running| running.live.listeners()).unwrap_or_default();
-        super::reach::reach(config, &bound, &self.registrar)
+        let reach = super::reach::reach(config, &bound, &self.registrar);
+        Reach { is_of_container: container::is_here() && !self.is_named(), ..reach }
     }
 }
 

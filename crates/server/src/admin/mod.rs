@@ -11,6 +11,7 @@ mod audited;
 mod authorities;
 mod confirming;
 mod devices;
+mod doctor;
 mod listeners;
 mod live;
 mod permissions;
@@ -146,6 +147,7 @@ impl Admin {
         match request {
             Request::Status => Ok(Response::Status(Box::new(turn.admin.status()))),
             Request::Health => turn.admin.health(),
+            Request::Doctor { profile } => turn.admin.diagnose(profile),
             Request::DeviceAdd(add) => turn.add_device(add),
             Request::DeviceList => Ok(turn.admin.list_devices()),
             Request::DeviceShow { id } => turn.admin.show_device(&id),

@@ -25,7 +25,7 @@ impl Admin {
     }
 
     /// Returns everybody whom rules can speak of.
-    fn subjects(&self) -> Vec<Subject> {
+    pub(super) fn subjects(&self) -> Vec<Subject> {
         let registry = self.registrar.registry();
         let mut subjects: Vec<Subject> = registry
             .accounts()

@@ -30,7 +30,7 @@ pub(super) fn reach(config: &Config, bound: &[(String, Vec<SocketAddr>)], regist
         Address::One(ip) if certified.contains(&ServerName::Ip(ip)) => (ip.to_string(), ip.to_string()),
         _ => (host(&certified, registrar.server_names()), self::address(&certified)),
     };
-    Reach { host, otherwise, port }
+    Reach { host, otherwise, port, is_of_container: false }
 }
 
 /// Returns an address of the network that the certificate holds, else `localhost`: good without a resolver.

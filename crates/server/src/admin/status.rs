@@ -2,6 +2,7 @@
 
 use super::Admin;
 use crate::{
+    container,
     control::{Health, Refusal, Response},
     installation::wall_time,
     plane::Vitals,
@@ -39,6 +40,7 @@ impl Admin {
             warnings.push(format!("the {} certificate ends on {}", certificate.role, certificate.not_after));
         }
         warnings.extend(self.restore_warning());
+        warnings.extend(self.unnamed_warning());
         let running = self.running.as_ref().map(|running| running.live.status());
         warnings.extend(running.iter().filter_map(|running| running.storage.warning()).map(str::to_owned));
         warnings.extend(self.damaged_stores());
@@ -94,6 +96,16 @@ impl Admin {
                  what was revoked, removed or replaced before it; revoke those that were, then run: keyward store \
                  confirm --all"
             )
+        })
+    }
+
+    /// Says that a broker in a container has to be named.
+    fn unnamed_warning(&self) -> Option<String> {
+        (container::is_here() && !self.is_named()).then(|| {
+            "nobody has named this broker, and the name and addresses of a container mean nothing outside of it: set \
+             KEYWARD_NAMES to the names and addresses by which clients reach the host (KEYWARD_NAMES=mqtt.home,192.168.1.10), \
+             or run: keyward server name add NAME"
+                .to_owned()
         })
     }
 

@@ -1,6 +1,7 @@
 //! What an operator can ask for.
 
 use super::secret::{Der, Secret};
+use crate::doctor::Profile;
 use serde::{Deserialize, Serialize};
 
 /// Holds one request of an operator. Names are text as typed; [`crate::admin::Admin`] parses and refuses them.
@@ -12,6 +13,11 @@ pub enum Request {
     Status,
     /// Asks whether everybody in the running broker answers. Answer: [`super::Response::Health`].
     Health,
+    /// Looks for what is weak. Answer: [`super::Response::Diagnosis`].
+    Doctor {
+        /// What the installation is held to.
+        profile: Profile,
+    },
     /// Adds a device. Answer: [`super::Response::DeviceAdded`].
     DeviceAdd(DeviceAdd),
     /// Lists the devices. Answer: [`super::Response::Devices`].

@@ -4,7 +4,7 @@ use super::{
     request::{Chip, Exposure},
     secret::Secret,
 };
-use crate::{check::CheckReport, denials, status::Status};
+use crate::{check::CheckReport, denials, doctor::Diagnosis, status::Status};
 use serde::{Deserialize, Serialize};
 
 /// Holds the answer to one request. Times are milliseconds since 1970 (`_unix_ms`).
@@ -16,6 +16,8 @@ pub enum Response {
     Status(Box<Status>),
     /// Who does not answer.
     Health(Health),
+    /// What is weak.
+    Diagnosis(Box<Diagnosis>),
     /// The device is known and what it needs was issued.
     DeviceAdded(Box<DeviceAdded>),
     /// The devices, by id.
@@ -121,6 +123,9 @@ pub struct Reach {
     pub otherwise: String,
     /// The TCP port of the first TLS listener.
     pub port: u16,
+    /// Whether `host` is known inside of a container only, because nobody has named the broker.
+    #[serde(default)]
+    pub is_of_container: bool,
 }
 
 /// Holds what a new device needs.

@@ -1,0 +1,82 @@
+//! Gathers what the doctor looks at, and lets it look.
+
+use super::Admin;
+use crate::control::{Refusal, Response};
+use crate::doctor::{self, Backup, Facts, OpenFile, Profile};
+use crate::rules::Rules;
+use crate::{backup, container, installation};
+use keyward_identity::{NameOrigin, Standing, WallTime};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The folders whose files hold secrets.
+const SECRET: [&str; 5] = ["keys", "authority", "offline", "backups", "ledger"];
+
+/// How many files are looked at. The largest folder, of backups, has one for each that was made.
+const FILES: usize = 10_000;
+
+/// What of a mode lets others in.
+const OTHERS: u32 = 0o077;
+
+impl Admin {
+    /// Looks for what is weak. Nothing is changed, and what cannot be read is a finding itself.
+    pub(super) fn diagnose(&self, profile: Profile) -> Result<Response, Refusal> {
+        let diagnosis = doctor::examine(&self.facts(), profile);
+        Ok(Response::Diagnosis(Box::new(diagnosis)))
+    }
+
+    fn facts(&self) -> Facts {
+        let now = installation::wall_time();
+        let registry = self.registrar.registry();
+        let on_disk = installation::settings(&self.home).err().map(|error| error.to_string());
+        let rules_on_disk = Rules::load(&self.home).err().map(|error| error.to_string());
+        let exists =
+            |account: &&std::sync::Arc<keyward_identity::Account>| account.standing != Standing::Removed;
+        Facts {
+            now,
+            config: self.config().map_err(|refusal| refusal.what),
+            refused_config: on_disk,
+            policy: self.policy().map_err(|refusal| refusal.what),
+            refused_rules: rules_on_disk,
+            accounts: registry.accounts().filter(exists).cloned().collect(),
+            subjects: self.subjects(),
+            status: self.status(),
+            is_named: self.is_named(),
+            is_in_container: container::is_here(),
+            are_keys_sealed: self.registrar.status(now).keys_sealed,
+            backup: backup::newest(&self.home).and_then(|path| describe(&path)),
+            open_files: open_files(self.home.directory()),
+        }
+    }
+
+    /// Tells whether a person has named the broker.
+    pub(super) fn is_named(&self) -> bool {
+        self.registrar.server_names().iter().any(|(_, origin)| origin == NameOrigin::Added)
+    }
+}
+
+fn describe(path: &Path) -> Option<Backup> {
+    let seconds = u64::try_from(fs::symlink_metadata(path).ok()?.mtime()).ok()?;
+    let is_plain = path.extension().is_some_and(|end| end == "tar");
+    Some(Backup { path: path.to_owned(), written: WallTime(seconds.saturating_mul(1_000)), is_plain })
+}
+
+fn open_files(home: &Path) -> Vec<OpenFile> {
+    let mut folders: Vec<PathBuf> = SECRET.iter().map(|name| home.join(name)).collect();
+    let (mut open, mut seen) = (Vec::new(), 0);
+    while let Some(path) = folders.pop() {
+        let Ok(about) = fs::symlink_metadata(&path) else { continue };
+        seen += 1;
+        let fit = if about.is_dir() { 0o700 } else { 0o600 };
+        if about.mode() & OTHERS != 0 && !about.is_symlink() {
+            open.push(OpenFile { path: path.clone(), mode: about.mode() & 0o777, fit });
+        }
+        if about.is_dir() && seen < FILES {
+            let entries = fs::read_dir(&path).into_iter().flatten().take(FILES);
+            folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+        }
+    }
+    open.sort_by(|a, b| a.path.cmp(&b.path));
+    open
+}

@@ -1,0 +1,64 @@
+//! Devices and users: how they prove themselves, and whether they should still be there.
+
+use super::{Check, Facts, Mend, Profile, Weakness};
+use keyward_identity::{Account, Exposure, Standing};
+use keyward_ids::Kind;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "unconfirmed",
+        from: Profile::Home,
+        why: "nobody knows whether they were shut out after the backup that was restored; until then they stay out",
+        look: unconfirmed,
+    },
+    Check {
+        name: "device-password",
+        from: Profile::Commercial,
+        why: "a password that is read out of one device opens the door from anywhere, and is not noticed",
+        look: device_passwords,
+    },
+    Check {
+        name: "exposed-device",
+        from: Profile::Commercial,
+        why: "anybody can lay hands on it, and a chip without a secure element gives its key to whoever opens it",
+        look: exposed,
+    },
+];
+
+fn unconfirmed(facts: &Facts) -> Vec<Weakness> {
+    let waiting =
+        |account: &&std::sync::Arc<Account>| matches!(account.standing, Standing::Unconfirmed { .. });
+    let count = facts.accounts.iter().filter(waiting).count();
+    if count == 0 {
+        return Vec::new();
+    }
+    let what = format!("{count} devices and users are not confirmed since a restore");
+    vec![Weakness::new(what, Mend::keyward("store confirm --help"))]
+}
+
+fn devices(facts: &Facts) -> impl Iterator<Item = &Account> {
+    let accounts = facts.accounts.iter().map(|account| &**account);
+    accounts.filter(|account| account.identity.kind() == Kind::Device && account.is_active())
+}
+
+fn device_passwords(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |account: &Account| {
+        let id = account.identity.name();
+        let mend = format!(
+            "give it a certificate: keyward device remove {id}, then keyward device add {id} --out DIR"
+        );
+        Weakness::new(format!("device {id} proves itself with a password"), Mend::by(mend))
+    };
+    devices(facts).filter(|account| account.password.is_some()).map(weakness).collect()
+}
+
+fn exposed(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |account: &Account| {
+        let id = account.identity.name();
+        let mend = format!(
+            "put device {id} behind a lock, or use a chip that keeps its key; let rules give it its own topics only"
+        );
+        Weakness::new(format!("device {id} stands where anybody can open it"), Mend::by(mend))
+    };
+    devices(facts).filter(|account| account.exposure == Some(Exposure::Public)).map(weakness).collect()
+}

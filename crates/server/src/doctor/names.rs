@@ -1,0 +1,39 @@
+//! By which names clients find the broker.
+
+use super::{Check, Facts, Mend, Profile, Weakness};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "unnamed",
+        from: Profile::Commercial,
+        why: "clients are given an address, and lose the broker when the address changes",
+        look: unnamed,
+    },
+    Check {
+        name: "unnamed-container",
+        from: Profile::Home,
+        why: "the names that a container has are known inside of it only: no client reaches the broker by them",
+        look: unnamed_container,
+    },
+];
+
+fn unnamed(facts: &Facts) -> Vec<Weakness> {
+    if facts.is_named || facts.is_in_container {
+        return Vec::new();
+    }
+    let what = "nobody has named the broker: its certificate holds what this machine calls itself";
+    vec![Weakness::new(what, Mend::keyward("server name add NAME"))]
+}
+
+fn unnamed_container(facts: &Facts) -> Vec<Weakness> {
+    if facts.is_named || !facts.is_in_container {
+        return Vec::new();
+    }
+    let what = "nobody has named the broker, and it runs in a container";
+    vec![Weakness::new(
+        what,
+        Mend::by(
+            "set KEYWARD_NAMES to the names and addresses of the host, or run: keyward server name add NAME",
+        ),
+    )]
+}

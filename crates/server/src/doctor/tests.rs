@@ -1,0 +1,220 @@
+//! A sound installation, and each weakness that is put into it: the doctor finds it, and nothing else.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
+
+use super::*;
+use crate::config::{Config, Durability};
+use crate::status::{CertificateRow, ClockState, RunningStatus, Status, StorageState};
+use keyward_identity::{Account, CertificateRecord, Exposure, Standing, WallTime};
+use keyward_ids::Identity;
+use keyward_policy::{Policy, SourceFile, Subject};
+use std::sync::Arc;
+use std::time::Duration;
+
+const NOW: WallTime = WallTime(1_800_000_000_000);
+
+fn days(count: u64) -> Duration {
+    Duration::from_secs(count * 86_400)
+}
+
+fn account(identity: &str) -> Account {
+    Account {
+        identity: identity.parse().unwrap(),
+        device_type: None,
+        site: None,
+        exposure: Some(Exposure::Locked),
+        standing: Standing::Active,
+        life: 1,
+        epoch: 1,
+        machine_chosen: false,
+        certificates: Vec::new(),
+        password: None,
+        created: NOW,
+        note: String::new(),
+    }
+}
+
+fn certificate(not_after: WallTime) -> CertificateRecord {
+    let (serial, key) =
+        ("0102030405060708090a0b0c0d0e0f10".parse().unwrap(), "ab".repeat(32).parse().unwrap());
+    CertificateRecord { serial, key, not_before: NOW, not_after }
+}
+
+fn status() -> Status {
+    Status {
+        home: "/srv/kw".to_owned(),
+        version: "0.1.0".to_owned(),
+        installation: "abcdefghijkmnpqr".to_owned(),
+        listeners: Vec::new(),
+        names: vec!["mqtt.home".to_owned()],
+        ca_pem: "/srv/kw/ca.pem".to_owned(),
+        ca_fingerprint: "AB:CD".to_owned(),
+        devices: 1,
+        devices_shut_out: 0,
+        users: 1,
+        certificates: vec![CertificateRow {
+            what: "server".to_owned(),
+            expires_unix_ms: NOW.after(days(100)).0,
+        }],
+        device_certificates_ending: 0,
+        clock: ClockState::Trusted,
+        offline_folder: None,
+        warnings: Vec::new(),
+        running: None,
+    }
+}
+
+fn rules(text: &str) -> Result<Arc<Policy>, String> {
+    let files = [SourceFile::new("policy.d/a.toml", text)];
+    Ok(Arc::new(Policy::load(&files).unwrap()))
+}
+
+fn config(text: &str) -> Result<Config, String> {
+    Ok(Config::parse("keyward.toml", text).unwrap())
+}
+
+/// Only certificates open the door, all is sealed, named and backed up.
+fn sound() -> Facts {
+    let accounts = ["device:pump-1", "user:app"].map(account);
+    Facts {
+        now: NOW,
+        config: config("[[listener]]\nname = \"mqtts\"\nport = 8883\nlogin = \"certificate\"\n"),
+        refused_config: None,
+        policy: rules("[[rule]]\nwho = \"user:app\"\nallow = [\"subscribe\"]\ntopics = [\"pump-1/#\"]\n"),
+        refused_rules: None,
+        subjects: accounts.iter().map(crate::wiring::subject).collect(),
+        accounts: accounts.into_iter().map(Arc::new).collect(),
+        status: status(),
+        is_named: true,
+        is_in_container: false,
+        are_keys_sealed: true,
+        backup: Some(Backup {
+            path: "/srv/kw/backups/keyward-1.age".into(),
+            written: NOW.before(days(1)),
+            is_plain: false,
+        }),
+        open_files: Vec::new(),
+    }
+}
+
+fn first(facts: &mut Facts) -> &mut Account {
+    Arc::make_mut(&mut facts.accounts[0])
+}
+
+type Weaken = fn(&mut Facts);
+
+/// Each check that can be shown on facts alone, and what makes it speak.
+const WEAKNESSES: &[(&str, Weaken)] = &[
+    ("configuration-valid", |facts| facts.config = Err("keyward.toml:1: bad".to_owned())),
+    ("configuration-valid", |facts| facts.refused_config = Some("keyward.toml:1: bad".to_owned())),
+    ("durability", |facts| facts.config.as_mut().unwrap().store.durability = Durability::Os),
+    ("password-login", |facts| facts.config = Ok(Config::default())),
+    ("rules-valid", |facts| facts.policy = Err("policy.d/a.toml:1: bad".to_owned())),
+    ("rules-valid", |facts| facts.refused_rules = Some("policy.d/a.toml:1: bad".to_owned())),
+    ("reads-everything", |facts| {
+        facts.policy = rules("[[rule]]\nwho = \"user:app\"\nallow = [\"subscribe\"]\ntopics = [\"#\"]\n");
+    }),
+    ("publishes-everywhere", |facts| {
+        facts.policy = rules("[[rule]]\nwho = \"user:app\"\nallow = [\"publish\"]\ntopics = [\"#\"]\n");
+    }),
+    ("rules-for-nobody", |facts| {
+        facts.policy = rules("[[rule]]\nwho = \"user:ghost\"\nallow = [\"publish\"]\ntopics = [\"a\"]\n");
+    }),
+    ("unconfirmed", |facts| first(facts).standing = Standing::Unconfirmed { restored: NOW }),
+    ("exposed-device", |facts| first(facts).exposure = Some(Exposure::Public)),
+    ("certificate-ends", |facts| facts.status.certificates[0].expires_unix_ms = NOW.after(days(3)).0),
+    ("device-certificate-ends", |facts| first(facts).certificates = vec![certificate(NOW.after(days(3)))]),
+    ("clock", |facts| facts.status.clock = ClockState::Doubted { why: "it is 1970".to_owned() }),
+    ("unnamed", |facts| facts.is_named = false),
+    ("unnamed-container", |facts| (facts.is_named, facts.is_in_container) = (false, true)),
+    ("root-keys", |facts| facts.status.offline_folder = Some("/srv/kw/offline".to_owned())),
+    ("open-files", |facts| {
+        facts.open_files = vec![OpenFile { path: "/srv/kw/keys/it's".into(), mode: 0o644, fit: 0o600 }];
+    }),
+    ("keys-unsealed", |facts| facts.are_keys_sealed = false),
+    ("message-store", |facts| {
+        facts.status.running =
+            Some(RunningStatus { storage: StorageState::Full, ..RunningStatus::default() });
+    }),
+    ("no-backup", |facts| facts.backup = None),
+    ("old-backup", |facts| facts.backup.as_mut().unwrap().written = NOW.before(days(40))),
+    ("old-backup-commercial", |facts| facts.backup.as_mut().unwrap().written = NOW.before(days(8))),
+    ("plain-backup", |facts| facts.backup.as_mut().unwrap().is_plain = true),
+];
+
+/// Those that need a listener that cannot be configured in one line here, or a password: shown elsewhere.
+const ELSEWHERE: [&str; 3] = ["plain-listener", "anonymous", "device-password"];
+
+fn found(facts: &Facts, profile: Profile) -> Vec<Finding> {
+    examine(facts, profile).findings
+}
+
+#[test]
+fn a_sound_installation_has_nothing_to_mend() {
+    assert_eq!(found(&sound(), Profile::Commercial), []);
+}
+
+#[test]
+fn each_weakness_is_found_alone_and_says_what_mends_it() {
+    for (name, weaken) in WEAKNESSES {
+        let mut facts = sound();
+        weaken(&mut facts);
+        let found = found(&facts, Profile::Commercial);
+        let names: Vec<&str> = found.iter().map(|finding| finding.check.as_str()).collect();
+        assert_eq!(names, [*name]);
+        let (Mend::Keyward(mend) | Mend::Shell(mend) | Mend::Sentence(mend)) = &found[0].mend;
+        assert!(!mend.is_empty() && !found[0].why.is_empty() && !found[0].what.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
+fn every_check_is_shown_to_find_something() {
+    let checked = examine(&sound(), Profile::Commercial).checked;
+    let shown = |name: &str| WEAKNESSES.iter().any(|(shown, _)| *shown == name) || ELSEWHERE.contains(&name);
+    let blind: Vec<_> = checked.iter().filter(|name| !shown(name)).collect();
+    assert!(blind.is_empty(), "no weakness shows {blind:?}");
+}
+
+#[test]
+fn a_house_is_not_held_to_what_a_company_is() {
+    let commercial = |name: &str| !examine(&sound(), Profile::Home).checked.contains(&name.to_owned());
+    for name in [
+        "password-login",
+        "device-password",
+        "exposed-device",
+        "keys-unsealed",
+        "old-backup-commercial",
+        "unnamed",
+    ] {
+        assert!(commercial(name), "{name}");
+    }
+}
+
+#[test]
+fn what_keeps_the_broker_from_its_work_comes_first_and_weighs_more() {
+    let mut facts = sound();
+    facts.backup = None;
+    facts.refused_rules = Some("policy.d/a.toml:1: bad".to_owned());
+    let weights: Vec<Weight> = found(&facts, Profile::Home).iter().map(|finding| finding.weight).collect();
+    assert_eq!(weights, [Weight::Unusable, Weight::Weak]);
+}
+
+#[test]
+fn a_path_is_quoted_for_the_shell_that_mends_it() {
+    let mut facts = sound();
+    facts.open_files = vec![OpenFile { path: "/srv/kw/keys/it's".into(), mode: 0o644, fit: 0o600 }];
+    let mend = Mend::Shell(r"chmod 600 '/srv/kw/keys/it'\''s'".to_owned());
+    assert_eq!(found(&facts, Profile::Home)[0].mend, mend);
+}
+
+#[test]
+fn who_is_shut_out_is_no_weakness() {
+    let mut facts = sound();
+    facts.policy =
+        rules("[[rule]]\nwho = \"users\"\nallow = [\"publish\", \"subscribe\"]\ntopics = [\"#\"]\n");
+    let app: Identity = "user:app".parse().unwrap();
+    assert_eq!(found(&facts, Profile::Home).len(), 2);
+    let account = facts.accounts.iter_mut().find(|account| account.identity == app).unwrap();
+    Arc::make_mut(account).standing = Standing::Disabled;
+    let _: Vec<Subject> = facts.subjects.clone();
+    assert_eq!(found(&facts, Profile::Home), []);
+}
