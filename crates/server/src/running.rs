@@ -292,7 +292,10 @@ impl Running {
         let of = |bound: &crate::plane::Bound| {
             let ports: BTreeSet<u16> = bound.addresses.iter().map(SocketAddr::port).collect();
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
-            format!("{} on port {}", bound.listener.name, ports.join(", "))
+            match ports.is_empty() {
+                true => format!("{} on a socket", bound.listener.name),
+                false => format!("{} on port {}", bound.listener.name, ports.join(", ")),
+            }
         };
         format!("running: {}", open.iter().map(of).collect::<Vec<_>>().join("; "))
     }
