@@ -28,6 +28,7 @@ fn account(identity: &str) -> Account {
         machine_chosen: false,
         certificates: Vec::new(),
         password: None,
+        bound_names: Default::default(),
         created: NOW,
         note: String::new(),
     }
