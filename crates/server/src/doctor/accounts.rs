@@ -1,7 +1,7 @@
 //! Devices and users: how they prove themselves, and whether they should still be there.
 
 use super::{Check, Facts, Mend, Profile, Weakness};
-use keyward_identity::{Account, Exposure, Standing};
+use keyward_identity::{Account, Chip, Exposure, Standing};
 use keyward_ids::Kind;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -22,6 +22,12 @@ pub(super) const CHECKS: &[Check] = &[
         from: Profile::Commercial,
         why: "anybody can lay hands on it, and a chip without a secure element gives its key to whoever opens it",
         look: exposed,
+    },
+    Check {
+        name: "unprotected-chip",
+        from: Profile::Commercial,
+        why: "whoever holds it for some minutes reads its key out of the flash, and is that device from then on",
+        look: chips,
     },
 ];
 
@@ -61,4 +67,20 @@ fn exposed(facts: &Facts) -> Vec<Weakness> {
         Weakness::new(format!("device {id} stands where anybody can open it"), Mend::by(mend))
     };
     devices(facts).filter(|account| account.exposure == Some(Exposure::Public)).map(weakness).collect()
+}
+
+fn chips(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |account: &Account| {
+        let (chip, mend) = match account.chip? {
+            Chip::Esp8266 => ("ESP8266, which protects nothing", "use a chip that keeps its key"),
+            Chip::Esp32 => (
+                "ESP32",
+                "burn its fuses for flash encryption and secure boot, or use a chip that keeps its key",
+            ),
+        };
+        let id = account.identity.name();
+        let mend = format!("{mend}; let rules give device {id} its own topics only");
+        Some(Weakness::new(format!("device {id} is an {chip}"), Mend::by(mend)))
+    };
+    devices(facts).filter_map(weakness).collect()
 }

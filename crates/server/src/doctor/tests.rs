@@ -4,7 +4,7 @@
 use super::*;
 use crate::config::{Config, Durability};
 use crate::status::{CertificateRow, ClockState, RunningStatus, Status, StorageState};
-use keyward_identity::{Account, CertificateRecord, Exposure, Standing, WallTime};
+use keyward_identity::{Account, CertificateRecord, Chip, Exposure, Standing, WallTime};
 use keyward_ids::Identity;
 use keyward_policy::{Policy, SourceFile, Subject};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ fn account(identity: &str) -> Account {
         identity: identity.parse().unwrap(),
         device_type: None,
         site: None,
+        chip: None,
         exposure: Some(Exposure::Locked),
         standing: Standing::Active,
         life: 1,
@@ -122,6 +123,7 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     }),
     ("unconfirmed", |facts| first(facts).standing = Standing::Unconfirmed { restored: NOW }),
     ("exposed-device", |facts| first(facts).exposure = Some(Exposure::Public)),
+    ("unprotected-chip", |facts| first(facts).chip = Some(Chip::Esp8266)),
     ("certificate-ends", |facts| facts.status.certificates[0].expires_unix_ms = NOW.after(days(3)).0),
     ("device-certificate-ends", |facts| first(facts).certificates = vec![certificate(NOW.after(days(3)))]),
     ("clock", |facts| facts.status.clock = ClockState::Doubted { why: "it is 1970".to_owned() }),
