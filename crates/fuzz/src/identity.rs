@@ -1,6 +1,9 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
-use keyward_identity::{ImportName, ProvenBy, TrustedAuthority, WallTime, decoders, restore::RevokedList};
+use keyward_identity::{
+    ImportName, ImportedCertificate, ProvenBy, TrustedAuthority, WallTime, decoders, read_private_key,
+    restore::RevokedList,
+};
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
 use std::path::Path;
 
@@ -66,6 +69,10 @@ pub fn trusted_authority(data: &[u8]) {
             Err(why) => assert!(!why.to_string().contains(char::is_control), "{why}"),
         }
     }
+    if let Ok(certificate) = ImportedCertificate::read(data, now) {
+        assert!(certificate.not_after >= now && !certificate.subject().contains(char::is_control));
+    }
+    let _ = read_private_key(data);
     if let Ok(text) = core::str::from_utf8(data)
         && let Ok(name) = text.parse::<ImportName>()
     {

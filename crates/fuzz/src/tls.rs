@@ -67,6 +67,7 @@ fn make_ends() -> Result<Ends, Box<dyn core::error::Error>> {
         device_roots: vec![root_der.clone()],
         device_issuers: Vec::new(),
         trusted: Vec::new(),
+        listeners: Vec::new(),
     };
     let mut roots = RootCertStore::empty();
     roots.add(root_der)?;

@@ -4,10 +4,12 @@ use crate::{
     account::{Chip, Exposure},
     clock::{ClockVerdict, WallTime},
     csr::CsrRefusal,
+    imported::ImportCertificateRefusal,
     names::{NameRefusal, ServerName},
     password::{ImportRefusal, ImportedHash, PasswordRecord, PasswordRefusal},
     secret::{NoRandomness, Secret},
     trusted::{ImportName, ProvenBy, TrustRefusal},
+    vault::VaultError,
     wire,
 };
 use keyward_ids::{CertSerial, DeviceId, Identity, KeyId, SiteId, TypeId, UserId};
@@ -174,6 +176,22 @@ pub enum Command {
         /// All names found now.
         names: Vec<ServerName>,
     },
+    /// Takes over a certificate of this server that another authority made; one of this name is replaced. The caller has seen
+    /// that certificate and key belong together.
+    ImportServerCertificate {
+        /// Its name here.
+        name: ImportName,
+        /// The certificate and its issuers in PEM, the server's first.
+        #[serde(with = "wire::base64")]
+        chain: Vec<u8>,
+        /// Its private key in DER.
+        key: Secret,
+    },
+    /// Forgets such a certificate and its key.
+    RemoveServerCertificate {
+        /// Its name here.
+        name: ImportName,
+    },
     /// Issues a new certificate for the server's key, due or not.
     RenewServer,
     /// Declares the clock right.
@@ -285,7 +303,7 @@ pub struct Outcome {
     pub certificate: Option<IssuedCertificate>,
     /// The password that was generated: show it once.
     pub password: Option<Secret>,
-    /// Whether the server has a new certificate.
+    /// Whether the server has a new certificate, or another imported one.
     pub server_certificate_changed: bool,
     /// Whether other authorities are trusted, or trusted differently.
     #[serde(default)]
@@ -376,6 +394,17 @@ pub enum Refusal {
     /// An authority of this name is trusted.
     #[error("an authority {0} is trusted already; remove it first, or choose another name")]
     AuthorityExists(ImportName),
+    /// A server certificate is not taken.
+    #[error(transparent)]
+    ImportCertificate(#[from] ImportCertificateRefusal),
+    /// There is no imported server certificate of this name.
+    #[error(
+        "there is no imported server certificate {0}; keyward server certificate list shows those that there are"
+    )]
+    NoSuchServerCertificate(ImportName),
+    /// The key could not be kept.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// No authority of this name is trusted.
     #[error("no authority {0} is trusted; keyward authority trust list shows those that are")]
     NoSuchAuthority(ImportName),

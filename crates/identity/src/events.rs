@@ -6,6 +6,7 @@
 use crate::{
     account::{CertificateRecord, Chip, Exposure},
     clock::WallTime,
+    imported::ImportedCertificate,
     names::ServerName,
     password::PasswordRecord,
     trusted::{BoundName, Der, ImportName, ProvenBy},
@@ -53,6 +54,18 @@ pub enum Event {
         /// The certificate in DER.
         #[serde(with = "wire::base64")]
         der: Vec<u8>,
+    },
+    /// A certificate of this server that another authority made was imported, or replaced.
+    ServerCertificateImported {
+        /// Its name here.
+        name: ImportName,
+        /// The certificate.
+        certificate: ImportedCertificate,
+    },
+    /// It was removed, with its key.
+    ServerCertificateRemoved {
+        /// Its name here.
+        name: ImportName,
     },
     /// An identity was added, for the first time or after it was removed.
     Added {
@@ -332,5 +345,26 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&events).unwrap(), json);
         assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+    }
+
+    #[test]
+    fn the_events_of_imported_server_certificates_are_written_as_ever() {
+        let name: ImportName = "old".parse().unwrap();
+        let key = KeyId::new([7; 32]);
+        let certificate = ImportedCertificate { chain: vec![Der(vec![1])], key, not_after: WallTime(9) };
+        let events = [
+            Event::ServerCertificateImported { name: name.clone(), certificate },
+            Event::ServerCertificateRemoved { name },
+        ];
+        let json = format!(
+            concat!(
+                r#"[{{"event":"server-certificate-imported","name":"old","#,
+                r#""certificate":{{"chain":["AQ=="],"key":"{}","not_after":9}}}},"#,
+                r#"{{"event":"server-certificate-removed","name":"old"}}]"#
+            ),
+            key
+        );
+        assert_eq!(serde_json::to_string(&events).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
     }
 }

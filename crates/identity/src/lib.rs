@@ -31,6 +31,7 @@ pub mod decoders;
 mod events;
 pub mod files;
 mod founding;
+mod imported;
 mod ledger;
 pub mod limits;
 mod names;
@@ -58,6 +59,7 @@ pub use commands::{
 };
 pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
+pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdentity, read_private_key};
 pub use ledger::{AuditEntry, AuditTrail, LedgerError};
 pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,

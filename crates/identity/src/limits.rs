@@ -104,6 +104,12 @@ pub const BOUND_NAMES: usize = 8;
 /// The longest common name that is bound, in bytes; RFC 5280 has 64 characters.
 pub const COMMON_NAME_BYTES: usize = 128;
 
+/// Certificates of this server that other authorities made: one a listener.
+pub const IMPORTED_CERTIFICATES: usize = 16;
+
+/// The largest file with the key of such a certificate, in bytes. RSA 4096 takes 3,300.
+pub const SERVER_KEY_BYTES: usize = 8 * 1024;
+
 const _: () = assert!(
     (TRUSTED_CERTIFICATE_BYTES + REVOCATION_LIST_BYTES) / 3 * 4 + 4_096 < LEDGER_RECORD_BYTES,
     "an authority and its lists fit into a record even if they came as DER"

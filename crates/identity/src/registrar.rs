@@ -10,6 +10,7 @@ use crate::{
     events::AuthorityCertificates,
     files::{self, FileError},
     founding::found,
+    imported::{ImportedCertificate, ImportedIdentity},
     ledger::{AuditTrail, Ledger, LedgerError},
     limits,
     names::ServerNames,
@@ -19,13 +20,15 @@ use crate::{
     registry::Registry,
     replay::replay,
     restore::{self, LedgerCopy, RevokedList},
+    secret::Secret,
     state::State,
     status::{CertificateStatus, Status},
     store::Store,
+    trusted::ImportName,
     vault::{KeyFile, Vault, VaultError},
 };
-use keyward_ids::{Identity, Kind};
-use std::{path::Path, sync::Arc};
+use keyward_ids::{Identity, KeyId, Kind};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// Holds the store of one installation.
 pub struct Registrar {
@@ -35,6 +38,8 @@ pub struct Registrar {
     signers: Signers,
     pepper: Arc<Pepper>,
     server: Arc<ServerIdentity>,
+    vault: Vault,
+    imported: BTreeMap<ImportName, ImportedIdentity>,
     lifetimes: Lifetimes,
     build_time: WallTime,
     keys_sealed: bool,
@@ -90,12 +95,15 @@ impl Registrar {
             pepper.as_slice().try_into().map_err(|_| VaultError::Malformed(vault.path(KeyFile::Pepper)))?;
         let server = server_identity(&state, &signers)?;
         export(&store, &state.authorities)?;
+        let imported = load_imported(&mut vault, &state, &mut mended);
         Ok(Self {
             pepper: Arc::new(Pepper::new(pepper)),
             server: Arc::new(server),
             lifetimes: options.lifetimes,
             build_time: options.build_time,
             keys_sealed: vault.is_sealed(),
+            vault,
+            imported,
             store,
             ledger,
             state,
@@ -120,12 +128,12 @@ impl Registrar {
             build_time: self.build_time,
             now: context.now,
         };
-        let decision = clerk.decide(command)?;
+        let mut decision = clerk.decide(command)?;
         let mut outcome = Outcome {
             revision: self.state.registry.revision(),
             changed: false,
-            certificate: decision.certificate,
-            password: decision.password,
+            certificate: decision.certificate.take(),
+            password: decision.password.take(),
             server_certificate_changed: false,
             trust_changed: false,
         };
@@ -136,16 +144,50 @@ impl Registrar {
         let draft = self.ledger.draft(context.now, context.actor, decision.events)?;
         let mut next = self.state.clone();
         next.apply(&draft.entry)?;
+        if let Some((key, private)) = &decision.key {
+            // One that is kept and not written into the ledger is replaced by the next try, and used by nobody.
+            self.vault.store(KeyFile::Imported(*key), private.expose())?;
+        }
         self.ledger.append(draft)?;
         outcome.trust_changed = next.registry.trusted() != self.state.registry.trusted();
-        outcome.server_certificate_changed = next.server_certificate != self.state.server_certificate;
-        self.state = next;
+        let is_imported = next.imported != self.state.imported;
+        outcome.server_certificate_changed =
+            is_imported || next.server_certificate != self.state.server_certificate;
+        let before = std::mem::replace(&mut self.state, next);
+        if is_imported {
+            self.settle_imported(&before);
+        }
         if outcome.server_certificate_changed {
             self.server = Arc::new(server_identity(&self.state, &self.signers)?);
         }
         outcome.changed = true;
         outcome.revision = self.state.registry.revision();
         Ok(outcome)
+    }
+
+    /// Reads the keys of the imported certificates that there are now, and deletes those that belong to none any more.
+    fn settle_imported(&mut self, before: &State) {
+        let mut trouble = Vec::new();
+        self.imported = load_imported(&mut self.vault, &self.state, &mut trouble);
+        let used: Vec<KeyId> = self.state.imported.values().map(|certificate| certificate.key).collect();
+        for certificate in before.imported.values().filter(|certificate| !used.contains(&certificate.key)) {
+            let file = KeyFile::Imported(certificate.key);
+            if let Err(error) = self.vault.forget(file) {
+                trouble.push(format!("{} could not be deleted: {error}", self.vault.path(file).display()));
+            }
+        }
+        self.mended.extend(trouble);
+    }
+
+    /// Returns the certificates of this server that other authorities made.
+    pub fn imported_certificates(&self) -> &BTreeMap<ImportName, ImportedCertificate> {
+        &self.state.imported
+    }
+
+    /// Returns what a listener presents that is to show an imported certificate; `None` if there is none of this name, or its
+    /// key cannot be read.
+    pub fn imported_identity(&self, name: &ImportName) -> Option<&ImportedIdentity> {
+        self.imported.get(name)
     }
 
     /// Returns the registry as it is now.
@@ -224,8 +266,13 @@ impl Registrar {
         let authorities = Role::ALL
             .iter()
             .filter_map(|role| Some((role.title(), inspect(self.state.authorities.of(*role))?)));
+        let imported = self.state.imported.iter().filter_map(|(name, certificate)| {
+            Some((format!("imported server certificate {name}"), inspect(&certificate.chain.first()?.0)?))
+        });
         authorities
             .chain([("server", self.server.certificate.clone())])
+            .map(|(role, record)| (role.to_owned(), record))
+            .chain(imported)
             .map(|(role, record)| CertificateStatus {
                 role,
                 serial: record.serial,
@@ -282,6 +329,26 @@ fn load_signers(vault: &mut Vault, state: &State) -> Result<Signers, VaultError>
         device_issuing: authority(Role::DeviceIssuing)?,
         server_key,
     })
+}
+
+/// Reads the keys of imported certificates. One that cannot be read is told; its listener is not opened.
+fn load_imported(
+    vault: &mut Vault,
+    state: &State,
+    trouble: &mut Vec<String>,
+) -> BTreeMap<ImportName, ImportedIdentity> {
+    let mut imported = BTreeMap::new();
+    for (name, certificate) in &state.imported {
+        match vault.load(KeyFile::Imported(certificate.key)) {
+            Ok(key) => {
+                let chain = certificate.chain.iter().map(|der| der.0.clone()).collect();
+                let identity = ImportedIdentity { chain, private_key: Secret::from_zeroizing(key) };
+                imported.insert(name.clone(), identity);
+            }
+            Err(error) => trouble.push(format!("the key of the server certificate {name}: {error}")),
+        }
+    }
+    imported
 }
 
 fn load_key(vault: &mut Vault, file: KeyFile) -> Result<SigningKey, VaultError> {

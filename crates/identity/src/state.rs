@@ -5,6 +5,7 @@ use crate::{
     authority,
     clock::{ClockGuard, WallTime},
     events::{AuthorityCertificates, Event},
+    imported::ImportedCertificates,
     ledger::{AuditEntry, LedgerError},
     names::{NameOrigin, ServerName, ServerNames},
     registry::Registry,
@@ -26,6 +27,9 @@ pub(crate) struct State {
     pub(crate) server_key: KeyId,
     pub(crate) server_names: ServerNames,
     pub(crate) server_certificate: Option<ServerCertificate>,
+    /// Certificates of this server that other authorities made.
+    #[serde(default)]
+    pub(crate) imported: ImportedCertificates,
     pub(crate) clock: ClockGuard,
     /// What lives are counted from: drawn anew by each restore, which makes it the mark of a ledger's branch too.
     pub(crate) lives: u64,
@@ -69,6 +73,7 @@ impl State {
             server_key: *server_key,
             server_names: ServerNames::default(),
             server_certificate: None,
+            imported: ImportedCertificates::default(),
             clock: ClockGuard::default(),
             lives: 0,
         };
@@ -102,6 +107,10 @@ impl State {
                 let (record, names, der) = (certificate.clone(), names.clone(), der.clone());
                 self.server_certificate = Some(ServerCertificate { record, names, der });
             }
+            Event::ServerCertificateImported { name, certificate } => {
+                self.imported.insert(name.clone(), certificate.clone());
+            }
+            Event::ServerCertificateRemoved { name } => drop(self.imported.remove(name)),
             Event::ClockAccepted { clock } => self.clock.accept(*clock),
             Event::KeyReleased { key, .. } => Arc::make_mut(&mut self.registry).release_key(key),
             Event::Added { .. } => self.add(entry, event),

@@ -41,8 +41,9 @@ pub struct Status {
 /// Holds what there is to tell about one certificate of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateStatus {
-    /// What it is for: `server root`, `server issuing`, `server`, `device root` or `device issuing`.
-    pub role: &'static str,
+    /// What it is for: `server root`, `server issuing`, `server`, `device root`, `device issuing`, or
+    /// `imported server certificate NAME`.
+    pub role: String,
     /// Its serial number.
     pub serial: CertSerial,
     /// When it begins to be valid.

@@ -229,6 +229,11 @@ fn read_revocations(bytes: &[u8], certificates: &[Der]) -> Result<Vec<Der>, Trus
     Ok(lists)
 }
 
+/// Reads the certificates of a file, one at least.
+pub(crate) fn read_chain(what: &'static str, bytes: &[u8]) -> Result<Vec<Der>, TrustRefusal> {
+    read(what, bytes, pem::CERTIFICATE, limits::TRUSTED_CERTIFICATE_BYTES)
+}
+
 /// Reads the one certificate of a file.
 pub(crate) fn read_one(what: &'static str, bytes: &[u8]) -> Result<Der, TrustRefusal> {
     let mut found = read(what, bytes, pem::CERTIFICATE, limits::SMALL_FILE_BYTES)?;

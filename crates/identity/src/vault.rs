@@ -21,6 +21,7 @@ use crate::{
 };
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use keyward_ids::KeyId;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -84,7 +85,12 @@ pub(crate) enum KeyFile {
     Server,
     /// The key of generated passwords' hashes.
     Pepper,
+    /// The key of a certificate of this server that another authority made, by its public half.
+    Imported(KeyId),
 }
+
+/// How the names of files with such keys begin.
+pub(crate) const IMPORTED_PREFIX: &str = "imported-";
 
 impl KeyFile {
     pub(crate) fn name(self) -> String {
@@ -92,6 +98,7 @@ impl KeyFile {
             Self::Authority(role) => format!("{}.key", role.file()),
             Self::Server => "server.key".to_owned(),
             Self::Pepper => "pepper".to_owned(),
+            Self::Imported(key) => format!("{IMPORTED_PREFIX}{key}.key"),
         }
     }
 
@@ -99,6 +106,8 @@ impl KeyFile {
         match self {
             Self::Authority(_) | Self::Server => pem::PRIVATE_KEY,
             Self::Pepper => "KEYWARD PEPPER",
+            // PKCS #8, PKCS #1 or SEC 1: as it came.
+            Self::Imported(_) => "KEYWARD IMPORTED KEY",
         }
     }
 }
@@ -146,6 +155,17 @@ impl Vault {
     pub(crate) fn store_new(&mut self, file: KeyFile, key: &[u8]) -> Result<(), VaultError> {
         let content = self.protect(file, &pem::encode(file.label(), key))?;
         Ok(files::write_new(&self.path(file), content.as_bytes())?)
+    }
+
+    /// Writes a key file, in place of one of the same name.
+    pub(crate) fn store(&mut self, file: KeyFile, key: &[u8]) -> Result<(), VaultError> {
+        let content = self.protect(file, &pem::encode(file.label(), key))?;
+        Ok(files::replace(&self.path(file), content.as_bytes())?)
+    }
+
+    /// Deletes a key file. One that cannot be deleted is told in the log of the caller.
+    pub(crate) fn forget(&self, file: KeyFile) -> std::io::Result<()> {
+        std::fs::remove_file(self.path(file))
     }
 
     /// Reads a key file; one that lies open although there is a passphrase is sealed.

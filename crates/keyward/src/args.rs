@@ -11,7 +11,8 @@ mod things;
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
     AuditArgs, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs, ListenerAddArgs,
-    ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetCommand, ServerCommand, UpArgs, Verb,
+    ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetCommand, ServerCertificateCommand,
+    ServerCommand, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};

@@ -16,6 +16,7 @@ pub(crate) mod policy;
 pub(crate) mod preset;
 pub(crate) mod publish;
 pub(crate) mod reload;
+pub(crate) mod server_certificate;
 pub(crate) mod server_name;
 pub(crate) mod status;
 pub(crate) mod store;

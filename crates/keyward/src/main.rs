@@ -16,7 +16,7 @@ use args::{Cli, Command};
 use clap::Parser;
 use commands::{
     audit, authority, completions, denials, device, doctor, healthcheck, listener, man, policy, preset,
-    publish, reload, server_name, status, store, subscribe, up, user,
+    publish, reload, server_certificate, server_name, status, store, subscribe, up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -71,6 +71,9 @@ fn run(cli: Cli) -> Outcome {
         Command::Preset(command) => preset::run(screen, &command),
         Command::Denials(args) => denials::run(&site()?, &args),
         Command::Server(args::ServerCommand::Name(command)) => server_name::run(&site()?, command),
+        Command::Server(args::ServerCommand::Certificate(command)) => {
+            server_certificate::run(&site()?, command)
+        }
         Command::Authority(command) => authority::run(&site()?, command),
         Command::Listener(command) => listener::run(&site()?, command),
         Command::Reload => reload::run(&site()?),

@@ -46,10 +46,10 @@ impl Live for Carrier {
         in_force(self.plane.set_policy(self.policy_generation, Arc::clone(policy)))
     }
 
-    fn put_certificate(&mut self, registrar: &Registrar) -> Result<(), Refusal> {
-        self.plane
-            .set_tls(wiring::tls_material(registrar))
-            .map_err(|error| Refusal::new(RefusalCode::Failed, error))
+    fn put_certificate(&mut self, registrar: &Registrar, listeners: &[Listener]) -> Result<(), Refusal> {
+        let material = wiring::tls_material_for(registrar, listeners)
+            .map_err(|error| Refusal::new(RefusalCode::NotFound, error))?;
+        self.plane.set_tls(material).map_err(|error| Refusal::new(RefusalCode::Failed, error))
     }
 
     fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal> {

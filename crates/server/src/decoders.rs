@@ -66,7 +66,7 @@ impl TlsServer {
     /// # Errors
     /// [`TlsError`] if the material does not fit together.
     pub fn new(material: TlsMaterial) -> Result<Self, TlsError> {
-        Ok(Self(TlsSettings::new(material)?.configure(ClientAuth::default(), 16)?.config))
+        Ok(Self(TlsSettings::new(material)?.configure("mqtts", ClientAuth::default(), 16)?.config))
     }
 
     /// Accepts a connection; `None` if the library refuses.

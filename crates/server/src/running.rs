@@ -174,6 +174,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     bring_up_to_date(&mut registrar, &wanted);
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
+    // What is missing is told before anything is opened.
+    let missing = |error: wiring::MissingCertificate| StartError::Argument(error.to_string());
+    wiring::tls_material_for(&registrar, &config.listeners).map_err(missing)?;
     let start = || -> Result<_, StartError> {
         let store = store::open(&home, config.store)?;
         let messages = store.as_ref().map(|engine| engine.reader());
@@ -458,7 +461,7 @@ fn start_plane(
             registry,
         },
         pepper: registrar.pepper(),
-        tls: Some(wiring::tls_material(registrar)),
+        tls: wiring::tls_material_for(registrar, &config.listeners).ok(),
         listeners: config.listeners.iter().map(wiring::listener).collect(),
         sink: Arc::<Journal>::clone(journal),
         store,

@@ -2,12 +2,14 @@
 
 use crate::{
     config::{self, Place},
-    plane::{ClientAuth, Endpoint, Listener, Protocol, Security, TlsMaterial, TrustedClients},
+    plane::{
+        ClientAuth, Endpoint, Listener, ListenerCertificate, Protocol, Security, TlsMaterial, TrustedClients,
+    },
 };
 use keyward_broker::{Directory, Principal, Standing};
 use keyward_identity::{Account, ImportName, Registrar, Registry, Standing as Known, TrustedAuthority};
 use keyward_policy::Subject;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{net::SocketAddr, sync::Arc};
 
 /// Returns an account as rules see it.
@@ -54,7 +56,39 @@ pub fn tls_material(registrar: &Registrar) -> TlsMaterial {
         device_issuers: vec![CertificateDer::from(trust.device_issuing)],
         // Those too that are not confirmed: the registry refuses them, and says why.
         trusted: trust.others.iter().map(|(name, authority)| trusted_clients(name, authority)).collect(),
+        listeners: Vec::new(),
     }
+}
+
+/// Returns the same for these listeners, some of which may show a certificate that another authority made.
+///
+/// # Errors
+/// A sentence that names the listener whose certificate is not there.
+pub fn tls_material_for(
+    registrar: &Registrar,
+    configured: &[config::Listener],
+) -> Result<TlsMaterial, MissingCertificate> {
+    let mut material = tls_material(registrar);
+    for listener in configured {
+        let Some(name) = &listener.server_certificate else { continue };
+        let missing = || MissingCertificate { listener: listener.name.clone(), name: name.clone() };
+        let identity = registrar.imported_identity(name).ok_or_else(missing)?;
+        let key = PrivateKeyDer::try_from(identity.private_key.expose().to_vec()).map_err(|_| missing())?;
+        let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+        material.listeners.push(ListenerCertificate { listener: listener.name.clone(), chain, key });
+    }
+    Ok(material)
+}
+
+/// Says that a listener is to show a certificate that is not there, or whose key is not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "listener {listener} is to show the server certificate {name}, which is not there, or its key is not; \
+     import it: keyward server certificate import {name} --cert FILE --key FILE"
+)]
+pub struct MissingCertificate {
+    listener: String,
+    name: ImportName,
 }
 
 /// Returns a trusted authority as the data plane verifies clients under it.

@@ -17,6 +17,7 @@ use crate::{
     secret::Secret,
     state::State,
 };
+use keyward_ids::KeyId;
 
 /// Holds everything that a decision rests on.
 pub(crate) struct Clerk<'a> {
@@ -34,6 +35,8 @@ pub(crate) struct Decision {
     pub(crate) events: Vec<Event>,
     pub(crate) certificate: Option<IssuedCertificate>,
     pub(crate) password: Option<Secret>,
+    /// A key that is to be kept before the events are written.
+    pub(crate) key: Option<(KeyId, Secret)>,
 }
 
 impl From<Event> for Decision {
@@ -82,6 +85,10 @@ impl Clerk<'_> {
             Command::AddServerName { name } => self.add_server_name(name),
             Command::RemoveServerName { name } => self.remove_server_name(name),
             Command::FindServerNames { names } => self.find_server_names(names),
+            Command::ImportServerCertificate { name, chain, key } => {
+                self.import_server_certificate(name, &chain, key)
+            }
+            Command::RemoveServerCertificate { name } => self.remove_server_certificate(name),
             Command::RenewServer => self.renew_server(&self.state.server_names),
             Command::AcceptClock => Ok(self.accept_clock()),
             Command::NoteConfigChange { summary } => {

@@ -6,8 +6,11 @@ use crate::{
     authority,
     commands::Refusal,
     events::Event,
+    imported::{ImportCertificateRefusal, ImportedCertificate},
     limits,
     names::{NameOrigin, ServerName, ServerNames},
+    secret::Secret,
+    trusted::ImportName,
 };
 use keyward_ids::{Identity, Kind};
 
@@ -68,6 +71,34 @@ impl Clerk<'_> {
         let der = issuer.certify_server(&names, &self.signers.server_key, &self.new_serial()?, validity)?;
         let certificate = authority::inspect(&der).ok_or_else(|| Refusal::Signing("unreadable".into()))?;
         Ok(Event::ServerCertificateIssued { certificate, names, der }.into())
+    }
+
+    pub(super) fn import_server_certificate(
+        &self,
+        name: ImportName,
+        chain: &[u8],
+        key: Secret,
+    ) -> Result<Decision, Refusal> {
+        let certificate = ImportedCertificate::read(chain, self.now)?;
+        if self.state.is_own_key(&certificate.key) {
+            return Err(ImportCertificateRefusal::Own.into());
+        }
+        let held = &self.state.imported;
+        if !held.contains_key(&name) && held.len() >= limits::IMPORTED_CERTIFICATES {
+            return Err(Refusal::Full {
+                what: "imported server certificates",
+                max: limits::IMPORTED_CERTIFICATES,
+            });
+        }
+        let key = Some((certificate.key, key));
+        Ok(Decision { key, ..Event::ServerCertificateImported { name, certificate }.into() })
+    }
+
+    pub(super) fn remove_server_certificate(&self, name: ImportName) -> Result<Decision, Refusal> {
+        match self.state.imported.contains_key(&name) {
+            true => Ok(Event::ServerCertificateRemoved { name }.into()),
+            false => Err(Refusal::NoSuchServerCertificate(name)),
+        }
     }
 
     fn with_certificate(&self, event: Event, names: &ServerNames) -> Result<Decision, Refusal> {

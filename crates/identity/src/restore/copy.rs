@@ -1,6 +1,10 @@
 //! What of an installation belongs into a backup.
 
-use crate::{authority::Role, files::FileError, vault::KeyFile};
+use crate::{
+    authority::Role,
+    files::FileError,
+    vault::{IMPORTED_PREFIX, KeyFile},
+};
 use keyward_ids::InstallationId;
 use std::{
     fs::File,
@@ -65,7 +69,8 @@ pub fn files(dir: &Path) -> Result<Vec<BackupFile>, FileError> {
     let roots = ROOTS.iter().map(|role| (format!("offline/{}.key", role.file()), Secrecy::PrivateKey));
     let pepper = [(format!("keys/{}", KeyFile::Pepper.name()), Secrecy::Secret)];
     let mut found = Vec::new();
-    for (path, secrecy) in public.chain(pepper).chain(keys).chain(roots) {
+    let imported = imported_keys(dir)?.into_iter().map(|path| (path, Secrecy::PrivateKey));
+    for (path, secrecy) in public.chain(pepper).chain(keys).chain(roots).chain(imported) {
         match dir.join(&path).symlink_metadata() {
             Ok(_) => found.push(BackupFile { path: path.into(), secrecy }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -74,6 +79,19 @@ pub fn files(dir: &Path) -> Result<Vec<BackupFile>, FileError> {
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// Lists the keys of imported server certificates. Without them the broker starts, but not their listeners.
+fn imported_keys(dir: &Path) -> Result<Vec<String>, FileError> {
+    let folder = dir.join("keys");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(FileError::Io { path: folder, action: "list", source }),
+    };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let is_one = |name: &String| name.starts_with(IMPORTED_PREFIX) && name.ends_with(".key");
+    Ok(names.filter(is_one).map(|name| format!("keys/{name}")).collect())
 }
 
 fn needed_keys() -> impl Iterator<Item = String> {

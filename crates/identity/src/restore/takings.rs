@@ -97,6 +97,8 @@ impl Takings {
                 | Event::ServerNameAdded { .. }
                 | Event::ServerNameRemoved { .. }
                 | Event::ServerCertificateIssued { .. }
+                | Event::ServerCertificateImported { .. }
+                | Event::ServerCertificateRemoved { .. }
                 | Event::CertificateIssued { .. }
                 | Event::PasswordRehashed { .. }
                 // A restored ledger uses no trusted authority until an operator confirms it.

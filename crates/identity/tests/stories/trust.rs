@@ -121,3 +121,39 @@ fn a_list_of_another_authority_is_refused() {
     let refusal = house.refused(Command::SetRevocations { name: old(), revocations });
     assert!(matches!(refusal, Refusal::Trust(TrustRefusal::Malformed { .. })), "{refusal}");
 }
+
+#[test]
+fn the_key_of_an_imported_server_certificate_is_sealed_and_goes_into_backups_that_hold_keys() {
+    use keyward_identity::{OpenOptions, Registrar, Secret, restore};
+    let mut house = house();
+    let key = KeyPair::generate().unwrap();
+    let chain = CertificateParams::new(vec!["old.home".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+    let import = Command::ImportServerCertificate {
+        name: old(),
+        chain: chain.into_bytes(),
+        key: Secret::new(key.serialize_der()),
+    };
+    house.run(import.clone());
+    let [path] = &restore::files(house.dir.path())
+        .unwrap()
+        .into_iter()
+        .map(|file| file.path)
+        .filter(|path| path.to_string_lossy().starts_with("keys/imported-"))
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("not in the backup")
+    };
+    house.close();
+    let sealed = OpenOptions { protection: passphrase("right"), ..options() };
+    let registrar = Registrar::open(house.dir.path(), sealed).unwrap();
+    assert_eq!(registrar.imported_identity(&old()).unwrap().private_key.expose(), key.serialize_der());
+    let text = std::fs::read_to_string(house.path(&path.to_string_lossy())).unwrap();
+    assert!(text.contains("KEYWARD SEALED KEY"), "{text}");
+    drop(registrar);
+    // A key that is lost stops nothing but its listener.
+    std::fs::remove_file(house.path(&path.to_string_lossy())).unwrap();
+    let sealed = OpenOptions { protection: passphrase("right"), ..options() };
+    let registrar = Registrar::open(house.dir.path(), sealed).unwrap();
+    assert!(registrar.imported_identity(&old()).is_none() && registrar.imported_certificates().len() == 1);
+    assert!(registrar.status(house.now).mended.iter().any(|line| line.contains("server certificate old")));
+}

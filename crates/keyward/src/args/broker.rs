@@ -148,6 +148,46 @@ pub(crate) enum ServerCommand {
     /// Names and addresses in the broker's certificate
     #[command(subcommand)]
     Name(NameCommand),
+    /// Certificates of this server that other authorities made
+    #[command(subcommand)]
+    Certificate(ServerCertificateCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCertificateCommand {
+    /// Take over a certificate and its key, for listeners whose clients trust another authority
+    #[command(after_help = "\
+Examples:
+  keyward server certificate import old --cert server.crt --key server.key
+
+A listener shows it when keyward.toml says so (server_certificate = \"old\") and after: keyward reload.
+Importing again under the same name replaces it at once.")]
+    Import(CertificateImportArgs),
+    /// List the certificates that were taken over
+    #[command(after_help = "\
+Examples:
+  keyward server certificate list")]
+    List,
+    /// Forget a certificate, and delete its key
+    #[command(after_help = "\
+Examples:
+  keyward server certificate remove old")]
+    Remove {
+        /// Which certificate
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertificateImportArgs {
+    /// What to call it: 1 to 32 lower-case letters, digits and '-'
+    pub(crate) name: String,
+    /// The certificate and its issuers (PEM), the server's first
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: PathBuf,
+    /// Its private key (PEM, not encrypted)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -68,6 +68,10 @@ fn describe(event: &Event) -> String {
         Event::PasswordSet { identity, .. } => format!("{identity} got a password"),
         Event::PasswordRehashed { identity, .. } => format!("imported password of {identity} hashed anew"),
         Event::PasswordWithdrawn { identity } => format!("password taken from {identity}"),
+        Event::ServerCertificateImported { name, certificate } => {
+            format!("server certificate {name} imported, ends {}", certificate.not_after)
+        }
+        Event::ServerCertificateRemoved { name } => format!("imported server certificate {name} removed"),
         Event::AuthorityTrusted { name, certificates, .. } => {
             format!("authority {name} trusted for clients ({} certificates)", certificates.len())
         }

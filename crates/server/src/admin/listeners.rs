@@ -135,6 +135,7 @@ fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
         login,
         from: add.from.iter().map(network).collect::<Result<_, _>>()?,
         anonymous_as,
+        server_certificate: None,
         origins: (!add.origins.is_empty()).then(|| add.origins.clone()),
     })
 }

@@ -15,11 +15,12 @@ pub trait Live: Send {
     /// Puts rules in force: decisions from now on are made by them.
     fn put_policy(&mut self, policy: &Arc<Policy>) -> InForce;
 
-    /// Shows the server certificate that the store holds now to whoever connects from now on.
+    /// Shows the server certificate that the store holds now, or at some of these listeners an imported one, to whoever
+    /// connects from now on.
     ///
     /// # Errors
     /// [`Refusal`] if it cannot be used; the one before stays.
-    fn put_certificate(&mut self, registrar: &Registrar) -> Result<(), Refusal>;
+    fn put_certificate(&mut self, registrar: &Registrar, listeners: &[Listener]) -> Result<(), Refusal>;
 
     /// Opens a listener.
     ///

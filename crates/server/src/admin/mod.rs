@@ -20,6 +20,7 @@ mod reach;
 mod refusal;
 mod reload;
 mod server;
+mod server_certificates;
 mod status;
 mod storage;
 mod users;
@@ -178,6 +179,9 @@ impl Admin {
             Request::ServerNameAdd { name } => turn.add_server_name(&name),
             Request::ServerNameList => Ok(turn.admin.server_names(false)),
             Request::ServerNameRemove { name } => turn.remove_server_name(&name),
+            Request::ServerCertificateImport(import) => turn.import_server_certificate(import),
+            Request::ServerCertificateList => turn.admin.server_certificates(),
+            Request::ServerCertificateRemove { name } => turn.remove_server_certificate(&name),
             Request::ListenerAdd(add) => turn.add_listener(&add),
             Request::ListenerList => turn.admin.listeners(),
             Request::ListenerRemove { name } => turn.remove_listener(&name),
@@ -269,7 +273,10 @@ impl Turn<'_> {
 
     fn carry(&mut self, certificate_changed: bool) -> Option<InForce> {
         let running = self.admin.running.as_mut()?;
-        if certificate_changed && let Err(refusal) = running.live.put_certificate(&self.admin.registrar) {
+        let listeners = &running.config.listeners;
+        if certificate_changed
+            && let Err(refusal) = running.live.put_certificate(&self.admin.registrar, listeners)
+        {
             tracing::error!(what = %refusal.what, "the new server certificate could not be put in force");
         }
         Some(running.live.put_registry(&self.admin.registrar.registry()))

@@ -23,17 +23,25 @@ impl From<identity::Refusal> for Refusal {
     fn from(refusal: identity::Refusal) -> Self {
         use identity::Refusal as R;
         let code = match &refusal {
-            R::NoSuchIdentity(_) | R::NoSuchKey(_) | R::NoSuchServerName(_) => RefusalCode::NotFound,
-            R::Exists { .. } | R::KeyHeld { .. } | R::LoginTaken { .. } | R::ServerNameHeld { .. } => {
-                RefusalCode::Conflict
-            }
+            R::NoSuchIdentity(_)
+            | R::NoSuchKey(_)
+            | R::NoSuchServerName(_)
+            | R::NoSuchAuthority(_)
+            | R::NoSuchBoundName { .. }
+            | R::NoSuchServerCertificate(_) => RefusalCode::NotFound,
+            R::Exists { .. }
+            | R::KeyHeld { .. }
+            | R::LoginTaken { .. }
+            | R::ServerNameHeld { .. }
+            | R::AuthorityExists(_)
+            | R::NameBound { .. } => RefusalCode::Conflict,
             R::IsRevoked(_)
             | R::AuthorityExpired { .. }
             | R::Clock { .. }
             | R::LastServerName(_)
             | R::TooManyCertificates(_)
             | R::Full { .. } => RefusalCode::Forbidden,
-            R::NoRandomness(_) | R::Signing(_) | R::Ledger(_) => RefusalCode::Failed,
+            R::NoRandomness(_) | R::Signing(_) | R::Ledger(_) | R::Vault(_) => RefusalCode::Failed,
             _ => RefusalCode::Invalid,
         };
         Self::new(code, refusal)

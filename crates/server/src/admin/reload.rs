@@ -25,14 +25,18 @@ impl Turn<'_> {
             Some(running) => needs_restart(&running.started, &config),
             None => Vec::new(),
         };
-        self.secure_anew()?;
+        self.secure_anew(&config.listeners)?;
         let before = self.admin.running.as_ref().map(|running| running.config.listeners.clone());
         let before = before.unwrap_or_default();
-        self.switch_listeners(&before, &config.listeners)?;
+        if let Err(refusal) = self.switch_listeners(&before, &config.listeners) {
+            self.show_again(&before, &config.listeners)?;
+            return Err(refusal);
+        }
         if !changes.is_empty()
             && let Err(refusal) = self.note(&changes, &digests)
         {
             self.switch_listeners(&config.listeners, &before)?;
+            self.show_again(&before, &config.listeners)?;
             return Err(refusal);
         }
         self.add_names(&config, &mut changes);
@@ -77,11 +81,22 @@ impl Turn<'_> {
     }
 
     /// Begins another generation of TLS settings, so that no session of before a reload is resumed after it.
-    fn secure_anew(&mut self) -> Result<(), Refusal> {
+    fn secure_anew(&mut self, listeners: &[Listener]) -> Result<(), Refusal> {
         match self.admin.running.as_mut() {
-            Some(running) => running.live.put_certificate(&self.admin.registrar),
+            Some(running) => running.live.put_certificate(&self.admin.registrar, listeners),
             None => Ok(()),
         }
+    }
+
+    /// Lets the listeners of before show what they showed, unless those that they gave way to show the same.
+    fn show_again(&mut self, before: &[Listener], after: &[Listener]) -> Result<(), Refusal> {
+        let shown = |listeners: &[Listener]| -> Vec<_> {
+            let imported = |listener: &Listener| {
+                listener.server_certificate.clone().map(|certificate| (listener.name.clone(), certificate))
+            };
+            listeners.iter().filter_map(imported).collect()
+        };
+        if shown(before) == shown(after) { Ok(()) } else { self.secure_anew(before) }
     }
 
     /// Closes the listeners that are gone, for a new one may use their port, and opens those that are new. If one
@@ -171,7 +186,7 @@ mod tests {
             self.write(format!("policy of {} rules", policy.written_rules()));
             InForce { closed_links: 0, complete: true }
         }
-        fn put_certificate(&mut self, _: &Registrar) -> Result<(), Refusal> {
+        fn put_certificate(&mut self, _: &Registrar, _: &[Listener]) -> Result<(), Refusal> {
             self.write("certificate".to_owned());
             Ok(())
         }

@@ -96,6 +96,9 @@ fn table(listener: &Listener) -> Table {
     if let Some(user) = &listener.anonymous_as {
         table["anonymous_as"] = value(user.as_str());
     }
+    if let Some(name) = &listener.server_certificate {
+        table["server_certificate"] = value(name.as_str());
+    }
     if let Some(origins) = &listener.origins {
         table["origins"] = value(origins.iter().collect::<Array>());
     }

@@ -42,6 +42,7 @@ pub(super) struct Listener {
     #[serde(default)]
     pub(super) from: Vec<Spanned<String>>,
     pub(super) anonymous_as: Option<Spanned<String>>,
+    pub(super) server_certificate: Option<Spanned<String>>,
     pub(super) origins: Option<Vec<Spanned<String>>>,
 }
 

@@ -5,6 +5,7 @@ use super::{
     file::{self, Protocol},
 };
 use crate::{login::Login, plane::Origins};
+use keyward_identity::ImportName;
 use keyward_ids::UserId;
 use std::{
     fmt,
@@ -44,6 +45,8 @@ pub struct Listener {
     pub from: Vec<Network>,
     /// The user that a client becomes which shows nothing.
     pub anonymous_as: Option<UserId>,
+    /// The imported certificate that it shows instead of the server's own.
+    pub server_certificate: Option<ImportName>,
     /// The pages of which origins may connect, as written; `None` if nothing is.
     pub origins: Option<Vec<String>>,
 }
@@ -225,6 +228,7 @@ impl Default for Listener {
             login: Self::default_login(true),
             from: Vec::new(),
             anonymous_as: None,
+            server_certificate: None,
             origins: None,
         }
     }
@@ -280,6 +284,7 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
         login: login(raw, tls, places)?,
         from: from(raw, places)?,
         anonymous_as: anonymous_as(raw, places)?,
+        server_certificate: server_certificate(raw, tls, places)?,
         origins: origins(raw, places)?,
     };
     fits(raw, &listener, places)?;
@@ -359,6 +364,19 @@ fn anonymous_as(raw: &file::Listener, places: &Places<'_>) -> Result<Option<User
         UserId::parse(text.get_ref()).map_err(|_| places.error(&text.span(), "the name of a user"))
     };
     raw.anonymous_as.as_ref().map(parse).transpose()
+}
+
+fn server_certificate(
+    raw: &file::Listener,
+    tls: bool,
+    places: &Places<'_>,
+) -> Result<Option<ImportName>, ConfigError> {
+    let Some(text) = &raw.server_certificate else { return Ok(None) };
+    if !tls {
+        return Err(places.error(&text.span(), "no such key without TLS: there nothing is shown"));
+    }
+    let expected = "the name of a certificate that was imported (keyward server certificate list)";
+    text.get_ref().parse().map(Some).map_err(|_| places.error(&text.span(), expected))
 }
 
 fn origins(raw: &file::Listener, places: &Places<'_>) -> Result<Option<Vec<String>>, ConfigError> {

@@ -18,12 +18,13 @@ mod stream;
 pub use client::{CallError, Client, Stream};
 pub use request::{
     AuthorityBind, AuthorityTrust, Chip, DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd,
-    NewCredential, NewPassword, PolicyExplain, PresetChoice, Proves, Request, UserAdd,
+    NewCredential, NewPassword, PolicyExplain, PresetChoice, Proves, Request, ServerCertificateImport,
+    UserAdd,
 };
 pub use response::{
     AuditRow, BackupBegun, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, Health,
     ListenerRow, PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response,
-    ServerNames, Standing, StoreRevoked, TrustedAuthorityRow, UserAdded, UserRow,
+    ServerCertificateRow, ServerNames, Standing, StoreRevoked, TrustedAuthorityRow, UserAdded, UserRow,
 };
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler, Reply, Streaming};

@@ -128,6 +128,16 @@ pub enum Request {
         /// A DNS name or an IP address.
         name: String,
     },
+    /// Takes over a certificate of this server that another authority made. Answer:
+    /// [`super::Response::ServerCertificates`].
+    ServerCertificateImport(ServerCertificateImport),
+    /// Lists those that were taken over. Answer: [`super::Response::ServerCertificates`].
+    ServerCertificateList,
+    /// Forgets one, and its key. Answer: [`super::Response::Changed`].
+    ServerCertificateRemove {
+        /// Its name here.
+        name: String,
+    },
     /// Opens another listener and writes it into `keyward.toml`. Answer: [`super::Response::Listeners`].
     ListenerAdd(ListenerAdd),
     /// Lists the listeners. Answer: [`super::Response::Listeners`].
@@ -239,6 +249,18 @@ pub struct AuthorityBind {
     /// The one certificate whose public key is accepted, PEM or DER; without it any of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Der>,
+}
+
+/// Asks that a listener can show a certificate that another authority made.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerCertificateImport {
+    /// Its name here: lower-case letters, digits and `-`.
+    pub name: String,
+    /// The certificate and its issuers: a PEM file, the server's first.
+    pub chain: Der,
+    /// Its private key: a PEM file, not encrypted.
+    pub key: Secret,
 }
 
 /// Says who can lay hands on a device.

@@ -40,6 +40,8 @@ pub enum Response {
     StoreRevoked(StoreRevoked),
     /// The authorities of others whose client certificates are accepted.
     TrustedAuthorities(Vec<TrustedAuthorityRow>),
+    /// The imported certificates of this server.
+    ServerCertificates(Vec<ServerCertificateRow>),
     /// The names of the server certificate now.
     ServerNames(ServerNames),
     /// The listeners now.
@@ -248,6 +250,21 @@ pub struct UserAdded {
     pub reach: Reach,
     /// What to know, a line each: that no rule names this user yet, links closed by a new password.
     pub notes: Vec<String>,
+}
+
+/// Holds one imported certificate of this server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerCertificateRow {
+    /// Its name here.
+    pub name: String,
+    /// Its subject.
+    pub subject: String,
+    /// When it ends.
+    pub expires_unix_ms: u64,
+    /// Whether its key can be read.
+    pub usable: bool,
+    /// The listeners that show it.
+    pub listeners: Vec<String>,
 }
 
 /// Holds what is to be known of an authority of others whose client certificates are accepted.

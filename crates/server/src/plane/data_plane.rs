@@ -144,7 +144,9 @@ impl DataPlane {
     fn configure(&self, tls: &TlsSettings, listener: &Listener) -> Result<Option<ListenerTls>, TlsError> {
         match listener.security {
             Security::Plain => Ok(None),
-            Security::Tls(auth) => tls.configure(auth, self.shared.limits.tls_sessions).map(Some),
+            Security::Tls(auth) => {
+                tls.configure(&listener.name, auth, self.shared.limits.tls_sessions).map(Some)
+            }
         }
     }
 

@@ -6,5 +6,6 @@ mod backups;
 mod documents;
 mod presets;
 mod running_broker;
+mod server_certificates;
 mod site;
 mod stopped_store;

@@ -25,6 +25,7 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Is what TLS listeners are built from.
@@ -39,6 +40,29 @@ pub struct TlsMaterial {
     pub device_issuers: Vec<CertificateDer<'static>>,
     /// Authorities of others whose client certificates are accepted too.
     pub trusted: Vec<TrustedClients>,
+    /// What some listeners show instead of the server's certificate, by their names.
+    pub listeners: Vec<ListenerCertificate>,
+}
+
+/// Is what one listener shows instead of the server's certificate.
+pub struct ListenerCertificate {
+    /// The listener.
+    pub listener: String,
+    /// The certificate and its issuers, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key of the leaf.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// Tells whether a certificate and a key belong together and can be shown.
+///
+/// # Errors
+/// [`TlsError`] says why not.
+pub(crate) fn check_certificate(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<(), TlsError> {
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map(drop).map_err(TlsError::Key)
 }
 
 /// Says why certificates and key do not make a TLS listener. Nothing has changed then.
@@ -69,6 +93,7 @@ pub(crate) struct TlsSettings {
     issuers: Arc<[CertificateDer<'static>]>,
     trusted: Arc<TrustedVerifiers>,
     names: Arc<ServerNames>,
+    listeners: BTreeMap<String, (Arc<CertifiedKey>, Arc<ServerNames>)>,
 }
 
 impl TlsSettings {
@@ -84,7 +109,14 @@ impl TlsSettings {
         }
         let (certified, roots) = (Arc::new(certified), Arc::new(roots));
         let trusted = Arc::new(TrustedVerifiers::new(material.trusted, &provider));
-        Ok(Self { provider, certified, roots, issuers: material.device_issuers.into(), trusted, names })
+        let mut listeners = BTreeMap::new();
+        for ListenerCertificate { listener, chain, key } in material.listeners {
+            let names = Arc::new(ServerNames::of(chain.first().ok_or(TlsError::NoCertificate)?));
+            let certified = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::Key)?;
+            listeners.insert(listener, (Arc::new(certified), names));
+        }
+        let issuers = material.device_issuers.into();
+        Ok(Self { provider, certified, roots, issuers, trusted, names, listeners })
     }
 
     /// Returns the verifiers of authorities that are not ours.
@@ -93,17 +125,24 @@ impl TlsSettings {
     }
 
     /// Makes the configuration of one listener, with its own ticket key and a cache of `sessions` entries.
-    pub(crate) fn configure(&self, auth: ClientAuth, sessions: usize) -> Result<ListenerTls, TlsError> {
+    pub(crate) fn configure(
+        &self,
+        listener: &str,
+        auth: ClientAuth,
+        sessions: usize,
+    ) -> Result<ListenerTls, TlsError> {
+        let ours = (self.certified.clone(), self.names.clone());
+        let (certified, names) = self.listeners.get(listener).cloned().unwrap_or(ours);
         let verifier = Arc::new(DeviceVerifier::new(self, auth)?);
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(TlsError::Provider)?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(OneCertificate(self.certified.clone())));
+            .with_cert_resolver(Arc::new(OneCertificate(certified)));
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Provider)?;
         config.session_storage = ServerSessionMemoryCache::new(sessions);
         config.max_early_data_size = 0;
-        Ok(ListenerTls { config: Arc::new(config), names: self.names.clone() })
+        Ok(ListenerTls { config: Arc::new(config), names })
     }
 }
 
@@ -234,7 +273,7 @@ mod tests {
 
     #[test]
     fn no_keys_are_logged_and_no_early_data_is_taken() {
-        let tls = settings().configure(ClientAuth::default(), 16).unwrap();
+        let tls = settings().configure("mqtts", ClientAuth::default(), 16).unwrap();
         assert!(!tls.config.key_log.will_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET"));
         assert_eq!(tls.config.max_early_data_size, 0);
     }
@@ -248,6 +287,7 @@ mod tests {
             device_roots: Vec::new(),
             device_issuers: Vec::new(),
             trusted: Vec::new(),
+            listeners: Vec::new(),
         };
         assert!(matches!(TlsSettings::new(material), Err(TlsError::Key(_))));
     }
