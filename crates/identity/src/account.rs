@@ -32,6 +32,9 @@ pub struct Account {
     pub epoch: u64,
     /// Whether a machine chose the id. Such a device gets topics below `devices/ID/` only.
     pub machine_chosen: bool,
+    /// Whether the identity may log in where passwords can be read on the network. Its password opens no other door.
+    #[serde(default)]
+    pub plain: bool,
     /// The certificates that open the door now.
     pub certificates: Vec<CertificateRecord>,
     /// The password that opens the door now.

@@ -90,6 +90,15 @@ pub enum Command {
         #[serde(with = "wire::text")]
         identity: Identity,
     },
+    /// Says whether an identity may log in where passwords can be read on the network, and with its password nowhere
+    /// else. Links that are open are to be closed.
+    MarkPlain {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Whether it may.
+        plain: bool,
+    },
     /// Issues another certificate to an identity.
     AddCertificate {
         /// To whom.
@@ -223,6 +232,9 @@ pub struct AddDevice {
     /// Whether a machine chose the id.
     #[serde(default)]
     pub machine_chosen: bool,
+    /// Whether it may log in where passwords can be read on the network, and with its password nowhere else.
+    #[serde(default)]
+    pub plain: bool,
     /// A note of at most [`crate::limits::NOTE_BYTES`] bytes.
     #[serde(default)]
     pub note: String,
@@ -236,6 +248,9 @@ pub struct AddUser {
     /// The user's name.
     #[serde(with = "wire::text")]
     pub id: UserId,
+    /// Whether it may log in where passwords can be read on the network, and with its password nowhere else.
+    #[serde(default)]
+    pub plain: bool,
     /// A note of at most [`crate::limits::NOTE_BYTES`] bytes.
     #[serde(default)]
     pub note: String,
@@ -256,6 +271,8 @@ pub enum NewCredential {
     },
     /// A password.
     Password(NewPassword),
+    /// None: it logs in where a listener names it as the one that clients without a login become.
+    None,
 }
 
 /// Says where the key of a certificate comes from.

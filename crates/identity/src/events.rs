@@ -173,6 +173,18 @@ pub enum Event {
         /// The common name.
         common_name: String,
     },
+    /// An identity may log in where passwords can be read on the network, and with its password nowhere else.
+    MarkedPlain {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// An identity may not log in any more where passwords can be read on the network.
+    UnmarkedPlain {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
     /// An identity was disabled.
     Disabled {
         /// Who.
@@ -269,6 +281,18 @@ pub struct AuthorityCertificates {
 mod tests {
     use super::*;
     use crate::password::ImportedHash;
+
+    #[test]
+    fn the_marks_of_identities_are_written_as_ever() {
+        let identity: Identity = "device:a".parse().unwrap();
+        let events = [Event::MarkedPlain { identity: identity.clone() }, Event::UnmarkedPlain { identity }];
+        let json = concat!(
+            r#"[{"event":"marked-plain","identity":"device:a"},"#,
+            r#"{"event":"unmarked-plain","identity":"device:a"}]"#
+        );
+        assert_eq!(serde_json::to_string(&events).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+    }
 
     /// The names of events and fields are a format: a ledger written today is read in ten years.
     #[test]

@@ -77,6 +77,7 @@ mod tests {
                 exposure: None,
                 chip: (device == 1).then_some(Chip::Esp8266),
                 machine_chosen: device == 0,
+                plain: device == 1,
                 note: "note".into(),
                 credential: certificate,
             }),
@@ -86,6 +87,7 @@ mod tests {
             6 => Command::Remove { identity },
             7 => Command::SetPassword { identity, password: NewPassword::Generate },
             8 => Command::WithdrawPassword { identity },
+            10 | 11 => Command::MarkPlain { identity, plain: kind == 10 },
             9 => Command::AddCertificate {
                 identity,
                 key: KeySource::Generate,
@@ -192,7 +194,7 @@ mod tests {
 
         #[test]
         fn a_snapshot_and_what_follows_it_give_the_state_of_the_whole_ledger(
-            commands in proptest::collection::vec((0u8..11, 0u8..3), 1..24),
+            commands in proptest::collection::vec((0u8..13, 0u8..3), 1..24),
             cut in any::<prop::sample::Index>(),
         ) {
             let closed = std::fs::Permissions::from_mode(0o700);

@@ -49,6 +49,12 @@ fn doubt(account: &mut Account, entry: &AuditEntry) {
     account.epoch = entry.sequence;
 }
 
+/// Changes which doors the password opens; links that it opened are to be closed.
+fn mark(account: &mut Account, entry: &AuditEntry, plain: bool) {
+    account.plain = plain;
+    account.epoch = entry.sequence;
+}
+
 /// Who was disabled by an operator meanwhile stays so.
 fn confirm(account: &mut Account) {
     if matches!(account.standing, Standing::Unconfirmed { .. }) {
@@ -140,6 +146,10 @@ impl State {
             | Event::AuthorityDistrusted { .. }
             | Event::NameBound { .. }
             | Event::NameUnbound { .. } => self.apply_trust(entry, event)?,
+            Event::MarkedPlain { identity } => self.change(identity, |account| mark(account, entry, true))?,
+            Event::UnmarkedPlain { identity } => {
+                self.change(identity, |account| mark(account, entry, false))?;
+            }
             Event::Disabled { identity } => self.change(identity, |account| {
                 account.standing = Standing::Disabled;
                 account.epoch = entry.sequence;
@@ -180,6 +190,7 @@ impl State {
             life: self.lives.saturating_add(entry.sequence),
             epoch: entry.sequence,
             machine_chosen: *machine_chosen,
+            plain: false,
             certificates: Vec::new(),
             password: None,
             bound_names: Vec::new(),
@@ -192,6 +203,7 @@ impl State {
     fn end(&mut self, identity: &Identity, epoch: u64, standing: Standing) -> Result<(), Unknown> {
         self.change(identity, |account| {
             account.standing = standing;
+            account.plain = false;
             account.certificates.clear();
             account.password = None;
             account.bound_names.clear();

@@ -10,9 +10,9 @@ mod things;
 
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
-    AuditArgs, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs, ListenerAddArgs,
-    ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetCommand, ServerCertificateCommand,
-    ServerCommand, UpArgs, Verb,
+    AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
+    ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetCommand,
+    ServerCertificateCommand, ServerCommand, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
@@ -134,6 +134,9 @@ Examples:
     /// Change where the broker listens
     #[command(subcommand)]
     Listener(ListenerCommand),
+    /// See which addresses are refused because too many logins failed, and let them in again
+    #[command(subcommand)]
+    Bans(BansCommand),
     /// Read configuration and rules again; a bad file changes nothing
     #[command(after_help = "\
 Examples:

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod authority;
+pub(crate) mod bans;
 pub(crate) mod completions;
 mod confirming;
 pub(crate) mod denials;

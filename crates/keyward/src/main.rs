@@ -15,7 +15,7 @@ mod secret;
 use args::{Cli, Command};
 use clap::Parser;
 use commands::{
-    audit, authority, completions, denials, device, doctor, healthcheck, listener, man, policy, preset,
+    audit, authority, bans, completions, denials, device, doctor, healthcheck, listener, man, policy, preset,
     publish, reload, server_certificate, server_name, status, store, subscribe, up, user,
 };
 use failure::{Failure, Outcome};
@@ -75,6 +75,7 @@ fn run(cli: Cli) -> Outcome {
             server_certificate::run(&site()?, command)
         }
         Command::Authority(command) => authority::run(&site()?, command),
+        Command::Bans(command) => bans::run(&site()?, command),
         Command::Listener(command) => listener::run(&site()?, command),
         Command::Reload => reload::run(&site()?),
         Command::Clock(args::ClockCommand::Accept) => audit::accept_clock(&site()?),

@@ -3,11 +3,11 @@
 use crate::{
     admin::{InForce, Live},
     clock,
-    config::Listener,
-    control::{Refusal, RefusalCode},
+    config::{Config, Listener},
+    control::{BanRow, LastLoginRow, Refusal, RefusalCode},
     denials::{Denied, Report},
     journal::Journal,
-    plane::{Applied, DataPlane, NotReported, Pulse, Vitals},
+    plane::{Applied, Ban, DataPlane, NotReported, Pulse, Vitals},
     service::HEALTH_PATIENCE,
     status::{RunningStatus, StorageState},
     wiring,
@@ -17,7 +17,10 @@ use keyward_identity::{Registrar, Registry};
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
 use keyward_policy::Policy;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// Holds the way from the store into the data plane, and what is in force there.
 pub(crate) struct Carrier {
@@ -69,6 +72,35 @@ impl Live for Carrier {
         self.plane.retained_topics(filters, max)
     }
 
+    fn put_type_rules(&mut self, config: &Config) {
+        self.plane.set_type_rules(wiring::type_rules(config));
+    }
+
+    fn bans(&self) -> Vec<BanRow> {
+        let row = |ban: Ban| BanRow {
+            address: ban.address.to_string(),
+            left_secs: ban.left.as_secs(),
+            refused: ban.refused,
+        };
+        self.plane.bans().into_iter().map(row).collect()
+    }
+
+    fn lift_ban(&mut self, address: IpAddr) -> bool {
+        self.plane.lift_ban(address)
+    }
+
+    fn last_login(&self, identity: &Identity) -> Option<LastLoginRow> {
+        self.plane.last_login(identity).map(|login| LastLoginRow {
+            at_unix_ms: login.at.wall.0,
+            shown: login.shown.to_string(),
+            listener: login.listener,
+        })
+    }
+
+    fn sessions(&self, identities: &[&Identity]) -> Vec<usize> {
+        self.plane.sessions_of(identities)
+    }
+
     fn links(&self, identities: &[&Identity]) -> Vec<usize> {
         self.plane.connections_of(identities)
     }
@@ -96,6 +128,7 @@ impl Live for Carrier {
                 Some(Storage::Broken) => StorageState::Broken,
                 None => StorageState::Memory,
             },
+            banned: self.plane.bans().len(),
             turned_away: stats.turned_away + stats.evicted,
             denials_last_hour,
             login_failures_last_hour,

@@ -2,11 +2,12 @@
 
 use crate::backup::archive::{ArchiveError, ArchiveWriter, Survey, survey};
 use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, line, socket};
+use crate::login::Login;
 use crate::plane::tls::channel::{Channel, TlsFault};
 use crate::plane::tls::fragment::Fragment;
 use crate::plane::tls::{TlsSettings, certificate, hello};
 use crate::plane::websocket::WebSocket;
-use crate::plane::{ClientAuth, TlsError, TlsMaterial, WebSocketFault};
+use crate::plane::{TlsError, TlsMaterial, WebSocketFault};
 use keyward_ids::{CertSerial, KeyId};
 use keyward_mqtt::time::UnixMillis;
 use rustls::pki_types::CertificateDer;
@@ -66,7 +67,7 @@ impl TlsServer {
     /// # Errors
     /// [`TlsError`] if the material does not fit together.
     pub fn new(material: TlsMaterial) -> Result<Self, TlsError> {
-        Ok(Self(TlsSettings::new(material)?.configure("mqtts", ClientAuth::default(), 16)?.config))
+        Ok(Self(TlsSettings::new(material)?.configure("mqtts", Login::default(), 16)?.config))
     }
 
     /// Accepts a connection; `None` if the library refuses.

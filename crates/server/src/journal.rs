@@ -7,7 +7,10 @@ use crate::{
     denials::{Denials, Denied, FailedHandshake, FailedLogin, Report},
     escape::cut,
     facts::Facts,
-    plane::{Crowded, HandshakeFailure, LimitHit, LogLine, LoginCause, LoginFailure, Sink, WebSocketFault},
+    plane::{
+        Crowded, HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, LoginFailure, Sink,
+        WebSocketFault,
+    },
     status::NoticeRow,
 };
 use keyward_broker::{Denial, DeniedAction, Notice};
@@ -86,12 +89,29 @@ impl Sink for Journal {
                 claimed = failure.claimed.as_deref().map(|name| cut(name, LINE_TEXT)),
                 client_id = cut(&failure.client_id, LINE_TEXT),
                 left_out,
-                "login failed: {cause}{}",
+                "login failed{} {}: {cause}{}",
+                if failure.cause.is_held_against() { " from" } else { ", not held against" },
+                host,
                 remedy.as_deref().map(|remedy| format!(" → {remedy}")).unwrap_or_default()
             );
         }
         let who = failure.claimed.unwrap_or_default();
         self.book().denials.login_failed(clock::now(), FailedLogin { who, host, cause, remedy });
+    }
+
+    fn logged_in(&self, login: LoggedIn) {
+        let type_demands = login.demand.device_type.as_ref().map(|(name, rule)| format!("{name}: {rule}"));
+        tracing::info!(
+            identity = %login.identity,
+            peer = %login.peer,
+            listener = login.listener,
+            client_id = cut(&login.client_id, LINE_TEXT),
+            shown = %login.shown,
+            listener_demands = %login.demand.listener,
+            type_demands,
+            left_out = login.left_out,
+            "login"
+        );
     }
 
     fn handshake_failed(&self, failure: HandshakeFailure) {
@@ -226,6 +246,9 @@ fn limit_remedy(limit: &str) -> &'static str {
         "login_rate_per_identity" => {
             "refused: its clients log in again and again, mostly two that share a client id; or raise it in keyward.toml"
         }
+        "ban_after" => {
+            "too many logins failed: its connections are refused for a while; keyward bans list, keyward bans lift"
+        }
         "pending_reads" => "closed: what it sent to log in came in too many pieces",
         "publish_rate" | "publish_bytes_rate" => {
             "it is read more slowly, nothing is lost; or raise it in keyward.toml"
@@ -268,6 +291,21 @@ fn remedy(failure: &LoginFailure) -> Option<String> {
         LoginCause::UnknownName => Some(format!("keyward user add {name}")),
         LoginCause::WrongPassword => Some(format!("keyward user passwd {name}, if it was forgotten")),
         LoginCause::OtherName { .. } => Some("send the certificate's name as user name, or none".to_owned()),
+        LoginCause::NotEnough { .. } => {
+            Some("let it show that, or change `login` of the listener or type in keyward.toml".to_owned())
+        }
+        LoginCause::NoPassword(_) => Some("add it again with a password, or demand none".to_owned()),
+        LoginCause::NotMarkedPlain(identity) => Some(format!(
+            "its password crossed the network in clear: change it, or keyward {} plain {}",
+            identity.kind(),
+            identity.name()
+        )),
+        LoginCause::OnlyPlain(identity) => Some(format!(
+            "give it a certificate, or keyward {} plain {} --clear and another password",
+            identity.kind(),
+            identity.name()
+        )),
+        LoginCause::NobodyAnonymous(user) => Some(format!("keyward user add {user} --no-login")),
         LoginCause::ShutOut(identity) => Some(let_in_again(identity)),
         LoginCause::Unconfirmed { identity, .. } => Some(confirm(identity)),
         LoginCause::Certificate(refusal) => certificate_remedy(refusal),

@@ -464,6 +464,7 @@ fn start_plane(
         tls: wiring::tls_material_for(registrar, &config.listeners).ok(),
         listeners: config.listeners.iter().map(wiring::listener).collect(),
         sink: Arc::<Journal>::clone(journal),
+        type_rules: wiring::type_rules(config),
         store,
     };
     Ok((DataPlane::start(options)?, directory))

@@ -26,6 +26,9 @@ pub struct Status {
     pub devices_shut_out: usize,
     /// How many users are known.
     pub users: usize,
+    /// How many devices and users may log in on plain listeners.
+    #[serde(default)]
+    pub marked_plain: usize,
     /// Certificates of the installation and when they end.
     pub certificates: Vec<CertificateRow>,
     /// How many device certificates end within 30 days.
@@ -90,6 +93,9 @@ pub struct RunningStatus {
     /// Connections turned away or closed to make room since the start.
     #[serde(default)]
     pub turned_away: u64,
+    /// Addresses that are banned now.
+    #[serde(default)]
+    pub banned: usize,
     /// Refused actions within the last hour.
     pub denials_last_hour: u64,
     /// Failed logins within the last hour.

@@ -3,11 +3,13 @@
 use crate::{
     config::{self, Place},
     plane::{
-        ClientAuth, Endpoint, Listener, ListenerCertificate, Protocol, Security, TlsMaterial, TrustedClients,
+        Endpoint, Entrance, Listener, ListenerCertificate, Protocol, Security, TlsMaterial, TrustedClients,
+        TypeRules,
     },
 };
 use keyward_broker::{Directory, Principal, Standing};
 use keyward_identity::{Account, ImportName, Registrar, Registry, Standing as Known, TrustedAuthority};
+use keyward_ids::TypeId;
 use keyward_policy::Subject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{net::SocketAddr, sync::Arc};
@@ -115,12 +117,20 @@ pub fn listener(configured: &config::Listener) -> Listener {
             config::Protocol::Mqtt => Protocol::Mqtt,
             config::Protocol::WebSocket => Protocol::WebSocket { origins: Arc::new(configured.pages()) },
         },
-        security: match (configured.tls, configured.login.needs_certificate()) {
-            (true, true) => Security::Tls(ClientAuth::Certificate),
-            (true, false) => Security::Tls(ClientAuth::CertificateOrPassword),
-            (false, _) => Security::Plain,
+        security: if configured.tls { Security::Tls } else { Security::Plain },
+        entrance: Entrance {
+            login: configured.login,
+            is_plain_network: configured.is_plain_network(),
+            from: configured.from.clone(),
+            anonymous_as: configured.anonymous_as.clone(),
         },
     }
+}
+
+/// Returns what types of devices demand, as the door asks for it.
+pub fn type_rules(config: &config::Config) -> TypeRules {
+    let rule = |(name, settings): (&TypeId, &config::DeviceType)| Some((name.clone(), settings.login?));
+    config.types.iter().filter_map(rule).collect()
 }
 
 #[cfg(test)]
@@ -142,7 +152,12 @@ mod tests {
         };
         let add = |id: &str| {
             let credential = NewCredential::Password(NewPassword::Generate);
-            Command::AddUser(AddUser { id: id.parse().unwrap(), note: String::new(), credential })
+            Command::AddUser(AddUser {
+                id: id.parse().unwrap(),
+                plain: false,
+                note: String::new(),
+                credential,
+            })
         };
         let (ada, ben) = ("user:ada".parse().unwrap(), "user:ben".parse().unwrap());
         execute(add("ada"));
@@ -160,6 +175,6 @@ mod tests {
         let opened = listener(&config::Listener::default());
         let both = ["0.0.0.0:8883", "[::]:8883"].map(|address| address.parse().unwrap());
         assert_eq!(opened.endpoint, Endpoint::Addresses(both.to_vec()));
-        assert_eq!(opened.security, Security::Tls(ClientAuth::CertificateOrPassword));
+        assert_eq!((opened.security, opened.entrance), (Security::Tls, Entrance::default()));
     }
 }

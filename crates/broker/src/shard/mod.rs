@@ -349,6 +349,11 @@ impl Shard {
         }
     }
 
+    /// Counts the sessions of an identity on this shard, connected or not. Each has a client id of its own.
+    pub fn sessions_of(&self, identity: &Identity) -> usize {
+        self.residents.find(identity).map_or(0, |resident| resident.sessions.len())
+    }
+
     /// Lists topics of this shard with a retained message that `filter` matches: at most `most`, and no more than one
     /// slice of a replay comes across.
     pub fn retained_topics(&mut self, filter: TopicFilter<'_>, most: u16) -> Vec<String> {

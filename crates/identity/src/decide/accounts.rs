@@ -23,7 +23,7 @@ impl Clerk<'_> {
             machine_chosen: device.machine_chosen,
             note: device.note.clone(),
         };
-        self.add(&identity, added, &device.note, &device.credential)
+        self.add(&identity, added, device.plain, &device.note, &device.credential)
     }
 
     pub(super) fn add_user(&self, user: AddUser) -> Result<Decision, Refusal> {
@@ -37,13 +37,14 @@ impl Clerk<'_> {
             machine_chosen: false,
             note: user.note.clone(),
         };
-        self.add(&identity, added, &user.note, &user.credential)
+        self.add(&identity, added, user.plain, &user.note, &user.credential)
     }
 
     fn add(
         &self,
         identity: &Identity,
         added: Event,
+        plain: bool,
         note: &str,
         credential: &NewCredential,
     ) -> Result<Decision, Refusal> {
@@ -57,9 +58,21 @@ impl Clerk<'_> {
                 self.certify(identity, key, *lifetime_days)?
             }
             NewCredential::Password(password) => self.give_password(identity, password)?,
+            NewCredential::None => Decision::nothing(),
         };
         decision.events.insert(0, added);
+        if plain {
+            decision.events.insert(1, Event::MarkedPlain { identity: identity.clone() });
+        }
         Ok(decision)
+    }
+
+    pub(super) fn mark_plain(&self, identity: Identity, plain: bool) -> Result<Decision, Refusal> {
+        Ok(match (self.unrevoked(&identity)?.plain, plain) {
+            (false, true) => Event::MarkedPlain { identity }.into(),
+            (true, false) => Event::UnmarkedPlain { identity }.into(),
+            _ => Decision::nothing(),
+        })
     }
 
     pub(super) fn disable(&self, identity: Identity) -> Result<Decision, Refusal> {

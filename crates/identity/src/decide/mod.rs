@@ -68,6 +68,7 @@ impl Clerk<'_> {
             Command::SetPassword { identity, password } => self.set_password(identity, &password),
             Command::RehashPasswords { rehashes } => self.rehash_passwords(rehashes),
             Command::WithdrawPassword { identity } => self.withdraw_password(identity),
+            Command::MarkPlain { identity, plain } => self.mark_plain(identity, plain),
             Command::AddCertificate { identity, key, lifetime_days, replace } => {
                 self.add_certificate(&identity, &key, lifetime_days, replace)
             }

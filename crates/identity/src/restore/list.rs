@@ -32,8 +32,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const VERSION: &str = "1";
 
 /// What may stand behind an identity, for people.
-const WORDS: &str =
-    "revoked, removed, disabled, unconfirmed, password-replaced or certificate-withdrawn SERIAL";
+const WORDS: &str = "revoked, removed, disabled, unconfirmed, password-replaced, marked-plain, unmarked-plain or \
+     certificate-withdrawn SERIAL";
 
 /// Holds what was taken away from the identities of one installation.
 ///
@@ -180,6 +180,8 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
         "disabled" => Taken::Disabled,
         "unconfirmed" => Taken::Unconfirmed,
         "password-replaced" => Taken::Password,
+        "marked-plain" => Taken::Mark { plain: true },
+        "unmarked-plain" => Taken::Mark { plain: false },
         "certificate-withdrawn" => {
             let serial = words.next().unwrap_or_default();
             let serial =
@@ -244,6 +246,8 @@ impl fmt::Display for Taking {
             Taken::Disabled => f.write_str("disabled")?,
             Taken::Unconfirmed => f.write_str("unconfirmed")?,
             Taken::Password => f.write_str("password-replaced")?,
+            Taken::Mark { plain: true } => f.write_str("marked-plain")?,
+            Taken::Mark { plain: false } => f.write_str("unmarked-plain")?,
             Taken::Certificate(serial) => write!(f, "certificate-withdrawn {serial}")?,
         }
         match self.record {
@@ -301,6 +305,7 @@ mod tests {
     fn a_list_is_read_as_it_was_printed() {
         let text = format!(
             "{HEAD}complete-until: 2026-11-29T18:10:00+01:00\ndevice:a removed record=5\ndevice:a disabled record=9\n\
+             device:a unmarked-plain record=10\n\
              device:b unconfirmed record=7.1f\nuser:c certificate-withdrawn 01ff record=8\n"
         );
         let list = parse(&text).unwrap();

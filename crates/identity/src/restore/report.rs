@@ -67,6 +67,8 @@ pub struct Applied {
     pub passwords: usize,
     /// Certificates taken away.
     pub certificates: usize,
+    /// Marks `plain` set or cleared.
+    pub marks: usize,
 }
 
 impl Applied {
@@ -77,6 +79,7 @@ impl Applied {
             Event::Disabled { .. } => self.disabled += 1,
             Event::PasswordWithdrawn { .. } => self.passwords += 1,
             Event::CertificateWithdrawn { .. } => self.certificates += 1,
+            Event::MarkedPlain { .. } | Event::UnmarkedPlain { .. } => self.marks += 1,
             _ => {}
         }
     }
@@ -87,6 +90,7 @@ impl Applied {
         self.disabled += other.disabled;
         self.passwords += other.passwords;
         self.certificates += other.certificates;
+        self.marks += other.marks;
     }
 }
 
@@ -98,13 +102,16 @@ impl fmt::Display for Report {
             "The ledger of installation {installation}, from a backup of {taken} with {backup_records} records."
         )?;
         writeln!(f, "{}", self.old_ledger)?;
-        let Applied { revoked, removed, disabled, passwords, certificates } = self.applied;
+        let Applied { revoked, removed, disabled, passwords, certificates, marks } = self.applied;
         if self.applied != Applied::default() {
             writeln!(
                 f,
                 "Taken away again: {revoked} revoked, {removed} removed, {disabled} disabled; passwords {passwords}, \
                  certificates {certificates}. Who lost a password or certificate needs a new one."
             )?;
+        }
+        if marks > 0 {
+            writeln!(f, "Marks \"plain\" set or cleared as before: {marks}.")?;
         }
         if !self.strangers.is_empty() {
             let names: Vec<String> = self.strangers.iter().map(ToString::to_string).collect();

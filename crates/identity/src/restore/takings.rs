@@ -14,10 +14,17 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Taken {
     Removed,
-    Revoked { keep_messages: bool, publish_will: bool },
+    Revoked {
+        keep_messages: bool,
+        publish_will: bool,
+    },
     Disabled,
     Unconfirmed,
     Password,
+    /// The mark `plain` was set or cleared: either takes a door away from the password.
+    Mark {
+        plain: bool,
+    },
     Certificate(CertSerial),
 }
 
@@ -82,6 +89,9 @@ impl Takings {
                 Event::PasswordSet { identity, .. } | Event::PasswordWithdrawn { identity } => {
                     take(identity, Taken::Password);
                 }
+                Event::MarkedPlain { identity } if added == Some(identity) => {}
+                Event::MarkedPlain { identity } => take(identity, Taken::Mark { plain: true }),
+                Event::UnmarkedPlain { identity } => take(identity, Taken::Mark { plain: false }),
                 Event::CertificateWithdrawn { identity, serial } => {
                     take(identity, Taken::Certificate(serial.clone()));
                 }
@@ -121,6 +131,7 @@ impl Takings {
         match &taking.taken {
             Taken::Removed => takings.clear(),
             Taken::Revoked { .. } => takings.retain(|earlier| earlier.taken == Taken::Removed),
+            Taken::Mark { .. } => takings.retain(|earlier| !matches!(earlier.taken, Taken::Mark { .. })),
             same => drop_of(takings, same),
         }
         takings.push(taking);
@@ -191,6 +202,9 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
         }
         Taken::Unconfirmed => account.is_active().then_some(Event::Unconfirmed { identity }),
         Taken::Password => account.password.is_some().then_some(Event::PasswordWithdrawn { identity }),
+        Taken::Mark { plain } if !may_return || account.plain == *plain => None,
+        Taken::Mark { plain: true } => Some(Event::MarkedPlain { identity }),
+        Taken::Mark { plain: false } => Some(Event::UnmarkedPlain { identity }),
         Taken::Certificate(serial) => {
             let is_held = account.certificates.iter().any(|held| held.serial == *serial);
             is_held.then(|| Event::CertificateWithdrawn { identity, serial: serial.clone() })

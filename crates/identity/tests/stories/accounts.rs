@@ -320,3 +320,31 @@ fn texts_that_are_too_long_are_refused() {
     let worst = "\u{1}".repeat(keyward_identity::limits::CONFIG_NOTE_BYTES);
     house.run(Command::NoteConfigChange { summary: worst });
 }
+
+#[test]
+fn a_mark_changes_which_doors_open_so_links_end_and_it_goes_with_the_identity() {
+    let mut house = House::new();
+    house.run(user("anna", generated_password()));
+    let identity: keyward_ids::Identity = "user:anna".parse().unwrap();
+    assert!(!house.account("user:anna").plain);
+    for plain in [true, false] {
+        let epoch = house.account("user:anna").epoch;
+        assert!(house.run(Command::MarkPlain { identity: identity.clone(), plain }).changed);
+        let account = house.account("user:anna");
+        assert!(account.plain == plain && account.epoch > epoch);
+        assert!(!house.run(Command::MarkPlain { identity: identity.clone(), plain }).changed);
+    }
+    house.run(Command::MarkPlain { identity, plain: true });
+    house.run(remove("user:anna"));
+    house.run(user("anna", generated_password()));
+    assert!(!house.account("user:anna").plain, "the next one of this name is another");
+}
+
+#[test]
+fn a_user_without_a_login_has_nothing_that_opens_a_door() {
+    let mut house = House::new();
+    house.run(user("guest", keyward_identity::NewCredential::None));
+    let account = house.account("user:guest");
+    assert!(account.is_active() && account.password.is_none() && account.certificates.is_empty());
+    assert!(house.registrar().registry().find_login("guest").is_none());
+}

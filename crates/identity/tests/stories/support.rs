@@ -134,13 +134,14 @@ pub fn device(id: &str, credential: NewCredential) -> Command {
         exposure: Some(Exposure::Workplace),
         chip: None,
         machine_chosen: false,
+        plain: false,
         note: String::new(),
         credential,
     })
 }
 
 pub fn user(id: &str, credential: NewCredential) -> Command {
-    Command::AddUser(AddUser { id: id.parse().unwrap(), note: String::new(), credential })
+    Command::AddUser(AddUser { id: id.parse().unwrap(), plain: false, note: String::new(), credential })
 }
 
 pub fn disable(identity: &str) -> Command {

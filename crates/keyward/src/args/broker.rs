@@ -223,7 +223,8 @@ pub(crate) enum ListenerCommand {
 Examples:
   keyward listener add factory --address 192.168.1.2 --port 8883
   keyward listener add strict --port 18883 --login certificate
-  keyward listener add local --address 127.0.0.1 --port 1883 --plain
+  keyward listener add local --address 127.0.0.1 --plain
+  keyward listener add lan --plain --from 192.168.1.0/24
   keyward listener add web --port 8083 --websocket
   keyward listener add near --socket /run/keyward/mqtt.sock")]
     Add(ListenerAddArgs),
@@ -246,8 +247,8 @@ Examples:
 pub(crate) struct ListenerAddArgs {
     /// What the listener is called
     pub(crate) name: String,
-    /// The port
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), required_unless_present = "socket")]
+    /// The port [default: 8883; with --plain: 1883]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
     /// Listen on a Unix socket of this path, for programs of this machine, in place of a port
     #[arg(long, value_name = "PATH", conflicts_with_all = ["port", "address", "plain", "from"])]
@@ -277,6 +278,24 @@ pub(crate) struct ListenerAddArgs {
     /// pages of the host that they connect to]
     #[arg(long, value_name = "ORIGIN", requires = "websocket")]
     pub(crate) origin: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BansCommand {
+    /// List the addresses that are refused for a while, because too many logins from there failed
+    #[command(after_help = "\
+Examples:
+  keyward bans list
+  keyward bans list --json")]
+    List,
+    /// Let an address connect again
+    #[command(after_help = "\
+Examples:
+  keyward bans lift 192.0.2.7")]
+    Lift {
+        /// The address; of an IPv6 network any
+        address: IpAddr,
+    },
 }
 
 #[derive(Debug, Subcommand)]

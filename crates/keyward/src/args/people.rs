@@ -16,7 +16,9 @@ Examples:
   keyward user add ha --preset home-assistant           with the rules that Home Assistant needs (`preset list`)
   keyward user add anna --password-stdin < anna.password
   keyward user add anna --ask-password                  choose it at the terminal
-  keyward user add anna --password-hash-stdin < anna.hash   as Mosquitto kept it, behind the colon")]
+  keyward user add anna --password-hash-stdin < anna.hash   as Mosquitto kept it, behind the colon
+  keyward user add old-app --plain                      may log in on plain listeners, and nowhere else
+  keyward user add guest --no-login                     for `anonymous_as` of a listener")]
     Add(UserAddArgs),
     /// List users
     #[command(after_help = "\
@@ -39,6 +41,18 @@ Examples:
   keyward user passwd app --generate                    made by Keyward, shown once
   keyward user passwd app --password-stdin < app.password")]
     Passwd(UserPasswdArgs),
+    /// Let a user log in on plain listeners, and with its password nowhere else; live connections are closed
+    #[command(after_help = "\
+Examples:
+  keyward user plain old-app
+  keyward user plain old-app --clear      takes that back; give it a new password then")]
+    Plain {
+        /// Which user
+        name: UserId,
+        /// Take it back
+        #[arg(long)]
+        clear: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +83,12 @@ pub(crate) struct UserAddArgs {
     /// Read the hash of the password from standard input, as it stands in a password file of Mosquitto
     #[arg(long)]
     pub(crate) password_hash_stdin: bool,
+    /// Give it nothing to log in with: for the user that clients without a login become
+    #[arg(long, conflicts_with_all = ["certificate", "csr", "password_stdin", "ask_password"])]
+    pub(crate) no_login: bool,
+    /// Let it log in on plain listeners, and with its password nowhere else
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// What the bundle is for
     #[arg(long, value_enum, value_name = "KIND", default_value = "pem")]
     pub(crate) bundle: super::BundleKind,

@@ -16,8 +16,33 @@ Examples:
   keyward device add dev01 --password                   for a device that cannot use a certificate
   keyward device add plug-1 --preset tasmota --topic kitchen --mac 5C:CF:7F:12:34:56
   keyward device add dev01 --password-hash-stdin < dev01.hash   as Mosquitto kept it, behind the colon
+  keyward device add tasmota-7 --plain                  for one that cannot do TLS: a password for plain listeners
   keyward device add cam-7 --type camera --site roof --exposure public")]
     Add(DeviceAddArgs),
+    /// Let a device log in on plain listeners, and with its password nowhere else; live connections are closed
+    #[command(after_help = "\
+Examples:
+  keyward device plain tasmota-7
+  keyward device plain tasmota-7 --clear      takes that back; give it a new password then")]
+    Plain {
+        /// Which device
+        id: DeviceId,
+        /// Take it back
+        #[arg(long)]
+        clear: bool,
+    },
+    /// Give a device a password, in place of the one it had; its certificates stay
+    #[command(after_help = "\
+Examples:
+  keyward device passwd meter-1                              made by Keyward, shown once
+  keyward device passwd meter-1 --password-stdin < meter-1.password")]
+    Passwd {
+        /// Which device
+        id: DeviceId,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
     /// List devices
     #[command(after_help = "\
 Examples:
@@ -113,6 +138,9 @@ pub(crate) struct DeviceAddArgs {
     /// Read the hash of its password from standard input, as it stands in a password file of Mosquitto
     #[arg(long)]
     pub(crate) password_hash_stdin: bool,
+    /// Let it log in on plain listeners, and with its password nowhere else; makes a password if nothing else is said
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// What the bundle is for
     #[arg(long, value_enum, value_name = "KIND", default_value = "pem")]
     pub(crate) bundle: BundleKind,

@@ -33,6 +33,13 @@ pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
             publish_will: args.publish_will,
         })),
         DeviceCommand::Remove { id } => site.change(Request::DeviceRemove { id: id.to_string() }),
+        DeviceCommand::Passwd { id, password_stdin } => {
+            let password = if password_stdin { secret::from_stdin()? } else { NewPassword::Generated };
+            passwd(site, Request::DevicePasswd { id: id.to_string(), password })
+        }
+        DeviceCommand::Plain { id, clear } => {
+            site.change(Request::MarkPlain { identity: format!("device:{id}"), plain: !clear })
+        }
         DeviceCommand::ReleaseKey { id, key } => {
             site.change(Request::DeviceReleaseKey { id: id.to_string(), key: key.map(|key| key.to_string()) })
         }
@@ -52,6 +59,7 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
         site: args.site.as_ref().map(ToString::to_string),
         exposure: Some(exposure(args.exposure)),
         chip,
+        plain: args.plain,
         credential,
         allow_overlap: args.allow_overlap,
         preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref()),
@@ -68,9 +76,6 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
 
 /// Makes what the device will prove itself with. A key that is made here is written before the broker is asked.
 fn credential(args: &DeviceAddArgs, draft: &Draft) -> Outcome<(NewCredential, bool)> {
-    if args.password {
-        return Ok((NewCredential::Password(NewPassword::Generated), false));
-    }
     if args.password_stdin {
         return Ok((NewCredential::Password(secret::from_stdin()?), false));
     }
@@ -79,6 +84,9 @@ fn credential(args: &DeviceAddArgs, draft: &Draft) -> Outcome<(NewCredential, bo
     }
     if let Some(path) = &args.csr {
         return Ok((read_csr(path)?, false));
+    }
+    if args.password || args.plain {
+        return Ok((NewCredential::Password(NewPassword::Generated), false));
     }
     Ok((own_key(args.id.as_str(), draft)?, true))
 }
@@ -137,7 +145,8 @@ fn contents<'a>(
         certificate_pem: added.certificate_pem.as_deref(),
         has_key,
         chip,
-        first_topic: own.map(|own| format!("{own}/status")),
+        // The commands would take it to a port with TLS, where its password does not open.
+        first_topic: own.filter(|_| !added.device.plain).map(|own| format!("{own}/status")),
     }
 }
 
@@ -160,6 +169,13 @@ fn tell_added(site: &Site, added: &DeviceAdded, contents: &Contents<'_>, dir: &P
     }
     let _ = writeln!(text, "\nBundle     {}", dir.display());
     text.push_str(&contents.chip.map(warning).unwrap_or_default());
+    if added.device.plain {
+        let _ = writeln!(
+            text,
+            "\nIt may log in on plain listeners, and with its password nowhere else: {}",
+            site.program.command("listener list")
+        );
+    }
     if added.device.connected.is_none() {
         let _ = writeln!(text, "\nThe broker does not run; start it: {}", site.program.command("up"));
     }
@@ -178,6 +194,20 @@ fn first_message(site: &Site, contents: &Contents<'_>, dir: &Path) -> String {
         let _ = writeln!(text, "or with any other MQTT client, for instance:\n  {command}");
     }
     text
+}
+
+fn passwd(site: &Site, request: Request) -> Outcome {
+    site.show(&site.ask(request)?, |response| match response {
+        Response::DeviceAdded(added) => {
+            let mut text = format!("device:{} has a new password.\n", escape(&added.device.id));
+            if let Some(password) = &added.password {
+                let shown = site.screen.paint().strong(password.expose());
+                let _ = writeln!(text, "Password   {shown}   (shown only now)");
+            }
+            Some(text + &notes(&added.notes))
+        }
+        _ => None,
+    })
 }
 
 fn list(site: &Site) -> Outcome {
@@ -200,6 +230,7 @@ fn listing(rows: &[DeviceRow]) -> String {
             row.site.clone().unwrap_or_default(),
             exposure_word(row.exposure).to_owned(),
             row.preset.clone().unwrap_or_default(),
+            if row.plain { "plain" } else { "" }.to_owned(),
             row.credentials.to_string(),
             row.expires_unix_ms.map(day).unwrap_or_default(),
             day(row.added_unix_ms),
@@ -214,6 +245,7 @@ fn listing(rows: &[DeviceRow]) -> String {
         "site",
         "exposure",
         "preset",
+        "mark",
         "credentials",
         "certificate ends",
         "added",
@@ -297,6 +329,18 @@ fn tell_detail(detail: &DeviceDetail) -> String {
     if let Some(chip) = row.chip {
         let _ = writeln!(text, "  chip      {}", chip_word(chip));
         text.push_str(&warning(chip));
+    }
+    if row.plain {
+        text.push_str(
+            "  mark      plain: it may log in on plain listeners, and with its password nowhere else\n",
+        );
+    }
+    if let Some(demands) = &detail.type_demands {
+        let _ = writeln!(text, "  demanded  {} (its type), and what the listener demands", escape(demands));
+    }
+    if let Some(login) = &detail.last_login {
+        let (at, listener) = (moment(login.at_unix_ms), escape(&login.listener));
+        let _ = writeln!(text, "  login     {at} at listener {listener}, with {}", escape(&login.shown));
     }
     text.push('\n');
     let credentials = detail.credentials.iter().map(|credential| {

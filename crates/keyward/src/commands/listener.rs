@@ -4,7 +4,9 @@ use crate::args::{ListenerAddArgs, ListenerCommand};
 use crate::failure::Outcome;
 use crate::reach::Site;
 use crate::screen::table;
+use keyward_server::config::MQTTS_PORT;
 use keyward_server::control::{ListenerAdd, ListenerRow, Request, Response};
+use keyward_server::escape::escape;
 use std::path::absolute;
 
 /// Runs the command.
@@ -15,7 +17,7 @@ pub(crate) fn run(site: &Site, command: ListenerCommand) -> Outcome {
         ListenerCommand::Remove { name } => Request::ListenerRemove { name },
     };
     site.show(&site.ask(request)?, |response| match response {
-        Response::Listeners(listeners) => Some(listing(listeners)),
+        Response::Listeners(listeners) => Some(listing(listeners) + &warnings(listeners)),
         _ => None,
     })
 }
@@ -26,7 +28,10 @@ fn addition(args: ListenerAddArgs) -> ListenerAdd {
     ListenerAdd {
         name: args.name,
         address: args.address.map(|address| address.to_string()),
-        port: args.port,
+        port: match (&socket, args.port) {
+            (Some(_), _) => None,
+            (None, port) => Some(port.unwrap_or(if args.plain { 1883 } else { MQTTS_PORT })),
+        },
         socket: socket.map(|path| path.display().to_string()),
         socket_mode: args.socket_mode,
         login: args.login,
@@ -45,6 +50,13 @@ fn transport(row: &ListenerRow) -> String {
     }
 }
 
+/// Says what to know about listeners.
+fn warnings(listeners: &[ListenerRow]) -> String {
+    let warnings: Vec<&String> = listeners.iter().flat_map(|row| &row.warnings).collect();
+    let lines: String = warnings.iter().map(|warning| format!("\n  {}", escape(warning))).collect();
+    if lines.is_empty() { lines } else { format!("\nWarnings{lines}\n") }
+}
+
 /// Lists listeners in a table.
 pub(crate) fn listing(listeners: &[ListenerRow]) -> String {
     let rows = listeners.iter().map(|row| {
@@ -54,8 +66,10 @@ pub(crate) fn listing(listeners: &[ListenerRow]) -> String {
             row.port.map_or_else(|| "-".to_owned(), |port| port.to_string()),
             transport(row),
             row.demands.clone(),
+            row.from.join(", "),
+            row.anonymous_as.clone().unwrap_or_default(),
             if row.open { "open" } else { "closed" }.to_owned(),
         ]
     });
-    table(["name", "addresses", "port", "transport", "a client shows", "now"], rows)
+    table(["name", "addresses", "port", "transport", "a client shows", "from", "anonymous as", "now"], rows)
 }

@@ -57,6 +57,9 @@ fn known(status: &Status) -> String {
         counted(status.devices, "device", "devices"),
         counted(status.users, "user", "users")
     );
+    if status.marked_plain > 0 {
+        let _ = write!(text, "; {} marked plain", status.marked_plain);
+    }
     if status.devices_shut_out > 0 {
         let _ = write!(text, "; {} of the devices disabled or revoked", status.devices_shut_out);
     }
@@ -87,6 +90,10 @@ fn traffic(running: &RunningStatus, program: &Program) -> String {
     );
     if running.turned_away > 0 {
         let _ = writeln!(text, "           {} connections found no place", running.turned_away);
+    }
+    if running.banned > 0 {
+        let banned = counted(running.banned, "address is", "addresses are");
+        let _ = writeln!(text, "           {banned} banned for a while: {}", program.command("bans list"));
     }
     for notice in &running.notices {
         let _ = writeln!(text, "           {} × {}", notice.count, escape(&notice.what));

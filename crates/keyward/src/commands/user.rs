@@ -24,6 +24,9 @@ pub(crate) fn run(site: &Site, command: UserCommand) -> Outcome {
         UserCommand::Add(args) => add(site, &args),
         UserCommand::List => list(site),
         UserCommand::Remove { name } => site.change(Request::UserRemove { name: name.to_string() }),
+        UserCommand::Plain { name, clear } => {
+            site.change(Request::MarkPlain { identity: format!("user:{name}"), plain: !clear })
+        }
         UserCommand::Passwd(args) => passwd(site, &args),
     }
 }
@@ -42,6 +45,7 @@ fn add(site: &Site, args: &UserAddArgs) -> Outcome {
     let credential = credential(args, certificate, draft.as_ref())?;
     let request = Request::UserAdd(UserAdd {
         name: args.name.to_string(),
+        plain: args.plain,
         credential,
         preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), None),
         allow_overlap: args.allow_overlap,
@@ -74,6 +78,7 @@ fn credential(args: &UserAddArgs, certificate: bool, draft: Option<&Draft>) -> O
         (_, Some(csr)) => read_csr(csr),
         (Some(draft), None) if certificate => own_key(args.name.as_str(), draft),
         _ if args.password_hash_stdin => Ok(NewCredential::Password(secret::hash_from_stdin()?)),
+        _ if args.no_login => Ok(NewCredential::None),
         _ if args.password_stdin => Ok(NewCredential::Password(secret::from_stdin()?)),
         _ if args.ask_password => Ok(NewCredential::Password(secret::ask_twice(args.name.as_str())?)),
         _ => Ok(NewCredential::Password(NewPassword::Generated)),
@@ -110,6 +115,13 @@ fn tell_added(site: &Site, args: &UserAddArgs, added: &UserAdded, dir: Option<&P
     text.push_str(&notes(&added.notes));
     if !added.user.has_rights {
         text.push_str(&first_rule(site, name));
+    }
+    if args.plain || args.no_login {
+        text.push_str(match args.no_login {
+            true => "It is for clients without a login, where a listener says `anonymous_as`.\n",
+            false => "It may log in on plain listeners, and with its password nowhere else.\n",
+        });
+        return text;
     }
     let login = login(site, args, added, dir);
     let _ = writeln!(
@@ -170,12 +182,14 @@ fn listing(rows: &[UserRow]) -> String {
             row.name.clone(),
             standing_since(row.standing, row.unconfirmed_since_unix_ms),
             row.links.map(|links| links.to_string()).unwrap_or_default(),
+            row.client_ids.map(|ids| ids.to_string()).unwrap_or_default(),
+            if row.plain { "plain" } else { "" }.to_owned(),
             rights(row),
             day(row.added_unix_ms),
             row.password_note.clone().unwrap_or_default(),
         ]
     });
-    table(["name", "standing", "connections", "rights", "added", "password"], rows)
+    table(["name", "standing", "connections", "client ids", "mark", "rights", "added", "password"], rows)
 }
 
 /// Says what a user may do: a shared login is called what it is.

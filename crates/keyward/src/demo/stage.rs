@@ -174,6 +174,7 @@ fn device(control: &mut control::Client, id: &str) -> Outcome<(Member, String)> 
         site: None,
         exposure: None,
         chip: None,
+        plain: false,
         credential: NewCredential::Csr(Der(key.csr.clone())),
         allow_overlap: false,
         preset: None,
@@ -188,6 +189,7 @@ fn application(control: &mut control::Client, name: &str) -> Outcome<Member> {
     let credential = NewCredential::Csr(Der(key.csr.clone()));
     let Response::UserAdded(added) = control.call(&Request::UserAdd(UserAdd {
         name: name.to_owned(),
+        plain: false,
         credential,
         preset: None,
         allow_overlap: false,

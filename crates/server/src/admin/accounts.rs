@@ -48,6 +48,7 @@ pub(super) fn credential(
         NewCredential::Csr(der) => {
             identity::NewCredential::Certificate { key: KeySource::Csr(der.0), lifetime_days }
         }
+        NewCredential::None => identity::NewCredential::None,
         NewCredential::Password(new) => identity::NewCredential::Password(password(new)?),
     })
 }

@@ -67,6 +67,8 @@ fn describe(event: &Event) -> String {
         }
         Event::PasswordSet { identity, .. } => format!("{identity} got a password"),
         Event::PasswordRehashed { identity, .. } => format!("imported password of {identity} hashed anew"),
+        Event::MarkedPlain { identity } => format!("{identity} marked plain"),
+        Event::UnmarkedPlain { identity } => format!("{identity} not marked plain any more"),
         Event::PasswordWithdrawn { identity } => format!("password taken from {identity}"),
         Event::ServerCertificateImported { name, certificate } => {
             format!("server certificate {name} imported, ends {}", certificate.not_after)

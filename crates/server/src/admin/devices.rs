@@ -2,14 +2,14 @@
 
 use super::{
     Admin, Turn,
-    accounts::{bad_name, credential, password_note, shown, standing, unconfirmed_since},
+    accounts::{bad_name, credential, password, password_note, shown, standing, unconfirmed_since},
     presets::PresetFile,
 };
 use crate::{
     container,
     control::{
         Changed, Chip, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow,
-        Exposure, Reach, Refusal, RefusalCode, Response,
+        Exposure, NewPassword, Reach, Refusal, RefusalCode, Response,
     },
     escape::escape_cut,
     wiring::subject,
@@ -52,22 +52,47 @@ impl Turn<'_> {
                 Chip::Esp32 => identity::Chip::Esp32,
             }),
             machine_chosen: false,
+            plain: add.plain,
             note: String::new(),
             credential,
         });
         let (outcome, in_force) = self.with_preset(preset.as_ref(), |turn| turn.command(command))?;
-        let account = self.admin.account(&new.identity)?;
-        let policy = self.admin.policy().ok();
         let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
         notes.extend(preset.iter().flat_map(PresetFile::notes));
+        self.device_answer(&new, outcome, &config, notes)
+    }
+
+    pub(super) fn set_device_password(&mut self, id: &str, new: NewPassword) -> Result<Response, Refusal> {
+        let identity = device(id)?;
+        // What can fail comes before the change: a generated password is shown once.
+        let config = self.admin.config()?;
+        let of = subject(&*self.admin.account(&identity)?);
+        let (outcome, in_force) =
+            self.command(Command::SetPassword { identity, password: password(new)? })?;
+        let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
+        if let Some(closed) = in_force.map(|in_force| in_force.closed_links).filter(|closed| *closed > 0) {
+            notes.push(format!("links that were open under the old password and are closed now: {closed}"));
+        }
+        self.device_answer(&of, outcome, &config, notes)
+    }
+
+    fn device_answer(
+        &mut self,
+        new: &Subject,
+        outcome: identity::Outcome,
+        config: &crate::config::Config,
+        notes: Vec<String>,
+    ) -> Result<Response, Refusal> {
+        let account = self.admin.account(&new.identity)?;
+        let policy = self.admin.policy().ok();
         Ok(Response::DeviceAdded(Box::new(DeviceAdded {
             device: self.admin.device_row(&account, policy.as_deref(), &[]),
             installation: self.admin.registrar.registry().installation().to_string(),
             certificate_pem: outcome.certificate.map(|issued| issued.chain_pem),
             password: shown(outcome.password.as_ref()),
             ca_pem: self.admin.registrar.ca_pem(),
-            reach: self.admin.reach(&config),
-            topics: policy.map(|policy| policy.own_filters(&new)).unwrap_or_default(),
+            reach: self.admin.reach(config),
+            topics: policy.map(|policy| policy.own_filters(new)).unwrap_or_default(),
             notes,
         })))
     }
@@ -176,8 +201,16 @@ impl Admin {
         Ok(Response::Device(Box::new(DeviceDetail {
             device: self.device_row(&account, self.policy().ok().as_deref(), &links),
             credentials: credentials(&account),
+            type_demands: self.type_demands(&account),
+            last_login: self.running.as_ref().and_then(|running| running.live.last_login(&account.identity)),
             rules: self.readable(&subject(&account)),
         })))
+    }
+
+    /// Says what the type of a device demands of a login.
+    fn type_demands(&self, account: &Account) -> Option<String> {
+        let config = self.config().ok()?;
+        Some(config.types.get(account.device_type.as_ref()?)?.login?.to_string())
     }
 
     /// Finds an account, a tombstone too.
@@ -203,6 +236,7 @@ impl Admin {
                 identity::Chip::Esp8266 => Chip::Esp8266,
                 identity::Chip::Esp32 => Chip::Esp32,
             }),
+            plain: account.plain,
             added_unix_ms: account.created.0,
             credentials: account.certificates.len() + usize::from(account.password.is_some()),
             expires_unix_ms: account.certificates.iter().map(|certificate| certificate.not_after.0).max(),

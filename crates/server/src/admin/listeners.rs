@@ -1,6 +1,6 @@
 //! Listeners: opened and closed while the broker runs, and written into `keyward.toml`.
 
-use super::{Admin, Turn, accounts::bad_name, audited::Digests};
+use super::{Admin, Turn, accounts::bad_name, audited::Digests, marks::plain_warning};
 use crate::{
     config::{self, Address, Config, Listener, Network, Place, Protocol, SocketMode},
     control::{ListenerAdd, ListenerRow, Refusal, RefusalCode, Response},
@@ -9,6 +9,7 @@ use crate::{
     rules::Rules,
 };
 use keyward_identity::{Command, files};
+use keyward_ids::{Identity, UserId};
 use std::net::SocketAddr;
 
 impl Turn<'_> {
@@ -72,7 +73,36 @@ impl Admin {
 
     pub(super) fn listener_rows(&self, config: &Config) -> Vec<ListenerRow> {
         let open = self.running.as_ref().map(|running| running.live.listeners()).unwrap_or_default();
-        config.listeners.iter().map(|listener| row(listener, &open)).collect()
+        config.listeners.iter().map(|listener| self.listener_row(listener, &open)).collect()
+    }
+}
+
+impl Admin {
+    fn listener_row(&self, listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
+        let mut warnings = Vec::new();
+        if listener.is_plain_network() {
+            warnings.push(plain_warning(listener));
+        }
+        warnings
+            .extend(listener.anonymous_as.as_ref().and_then(|user| self.anonymous_warning(listener, user)));
+        ListenerRow { warnings, ..row(listener, open) }
+    }
+
+    /// Says why nobody can become the user that clients without a login are to become.
+    fn anonymous_warning(&self, listener: &Listener, user: &UserId) -> Option<String> {
+        let account = self.account(&Identity::User(user.clone())).ok();
+        let name = &listener.name;
+        match account.filter(|account| account.is_active()) {
+            None => Some(format!(
+                "listener {name}: there is no active user {user}, so clients without a login are refused: \
+                 keyward user add {user} --no-login"
+            )),
+            Some(account) if listener.is_plain_network() && !account.plain => Some(format!(
+                "listener {name}: clients without a login are refused until user {user} may use plain listeners: \
+                 keyward user plain {user}"
+            )),
+            Some(_) => None,
+        }
     }
 }
 
@@ -94,6 +124,7 @@ fn row(listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
         anonymous_as: listener.anonymous_as.as_ref().map(ToString::to_string),
         origins: listener.origins.clone(),
         open: bound.is_some(),
+        warnings: Vec::new(),
     }
 }
 

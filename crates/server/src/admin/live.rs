@@ -1,11 +1,20 @@
 //! What a running broker adds to the carrying out of a request.
 
-use crate::{config::Listener, control::Refusal, denials, plane::Vitals, status::RunningStatus};
+use crate::{
+    config::{Config, Listener},
+    control::{BanRow, LastLoginRow, Refusal},
+    denials,
+    plane::Vitals,
+    status::RunningStatus,
+};
 use keyward_identity::{Registrar, Registry};
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
 use keyward_policy::Policy;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// Carries changes into a running data plane; each call returns when the change is in force there.
 pub trait Live: Send {
@@ -36,6 +45,21 @@ pub trait Live: Send {
 
     /// Returns at most `max` topics with a retained message that one of the filters matches.
     fn retained(&self, filters: &[String], max: u16) -> Vec<String>;
+
+    /// Lets types of devices demand what the configuration says from now on.
+    fn put_type_rules(&mut self, config: &Config);
+
+    /// Lists the addresses that are banned.
+    fn bans(&self) -> Vec<BanRow>;
+
+    /// Ends the ban of an address; false if there is none.
+    fn lift_ban(&mut self, address: IpAddr) -> bool;
+
+    /// Returns how an identity last logged in, if that is remembered.
+    fn last_login(&self, identity: &Identity) -> Option<LastLoginRow>;
+
+    /// Returns how many sessions each of these identities has: so many client ids are in use.
+    fn sessions(&self, identities: &[&Identity]) -> Vec<usize>;
 
     /// Returns how many links each of these identities has now.
     fn links(&self, identities: &[&Identity]) -> Vec<usize>;

@@ -9,11 +9,13 @@ mod accounts;
 mod audit;
 mod audited;
 mod authorities;
+mod bans;
 mod confirming;
 mod devices;
 mod doctor;
 mod listeners;
 mod live;
+mod marks;
 mod permissions;
 mod presets;
 mod reach;
@@ -156,6 +158,7 @@ impl Admin {
             Request::DeviceEnable { id } => turn.enable_device(&id),
             Request::DeviceRevoke(revoke) => turn.revoke_device(&revoke),
             Request::DeviceRemove { id } => turn.remove_device(&id),
+            Request::DevicePasswd { id, password } => turn.set_device_password(&id, password),
             Request::DeviceReleaseKey { id, key } => turn.release_key(&id, key.as_deref()),
             Request::UserAdd(add) => turn.add_user(add),
             Request::UserList => turn.admin.list_users(),
@@ -170,6 +173,7 @@ impl Admin {
             Request::AuthorityTrustRemove { name } => turn.distrust_authority(&name),
             Request::AuthorityTrustBind(bind) => turn.bind_name(bind),
             Request::AuthorityTrustUnbind { name, common_name } => turn.unbind_name(&name, common_name),
+            Request::MarkPlain { identity, plain } => turn.mark_plain(&identity, plain),
             Request::PolicyCheck => turn.admin.check_policy(),
             Request::PolicyExplain(question) => turn.admin.explain_policy(&question),
             Request::Denials { since_secs } => turn.admin.denials(since_secs),
@@ -185,6 +189,8 @@ impl Admin {
             Request::ListenerAdd(add) => turn.add_listener(&add),
             Request::ListenerList => turn.admin.listeners(),
             Request::ListenerRemove { name } => turn.remove_listener(&name),
+            Request::BanList => turn.admin.bans(),
+            Request::BanLift { address } => turn.lift_ban(&address),
             Request::Reload => turn.reload(),
             Request::ClockAccept => turn.accept_clock(),
             Request::Audit { last } => turn.admin.audit(last),

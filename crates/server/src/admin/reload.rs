@@ -43,6 +43,7 @@ impl Turn<'_> {
         let in_force = self.admin.running.as_mut().map(|running| {
             running.policy = Arc::new(rules.policy);
             running.config = config;
+            running.live.put_type_rules(&running.config);
             running.live.put_policy(&running.policy)
         });
         changes.extend(super::incomplete(in_force));
@@ -147,7 +148,7 @@ mod tests {
     use crate::{
         admin::{Admin, InForce, InRun, Live},
         config::{Config, Listener, Overrides},
-        control::{ListenerAdd, Refusal, RefusalCode, Reloaded, Request, Response},
+        control::{BanRow, LastLoginRow, ListenerAdd, Refusal, RefusalCode, Reloaded, Request, Response},
         denials::{Denied, Report},
         home::Home,
         installation,
@@ -160,7 +161,7 @@ mod tests {
     use keyward_policy::Policy;
     use std::{
         fs,
-        net::SocketAddr,
+        net::{IpAddr, SocketAddr},
         sync::{Arc, Mutex},
     };
 
@@ -206,6 +207,23 @@ mod tests {
         }
         fn retained(&self, filters: &[String], _: u16) -> Vec<String> {
             filters.iter().filter(|filter| filter.starts_with("kept/")).cloned().collect()
+        }
+        fn put_type_rules(&mut self, config: &Config) {
+            if !config.types.is_empty() {
+                self.write(format!("rules of {} types", config.types.len()));
+            }
+        }
+        fn bans(&self) -> Vec<BanRow> {
+            Vec::new()
+        }
+        fn lift_ban(&mut self, _: IpAddr) -> bool {
+            false
+        }
+        fn last_login(&self, _: &Identity) -> Option<LastLoginRow> {
+            None
+        }
+        fn sessions(&self, identities: &[&Identity]) -> Vec<usize> {
+            vec![1; identities.len()]
         }
         fn links(&self, identities: &[&Identity]) -> Vec<usize> {
             vec![1; identities.len()]
@@ -434,6 +452,7 @@ mod tests {
         site.rules(RULE);
         let add = UserAdd {
             name: "eye".to_owned(),
+            plain: false,
             credential: NewCredential::Password(NewPassword::Generated),
             preset: Some(PresetChoice { name: "viewer".to_owned(), topic: None, mac: None }),
             allow_overlap: false,
@@ -462,6 +481,7 @@ mod tests {
             site: None,
             exposure: None,
             chip: None,
+            plain: false,
             credential: NewCredential::Password(NewPassword::Generated),
             allow_overlap: false,
             preset: None,

@@ -29,6 +29,7 @@ impl Admin {
         if let Err(refusal) = self.policy() {
             warnings.push(refusal.what);
         }
+        warnings.extend(self.plain_warnings(&config));
         let ending = now.after(SOON);
         let device_certificates_ending = registry
             .accounts()
@@ -56,6 +57,7 @@ impl Admin {
             devices: known.devices.existing(),
             devices_shut_out: known.devices.existing() - known.devices.active,
             users: known.users.existing(),
+            marked_plain: self.marked_plain(),
             certificates: known
                 .certificates
                 .iter()

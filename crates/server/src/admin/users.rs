@@ -28,7 +28,8 @@ impl Turn<'_> {
         let preset = self.prepare_preset(add.preset.as_ref(), &new, add.allow_overlap)?;
         let config = self.admin.config()?;
         let credential = credential(add.credential, config.days_of(None))?;
-        let command = Command::AddUser(AddUser { id, note: String::new(), credential });
+        let user = AddUser { id, plain: add.plain, note: String::new(), credential };
+        let command = Command::AddUser(user);
         let (outcome, in_force) = self.with_preset(preset.as_ref(), |turn| turn.command(command))?;
         let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
         notes.extend(preset.iter().flat_map(PresetFile::notes));
@@ -60,7 +61,7 @@ impl Turn<'_> {
         if !user.has_rights {
             notes.push(idle(identity));
         }
-        Ok(Response::UserAdded(UserAdded {
+        Ok(Response::UserAdded(Box::new(UserAdded {
             user,
             installation: self.admin.registrar.registry().installation().to_string(),
             certificate_pem: outcome.certificate.as_ref().map(|issued| issued.chain_pem.clone()),
@@ -68,7 +69,7 @@ impl Turn<'_> {
             password: shown(outcome.password.as_ref()),
             reach: self.admin.reach(config),
             notes,
-        }))
+        })))
     }
 
     pub(super) fn remove_user(&mut self, name: &str) -> Result<Response, Refusal> {
@@ -96,9 +97,12 @@ impl Admin {
         accounts.sort_by(|a, b| a.identity.cmp(&b.identity));
         let identities: Vec<&Identity> = accounts.iter().map(|account| &account.identity).collect();
         let links = self.running.as_ref().map(|running| running.live.links(&identities)).unwrap_or_default();
+        let sessions =
+            self.running.as_ref().map(|running| running.live.sessions(&identities)).unwrap_or_default();
         let policy = self.policy().ok();
         let row = |(n, account): (usize, &Arc<Account>)| {
-            self.user_row(account, policy.as_deref(), links.get(n..=n).unwrap_or_default())
+            let row = self.user_row(account, policy.as_deref(), links.get(n..=n).unwrap_or_default());
+            UserRow { client_ids: sessions.get(n).copied(), ..row }
         };
         Ok(Response::Users(accounts.into_iter().enumerate().map(row).collect()))
     }
@@ -109,11 +113,13 @@ impl Admin {
             name: account.identity.name().to_owned(),
             standing: standing(account),
             unconfirmed_since_unix_ms: unconfirmed_since(account),
+            plain: account.plain,
             added_unix_ms: account.created.0,
             password_note: password_note(account),
             has_rights: rights.is_some_and(|rights| !rights.allows_nothing()),
             links: self.running.as_ref().map(|_| links.first().copied().unwrap_or(0)),
             preset: Self::preset_name(policy, &account.identity),
+            client_ids: None,
         }
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct File {
     publish_rate: Rate,
     publish_bytes_rate: Option<ByteSize>,
     busy_rate: Number,
+    ban_after: Rate,
+    ban_time: Option<Span>,
     password_threads: Option<Count<1, 16>>,
     password_queue: Number,
     password_age: Option<Span>,
@@ -175,6 +177,7 @@ fn lay_over_plane(raw: &File, plane: &mut PlaneLimits) {
     rate(raw.handshake_burst_per_address, &mut plane.handshake_burst_per_address);
     rate(raw.login_rate_per_identity, &mut plane.login_rate_per_identity);
     rate(raw.login_burst_per_identity, &mut plane.login_burst_per_identity);
+    rate(raw.ban_after, &mut plane.ban_after);
     rate(raw.publish_rate, &mut plane.publish_rate);
     rate(raw.busy_rate, &mut plane.busy_rate);
     if let Some(ByteSize(bytes)) = raw.publish_bytes_rate {
@@ -186,6 +189,7 @@ fn lay_over_plane(raw: &File, plane: &mut PlaneLimits) {
     time(raw.handshake_time, &mut plane.handshake_time);
     time(raw.connect_time, &mut plane.connect_time);
     time(raw.stall_time, &mut plane.stall_time);
+    time(raw.ban_time, &mut plane.ban_time);
     time(raw.password_age, &mut plane.password_age);
 }
 

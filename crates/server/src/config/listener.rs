@@ -288,23 +288,7 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
         origins: origins(raw, places)?,
     };
     fits(raw, &listener, places)?;
-    not_built_yet(raw, places)?;
     Ok(listener)
-}
-
-/// Refuses what is understood and not kept yet.
-fn not_built_yet(raw: &file::Listener, places: &Places<'_>) -> Result<(), ConfigError> {
-    let both = raw.login.as_ref().filter(|login| *login.get_ref() == Login::CertificateAndPassword);
-    let span = raw
-        .from
-        .first()
-        .map(Spanned::span)
-        .or_else(|| raw.anonymous_as.as_ref().map(Spanned::span))
-        .or_else(|| both.map(Spanned::span));
-    match span {
-        Some(span) => Err(places.error(&span, "no such value: it is not built yet")),
-        None => Ok(()),
-    }
 }
 
 fn place(raw: &file::Listener, places: &Places<'_>) -> Result<Place, ConfigError> {

@@ -42,10 +42,6 @@ pub(super) fn validate(
             (Err(_), _) => errors.push(places.error(&name.span(), "the name of a device type")),
             (_, Err(error)) => errors.push(error),
         }
-        // Nothing holds devices to the rule of their type yet.
-        if let Some(login) = &settings.login {
-            errors.push(places.error(&login.span(), "no key `login` here: it is not built yet"));
-        }
     }
     if errors.is_empty() { Ok(valid) } else { Err(errors) }
 }

@@ -22,9 +22,10 @@ pub use request::{
     UserAdd,
 };
 pub use response::{
-    AuditRow, BackupBegun, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow, Health,
-    ListenerRow, PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded, Response,
-    ServerCertificateRow, ServerNames, Standing, StoreRevoked, TrustedAuthorityRow, UserAdded, UserRow,
+    AuditRow, BackupBegun, BanRow, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow,
+    Health, LastLoginRow, ListenerRow, PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded,
+    Response, ServerCertificateRow, ServerNames, Standing, StoreRevoked, TrustedAuthorityRow, UserAdded,
+    UserRow,
 };
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler, Reply, Streaming};

@@ -44,6 +44,14 @@ pub enum Request {
         /// The device.
         id: String,
     },
+    /// Gives a device a password, in place of the one that it had; its certificates stay. Answer:
+    /// [`super::Response::DeviceAdded`].
+    DevicePasswd {
+        /// The device.
+        id: String,
+        /// The password.
+        password: NewPassword,
+    },
     /// Lets the public key of a removed or revoked device be used again. Answer: [`super::Response::Changed`].
     DeviceReleaseKey {
         /// The device that held the key.
@@ -97,6 +105,14 @@ pub enum Request {
         /// The common name.
         common_name: String,
     },
+    /// Says whether an identity may log in on plain listeners, and with its password nowhere else; its links are closed.
+    /// Answer: [`super::Response::Changed`].
+    MarkPlain {
+        /// `device:ID` or `user:NAME`.
+        identity: String,
+        /// Whether it may.
+        plain: bool,
+    },
     /// Loads the rule files without putting them in force and reports what is odd. Answer:
     /// [`super::Response::PolicyChecked`].
     PolicyCheck,
@@ -147,6 +163,13 @@ pub enum Request {
         /// The listener's name.
         name: String,
     },
+    /// Lists the addresses that are banned. Answer: [`super::Response::Bans`].
+    BanList,
+    /// Ends the ban of an address. Answer: [`super::Response::Changed`].
+    BanLift {
+        /// The address; of an IPv6 network any.
+        address: String,
+    },
     /// Reads configuration, rules and certificates again: all of it or nothing. Answer:
     /// [`super::Response::Reloaded`].
     Reload,
@@ -186,6 +209,9 @@ pub struct DeviceAdd {
     /// Which chip it is, if it is one that cannot protect its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chip: Option<Chip>,
+    /// Whether it may log in on plain listeners, and with its password nowhere else.
+    #[serde(default)]
+    pub plain: bool,
     /// What it proves itself with.
     pub credential: NewCredential,
     /// Whether topics that others use already are accepted.
@@ -293,6 +319,8 @@ pub enum NewCredential {
     Csr(Der),
     /// A password.
     Password(NewPassword),
+    /// Nothing: for the user that clients without a login become.
+    None,
 }
 
 /// Says where a password comes from.
@@ -328,6 +356,9 @@ pub struct DeviceRevoke {
 pub struct UserAdd {
     /// The new name.
     pub name: String,
+    /// Whether it may log in on plain listeners, and with its password nowhere else.
+    #[serde(default)]
+    pub plain: bool,
     /// What it proves itself with: a password, or for an application a certificate.
     pub credential: NewCredential,
     /// The preset that it gets.

@@ -25,7 +25,7 @@ pub enum Response {
     /// One device.
     Device(Box<DeviceDetail>),
     /// The user is known, or has another password.
-    UserAdded(UserAdded),
+    UserAdded(Box<UserAdded>),
     /// The users, by name.
     Users(Vec<UserRow>),
     /// The change is durable and, if a broker runs, in force.
@@ -44,6 +44,8 @@ pub enum Response {
     ServerCertificates(Vec<ServerCertificateRow>),
     /// The names of the server certificate now.
     ServerNames(ServerNames),
+    /// The addresses that are banned.
+    Bans(Vec<BanRow>),
     /// The listeners now.
     Listeners(Vec<ListenerRow>),
     /// What a reload changed.
@@ -172,6 +174,9 @@ pub struct DeviceRow {
     /// Which chip it is, if it is one that cannot protect its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chip: Option<Chip>,
+    /// Whether it may log in on plain listeners, and with its password nowhere else.
+    #[serde(default)]
+    pub plain: bool,
     /// When it was added.
     pub added_unix_ms: u64,
     /// How many credentials it can use now.
@@ -209,6 +214,12 @@ pub struct DeviceDetail {
     pub device: DeviceRow,
     /// Its credentials, oldest first.
     pub credentials: Vec<CredentialRow>,
+    /// What its type demands of a login, beside what the listener demands.
+    #[serde(default)]
+    pub type_demands: Option<String>,
+    /// How it last logged in; `None` if that is not remembered.
+    #[serde(default)]
+    pub last_login: Option<LastLoginRow>,
     /// The rules that apply to it, and those that do not with the reason, a line each.
     pub rules: Vec<String>,
 }
@@ -312,6 +323,9 @@ pub struct UserRow {
     /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed_since_unix_ms: Option<u64>,
+    /// Whether it may log in on plain listeners, and with its password nowhere else.
+    #[serde(default)]
+    pub plain: bool,
     /// When it was added.
     pub added_unix_ms: u64,
     /// Whether any rule gives it something.
@@ -324,6 +338,9 @@ pub struct UserRow {
     /// What is to be known of its password: that it was imported, that it is weak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_note: Option<String>,
+    /// How many client ids are in use with its login, connected or with a session that waits; `None` on a stopped store.
+    #[serde(default)]
+    pub client_ids: Option<usize>,
 }
 
 /// Says that a change is done.
@@ -383,6 +400,28 @@ pub struct ServerNames {
     pub certificate_message_bytes_max: usize,
 }
 
+/// Holds one address whose clients are refused for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// The address; of an IPv6 network (a /64) the first.
+    pub address: String,
+    /// How long the ban holds still.
+    pub left_secs: u64,
+    /// How many connections it refused.
+    pub refused: u64,
+}
+
+/// Says how an identity last logged in since the broker started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastLoginRow {
+    /// When.
+    pub at_unix_ms: u64,
+    /// What it showed.
+    pub shown: String,
+    /// At which listener.
+    pub listener: String,
+}
+
 /// Holds one listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerRow {
@@ -410,6 +449,9 @@ pub struct ListenerRow {
     pub origins: Option<Vec<String>>,
     /// Whether it is open now.
     pub open: bool,
+    /// What to know or do about it.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Holds what a reload changed.

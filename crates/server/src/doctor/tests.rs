@@ -26,6 +26,7 @@ fn account(identity: &str) -> Account {
         standing: Standing::Active,
         life: 1,
         epoch: 1,
+        plain: false,
         machine_chosen: false,
         certificates: Vec::new(),
         password: None,
@@ -52,6 +53,7 @@ fn status() -> Status {
         ca_fingerprint: "AB:CD".to_owned(),
         devices: 1,
         devices_shut_out: 0,
+        marked_plain: 0,
         users: 1,
         certificates: vec![CertificateRow {
             what: "server".to_owned(),

@@ -102,6 +102,8 @@ struct Counts {
     all: usize,
     by_source: HashMap<Source, usize>,
     by_identity: HashMap<Identity, usize>,
+    /// Connections with an identity, by source.
+    in_use: HashMap<Source, usize>,
     /// Connections with an identity, now and at most so far.
     identified: usize,
     most_identified: usize,
@@ -182,6 +184,11 @@ impl Admission {
         identities.iter().map(|identity| counts.by_identity.get(identity).copied().unwrap_or(0)).collect()
     }
 
+    /// Tells whether anybody is logged in from this source.
+    pub(crate) fn is_in_use(&self, source: Source) -> bool {
+        self.counts().in_use.contains_key(&source)
+    }
+
     /// Returns how many connections there are.
     pub(crate) fn connections(&self) -> usize {
         self.counts().all
@@ -230,6 +237,7 @@ impl ConnectionGuard {
         if !add(&mut counts.by_identity, identity, limit) {
             return Err(Crowded::Identity);
         }
+        add(&mut counts.in_use, &self.source, usize::MAX);
         counts.identified += 1;
         counts.most_identified = counts.most_identified.max(counts.identified);
         drop(counts);
@@ -242,6 +250,7 @@ impl ConnectionGuard {
         if let Some(identity) = self.identity.take() {
             let mut counts = self.admission.counts();
             subtract(&mut counts.by_identity, &identity);
+            subtract(&mut counts.in_use, &self.source);
             counts.identified -= 1;
         }
     }
@@ -452,7 +461,12 @@ mod tests {
             guard.identify(Millis(0), &identity).unwrap();
         }
         let counts = admission.counts();
-        assert!(counts.all == 0 && counts.by_source.is_empty() && counts.by_identity.is_empty());
+        assert!(
+            counts.all == 0
+                && counts.by_source.is_empty()
+                && counts.by_identity.is_empty()
+                && counts.in_use.is_empty()
+        );
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use crate::clock;
 use crate::plane::admission::Waiting;
+use crate::plane::bans::Ban;
 use crate::plane::committer::Desk;
 use crate::plane::door::{DoorMessage, DoorShared, OpenListener};
+use crate::plane::entrance::TypeRules;
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::Inbox;
+use crate::plane::last_logins::LastLogin;
 use crate::plane::listener::{
     Bound, Endpoint, ListenError, Listener, ListenerName, Protocol, Security, open_all,
 };
@@ -18,7 +21,7 @@ use keyward_identity::Registry;
 use keyward_ids::Identity;
 use keyward_policy::Policy;
 use rustix::fs::Mode;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -141,11 +144,44 @@ impl DataPlane {
         Ok(())
     }
 
+    /// Lets types of devices demand this from now on; links stay.
+    pub fn set_type_rules(&self, rules: TypeRules) {
+        self.shared.gate.set_type_rules(rules);
+    }
+
+    /// Lists the addresses that are banned now.
+    pub fn bans(&self) -> Vec<Ban> {
+        self.shared.bans.list(clock::now().mono)
+    }
+
+    /// Ends the ban of an address (IPv6: of its /64); false if there is none.
+    pub fn lift_ban(&self, address: IpAddr) -> bool {
+        self.shared.bans.lift(clock::now().mono, address.into())
+    }
+
+    /// Returns how an identity last logged in, if that is remembered.
+    pub fn last_login(&self, identity: &Identity) -> Option<LastLogin> {
+        self.shared.last_logins.of(identity)
+    }
+
+    /// Returns how many sessions each of these identities has, connected or not: each is another client id. Waits a second
+    /// at most for busy shards, which are left out then.
+    pub fn sessions_of(&self, identities: &[&Identity]) -> Vec<usize> {
+        let asked: Arc<[Identity]> = identities.iter().copied().cloned().collect();
+        let ask = |answer| WorkerMessage::CountSessions { identities: asked.clone(), answer };
+        let mut counts = vec![0; identities.len()];
+        for shard in self.ask_workers(ask).into_iter().flatten() {
+            counts.iter_mut().zip(shard).for_each(|(count, more)| *count += more);
+        }
+        counts
+    }
+
     fn configure(&self, tls: &TlsSettings, listener: &Listener) -> Result<Option<ListenerTls>, TlsError> {
         match listener.security {
             Security::Plain => Ok(None),
-            Security::Tls(auth) => {
-                tls.configure(&listener.name, auth, self.shared.limits.tls_sessions).map(Some)
+            Security::Tls => {
+                let login = listener.entrance.login;
+                tls.configure(&listener.name, login, self.shared.limits.tls_sessions).map(Some)
             }
         }
     }
@@ -167,8 +203,8 @@ impl DataPlane {
         }
         let tls = match (listener.security, &listeners.tls) {
             (Security::Plain, _) => None,
-            (Security::Tls(_), None) => return Err(ListenError::NoCertificate { name: listener.name }),
-            (Security::Tls(_), Some(settings)) => self.configure(settings, &listener)?,
+            (Security::Tls, None) => return Err(ListenError::NoCertificate { name: listener.name }),
+            (Security::Tls, Some(settings)) => self.configure(settings, &listener)?,
         };
         let (sockets, file) = open(&listener.endpoint)?;
         let addresses = self.distribute(&listener, &sockets, tls.as_ref())?;
@@ -196,13 +232,14 @@ impl DataPlane {
             ListenSocket::Unix(_) => None,
         };
         let addresses = sockets.iter().filter_map(address).collect::<Result<_, _>>().map_err(failed)?;
+        let entrance = Arc::new(listener.entrance.clone());
         for (door, socket) in handles {
-            let (name, tls) = (listener.name.clone(), tls.cloned());
+            let (name, tls, entrance) = (listener.name.clone(), tls.cloned(), entrance.clone());
             let web = match &listener.protocol {
                 Protocol::Mqtt => None,
                 Protocol::WebSocket { origins } => Some(origins.clone()),
             };
-            door.command(DoorMessage::Listen(OpenListener { name, socket, tls, web }));
+            door.command(DoorMessage::Listen(OpenListener { name, socket, tls, web, entrance }));
         }
         Ok(addresses)
     }

@@ -6,6 +6,7 @@ use crate::plane::stream::Stream;
 use crate::plane::transport::Transport;
 use keyward_broker::persist::{Entry, Page};
 use keyward_broker::{Attach, Directory, ShardMessage, ShardStats, Storage, Ticket};
+use keyward_ids::Identity;
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
 use std::sync::Arc;
@@ -55,6 +56,13 @@ pub(crate) enum WorkerMessage {
     Count(SyncSender<(ShardStats, u64)>),
     /// Answered in turn, to show that the worker does.
     Acknowledge(SyncSender<()>),
+    /// Somebody wants to know how many sessions of the shard are these identities'.
+    CountSessions {
+        /// Whose.
+        identities: Arc<[Identity]>,
+        /// Where to say it, in their order.
+        answer: SyncSender<Vec<usize>>,
+    },
     /// The broker itself publishes.
     Announce(Vec<(String, String)>),
     /// Somebody wants to know which topics below these filters hold a retained message.

@@ -96,6 +96,18 @@ pub const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// makes room.
 pub const SLOW_DOWN_ENTRIES: usize = 4_096;
 
+/// Addresses whose failed logins are counted for bans (IPv6: /64); the one whose ban ends first makes room.
+pub const BANS: usize = 4_096;
+
+/// The time within which `ban_after` logins must fail.
+pub const BAN_WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// The longest ban: each is twice as long as the one before. A day after the last one it begins anew.
+pub const BAN_LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Identities whose last login is remembered, for `device show`; the older half makes room.
+pub const LAST_LOGINS: usize = 16_384;
+
 /// Sources whose handshakes are counted for their rate; the one that has used up least makes room.
 pub const PACED_SOURCES: usize = 4_096;
 
@@ -153,6 +165,13 @@ pub struct Limits {
     /// Failed logins that wait for their answer. 512; beyond it the newest is closed without an answer, whatever its
     /// fault was.
     pub refusals_waiting: usize,
+    /// Failed logins of one address within ten minutes after which it is banned, if nobody is logged in from there. 300:
+    /// no single client that has a wrong password tries so often, and a guesser is through in a quarter of a minute; 0 is
+    /// never.
+    pub ban_after: u64,
+    /// How long the first ban of an address lasts; each further one twice as long, a day at most. 10 min: whoever mends
+    /// a client does not wait for long.
+    pub ban_time: Duration,
     /// Threads that check chosen passwords (Argon2id). 1: two cores serve handshakes and messages too.
     pub password_threads: usize,
     /// Chosen passwords that wait for a thread. 64: at 20 to 50 ms each the last waits for about 3 s.
@@ -212,6 +231,8 @@ impl Default for Limits {
             connect_time: Duration::from_secs(10),
             refusal_delay: Duration::from_secs(1),
             refusals_waiting: 512,
+            ban_after: 300,
+            ban_time: Duration::from_secs(10 * 60),
             password_threads: 1,
             password_queue: 64,
             password_age: Duration::from_secs(5),

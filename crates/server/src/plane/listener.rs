@@ -1,5 +1,7 @@
 //! A place where clients knock, and the socket behind it.
 
+use crate::login::Login;
+use crate::plane::entrance::Entrance;
 use crate::plane::websocket::Origins;
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -21,6 +23,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// What protects it.
     pub security: Security,
+    /// What it asks of clients.
+    pub entrance: Entrance,
 }
 
 /// Says where a listener listens.
@@ -54,32 +58,23 @@ pub enum Protocol {
 /// Says what protects a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// TLS, and what a client must show.
-    Tls(ClientAuth),
+    /// TLS.
+    Tls,
     /// Nothing: for a loopback address or a network that something else protects. Passwords travel in clear text.
     Plain,
-}
-
-/// Says what a client must show on a TLS listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ClientAuth {
-    /// A certificate, or else a password.
-    #[default]
-    CertificateOrPassword,
-    /// A certificate; a client without one fails in the handshake.
-    Certificate,
 }
 
 impl Listener {
     /// Makes a TLS listener that demands a certificate or a password.
     pub fn tls(name: impl Into<ListenerName>, addresses: Vec<SocketAddr>) -> Self {
-        let security = Security::Tls(ClientAuth::default());
-        Self {
-            name: name.into(),
-            endpoint: Endpoint::Addresses(addresses),
-            protocol: Protocol::Mqtt,
-            security,
-        }
+        let (endpoint, entrance) = (Endpoint::Addresses(addresses), Entrance::default());
+        Self { name: name.into(), endpoint, protocol: Protocol::Mqtt, security: Security::Tls, entrance }
+    }
+
+    /// Makes a listener without TLS that demands a password.
+    pub fn plain(name: impl Into<ListenerName>, addresses: Vec<SocketAddr>) -> Self {
+        let entrance = Entrance { login: Login::Password, ..Entrance::default() };
+        Self { security: Security::Plain, entrance, ..Self::tls(name, addresses) }
     }
 }
 

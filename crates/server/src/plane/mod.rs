@@ -13,13 +13,16 @@
 
 mod admission;
 mod authentication;
+mod bans;
 mod changes;
 mod committer;
 mod data_plane;
 mod door;
+mod entrance;
 mod events;
 mod handover;
 mod inbox;
+mod last_logins;
 pub mod limits;
 mod listener;
 mod pace;
@@ -41,10 +44,13 @@ mod worker;
 
 pub use admission::Crowded;
 pub use authentication::{Exchange, Method, Verdict};
+pub use bans::Ban;
 pub use data_plane::{Applied, DataPlane, NotReported, Stopped};
-pub use events::{HandshakeFailure, LimitHit, LogLine, LoginCause, LoginFailure, Offender, Sink};
+pub use entrance::{Demand, Entrance, Shown, TypeRules};
+pub use events::{HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, LoginFailure, Offender, Sink};
+pub use last_logins::LastLogin;
 pub use limits::Limits;
-pub use listener::{Bound, ClientAuth, Endpoint, ListenError, Listener, ListenerName, Protocol, Security};
+pub use listener::{Bound, Endpoint, ListenError, Listener, ListenerName, Protocol, Security};
 pub use pulse::{Pulse, Vitals};
 pub use restart::RestartError;
 pub use source::{Host, Peer};

@@ -86,6 +86,15 @@ impl From<IpAddr> for Source {
 }
 
 impl Source {
+    /// Tells whether it is this machine.
+    pub(crate) fn is_this_machine(self) -> bool {
+        match self {
+            Self::V4(address) => address.is_loopback(),
+            Self::V6(network) => network == [0; 4],
+            Self::Local(_) => true,
+        }
+    }
+
     /// Returns who it is; a network is its first address.
     pub(crate) fn host(self) -> Host {
         match self {

@@ -2,15 +2,18 @@
 
 use crate::plane::admission::{Admission, Waiting};
 use crate::plane::authentication::Method;
+use crate::plane::bans::Bans;
 use crate::plane::changes::{Changes, Reporting};
 use crate::plane::committer::{Committer, Desk};
 use crate::plane::data_plane::{DataPlane, NotReported, locked};
 use crate::plane::door::gate::Gate;
 use crate::plane::door::passwords::PasswordPool;
 use crate::plane::door::{Door, DoorParts, DoorShared};
+use crate::plane::entrance::TypeRules;
 use crate::plane::events::{Reporter, Sink};
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::{Inbox, Sender};
+use crate::plane::last_logins::LastLogins;
 use crate::plane::limits::{CONNECT_BYTES, Limits};
 use crate::plane::listener::{ListenError, Listener};
 use crate::plane::pages::{PageDesk, PageReader};
@@ -58,6 +61,8 @@ pub struct DataPlaneOptions {
     pub listeners: Vec<Listener>,
     /// Who is told what happens.
     pub sink: Arc<dyn Sink>,
+    /// What types of devices demand, beside what the listener demands.
+    pub type_rules: TypeRules,
     /// What keeps sessions and messages; without one they end with the process.
     pub store: Option<Box<dyn Engine>>,
 }
@@ -134,6 +139,7 @@ impl DataPlane {
             tls,
             listeners,
             sink,
+            type_rules,
             store,
             ..
         } = options;
@@ -150,10 +156,12 @@ impl DataPlane {
             .map(|each| Inbox::new(each.waker.clone(), &senders, limits.inbox_bytes))
             .collect();
         let shared = Arc::new(DoorShared {
-            gate: Gate::new(state.registry.clone(), pepper),
+            gate: Gate::new(state.registry.clone(), pepper, type_rules),
             methods,
             passwords: PasswordPool::start(&limits).map_err(no_thread)?,
             admission: Admission::new(&limits),
+            bans: Bans::new(&limits),
+            last_logins: LastLogins::default(),
             workers,
             hash_key,
             reporter,

@@ -18,6 +18,7 @@ fn choice(name: &str, topic: Option<&str>) -> Option<PresetChoice> {
 fn user(name: &str, preset: Option<PresetChoice>) -> Request {
     Request::UserAdd(UserAdd {
         name: name.to_owned(),
+        plain: false,
         credential: NewCredential::Password(NewPassword::Generated),
         preset,
         allow_overlap: false,

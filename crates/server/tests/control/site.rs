@@ -79,9 +79,10 @@ pub(crate) trait Ask {
     fn add_user(&mut self, name: &str, password: &str) -> UserAdded {
         let password = NewPassword::Chosen(Secret::new(password.to_owned()));
         let credential = NewCredential::Password(password);
-        let add = UserAdd { name: name.to_owned(), credential, preset: None, allow_overlap: false };
+        let add =
+            UserAdd { name: name.to_owned(), plain: false, credential, preset: None, allow_overlap: false };
         match self.ask(Request::UserAdd(add)) {
-            Ok(Response::UserAdded(added)) => added,
+            Ok(Response::UserAdded(added)) => *added,
             other => panic!("{:?}", other.err()),
         }
     }
@@ -145,6 +146,7 @@ pub(crate) fn device(id: &str, keys: &Keys) -> DeviceAdd {
         site: None,
         exposure: None,
         chip: None,
+        plain: false,
         credential: NewCredential::Csr(keyward_server::control::Der(keys.csr())),
         allow_overlap: false,
         preset: None,

@@ -19,5 +19,6 @@ mod resumption;
 mod topic_aliases;
 mod trusted_authorities;
 mod unix_sockets;
+mod ways_in;
 mod websocket;
 mod world;

@@ -4,17 +4,16 @@ use crate::frames::Framed;
 use crate::peer::{Hello, encode};
 use crate::world::{PATIENCE, Told, World};
 use keyward_mqtt::packet::{Packet, Version};
-use keyward_server::plane::{Endpoint, Limits, ListenError, Listener, Peer, Protocol, Security};
+use keyward_server::plane::{Endpoint, Limits, ListenError, Listener, Peer, Protocol};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 fn listener(path: &Path, protocol: Protocol) -> Listener {
     Listener {
-        name: format!("near {}", path.display()),
         endpoint: Endpoint::Socket { path: path.to_owned(), mode: 0o600 },
         protocol,
-        security: Security::Plain,
+        ..Listener::plain(format!("near {}", path.display()), Vec::new())
     }
 }
 

@@ -9,8 +9,8 @@ use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_policy::Policy;
 use keyward_server::clock;
 use keyward_server::plane::{
-    Applied, ClientAuth, DataPlane, DataPlaneOptions, Endpoint, Exchange, HandshakeFailure, LimitHit, Limits,
-    Listener, LoginFailure, Method, Protocol, Security, Sink, State, Verdict, WebSocketFault,
+    Applied, DataPlane, DataPlaneOptions, Exchange, HandshakeFailure, LimitHit, Limits, Listener, LoggedIn,
+    LoginFailure, Method, Protocol, Sink, State, TypeRules, Verdict, WebSocketFault,
 };
 use keyward_server::wiring;
 use rustls::pki_types::pem::PemObject;
@@ -48,6 +48,7 @@ pub(crate) struct Recorder {
 pub(crate) struct Told {
     pub(crate) denials: Vec<Denial>,
     pub(crate) logins: Vec<LoginFailure>,
+    pub(crate) logged_in: Vec<LoggedIn>,
     pub(crate) handshakes: Vec<HandshakeFailure>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) limits: Vec<LimitHit>,
@@ -96,6 +97,9 @@ impl Sink for Recorder {
     }
     fn login_failed(&self, failure: LoginFailure) {
         self.tell(|told| told.logins.push(failure));
+    }
+    fn logged_in(&self, login: LoggedIn) {
+        self.tell(|told| told.logged_in.push(login));
     }
     fn handshake_failed(&self, failure: HandshakeFailure) {
         self.tell(|told| told.handshakes.push(failure));
@@ -154,12 +158,6 @@ impl World {
         let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
         let told = Arc::new(Recorder::default());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = |name: &str, protocol, security| Listener {
-            name: name.to_owned(),
-            endpoint: Endpoint::Addresses(vec![loopback]),
-            protocol,
-            security,
-        };
         let websocket = || Protocol::WebSocket { origins: Arc::default() };
         let plane = DataPlane::start(DataPlaneOptions {
             limits,
@@ -177,11 +175,12 @@ impl World {
             tls: Some(wiring::tls_material(&registrar)),
             listeners: vec![
                 Listener::tls("mqtts", vec![loopback]),
-                listener("mqtt", Protocol::Mqtt, Security::Plain),
-                listener("wss", websocket(), Security::Tls(ClientAuth::default())),
-                listener("ws", websocket(), Security::Plain),
+                Listener::plain("mqtt", vec![loopback]),
+                Listener { protocol: websocket(), ..Listener::tls("wss", vec![loopback]) },
+                Listener { protocol: websocket(), ..Listener::plain("ws", vec![loopback]) },
             ],
             sink: told.clone(),
+            type_rules: TypeRules::new(),
             store: None,
         })
         .unwrap();
@@ -225,6 +224,7 @@ impl World {
         let password = NewPassword::Chosen(Secret::new(password.as_bytes().to_vec()));
         self.command(Command::AddUser(AddUser {
             id: UserId::parse(id).unwrap(),
+            plain: false,
             note: String::new(),
             credential: NewCredential::Password(password),
         }));
@@ -317,6 +317,7 @@ fn device(id: &str, credential: NewCredential) -> Command {
         exposure: None,
         chip: None,
         machine_chosen: false,
+        plain: false,
         note: String::new(),
         credential,
     })

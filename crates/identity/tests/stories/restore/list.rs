@@ -11,7 +11,7 @@ fn with_the_list_of_the_old_ledger_nothing_taken_comes_back_and_the_rest_needs_a
     scene.house.now.0 += HOUR;
     let report = restore(&mut scene.house, &scene.backup, Some(&list));
     assert_eq!(report.old_ledger, OldLedger::Absent);
-    let applied = Applied { revoked: 1, removed: 1, disabled: 1, passwords: 1, certificates: 1 };
+    let applied = Applied { revoked: 1, removed: 1, disabled: 1, passwords: 1, certificates: 1, marks: 0 };
     assert_eq!(report.applied, applied);
     let until = list.complete_until.unwrap();
     assert_eq!(report.unknown, Some((until, scene.house.now)), "it says what stays unknown behind the list");
@@ -143,4 +143,25 @@ fn an_authority_of_others_is_not_used_after_a_restore_until_an_operator_says_so(
     assert!(trust::admitted(&house, "Kitchen").is_err(), "it is asked for by itself");
     house.run(Command::ConfirmAuthority { name: trust::old() });
     assert_eq!(trust::admitted(&house, "Kitchen").unwrap(), "device:pump-1");
+}
+
+#[test]
+fn a_mark_that_was_set_or_cleared_since_the_backup_is_as_before() {
+    let mut house = House::new();
+    let mark = |identity: &str, plain| Command::MarkPlain { identity: identity.parse().unwrap(), plain };
+    house.run(user("cleared", generated_password()));
+    house.run(mark("user:cleared", true));
+    house.run(user("set", generated_password()));
+    let backup = back_up(&house);
+    house.run(mark("user:cleared", false));
+    house.run(mark("user:set", true));
+    let list = printed(&house);
+    assert!(list.to_string().contains("user:cleared unmarked-plain record="), "{list}");
+    house.close();
+    for copy in ["ledger/a.log", "ledger/b.log"] {
+        fs::remove_file(house.path(copy)).unwrap();
+    }
+    let report = restore(&mut house, &backup, Some(&list));
+    assert_eq!(report.applied.marks, 2);
+    assert!(!house.account("user:cleared").plain && house.account("user:set").plain);
 }

@@ -10,6 +10,7 @@ use crate::plane::source::{Peer, Source};
 use crate::plane::stream::Stream;
 use crate::plane::tls::ListenerTls;
 use crate::plane::tls::channel::Channel;
+use crate::plane::tls::remedy::HandshakeCause;
 use crate::plane::transport::Transport;
 use crate::plane::websocket::{Origins, WebSocket};
 use keyward_broker::LinkId;
@@ -80,6 +81,14 @@ impl Door {
         let shared = self.parts.shared.clone();
         shared.counts.accepted();
         let source = Source::from(peer.host());
+        if shared.bans.refuses(self.now.mono, source) {
+            return shared.counts.turned_away();
+        }
+        if !origin.entrance.lets_in(peer) {
+            shared.counts.turned_away();
+            let cause = HandshakeCause::OutsideNetworks;
+            return shared.reporter.handshake_failed(self.now.mono, peer, &origin.listener, cause);
+        }
         self.make_room(source);
         let may_begin = shared.admission.may_begin(self.now.mono, source);
         let counted = match may_begin.and_then(|()| shared.admission.enter(source)) {

@@ -4,6 +4,8 @@ use crate::plane::admission::{ConnectionGuard, WaitingGuard};
 use crate::plane::authentication::Method;
 use crate::plane::door::exchange::Proving;
 use crate::plane::door::gate::Known;
+use crate::plane::door::slowdown::Guess;
+use crate::plane::entrance::Entrance;
 use crate::plane::events::LoginCause;
 use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
 use crate::plane::source::{Peer, Source};
@@ -27,6 +29,7 @@ pub(crate) struct Origin {
     pub(crate) listener: String,
     pub(crate) is_tls: bool,
     pub(crate) names: Arc<ServerNames>,
+    pub(crate) entrance: Arc<Entrance>,
 }
 
 /// Buffers of a door that all its arrivals use in turn.
@@ -92,6 +95,8 @@ pub(crate) enum Stage {
 pub(crate) struct Candidate {
     /// What its CONNECT said.
     pub(crate) said: Said,
+    /// Whose password is tried, and from where.
+    pub(crate) guess: Guess,
     /// What follows if the password is right; `None` for a name that nobody has.
     pub(crate) claim: Option<Claim>,
 }

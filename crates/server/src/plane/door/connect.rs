@@ -2,6 +2,7 @@
 
 use crate::plane::door::arrival::{Arrival, Claim, Said};
 use crate::plane::door::gate::{Gate, Known, Verdict};
+use crate::plane::door::slowdown::Guess;
 use crate::plane::events::LoginCause;
 use crate::plane::tls::certificate::Shown;
 use keyward_broker::{Attach, LinkId, Login};
@@ -16,7 +17,7 @@ pub(crate) enum Next {
     /// It hands the link over.
     HandOver(Claim),
     /// It has the password checked.
-    Check { record: PasswordRecord, password: Zeroizing<Vec<u8>>, claim: Option<Claim> },
+    Check { record: PasswordRecord, password: Zeroizing<Vec<u8>>, guess: Guess, claim: Option<Claim> },
     /// It refuses.
     Refuse(LoginCause),
 }
@@ -35,12 +36,13 @@ pub(crate) fn decide(
         let attach = attach(link, connect, &known, client_id_bytes);
         Claim { known, attach }
     };
-    match gate.judge(now, arrival.source, chain, connect) {
+    let entrance = &arrival.origin.entrance;
+    match gate.judge(now, entrance, arrival.source, chain, connect) {
         Verdict::Refused(cause) => Next::Refuse(cause),
         Verdict::Admitted(known) => Next::HandOver(claim(known)),
-        Verdict::Check { record, claimed } => {
+        Verdict::Check { record, guess, claimed } => {
             let password = Zeroizing::new(connect.password.unwrap_or_default().to_vec());
-            Next::Check { record, password, claim: claimed.map(claim) }
+            Next::Check { record, password, guess, claim: claimed.map(claim) }
         }
     }
 }
@@ -69,7 +71,7 @@ pub(super) fn attach(
         true => draw_client_id().ok_or(LoginCause::WorkerBusy)?,
         false => ClientId::new(connect.client_id),
     };
-    let Known { identity, life, epoch } = known.clone();
+    let Known { identity, life, epoch, .. } = known.clone();
     Attach::new(link, connect, Login { identity, life, epoch }, client_id, assigned)
         .map(Box::new)
         .map_err(|_| LoginCause::ClientId)

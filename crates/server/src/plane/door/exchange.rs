@@ -79,8 +79,9 @@ impl Door {
         data: Option<&[u8]>,
     ) -> Result<(super::gate::Known, Box<Attach>), LoginCause> {
         let shared = &self.parts.shared;
-        let chain = self.arrivals.get(&id).and_then(|arrival| arrival.transport.peer_chain());
-        let known = shared.gate.admit_proven(self.now, chain, identity)?;
+        let arrival = self.arrivals.get(&id).ok_or(LoginCause::NotProven)?;
+        let (chain, entrance) = (arrival.transport.peer_chain(), &arrival.origin.entrance);
+        let known = shared.gate.admit_proven(self.now, entrance, chain, identity)?;
         let packet = codec::decode(Version::V5, Sender::Client, &proving.connect);
         let Packet::Connect(connect) = packet.map_err(LoginCause::Protocol)? else {
             return Err(LoginCause::NotProven); // Only a CONNECT was kept.

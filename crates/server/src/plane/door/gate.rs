@@ -1,18 +1,20 @@
 //! Who knocks: from a decoded CONNECT to an identity, or to the cause of a refusal.
 //!
 //! A client that shows a certificate is that identity; a user name beside it must be the same, a password beside it
-//! is not looked at. No failure of one credential is healed by another: a bad certificate never falls back to a
-//! password. A certificate of another authority that is trusted only lets its holder knock, if that is all that it
-//! proves: a password says who it is. What the peer is told says as little as it can; the cause goes to the operator.
+//! is looked at only if the certificate alone does not meet what listener and type demand. No failure of one credential
+//! is healed by another: a bad certificate never falls back to a password. A certificate of another authority that is
+//! trusted only lets its holder knock, if that is all that it proves: a password says who it is. A password that could not
+//! let anybody in is not checked at all. What the peer is told says as little as it can; the cause goes to the operator.
 
 use crate::plane::door::slowdown::{Guess, SlowDown};
+use crate::plane::entrance::{Demand, Entrance, Shown, TypeRules};
 use crate::plane::events::LoginCause;
 use crate::plane::source::Source;
-use crate::plane::tls::certificate::Shown;
+use crate::plane::tls::certificate::Shown as ShownCertificate;
 use crate::plane::tls::trusted::TrustedVerifiers;
 use arc_swap::ArcSwap;
 use keyward_identity::{Account, CertificateRefusal, PasswordRecord, Pepper, Registry, Standing, WallTime};
-use keyward_ids::Identity;
+use keyward_ids::{Identity, TypeId};
 use keyward_mqtt::packet::Connect;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
@@ -23,6 +25,7 @@ use std::time::Duration;
 /// Decides who is let in, by the registry of the moment.
 pub(crate) struct Gate {
     registry: ArcSwap<Registry>,
+    types: ArcSwap<TypeRules>,
     pepper: Arc<Pepper>,
     slow: Mutex<SlowDown>,
     decoy: PasswordRecord,
@@ -36,12 +39,25 @@ pub(crate) struct Known {
     pub(crate) identity: Identity,
     pub(crate) life: u64,
     pub(crate) epoch: u64,
+    /// What it showed.
+    pub(crate) shown: Shown,
+    /// What was demanded.
+    pub(crate) demand: Demand,
 }
 
 impl Known {
-    fn of(account: &Account) -> Self {
-        Self { identity: account.identity.clone(), life: account.life, epoch: account.epoch }
+    fn of(account: &Account, shown: Shown, demand: Demand) -> Self {
+        let identity = account.identity.clone();
+        Self { identity, life: account.life, epoch: account.epoch, shown, demand }
     }
+}
+
+/// Is how a client came to the gate.
+struct Knock<'a> {
+    entrance: &'a Entrance,
+    source: Source,
+    /// Whether it showed a certificate, be it one that says nobody's name.
+    knocks: bool,
 }
 
 /// Says what follows from the credentials of a CONNECT.
@@ -53,6 +69,8 @@ pub(crate) enum Verdict {
     Check {
         /// The record of the account, or the decoy.
         record: PasswordRecord,
+        /// Whose password is tried, and from where.
+        guess: Guess,
         /// Who it is if the password is right; `None` for a name that nobody has.
         claimed: Option<Known>,
     },
@@ -61,9 +79,10 @@ pub(crate) enum Verdict {
 }
 
 impl Gate {
-    pub(crate) fn new(registry: Arc<Registry>, pepper: Arc<Pepper>) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, pepper: Arc<Pepper>, types: TypeRules) -> Self {
         Self {
             registry: ArcSwap::new(registry),
+            types: ArcSwap::from_pointee(types),
             pepper,
             slow: Mutex::default(),
             decoy: PasswordRecord::decoy(),
@@ -81,6 +100,11 @@ impl Gate {
         self.registry.store(registry);
     }
 
+    /// Lets types of devices demand this from now on.
+    pub(crate) fn set_type_rules(&self, types: TypeRules) {
+        self.types.store(Arc::new(types));
+    }
+
     /// Returns the revision of the registry that decides.
     pub(crate) fn revision(&self) -> u64 {
         self.registry.load().revision()
@@ -91,47 +115,64 @@ impl Gate {
         self.registry.load().holds(&known.identity, known.epoch)
     }
 
-    /// Judges the credentials of a CONNECT that came over a channel with these certificates, the client's first.
+    /// Judges the credentials of a CONNECT that came through this entrance, over a channel with these certificates, the
+    /// client's first.
     pub(crate) fn judge(
         &self,
         now: Now,
+        entrance: &Entrance,
         source: Source,
         chain: Option<&[CertificateDer<'_>]>,
         connect: &Connect<'_>,
     ) -> Verdict {
-        let shown = chain.map(|chain| self.by_certificate(now, chain, connect.username)).transpose();
-        let judged = shown.and_then(|shown| match (shown.flatten(), connect.username, connect.password) {
-            (Some(known), ..) => Ok(Verdict::Admitted(known)),
-            (None, Some(name), Some(password)) => self.by_password(now.mono, source, name, password),
-            (None, None, Some(_)) => Err(LoginCause::NoUserName),
-            (None, _, None) => Err(LoginCause::NoCredential),
+        let account = chain.map(|chain| self.certified(now, chain, connect.username)).transpose();
+        let judged = account.and_then(|account| {
+            let knock = Knock { entrance, source, knocks: account.is_some() };
+            match (account.flatten(), connect.username, connect.password) {
+                (Some(account), _, password) => self.by_certificate(now.mono, &knock, &account, password),
+                (None, Some(name), Some(password)) => self.by_password(now.mono, &knock, name, password),
+                (None, None, Some(_)) => Err(LoginCause::NoUserName),
+                (None, None, None) if !knock.knocks => self.by_nothing(entrance).map(Verdict::Admitted),
+                (None, _, None) => Err(LoginCause::NoCredential),
+            }
         });
         judged.unwrap_or_else(Verdict::Refused)
     }
 
-    /// Lets in whom a method of enhanced authentication proved, unless a certificate shows somebody else.
+    /// Lets in whom a method of enhanced authentication proved, unless a certificate shows somebody else. What is proven
+    /// counts as a password.
     pub(crate) fn admit_proven(
         &self,
         now: Now,
+        entrance: &Entrance,
         chain: Option<&[CertificateDer<'_>]>,
         identity: &Identity,
     ) -> Result<Known, LoginCause> {
-        if let Some(chain) = chain {
-            self.by_certificate(now, chain, Some(&identity.to_string()))?;
+        let certified = chain.map(|chain| self.certified(now, chain, Some(&identity.to_string())));
+        let shown = match certified.transpose()? {
+            None => Shown::Method,
+            Some(None) => Shown::KnockAndPassword,
+            Some(Some(_)) => Shown::CertificateAndPassword,
+        };
+        let registry = self.registry.load();
+        let account = registry.find(identity).ok_or_else(|| LoginCause::ShutOut(identity.clone()))?;
+        if entrance.is_plain_network && !account.plain {
+            return Err(LoginCause::NotMarkedPlain(identity.clone()));
         }
-        let known = self.registry.load().find(identity).map(|account| Known::of(account));
-        self.still_held(known.ok_or_else(|| LoginCause::ShutOut(identity.clone()))?)
+        let demand = self.enough(entrance, account, shown)?;
+        self.still_held(Known::of(account, Shown::Method, demand))
     }
 
-    /// Returns who a client is by its certificate; nobody if it only lets the client knock.
-    fn by_certificate(
+    /// Returns the account that a certificate shows, if it is valid and the user name beside it is the same; nobody if it
+    /// only lets the client knock.
+    fn certified(
         &self,
         now: Now,
         chain: &[CertificateDer<'_>],
         name: Option<&str>,
-    ) -> Result<Option<Known>, LoginCause> {
+    ) -> Result<Option<Arc<Account>>, LoginCause> {
         let certificate = chain.first().ok_or(LoginCause::CertificateUnusable)?;
-        let shown = Shown::read(certificate).ok_or(LoginCause::CertificateUnusable)?;
+        let shown = ShownCertificate::read(certificate).ok_or(LoginCause::CertificateUnusable)?;
         if !shown.is_valid_at(now.wall) {
             return Err(LoginCause::CertificateUnusable);
         }
@@ -148,7 +189,7 @@ impl Gate {
             (Some(account), Some(name)) if !names(name, &account.identity) && name != shown.common_name => {
                 Err(LoginCause::OtherName { shown: account.identity.clone() })
             }
-            (account, _) => Ok(account.map(|account| Known::of(account))),
+            (account, _) => Ok(account.cloned()),
         }
     }
 
@@ -158,7 +199,7 @@ impl Gate {
         registry: &'r Registry,
         now: Now,
         chain: &[CertificateDer<'_>],
-        shown: &Shown,
+        shown: &ShownCertificate,
         unknown: CertificateRefusal,
     ) -> Result<Option<&'r Arc<Account>>, LoginCause> {
         let (leaf, issuers) = chain.split_first().ok_or(LoginCause::CertificateUnusable)?;
@@ -171,45 +212,106 @@ impl Gate {
         registry.admit_bound_name(authority, &shown.common_name, &shown.key).map_err(LoginCause::Certificate)
     }
 
+    /// Lets in whom its certificate shows; checks the password beside it if that is not enough.
+    fn by_certificate(
+        &self,
+        now: Millis,
+        knock: &Knock<'_>,
+        account: &Account,
+        password: Option<&[u8]>,
+    ) -> Result<Verdict, LoginCause> {
+        let password = match (self.enough(knock.entrance, account, Shown::Certificate), password) {
+            (Ok(demand), _) => {
+                return Ok(Verdict::Admitted(Known::of(account, Shown::Certificate, demand)));
+            }
+            (Err(cause), None) => return Err(cause),
+            (Err(_), Some(password)) => password,
+        };
+        let shown = Shown::CertificateAndPassword;
+        let demand = self.enough(knock.entrance, account, shown)?;
+        let record = account.password.as_ref();
+        let record = record.ok_or_else(|| LoginCause::NoPassword(account.identity.clone()))?;
+        may_use_password(knock.entrance, account)?;
+        let guess = Guess::new(knock.source, account.identity.name(), Some(account));
+        self.check(now, guess, Some((Known::of(account, shown, demand), record)), password)
+    }
+
     fn by_password(
         &self,
         now: Millis,
-        source: Source,
+        knock: &Knock<'_>,
         name: &str,
         password: &[u8],
     ) -> Result<Verdict, LoginCause> {
+        let shown = if knock.knocks { Shown::KnockAndPassword } else { Shown::Password };
         let registry = self.registry.load();
         let account = registry.find_login(name);
-        let record = account.and_then(|account| account.password.as_ref());
-        if let Some((account, record)) = account.zip(record).filter(|(_, record)| !record.is_slow()) {
-            let known = Known::of(account);
+        let guess = Guess::new(knock.source, name, account.map(|account| &**account));
+        let held = account.and_then(|account| Some((account, account.password.as_ref()?)));
+        let Some((account, record)) = held else { return self.check(now, guess, None, password) };
+        let demand = self.enough(knock.entrance, account, shown)?;
+        may_use_password(knock.entrance, account)?;
+        self.check(now, guess, Some((Known::of(account, shown, demand), record)), password)
+    }
+
+    /// Lets a client that shows nothing become the user that the listener names.
+    fn by_nothing(&self, entrance: &Entrance) -> Result<Known, LoginCause> {
+        let user = entrance.anonymous_as.as_ref().ok_or(LoginCause::NoCredential)?;
+        let registry = self.registry.load();
+        let account = registry.find(&Identity::User(user.clone())).filter(|account| account.is_active());
+        let account = account.ok_or_else(|| LoginCause::NobodyAnonymous(user.clone()))?;
+        if entrance.is_plain_network && !account.plain {
+            return Err(LoginCause::NotMarkedPlain(account.identity.clone()));
+        }
+        let demand = Demand { listener: entrance.login, device_type: None };
+        Ok(Known::of(account, Shown::Nothing, demand))
+    }
+
+    /// Returns what is demanded of an account, if that is met by what it shows.
+    fn enough(&self, entrance: &Entrance, account: &Account, shown: Shown) -> Result<Demand, LoginCause> {
+        let types = self.types.load();
+        let rule = |name: &TypeId| Some((name.clone(), *types.get(name)?));
+        let device_type = account.device_type.as_ref().and_then(rule);
+        let demand = Demand { listener: entrance.login, device_type };
+        match demand.is_met(shown) {
+            true => Ok(demand),
+            false => Err(LoginCause::NotEnough { identity: account.identity.clone(), shown, demand }),
+        }
+    }
+
+    /// Checks a password against who it is for: a generated one at once, a chosen one in the pool, and one for a name that
+    /// nobody has there too.
+    fn check(
+        &self,
+        now: Millis,
+        guess: Guess,
+        account: Option<(Known, &PasswordRecord)>,
+        password: &[u8],
+    ) -> Result<Verdict, LoginCause> {
+        let (claimed, record) = account.unzip();
+        if let (Some(known), Some(record)) = (&claimed, record.filter(|record| !record.is_slow())) {
             return match record.verify_generated(&self.pepper, password) {
-                true => self.still_held(known).map(Verdict::Admitted),
+                true => self.still_held(known.clone()).map(Verdict::Admitted),
                 false => Err(LoginCause::WrongPassword),
             };
         }
-        let guess = Guess::new(source, name, account.map(|account| &**account));
         if let Some(pause) = self.slow().pause(now, &guess) {
             return Err(LoginCause::SlowedDown { seconds: pause.0.div_ceil(1_000) });
         }
-        let record = record.unwrap_or(&self.decoy).clone();
-        Ok(Verdict::Check { record, claimed: account.map(|account| Known::of(account)) })
+        Ok(Verdict::Check { record: record.unwrap_or(&self.decoy).clone(), guess, claimed })
     }
 
     /// Draws the conclusion from a check of a chosen password: `known` is who it is if it was right.
     pub(crate) fn checked(
         &self,
         now: Millis,
-        source: Source,
-        name: &str,
+        guess: Guess,
         known: Option<Known>,
     ) -> Result<Known, LoginCause> {
-        let registry = self.registry.load();
-        let account = registry.find_login(name);
-        let guess = Guess::new(source, name, account.map(|account| &**account));
         let Some(known) = known else {
+            let cause = if guess.is_account() { LoginCause::WrongPassword } else { LoginCause::UnknownName };
             self.slow().failed(now, guess);
-            return Err(if account.is_none() { LoginCause::UnknownName } else { LoginCause::WrongPassword });
+            return Err(cause);
         };
         self.slow().succeeded(&guess);
         self.still_held(known)
@@ -234,6 +336,15 @@ impl Gate {
     }
 }
 
+/// Refuses the password of an account where it must not open: unmarked where it can be read, marked elsewhere.
+fn may_use_password(entrance: &Entrance, account: &Account) -> Result<(), LoginCause> {
+    match (entrance.is_plain_network, account.plain) {
+        (true, false) => Err(LoginCause::NotMarkedPlain(account.identity.clone())),
+        (false, true) => Err(LoginCause::OnlyPlain(account.identity.clone())),
+        _ => Ok(()),
+    }
+}
+
 /// Tells whether a user name beside a certificate names the identity that the certificate shows, with its kind or
 /// without.
 fn names(name: &str, identity: &Identity) -> bool {
@@ -248,9 +359,14 @@ pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
         | LoginCause::Certificate(_)
         | LoginCause::CertificateUnusable
         | LoginCause::NotProven
+        | LoginCause::NobodyAnonymous(_)
         | LoginCause::OtherName { .. } => ReasonCode::NotAuthorized,
         // A full queue too: only chosen passwords and unknown names wait in it.
         LoginCause::NoUserName
+        | LoginCause::NotEnough { .. }
+        | LoginCause::NoPassword(_)
+        | LoginCause::NotMarkedPlain(_)
+        | LoginCause::OnlyPlain(_)
         | LoginCause::UnknownName
         | LoginCause::WrongPassword
         | LoginCause::ShutOut(_)

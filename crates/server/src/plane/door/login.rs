@@ -72,7 +72,7 @@ impl Door {
                 Err(cause) => self.refuse(id, &said, cause),
             },
             Next::Refuse(cause) => self.refuse(id, &said, cause),
-            Next::Check { record, password, claim } => {
+            Next::Check { record, password, guess, claim } => {
                 let Some(arrival) = self.arrivals.get_mut(&id) else { return };
                 let inbox = self.parts.inbox.clone();
                 let attempt = Attempt {
@@ -84,7 +84,7 @@ impl Door {
                     answer: Box::new(move |outcome| inbox.command(DoorMessage::Checked(id, outcome))),
                 };
                 match self.parts.shared.passwords.offer(attempt) {
-                    Ok(()) => arrival.stage = Stage::Checking(Box::new(Candidate { said, claim })),
+                    Ok(()) => arrival.stage = Stage::Checking(Box::new(Candidate { said, guess, claim })),
                     Err(_) => self.refuse(id, &said, LoginCause::PasswordsWait),
                 }
             }
@@ -97,14 +97,13 @@ impl Door {
         let Stage::Checking(candidate) = std::mem::replace(&mut arrival.stage, Stage::Connect) else {
             return;
         };
-        let Candidate { said, claim } = *candidate;
+        let Candidate { said, guess, claim } = *candidate;
         let (known, attach) = claim.map(|claim| (claim.known, claim.attach)).unzip();
         if outcome == Outcome::TooLate {
             return self.refuse(id, &said, LoginCause::PasswordsWait);
         }
-        let name = said.claimed.clone().unwrap_or_default();
         let known = known.filter(|_| outcome == Outcome::Right);
-        let checked = self.parts.shared.gate.checked(self.now.mono, arrival.source, &name, known);
+        let checked = self.parts.shared.gate.checked(self.now.mono, guess, known);
         match (checked, attach) {
             (Ok(known), Some(Ok(attach))) => self.hand_over(id, &known, attach, &said),
             (Ok(_), Some(Err(cause))) | (Err(cause), _) => self.refuse(id, &said, cause),
@@ -125,6 +124,7 @@ impl Door {
         if self.parts.poll.registry().deregister(&mut arrival.socket).is_err() {
             return;
         }
+        let (peer, origin, source) = (arrival.peer, arrival.origin.clone(), arrival.source);
         let shards = u16::try_from(shared.workers.len()).unwrap_or(u16::MAX);
         let shard = shard_of(&shared.hash_key, &known.identity, attach.client_id(), shards);
         let handover = Handover {
@@ -140,7 +140,11 @@ impl Door {
         let weight = handover.weight();
         let message = WorkerMessage::Link(Box::new(handover));
         match shared.workers[usize::from(shard.0)].offer(self.parts.sender, weight, message) {
-            Ok(()) => shared.counts.login(),
+            Ok(()) => {
+                shared.counts.login();
+                shared.bans.succeeded(source);
+                self.report_logged_in(peer, &origin.listener, known, said);
+            }
             Err(WorkerMessage::Link(handover)) => self.take_back(id, *handover, said),
             Err(_) => {}
         }

@@ -17,10 +17,13 @@ mod slowdown;
 use crate::clock::{self, millis};
 use crate::plane::admission::{Admission, Waiting};
 use crate::plane::authentication::Method;
+use crate::plane::bans::Bans;
 use crate::plane::changes::{Changes, Reporting};
+use crate::plane::entrance::Entrance;
 use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::WorkerMessage;
 use crate::plane::inbox::{Inbox, Sender};
+use crate::plane::last_logins::LastLogins;
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::parting::Parting;
 use crate::plane::source::Source;
@@ -70,6 +73,8 @@ pub(crate) struct DoorShared {
     pub(crate) methods: Vec<Arc<dyn Method>>,
     pub(crate) passwords: PasswordPool,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) bans: Bans,
+    pub(crate) last_logins: LastLogins,
     pub(crate) workers: Arc<[Inbox<WorkerMessage>]>,
     pub(crate) hash_key: HashKey,
     pub(crate) reporter: Reporter,
@@ -109,6 +114,7 @@ pub(crate) struct OpenListener {
     pub(crate) tls: Option<ListenerTls>,
     /// The pages of which origins may connect; `None` on a listener without WebSocket.
     pub(crate) web: Option<Arc<Origins>>,
+    pub(crate) entrance: Arc<Entrance>,
 }
 
 struct Listening {
@@ -350,21 +356,21 @@ impl Door {
     }
 
     fn open(&mut self, listener: OpenListener) {
-        let OpenListener { name, socket, tls, web } = listener;
+        let OpenListener { name, socket, tls, web, entrance } = listener;
         let mut socket = Acceptor::from(socket);
         let token = Token(self.next_listener);
         self.next_listener -= 1;
         if socket.register(self.parts.poll.registry(), token).is_err() {
             return; // The other doors accept.
         }
-        let origin = origin(&name, tls.as_ref());
+        let origin = origin(&name, tls.as_ref(), entrance);
         self.listeners.push((token, Listening { name, socket, tls, web, origin, backlog: true }));
     }
 
     fn secure(&mut self, name: &str, tls: &ListenerTls) {
         for (_, listening) in &mut self.listeners {
             if listening.name == name && listening.tls.is_some() {
-                listening.origin = origin(name, Some(tls));
+                listening.origin = origin(name, Some(tls), listening.origin.entrance.clone());
                 listening.tls = Some(tls.clone());
             }
         }
@@ -388,7 +394,7 @@ impl Door {
     }
 }
 
-fn origin(name: &str, tls: Option<&ListenerTls>) -> Arc<Origin> {
+fn origin(name: &str, tls: Option<&ListenerTls>, entrance: Arc<Entrance>) -> Arc<Origin> {
     let names = tls.map(|tls| tls.names.clone()).unwrap_or_default();
-    Arc::new(Origin { listener: name.to_owned(), is_tls: tls.is_some(), names })
+    Arc::new(Origin { listener: name.to_owned(), is_tls: tls.is_some(), names, entrance })
 }

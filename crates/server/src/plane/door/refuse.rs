@@ -2,11 +2,12 @@
 
 use super::Door;
 use super::arrival::{Arrival, Said, Stage};
-use super::gate::{is_answered_late, reason_of};
+use super::gate::{Known, is_answered_late, reason_of};
 use crate::clock::millis;
-use crate::plane::events::{LogLine, LoginCause, LoginFailure, Offender};
+use crate::plane::events::{LogLine, LoggedIn, LoginCause, LoginFailure, Offender};
+use crate::plane::last_logins::LastLogin;
 use crate::plane::parting::{Parted, Parting};
-use crate::plane::source::Host;
+use crate::plane::source::{Host, Peer};
 use crate::plane::transport::Ending;
 use keyward_broker::LinkId;
 use keyward_mqtt::connection::Farewell;
@@ -38,6 +39,7 @@ impl Door {
         self.parts.shared.counts.login_failed();
         let Some(arrival) = self.arrivals.get(&id) else { return };
         self.report_limit_behind(arrival.peer.host(), &cause);
+        self.hold_against(arrival, &cause);
         let failure = LoginFailure {
             peer: arrival.peer,
             listener: arrival.origin.listener.clone(),
@@ -47,6 +49,36 @@ impl Door {
             log: LogLine::LeftOut, // The reporter decides.
         };
         self.parts.shared.reporter.login_failed(self.now.mono, failure);
+    }
+
+    /// Tells of a login, and remembers it.
+    pub(super) fn report_logged_in(&self, peer: Peer, listener: &str, known: &Known, said: &Said) {
+        let shared = &self.parts.shared;
+        let login = LastLogin { at: self.now, shown: known.shown, listener: listener.to_owned() };
+        shared.last_logins.note(&known.identity, login);
+        let login = LoggedIn {
+            peer,
+            listener: listener.to_owned(),
+            identity: known.identity.clone(),
+            client_id: said.client_id.clone(),
+            shown: known.shown,
+            demand: known.demand.clone(),
+            left_out: 0, // The reporter decides.
+        };
+        shared.reporter.logged_in(self.now.mono, login);
+    }
+
+    /// Counts a failed login for the ban of its address.
+    fn hold_against(&self, arrival: &Arrival, cause: &LoginCause) {
+        let shared = &self.parts.shared;
+        if !cause.is_held_against() {
+            return;
+        }
+        let spared = shared.admission.is_in_use(arrival.source);
+        if shared.bans.failed(self.now.mono, arrival.source, spared) {
+            let who = Offender::Host(arrival.source.host());
+            self.report_limit(who, "ban_after", shared.limits.ban_after);
+        }
     }
 
     /// Counts the limit that a login failed by, if it was one. Whose identity is crowded is told where it is known.

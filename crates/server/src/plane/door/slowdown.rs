@@ -48,6 +48,11 @@ impl Guess {
         let name = spelled.unwrap_or_else(|| name[..end].to_ascii_lowercase());
         Self { source, name, is_account: account.is_some() }
     }
+
+    /// Tells whether somebody has the name.
+    pub(crate) fn is_account(&self) -> bool {
+        self.is_account
+    }
 }
 
 #[derive(Debug, Default)]

@@ -5,12 +5,13 @@
 //! line that is written says how many were left out.
 
 use crate::plane::admission::Crowded;
+use crate::plane::entrance::{Demand, Shown};
 use crate::plane::source::{Host, Peer};
 use crate::plane::tls::remedy::HandshakeCause;
 use crate::plane::websocket::WebSocketFault;
 use keyward_broker::{Denial, Notice};
 use keyward_identity::{CertificateRefusal, WallTime};
-use keyward_ids::Identity;
+use keyward_ids::{Identity, UserId};
 use keyward_mqtt::codec::DecodeError;
 use keyward_mqtt::time::Millis;
 use lines::{Hits, LineLimit};
@@ -29,6 +30,8 @@ pub trait Sink: Send + Sync + 'static {
     fn denied(&self, denial: Denial);
     /// A login failed.
     fn login_failed(&self, failure: LoginFailure);
+    /// Somebody logged in.
+    fn logged_in(&self, login: LoggedIn);
     /// A connection failed before its CONNECT.
     fn handshake_failed(&self, failure: HandshakeFailure);
     /// Something happened, so many times.
@@ -97,6 +100,25 @@ pub enum LogLine {
     LeftOut,
 }
 
+/// Tells of a login, if it is worth a line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// Where it came from.
+    pub peer: Peer,
+    /// At which listener.
+    pub listener: String,
+    /// Who it is.
+    pub identity: Identity,
+    /// The client id that it sent. Raw: the peer chose it.
+    pub client_id: String,
+    /// What it showed.
+    pub shown: Shown,
+    /// What was demanded.
+    pub demand: Demand,
+    /// Lines about logins of this source that were left out since the last one.
+    pub left_out: u32,
+}
+
 /// Tells of a login that failed. None of this is told to the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginFailure {
@@ -130,6 +152,23 @@ pub enum LoginCause {
         /// Whose certificate it showed.
         shown: Identity,
     },
+    /// What it showed is not what is demanded. A password was not looked at.
+    NotEnough {
+        /// Who it is, or said it was.
+        identity: Identity,
+        /// What it showed.
+        shown: Shown,
+        /// What is demanded.
+        demand: Demand,
+    },
+    /// It is this identity by its certificate, a password is demanded too, and the identity has none.
+    NoPassword(Identity),
+    /// The identity is not marked for a listener whose passwords can be read on the network. Nothing was looked at.
+    NotMarkedPlain(Identity),
+    /// The identity is marked: its password may have been read on the network, and opens no other listener.
+    OnlyPlain(Identity),
+    /// The user that clients without a login become is not there, or may not log in.
+    NobodyAnonymous(UserId),
     /// No account logs in with this name and a password.
     UnknownName,
     /// The password is wrong.
@@ -174,6 +213,24 @@ impl fmt::Display for LoginCause {
             Self::OtherName { shown } => {
                 write!(f, "it showed the certificate of {shown} and another user name beside it")
             }
+            Self::NotEnough { identity, shown, demand } => {
+                write!(f, "{identity} showed {shown}, and {demand}")
+            }
+            Self::NoPassword(identity) => {
+                write!(f, "{identity} showed its certificate, a password is demanded too, and it has none")
+            }
+            Self::NotMarkedPlain(identity) => {
+                write!(f, "{identity} is not marked plain, so it may not log in where passwords can be read")
+            }
+            Self::OnlyPlain(identity) => {
+                write!(f, "{identity} is marked plain, so its password opens plain listeners only")
+            }
+            Self::NobodyAnonymous(user) => {
+                write!(
+                    f,
+                    "clients without a login become user:{user} here, who is not there or may not log in"
+                )
+            }
             Self::UnknownName => f.write_str("no account has this name and a password"),
             Self::WrongPassword => f.write_str("the password is wrong"),
             Self::ShutOut(identity) => write!(f, "{identity} may not log in: see `keyward status`"),
@@ -196,8 +253,28 @@ impl fmt::Display for LoginCause {
     }
 }
 
+impl LoginCause {
+    /// Tells whether such failures count for a ban of the address: those that a guesser causes. What happens to clients
+    /// that have proven something, or that the operator has to mend, does not.
+    pub fn is_held_against(&self) -> bool {
+        use CertificateRefusal::{KeyMismatch, UnknownSerial};
+        matches!(
+            self,
+            Self::NoCredential
+                | Self::NoUserName
+                | Self::UnknownName
+                | Self::WrongPassword
+                | Self::SlowedDown { .. }
+                | Self::EnhancedAuthentication
+                | Self::NotProven
+                | Self::Certificate(UnknownSerial { .. } | KeyMismatch { .. })
+        )
+    }
+}
+
 enum Event {
     Denied(Denial),
+    LoggedIn(LoggedIn),
     Login(LoginFailure),
     Handshake(HandshakeFailure),
     Notice(Notice, u64),
@@ -216,6 +293,8 @@ pub(crate) struct Reporter {
 struct Shared {
     dropped: AtomicU64,
     lines: Mutex<LineLimit>,
+    /// Those of logins, which must not keep failures out of the log.
+    logins: Mutex<LineLimit>,
     hits: Mutex<Hits>,
 }
 
@@ -259,6 +338,16 @@ impl Reporter {
         self.send(Event::Login(LoginFailure { log, ..failure }));
     }
 
+    /// Tells of a login, unless its source has caused enough lines.
+    pub(crate) fn logged_in(&self, now: Millis, login: LoggedIn) {
+        let mut lines = self.shared.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = lines.allow(now, login.peer.host().into());
+        drop(lines);
+        if let LogLine::Written { left_out } = line {
+            self.send(Event::LoggedIn(LoggedIn { left_out, ..login }));
+        }
+    }
+
     pub(crate) fn handshake_failed(&self, now: Millis, peer: Peer, listener: &str, cause: HandshakeCause) {
         let line = cause.line(peer, listener);
         let (listener, log) = (listener.to_owned(), self.log(now, peer));
@@ -285,6 +374,7 @@ fn deliver(events: &Receiver<Event>, sink: &dyn Sink) {
     for event in events {
         match event {
             Event::Denied(denial) => sink.denied(denial),
+            Event::LoggedIn(login) => sink.logged_in(login),
             Event::Login(failure) => sink.login_failed(failure),
             Event::Handshake(failure) => sink.handshake_failed(failure),
             Event::Notice(notice, times) => sink.notice(notice, times),
@@ -303,6 +393,7 @@ mod tests {
     #[derive(Default)]
     struct Counting {
         lines: AtomicU64,
+        logins: AtomicU64,
         journal: crate::journal::Journal,
     }
 
@@ -316,6 +407,9 @@ mod tests {
         }
         fn handshake_failed(&self, failure: HandshakeFailure) {
             self.journal.handshake_failed(failure);
+        }
+        fn logged_in(&self, login: LoggedIn) {
+            self.logins.fetch_add(1 + u64::from(login.left_out), Ordering::Relaxed);
         }
         fn notice(&self, _: Notice, _: u64) {}
         fn limit(&self, _: LimitHit) {}

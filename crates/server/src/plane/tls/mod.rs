@@ -12,7 +12,7 @@ pub(crate) mod remedy;
 mod sealing;
 pub(crate) mod trusted;
 
-use crate::plane::listener::ClientAuth;
+use crate::login::Login;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::trusted::{TrustedClients, TrustedVerifiers};
 use rustls::client::danger::HandshakeSignatureValid;
@@ -128,17 +128,19 @@ impl TlsSettings {
     pub(crate) fn configure(
         &self,
         listener: &str,
-        auth: ClientAuth,
+        login: Login,
         sessions: usize,
     ) -> Result<ListenerTls, TlsError> {
         let ours = (self.certified.clone(), self.names.clone());
         let (certified, names) = self.listeners.get(listener).cloned().unwrap_or(ours);
-        let verifier = Arc::new(DeviceVerifier::new(self, auth)?);
-        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+        let builder = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(TlsError::Provider)?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(OneCertificate(certified)));
+            .map_err(TlsError::Provider)?;
+        let builder = match login {
+            Login::Password => builder.with_no_client_auth(),
+            _ => builder.with_client_cert_verifier(Arc::new(DeviceVerifier::new(self, login)?)),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(OneCertificate(certified)));
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Provider)?;
         config.session_storage = ServerSessionMemoryCache::new(sessions);
         config.max_early_data_size = 0;
@@ -179,13 +181,10 @@ impl DeviceVerifier {
     /// A P-256 leaf takes 600 bytes, one with an RSA-4096 key 2 KiB.
     const MAX_CERTIFICATE: usize = 8 * 1024;
 
-    fn new(settings: &TlsSettings, auth: ClientAuth) -> Result<Self, TlsError> {
+    fn new(settings: &TlsSettings, login: Login) -> Result<Self, TlsError> {
         let builder =
             WebPkiClientVerifier::builder_with_provider(settings.roots.clone(), settings.provider.clone());
-        let builder = match auth {
-            ClientAuth::CertificateOrPassword => builder.allow_unauthenticated(),
-            ClientAuth::Certificate => builder,
-        };
+        let builder = if login.needs_certificate() { builder } else { builder.allow_unauthenticated() };
         let webpki = builder.build().map_err(TlsError::Verifier)?;
         let trusted = settings.trusted();
         let hints = webpki.root_hint_subjects().iter().chain(trusted.hints()).cloned().collect();
@@ -273,7 +272,7 @@ mod tests {
 
     #[test]
     fn no_keys_are_logged_and_no_early_data_is_taken() {
-        let tls = settings().configure("mqtts", ClientAuth::default(), 16).unwrap();
+        let tls = settings().configure("mqtts", Login::default(), 16).unwrap();
         assert!(!tls.config.key_log.will_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET"));
         assert_eq!(tls.config.max_early_data_size, 0);
     }

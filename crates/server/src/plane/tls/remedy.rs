@@ -27,6 +27,8 @@ pub enum HandshakeCause {
     NameNotHeld(String),
     /// It turned away after it had connected to this address, which the server certificate does not hold.
     AddressNotHeld(IpAddr),
+    /// Its address is of no network that the listener lets in.
+    OutsideNetworks,
     /// It asked for a text that is no name, which the TLS library does not let pass.
     NoName(String),
     /// It does not trust the server's authority.
@@ -203,6 +205,10 @@ impl HandshakeCause {
                 "speaks TLS to listener `{}`, which has none → use the TLS port",
                 escape_cut(listener, SHOWN_TEXT)
             ),
+            Self::OutsideNetworks => format!(
+                "is of no network that listener `{}` lets in → if it may, add its network to `from`",
+                escape_cut(listener, SHOWN_TEXT)
+            ),
             Self::NoCertificate => format!(
                 "shows no certificate, and listener `{}` demands one → give it a bundle: keyward device add",
                 escape_cut(listener, SHOWN_TEXT)
@@ -267,6 +273,7 @@ impl HandshakeCause {
             | Self::AddressNotHeld(_)
             | Self::NoName(_)
             | Self::TlsToPlainPort
+            | Self::OutsideNetworks
             | Self::NoCertificate
             | Self::WebSocket(_)
             | Self::Other(_) => "",
@@ -351,6 +358,7 @@ mod tests {
             Cause::PlainHttp,
             Cause::NotTls,
             Cause::TlsToPlainPort,
+            Cause::OutsideNetworks,
             Cause::NoName("x y".into()),
             Cause::FindsUsExpired,
             Cause::RefusesUs,

@@ -336,6 +336,10 @@ impl Worker {
             WorkerMessage::Acknowledge(answer) => {
                 let _: Result<_, _> = answer.try_send(());
             }
+            WorkerMessage::CountSessions { identities, answer } => {
+                let count = |identity| self.parts.shard.sessions_of(identity);
+                let _: Result<_, _> = answer.try_send(identities.iter().map(count).collect());
+            }
             WorkerMessage::Announce(values) => self.handle(Input::Announce(&values)),
             WorkerMessage::RetainedTopics { filters, most, answer } => {
                 let filters = filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok());

@@ -1,0 +1,139 @@
+//! What a listener asks of those who come through it, and how a login met it.
+
+use crate::config::Network;
+use crate::login::Login;
+use crate::plane::source::Peer;
+use keyward_ids::{TypeId, UserId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// What types of devices demand, beside what the listener demands. Types that demand nothing are not in it.
+pub type TypeRules = BTreeMap<TypeId, Login>;
+
+/// Is what a listener asks of those who come through it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entrance {
+    /// What a client must show.
+    pub login: Login,
+    /// Whether passwords can be read on the network: then only identities that are marked come in, and nowhere else do
+    /// their passwords open.
+    pub is_plain_network: bool,
+    /// Whose addresses may connect; empty: everybody's.
+    pub from: Vec<Network>,
+    /// The user that a client becomes which shows nothing.
+    pub anonymous_as: Option<UserId>,
+}
+
+impl Entrance {
+    /// Tells whether this client may connect. Programs of this machine on a Unix socket are of no network.
+    pub fn lets_in(&self, peer: Peer) -> bool {
+        let is_inside = |address: IpAddr| self.from.iter().any(|network| network.contains(address));
+        match peer {
+            Peer::Remote(address) => self.from.is_empty() || is_inside(address.ip()),
+            Peer::Local { .. } => true,
+        }
+    }
+}
+
+/// Says what a login showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// A certificate; a password beside it was not looked at.
+    Certificate,
+    /// A password.
+    Password,
+    /// A certificate, and the password of its identity.
+    CertificateAndPassword,
+    /// A certificate of another authority that only lets its holder knock, and the password of an identity.
+    KnockAndPassword,
+    /// What a method of enhanced authentication asked for; it counts as a password.
+    Method,
+    /// Nothing: it became the user that the listener names.
+    Nothing,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Certificate => "certificate",
+            Self::Password => "password",
+            Self::CertificateAndPassword => "certificate and password",
+            Self::KnockAndPassword => "password beside a certificate of another authority",
+            Self::Method => "enhanced authentication",
+            Self::Nothing => "nothing",
+        })
+    }
+}
+
+/// Is what is demanded of one login: by the listener, and by the type of the device. Both must be met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// What the listener demands.
+    pub listener: Login,
+    /// What the type of the device demands.
+    pub device_type: Option<(TypeId, Login)>,
+}
+
+impl Demand {
+    /// Tells whether it is met by a certificate, by a password, or by both.
+    pub(crate) fn is_met(&self, shown: Shown) -> bool {
+        let meets = |login: Login, shown: Shown| match (login, shown) {
+            (_, Shown::CertificateAndPassword) => true,
+            (Login::Certificate, shown) => shown == Shown::Certificate,
+            (Login::Password, shown) => matches!(shown, Shown::Password | Shown::Method),
+            (Login::CertificateAndPassword, _) => false,
+            (Login::CertificateOrPassword, shown) => shown != Shown::Nothing,
+        };
+        // A certificate that lets its holder knock is one for the listener. For a type it is nobody's.
+        let (at_listener, of_type) = match shown {
+            Shown::KnockAndPassword => (Shown::CertificateAndPassword, Shown::Password),
+            shown => (shown, shown),
+        };
+        let by_type = self.device_type.as_ref();
+        meets(self.listener, at_listener) && by_type.is_none_or(|(_, login)| meets(*login, of_type))
+    }
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the listener demands \"{}\"", self.listener)?;
+        match &self.device_type {
+            Some((name, login)) => write!(f, ", its type {name} demands \"{login}\""),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_rules_must_be_met() {
+        let met = |listener, device_type: Option<Login>, shown| {
+            let device_type = device_type.map(|login| ("meter".parse().unwrap(), login));
+            Demand { listener, device_type }.is_met(shown)
+        };
+        use Login::{Certificate, CertificateAndPassword, CertificateOrPassword, Password};
+        for (listener, device_type, certificate, password) in [
+            (CertificateOrPassword, None, true, true),
+            (Certificate, None, true, false),
+            (Password, None, false, true),
+            (CertificateAndPassword, None, false, false),
+            (CertificateOrPassword, Some(Certificate), true, false),
+            (CertificateOrPassword, Some(CertificateAndPassword), false, false),
+            (Certificate, Some(Password), false, false),
+            (Password, Some(Password), false, true),
+        ] {
+            assert_eq!(
+                met(listener, device_type, Shown::Certificate),
+                certificate,
+                "{listener} {device_type:?}"
+            );
+            assert_eq!(met(listener, device_type, Shown::Password), password, "{listener} {device_type:?}");
+            assert!(met(listener, device_type, Shown::CertificateAndPassword));
+            assert!(!met(listener, device_type, Shown::Nothing));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Rules of listeners and of types of devices, plain listeners, clients without a login.
+
+use crate::peer::{Hello, Peer, tls_config};
+use crate::world::{Bundle, World, bundle};
+use keyward_identity::{AddDevice, AddUser, Command, KeySource, NewCredential, NewPassword, Secret};
+use keyward_ids::{DeviceId, Identity, UserId};
+use keyward_mqtt::reason::ReasonCode::{self, BadUserNameOrPassword, NotAuthorized, Success};
+use keyward_server::config::Network;
+use keyward_server::login::Login;
+use keyward_server::plane::{Entrance, Listener, LoginCause, Security, Shown};
+use std::net::SocketAddr;
+
+/// A device of the type `meter` with a certificate and a password.
+struct Meter {
+    bundle: Bundle,
+    password: String,
+}
+
+fn password(secret: &str) -> NewPassword {
+    NewPassword::Chosen(Secret::new(secret.as_bytes().to_vec()))
+}
+
+fn device(id: &str, plain: bool, credential: NewCredential) -> Command {
+    Command::AddDevice(AddDevice {
+        id: DeviceId::parse(id).unwrap(),
+        device_type: Some("meter".parse().unwrap()),
+        site: None,
+        exposure: None,
+        chip: None,
+        machine_chosen: false,
+        plain,
+        note: String::new(),
+        credential,
+    })
+}
+
+fn meter(world: &mut World, id: &str, secret: NewPassword) -> Meter {
+    let certificate = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
+    let (outcome, _) = world.command(device(id, false, certificate));
+    let issued = outcome.certificate.unwrap();
+    let shown = match &secret {
+        NewPassword::Chosen(secret) => Some(secret.expose_text().to_owned()),
+        _ => None,
+    };
+    let identity = format!("device:{id}").parse().unwrap();
+    let (outcome, _) = world.command(Command::SetPassword { identity, password: secret });
+    let password = shown.unwrap_or_else(|| outcome.password.unwrap().expose_text().to_owned());
+    Meter { bundle: bundle(&issued.chain_pem, issued.private_key_pem.unwrap().expose_text()), password }
+}
+
+fn demand(world: &World, login: Login) {
+    world.plane.set_type_rules([("meter".parse().unwrap(), login)].into());
+}
+
+fn open(world: &World, name: &str, entrance: Entrance, security: Security) -> SocketAddr {
+    let listener =
+        Listener { security, entrance, ..Listener::tls(name, vec!["127.0.0.1:0".parse().unwrap()]) };
+    world.plane.add_listener(listener).unwrap()[0]
+}
+
+/// Opens a listener as on a network, whose passwords can be read.
+fn open_lan(world: &World, anonymous_as: Option<&str>) -> SocketAddr {
+    let entrance = Entrance {
+        login: Login::Password,
+        is_plain_network: true,
+        from: vec![Network::parse("127.0.0.0/8").unwrap()],
+        anonymous_as: anonymous_as.map(|name| UserId::parse(name).unwrap()),
+    };
+    open(world, "lan", entrance, Security::Plain)
+}
+
+fn tls(world: &World, at: SocketAddr, bundle: Option<&Bundle>, hello: &Hello<'_>) -> ReasonCode {
+    Peer::tls_to(at, "localhost", tls_config(&world.ca_pem(), bundle)).hello(hello)
+}
+
+fn with<'a>(name: &'a str, password: &'a str) -> Hello<'a> {
+    Hello { username: Some(name), password: Some(password), ..Hello::default() }
+}
+
+fn told(world: &World, what: &str, is_it: impl Fn(&LoginCause) -> bool) {
+    world.told.wait(what, |told| told.logins.iter().find(|each| is_it(&each.cause)).map(drop));
+}
+
+#[test]
+fn on_one_port_each_type_shows_what_it_demands() {
+    let mut world = World::with(World::hasty());
+    let Meter { bundle, password } = meter(&mut world, "m-1", NewPassword::Generate);
+    let (name, right) = (Hello::default(), with("m-1", &password));
+    let wrong = with("m-1", "wrong");
+    for (login, certificate, secret, both, one_wrong) in [
+        (Login::Certificate, Success, BadUserNameOrPassword, Success, Success),
+        (Login::Password, BadUserNameOrPassword, Success, Success, BadUserNameOrPassword),
+        (
+            Login::CertificateAndPassword,
+            BadUserNameOrPassword,
+            BadUserNameOrPassword,
+            Success,
+            BadUserNameOrPassword,
+        ),
+        (Login::CertificateOrPassword, Success, Success, Success, Success),
+    ] {
+        demand(&world, login);
+        assert_eq!(tls(&world, world.tls, Some(&bundle), &name), certificate, "{login}: certificate");
+        assert_eq!(tls(&world, world.tls, None, &right), secret, "{login}: password");
+        assert_eq!(tls(&world, world.tls, Some(&bundle), &right), both, "{login}: both");
+        assert_eq!(tls(&world, world.tls, Some(&bundle), &wrong), one_wrong, "{login}: a wrong password");
+    }
+    // Another type on the same port is not held to it.
+    demand(&world, Login::CertificateAndPassword);
+    let other = world.add_device("pump-1");
+    assert_eq!(tls(&world, world.tls, Some(&other), &name), Success);
+    told(
+        &world,
+        "not enough",
+        |cause| matches!(cause, LoginCause::NotEnough { demand, .. } if demand.device_type.is_some()),
+    );
+    let last = world.plane.last_login(&"device:m-1".parse().unwrap()).unwrap();
+    assert_eq!(last.listener, "mqtts");
+    world.told.wait("what was shown and demanded", |told| {
+        let both = |each: &&keyward_server::plane::LoggedIn| {
+            each.shown == Shown::CertificateAndPassword
+                && each.demand.to_string().contains("its type meter demands \"certificate and password\"")
+        };
+        told.logged_in.iter().find(both).map(drop)
+    });
+}
+
+#[test]
+fn a_listener_and_a_type_that_exclude_each_other_let_nobody_in() {
+    let mut world = World::with(World::hasty());
+    let Meter { bundle, password } = meter(&mut world, "m-1", NewPassword::Generate);
+    demand(&world, Login::Certificate);
+    let entrance = Entrance { login: Login::Password, ..Entrance::default() };
+    let at = open(&world, "passwords", entrance, Security::Tls);
+    // No certificate is asked for, so none is there.
+    assert_eq!(tls(&world, at, Some(&bundle), &with("m-1", &password)), BadUserNameOrPassword);
+    world.add_user("anna", "correct horse battery");
+    assert_eq!(tls(&world, at, None, &with("anna", "correct horse battery")), Success, "users have no type");
+}
+
+#[test]
+fn certificate_and_password_takes_the_chosen_password_of_the_same_identity_only() {
+    let mut world = World::with(World::hasty());
+    let entrance = Entrance { login: Login::CertificateAndPassword, ..Entrance::default() };
+    let at = open(&world, "both", entrance, Security::Tls);
+    let Meter { bundle, .. } = meter(&mut world, "m-1", password("correct horse battery"));
+    world.add_user("anna", "another good password");
+    let unnamed = Hello { password: Some("correct horse battery"), ..Hello::default() };
+    assert_eq!(tls(&world, at, Some(&bundle), &unnamed), Success, "the certificate names it");
+    assert_eq!(tls(&world, at, Some(&bundle), &with("device:m-1", "correct horse battery")), Success);
+    assert_eq!(tls(&world, at, Some(&bundle), &with("m-1", "another good password")), BadUserNameOrPassword);
+    assert_eq!(tls(&world, at, Some(&bundle), &with("anna", "another good password")), NotAuthorized);
+    assert_eq!(tls(&world, at, Some(&bundle), &Hello::default()), BadUserNameOrPassword);
+    let bare = world.add_device("pump-1");
+    assert_eq!(tls(&world, at, Some(&bare), &with("pump-1", "x")), BadUserNameOrPassword);
+    told(&world, "it has no password", |cause| matches!(cause, LoginCause::NoPassword(_)));
+    // A password alone fails in the handshake already.
+    let mut peer = Peer::tls_to(at, "localhost", tls_config(&world.ca_pem(), None));
+    let _ = peer.try_send(&with("m-1", "correct horse battery").bytes());
+    assert_eq!(peer.frame(), None);
+}
+
+#[test]
+fn only_marked_identities_use_a_plain_listener_and_their_passwords_open_no_other() {
+    let mut world = World::with(World::hasty());
+    let lan = open_lan(&world, None);
+    let unmarked = world.add_device_with_password("pump-1");
+    let (outcome, _) = world.command(device("tas-1", true, NewCredential::Password(NewPassword::Generate)));
+    let marked = outcome.password.unwrap().expose_text().to_owned();
+    let plain = |at, name, secret| Peer::plain(at).hello(&with(name, secret));
+    assert_eq!(plain(lan, "tas-1", &marked), Success);
+    assert_eq!(plain(lan, "pump-1", &unmarked), BadUserNameOrPassword);
+    told(&world, "not marked", |cause| matches!(cause, LoginCause::NotMarkedPlain(_)));
+    assert_eq!(tls(&world, world.tls, None, &with("tas-1", &marked)), BadUserNameOrPassword);
+    assert_eq!(plain(world.plain, "tas-1", &marked), BadUserNameOrPassword, "loopback is no network");
+    told(&world, "plain only", |cause| matches!(cause, LoginCause::OnlyPlain(_)));
+    assert_eq!(plain(world.plain, "pump-1", &unmarked), Success);
+}
+
+#[test]
+fn clearing_the_mark_cuts_live_plain_links_and_setting_it_cuts_those_of_the_password() {
+    let mut world = World::with(World::hasty());
+    let lan = open_lan(&world, None);
+    let identity: Identity = "device:tas-1".parse().unwrap();
+    let (outcome, _) = world.command(device("tas-1", true, NewCredential::Password(NewPassword::Generate)));
+    let secret = outcome.password.unwrap().expose_text().to_owned();
+    let mut peer = Peer::plain(lan);
+    assert_eq!(peer.hello(&with("tas-1", &secret)), Success);
+    let (_, applied) = world.command(Command::MarkPlain { identity: identity.clone(), plain: false });
+    assert_eq!(applied.closed, 1);
+    assert!(!peer.is_alive());
+    assert_eq!(Peer::plain(lan).hello(&with("tas-1", &secret)), BadUserNameOrPassword);
+    let mut peer = Peer::tls(&world, None);
+    assert_eq!(peer.hello(&with("tas-1", &secret)), Success, "unmarked, it is as any other");
+    let (_, applied) = world.command(Command::MarkPlain { identity, plain: true });
+    assert_eq!(applied.closed, 1);
+}
+
+#[test]
+fn a_certificate_of_a_marked_identity_opens_tls_listeners_still() {
+    let mut world = World::with(World::hasty());
+    let Meter { bundle, password } = meter(&mut world, "m-1", NewPassword::Generate);
+    world.command(Command::MarkPlain { identity: "device:m-1".parse().unwrap(), plain: true });
+    assert_eq!(tls(&world, world.tls, Some(&bundle), &Hello::default()), Success);
+    demand(&world, Login::CertificateAndPassword);
+    let both = tls(&world, world.tls, Some(&bundle), &with("m-1", &password));
+    assert_eq!(both, BadUserNameOrPassword, "a password that may have been read proves nothing");
+}
+
+#[test]
+fn who_shows_nothing_becomes_the_named_user_at_this_listener_only() {
+    let mut world = World::with(World::hasty());
+    let lan = open_lan(&world, Some("guest"));
+    let bare = || Peer::plain(lan).hello(&Hello::default());
+    assert_eq!(bare(), NotAuthorized, "there is no such user yet");
+    told(&world, "nobody", |cause| matches!(cause, LoginCause::NobodyAnonymous(_)));
+    let id = UserId::parse("guest").unwrap();
+    world.command(Command::AddUser(AddUser {
+        id,
+        plain: false,
+        note: String::new(),
+        credential: NewCredential::None,
+    }));
+    assert_eq!(bare(), BadUserNameOrPassword, "it is not marked");
+    let identity: Identity = "user:guest".parse().unwrap();
+    world.command(Command::MarkPlain { identity: identity.clone(), plain: true });
+    let mut peers = [Peer::plain(lan).log_in("a"), Peer::plain(lan).log_in("b")];
+    assert_eq!(world.plane.sessions_of(&[&identity]), [2]);
+    let named = Hello { username: Some("guest"), ..Hello::default() };
+    assert_eq!(Peer::plain(lan).hello(&named), NotAuthorized, "a name without a password");
+    assert_eq!(Peer::plain(lan).hello(&with("guest", "")), BadUserNameOrPassword);
+    assert_eq!(Peer::plain(world.plain).hello(&Hello::default()), NotAuthorized, "another listener");
+    let (_, applied) = world.command(Command::Disable { identity });
+    assert_eq!(applied.closed, 2);
+    assert!(peers.iter_mut().all(|peer| !peer.is_alive()));
+    assert_eq!(bare(), NotAuthorized);
+}
+
+#[test]
+fn who_is_of_no_network_of_the_listener_is_closed_before_anything_is_read() {
+    let world = World::new();
+    let from = vec![Network::parse("192.0.2.0/24").unwrap()];
+    let at = open(&world, "far", Entrance { from, ..Entrance::default() }, Security::Tls);
+    let mut peer = Peer::plain(at);
+    assert_eq!(peer.frame(), None);
+    let line = world.told.handshake_line("is of no network that listener `far` lets in");
+    assert!(line.contains("127.0.0.1"), "{line}");
+    assert_eq!(world.plane.stats().turned_away, 1);
+}
+
+#[test]
+fn a_password_that_was_under_way_when_the_mark_went_lets_nobody_in() {
+    let mut world = World::with(World::hasty());
+    let lan = open_lan(&world, None);
+    world.command(device("tas-1", true, NewCredential::Password(password("correct horse battery"))));
+    let mut peers: Vec<Peer> = (0..8).map(|_| Peer::plain(lan)).collect();
+    for peer in &mut peers {
+        peer.send(&with("tas-1", "correct horse battery").bytes());
+    }
+    world.command(Command::MarkPlain { identity: "device:tas-1".parse().unwrap(), plain: false });
+    // Whoever was let in before is closed, whoever was not is refused or closed.
+    assert!(peers.iter_mut().all(|peer| !peer.is_alive()));
+}
