@@ -101,6 +101,12 @@ class Keyward:
         self.run("user", "add", name, "--password-stdin", *options, stdin=password + "\n")
         return Login(name, password, self)
 
+    def web(self, *options):
+        """Opens a WebSocket listener and returns its port."""
+        port = free_port()
+        self.run("listener", "add", f"web-{port}", "--websocket", "--port", str(port), *options)
+        return port
+
     def rules(self, name, text):
         path = self.dir / "policy.d" / f"{name}.toml"
         path.write_text(text)
@@ -151,15 +157,22 @@ class Login:
 class Client:
     """A paho client whose callbacks end in queues, so that a story reads from top to bottom."""
 
-    def __init__(self, who, version=5, client_id=None, clean=True, expiry=0, will=None, aliases=None):
+    def __init__(
+        self, who, version=5, client_id=None, clean=True, expiry=0, will=None, aliases=None, way="mqtts", at=None,
+        returns=True,
+    ):  # fmt: skip
+        """`way` is mqtts, ws, wss or unix; `at` is a port, or the path of a socket; `returns`: it connects again."""
         self.version, self.who, self.aliases = version, who, aliases
+        self.way, self.at = way, at or who.keyward.port
         v5 = version == 5
         protocol = {3: paho.MQTTv31, 4: paho.MQTTv311, 5: paho.MQTTv5}[version]
-        options = {} if v5 else {"clean_session": clean}
+        options = {"reconnect_on_failure": returns} | ({} if v5 else {"clean_session": clean})
         self.paho = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id=client_id or f"paho-{who.name}", protocol=protocol, **options
-        )
-        self.paho.tls_set_context(who.tls())
+            paho.CallbackAPIVersion.VERSION2, client_id=client_id or f"paho-{who.name}", protocol=protocol,
+            transport={"ws": "websockets", "wss": "websockets", "unix": "unix"}.get(way, "tcp"), **options
+        )  # fmt: skip
+        if way in ("mqtts", "wss"):
+            self.paho.tls_set_context(who.tls())
         who.login(self.paho)
         if will:
             self.paho.will_set(*will)
@@ -180,7 +193,8 @@ class Client:
             if self.aliases is not None:
                 properties.TopicAliasMaximum = self.aliases
             options = {"clean_start": self.clean, "properties": properties}
-        self.paho.connect("localhost", self.who.keyward.port, keepalive=30, **options)
+        place = (str(self.at), 1) if self.way == "unix" else ("127.0.0.1" if self.way == "ws" else "localhost", self.at)
+        self.paho.connect(*place, keepalive=30, **options)
         self.paho.loop_start()
         code, self.flags, self.offer = self.connected.get(timeout=PATIENCE)
         self.code = code

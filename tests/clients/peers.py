@@ -2,7 +2,8 @@
 
 A peer is a program that reads one order a line and writes one event a line, both JSON objects.
 
-orders   connect (version, port, ca, cert, key, username, password, id, clean, expiry, will, aliases),
+orders   connect (version, port, ca, cert, key, username, password, id, clean, expiry, will, aliases; MQTT.js also
+         way: mqtts, ws or wss),
          subscribe (filter, qos), publish (topic, payload, qos, retain, alias), end
 events   connected (session, code), refused (code, what), subscribed (code), published (code), closed,
          message (topic, payload, qos, retain); MQTT.js also, of packets as they are on the wire: sent (topic, alias),
@@ -27,7 +28,7 @@ PROGRAMS = {
 class Peer:
     """One client of another library, as long as its process."""
 
-    def __init__(self, library, who, version, client_id=None, clean=True, expiry=0, will=None, aliases=False):
+    def __init__(self, library, who, version, client_id=None, clean=True, expiry=0, will=None, aliases=False, **more):
         self.library, self.events = library, queue.Queue()
         self.passed = []
         self.process = subprocess.Popen(
@@ -35,10 +36,10 @@ class Peer:
         )
         threading.Thread(target=self._listen, daemon=True).start()
         self.order(
-            "connect", version=version, port=who.keyward.port, ca=who.ca, cert=getattr(who, "cert", None),
+            "connect", version=version, port=more.pop("port", who.keyward.port), ca=who.ca, cert=getattr(who, "cert", None),
             key=getattr(who, "key", None), username=getattr(who, "password", None) and who.name,
             password=getattr(who, "password", None), id=client_id or f"{library}-{who.name}", clean=clean,
-            expiry=expiry, will=will, aliases=aliases,
+            expiry=expiry, will=will, aliases=aliases, **more,
         )  # fmt: skip
 
     def _listen(self):

@@ -10,9 +10,10 @@ const say = (event, more = {}) => process.stdout.write(JSON.stringify({ event, .
 const orders = {
   connect(order) {
     client = mqtt.connect({
-      protocol: "mqtts",
-      host: "localhost",
+      protocol: order.way ?? "mqtts",
+      host: order.way === "ws" ? "127.0.0.1" : "localhost",
       port: order.port,
+      path: "/mqtt",
       ca: readFileSync(order.ca),
       cert: order.cert && readFileSync(order.cert),
       key: order.key && readFileSync(order.key),
