@@ -49,7 +49,12 @@ fn listener(row: &ListenerRow) -> String {
     let Some(port) = row.port else {
         return format!("{}, demands a {}", escape(&row.addresses.join(", ")), escape(&row.demands));
     };
-    let transport = if row.transport == "plain" { "MQTT without TLS" } else { "MQTT over TLS" };
+    let transport = match (row.protocol.as_str(), row.transport.as_str()) {
+        ("websocket", "plain") => "MQTT over WebSocket without TLS",
+        ("websocket", _) => "MQTT over WebSocket and TLS",
+        (_, "plain") => "MQTT without TLS",
+        _ => "MQTT over TLS",
+    };
     let everywhere = |address: &String| matches!(address.as_str(), "0.0.0.0" | "::");
     let place = if row.addresses.iter().all(everywhere) {
         "all addresses".to_owned()

@@ -10,9 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Guesses how a client on another machine reaches the broker: a name that the operator chose, else an address of the
 /// network, else the machine's name, each only if the certificate holds it; a listener on one address is reached there.
 pub(super) fn reach(config: &Config, bound: &[(String, Vec<SocketAddr>)], registrar: &Registrar) -> Reach {
-    let tls = config.listeners.iter().find(|listener| listener.tls);
-    let listener = tls.or_else(|| config.listeners.first());
-    let (name, address, configured) = match listener {
+    let (name, address, configured) = match config.listeners.get(config.main_listener()) {
         Some(Listener { name, place: Place::Network { address, port }, .. }) => {
             (name.as_str(), *address, *port)
         }

@@ -153,11 +153,19 @@ impl Config {
             .or(self.device_days)
     }
 
-    /// Returns the configuration with a listener elsewhere.
+    /// Returns which listener clients are sent to if nothing else is said: the first that speaks MQTT over TLS, else the
+    /// first over TLS, else the first.
+    pub fn main_listener(&self) -> usize {
+        let is_mqtt = |listener: &&Listener| listener.tls && listener.protocol == Protocol::Mqtt;
+        let rank = |(_, listener): &(usize, &Listener)| (!is_mqtt(listener), !listener.tls);
+        self.listeners.iter().enumerate().min_by_key(rank).map_or(0, |(place, _)| place)
+    }
+
+    /// Returns the configuration with its main listener elsewhere.
     pub fn overridden(mut self, overrides: Overrides) -> Self {
-        let place = self.listeners.iter().position(|listener| listener.tls).unwrap_or(0);
+        let main = self.main_listener();
         if let Some(Listener { tls, place: Place::Network { address, port }, .. }) =
-            self.listeners.get_mut(place)
+            self.listeners.get_mut(main)
         {
             *port = overrides.port.unwrap_or(*port);
             let fits = |address: &IpAddr| *tls || address.is_loopback();
@@ -259,6 +267,45 @@ mod tests {
             .map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    #[test]
+    fn clients_are_sent_to_mqtt_over_tls_wherever_it_stands() {
+        let main = |text: &str| {
+            let config = Config::parse("keyward.toml", text).unwrap();
+            config.listeners[config.main_listener()].name.clone()
+        };
+        let near = "[[listener]]\nname = \"near\"\nsocket = \"/run/k.sock\"\n";
+        let web = "[[listener]]\nname = \"web\"\nport = 8083\nprotocol = \"websocket\"\n";
+        let tls = "[[listener]]\nname = \"tls\"\nport = 8883\n";
+        assert_eq!(main(&[near, web, tls].concat()), "tls");
+        assert_eq!(main(&[near, web].concat()), "web");
+        assert_eq!(main(near), "near");
+        let moved = Config::parse("keyward.toml", &[web, tls].concat()).unwrap();
+        let moved = moved.overridden(Overrides { port: Some(7), address: None });
+        assert_eq!(moved.listeners.iter().map(Listener::port).collect::<Vec<_>>(), [Some(8083), Some(7)]);
+    }
+
+    #[test]
+    fn keys_of_websocket_and_sockets_are_refused_where_they_mean_nothing() {
+        let refused = |keys: &str| {
+            let text = format!("[[listener]]\nname = \"a\"\n{keys}");
+            Config::parse("keyward.toml", &text).unwrap_err().to_string()
+        };
+        let web = "port = 1\nprotocol = \"websocket\"\norigins = ";
+        for (keys, key) in [
+            (&format!("{web}[\"panel.example\"]")[..], "listener.origins"),
+            (&format!("{web}[\"https://panel.example/path\"]"), "listener.origins"),
+            (&format!("{web}[\"*\", \"https://panel.example\"]"), "listener.origins"),
+            ("port = 1\norigins = [\"https://panel.example\"]", "listener.origins"),
+            ("port = 1\nsocket_mode = \"0660\"", "listener.socket_mode"),
+            ("socket = \"/run/k.sock\"\nsocket_mode = \"0466\"", "listener.socket_mode"),
+            ("socket = \"/run/k.sock\"\nsocket_mode = \"rw\"", "listener.socket_mode"),
+            ("socket = \"k.sock\"", "listener.socket"),
+            ("socket = \"/run/k.sock\"\nport = 1", "listener.port"),
+        ] {
+            assert!(refused(keys).contains(key), "{keys}: {}", refused(keys));
+        }
     }
 
     #[test]
