@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the container image around the static binary and lives through a first device in it: start, add, publish over
 # mutual TLS from outside, restart with the same volume, publish again; and what was acknowledged for somebody absent is there
-# after a kill. KEYWARD_BIN names the binary.
+# after a kill. Names are looked up inside of it, at a name server of this test. What compose.yaml asks of the runtime is what the
+# container runs with; Compose itself and Node-RED's image are not run. KEYWARD_BIN names the binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
@@ -12,7 +13,9 @@ name="keyward-test-$$"
 # without systemd and with few rights needs: cgroupfs, runc, and limits no higher than our own.
 storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
 pod() { podman "${storage[@]}" --cgroup-manager cgroupfs --runtime runc "$@"; }
+server=""
 finish() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
   pod rm -f "$name" >/dev/null 2>&1 || true
   pod volume rm -f "$name" >/dev/null 2>&1 || true
   rm -rf "$work"
@@ -24,15 +27,19 @@ mkdir -p "$work/context/dist"
 cp Containerfile "$work/context/"
 strip -o "$work/context/dist/keyward" "$KEYWARD_BIN"
 ldd "$KEYWARD_BIN" 2>&1 | grep -qE 'statically linked|not a dynamic' || fail "the binary is not static: $(ldd "$KEYWARD_BIN")"
-buildah "${storage[@]}" bud --isolation chroot --build-arg SOURCE=prebuilt -t "$name" "$work/context" >"$work/build.log" 2>&1 ||
+buildah "${storage[@]}" bud --format docker --isolation chroot --build-arg SOURCE=prebuilt -t "$name" "$work/context" >"$work/build.log" 2>&1 ||
   { cat "$work/build.log" >&2; fail "the image was not built"; }
 
 port=$(.venv/bin/python -c 'import sys; sys.path.insert(0, "tests/clients"); from conftest import free_port; print(free_port())')
+# The options of the service in compose.yaml, as the words of podman; the two are compared. The limits of this machine are lower.
+.venv/bin/python tests/compose.py compose.yaml >"$work/options" || fail "compose.yaml is not what was expected"
+mapfile -t options <"$work/options"
+dns=()
 start() {
-  pod run -d --name "$name" --network host --read-only --cap-drop all --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
-    -v "$name:/data" -e KEYWARD_NAMES=broker.test "$name" up --port "$port" >/dev/null
+  pod run -d --name "$name" --network host "${options[@]}" --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "${dns[@]}" \
+    -v "$name:/data" "$@" "$name" up --port "$port" >/dev/null
   for _ in $(seq 100); do
-    pod exec "$name" /keyward status --json >"$work/status.json" 2>/dev/null && return 0
+    pod exec "$name" /keyward healthcheck >/dev/null 2>&1 && pod exec "$name" /keyward status --json >"$work/status.json" && return 0
     # A pause between two questions, not a wait for an effect: the loop ends as soon as the broker answers.
     read -rt 0.1 <> <(:) || true
   done
@@ -47,14 +54,45 @@ publish() {
 # Runs a subscriber whose session stays when it goes.
 stored() { mosquitto_sub "${tls[@]}" -c -i away -x 3600 -t pump-1/count "$@"; }
 
-start
+# Nobody has named it: it says so, a bundle that leads nowhere says so, and the random name is in no certificate.
+start --hostname 0123456789ab
+grep -q "set KEYWARD_NAMES" "$work/status.json" || fail "a container without a name does not ask for one"
+! grep -q 0123456789ab "$work/status.json" || fail "the random host name is in the certificate"
+pod logs "$name" >"$work/log" 2>&1
+grep -q "set KEYWARD_NAMES" "$work/log" || fail "the log does not ask for a name"
+pod exec "$name" /keyward device add lost --out /data/lost >"$work/lost" || fail "device add failed"
+grep -q "known inside of it only" "$work/lost" || fail "a bundle that leads nowhere does not say so"
+pod exec "$name" /keyward doctor --json >"$work/doctor"
+grep -q '"unnamed-container"' "$work/doctor" || fail "the doctor does not see that the container has no name"
+pod rm -f -t 10 "$name" >/dev/null
+
+# A name server of the test knows one name; only root may listen on port 53.
+if [ "$(id -u)" = 0 ]; then
+  python3 tests/name_server.py 127.0.0.77 broker.test 127.0.0.1 2>"$work/asked" &
+  server=$!
+  dns=(--dns 127.0.0.77 --dns-search .)
+fi
+named() { start -e KEYWARD_NAMES=broker.test; }
+named
 grep -q broker.test "$work/status.json" || fail "KEYWARD_NAMES is not in the status"
+if [ -n "$server" ]; then
+  pod exec "$name" /keyward device add inside --host broker.test --out /data/inside >/dev/null || fail "device add failed"
+  pod exec "$name" /keyward pub --bundle-dir /data/inside -t inside/status -m found ||
+    fail "a name was not resolved in the container: $(cat "$work/asked")"
+  why=$(pod exec "$name" /keyward pub --bundle-dir /data/inside --host nobody.test -t inside/status -m lost 2>&1) && fail "nobody.test was found"
+  echo "$why" | grep -q "nobody.test has no address" || fail "no word about the name that nobody knows: $why"
+  looked_up="names looked up in it"
+else
+  looked_up="names not looked up (not root)"
+fi
+health=$(pod inspect --format '{{json .Config.Healthcheck}}' "$name")
+echo "$health" | grep -q healthcheck || fail "the image has no health check: $health"
 pod exec "$name" /keyward device add pump-1 --out /data/pump-1 >/dev/null || fail "device add failed"
 pod cp "$name:/data/pump-1" "$work/bundle" || fail "the bundle cannot be copied out"
 publish "first life"
 pod stop -t 10 "$name" >/dev/null
 pod rm "$name" >/dev/null
-start
+named
 publish "second life"
 stored -E || fail "no stored session"
 for number in 1 2 3; do
@@ -62,7 +100,9 @@ for number in 1 2 3; do
 done
 pod kill "$name" >/dev/null
 pod rm "$name" >/dev/null
-start
+named
 [ "$(stored -C 3 -W 10 | xargs)" = "1 2 3" ] || fail "what was acknowledged before the kill did not come after it"
+pid=$(pod inspect --format '{{.State.Pid}}' "$name")
+memory=$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status")
 size=$(stat -c %s "$work/context/dist/keyward")
-echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume, its messages kept over a kill"
+echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume, its messages kept over a kill, $looked_up, $((memory / 1024)) MiB of memory in use"

@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Checks compose.yaml by what its format allows, and prints the options of the service `keyward` as words of podman, a line each."""
+
+import sys
+
+import yaml
+
+SERVICE = {"build", "image", "restart", "environment", "ports", "volumes", "read_only", "cap_drop", "security_opt", "ulimits",
+           "stop_grace_period", "healthcheck", "depends_on", "tmpfs"}
+HEALTH = {"test", "interval", "timeout", "retries", "start_period", "start_interval"}
+
+
+def main() -> None:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        compose = yaml.safe_load(file)
+    assert set(compose) == {"services", "volumes"}, set(compose)
+    for name, service in compose["services"].items():
+        assert set(service) <= SERVICE, (name, set(service) - SERVICE)
+        assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert set(service.get("healthcheck", {})) <= HEALTH, name
+        for volume in service["volumes"]:
+            assert volume.split(":")[0] in compose["volumes"], volume
+    keyward, node_red = compose["services"]["keyward"], compose["services"]["node-red"]
+    assert keyward["volumes"] == ["keyward:/data"], "one volume"
+    assert keyward["healthcheck"]["test"] == ["CMD", "/keyward", "healthcheck"]
+    assert "${KEYWARD_NAMES:?" in keyward["environment"]["KEYWARD_NAMES"], "names are asked for"
+    assert node_red["depends_on"] == {"keyward": {"condition": "service_healthy"}}
+    assert all(port.startswith("127.0.0.1:") for port in node_red["ports"]), "the editor has no login"
+    print("--read-only")
+    for capability in keyward["cap_drop"]:
+        print(f"--cap-drop={capability.lower()}")
+    for option in keyward["security_opt"]:
+        print(f"--security-opt={option.removesuffix(':true')}")
+
+
+main()
