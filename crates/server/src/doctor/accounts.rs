@@ -12,6 +12,12 @@ pub(super) const CHECKS: &[Check] = &[
         look: unconfirmed,
     },
     Check {
+        name: "weak-password",
+        from: Profile::Home,
+        why: "it was carried over from another broker, and is guessed quickly, by whoever has the file or by whoever tries",
+        look: weak_passwords,
+    },
+    Check {
         name: "device-password",
         from: Profile::Commercial,
         why: "a password that is read out of one device opens the door from anywhere, and is not noticed",
@@ -40,6 +46,21 @@ fn unconfirmed(facts: &Facts) -> Vec<Weakness> {
     }
     let what = format!("{count} devices and users are not confirmed since a restore");
     vec![Weakness::new(what, Mend::keyward("store confirm --help"))]
+}
+
+fn weak_passwords(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |account: &std::sync::Arc<Account>| {
+        let note = account.password.as_ref().filter(|password| password.is_weak())?.note()?;
+        let (identity, name) = (&account.identity, account.identity.name());
+        let mend = match identity.kind() {
+            Kind::User => Mend::keyward(format!("user passwd {name}")),
+            Kind::Device => {
+                Mend::by(format!("add device {name} again with a certificate, or with a password made here"))
+            }
+        };
+        Some(Weakness::new(format!("the password of {identity} is {note}"), mend))
+    };
+    facts.accounts.iter().filter(|account| account.is_active()).filter_map(weakness).collect()
 }
 
 fn devices(facts: &Facts) -> impl Iterator<Item = &Account> {
