@@ -1,0 +1,342 @@
+//! The JSON of the dynamic-security plugin: clients, groups and roles, as plain values in the order in which they decide.
+
+use crate::{Place, Wrong, limits};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroizing;
+
+/// The highest priority; higher ones count as this.
+const PRIORITY_MAX: i64 = 100_000;
+
+/// Is what the file says.
+pub struct Security {
+    /// What is decided where no rule speaks.
+    pub defaults: Defaults,
+    /// Those who may log in.
+    pub clients: Vec<Client>,
+    /// What clients without a user name may do; `None` if no group is named for them.
+    pub anonymous: Option<Vec<Rule>>,
+}
+
+/// Is one client.
+pub struct Client {
+    /// The name.
+    pub name: String,
+    /// The only client id with which it gets in, if there is one.
+    pub client_id: Option<String>,
+    /// Whether it is kept out.
+    pub disabled: bool,
+    /// The hash of its password, in the form of a password file.
+    pub hash: Option<Zeroizing<String>>,
+    /// Its rules; the first that matches decides.
+    pub rules: Vec<Rule>,
+}
+
+/// Says what is decided where no rule speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Defaults {
+    /// Whether clients may publish.
+    pub publish_client_send: bool,
+    /// Whether messages are delivered.
+    pub publish_client_receive: bool,
+    /// Whether subscriptions are granted.
+    pub subscribe: bool,
+    /// Whether subscriptions may be ended.
+    pub unsubscribe: bool,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { publish_client_send: false, publish_client_receive: true, subscribe: false, unsubscribe: true }
+    }
+}
+
+/// Names what a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// Publishing.
+    PublishClientSend,
+    /// Being handed a message.
+    PublishClientReceive,
+    /// Subscribing to this very filter.
+    SubscribeLiteral,
+    /// Subscribing to a filter that this one covers.
+    SubscribePattern,
+    /// Ending the subscription to this very filter.
+    UnsubscribeLiteral,
+    /// Ending the subscription to a filter that this one covers.
+    UnsubscribePattern,
+}
+
+/// Is one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Rule {
+    /// What it is about.
+    #[serde(rename = "acltype")]
+    pub kind: Kind,
+    /// The topic filter.
+    pub topic: String,
+    /// Higher decides earlier.
+    #[serde(default)]
+    pub priority: i64,
+    /// Whether it allows.
+    #[serde(default)]
+    pub allow: bool,
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(rename = "defaultACLAccess", default)]
+    defaults: Defaults,
+    #[serde(default)]
+    clients: Vec<FileClient>,
+    #[serde(default)]
+    groups: Vec<Group>,
+    #[serde(default)]
+    roles: Vec<Role>,
+    #[serde(rename = "anonymousGroup")]
+    anonymous_group: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FileClient {
+    username: String,
+    clientid: Option<String>,
+    #[serde(default)]
+    disabled: bool,
+    encoded_password: Option<Hidden>,
+    password: Option<Hidden>,
+    salt: Option<String>,
+    iterations: Option<u32>,
+    #[serde(default)]
+    roles: Vec<RoleName>,
+    #[serde(default)]
+    groups: Vec<GroupName>,
+}
+
+/// Is a text that is wiped.
+struct Hidden(Zeroizing<String>);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Group {
+    groupname: String,
+    #[serde(default)]
+    roles: Vec<RoleName>,
+    #[serde(default)]
+    clients: Vec<ClientName>,
+}
+
+#[derive(Deserialize)]
+struct ClientName {
+    username: String,
+    #[serde(default)]
+    priority: i64,
+}
+
+#[derive(Deserialize)]
+struct RoleName {
+    rolename: String,
+    #[serde(default)]
+    priority: i64,
+}
+
+#[derive(Deserialize)]
+struct GroupName {
+    groupname: String,
+    #[serde(default)]
+    priority: i64,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    rolename: String,
+    #[serde(default)]
+    acls: Vec<Rule>,
+}
+
+/// Reads the file. Keys that stand twice, in whatever object is read, are refused.
+///
+/// # Errors
+/// [`Wrong`] with the line, if the text is no such file or is beyond a bound.
+pub fn parse(file: &str, bytes: &[u8]) -> Result<Security, Wrong> {
+    let wrong = |line: usize, what: String| Wrong {
+        place: Place { file: file.to_owned(), line: u32::try_from(line).unwrap_or(u32::MAX) },
+        what,
+    };
+    if bytes.len() > limits::MAX_FILE_BYTES {
+        return Err(wrong(0, format!("is longer than {} bytes", limits::MAX_FILE_BYTES)));
+    }
+    let parsed: File = serde_json::from_slice(bytes).map_err(|error| {
+        // What the parser says may hold a value of the file; the kind of error does not.
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "ends too early",
+            serde_json::error::Category::Syntax => "is no JSON from here on",
+            _ => "holds a key twice, lacks one, or has a value of another kind than dynamic security writes",
+        };
+        wrong(error.line(), what.to_owned())
+    })?;
+    let rules: usize = parsed.roles.iter().map(|role| role.acls.len()).sum();
+    let entries = parsed.clients.len().max(parsed.groups.len()).max(parsed.roles.len());
+    if entries > limits::MAX_ENTRIES || rules > limits::MAX_RULES {
+        return Err(wrong(
+            0,
+            format!("more than {} entries or {} rules", limits::MAX_ENTRIES, limits::MAX_RULES),
+        ));
+    }
+    Resolver::new(&parsed).map_err(|what| wrong(0, what))?.security(&parsed).map_err(|what| wrong(0, what))
+}
+
+/// Follows names.
+struct Resolver<'f> {
+    roles: BTreeMap<&'f str, &'f Role>,
+    groups: BTreeMap<&'f str, &'f Group>,
+    /// The groups of each client, with their priorities.
+    memberships: BTreeMap<&'f str, BTreeMap<&'f str, i64>>,
+}
+
+impl<'f> Resolver<'f> {
+    fn new(file: &'f File) -> Result<Self, String> {
+        let mut it = Self { roles: BTreeMap::new(), groups: BTreeMap::new(), memberships: BTreeMap::new() };
+        for role in &file.roles {
+            if it.roles.insert(&role.rolename, role).is_some() {
+                return Err(format!("the role {} stands there twice", crate::shown(&role.rolename)));
+            }
+        }
+        for group in &file.groups {
+            if it.groups.insert(&group.groupname, group).is_some() {
+                return Err(format!("the group {} stands there twice", crate::shown(&group.groupname)));
+            }
+            for client in &group.clients {
+                let of_client = it.memberships.entry(&client.username).or_default();
+                of_client.insert(&group.groupname, client.priority);
+            }
+        }
+        for client in &file.clients {
+            let of_client = it.memberships.entry(&client.username).or_default();
+            of_client.extend(client.groups.iter().map(|group| (group.groupname.as_str(), group.priority)));
+        }
+        Ok(it)
+    }
+
+    fn security(&self, file: &File) -> Result<Security, String> {
+        let (mut clients, mut names) = (Vec::new(), BTreeSet::new());
+        for client in &file.clients {
+            if !names.insert(&client.username) {
+                return Err(format!("the client {} stands there twice", crate::shown(&client.username)));
+            }
+            clients.push(Client {
+                name: client.username.clone(),
+                client_id: client.clientid.clone(),
+                disabled: client.disabled,
+                hash: hash(client),
+                rules: self.rules_of_client(client)?,
+            });
+        }
+        let anonymous =
+            file.anonymous_group.as_deref().map(|group| self.rules_of_group(group)).transpose()?;
+        Ok(Security { defaults: file.defaults, clients, anonymous })
+    }
+
+    /// Lists the rules of a client in the order in which they decide: its own roles before those of its groups.
+    fn rules_of_client(&self, client: &FileClient) -> Result<Vec<Rule>, String> {
+        let mut rules = self.rules_of_roles(&client.roles)?;
+        let none = BTreeMap::new();
+        let groups = self.memberships.get(client.username.as_str()).unwrap_or(&none);
+        let mut groups: Vec<_> = groups.iter().map(|(name, priority)| (-clamped(*priority), *name)).collect();
+        groups.sort_unstable();
+        for (_, group) in groups {
+            rules.extend(self.rules_of_group(group)?);
+        }
+        Ok(rules)
+    }
+
+    fn rules_of_group(&self, name: &str) -> Result<Vec<Rule>, String> {
+        let group =
+            self.groups.get(name).ok_or_else(|| format!("there is no group {}", crate::shown(name)))?;
+        self.rules_of_roles(&group.roles)
+    }
+
+    fn rules_of_roles(&self, names: &[RoleName]) -> Result<Vec<Rule>, String> {
+        let mut names: Vec<_> =
+            names.iter().map(|role| (-clamped(role.priority), role.rolename.as_str())).collect();
+        names.sort_unstable();
+        let mut rules = Vec::new();
+        for (_, name) in names {
+            let role =
+                self.roles.get(name).ok_or_else(|| format!("there is no role {}", crate::shown(name)))?;
+            let mut acls: Vec<Rule> = role.acls.clone();
+            // Stable: equal priorities stay as they stand, literal filters before patterns.
+            acls.sort_by_key(|rule| (-clamped(rule.priority), rule.kind == Kind::SubscribePattern));
+            rules.extend(acls);
+        }
+        Ok(rules)
+    }
+}
+
+fn clamped(priority: i64) -> i64 {
+    priority.clamp(-PRIORITY_MAX, PRIORITY_MAX)
+}
+
+/// Returns the hash of a client's password as a password file has it; 2.0 keeps it in three parts.
+fn hash(client: &FileClient) -> Option<Zeroizing<String>> {
+    if let Some(encoded) = &client.encoded_password {
+        return Some(encoded.0.clone());
+    }
+    let (password, salt, rounds) = (client.password.as_ref()?, client.salt.as_ref()?, client.iterations?);
+    Some(Zeroizing::new(format!("$7${rounds}${salt}${}", password.0.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"{
+        "defaultACLAccess": {"publishClientSend": false, "publishClientReceive": true, "subscribe": false, "unsubscribe": true},
+        "clients": [
+            {"username": "ann", "password": "aGFzaA==", "salt": "c2FsdA==", "iterations": 101,
+             "roles": [{"rolename": "low"}, {"rolename": "high", "priority": 9}], "groups": [{"groupname": "g"}]},
+            {"username": "ben", "encoded_password": "$7$1000$a$b", "clientid": "only", "disabled": true}
+        ],
+        "groups": [{"groupname": "g", "roles": [{"rolename": "shared"}], "clients": [{"username": "ben"}]}],
+        "roles": [
+            {"rolename": "low", "acls": [{"acltype": "publishClientSend", "topic": "low", "allow": true}]},
+            {"rolename": "high", "acls": [
+                {"acltype": "publishClientSend", "topic": "later", "priority": -1, "allow": true},
+                {"acltype": "publishClientSend", "topic": "first", "priority": 999999999, "allow": false}]},
+            {"rolename": "shared", "acls": [{"acltype": "subscribePattern", "topic": "shared/#", "allow": true}]}
+        ],
+        "anonymousGroup": "g", "changeIndex": 4
+    }"#;
+
+    #[test]
+    fn rules_stand_in_the_order_in_which_they_decide() {
+        let security = parse("d.json", FILE.as_bytes()).unwrap();
+        let topics = |rules: &[Rule]| rules.iter().map(|rule| rule.topic.clone()).collect::<Vec<_>>();
+        assert_eq!(topics(&security.clients[0].rules), ["first", "later", "low", "shared/#"]);
+        assert_eq!(topics(&security.clients[1].rules), ["shared/#"]);
+        assert_eq!(topics(security.anonymous.as_ref().unwrap()), ["shared/#"]);
+        assert_eq!(security.clients[0].hash.as_ref().unwrap().as_str(), "$7$101$c2FsdA==$aGFzaA==");
+        assert_eq!(security.clients[1].hash.as_ref().unwrap().as_str(), "$7$1000$a$b");
+        assert!(security.clients[1].disabled && security.clients[1].client_id.as_deref() == Some("only"));
+    }
+
+    #[test]
+    fn what_is_cut_off_doubled_or_dangling_is_refused() {
+        let cut = &FILE[..FILE.len() / 2];
+        let doubled = FILE.replacen("\"username\": \"ann\"", "\"username\": \"x\", \"username\": \"ann\"", 1);
+        let twice = FILE.replacen("\"username\": \"ben\", \"enc", "\"username\": \"ann\", \"enc", 1);
+        let dangling = FILE.replacen("\"rolename\": \"low\"}", "\"rolename\": \"none\"}", 1);
+        let mistyped = FILE.replacen("publishClientSend\", \"topic\"", "publish\", \"topic\"", 1);
+        for text in [cut, &doubled, &twice, &dangling, &mistyped, "", "[]", "\u{feff}{}"] {
+            assert!(parse("d.json", text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}
