@@ -10,6 +10,7 @@
 pub mod bundle;
 pub mod identity;
 pub mod messages;
+pub mod mosquitto;
 pub mod mqtt;
 pub mod mutation;
 pub mod resolver;
@@ -99,6 +100,7 @@ pub const TARGETS: &[Target] = &[
     row("configuration", server::configuration, 256, &["server/src/config/mod.rs", "server/src/config/file.rs", "server/src/config/unit.rs", "server/src/config/listener.rs", "server/src/login.rs"]),
     row("configuration_edit", server::configuration_edit, 256, &["server/src/config/edit.rs"]),
     row("backup", server::backup, 512, &["server/src/backup/archive/mod.rs", "server/src/backup/archive/read.rs", "server/src/backup/archive/tar.rs", "server/src/backup/archive/rows.rs"]),
+    row("mosquitto", mosquitto::mosquitto, 256, &["mosquitto/src/"]),
     row("bundle", bundle::bundle, 128, &["client/src/address.rs", "client/src/tls.rs"]),
     row("resolver", resolver::resolver, 256, &["client/src/resolver/"]),
 ];
