@@ -7,8 +7,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that go into the product.
-const PRODUCT: [&str; 11] =
-    ["ids", "mqtt", "policy", "client", "identity", "store", "engine", "broker", "server", "mosquitto", "keyward"];
+const PRODUCT: [&str; 11] = [
+    "ids",
+    "mqtt",
+    "policy",
+    "client",
+    "identity",
+    "store",
+    "engine",
+    "broker",
+    "server",
+    "mosquitto",
+    "keyward",
+];
 
 /// What a file says in which something is decoded.
 const SIGNS: [&str; 12] = [

@@ -3,6 +3,7 @@
 mod authority;
 mod broker;
 mod confirming;
+mod import;
 mod messages;
 mod people;
 mod store;
@@ -15,6 +16,7 @@ pub(crate) use broker::{
     ServerCertificateCommand, ServerCommand, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
+pub(crate) use import::{ImportArgs, ImportCommand, SourceVersion};
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
@@ -156,6 +158,9 @@ Examples:
     /// Look through what is stored, make backups and restore them
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Take over users, rules and listeners of another broker
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Publish a message
     #[command(after_help = PUB_EXAMPLES)]
     Pub(PubArgs),

@@ -11,6 +11,7 @@ pub(crate) mod device;
 pub(crate) mod doctor;
 mod first_screen;
 pub(crate) mod healthcheck;
+pub(crate) mod import;
 pub(crate) mod listener;
 pub(crate) mod man;
 pub(crate) mod policy;

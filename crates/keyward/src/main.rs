@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod demo;
 mod failure;
+mod import;
 mod keypair;
 mod program;
 mod reach;
@@ -14,6 +15,7 @@ mod secret;
 
 use args::{Cli, Command};
 use clap::Parser;
+use commands::import as import_command;
 use commands::{
     audit, authority, bans, completions, denials, device, doctor, healthcheck, listener, man, policy, preset,
     publish, reload, server_certificate, server_name, status, store, subscribe, up, user,
@@ -81,6 +83,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Clock(args::ClockCommand::Accept) => audit::accept_clock(&site()?),
         Command::Audit(args) => audit::run(&site()?, &args),
         Command::Store(command) => store::run(&site()?, command),
+        Command::Import(command) => import_command::run(&site()?, command),
         Command::Pub(args) => publish::run(screen, &args, &cli.global),
         Command::Sub(args) => subscribe::run(screen, &args, &cli.global),
         Command::Completions { shell } => completions::run(screen, shell),

@@ -1,0 +1,220 @@
+//! `keyward import`: takes over users, rules and listeners of another broker, all of it or nothing.
+
+use crate::args::{ImportArgs, ImportCommand, SourceVersion};
+use crate::failure::{Failure, Outcome};
+use crate::import::{Plan, Wishes};
+use crate::reach::{Site, counted, unexpected};
+use crate::screen::{harmless, table};
+use keyward_identity::files;
+use keyward_ids::UserId;
+use keyward_mosquitto::{Fate, Version};
+use keyward_policy::{Policy, SourceFile};
+use keyward_server::admin::{self, Operator};
+use keyward_server::config::Config;
+use keyward_server::control::{NewCredential, NewPassword, Request, Response, Secret, UserAdd};
+use keyward_server::home::Home;
+use keyward_server::{installation, rules::Rules};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Runs the command.
+pub(crate) fn run(site: &Site, command: ImportCommand) -> Outcome {
+    let ImportCommand::Mosquitto(args) = command;
+    let wishes = Wishes {
+        version: match args.version {
+            SourceVersion::V2_0 => Version::V2_0,
+            SourceVersion::V2_1 => Version::V2_1,
+        },
+        plain_from: args.plain_from.clone(),
+        anonymous_as: args.anonymous_as.clone(),
+    };
+    let mut plan = Plan::of(&args.file, &wishes);
+    let mut importing = Importing::begin(site, &mut plan)?;
+    let is_written = plan.refusals.is_empty() && !args.dry_run;
+    if is_written {
+        importing.carry_out(&plan)?;
+    }
+    report(site, &args, &plan, is_written)?;
+    if plan.refusals.is_empty() {
+        return Ok(());
+    }
+    // For scripts the report says it.
+    let what = match site.screen.is_json() {
+        true => String::new(),
+        false => format!("nothing was imported:\n{}", plan.refusals.join("\n")),
+    };
+    Err(Failure::refused("invalid", what))
+}
+
+/// Holds an installation into which something is imported.
+struct Importing {
+    home: Home,
+    operator: Operator,
+    /// `keyward.toml` as it is, and as it will be.
+    config: (String, String),
+}
+
+impl Importing {
+    /// Opens the installation and checks that the plan fits into it; what does not is added to its refusals.
+    fn begin(site: &Site, plan: &mut Plan) -> Outcome<Self> {
+        let mut operator = admin::open(&site.home, site.access())?;
+        let Response::Users(existing) = operator.call(Request::UserList)? else { return Err(unexpected()) };
+        let taken: Vec<String> = plan
+            .names()
+            .filter(|name| existing.iter().any(|row| row.name.eq_ignore_ascii_case(name.as_str())))
+            .map(UserId::to_string)
+            .collect();
+        if !taken.is_empty() {
+            let why = "these users are here already; rename them there or remove them here";
+            plan.refusals.push(format!("{why}: {}", taken.join(", ")));
+        }
+        check_rules(&site.home, plan)?;
+        let (_, before) = installation::settings(&site.home).map_err(Failure::failed)?;
+        let after = configuration(&before, plan);
+        Ok(Self { home: site.home.clone(), operator, config: (before, after) })
+    }
+
+    /// Puts the plan into effect. Whatever fails, what was written before is taken back.
+    fn carry_out(&mut self, plan: &Plan) -> Outcome {
+        let mut undo = Undo::default();
+        let outcome = self.write(plan, &mut undo);
+        if outcome.is_err() {
+            self.take_back(undo);
+        }
+        outcome
+    }
+
+    fn write(&mut self, plan: &Plan, undo: &mut Undo) -> Outcome {
+        // Users come first: without rules they may do nothing.
+        for user in &plan.users {
+            let password = match &user.hash {
+                Some(hash) => NewPassword::Imported(Secret::new(hash.to_string())),
+                // Nobody ever learns it: such a user is what clients without a login become.
+                None => NewPassword::Generated,
+            };
+            let add = UserAdd { name: user.name.to_string(), credential: NewCredential::Password(password) };
+            self.operator.call(Request::UserAdd(add))?;
+            undo.users.push(user.name.clone());
+        }
+        for file in &plan.rules {
+            let path = self.home.directory().join(&file.name);
+            files::write_new(&path, file.text.as_bytes()).map_err(Failure::failed)?;
+            undo.files.push(path);
+        }
+        undo.config = true;
+        files::replace(&self.home.config_file(), self.config.1.as_bytes()).map_err(Failure::failed)?;
+        self.operator.call(Request::Reload)?;
+        Ok(())
+    }
+
+    /// Takes back what an import has written. What cannot be taken back is named on standard error.
+    fn take_back(&mut self, undo: Undo) {
+        if undo.config {
+            drop(files::replace(&self.home.config_file(), self.config.0.as_bytes()));
+        }
+        for path in undo.files {
+            drop(std::fs::remove_file(path));
+        }
+        for name in undo.users {
+            drop(self.operator.call(Request::UserRemove { name: name.to_string() }));
+        }
+        drop(self.operator.call(Request::Reload));
+    }
+}
+
+/// Says what an import has written so far.
+#[derive(Default)]
+struct Undo {
+    users: Vec<UserId>,
+    files: Vec<PathBuf>,
+    config: bool,
+}
+
+/// Loads the rules that are there together with those of the plan.
+fn check_rules(home: &Home, plan: &mut Plan) -> Outcome {
+    let Rules { mut files, .. } = Rules::load(home).map_err(Failure::failed)?;
+    let taken: Vec<&str> = plan
+        .rules
+        .iter()
+        .map(|file| file.name.as_str())
+        .filter(|name| files.iter().any(|file| file.name == *name))
+        .collect();
+    if !taken.is_empty() {
+        plan.refusals.push(format!("these files are there already: {}", taken.join(", ")));
+        return Ok(());
+    }
+    files.extend(plan.rules.iter().map(|file| SourceFile::new(file.name.clone(), file.text.clone())));
+    if let Err(errors) = Policy::load(&files) {
+        plan.refusals.push(format!("the rules do not load: {errors}"));
+    }
+    Ok(())
+}
+
+/// Returns `keyward.toml` with the listeners of the plan. Where it names none, the default one is written out: it stays open,
+/// unless its port is taken.
+fn configuration(before: &str, plan: &mut Plan) -> String {
+    let mut after = before.to_owned();
+    let names_none = !before.lines().any(|line| line.trim_start().starts_with("[[listener]]"));
+    if names_none && !plan.ports.contains(&keyward_server::config::MQTTS_PORT) {
+        let port = keyward_server::config::MQTTS_PORT;
+        let _ = write!(after, "\n[[listener]]\nname = \"mqtts\"\nport = {port}\n");
+    }
+    after.push_str(&plan.listeners);
+    if let Err(errors) = Config::parse("keyward.toml", &after) {
+        plan.refusals.push(format!("the listeners do not fit into keyward.toml: {errors}"));
+    }
+    after
+}
+
+fn report(site: &Site, args: &ImportArgs, plan: &Plan, is_written: bool) -> Outcome {
+    if site.screen.is_json() {
+        let files: Vec<_> =
+            plan.rules.iter().map(|file| json!({ "name": file.name, "text": file.text })).collect();
+        let value = json!({
+            "written": is_written,
+            "lines": plan.remarks,
+            "refusals": plan.refusals,
+            "users": plan.names().map(UserId::to_string).collect::<Vec<_>>(),
+            "rules": files,
+            "listeners": plan.listeners,
+            "next": plan.next,
+        });
+        return site.screen.json("import", &value);
+    }
+    site.screen.print(&tell(args, plan, is_written))
+}
+
+fn tell(args: &ImportArgs, plan: &Plan, is_written: bool) -> String {
+    let mut counts: BTreeMap<Fate, usize> = BTreeMap::new();
+    for remark in &plan.remarks {
+        *counts.entry(remark.fate).or_default() += 1;
+    }
+    let shown = plan.remarks.iter().filter(|remark| remark.fate != Fate::Comment);
+    let rows = shown.map(|remark| {
+        [remark.place.to_string(), remark.text.clone(), remark.fate.as_str().to_owned(), remark.what.clone()]
+    });
+    let mut text = table(["line", "says", "is", "remark"], rows);
+    let counts: Vec<String> =
+        counts.iter().map(|(fate, count)| format!("{count} {}", fate.as_str())).collect();
+    let _ = writeln!(text, "\n{} lines: {}.", plan.remarks.len(), counts.join(", "));
+    if !plan.refusals.is_empty() {
+        return text;
+    }
+    let _ = writeln!(
+        text,
+        "{} {}, {}, {}.",
+        if is_written { "Written:" } else { "Would be written:" },
+        counted(plan.users.len(), "user", "users"),
+        counted(plan.rules.len(), "file of policy.d", "files of policy.d"),
+        counted(plan.listeners.matches("[[listener]]").count(), "listener", "listeners"),
+    );
+    for next in &plan.next {
+        let _ = writeln!(text, "  next: {}", harmless(next));
+    }
+    if args.dry_run {
+        text.push_str("Nothing was written (--dry-run).\n");
+    }
+    text
+}

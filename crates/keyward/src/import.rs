@@ -1,0 +1,258 @@
+//! What Mosquitto's files become here: users, rules, listeners, and what is said about each line. Nothing is written here.
+//!
+//! What is not here: reading the formats (`keyward-mosquitto`), and putting a plan into effect (`commands/import.rs`).
+
+mod disk;
+mod dynamic;
+mod listeners;
+mod rules;
+mod topics;
+
+use keyward_ids::UserId;
+use keyward_mosquitto::conf::{Guards, Settings};
+use keyward_mosquitto::{Fate, Place, Remark, Version, acl, conf, dynsec, password};
+use keyward_policy::SourceFile;
+use std::collections::BTreeMap;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+use disk::Disk;
+
+/// Says how files are to be read, and what may be opened.
+pub(crate) struct Wishes {
+    pub(crate) version: Version,
+    /// The networks whose clients may use listeners without TLS.
+    pub(crate) plain_from: Vec<String>,
+    /// The user that clients without a login become.
+    pub(crate) anonymous_as: UserId,
+}
+
+/// Is what an import would write, and why it cannot.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) remarks: Vec<Remark>,
+    /// Why nothing can be imported; empty if it can.
+    pub(crate) refusals: Vec<String>,
+    pub(crate) users: Vec<NewUser>,
+    /// Files of `policy.d`.
+    pub(crate) rules: Vec<SourceFile>,
+    /// Sections for `keyward.toml`.
+    pub(crate) listeners: String,
+    /// The ports that these listeners take.
+    pub(crate) ports: Vec<u16>,
+    /// What is left to do by hand.
+    pub(crate) next: Vec<String>,
+}
+
+/// Is a user to be added.
+pub(crate) struct NewUser {
+    pub(crate) name: UserId,
+    /// The hash of its password; without one nobody can log in as it.
+    pub(crate) hash: Option<Zeroizing<String>>,
+}
+
+impl Plan {
+    /// Returns the names of the users to be added.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &UserId> {
+        self.users.iter().map(|user| &user.name)
+    }
+
+    /// Reads `path` and all that it names.
+    pub(crate) fn of(path: &Path, wishes: &Wishes) -> Self {
+        let mut plan = Self::default();
+        let mut disk = Disk;
+        let path = path.to_string_lossy();
+        match conf::read(&mut disk, &path, wishes.version) {
+            Ok(settings) => plan.add(settings, &mut disk, wishes),
+            Err(wrong) => plan.refusals.push(wrong.to_string()),
+        }
+        let refused = plan.remarks.iter().filter(|remark| remark.fate == Fate::Refused);
+        let refused: Vec<_> = refused.map(|it| format!("{} ({}): {}", it.place, it.text, it.what)).collect();
+        plan.refusals.extend(refused);
+        plan
+    }
+
+    fn add(&mut self, mut settings: Settings, disk: &mut Disk, wishes: &Wishes) {
+        self.remarks.append(&mut settings.remarks);
+        let Some(guards) = self.one_set_of_guards(&settings) else { return };
+        let anonymous = listeners::lets_anonymous_in(&settings);
+        let entries = self.passwords(guards.password_file.as_ref(), disk, wishes.version);
+        let security = self.dynamic_security(&guards, disk);
+        let rules = self.acl(guards.acl_file.as_ref(), disk);
+        if guards.acl_file.is_some() && security.is_some() {
+            let both = "an acl_file and dynamic security together cannot be carried over: what one denies, the other allows";
+            self.refusals.push(both.to_owned());
+        }
+        let mut names = Names::default();
+        self.users = entries.into_iter().filter_map(|entry| names.user(self, entry)).collect();
+        if let Some(security) = &security {
+            names.clients(self, security);
+        }
+        let people =
+            rules::People::of(&mut names, self, rules.as_ref(), anonymous.then_some(&wishes.anonymous_as));
+        match (&security, &rules) {
+            (Some(security), _) => dynamic::render(self, security, wishes.version),
+            (None, rules) => rules::render(self, rules.as_ref(), &people, &settings, wishes.version),
+        }
+        listeners::render(self, &settings, wishes);
+        self.note_certificates(&settings);
+    }
+
+    /// Returns the guards of all listeners, if they are the same for all.
+    fn one_set_of_guards(&mut self, settings: &Settings) -> Option<Guards> {
+        if !settings.per_listener {
+            return Some(settings.guards.clone());
+        }
+        let files = |guards: &Guards| {
+            let path = |cited: &Option<conf::Cited>| cited.as_ref().map(|cited| cited.value.clone());
+            (path(&guards.password_file), path(&guards.acl_file), path(&guards.dynamic_security))
+        };
+        let first = settings.listeners.first().map(|listener| listener.guards.clone())?;
+        if settings.listeners.iter().any(|listener| files(&listener.guards) != files(&first)) {
+            let why = "the listeners have password_files or acl_files of their own (per_listener_settings): here a user has one \
+                       password and one set of rules on all listeners; import one listener at a time, or give all the same files";
+            self.refusals.push(why.to_owned());
+            return None;
+        }
+        Some(first)
+    }
+
+    fn passwords(
+        &mut self,
+        file: Option<&conf::Cited>,
+        disk: &mut Disk,
+        version: Version,
+    ) -> Vec<password::Entry> {
+        let Some(bytes) = file.and_then(|file| self.load(file, disk)) else { return Vec::new() };
+        let path = file.map(|file| file.value.clone()).unwrap_or_default();
+        match password::parse(&path, &bytes, version) {
+            Ok((entries, remarks)) => {
+                self.remarks.extend(remarks);
+                if disk.is_open_to_others(&path) {
+                    let what = "others on this machine can read the hashes in this file";
+                    self.next.push(format!("{path}: {what}; delete it once the import is done"));
+                }
+                entries
+            }
+            Err(wrong) => {
+                self.refusals.push(wrong.to_string());
+                Vec::new()
+            }
+        }
+    }
+
+    fn acl(&mut self, file: Option<&conf::Cited>, disk: &mut Disk) -> Option<acl::Acl> {
+        let file = file?;
+        // What cannot be read denies everything; the import is refused anyway.
+        let bytes = self.load(file, disk).unwrap_or_default();
+        match acl::parse(&file.value, &bytes) {
+            Ok((acl, remarks)) => {
+                self.remarks.extend(remarks);
+                Some(acl)
+            }
+            Err(wrong) => {
+                self.refusals.push(wrong.to_string());
+                Some(acl::Acl::default())
+            }
+        }
+    }
+
+    fn dynamic_security(&mut self, guards: &Guards, disk: &mut Disk) -> Option<dynsec::Security> {
+        let file = guards.dynamic_security.as_ref()?;
+        let bytes = self.load(file, disk)?;
+        let parsed = dynsec::parse(&file.value, &bytes);
+        parsed.map_err(|wrong| self.refusals.push(wrong.to_string())).ok()
+    }
+
+    fn load(&mut self, file: &conf::Cited, disk: &mut Disk) -> Option<Zeroizing<Vec<u8>>> {
+        match disk.load(&file.value) {
+            Ok(bytes) => Some(bytes),
+            Err(what) => {
+                self.refusals.push(format!("{}: {}: {what}", file.place, file.value));
+                None
+            }
+        }
+    }
+
+    /// Says what else becomes of a line.
+    fn amend(&mut self, place: &Place, fate: Fate, what: &str) {
+        let Some(remark) = self.remarks.iter_mut().find(|remark| remark.place == *place) else { return };
+        remark.fate = remark.fate.max(fate);
+        if !remark.what.is_empty() {
+            remark.what.push_str("; ");
+        }
+        remark.what.push_str(what);
+    }
+
+    fn note_certificates(&mut self, settings: &Settings) {
+        if settings.listeners.iter().any(conf::Listener::is_tls) {
+            let what = "TLS listeners present Keyward's own certificate until another is imported: clients need its ca.pem";
+            self.next.push(what.to_owned());
+        }
+        if settings.listeners.iter().any(|listener| listener.name_from.is_some()) {
+            let what = "clients that were named by certificates need one of Keyward (`keyward user add NAME --certificate`)";
+            self.next.push(what.to_owned());
+        }
+    }
+}
+
+/// Knows every name that stands in the files, so that two that are one here are found.
+#[derive(Default)]
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// Takes a name. Returns `None`, and the reason goes into the plan, if it is another spelling of one before.
+    fn take(&mut self, plan: &mut Plan, name: &str, place: &Place) -> Option<()> {
+        let folded = name.to_ascii_lowercase();
+        let first = self.0.entry(folded).or_insert_with(|| name.to_owned());
+        if first == name {
+            return Some(());
+        }
+        let (name, first) = (keyward_mosquitto::shown(name), keyward_mosquitto::shown(first));
+        plan.refusals.push(format!(
+            "{place}: the names {first} and {name} differ by case only: here they are one; rename one of them"
+        ));
+        None
+    }
+
+    fn user(&mut self, plan: &mut Plan, entry: password::Entry) -> Option<NewUser> {
+        self.take(plan, &entry.name, &entry.place)?;
+        let name = holdable(plan, &entry.name, &entry.place)?;
+        Some(NewUser { name, hash: Some(entry.hash) })
+    }
+
+    fn clients(&mut self, plan: &mut Plan, security: &dynsec::Security) {
+        let place = Place { file: "dynamic security".to_owned(), line: 0 };
+        for client in &security.clients {
+            let left_out = match (client.disabled, &client.client_id, &client.hash) {
+                (true, ..) => Some("is disabled: left out"),
+                (_, Some(_), _) => {
+                    Some("gets in with one client id only, which cannot be demanded here: left out")
+                }
+                (.., None) => Some("has no password: left out"),
+                _ => None,
+            };
+            let (fate, what) = match left_out {
+                Some(what) => (Fate::Unsupported, what),
+                None => (Fate::Carried, ""),
+            };
+            let text = format!("client {}", keyward_mosquitto::shown(&client.name));
+            plan.remarks.push(Remark { place: place.clone(), text, fate, what: what.to_owned() });
+            if left_out.is_none() && self.take(plan, &client.name, &place).is_some() {
+                let name = holdable(plan, &client.name, &place);
+                plan.users.extend(name.map(|name| NewUser { name, hash: client.hash.clone() }));
+            }
+        }
+    }
+}
+
+fn holdable(plan: &mut Plan, name: &str, place: &Place) -> Option<UserId> {
+    let parsed = UserId::parse(name);
+    parsed
+        .map_err(|error| {
+            let name = keyward_mosquitto::shown(name);
+            plan.refusals
+                .push(format!("{place}: the user name {name} {error}; rename it or take its line out"));
+        })
+        .ok()
+}

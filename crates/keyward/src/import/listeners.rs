@@ -1,0 +1,117 @@
+//! Listeners of Mosquitto as sections of `keyward.toml`.
+
+use super::topics::quoted;
+use super::{Plan, Wishes};
+use keyward_mosquitto::Fate;
+use keyward_mosquitto::conf::{Listener, Settings};
+use std::fmt::Write;
+
+/// Tells whether clients without a user name get in somewhere.
+pub(super) fn lets_anonymous_in(settings: &Settings) -> bool {
+    settings.listeners.iter().any(|listener| anonymous(settings, listener))
+}
+
+fn anonymous(settings: &Settings, listener: &Listener) -> bool {
+    let own = listener.guards.allow_anonymous;
+    own.or(settings.guards.allow_anonymous).unwrap_or(false) && listener.name_from.is_none()
+}
+
+/// Renders all listeners.
+pub(super) fn render(plan: &mut Plan, settings: &Settings, wishes: &Wishes) {
+    for listener in &settings.listeners {
+        match one(plan, settings, listener, wishes) {
+            Ok(text) => {
+                plan.listeners.push_str(&text);
+                if listener.socket.is_none() {
+                    plan.ports.push(listener.port);
+                }
+            }
+            Err(why) => plan.refusals.push(format!("{}: {why}", label(listener))),
+        }
+    }
+}
+
+fn label(listener: &Listener) -> String {
+    match &listener.place {
+        Some(place) => format!("{place}: listener {}", listener.port),
+        None => format!("the default listener, {}", listener.port),
+    }
+}
+
+fn one(plan: &mut Plan, settings: &Settings, listener: &Listener, wishes: &Wishes) -> Result<String, String> {
+    let mut text = format!("\n# Imported from Mosquitto: {}\n[[listener]]\n", label(listener));
+    let _ = match &listener.socket {
+        Some(path) => {
+            let number = plan.ports.len();
+            writeln!(text, "name = \"mosquitto-socket-{number}\"\nsocket = {}", quoted(path))
+        }
+        None => {
+            let address = address(listener.address.as_deref())?;
+            let port = listener.port;
+            writeln!(text, "name = \"mosquitto-{port}\"\naddress = {}\nport = {port}", quoted(&address))
+        }
+    };
+    if listener.websocket {
+        text.push_str("protocol = \"websocket\"\n");
+    }
+    transport(plan, listener, wishes, &mut text)?;
+    if anonymous(settings, listener) {
+        let _ = writeln!(text, "anonymous_as = {}", quoted(wishes.anonymous_as.as_str()));
+        if let Some(place) = &listener.place {
+            plan.amend(place, Fate::Weak, "clients without a login get in");
+        }
+    }
+    Ok(text)
+}
+
+fn address(address: Option<&str>) -> Result<String, String> {
+    match address {
+        None => Ok("*".to_owned()),
+        Some("localhost") => Ok("127.0.0.1".to_owned()),
+        Some(text) if text.parse::<std::net::IpAddr>().is_ok() => Ok(text.to_owned()),
+        Some(_) => Err("it names a host: write the address to listen on".to_owned()),
+    }
+}
+
+fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut String) -> Result<(), String> {
+    if listener.is_tls() {
+        if let Some(login) = login(listener) {
+            let _ = writeln!(text, "login = \"{login}\"");
+        }
+        return Ok(());
+    }
+    if listener.require_certificate || listener.name_from.is_some() {
+        return Err("it demands certificates and has no certfile and keyfile of its own".to_owned());
+    }
+    if listener.socket.is_some() {
+        return Ok(());
+    }
+    text.push_str("tls = false\n");
+    if listener.is_local() {
+        return Ok(());
+    }
+    if wishes.plain_from.is_empty() {
+        return Err("it has no TLS, so that passwords and messages can be read on the network: say from where it may be \
+                    used (--plain-from 192.168.1.0/24), or take it out"
+            .to_owned());
+    }
+    let from: Vec<String> = wishes.plain_from.iter().map(|network| quoted(network)).collect();
+    let _ = writeln!(text, "from = [{}]", from.join(", "));
+    if let Some(place) = &listener.place {
+        plan.amend(place, Fate::Weak, "no TLS: only users that are marked `plain` may use it, none is yet");
+    }
+    let mark = "listeners without TLS on the network let in only users that are marked `plain`: mark those that need it";
+    if !plan.next.iter().any(|next| next == mark) {
+        plan.next.push(mark.to_owned());
+    }
+    Ok(())
+}
+
+/// Returns what a client must show; `None` for the default.
+fn login(listener: &Listener) -> Option<&'static str> {
+    match (listener.require_certificate, listener.name_from) {
+        (_, Some(_)) => Some("certificate"),
+        (true, None) => Some("certificate and password"),
+        (false, None) => None,
+    }
+}
