@@ -148,7 +148,7 @@ impl Policy {
 
 /// Says why a filter means nothing for a client.
 fn for_client(rule: &Rule, filter: &Resolved, client: Option<&str>) -> Result<(), Unresolved> {
-    let wildcard = client.and_then(|client| client.chars().find(|c| matches!(c, '+' | '#')));
+    let wildcard = client.and_then(|client| client.chars().find(|c| matches!(c, '/' | '+' | '#')));
     match (client, wildcard) {
         (_, Some(c)) if rule.plain_client_id => Err(Unresolved::Holds(Placeholder::Client, c)),
         (Some(client), _) => filter.of_client(client).map(drop),

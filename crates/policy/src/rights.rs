@@ -86,7 +86,7 @@ impl Provision {
     }
 
     fn of_client(&self, client: &str) -> Option<Entry> {
-        if self.rule.plain_client_id && client.contains(['+', '#']) {
+        if self.rule.plain_client_id && client.contains(['/', '+', '#']) {
             return None;
         }
         self.filter.of_client(client).ok().map(|filter| self.entry(filter))

@@ -119,7 +119,7 @@ pub(crate) struct Rule {
     pub(crate) actions: ActionSet,
     pub(crate) who: Box<[Who]>,
     pub(crate) topics: Box<[Template]>,
-    /// Whether it applies only to clients whose id holds no `+` and no `#`.
+    /// Whether it applies only to clients whose id is text of one level: holds no `/`, `+` or `#`.
     pub(crate) plain_client_id: bool,
     pub(crate) note: Option<Box<str>>,
 }
