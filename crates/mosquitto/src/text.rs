@@ -90,8 +90,13 @@ fn line_number(n: usize) -> u32 {
 
 /// Makes a text safe to show: at most 160 characters, and nothing that paints a terminal.
 pub fn shown(text: &str) -> String {
-    let safe =
-        |c: char| if matches!(c, ' ' | '…') || c.is_alphanumeric() || c.is_ascii_punctuation() { c } else { '\u{fffd}' };
+    let safe = |c: char| {
+        if matches!(c, ' ' | '…') || c.is_alphanumeric() || c.is_ascii_punctuation() {
+            c
+        } else {
+            '\u{fffd}'
+        }
+    };
     let mut short: String = text.chars().take(160).map(safe).collect();
     if text.chars().nth(160).is_some() {
         short.push('…');

@@ -94,7 +94,12 @@ impl Importing {
                 // Nobody ever learns it: such a user is what clients without a login become.
                 None => NewPassword::Generated,
             };
-            let add = UserAdd { name: user.name.to_string(), credential: NewCredential::Password(password) };
+            let add = UserAdd {
+                name: user.name.to_string(),
+                credential: NewCredential::Password(password),
+                preset: None,
+                allow_overlap: false,
+            };
             self.operator.call(Request::UserAdd(add))?;
             undo.users.push(user.name.clone());
         }

@@ -291,7 +291,8 @@ fn carry(plan: &mut Plan, rule: &Rule, kind: Placeholders, is_same: bool) -> Opt
 
 fn remark_pattern(plan: &mut Plan, rule: &Rule, filter: &Translated, has_own: bool) {
     if filter.is_partial {
-        let what = "an id with / in it made several levels there; here such an id gets nothing of any pattern";
+        let what =
+            "an id with / in it made several levels there; here such an id gets nothing of any pattern";
         plan.amend(&rule.place, Fate::Changed, what);
     } else if !filter.names_user && !filter.names_client {
         plan.amend(&rule.place, Fate::Carried, "names neither %c nor %u: it holds for everybody");
