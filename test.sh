@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 needs="cc:gcc openssl:openssl strip:binutils"
 [ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
-  needs="$needs mosquitto_pub:mosquitto-clients mosquitto_passwd:mosquitto age:age systemd-analyze:systemd mandoc:mandoc buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
+  needs="$needs mosquitto_pub:mosquitto-clients mosquitto:mosquitto mosquitto_passwd:mosquitto age:age systemd-analyze:systemd mandoc:mandoc buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
   # what small devices run, and a compiler for one of them
   needs="$needs make:make c++:g++ gnutls-cli:gnutls-bin /usr/include/bearssl.h:libbearssl-dev /usr/include/mbedtls/ssl.h:libmbedtls-dev"
   needs="$needs xtensa-lx106-elf-gcc:gcc-xtensa-lx106"
@@ -110,6 +110,12 @@ demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
 }
+# Mosquitto and Keyward on the same files with the same clients; spoilt rules must be noticed.
+mosquitto_comparison() {
+  local binary="$PWD/target/$target/release/keyward"
+  python3 tests/mosquitto/compare.py --bin "$binary" --rounds 3 &&
+    python3 tests/mosquitto/compare.py --bin "$binary" --rounds 4 --mutant patterns-first
+}
 # The guides of docs/, word by word.
 guides() { KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/guides; }
 # What the broker acknowledges is kept: syncs come before acknowledgements, kills, power cuts and full disks lose nothing. The
@@ -149,6 +155,7 @@ if [ "$mode" = full ]; then
   stage "npm packages" node_packages
   stage "rumqttc peer" rumqttc_peer
   stage "foreign clients" foreign_clients
+  stage "comparison with mosquitto" mosquitto_comparison
   stage "guides" guides
   stage "service" service
   stage "container" container
