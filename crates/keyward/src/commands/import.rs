@@ -89,16 +89,17 @@ impl Importing {
     fn write(&mut self, plan: &Plan, undo: &mut Undo) -> Outcome {
         // Users come first: without rules they may do nothing.
         for user in &plan.users {
-            let password = match &user.hash {
-                Some(hash) => NewPassword::Imported(Secret::new(hash.to_string())),
-                // Nobody ever learns it: such a user is what clients without a login become.
-                None => NewPassword::Generated,
+            let credential = match &user.hash {
+                Some(hash) => NewCredential::Password(NewPassword::Imported(Secret::new(hash.to_string()))),
+                // Only clients without a login become it.
+                None => NewCredential::None,
             };
             let add = UserAdd {
                 name: user.name.to_string(),
-                credential: NewCredential::Password(password),
+                credential,
                 preset: None,
                 allow_overlap: false,
+                plain: false,
             };
             self.operator.call(Request::UserAdd(add))?;
             undo.users.push(user.name.clone());
