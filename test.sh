@@ -20,7 +20,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0
 needs="cc:gcc openssl:openssl strip:binutils"
 [ "$mode" != fuzz ] || needs="$needs c++:g++"
 if [ "$mode" = full ]; then
-  needs="$needs mosquitto_pub:mosquitto-clients mosquitto_passwd:mosquitto age:age systemd-analyze:systemd mandoc:mandoc buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
+  needs="$needs mosquitto_pub:mosquitto-clients fail2ban-regex:fail2ban mosquitto_passwd:mosquitto age:age systemd-analyze:systemd mandoc:mandoc buildah:buildah podman:podman runc:runc strace:strace fusermount3:fuse3 python3:python3 node:nodejs npm:npm ip:iproute2"
   # what small devices run, and a compiler for one of them
   needs="$needs make:make c++:g++ gnutls-cli:gnutls-bin /usr/include/bearssl.h:libbearssl-dev /usr/include/mbedtls/ssl.h:libmbedtls-dev"
   needs="$needs xtensa-lx106-elf-gcc:gcc-xtensa-lx106"
