@@ -12,6 +12,8 @@ name="keyward-test-$$"
 # Images and containers live in a folder of the test: nothing of it stays on the machine. The flags are what a machine
 # without systemd and with few rights needs: cgroupfs, runc, and limits no higher than our own.
 storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
+# Timers for health checks are systemd's, which is not here; the check is run by hand below.
+export DISABLE_HC_SYSTEMD=true
 pod() { podman "${storage[@]}" --cgroup-manager cgroupfs --runtime runc "$@"; }
 server=""
 finish() {
@@ -36,8 +38,7 @@ port=$(.venv/bin/python -c 'import sys; sys.path.insert(0, "tests/clients"); fro
 mapfile -t options <"$work/options"
 dns=()
 start() {
-  # Timers for health checks are systemd's, which is not here; the check is run by hand below.
-  pod run -d --name "$name" --network host --health-interval disable "${options[@]}" --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "${dns[@]}" \
+  pod run -d --name "$name" --network host "${options[@]}" --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "${dns[@]}" \
     -v "$name:/data" "$@" "$name" up --port "$port" >/dev/null
   for _ in $(seq 100); do
     pod exec "$name" /keyward healthcheck >/dev/null 2>&1 && pod exec "$name" /keyward status --json >"$work/status.json" && return 0
