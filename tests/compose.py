@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Checks compose.yaml by what its format allows, and prints the options of the service `keyward` as words of podman, a line each."""
+"""Checks compose.yaml by what its format allows, prints the options of the service `keyward` as words of podman, a line each, and sees
+that docs/container.md gives podman the same."""
 
+import pathlib
 import sys
 
 import yaml
@@ -27,11 +29,15 @@ def main() -> None:
     assert "${KEYWARD_NAMES:?" in keyward["environment"]["KEYWARD_NAMES"], "names are asked for"
     assert node_red["depends_on"] == {"keyward": {"condition": "service_healthy"}}
     assert all(port.startswith("127.0.0.1:") for port in node_red["ports"]), "the editor has no login"
-    print("--read-only")
-    for capability in keyward["cap_drop"]:
-        print(f"--cap-drop={capability.lower()}")
-    for option in keyward["security_opt"]:
-        print(f"--security-opt={option.removesuffix(':true')}")
+    options = ["--read-only"]
+    options += [f"--cap-drop={capability.lower()}" for capability in keyward["cap_drop"]]
+    options += [f"--security-opt={option.removesuffix(':true')}" for option in keyward["security_opt"]]
+    page = pathlib.Path(__file__).parents[1].joinpath("docs/container.md").read_text(encoding="utf-8")
+    by_hand = page.split("\npodman run ", 1)[1].replace("\\\n", " ").split("\n", 1)[0] + " "
+    grace = f"--stop-timeout={keyward['stop_grace_period'].removesuffix('s')}"
+    for option in [*options, grace]:
+        assert f" {option.replace('=', ' ')} " in " ".join(by_hand.split()) + " ", f"docs/container.md: podman run without {option}"
+    print("\n".join(options))
 
 
 main()

@@ -35,6 +35,8 @@ def free_port():
 class Keyward:
     """One installation in one directory, started and stopped by the story."""
 
+    inside = ()  # words before the broker's, which run it elsewhere than here
+
     def __init__(self, folder):
         self.dir = folder / "keyward"
         self.folder = folder
@@ -56,7 +58,7 @@ class Keyward:
     def start(self, *options):
         self.log = open(self.folder / "log", "a")
         self.process = subprocess.Popen(
-            [BIN, "--dir", str(self.dir), "up", "--port", str(self.port), *options],
+            [*self.inside, BIN, "--dir", str(self.dir), "up", "--port", str(self.port), *options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
         )
         self.until(lambda: self.run("status", check=False).returncode == 0 and self.listens(), "the broker answers")

@@ -108,6 +108,8 @@ def test_a_shared_login_shows_how_many_client_ids_it_has(keyward):
     clients = [Client(login, 5, client_id=f"c{n}").connect() for n in range(3)]
     row = keyward.json("user", "list")["users"][0]
     assert (row["client_ids"], row["links"]) == (3, 3), row
+    weak = keyward.json("doctor", "--profile", "commercial")["diagnosis"]["findings"]
+    assert [found["what"] for found in weak if found["check"] == "shared-login"] == ["3 client ids use the login of user:house"]
     for client in clients:
         client.close()
 
@@ -135,3 +137,61 @@ def test_fail2ban_finds_who_guesses_and_nobody_who_was_named_by_a_guesser(tmp_pa
     finally:
         broker.stop()
     assert len(found) == 3 and set(found) <= {"127.0.0.1", "::1"}, (found, log)
+
+
+class House(Keyward):
+    """A broker at 192.168.1.10, in a network of its own in which its neighbours are this machine too."""
+
+    addresses = ("192.168.1.10", "192.168.1.66", "192.168.1.67")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        network = "; ".join(["ip link set lo up", *(f"ip address add {address}/24 dev lo" for address in self.addresses)])
+        self.rights = next(
+            (rights for rights in ([], ["--map-root-user"])
+             if subprocess.run(["unshare", "--net", *rights, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0),
+            None,
+        )  # fmt: skip
+        assert self.rights is not None, "a ban needs a network of its own: `unshare --net` is refused here"
+        self.inside = ["unshare", "--net", *self.rights, "sh", "-c", f'{network}; exec "$@"', "sh"]
+
+    def listens(self):
+        return True  # not for whoever is outside; `status` has answered
+
+    def publish(self, address, user, password):
+        """Starts mosquitto_pub at an address of this network."""
+        user_too = ["--user", "--preserve-credentials"] if self.rights else []
+        enter = ["nsenter", "--target", str(self.process.pid), "--net", *user_too]
+        client = ["mosquitto_pub", "-A", address, "-h", "192.168.1.10", "-u", user, "-P", password, "-q", "1"]
+        return subprocess.Popen(
+            [*enter, *client, "-t", "plug-1/status", "-m", "on"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def lets_in(self, address, password):
+        return self.publish(address, "plug-1", password).wait(PATIENCE) == 0
+
+
+def test_an_address_from_which_logins_fail_is_banned_alone_and_is_let_in_again_by_a_command(tmp_path):
+    tmp_path.chmod(0o700)
+    house = House(tmp_path)
+    house.dir.mkdir(mode=0o700)
+    (house.dir / "keyward.toml").write_text("[limits]\nban_after = 3\n")
+    try:
+        house.start("--name", "broker.test")
+        house.run("listener", "add", "lan", "--plain", "--from", "192.168.1.0/24", "--port", "1883")
+        password = house.json("device", "add", "plug-1", "--plain", "--out", str(tmp_path / "p"))["device_added"]["password"]
+        assert house.lets_in("192.168.1.66", password)
+        house.until(lambda: not house.json("device", "list")["devices"][0]["connected"], "the client is gone")
+        guesses = [house.publish("192.168.1.66", f"guess-{n}", "x") for n in range(3)]
+        assert all(guess.wait(PATIENCE) for guess in guesses)
+        house.until(lambda: house.json("bans", "list")["bans"], "a ban")
+        assert not house.lets_in("192.168.1.66", password)
+        assert house.lets_in("192.168.1.67", password), "its neighbour is let in"
+        ban, = house.json("bans", "list")["bans"]
+        assert ban["address"] == "192.168.1.66" and ban["refused"] > 0, ban
+        assert "192.168.1.66" in house.run("bans", "list").stdout
+        house.run("bans", "lift", "192.168.1.66")
+        assert house.json("bans", "list")["bans"] == []
+        assert house.lets_in("192.168.1.66", password)
+    finally:
+        house.stop()

@@ -71,7 +71,7 @@ pub use password::{
 pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};
-pub use status::{CertificateStatus, Status};
+pub use status::{CertificateStatus, IMPORTED_ROLE, Status};
 pub use trusted::{
     BoundName, Der, ImportName, ImportNameError, ProvenBy, TrustRefusal, TrustSummary, TrustedAuthority,
 };

@@ -22,7 +22,7 @@ use crate::{
     restore::{self, LedgerCopy, RevokedList},
     secret::Secret,
     state::State,
-    status::{CertificateStatus, Status},
+    status::{CertificateStatus, IMPORTED_ROLE, Status},
     store::Store,
     trusted::ImportName,
     vault::{KeyFile, Vault, VaultError},
@@ -267,7 +267,7 @@ impl Registrar {
             .iter()
             .filter_map(|role| Some((role.title(), inspect(self.state.authorities.of(*role))?)));
         let imported = self.state.imported.iter().filter_map(|(name, certificate)| {
-            Some((format!("imported server certificate {name}"), inspect(&certificate.chain.first()?.0)?))
+            Some((format!("{IMPORTED_ROLE}{name}"), inspect(&certificate.chain.first()?.0)?))
         });
         authorities
             .chain([("server", self.server.certificate.clone())])

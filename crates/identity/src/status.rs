@@ -38,11 +38,14 @@ pub struct Status {
     pub mended: Vec<String>,
 }
 
+/// Begins the role of a server certificate that others made; its name follows.
+pub const IMPORTED_ROLE: &str = "imported server certificate ";
+
 /// Holds what there is to tell about one certificate of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateStatus {
     /// What it is for: `server root`, `server issuing`, `server`, `device root`, `device issuing`, or
-    /// `imported server certificate NAME`.
+    /// [`IMPORTED_ROLE`] and a name.
     pub role: String,
     /// Its serial number.
     pub serial: CertSerial,

@@ -107,3 +107,83 @@ fn a_company_is_told_of_passwords_and_of_devices_that_anybody_can_open() {
     assert_eq!(names, ["device-password", "exposed-device", "keys-unsealed", "no-backup", "password-login"]);
     assert_eq!(code, 0);
 }
+
+/// Makes a certificate that signs itself and ends in ten days; returns it and its key.
+fn self_signed(story: &Story, name: &str, extensions: &[&str]) -> (String, String) {
+    let [certificate, key] =
+        ["crt", "key"].map(|end| story.path(&format!("{name}.{end}")).display().to_string());
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "10",
+    ]);
+    openssl.args(["-subj", &format!("/CN={name}"), "-keyout", &key, "-out", &certificate]).args(extensions);
+    let made = openssl.output().unwrap();
+    assert!(made.status.success(), "{}", said(&made));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    (certificate, key)
+}
+
+#[test]
+fn what_a_running_broker_opens_and_whom_it_trusts_is_named() {
+    let story = named();
+    fs::rename(story.dir().join("offline"), story.path("usb-stick")).unwrap();
+    let broker = story.start();
+    let port = story::free_port().to_string();
+    let lan = [
+        "listener",
+        "add",
+        "lan",
+        "--plain",
+        "--from",
+        "127.0.0.0/8",
+        "--port",
+        &port,
+        "--anonymous-as",
+        "guest",
+    ];
+    story.ok(&lan);
+    story.ok(&["device", "add", "plug-1", "--plain"]);
+    story.ok(&["user", "add", "guest", "--no-login", "--plain"]);
+    story.ok(&["user", "add", "house", "--preset", "home"]);
+    let (ca, _) = self_signed(&story, "old-ca", &[]);
+    story.ok(&["authority", "trust", "add", "old", "--ca", &ca, "--identity", "common-name"]);
+    let (ca, _) = self_signed(&story, "gate-ca", &[]);
+    story.ok(&["authority", "trust", "add", "gate", "--ca", &ca, "--identity", "none"]);
+    let (certificate, key) = self_signed(&story, "localhost", &["-addext", "subjectAltName=DNS:localhost"]);
+    story.ok(&["server", "certificate", "import", "shown", "--cert", &certificate, "--key", &key]);
+    let house = [
+        "anonymous",
+        "authority-ends",
+        "authority-unbound",
+        "imported-certificate-ends",
+        "no-backup",
+        "plain-listener",
+        "publishes-everywhere",
+        "reads-everything",
+    ];
+    assert_eq!(found(&story), house);
+    let company = examine(&story, &["--profile", "commercial"]).0;
+    for name in ["authority-proves-nothing", "authority-unrevocable", "plain-mark", "shared-login"] {
+        assert!(company.iter().any(|found| found == name), "{name} is not among {company:?}");
+    }
+    for mend in [
+        ["listener", "remove", "lan"].as_slice(),
+        &["authority", "trust", "remove", "old"],
+        &["authority", "trust", "remove", "gate"],
+        &["server", "certificate", "remove", "shown"],
+        &["user", "remove", "house"],
+    ] {
+        story.ok(mend);
+    }
+    assert_eq!(found(&story), ["no-backup"]);
+    broker.stop();
+    assert_eq!(found(&story), ["no-backup"]);
+}

@@ -2,10 +2,11 @@
 
 use super::Admin;
 use crate::control::{Refusal, Response};
-use crate::doctor::{self, Backup, Facts, OpenFile, Profile};
+use crate::doctor::{self, Authority, Backup, Facts, OpenFile, Profile};
 use crate::rules::Rules;
 use crate::{backup, container, installation};
-use keyward_identity::{NameOrigin, Standing, WallTime};
+use keyward_identity::{NameOrigin, ProvenBy, Registry, Standing, WallTime};
+use keyward_ids::Identity;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ impl Admin {
             refused_rules: rules_on_disk,
             accounts: registry.accounts().filter(exists).cloned().collect(),
             subjects: self.subjects(),
+            authorities: authorities(&registry),
+            client_ids: self.client_ids(&registry),
             status: self.status(),
             is_named: self.is_named(),
             is_in_container: container::is_here(),
@@ -50,10 +53,39 @@ impl Admin {
         }
     }
 
+    /// Counts the client ids of each login that is in use.
+    fn client_ids(&self, registry: &Registry) -> Vec<(Identity, usize)> {
+        let Some(running) = &self.running else { return Vec::new() };
+        let identities: Vec<&Identity> = registry
+            .accounts()
+            .filter(|account| account.is_active())
+            .map(|account| &account.identity)
+            .collect();
+        let counts = running.live.sessions(&identities);
+        identities.into_iter().cloned().zip(counts).filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Tells whether a person has named the broker.
     pub(super) fn is_named(&self) -> bool {
         self.registrar.server_names().iter().any(|(_, origin)| origin == NameOrigin::Added)
     }
+}
+
+fn authorities(registry: &Registry) -> Vec<Authority> {
+    let bound = || registry.accounts().flat_map(|account| &account.bound_names);
+    let authority =
+        |(name, authority): (&keyward_identity::ImportName, &keyward_identity::TrustedAuthority)| {
+            let summary = authority.summary();
+            Authority {
+                name: name.to_string(),
+                proves_nothing: authority.proves == ProvenBy::None,
+                not_after: summary.not_after,
+                has_list: summary.revoked.is_some(),
+                next_list: summary.next_update,
+                bound: bound().filter(|bound| bound.authority == *name).count(),
+            }
+        };
+    registry.trusted().iter().map(authority).collect()
 }
 
 fn describe(path: &Path) -> Option<Backup> {

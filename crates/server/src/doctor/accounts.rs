@@ -2,7 +2,7 @@
 
 use super::{Check, Facts, Mend, Profile, Weakness};
 use keyward_identity::{Account, Chip, Exposure, Standing};
-use keyward_ids::Kind;
+use keyward_ids::{Identity, Kind, UserId};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -34,6 +34,18 @@ pub(super) const CHECKS: &[Check] = &[
         from: Profile::Commercial,
         why: "whoever holds it for some minutes reads its key out of the flash, and is that device from then on",
         look: chips,
+    },
+    Check {
+        name: "shared-login",
+        from: Profile::Commercial,
+        why: "nobody can tell who of them did something, and whoever is thrown out takes the others along",
+        look: shared,
+    },
+    Check {
+        name: "plain-mark",
+        from: Profile::Commercial,
+        why: "its password crosses the network in clear: whoever is on the way has it, and reads and changes what it says",
+        look: marked,
     },
 ];
 
@@ -104,4 +116,53 @@ fn chips(facts: &Facts) -> Vec<Weakness> {
         Some(Weakness::new(format!("device {id} is an {chip}"), Mend::by(mend)))
     };
     devices(facts).filter_map(weakness).collect()
+}
+
+fn shared(facts: &Facts) -> Vec<Weakness> {
+    let active = facts.accounts.iter().filter(|account| account.is_active());
+    let weakness = |account: &std::sync::Arc<Account>| {
+        let identity = &account.identity;
+        // Who comes in without a login is a finding of its own.
+        if is_anonymous(facts, identity) {
+            return None;
+        }
+        let used = facts.client_ids.iter().find(|(known, count)| known == identity && *count > 1);
+        let what = match used {
+            Some((_, count)) => format!("{count} client ids use the login of {identity}"),
+            None if has_preset_of_a_house(facts, identity) => {
+                format!("{identity} has the preset home: one login for everything in a house")
+            }
+            None => return None,
+        };
+        let mend =
+            format!("add an account for each program and each device that uses it, then remove {identity}");
+        Some(Weakness::new(what, Mend::by(mend)))
+    };
+    active.filter_map(weakness).collect()
+}
+
+fn is_anonymous(facts: &Facts, identity: &Identity) -> bool {
+    let Ok(config) = &facts.config else { return false };
+    let is_named = |user: &UserId| *identity == Identity::User(user.clone());
+    config.listeners.iter().any(|listener| listener.anonymous_as.as_ref().is_some_and(is_named))
+}
+
+fn has_preset_of_a_house(facts: &Facts, identity: &Identity) -> bool {
+    let preset = facts.policy.as_ref().ok().and_then(|policy| policy.preset_of(identity));
+    preset.is_some_and(|preset| preset.name == "home")
+}
+
+fn marked(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |account: &std::sync::Arc<Account>| {
+        let (identity, name) = (&account.identity, account.identity.name());
+        let kind = match identity.kind() {
+            Kind::User => "user",
+            Kind::Device => "device",
+        };
+        let mend = format!(
+            "let it speak TLS, then: keyward {kind} plain {name} --clear, and give it a new password (keyward {kind} passwd {name})"
+        );
+        Weakness::new(format!("{identity} is marked plain"), Mend::by(mend))
+    };
+    facts.accounts.iter().filter(|account| account.is_active() && account.plain).map(weakness).collect()
 }

@@ -1,12 +1,12 @@
 //! Certificates that end soon, and the clock that dates them.
 
 use super::{Check, Facts, Mend, Profile, Weakness};
-use crate::status::ClockState;
-use keyward_identity::WallTime;
+use crate::status::{CertificateRow, ClockState};
+use keyward_identity::{IMPORTED_ROLE, WallTime};
 use std::time::Duration;
 
 /// How long before its end a certificate is spoken of.
-const SOON: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -14,6 +14,12 @@ pub(super) const CHECKS: &[Check] = &[
         from: Profile::Home,
         why: "clients refuse the broker from that day on, or the broker its devices",
         look: own,
+    },
+    Check {
+        name: "imported-certificate-ends",
+        from: Profile::Home,
+        why: "clients refuse the listener that shows it from that day on, and the broker cannot renew what others made",
+        look: imported,
     },
     Check {
         name: "device-certificate-ends",
@@ -29,10 +35,30 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-fn own(facts: &Facts) -> Vec<Weakness> {
+/// Returns the certificates that end soon.
+fn ending(facts: &Facts) -> impl Iterator<Item = &CertificateRow> {
     let ending = facts.now.after(SOON);
-    let near = facts.status.certificates.iter().filter(|row| row.expires_unix_ms < ending.0);
-    near.map(|row| {
+    facts.status.certificates.iter().filter(move |row| row.expires_unix_ms < ending.0)
+}
+
+/// Returns the name of a certificate that others made.
+fn imported_name(row: &CertificateRow) -> Option<&str> {
+    row.what.strip_prefix(IMPORTED_ROLE)
+}
+
+fn imported(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |row: &CertificateRow| {
+        let name = imported_name(row)?;
+        let what = format!("the {} ends on {}", row.what, WallTime(row.expires_unix_ms));
+        let mend = Mend::keyward(format!("server certificate import {name} --cert FILE --key FILE"));
+        Some(Weakness::new(what, mend))
+    };
+    ending(facts).filter_map(weakness).collect()
+}
+
+fn own(facts: &Facts) -> Vec<Weakness> {
+    let own = ending(facts).filter(|row| imported_name(row).is_none());
+    own.map(|row| {
         let what = format!("the {} certificate ends on {}", row.what, WallTime(row.expires_unix_ms));
         Weakness::new(
             what,

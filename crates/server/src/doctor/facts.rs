@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::status::Status;
 use keyward_identity::{Account, WallTime};
+use keyward_ids::Identity;
 use keyward_policy::{Policy, Subject};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,10 @@ pub struct Facts {
     pub accounts: Vec<Arc<Account>>,
     /// Everybody as the rules see them.
     pub subjects: Vec<Subject>,
+    /// Authorities of others whose client certificates are accepted.
+    pub authorities: Vec<Authority>,
+    /// Whose login is used with how many client ids; empty unless the broker runs.
+    pub client_ids: Vec<(Identity, usize)>,
     /// What `keyward status` shows.
     pub status: Status,
     /// Whether a person named the broker: in the configuration, by `--name`, `KEYWARD_NAMES` or `server name add`.
@@ -35,6 +40,23 @@ pub struct Facts {
     pub backup: Option<Backup>,
     /// What others than the owner can read or write.
     pub open_files: Vec<OpenFile>,
+}
+
+/// Is an authority of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// Its name here.
+    pub name: String,
+    /// Whether its certificates say nothing of who a client is.
+    pub proves_nothing: bool,
+    /// When the first of its certificates ends.
+    pub not_after: WallTime,
+    /// Whether there is a list of what it revoked.
+    pub has_list: bool,
+    /// When the next list was or is due.
+    pub next_list: Option<WallTime>,
+    /// How many of its names stand for somebody.
+    pub bound: usize,
 }
 
 /// Is a backup that was found.

@@ -6,6 +6,7 @@
 //! What is not here: whether what is stored can be read ([`crate::check`]).
 
 mod accounts;
+mod authorities;
 mod backups;
 mod certificates;
 mod configuration;
@@ -14,7 +15,7 @@ mod files;
 mod names;
 mod permissions;
 
-pub use facts::{Backup, Facts, OpenFile};
+pub use facts::{Authority, Backup, Facts, OpenFile};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,11 +123,12 @@ impl Mend {
 }
 
 /// All checks, by subject.
-const TABLES: [&[Check]; 7] = [
+const TABLES: [&[Check]; 8] = [
     configuration::CHECKS,
     permissions::CHECKS,
     accounts::CHECKS,
     certificates::CHECKS,
+    authorities::CHECKS,
     names::CHECKS,
     files::CHECKS,
     backups::CHECKS,

@@ -6,7 +6,7 @@ use crate::config::{Config, Durability};
 use crate::status::{CertificateRow, ClockState, RunningStatus, Status, StorageState};
 use keyward_identity::{Account, CertificateRecord, Chip, Exposure, Standing, WallTime};
 use keyward_ids::Identity;
-use keyward_policy::{Policy, SourceFile, Subject};
+use keyward_policy::{Filling, Policy, Preset, SourceFile, Subject};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,17 @@ fn certificate(not_after: WallTime) -> CertificateRecord {
     let (serial, key) =
         ("0102030405060708090a0b0c0d0e0f10".parse().unwrap(), "ab".repeat(32).parse().unwrap());
     CertificateRecord { serial, key, not_before: NOW, not_after }
+}
+
+fn authority() -> Authority {
+    Authority {
+        name: "old".to_owned(),
+        proves_nothing: false,
+        not_after: NOW.after(days(100)),
+        has_list: true,
+        next_list: Some(NOW.after(days(1))),
+        bound: 1,
+    }
 }
 
 fn status() -> Status {
@@ -85,6 +96,8 @@ fn sound() -> Facts {
         refused_config: None,
         policy: rules("[[rule]]\nwho = \"user:app\"\nallow = [\"subscribe\"]\ntopics = [\"pump-1/#\"]\n"),
         refused_rules: None,
+        authorities: vec![authority()],
+        client_ids: vec![("user:app".parse().unwrap(), 1)],
         subjects: accounts.iter().map(crate::wiring::subject).collect(),
         accounts: accounts.into_iter().map(Arc::new).collect(),
         status: status(),
@@ -136,6 +149,27 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
         first(facts).password = Some(serde_json::from_str(r#"{"chosen":"$argon2id$"}"#).unwrap());
     }),
     ("exposed-device", |facts| first(facts).exposure = Some(Exposure::Public)),
+    ("shared-login", |facts| facts.client_ids[0].1 = 2),
+    ("shared-login", |facts| {
+        let preset = Preset::named("home").unwrap();
+        let filling = Filling { who: &facts.accounts[1].identity, topic: None, mac: None };
+        let text = preset.fill(&filling).unwrap().text;
+        // Its name alone: what it allows is found by other checks.
+        let header = text.lines().take_while(|line| !line.starts_with("[[")).collect::<Vec<_>>().join("\n");
+        facts.policy = rules(&header);
+    }),
+    ("plain-mark", |facts| first(facts).plain = true),
+    ("authority-ends", |facts| facts.authorities[0].not_after = NOW.after(days(3))),
+    ("authority-list-overdue", |facts| facts.authorities[0].next_list = Some(NOW.before(days(1)))),
+    ("authority-unbound", |facts| facts.authorities[0].bound = 0),
+    ("authority-unrevocable", |facts| facts.authorities[0].has_list = false),
+    ("authority-proves-nothing", |facts| facts.authorities[0].proves_nothing = true),
+    ("imported-certificate-ends", |facts| {
+        facts.status.certificates.push(CertificateRow {
+            what: format!("{}old", keyward_identity::IMPORTED_ROLE),
+            expires_unix_ms: NOW.after(days(3)).0,
+        });
+    }),
     ("unprotected-chip", |facts| first(facts).chip = Some(Chip::Esp8266)),
     ("certificate-ends", |facts| facts.status.certificates[0].expires_unix_ms = NOW.after(days(3)).0),
     ("device-certificate-ends", |facts| first(facts).certificates = vec![certificate(NOW.after(days(3)))]),
@@ -194,6 +228,11 @@ fn a_house_is_not_held_to_what_a_company_is() {
         "password-login",
         "device-password",
         "exposed-device",
+        "unprotected-chip",
+        "shared-login",
+        "plain-mark",
+        "authority-unrevocable",
+        "authority-proves-nothing",
         "keys-unsealed",
         "old-backup-commercial",
         "unnamed",

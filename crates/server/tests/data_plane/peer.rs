@@ -163,7 +163,12 @@ impl Peer {
 
     /// Speaks over WebSocket.
     pub(crate) fn web(world: &World) -> Self {
-        let socket = connect(world.ws);
+        Self::web_to(world.ws)
+    }
+
+    /// Speaks over WebSocket at an address.
+    pub(crate) fn web_to(address: SocketAddr) -> Self {
+        let socket = connect(address);
         let stream = Box::new(Framed::begin(socket.try_clone().unwrap()));
         Self { stream, socket, version: Version::V5, buffer: Vec::new() }
     }

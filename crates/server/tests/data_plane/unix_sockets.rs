@@ -51,7 +51,7 @@ fn is_closed(mut stream: UnixStream) -> bool {
 }
 
 #[test]
-fn a_program_logs_in_with_a_password_and_a_wrong_one_is_told_with_its_uid() {
+fn a_program_logs_in_with_a_password_and_right_and_wrong_ones_are_told_with_its_uid() {
     let mut world = World::with(World::hasty());
     let password = world.add_device_with_password("pump-1");
     let (_folder, path) = open(&world, Protocol::Mqtt);
@@ -61,6 +61,11 @@ fn a_program_logs_in_with_a_password_and_a_wrong_one_is_told_with_its_uid() {
     let mut pong = [0; 2];
     program.read_exact(&mut pong).unwrap();
     assert_eq!(pong, [0xd0, 0]);
+    let login = world.told.wait("a login", |told| told.logged_in.first().cloned());
+    assert_eq!(
+        (login.peer, login.identity.to_string()),
+        (Peer::Local { uid: uid() }, "device:pump-1".to_owned())
+    );
     assert_ne!(log_in(&mut connect(&path), "pump-1", "guess"), 0);
     let peer = world.told.wait("a failed login", |told| told.logins.first().map(|login| login.peer));
     assert_eq!(peer, Peer::Local { uid: uid() });

@@ -7,7 +7,7 @@ use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_mqtt::reason::ReasonCode::{self, BadUserNameOrPassword, NotAuthorized, Success};
 use keyward_server::config::Network;
 use keyward_server::login::Login;
-use keyward_server::plane::{Entrance, Listener, LoginCause, Security, Shown};
+use keyward_server::plane::{Entrance, Listener, LoginCause, Protocol, Security, Shown};
 use std::net::SocketAddr;
 
 /// A device of the type `meter` with a certificate and a password.
@@ -58,15 +58,29 @@ fn open(world: &World, name: &str, entrance: Entrance, security: Security) -> So
     world.plane.add_listener(listener).unwrap()[0]
 }
 
-/// Opens a listener as on a network, whose passwords can be read.
-fn open_lan(world: &World, anonymous_as: Option<&str>) -> SocketAddr {
-    let entrance = Entrance {
+/// Is the entrance to a network whose passwords can be read.
+fn lan(from: &str, anonymous_as: Option<&str>) -> Entrance {
+    Entrance {
         login: Login::Password,
         is_plain_network: true,
-        from: vec![Network::parse("127.0.0.0/8").unwrap()],
+        from: vec![Network::parse(from).unwrap()],
         anonymous_as: anonymous_as.map(|name| UserId::parse(name).unwrap()),
+    }
+}
+
+/// Opens a listener as on a network, whose passwords can be read.
+fn open_lan(world: &World, anonymous_as: Option<&str>) -> SocketAddr {
+    open(world, "lan", lan("127.0.0.0/8", anonymous_as), Security::Plain)
+}
+
+/// Opens one that speaks WebSocket.
+fn open_web(world: &World, name: &str, from: &str) -> SocketAddr {
+    let listener = Listener {
+        protocol: Protocol::WebSocket { origins: Default::default() },
+        entrance: lan(from, None),
+        ..Listener::plain(name, vec!["127.0.0.1:0".parse().unwrap()])
     };
-    open(world, "lan", entrance, Security::Plain)
+    world.plane.add_listener(listener).unwrap()[0]
 }
 
 fn tls(world: &World, at: SocketAddr, bundle: Option<&Bundle>, hello: &Hello<'_>) -> ReasonCode {
@@ -175,6 +189,24 @@ fn only_marked_identities_use_a_plain_listener_and_their_passwords_open_no_other
     assert_eq!(plain(world.plain, "tas-1", &marked), BadUserNameOrPassword, "loopback is no network");
     told(&world, "plain only", |cause| matches!(cause, LoginCause::OnlyPlain(_)));
     assert_eq!(plain(world.plain, "pump-1", &unmarked), Success);
+}
+
+#[test]
+fn plain_websocket_on_a_network_is_for_marked_identities_of_its_networks_too() {
+    let mut world = World::with(World::hasty());
+    let (near, far) = (open_web(&world, "web", "127.0.0.0/8"), open_web(&world, "far", "192.0.2.0/24"));
+    let unmarked = world.add_device_with_password("pump-1");
+    let (outcome, _) = world.command(device("panel-1", true, NewCredential::Password(NewPassword::Generate)));
+    let marked = outcome.password.unwrap().expose_text().to_owned();
+    let web = |name, secret| Peer::web_to(near).hello(&with(name, secret));
+    assert_eq!(web("panel-1", &marked), Success);
+    assert_eq!(web("pump-1", &unmarked), BadUserNameOrPassword);
+    told(&world, "not marked", |cause| matches!(cause, LoginCause::NotMarkedPlain(_)));
+    let elsewhere = Peer::web(&world).hello(&with("panel-1", &marked));
+    assert_eq!(elsewhere, BadUserNameOrPassword, "WebSocket on loopback is no network");
+    // Who is of no network of the listener gets no answer even to its request.
+    assert_eq!(Peer::plain(far).frame(), None);
+    world.told.handshake_line("is of no network that listener `far` lets in");
 }
 
 #[test]

@@ -1,0 +1,107 @@
+//! Authorities of others whose client certificates are accepted.
+
+use super::{Authority, Check, Facts, Mend, Profile, Weakness, certificates::SOON};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "authority-ends",
+        from: Profile::Home,
+        why: "every client with a certificate of it is refused from that day on",
+        look: ends,
+    },
+    Check {
+        name: "authority-list-overdue",
+        from: Profile::Home,
+        why: "what it has revoked since then is still accepted here",
+        look: overdue,
+    },
+    Check {
+        name: "authority-unbound",
+        from: Profile::Home,
+        why: "it lets nobody in, and whoever holds its key could speak as whoever is bound one day",
+        look: unbound,
+    },
+    Check {
+        name: "authority-unrevocable",
+        from: Profile::Commercial,
+        why: "a key that was stolen from a device of it is accepted until the certificate ends",
+        look: without_list,
+    },
+    Check {
+        name: "authority-proves-nothing",
+        from: Profile::Commercial,
+        why: "its certificates only let clients knock: whoever has one device's password is that device",
+        look: proves_nothing,
+    },
+];
+
+/// Makes a finding of each authority that is meant.
+fn of_those(
+    facts: &Facts,
+    is_meant: impl Fn(&Authority) -> bool,
+    weakness: impl Fn(&Authority) -> Weakness,
+) -> Vec<Weakness> {
+    facts.authorities.iter().filter(|authority| is_meant(authority)).map(weakness).collect()
+}
+
+fn ends(facts: &Facts) -> Vec<Weakness> {
+    let near = |authority: &Authority| authority.not_after < facts.now.after(SOON);
+    of_those(facts, near, |authority| {
+        let what = format!("the trusted authority {} ends on {}", authority.name, authority.not_after);
+        Weakness::new(what, Mend::by("give its clients certificates of this broker before that day"))
+    })
+}
+
+fn overdue(facts: &Facts) -> Vec<Weakness> {
+    let is_late = |authority: &Authority| authority.next_list.is_some_and(|due| due < facts.now);
+    of_those(facts, is_late, |authority| {
+        let due = authority.next_list.map(|due| format!(" since {due}")).unwrap_or_default();
+        let what = format!(
+            "the list of revoked certificates of the trusted authority {} is overdue{due}",
+            authority.name
+        );
+        Weakness::new(what, new_list(authority))
+    })
+}
+
+fn unbound(facts: &Facts) -> Vec<Weakness> {
+    let is_idle = |authority: &Authority| !authority.proves_nothing && authority.bound == 0;
+    of_those(facts, is_idle, |authority| {
+        let name = &authority.name;
+        let mend = format!(
+            "bind the names of its clients (keyward authority trust bind --help), or: keyward authority trust remove {name}"
+        );
+        Weakness::new(format!("no name of the trusted authority {name} is bound to anybody"), Mend::by(mend))
+    })
+}
+
+fn without_list(facts: &Facts) -> Vec<Weakness> {
+    of_those(
+        facts,
+        |authority| !authority.has_list,
+        |authority| {
+            let what =
+                format!("the trusted authority {} has no list of revoked certificates", authority.name);
+            Weakness::new(what, new_list(authority))
+        },
+    )
+}
+
+fn proves_nothing(facts: &Facts) -> Vec<Weakness> {
+    of_those(
+        facts,
+        |authority| authority.proves_nothing,
+        |authority| {
+            let name = &authority.name;
+            let mend = format!(
+                "keyward authority trust remove {name}, then add it with --identity common-name and bind the names of its clients"
+            );
+            let what = format!("certificates of the trusted authority {name} prove nobody");
+            Weakness::new(what, Mend::by(mend))
+        },
+    )
+}
+
+fn new_list(authority: &Authority) -> Mend {
+    Mend::keyward(format!("authority trust crl {} --crl FILE", authority.name))
+}
