@@ -12,7 +12,7 @@ mod things;
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
     AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
-    ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetCommand,
+    ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetArgs, PresetCommand,
     ServerCertificateCommand, ServerCommand, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;

@@ -214,3 +214,24 @@ fn a_start_waits_for_a_command_that_holds_the_store_for_a_moment() {
     story.start().stop();
     release.join().unwrap();
 }
+
+#[test]
+fn a_preset_holds_at_once_for_a_device_that_was_there_before_and_is_gone_at_once() {
+    let story = Story::begin();
+    let broker = story.start();
+    story.ok(&["device", "add", "plug-1"]);
+    let publish = ["pub", "--bundle-dir", "plug-1", "-t", "stat/kitchen/POWER", "-m", "ON"];
+    story.refused(&publish);
+    let told = story.ok(&["device", "preset", "plug-1", "--preset", "tasmota", "--topic", "kitchen"]);
+    assert!(told.contains("policy.d/preset-device-plug-1.toml"), "{told}");
+    story.ok(&publish);
+    story.ok(&["reload"]);
+    story.ok(&publish);
+    story.ok(&["device", "preset", "plug-1", "--clear"]);
+    story.refused(&publish);
+    let viewer = ["user", "preset", "anna", "--preset", "viewer"];
+    assert!(story.refused(&viewer).contains("there is no user:anna"));
+    story.ok(&["user", "add", "anna"]);
+    story.ok(&viewer);
+    broker.stop();
+}

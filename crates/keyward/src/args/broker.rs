@@ -89,6 +89,26 @@ Examples:
     },
 }
 
+/// Says which preset somebody who is there already gets, or that it is taken away.
+#[derive(Debug, Args)]
+pub(crate) struct PresetArgs {
+    /// The preset; `keyward preset list` names them
+    #[arg(long, value_name = "PRESET", required_unless_present = "clear")]
+    pub(crate) preset: Option<String>,
+    /// The topic that it is filled in with [default: what the software comes with, or the name]
+    #[arg(long, value_name = "TOPIC", requires = "preset")]
+    pub(crate) topic: Option<String>,
+    /// The MAC address of the device, for presets that use it in topics
+    #[arg(long, value_name = "MAC", requires = "preset")]
+    pub(crate) mac: Option<String>,
+    /// Accept that its topics overlap with those of somebody else
+    #[arg(long, requires = "preset")]
+    pub(crate) allow_overlap: bool,
+    /// Take its preset away
+    #[arg(long, conflicts_with = "preset")]
+    pub(crate) clear: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Who acts: device:ID or user:NAME

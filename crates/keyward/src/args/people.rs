@@ -41,6 +41,18 @@ Examples:
   keyward user passwd app --generate                    made by Keyward, shown once
   keyward user passwd app --password-stdin < app.password")]
     Passwd(UserPasswdArgs),
+    /// Give a user that is there already the rules of a preset, or take them away
+    #[command(after_help = "\
+Examples:
+  keyward user preset flows --preset node-red
+  keyward user preset flows --clear")]
+    Preset {
+        /// Which user
+        name: UserId,
+        /// What it gets
+        #[command(flatten)]
+        args: super::PresetArgs,
+    },
     /// Let a user log in on plain listeners, and with its password nowhere else; live connections are closed
     #[command(after_help = "\
 Examples:

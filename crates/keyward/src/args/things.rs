@@ -19,6 +19,18 @@ Examples:
   keyward device add tasmota-7 --plain                  for one that cannot do TLS: a password for plain listeners
   keyward device add cam-7 --type camera --site roof --exposure public")]
     Add(DeviceAddArgs),
+    /// Give a device that is there already the rules of a preset, or take them away
+    #[command(after_help = "\
+Examples:
+  keyward device preset plug-1 --preset tasmota --topic kitchen --mac 5C:CF:7F:12:34:56
+  keyward device preset plug-1 --clear")]
+    Preset {
+        /// Which device
+        id: DeviceId,
+        /// What it gets
+        #[command(flatten)]
+        args: super::PresetArgs,
+    },
     /// Let a device log in on plain listeners, and with its password nowhere else; live connections are closed
     #[command(after_help = "\
 Examples:

@@ -37,6 +37,7 @@ pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
             let password = if password_stdin { secret::from_stdin()? } else { NewPassword::Generated };
             passwd(site, Request::DevicePasswd { id: id.to_string(), password })
         }
+        DeviceCommand::Preset { id, args } => preset::change(site, format!("device:{id}"), &args),
         DeviceCommand::Plain { id, clear } => {
             site.change(Request::MarkPlain { identity: format!("device:{id}"), plain: !clear })
         }

@@ -1,11 +1,12 @@
 //! `keyward preset`: the rules that come with Keyward; and what a new account is given of them.
 
-use crate::args::PresetCommand;
+use crate::args::{PresetArgs, PresetCommand};
 use crate::failure::{Failure, Outcome};
+use crate::reach::Site;
 use crate::screen::{Screen, table};
 use keyward_ids::Kind;
 use keyward_policy::{PRESETS, Preset};
-use keyward_server::control::PresetChoice;
+use keyward_server::control::{PresetChoice, PresetGive, Request};
 use serde_json::json;
 
 /// Runs the command. It needs no installation.
@@ -22,6 +23,17 @@ pub(crate) fn choice(name: Option<&str>, topic: Option<&str>, mac: Option<&str>)
         name: name?.to_owned(),
         topic: topic.map(str::to_owned),
         mac: mac.map(str::to_owned),
+    })
+}
+
+/// Gives a preset to an account that is there, or takes it away.
+pub(crate) fn change(site: &Site, identity: String, args: &PresetArgs) -> Outcome {
+    let choice = choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref());
+    site.change(match choice {
+        Some(preset) => {
+            Request::PresetGive(PresetGive { identity, preset, allow_overlap: args.allow_overlap })
+        }
+        None => Request::PresetTake { identity },
     })
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn run(site: &Site, command: UserCommand) -> Outcome {
         UserCommand::Add(args) => add(site, &args),
         UserCommand::List => list(site),
         UserCommand::Remove { name } => site.change(Request::UserRemove { name: name.to_string() }),
+        UserCommand::Preset { name, args } => preset::change(site, format!("user:{name}"), &args),
         UserCommand::Plain { name, clear } => {
             site.change(Request::MarkPlain { identity: format!("user:{name}"), plain: !clear })
         }

@@ -174,6 +174,8 @@ impl Admin {
             Request::AuthorityTrustBind(bind) => turn.bind_name(bind),
             Request::AuthorityTrustUnbind { name, common_name } => turn.unbind_name(&name, common_name),
             Request::MarkPlain { identity, plain } => turn.mark_plain(&identity, plain),
+            Request::PresetGive(give) => turn.give_preset(&give),
+            Request::PresetTake { identity } => turn.take_preset(&identity),
             Request::PolicyCheck => turn.admin.check_policy(),
             Request::PolicyExplain(question) => turn.admin.explain_policy(&question),
             Request::Denials { since_secs } => turn.admin.denials(since_secs),

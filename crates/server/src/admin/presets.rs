@@ -5,13 +5,13 @@
 //!
 //! What is not here: the texts and what may be filled in (`policy`).
 
-use super::{Admin, Turn, audited::Digests};
+use super::{Admin, Turn, accounts::bad_name, audited::Digests};
 use crate::{
-    control::{PresetChoice, Refusal, RefusalCode},
+    control::{PresetChoice, PresetGive, Refusal, RefusalCode, Response},
     rules::Rules,
     wiring::subject,
 };
-use keyward_identity::{Standing, files};
+use keyward_identity::{Account, Standing, files};
 use keyward_ids::{Identity, Kind};
 use keyward_policy::{
     Filled, Filling, Policy, Preset, SourceFile, Subject,
@@ -110,7 +110,40 @@ impl Turn<'_> {
         done
     }
 
-    /// Takes the rules of an account that was removed out of force. A file that was edited by hand is kept under another
+    /// Gives a preset to an account that has none.
+    pub(super) fn give_preset(&mut self, give: &PresetGive) -> Result<Response, Refusal> {
+        let account = self.admin.existing(&give.identity)?;
+        let (who, held) = (&account.identity, self.admin.policy()?);
+        if let Some(applied) = held.preset_of(who) {
+            let what = format!(
+                "{who} has the preset {} already ({}); take it away first (--clear)",
+                applied.name, applied.file
+            );
+            return Err(Refusal::new(RefusalCode::Conflict, what));
+        }
+        let file = self.prepare_preset(Some(&give.preset), &subject(&account), give.allow_overlap)?;
+        self.with_preset(file.as_ref(), |_| Ok(()))?;
+        let notes = file.iter().flat_map(PresetFile::notes).collect();
+        let what = format!("{who} has the rules of preset {} now.", give.preset.name);
+        Ok(Response::Changed(self.changed(what, None, notes)))
+    }
+
+    /// Takes its preset away from an account.
+    pub(super) fn take_preset(&mut self, identity: &str) -> Result<Response, Refusal> {
+        let account = self.admin.existing(identity)?;
+        let who = &account.identity;
+        let notes = self.remove_preset(who);
+        if notes.is_empty() {
+            return Err(Refusal::new(RefusalCode::NotFound, format!("{who} has no preset")));
+        }
+        // The next start would read it again.
+        if self.admin.home.policy_dir().join(file_name(who)).symlink_metadata().is_ok() {
+            return Err(Refusal::new(RefusalCode::Failed, notes.join("; ")));
+        }
+        Ok(Response::Changed(self.changed(format!("The preset of {who} is taken away."), None, notes)))
+    }
+
+    /// Takes the rules of an account out of force. A file that was edited by hand is kept under another
     /// name, which nobody reads. Returns what to know, a line each.
     pub(super) fn remove_preset(&mut self, identity: &Identity) -> Vec<String> {
         let name = format!("policy.d/{}", file_name(identity));
@@ -173,6 +206,16 @@ fn sync(folder: &Path) -> std::io::Result<()> {
 }
 
 impl Admin {
+    /// Finds an account that was not removed.
+    fn existing(&self, identity: &str) -> Result<Arc<Account>, Refusal> {
+        let identity = identity.parse().map_err(|error| bad_name("device or user", identity, &error))?;
+        let account = self.account(&identity)?;
+        if account.standing == Standing::Removed {
+            return Err(Refusal::new(RefusalCode::NotFound, format!("{identity} is removed")));
+        }
+        Ok(account)
+    }
+
     /// Refuses a file that is left of an earlier account, unless it is what is to be written: a crash came between.
     fn refuse_remains(&self, name: &str, new: &Identity, wanted: Option<&str>) -> Result<(), Refusal> {
         let path = self.home.policy_dir().join(name);

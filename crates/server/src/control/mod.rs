@@ -18,8 +18,8 @@ mod stream;
 pub use client::{CallError, Client, Stream};
 pub use request::{
     AuthorityBind, AuthorityTrust, Chip, DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd,
-    NewCredential, NewPassword, PolicyExplain, PresetChoice, Proves, Request, ServerCertificateImport,
-    UserAdd,
+    NewCredential, NewPassword, PolicyExplain, PresetChoice, PresetGive, Proves, Request,
+    ServerCertificateImport, UserAdd,
 };
 pub use response::{
     AuditRow, BackupBegun, BanRow, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow,

@@ -113,6 +113,13 @@ pub enum Request {
         /// Whether it may.
         plain: bool,
     },
+    /// Gives the rules of a preset to somebody who is there already. Answer: [`super::Response::Changed`].
+    PresetGive(PresetGive),
+    /// Takes the rules of its preset away from somebody. Answer: [`super::Response::Changed`].
+    PresetTake {
+        /// `device:ID` or `user:NAME`.
+        identity: String,
+    },
     /// Loads the rule files without putting them in force and reports what is odd. Answer:
     /// [`super::Response::PolicyChecked`].
     PolicyCheck,
@@ -234,6 +241,19 @@ pub struct PresetChoice {
     /// The MAC address of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+}
+
+/// Asks for the rules of a preset for somebody who is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PresetGive {
+    /// `device:ID` or `user:NAME`.
+    pub identity: String,
+    /// The preset.
+    pub preset: PresetChoice,
+    /// Whether topics of the preset that others use already are accepted.
+    #[serde(default)]
+    pub allow_overlap: bool,
 }
 
 /// Asks that client certificates of an authority of others are accepted.

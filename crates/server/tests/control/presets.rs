@@ -5,8 +5,8 @@ use keyward_identity::files;
 use keyward_server::{
     admin::Admin,
     control::{
-        ExplainAction, NewCredential, NewPassword, PolicyExplain, PresetChoice, RefusalCode, Request,
-        Response, UserAdd, UserRow,
+        ExplainAction, NewCredential, NewPassword, PolicyExplain, PresetChoice, PresetGive, RefusalCode,
+        Request, Response, UserAdd, UserRow,
     },
 };
 use std::fs;
@@ -211,4 +211,47 @@ fn a_shared_login_is_called_so() {
     let Ok(Response::UserAdded(added)) = store.ask(user("house", choice("home", None))) else { panic!() };
     assert!(added.notes.iter().any(|note| note.contains("reads and writes everything")), "{:?}", added.notes);
     assert_eq!(users(&mut store)[0].preset.as_deref(), Some("home"));
+}
+
+fn give(identity: &str, preset: &str, topic: Option<&str>, allow_overlap: bool) -> Request {
+    let preset = choice(preset, topic).unwrap();
+    Request::PresetGive(PresetGive { identity: identity.to_owned(), preset, allow_overlap })
+}
+
+fn take(identity: &str) -> Request {
+    Request::PresetTake { identity: identity.to_owned() }
+}
+
+#[test]
+fn somebody_who_is_there_gets_a_preset_and_loses_it_again() {
+    let site = Site::new();
+    let mut store = site.stopped();
+    store.add_device("plug-1");
+    let changed = store.change(give("device:PLUG-1", "tasmota", Some("kitchen"), false));
+    assert!(changed.notes[0].contains("policy.d/preset-device-plug-1.toml"), "{:?}", changed.notes);
+    assert!(may(&mut store, "device:plug-1", "stat/kitchen/POWER"));
+    assert_eq!(store.devices()[0].preset.as_deref(), Some("tasmota"));
+    let again = store.refusal(give("device:plug-1", "tasmota", Some("bath"), false));
+    assert_eq!(again.code, RefusalCode::Conflict);
+    assert!(again.what.contains("has the preset tasmota already"), "{again}");
+    store.add_device("plug-2");
+    let taken = store.refusal(give("device:plug-2", "tasmota", Some("kitchen"), false));
+    assert!(taken.what.contains("--allow-overlap"), "{taken}");
+    store.change(take("device:plug-1"));
+    assert!(!may(&mut store, "device:plug-1", "stat/kitchen/POWER"));
+    assert_eq!(rule_files(&site), [""; 0]);
+    assert!(store.audit().iter().any(|line| line.contains("preset-device-plug-1.toml removed")));
+    assert_eq!(store.refusal(take("device:plug-1")).code, RefusalCode::NotFound);
+}
+
+#[test]
+fn nobody_who_is_gone_or_of_another_kind_gets_a_preset() {
+    let site = Site::new();
+    let mut store = site.stopped();
+    store.ask(user("anna", None)).map(|_| ()).unwrap();
+    assert_eq!(store.refusal(give("user:anna", "tasmota", None, false)).code, RefusalCode::Invalid);
+    assert_eq!(store.refusal(give("user:ben", "viewer", None, false)).code, RefusalCode::NotFound);
+    store.change(Request::UserRemove { name: "anna".to_owned() });
+    assert_eq!(store.refusal(give("user:anna", "viewer", None, false)).code, RefusalCode::NotFound);
+    assert_eq!(rule_files(&site), [""; 0]);
 }
