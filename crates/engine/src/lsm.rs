@@ -95,21 +95,54 @@ impl Lsm {
         caught(|| self.database.persist(PersistMode::Buffer))
     }
 
-    /// Flushes one table after the other, and compacts those of which so many bytes are left, or fewer, until all are done
-    /// or it is told to end.
+    /// Flushes all tables, and compacts those of which no more than `room` bytes are left, until all are done or it is told
+    /// to end.
+    ///
+    /// What is left is measured before the flush: a row that is deleted after that is still written by the compaction. Counted as
+    /// gone, it filled the file system up, and then nothing could be removed any more.
     pub(crate) fn compact(&self, room: impl Fn() -> u64, ends: impl Fn() -> bool) -> Result<(), String> {
+        let mut left = Vec::with_capacity(self.tables.len());
         for table in &self.tables {
-            caught(|| {
-                self.flush_table(table, &ends)?;
-                if fits(table, room())? && !ends() { table.major_compact() } else { Ok(()) }
-            })?;
+            left.push(caught(|| self.left(table, room()))?);
         }
-        // fjall removes the files that were compacted away when a memtable that holds something is sealed, and a journal when
-        // all that is in it is flushed.
+        for table in &self.tables {
+            caught(|| self.flush_table(table, &ends))?;
+        }
+        self.let_go(&ends)?;
+        for (table, left) in self.tables.iter().zip(left) {
+            let fits = left.is_some_and(|left| left <= room());
+            if fits && !ends() {
+                caught(|| table.major_compact())?;
+            }
+        }
+        self.let_go(&ends)
+    }
+
+    /// Seals a memtable that holds something. fjall then sees up to where nobody reads any more, so that a compaction drops
+    /// what was deleted before, and removes the files that were compacted away and the journals of which all is flushed.
+    fn let_go(&self, ends: impl Fn() -> bool) -> Result<(), String> {
         caught(|| {
             self.marks.insert(b"made room", b"")?;
             self.flush_table(&self.marks, &ends)
         })
+    }
+
+    /// Tells how many bytes a compaction of a table writes at most once all is flushed; `None` if more than `most`. Of a table that may
+    /// be larger the rows are read, until they are too many: those that were deleted need nothing.
+    fn left(&self, table: &Keyspace, most: u64) -> fjall::Result<Option<u64>> {
+        let all = table.disk_space() + self.owed();
+        if all <= most {
+            return Ok(Some(all));
+        }
+        let mut left = 0;
+        for row in table.iter() {
+            let (key, value) = row.into_inner()?;
+            left += key.len() as u64 + value.len() as u64;
+            if left > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(left))
     }
 
     fn flush_table(&self, table: &Keyspace, ends: impl Fn() -> bool) -> fjall::Result<()> {
@@ -192,23 +225,6 @@ impl Lsm {
         }
         Ok(())
     }
-}
-
-/// Tells whether what a table has left needs no more than so many bytes. Of a table whose files are larger the rows are read,
-/// until they are too many: those that were deleted need nothing.
-fn fits(table: &Keyspace, bytes: u64) -> fjall::Result<bool> {
-    if table.disk_space() <= bytes {
-        return Ok(true);
-    }
-    let mut left = bytes;
-    for row in table.iter() {
-        let (key, value) = row.into_inner()?;
-        match left.checked_sub(key.len() as u64 + value.len() as u64) {
-            Some(rest) => left = rest,
-            None => return Ok(false),
-        }
-    }
-    Ok(true)
 }
 
 #[allow(clippy::disallowed_methods, reason = "fjall tells nobody when a flush or a compaction has ended")]
