@@ -1,7 +1,8 @@
-//! What Mosquitto's files become here: users, rules, listeners, and what is said about each line. Nothing is written here.
+//! What Mosquitto's files become here: users, rules, listeners, certificates, and what is said about each line. Nothing is written here.
 //!
 //! What is not here: reading the formats (`keyward-mosquitto`), and putting a plan into effect (`commands/import.rs`).
 
+mod certificates;
 mod disk;
 mod dynamic;
 mod listeners;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use zeroize::Zeroizing;
 
+use certificates::{OldAuthority, OldServer};
 use disk::Disk;
 
 /// Says how files are to be read, and what may be opened.
@@ -25,6 +27,8 @@ pub(crate) struct Wishes {
     pub(crate) plain_from: Vec<String>,
     /// The user that clients without a login become.
     pub(crate) anonymous_as: UserId,
+    /// Users who have certificates and stand in no file.
+    pub(crate) certificate_users: Vec<UserId>,
 }
 
 /// Is what an import would write, and why it cannot.
@@ -38,6 +42,14 @@ pub(crate) struct Plan {
     pub(crate) rules: Vec<SourceFile>,
     /// Sections for `keyward.toml`.
     pub(crate) listeners: String,
+    /// The authorities of others whose clients get in.
+    pub(crate) authorities: Vec<OldAuthority>,
+    /// The users that common names in their certificates stand for.
+    pub(crate) bound: Vec<UserId>,
+    /// The certificates that listeners go on showing.
+    pub(crate) servers: Vec<OldServer>,
+    /// Which of them listeners show, by their number in the configuration.
+    shown: BTreeMap<usize, String>,
     /// The ports that these listeners take.
     pub(crate) ports: Vec<u16>,
     /// What is left to do by hand.
@@ -47,7 +59,7 @@ pub(crate) struct Plan {
 /// Is a user to be added.
 pub(crate) struct NewUser {
     pub(crate) name: UserId,
-    /// The hash of its password; without one nobody can log in as it.
+    /// The hash of its password; without one nobody can log in as it, but for a bound certificate.
     pub(crate) hash: Option<Zeroizing<String>>,
 }
 
@@ -88,12 +100,18 @@ impl Plan {
         if let Some(security) = &security {
             names.clients(self, security);
         }
+        certificates::check_users(self, &wishes.certificate_users, &settings, security.as_ref());
+        names.certified(self, &wishes.certificate_users);
         let people =
             rules::People::of(&mut names, self, rules.as_ref(), anonymous.then_some(&wishes.anonymous_as));
+        if certificates::name_clients(&settings) {
+            self.bind(people.named());
+        }
         match (&security, &rules) {
             (Some(security), _) => dynamic::render(self, security, wishes.version),
             (None, rules) => rules::render(self, rules.as_ref(), &people, &settings, wishes.version),
         }
+        certificates::read(self, &settings, disk);
         listeners::render(self, &settings, wishes);
         self.note_certificates(&settings);
     }
@@ -184,14 +202,39 @@ impl Plan {
         remark.what.push_str(what);
     }
 
-    fn note_certificates(&mut self, settings: &Settings) {
-        if settings.listeners.iter().any(conf::Listener::is_tls) {
-            let what = "TLS listeners present Keyward's own certificate until another is imported: clients need its ca.pem";
-            self.next.push(what.to_owned());
+    /// Says of a line what it comes to, and nothing else.
+    fn settle(&mut self, place: &Place, fate: Fate, what: &str) {
+        let Some(remark) = self.remarks.iter_mut().find(|remark| remark.place == *place) else { return };
+        remark.fate = fate;
+        what.clone_into(&mut remark.what);
+    }
+
+    /// Adds something that is left to do, once.
+    fn next(&mut self, what: String) {
+        if !self.next.contains(&what) {
+            self.next.push(what);
         }
-        if settings.listeners.iter().any(|listener| listener.name_from.is_some()) {
-            let what = "clients that were named by certificates need one of Keyward (`keyward user add NAME --certificate`)";
-            self.next.push(what.to_owned());
+    }
+
+    /// Lets certificates name these users. Who stands in the rules alone becomes a user: with a certificate it got in.
+    fn bind(&mut self, named: &[UserId]) {
+        for name in named {
+            if !self.names().any(|known| known == name) {
+                self.users.push(NewUser { name: name.clone(), hash: None });
+            }
+        }
+        self.bound = named.to_vec();
+    }
+
+    fn note_certificates(&mut self, settings: &Settings) {
+        let names_by_subject = |listener: &conf::Listener| {
+            listener.name_from == Some(conf::NameFrom::Subject)
+                || (listener.name_from.is_some() && !listener.require_certificate)
+        };
+        if settings.listeners.iter().any(names_by_subject) {
+            let what = "where whole subjects named clients, or use_identity_as_username stood without require_certificate, clients \
+                        need a certificate of Keyward (`keyward user add NAME --certificate`)";
+            self.next(what.to_owned());
         }
     }
 }
@@ -221,6 +264,16 @@ impl Names {
         Some(NewUser { name, hash: Some(entry.hash) })
     }
 
+    /// Adds users who have a certificate and no password.
+    fn certified(&mut self, plan: &mut Plan, users: &[UserId]) {
+        for name in users {
+            let is_one = self.take(plan, name.as_str(), &certificates::asked()).is_some();
+            if is_one && !plan.names().any(|known| known == name) {
+                plan.users.push(NewUser { name: name.clone(), hash: None });
+            }
+        }
+    }
+
     fn clients(&mut self, plan: &mut Plan, security: &dynsec::Security) {
         let place = Place { file: "dynamic security".to_owned(), line: 0 };
         for client in &security.clients {
@@ -229,7 +282,7 @@ impl Names {
                 (_, Some(_), _) => {
                     Some("gets in with one client id only, which cannot be demanded here: left out")
                 }
-                (.., None) => Some("has no password: left out"),
+                (.., None) => Some("has no password: left out, unless --certificate-users names it"),
                 _ => None,
             };
             let (fate, what) = match left_out {

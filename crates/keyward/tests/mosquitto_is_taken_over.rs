@@ -6,6 +6,7 @@ mod story;
 
 use serde_json::Value;
 use std::fs;
+use std::process::Command;
 use story::Story;
 
 /// A hash as `mosquitto_passwd` of 2.0 writes it.
@@ -195,6 +196,8 @@ fn dynamic_security_decides_in_the_order_of_its_priorities() {
           {"rolename": "low", "acls": [
             {"acltype": "publishClientSend", "topic": "+/+", "allow": true},
             {"acltype": "subscribePattern", "topic": "s/#", "allow": true},
+            {"acltype": "publishClientSend", "topic": "$SYS/x", "allow": true},
+            {"acltype": "subscribePattern", "topic": "$share/g/x", "allow": true},
             {"acltype": "publishClientReceive", "topic": "s/secret", "priority": -9, "allow": false}]}]}"#;
     put(
         &story,
@@ -208,6 +211,11 @@ fn dynamic_security_decides_in_the_order_of_its_priorities() {
     );
     let report = story.json(&["import", "mosquitto", "m.conf", "--version", "2.1"]);
     assert_eq!(report["import"]["users"], serde_json::json!(["ann"]));
+    for text in ["allow publish $SYS/x", "allow subscribe $share/g/x"] {
+        let lines = report["import"]["lines"].as_array().unwrap();
+        let line = lines.iter().find(|line| line["text"] == text);
+        assert_eq!(line.unwrap()["fate"], "unsupported", "a rule is dropped without a word");
+    }
     for (action, topic, may) in [
         ("publish", "a/open", true),
         ("publish", "a/shut", false),
@@ -220,4 +228,173 @@ fn dynamic_security_decides_in_the_order_of_its_priorities() {
     ] {
         assert_eq!(explain(&story, &["--as", "user:ann", action, topic]), may, "{action} {topic}");
     }
+}
+
+/// Runs openssl in the story's place.
+fn openssl(story: &Story, line: &str) {
+    let mut command = Command::new("openssl");
+    let output = command.args(line.split(' ')).current_dir(story.path("")).output().unwrap();
+    assert!(output.status.success(), "openssl {line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes `NAME.crt`, `NAME.key` and the empty list `NAME.crl` of an authority.
+fn old_authority(story: &Story, name: &str) {
+    openssl(
+        story,
+        &format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.crt -days 90 -subj /CN={name}"
+        ),
+    );
+    let index = story.path(&format!("{name}.index"));
+    story.write(&index, "");
+    let text = format!(
+        "[ca]\ndefault_ca=d\n[d]\ndatabase={name}.index\ncrlnumber={name}.number\ndefault_md=sha256\ndefault_crl_days=30\n"
+    );
+    story.write(&story.path(&format!("{name}.cnf")), &text);
+    story.write(&story.path(&format!("{name}.number")), "01\n");
+    openssl(
+        story,
+        &format!("ca -gencrl -config {name}.cnf -cert {name}.crt -keyfile {name}.key -out {name}.crl"),
+    );
+}
+
+/// Makes an authority, another one, and the server's certificate with its key.
+fn old_certificates(story: &Story) {
+    old_authority(story, "ca");
+    old_authority(story, "strange");
+    openssl(
+        story,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=server",
+    );
+    story.write(&story.path("san"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
+    openssl(
+        story,
+        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 90 -extfile san -out server.crt",
+    );
+}
+
+/// A listener on which certificates name the clients, and one with passwords.
+const TLS_CONF: &str = "listener 8884 127.0.0.1\ncertfile {}/server.crt\nkeyfile {}/server.key\ncafile {}/ca.crt\ncrlfile {}/ca.crl\n\
+                        require_certificate true\nuse_identity_as_username true\n\
+                        listener 8885 127.0.0.1\ncertfile {}/server.crt\nkeyfile {}/server.key\n";
+
+const FILES: &str = "password_file {}/passwd\nacl_file {}/acl\n";
+
+fn bound(story: &Story) -> Vec<(String, String)> {
+    let list = story.json(&["authority", "trust", "list"]);
+    let rows = list["trusted_authorities"].as_array().unwrap().iter();
+    let names = rows.flat_map(|row| row["bound"].as_array().unwrap().clone());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    names.map(|bound| (text(&bound["common_name"]), text(&bound["identity"]))).collect()
+}
+
+fn keys(story: &Story) -> Vec<String> {
+    let entries = fs::read_dir(story.dir().join("keys")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn certificates_go_on_and_name_whom_they_named() {
+    let story = Story::stopped();
+    usual(&story);
+    old_certificates(&story);
+    let acl = format!("{ACL}user cat\ntopic read c\n");
+    put(&story, &[("m.conf", &format!("{TLS_CONF}{FILES}")), ("acl", &acl)]);
+    let words = ["import", "mosquitto", "m.conf", "--certificate-users", "pump-1,ben"];
+    let report = story.json(&words);
+    assert!(!report.to_string().contains("PRIVATE KEY"), "the key is shown");
+    for (line, fate) in [(2, "carried"), (4, "changed"), (5, "changed"), (9, "carried")] {
+        assert_eq!(fate_of(&report, "m.conf", line), fate, "m.conf:{line}");
+    }
+    let named = ["ann", "ben", "cat", "pump-1"].map(|name| (name.to_owned(), format!("user:{name}")));
+    assert_eq!(bound(&story), named);
+    let config = fs::read_to_string(story.dir().join("keyward.toml")).unwrap();
+    for text in [
+        "port = 8884\nserver_certificate = \"mosquitto-1\"\nlogin = \"certificate\"\n",
+        "port = 8885\nserver_certificate = \"mosquitto-1\"\nlogin = \"password\"\n",
+    ] {
+        assert!(config.contains(text), "{config}");
+    }
+    let list = story.json(&["server", "certificate", "list"]);
+    assert_eq!(list["server_certificates"].as_array().unwrap().len(), 1, "{list}");
+    assert!(keys(&story).iter().all(|name| story::mode(&story.dir().join("keys").join(name)) == 0o600));
+    assert!(explain(&story, &["--as", "user:pump-1", "--client", "p1", "publish", "u/pump-1/x"]));
+}
+
+#[test]
+fn an_authority_that_names_nobody_asks_for_a_password_too() {
+    let story = Story::stopped();
+    usual(&story);
+    old_certificates(&story);
+    fs::create_dir(story.path("authorities")).unwrap();
+    fs::copy(story.path("ca.crt"), story.path("authorities/ca.pem")).unwrap();
+    openssl(&story, "rehash authorities");
+    let conf = "listener 8884 127.0.0.1\ncertfile {}/server.crt\nkeyfile {}/server.key\ncapath {}/authorities\nrequire_certificate 1\n";
+    put(&story, &[("m.conf", &format!("{conf}{FILES}"))]);
+    story.ok(&["import", "mosquitto", "m.conf"]);
+    let list = story.json(&["authority", "trust", "list"]);
+    assert_eq!(list["trusted_authorities"][0]["proves"], "none", "{list}");
+    assert_eq!(bound(&story), []);
+    let config = fs::read_to_string(story.dir().join("keyward.toml")).unwrap();
+    assert!(config.contains("login = \"certificate and password\""), "{config}");
+}
+
+#[test]
+fn certificates_that_cannot_go_on_are_refused_with_their_lines() {
+    let story = Story::stopped();
+    old_certificates(&story);
+    openssl(&story, "ec -in server.key -aes128 -passout pass:secret -out locked.key");
+    let mut ended = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    ended.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    story.write(&story.path("ended.crt"), &ended.self_signed(&key).unwrap().pem());
+    story.write(&story.path("ended.key"), &key.serialize_pem());
+    ended.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    story.write(&story.path("ended-ca.crt"), &ended.self_signed(&key).unwrap().pem());
+    let before = (state(&story), keys(&story));
+    let other = "listener 8886 127.0.0.1\ncertfile {}/server.crt\nkeyfile {}/server.key\ncafile {}/ca.crt\nrequire_certificate true\n";
+    for (from, to, line, why) in [
+        ("server.key", "locked.key", 3, "encrypted"),
+        ("server.key", "ca.key", 3, "do not fit together"),
+        ("server.key", "none", 3, "none"),
+        ("server.crt", "ca.key", 2, "private key"),
+        ("server", "ended", 2, "ended"),
+        ("{}/ca.crt", "{}/ended-ca.crt", 4, "ended"),
+        ("{}/ca.crt", "{}/server.crt", 4, "CA:TRUE"),
+        ("{}/ca.crt", "{}/m.conf", 4, "nothing that can be read"),
+        ("{}/ca.crl", "{}/strange.crl", 5, "not signed by this authority"),
+        ("cafile {}/ca.crt", "capath {}/d", 4, "by its hash"),
+        ("listener 8885", &format!("{other}listener 8885"), 11, "proves something else"),
+    ] {
+        usual(&story);
+        let conf = TLS_CONF.replace(from, to);
+        put(&story, &[("d/x.crt", ""), ("m.conf", &format!("{conf}{FILES}"))]);
+        let refused = story.refused(&["import", "mosquitto", "m.conf"]);
+        assert!(refused.contains(why) && refused.contains(&format!("m.conf:{line}")), "{why}: {refused}");
+    }
+    usual(&story);
+    let refused = story.refused(&["import", "mosquitto", "m.conf", "--certificate-users", "pump-1"]);
+    assert!(refused.contains("--certificate-users"), "{refused}");
+    assert_eq!((state(&story), keys(&story)), before);
+}
+
+#[test]
+fn an_import_that_fails_at_its_last_step_leaves_nothing() {
+    let story = Story::begin();
+    let broker = story.start();
+    usual(&story);
+    old_certificates(&story);
+    let port = story::free_port();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let conf = TLS_CONF.replace("8884", &port.to_string()).replace("8885", &story::free_port().to_string());
+    put(&story, &[("m.conf", &format!("{conf}{FILES}"))]);
+    let before = (state(&story), keys(&story));
+    let refused = story.refused(&["import", "mosquitto", "m.conf"]);
+    assert!(refused.contains("nothing was imported") && refused.contains(&port.to_string()), "{refused}");
+    assert_eq!((state(&story), keys(&story), bound(&story)), (before.0, before.1, Vec::new()));
+    drop(taken);
+    story.ok(&["import", "mosquitto", "m.conf"]);
+    broker.stop();
 }

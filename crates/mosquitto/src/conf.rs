@@ -277,7 +277,10 @@ impl Reader {
             _ => return Ok(None),
         }
         if key.starts_with("c") || key == "keyfile" {
-            fate = (Fate::Changed, "see the listener that it belongs to".to_owned());
+            fate = (
+                Fate::Unsupported,
+                "without certfile, keyfile and require_certificate it did nothing".to_owned(),
+            );
         }
         self.has_default |= is_default && key != "listener_allow_anonymous";
         Ok(Some(fate))

@@ -13,6 +13,7 @@ Examples:
   keyward import mosquitto /etc/mosquitto/mosquitto.conf
   keyward import mosquitto mosquitto.conf --version 2.1                %c and %u are whole levels only
   keyward import mosquitto mosquitto.conf --plain-from 192.168.1.0/24
+  keyward import mosquitto mosquitto.conf --certificate-users pump-1,pump-2
 
 What cannot be carried over without opening something is refused, and nothing is written then.
 docs/from-mosquitto.md goes through it step by step.")]
@@ -35,6 +36,9 @@ pub(crate) struct ImportArgs {
     /// The user that clients without a login become, where they get in
     #[arg(long, value_name = "NAME", default_value = "anonymous")]
     pub(crate) anonymous_as: UserId,
+    /// Users who log in with certificates of the old authority and stand in no file
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) certificate_users: Vec<UserId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

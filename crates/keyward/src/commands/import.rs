@@ -11,7 +11,10 @@ use keyward_mosquitto::{Fate, Version};
 use keyward_policy::{Policy, SourceFile};
 use keyward_server::admin::{self, Operator};
 use keyward_server::config::Config;
-use keyward_server::control::{NewCredential, NewPassword, Request, Response, Secret, UserAdd};
+use keyward_server::control::{
+    AuthorityBind, Der, NewCredential, NewPassword, Proves, Request, Response, Secret,
+    ServerCertificateImport, UserAdd,
+};
 use keyward_server::home::Home;
 use keyward_server::{installation, rules::Rules};
 use serde_json::json;
@@ -29,6 +32,7 @@ pub(crate) fn run(site: &Site, command: ImportCommand) -> Outcome {
         },
         plain_from: args.plain_from.clone(),
         anonymous_as: args.anonymous_as.clone(),
+        certificate_users: args.certificate_users.clone(),
     };
     let mut plan = Plan::of(&args.file, &wishes);
     let mut importing = Importing::begin(site, &mut plan)?;
@@ -70,6 +74,7 @@ impl Importing {
             let why = "these users are here already; rename them there or remove them here";
             plan.refusals.push(format!("{why}: {}", taken.join(", ")));
         }
+        check_certificates(&mut operator, plan)?;
         check_rules(&site.home, plan)?;
         let (_, before) = installation::settings(&site.home).map_err(Failure::failed)?;
         let after = configuration(&before, plan);
@@ -79,11 +84,15 @@ impl Importing {
     /// Puts the plan into effect. Whatever fails, what was written before is taken back.
     fn carry_out(&mut self, plan: &Plan) -> Outcome {
         let mut undo = Undo::default();
-        let outcome = self.write(plan, &mut undo);
-        if outcome.is_err() {
-            self.take_back(undo);
+        let Err(failure) = self.write(plan, &mut undo) else { return Ok(()) };
+        let left = self.take_back(undo);
+        if left.is_empty() {
+            return Err(Failure::refused(failure.code, format!("{}\nnothing was imported", failure.what)));
         }
-        outcome
+        let left = left.join("\n  ");
+        let what =
+            format!("{}\nwhat was written before was taken back, but for this:\n  {left}", failure.what);
+        Err(Failure::refused(failure.code, what))
     }
 
     fn write(&mut self, plan: &Plan, undo: &mut Undo) -> Outcome {
@@ -104,6 +113,7 @@ impl Importing {
             self.operator.call(Request::UserAdd(add))?;
             undo.users.push(user.name.clone());
         }
+        self.write_certificates(plan, undo)?;
         for file in &plan.rules {
             let path = self.home.directory().join(&file.name);
             files::write_new(&path, file.text.as_bytes()).map_err(Failure::failed)?;
@@ -115,18 +125,63 @@ impl Importing {
         Ok(())
     }
 
-    /// Takes back what an import has written. What cannot be taken back is named on standard error.
-    fn take_back(&mut self, undo: Undo) {
-        if undo.config {
-            drop(files::replace(&self.home.config_file(), self.config.0.as_bytes()));
+    fn write_certificates(&mut self, plan: &Plan, undo: &mut Undo) -> Outcome {
+        for authority in &plan.authorities {
+            let trust = &authority.trust;
+            self.operator.call(Request::AuthorityTrustAdd(trust.clone()))?;
+            undo.authorities.push(trust.name.clone());
+            let bound: &[UserId] = if trust.proves == Proves::CommonName { &plan.bound } else { &[] };
+            for user in bound {
+                let bind = AuthorityBind {
+                    name: trust.name.clone(),
+                    identity: format!("user:{user}"),
+                    common_name: None,
+                    certificate: None,
+                };
+                self.operator.call(Request::AuthorityTrustBind(bind))?;
+            }
+        }
+        for server in &plan.servers {
+            let (name, chain) = (server.name.clone(), Der(server.chain.clone()));
+            let key = Secret::new(server.key.to_string());
+            let import = ServerCertificateImport { name: name.clone(), chain, key };
+            self.operator.call(Request::ServerCertificateImport(import))?;
+            undo.servers.push(name);
+        }
+        Ok(())
+    }
+
+    /// Takes back what an import has written. Returns what is left, and why.
+    fn take_back(&mut self, undo: Undo) -> Vec<String> {
+        let mut left = Vec::new();
+        if undo.config
+            && let Err(error) = files::replace(&self.home.config_file(), self.config.0.as_bytes())
+        {
+            left.push(format!("the listeners: {error}"));
         }
         for path in undo.files {
-            drop(std::fs::remove_file(path));
+            if let Err(error) = std::fs::remove_file(&path) {
+                left.push(format!("{}: {error}", path.display()));
+            }
         }
-        for name in undo.users {
-            drop(self.operator.call(Request::UserRemove { name: name.to_string() }));
+        let servers = undo.servers.into_iter().map(|name| {
+            (format!("the server certificate {name}"), Request::ServerCertificateRemove { name })
+        });
+        let authorities = undo
+            .authorities
+            .into_iter()
+            .map(|name| (format!("the trusted authority {name}"), Request::AuthorityTrustRemove { name }));
+        let users = undo
+            .users
+            .into_iter()
+            .map(|name| (format!("the user {name}"), Request::UserRemove { name: name.to_string() }));
+        let reload = (undo.config).then(|| ("what the broker holds".to_owned(), Request::Reload));
+        for (what, request) in servers.chain(authorities).chain(users).chain(reload) {
+            if let Err(error) = self.operator.call(request) {
+                left.push(format!("{what}: {}", Failure::from(error).what));
+            }
         }
-        drop(self.operator.call(Request::Reload));
+        left
     }
 }
 
@@ -134,8 +189,34 @@ impl Importing {
 #[derive(Default)]
 struct Undo {
     users: Vec<UserId>,
+    authorities: Vec<String>,
+    servers: Vec<String>,
     files: Vec<PathBuf>,
     config: bool,
+}
+
+/// Refuses names of certificates that are taken: what is there would be replaced.
+fn check_certificates(operator: &mut Operator, plan: &mut Plan) -> Outcome {
+    let Response::TrustedAuthorities(trusted) = operator.call(Request::AuthorityTrustList)? else {
+        return Err(unexpected());
+    };
+    let Response::ServerCertificates(shown) = operator.call(Request::ServerCertificateList)? else {
+        return Err(unexpected());
+    };
+    let authorities = plan.authorities.iter().map(|authority| &authority.trust.name);
+    let authorities = authorities.filter(|name| trusted.iter().any(|row| row.name == **name));
+    let servers = plan.servers.iter().map(|server| &server.name);
+    let servers = servers.filter(|name| shown.iter().any(|row| row.name == **name));
+    let taken = authorities
+        .map(|name| {
+            format!("a trusted authority {name} is here already: keyward authority trust remove {name}")
+        })
+        .chain(servers.map(|name| {
+            format!("a server certificate {name} is here already: keyward server certificate remove {name}")
+        }));
+    let taken: Vec<String> = taken.collect();
+    plan.refusals.extend(taken);
+    Ok(())
 }
 
 /// Loads the rules that are there together with those of the plan.
@@ -185,6 +266,11 @@ fn report(site: &Site, args: &ImportArgs, plan: &Plan, is_written: bool) -> Outc
             "users": plan.names().map(UserId::to_string).collect::<Vec<_>>(),
             "rules": files,
             "listeners": plan.listeners,
+            "authorities": plan.authorities.iter().map(|it| {
+                json!({ "name": it.trust.name, "proves": it.trust.proves, "subjects": it.subjects() })
+            }).collect::<Vec<_>>(),
+            "bound": plan.bound.iter().map(UserId::to_string).collect::<Vec<_>>(),
+            "server_certificates": plan.servers.iter().map(|it| &it.name).collect::<Vec<_>>(),
             "next": plan.next,
         });
         return site.screen.json("import", &value);
@@ -208,9 +294,18 @@ fn tell(args: &ImportArgs, plan: &Plan, is_written: bool) -> String {
     if !plan.refusals.is_empty() {
         return text;
     }
+    let mut certificates = String::new();
+    for (number, one, many) in [
+        (plan.authorities.len(), "trusted authority", "trusted authorities"),
+        (plan.servers.len(), "server certificate", "server certificates"),
+    ] {
+        if number > 0 {
+            let _ = write!(certificates, ", {}", counted(number, one, many));
+        }
+    }
     let _ = writeln!(
         text,
-        "{} {}, {}, {}.",
+        "{} {}, {}, {}{certificates}.",
         if is_written { "Written:" } else { "Would be written:" },
         counted(plan.users.len(), "user", "users"),
         counted(plan.rules.len(), "file of policy.d", "files of policy.d"),

@@ -18,6 +18,13 @@ impl Disk {
         bytes.map(Zeroizing::new).map_err(|error| error.to_string())
     }
 
+    /// Reads a certificate, a list or a key, also through a link: certificates are often kept behind one.
+    pub(super) fn load_linked(&mut self, path: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+        let target = fs::canonicalize(path).map_err(|error| error.to_string())?;
+        let bytes = files::read_regular(&target, limits::MAX_FILE_BYTES);
+        bytes.map(Zeroizing::new).map_err(|error| error.to_string())
+    }
+
     /// Tells whether everybody on this machine can read a file.
     pub(super) fn is_open_to_others(&self, path: &str) -> bool {
         fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0)

@@ -7,7 +7,7 @@ use keyward_ids::UserId;
 use keyward_mosquitto::dynsec::{Kind, Rule, Security};
 use keyward_mosquitto::{Fate, Place, Remark, Version};
 use keyward_policy::{SourceFile, limits};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// The tier of the rules that decide first.
@@ -24,18 +24,26 @@ pub(super) fn render(plan: &mut Plan, security: &Security, version: Version) {
     }
     let mut tiers = BTreeMap::new();
     let none = Vec::new();
+    let mut dropped = BTreeSet::new();
     for user in plan.users.iter().map(|user| user.name.clone()).collect::<Vec<_>>() {
         let client = security.clients.iter().find(|client| client.name == user.as_str());
         let rules = match client {
             Some(client) => &client.rules,
             None => security.anonymous.as_ref().unwrap_or(&none),
         };
-        if let Err(why) = person(&mut tiers, &user, rules, security, version) {
-            let place = Place { file: "dynamic security".to_owned(), line: 0 };
-            let text = format!("client {user}");
-            plan.remarks.push(Remark { place, text, fate: Fate::Refused, what: why });
+        match person(&mut tiers, &user, rules, security, version) {
+            Ok(mut left_out) => dropped.append(&mut left_out),
+            Err(why) => {
+                let text = format!("client {user}");
+                plan.remarks.push(Remark { place: place(), text, fate: Fate::Refused, what: why });
+            }
         }
     }
+    let dropped = dropped.into_iter().map(|Dropped { text, why }| {
+        let what = format!("{why}: left out, so it is denied");
+        Remark { place: place(), text, fate: Fate::Unsupported, what }
+    });
+    plan.remarks.extend(dropped);
     let head = "# Imported from Mosquitto's dynamic security.\n";
     for (tier, rules) in tiers {
         let name = format!("policy.d/mosquitto-dynamic-{tier}.toml");
@@ -43,14 +51,32 @@ pub(super) fn render(plan: &mut Plan, security: &Security, version: Version) {
     }
 }
 
-/// Writes the rules of one client into the texts of the tiers.
+fn place() -> Place {
+    Place { file: "dynamic security".to_owned(), line: 0 }
+}
+
+/// Is a rule that allowed something there and is not carried over.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Dropped {
+    text: String,
+    why: String,
+}
+
+impl Dropped {
+    fn new(action: &str, topic: &str, why: impl Into<String>) -> Self {
+        Self { text: format!("allow {action} {}", keyward_mosquitto::shown(topic)), why: why.into() }
+    }
+}
+
+/// Writes the rules of one client into the texts of the tiers. Returns those that are left out.
 fn person(
     tiers: &mut BTreeMap<u8, String>,
     user: &UserId,
     rules: &[Rule],
     security: &Security,
     version: Version,
-) -> Result<(), String> {
+) -> Result<BTreeSet<Dropped>, String> {
+    let mut dropped = BTreeSet::new();
     let mut tier = FIRST;
     let mut effect = None;
     let defaults = [
@@ -74,10 +100,15 @@ fn person(
         }
         let filter = match translate(&rule.topic, placeholders, false) {
             Ok(filter) => filter,
-            Err(_) if rule.allow => continue,
+            Err(why) if rule.allow => {
+                dropped.insert(Dropped::new(action, &rule.topic, why));
+                continue;
+            }
             Err(why) => return Err(why),
         };
         if rule.allow && action == "publish" && rule.topic.starts_with('$') {
+            let why = "clients never publish to topics that begin with $";
+            dropped.insert(Dropped::new(action, &rule.topic, why));
             continue;
         }
         let word = if rule.allow { "allow" } else { "deny" };
@@ -91,7 +122,7 @@ fn person(
             return Err("its rules do not fit into a file".to_owned());
         }
     }
-    Ok(())
+    Ok(dropped)
 }
 
 /// Returns the action that a rule is about here; `None` if it makes no difference.

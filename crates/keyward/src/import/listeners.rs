@@ -1,5 +1,6 @@
 //! Listeners of Mosquitto as sections of `keyward.toml`.
 
+use super::certificates;
 use super::topics::quoted;
 use super::{Plan, Wishes};
 use keyward_mosquitto::Fate;
@@ -18,8 +19,8 @@ fn anonymous(settings: &Settings, listener: &Listener) -> bool {
 
 /// Renders all listeners.
 pub(super) fn render(plan: &mut Plan, settings: &Settings, wishes: &Wishes) {
-    for listener in &settings.listeners {
-        match one(plan, settings, listener, wishes) {
+    for (number, listener) in settings.listeners.iter().enumerate() {
+        match one(plan, settings, number, listener, wishes) {
             Ok(text) => {
                 plan.listeners.push_str(&text);
                 if listener.socket.is_none() {
@@ -38,7 +39,13 @@ fn label(listener: &Listener) -> String {
     }
 }
 
-fn one(plan: &mut Plan, settings: &Settings, listener: &Listener, wishes: &Wishes) -> Result<String, String> {
+fn one(
+    plan: &mut Plan,
+    settings: &Settings,
+    number: usize,
+    listener: &Listener,
+    wishes: &Wishes,
+) -> Result<String, String> {
     let mut text = format!("\n# Imported from Mosquitto: {}\n[[listener]]\n", label(listener));
     let _ = match &listener.socket {
         Some(path) => {
@@ -53,6 +60,12 @@ fn one(plan: &mut Plan, settings: &Settings, listener: &Listener, wishes: &Wishe
     };
     if listener.websocket {
         text.push_str("protocol = \"websocket\"\n");
+    }
+    if let Some(name) = plan.shown.get(&number) {
+        let _ = writeln!(text, "server_certificate = {}", quoted(name));
+    }
+    if let Some(login) = login(settings, listener) {
+        let _ = writeln!(text, "login = \"{login}\"");
     }
     transport(plan, listener, wishes, &mut text)?;
     if anonymous(settings, listener) {
@@ -75,9 +88,6 @@ fn address(address: Option<&str>) -> Result<String, String> {
 
 fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut String) -> Result<(), String> {
     if listener.is_tls() {
-        if let Some(login) = login(listener) {
-            let _ = writeln!(text, "login = \"{login}\"");
-        }
         return Ok(());
     }
     if listener.require_certificate || listener.name_from.is_some() {
@@ -108,10 +118,13 @@ fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut S
 }
 
 /// Returns what a client must show; `None` for the default.
-fn login(listener: &Listener) -> Option<&'static str> {
+fn login(settings: &Settings, listener: &Listener) -> Option<&'static str> {
     match (listener.require_certificate, listener.name_from) {
+        _ if !listener.is_tls() => None,
         (_, Some(_)) => Some("certificate"),
         (true, None) => Some("certificate and password"),
+        // The authority that names clients on another listener named nobody on this one.
+        (false, None) if certificates::name_clients(settings) => Some("password"),
         (false, None) => None,
     }
 }

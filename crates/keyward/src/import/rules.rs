@@ -54,6 +54,11 @@ impl People {
         Self { named, anonymous: anonymous.cloned() }
     }
 
+    /// Returns all that can log in with a name.
+    pub(super) fn named(&self) -> &[UserId] {
+        &self.named
+    }
+
     /// Returns everybody.
     fn all(&self) -> Vec<String> {
         let mut all = self.roles();

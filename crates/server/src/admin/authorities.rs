@@ -10,19 +10,14 @@ use crate::{
     plane::check_trusted,
     wiring,
 };
-use keyward_identity::{Command, ImportName, ProvenBy, TrustRefusal, TrustedAuthority};
+use keyward_identity::{Command, ImportName, ProvenBy, TrustRefusal, TrustedAuthority, WallTime};
 use keyward_ids::Identity;
 
 impl Turn<'_> {
     pub(super) fn trust_authority(&mut self, add: AuthorityTrust) -> Result<Response, Refusal> {
         let name = authority(&add.name)?;
-        let proves = match add.proves {
-            Proves::CommonName => ProvenBy::CommonName,
-            Proves::None => ProvenBy::None,
-        };
+        let proves = check_authority(&add, self.now)?.proves;
         let (certificates, revocations) = (add.certificates.0, add.revocations.map(|Der(der)| der));
-        let read = TrustedAuthority::read(proves, &certificates, revocations.as_deref(), self.now);
-        check(&name, &read.map_err(refused)?)?;
         self.command(Command::TrustAuthority { name, proves, certificates, revocations })?;
         Ok(self.admin.trusted_authorities())
     }
@@ -110,6 +105,22 @@ impl Admin {
         });
         Response::TrustedAuthorities(rows.collect())
     }
+}
+
+/// Tells whether an authority can be trusted at this time, and reads it.
+///
+/// # Errors
+/// [`Refusal`] says what is wrong with its name, its certificates or its lists.
+pub fn check_authority(add: &AuthorityTrust, now: WallTime) -> Result<TrustedAuthority, Refusal> {
+    let name = authority(&add.name)?;
+    let proves = match add.proves {
+        Proves::CommonName => ProvenBy::CommonName,
+        Proves::None => ProvenBy::None,
+    };
+    let lists = add.revocations.as_ref().map(|Der(der)| der.as_slice());
+    let read = TrustedAuthority::read(proves, &add.certificates.0, lists, now).map_err(refused)?;
+    check(&name, &read)?;
+    Ok(read)
 }
 
 fn authority(name: &str) -> Result<ImportName, Refusal> {

@@ -27,7 +27,9 @@ mod status;
 mod storage;
 mod users;
 
+pub use authorities::check_authority;
 pub use live::{InForce, Live};
+pub use server_certificates::check_server_certificate;
 pub(crate) use storage::unreadable;
 
 use crate::{

@@ -5,7 +5,7 @@ use crate::{
     control::{Refusal, RefusalCode, Response, ServerCertificateImport, ServerCertificateRow},
     plane::check_certificate,
 };
-use keyward_identity::{Command, ImportName, ImportedCertificate, Secret, read_private_key};
+use keyward_identity::{Command, ImportName, ImportedCertificate, Secret, WallTime, read_private_key};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 impl Turn<'_> {
@@ -14,9 +14,7 @@ impl Turn<'_> {
         import: ServerCertificateImport,
     ) -> Result<Response, Refusal> {
         let name = parse(&import.name)?;
-        let certificate = ImportedCertificate::read(&import.chain.0, self.now).map_err(Refusal::invalid)?;
-        let key = read_private_key(import.key.expose().as_bytes()).map_err(Refusal::invalid)?;
-        check(&certificate, &key)?;
+        let key = check_server_certificate(&import.chain.0, import.key.expose().as_bytes(), self.now)?;
         self.command(Command::ImportServerCertificate { name, chain: import.chain.0, key })?;
         self.admin.server_certificates()
     }
@@ -62,6 +60,18 @@ impl Admin {
 
 fn parse(name: &str) -> Result<ImportName, Refusal> {
     name.parse().map_err(|error| bad_name("server certificate", name, &error))
+}
+
+/// Tells whether a certificate with its issuers, the server's first, and its private key, both PEM, can be imported at
+/// this time; returns the key in DER.
+///
+/// # Errors
+/// [`Refusal`] says what is wrong with them: unreadable, ended, encrypted, or not of one another.
+pub fn check_server_certificate(chain: &[u8], key: &[u8], now: WallTime) -> Result<Secret, Refusal> {
+    let certificate = ImportedCertificate::read(chain, now).map_err(Refusal::invalid)?;
+    let key = read_private_key(key).map_err(Refusal::invalid)?;
+    check(&certificate, &key)?;
+    Ok(key)
 }
 
 /// Refuses what TLS cannot show: it would be accepted here, and no listener would open.
