@@ -4,7 +4,7 @@ mosquitto_pub and paho."""
 import ssl
 import subprocess
 
-from conftest import Client, Login
+from conftest import Client, Login, free_port
 
 
 class Old:
@@ -37,8 +37,12 @@ class Old:
 
 def publish(old, name, topic):
     cert, key = old.certify(name, "extendedKeyUsage=clientAuth")
-    command = ["mosquitto_pub", "-h", "localhost", "-p", str(old.keyward.port), "--cafile", str(old.ca),
-               "--cert", str(cert), "--key", str(key), "-i", f"m-{name}", "-t", topic, "-m", "21.5", "-q", "1", "-V", "5"]
+    return publish_with(old, cert, key, old.keyward.port, "-i", f"m-{name}", "-t", topic, "-V", "5")
+
+
+def publish_with(old, cert, key, port, *args):
+    command = ["mosquitto_pub", "-h", "localhost", "-p", str(port), "--cafile", str(old.ca),
+               "--cert", str(cert), "--key", str(key), "-m", "21.5", "-q", "1", *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=20)
 
 
@@ -86,3 +90,30 @@ def test_a_password_of_mosquitto_goes_on_and_is_hashed_anew(keyward, tmp_path):
     assert Client(Login("anna", "horse", keyward)).connect().code.value == 0
     keyward.until(lambda: "too short" in note(), "the password is hashed anew")
     assert Client(Login("anna", "horse", keyward)).connect().code.value == 0
+
+
+def test_an_import_lets_clients_in_with_the_certificates_that_they_have(keyward, tmp_path):
+    old, naming, both = Old(tmp_path, keyward), free_port(), free_port()
+    old.certify("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    subprocess.run(["mosquitto_passwd", "-c", "-b", "passwd", "anna", "horse"], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "acl").write_text("pattern readwrite u/%u/#\n")
+    conf = tmp_path / "mosquitto.conf"
+    tls = f"certfile {tmp_path}/server.crt\nkeyfile {tmp_path}/server.key\n"
+    conf.write_text(f"listener {naming} 127.0.0.1\n{tls}cafile {old.ca}\nrequire_certificate true\nuse_identity_as_username true\n"
+                    f"listener {both} 127.0.0.1\n{tls}password_file {tmp_path}/passwd\nacl_file {tmp_path}/acl\n")
+    keyward.run("import", "mosquitto", str(conf), "--certificate-users", "pump-1")
+    pump, anna, stranger = (old.certify(name, "extendedKeyUsage=clientAuth") for name in ("pump-1", "anna", "stranger"))
+    listen = ["stdbuf", "-oL", "mosquitto_sub", "-h", "localhost", "-p", str(naming), "--cafile", str(old.ca), "--cert", str(pump[0]), "--key",
+              str(pump[1]), "-i", "s", "-q", "1", "-V", "5", "-t", "u/#", "-C", "1", "-W", "15", "-v", "-d"]
+    with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as heard:
+        for line in heard.stdout:
+            if line.startswith("Subscribed"):
+                break
+        assert publish_with(old, *anna, naming, "-t", "u/anna/t").returncode == 0, "her certificate names her"
+        done = publish_with(old, *pump, naming, "-t", "u/pump-1/t")
+        assert done.returncode == 0, done.stderr
+        lines = heard.stdout.read().splitlines()
+        assert "u/pump-1/t 21.5" in lines and "u/anna/t 21.5" not in lines, lines
+    assert publish_with(old, *stranger, naming, "-t", "u/x").returncode != 0, "nobody is bound to this name"
+    assert publish_with(old, *anna, both, "-t", "u/anna/t").returncode != 0, "there a password is demanded, as it was"
+    assert publish_with(old, *anna, both, "-t", "u/anna/t", "-u", "anna", "-P", "horse").returncode == 0

@@ -353,6 +353,8 @@ fn certificates_that_cannot_go_on_are_refused_with_their_lines() {
     story.write(&story.path("ended.key"), &key.serialize_pem());
     ended.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     story.write(&story.path("ended-ca.crt"), &ended.self_signed(&key).unwrap().pem());
+    let two = ["ca.crt", "strange.crt"].map(|name| fs::read_to_string(story.path(name)).unwrap());
+    story.write(&story.path("two.crt"), &two.concat());
     let before = (state(&story), keys(&story));
     let other = "listener 8886 127.0.0.1\ncertfile {}/server.crt\nkeyfile {}/server.key\ncafile {}/ca.crt\nrequire_certificate true\n";
     for (from, to, line, why) in [
@@ -365,6 +367,7 @@ fn certificates_that_cannot_go_on_are_refused_with_their_lines() {
         ("{}/ca.crt", "{}/server.crt", 4, "CA:TRUE"),
         ("{}/ca.crt", "{}/m.conf", 4, "nothing that can be read"),
         ("{}/ca.crl", "{}/strange.crl", 5, "not signed by this authority"),
+        ("{}/ca.crt", "{}/two.crt", 5, "single certificate"),
         ("cafile {}/ca.crt", "capath {}/d", 4, "by its hash"),
         ("listener 8885", &format!("{other}listener 8885"), 11, "proves something else"),
     ] {
@@ -377,6 +380,13 @@ fn certificates_that_cannot_go_on_are_refused_with_their_lines() {
     usual(&story);
     let refused = story.refused(&["import", "mosquitto", "m.conf", "--certificate-users", "pump-1"]);
     assert!(refused.contains("--certificate-users"), "{refused}");
+    let plugin = "plugin /x/mosquitto_dynamic_security.so\nplugin_opt_config_file {}/d.json\n";
+    let security = r#"{"clients": [{"username": "off", "disabled": true}, {"username": "one", "clientid": "x"}, {"username": "on"}], "roles": []}"#;
+    put(&story, &[("m.conf", &format!("{TLS_CONF}{plugin}")), ("d.json", security)]);
+    let refused = story.refused(&["import", "mosquitto", "m.conf", "--certificate-users", "off,one,none,on"]);
+    for why in ["off is disabled", "one gets in with one client id", "none is no client"] {
+        assert!(refused.contains(why) && !refused.contains("users: on "), "{why}: {refused}");
+    }
     assert_eq!((state(&story), keys(&story)), before);
 }
 
