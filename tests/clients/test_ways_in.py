@@ -75,7 +75,7 @@ def test_a_plain_listener_is_for_marked_devices_of_its_networks_and_their_passwo
     assert mosquitto(*plain(port, "plug-1", password), topic="plug-1/status")[0]
     assert not mosquitto(*plain(port, "boss", boss.password))[0]
     assert not mosquitto(*tls(keyward, None, "plug-1", password), topic="plug-1/status")[0]
-    keyward.until(lambda: "user:boss is not marked plain" in keyward.said(), "whose password crossed the network")
+    keyward.until(lambda: "claimed to be user:boss: it is not marked plain" in keyward.said(), "whose password crossed the network")
     assert keyward.json("device", "list")["devices"][0]["plain"]
     assert "plain" in keyward.run("device", "list").stdout
     status = keyward.json("status")["status"]

@@ -8,7 +8,7 @@ use crate::{
     escape::cut,
     facts::Facts,
     plane::{
-        Crowded, HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, LoginFailure, Sink,
+        Crowded, HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, LoginFailure, Shown, Sink,
         WebSocketFault,
     },
     status::NoticeRow,
@@ -295,16 +295,17 @@ fn remedy(failure: &LoginFailure) -> Option<String> {
             Some("let it show that, or change `login` of the listener or type in keyward.toml".to_owned())
         }
         LoginCause::NoPassword(_) => Some("add it again with a password, or demand none".to_owned()),
-        LoginCause::NotMarkedPlain(identity) => Some(format!(
-            "its password crossed the network in clear: change it, or keyward {} plain {}",
-            identity.kind(),
-            identity.name()
-        )),
-        LoginCause::OnlyPlain(identity) => Some(format!(
-            "give it a certificate, or keyward {} plain {} --clear and another password",
-            identity.kind(),
-            identity.name()
-        )),
+        // An unproven claim must not talk anybody into opening a door to it.
+        LoginCause::NotMarkedPlain { identity, shown: Shown::Nothing } => {
+            Some(format!("keyward {} plain {}", identity.kind(), identity.name()))
+        }
+        LoginCause::NotMarkedPlain { .. } => Some(
+            "if that was its client, its password crossed the network in clear: change it, and let it use TLS"
+                .to_owned(),
+        ),
+        LoginCause::OnlyPlain { .. } => Some(
+            "if that was its client, give it a certificate, or another account for this listener".to_owned(),
+        ),
         LoginCause::NobodyAnonymous(user) => Some(format!("keyward user add {user} --no-login")),
         LoginCause::ShutOut(identity) => Some(let_in_again(identity)),
         LoginCause::Unconfirmed { identity, .. } => Some(confirm(identity)),
@@ -393,6 +394,23 @@ mod tests {
     fn a_name_that_could_run_a_command_does_not_stand_in_the_command_to_paste() {
         let remedy = remedy(&login(LoginCause::UnknownName, "x; rm -rf ~")).unwrap();
         assert_eq!(remedy, "keyward user add NAME");
+    }
+
+    #[test]
+    fn a_claim_that_nobody_has_proven_suggests_no_command_that_opens_a_door() {
+        let admin = || identity("user:admin");
+        for cause in [
+            LoginCause::NotMarkedPlain { identity: admin(), shown: Shown::Password },
+            LoginCause::OnlyPlain { identity: admin(), shown: Shown::Password },
+        ] {
+            let text = cause.to_string();
+            let remedy = remedy(&login(cause, "admin")).unwrap();
+            assert!(text.contains("somebody who claimed to be user:admin"), "{text}");
+            assert!(!remedy.contains("keyward ") && !remedy.contains(" plain "), "{remedy}");
+        }
+        let anonymous =
+            LoginCause::NotMarkedPlain { identity: identity("user:guest"), shown: Shown::Nothing };
+        assert_eq!(remedy(&login(anonymous, "")).unwrap(), "keyward user plain guest");
     }
 
     #[test]

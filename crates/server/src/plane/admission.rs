@@ -102,7 +102,7 @@ struct Counts {
     all: usize,
     by_source: HashMap<Source, usize>,
     by_identity: HashMap<Identity, usize>,
-    /// Connections with an identity, by source.
+    /// Connections whose identity was proven, by source.
     in_use: HashMap<Source, usize>,
     /// Connections with an identity, now and at most so far.
     identified: usize,
@@ -145,7 +145,7 @@ impl Admission {
         }
         counts.all += 1;
         drop(counts);
-        Ok(ConnectionGuard { admission: self.clone(), source, identity: None })
+        Ok(ConnectionGuard { admission: self.clone(), source, identity: None, spares_source: false })
     }
 
     /// Tells whether another handshake of `source` may begin.
@@ -184,7 +184,7 @@ impl Admission {
         identities.iter().map(|identity| counts.by_identity.get(identity).copied().unwrap_or(0)).collect()
     }
 
-    /// Tells whether anybody is logged in from this source.
+    /// Tells whether anybody is logged in from this source who has proven who it is.
     pub(crate) fn is_in_use(&self, source: Source) -> bool {
         self.counts().in_use.contains_key(&source)
     }
@@ -222,6 +222,7 @@ pub(crate) struct ConnectionGuard {
     admission: Arc<Admission>,
     source: Source,
     identity: Option<Identity>,
+    spares_source: bool,
 }
 
 impl ConnectionGuard {
@@ -237,7 +238,6 @@ impl ConnectionGuard {
         if !add(&mut counts.by_identity, identity, limit) {
             return Err(Crowded::Identity);
         }
-        add(&mut counts.in_use, &self.source, usize::MAX);
         counts.identified += 1;
         counts.most_identified = counts.most_identified.max(counts.identified);
         drop(counts);
@@ -245,12 +245,21 @@ impl ConnectionGuard {
         Ok(())
     }
 
+    /// Counts its source as in use as long as it has its identity: it has proven that.
+    pub(crate) fn spare_source(&mut self) {
+        if self.identity.is_some() && !std::mem::replace(&mut self.spares_source, true) {
+            add(&mut self.admission.counts().in_use, &self.source, usize::MAX);
+        }
+    }
+
     /// Gives back the count of its identity alone.
     pub(crate) fn forget_identity(&mut self) {
         if let Some(identity) = self.identity.take() {
             let mut counts = self.admission.counts();
             subtract(&mut counts.by_identity, &identity);
-            subtract(&mut counts.in_use, &self.source);
+            if std::mem::take(&mut self.spares_source) {
+                subtract(&mut counts.in_use, &self.source);
+            }
             counts.identified -= 1;
         }
     }
@@ -453,12 +462,29 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_has_proven_nothing_spares_its_address_no_ban() {
+        let admission = Admission::new(&limits());
+        let identity: Identity = "user:guest".parse().unwrap();
+        let mut guard = admission.enter(source(1)).unwrap();
+        guard.spare_source();
+        assert!(!admission.is_in_use(source(1)), "nobody yet");
+        guard.identify(Millis(0), &identity).unwrap();
+        assert!(!admission.is_in_use(source(1)));
+        guard.spare_source();
+        assert!(admission.is_in_use(source(1)));
+        guard.forget_identity();
+        assert!(!admission.is_in_use(source(1)));
+    }
+
+    #[test]
     fn a_dropped_guard_gives_everything_back() {
         let admission = Admission::new(&limits());
         let identity: Identity = "device:a".parse().unwrap();
         for _ in 0..10 {
             let mut guard = admission.enter(source(1)).unwrap();
             guard.identify(Millis(0), &identity).unwrap();
+            guard.spare_source();
+            assert!(admission.is_in_use(source(1)));
         }
         let counts = admission.counts();
         assert!(

@@ -11,6 +11,7 @@ use crate::plane::limits::{BAN_LONGEST, BAN_WINDOW, BANS, Limits};
 use crate::plane::source::{Host, Source};
 use keyward_mqtt::time::Millis;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,6 +78,13 @@ impl Bans {
             return false;
         }
         let mut sources = self.lock();
+        if spared {
+            // What was guessed meanwhile is not kept for the moment at which nobody is logged in.
+            if let Some(record) = sources.get_mut(&source) {
+                record.failures = 0;
+            }
+            return false;
+        }
         if !sources.contains_key(&source) && sources.len() >= BANS {
             make_room(&mut sources, now);
         }
@@ -88,7 +96,7 @@ impl Bans {
             (record.failures, record.since) = (0, now);
         }
         record.failures += 1;
-        if spared || record.failures < self.after {
+        if record.failures < self.after {
             return false;
         }
         if now.saturating_sub(record.until) > millis(BAN_LONGEST) {
@@ -100,16 +108,25 @@ impl Bans {
         true
     }
 
-    /// Forgets the failures of a source from which somebody has logged in.
-    pub(crate) fn succeeded(&self, source: Source) {
+    /// Forgets the failures of a source from which somebody has logged in, and ends its ban: the login was under way
+    /// when that began.
+    pub(crate) fn succeeded(&self, now: Millis, source: Source) {
         if let Some(record) = self.lock().get_mut(&source) {
-            record.failures = 0;
+            (record.failures, record.until) = (0, record.until.min(now));
         }
     }
 
     /// Ends the ban of an address; false if there is none.
-    pub(crate) fn lift(&self, now: Millis, source: Source) -> bool {
-        self.lock().remove(&source).is_some_and(|record| record.is_banned(now))
+    pub(crate) fn lift(&self, now: Millis, address: IpAddr) -> bool {
+        // By what is shown of it: the same address of another link goes, too.
+        let host = Source::from(address).host();
+        let mut lifted = false;
+        self.lock().retain(|source, record| {
+            let is_it = source.host() == host;
+            lifted |= is_it && record.is_banned(now);
+            !is_it
+        });
+        lifted
     }
 
     /// Lists the bans that hold, by address.
@@ -148,7 +165,6 @@ fn make_room(sources: &mut HashMap<Source, Record>, now: Millis) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::IpAddr;
 
     fn source(last: u8) -> Source {
         Source::from(IpAddr::from([192, 0, 2, last]))
@@ -181,8 +197,25 @@ mod tests {
         for _ in 0..100 {
             assert!(!bans.failed(Millis::ZERO, source(1), true), "somebody is logged in from there");
         }
-        bans.succeeded(source(1));
+        assert_eq!(
+            [0, 0].map(|secs| fail(&bans, secs, source(1))),
+            [false; 2],
+            "counted from the last link on"
+        );
+        assert!(!bans.failed(Millis::ZERO, source(1), true), "who comes back is not late");
+        assert_eq!([0, 0].map(|secs| fail(&bans, secs, source(1))), [false; 2]);
+        bans.succeeded(Millis::ZERO, source(1));
         assert!(!fail(&bans, 0, source(1)), "a login from there begins the count anew");
+    }
+
+    #[test]
+    fn a_login_that_was_under_way_when_its_address_was_banned_ends_the_ban() {
+        let bans = bans();
+        assert_eq!([0, 0, 0].map(|secs| fail(&bans, secs, source(1))), [false, false, true]);
+        bans.succeeded(Millis::from_secs(1), source(1));
+        assert!(!bans.refuses(Millis::from_secs(1), source(1)) && bans.list(Millis::from_secs(1)).is_empty());
+        assert_eq!([2, 2, 2].map(|secs| fail(&bans, secs, source(1))), [false, false, true]);
+        assert!(bans.refuses(Millis::from_secs(121), source(1)), "the next one is longer all the same");
     }
 
     #[test]
@@ -201,8 +234,14 @@ mod tests {
     fn a_ban_can_be_lifted_and_zero_bans_nobody() {
         let bans = bans();
         let _ = [0, 0, 0].map(|secs| fail(&bans, secs, source(1)));
-        assert!(bans.lift(Millis::ZERO, source(1)) && !bans.refuses(Millis::ZERO, source(1)));
-        assert!(!bans.lift(Millis::ZERO, source(1)));
+        let address = IpAddr::from([192, 0, 2, 1]);
+        assert!(bans.lift(Millis::ZERO, address) && !bans.refuses(Millis::ZERO, source(1)));
+        assert!(!bans.lift(Millis::ZERO, address));
+        let on_link = Source::OnLink("fe80::1".parse().unwrap(), 3);
+        let _ = [0, 0, 0].map(|secs| fail(&bans, secs, on_link));
+        assert_eq!(bans.list(Millis::ZERO)[0].address.to_string(), "fe80::1");
+        assert!(bans.lift(Millis::ZERO, "fe80::1".parse().unwrap()), "by what is listed");
+        assert!(!bans.refuses(Millis::ZERO, on_link));
         let never = Bans::new(&Limits { ban_after: 0, ..Limits::default() });
         assert!((0..5_000).all(|_| !fail(&never, 0, source(1))));
     }

@@ -144,9 +144,11 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Lets types of devices demand this from now on; links stay.
+    /// Lets types of devices demand this; when it returns nobody gets in by the rules of before. Links stay.
     pub fn set_type_rules(&self, rules: TypeRules) {
         self.shared.gate.set_type_rules(rules);
+        // A door may be deciding about a login.
+        self.wait_for_doors();
     }
 
     /// Lists the addresses that are banned now.
@@ -156,7 +158,7 @@ impl DataPlane {
 
     /// Ends the ban of an address (IPv6: of its /64); false if there is none.
     pub fn lift_ban(&self, address: IpAddr) -> bool {
-        self.shared.bans.lift(clock::now().mono, address.into())
+        self.shared.bans.lift(clock::now().mono, address)
     }
 
     /// Returns how an identity last logged in, if that is remembered.
@@ -244,7 +246,8 @@ impl DataPlane {
         Ok(addresses)
     }
 
-    /// Closes a listener, and returns when its port is free; its links stay. False if there is none of this name.
+    /// Closes a listener and every connection that came by it and has not logged in, and returns when its port is free and
+    /// nobody gets in by its rules; links stay. False if there is none of this name.
     pub fn remove_listener(&self, name: &str) -> bool {
         let mut listeners = locked(&self.listeners);
         let before = listeners.open.len();

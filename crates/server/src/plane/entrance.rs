@@ -53,6 +53,13 @@ pub enum Shown {
     Nothing,
 }
 
+impl Shown {
+    /// Tells whether the address that it came from is not banned as long as it is logged in: it has proven something.
+    pub(crate) fn spares_its_address(self) -> bool {
+        self != Self::Nothing
+    }
+}
+
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -111,11 +111,11 @@ pub const LAST_LOGINS: usize = 16_384;
 /// Sources whose handshakes are counted for their rate; the one that has used up least makes room.
 pub const PACED_SOURCES: usize = 4_096;
 
-/// Addresses for which handshake lines are counted, and offenders whose hits are; the stalest makes room.
+/// Addresses for which lines of one kind are counted, and offenders whose hits are; the stalest makes room.
 pub const REPORTED_ADDRESSES: usize = 1_024;
 
-/// Handshake and login lines per address and minute; more are counted, not written: a scanner must not write the log
-/// full.
+/// Lines of one kind per address and minute: guesses, other failures, logins. More are counted, not written: a scanner must
+/// not write the log full.
 pub const LINES_PER_ADDRESS: u32 = 6;
 
 /// Characters of a peer-chosen text that a line shows.

@@ -56,13 +56,15 @@ impl fmt::Display for Host {
 }
 
 /// Is what a bound counts for: an IPv4 address, the first 64 bits of an IPv6 address, because one house gets all the
-/// rest, or a user of this machine.
+/// rest, or a user of this machine. Addresses of a link (fe80::/10) count each for itself: all links share these 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// An IPv4 address, also one that came mapped into IPv6.
     V4(Ipv4Addr),
     /// The network of an IPv6 address.
     V6([u16; 4]),
+    /// An address of one link, and which link that is; 0 if nobody has said.
+    OnLink(Ipv6Addr, u32),
     /// A user of this machine, on a Unix socket.
     Local(u32),
 }
@@ -80,7 +82,19 @@ impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self::V4(v4),
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => Self::OnLink(v6, 0),
             IpAddr::V6(v6) => Self::V6(network(v6)),
+        }
+    }
+}
+
+impl From<Peer> for Source {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Remote(SocketAddr::V6(address)) if address.ip().is_unicast_link_local() => {
+                Self::OnLink(*address.ip(), address.scope_id())
+            }
+            peer => peer.host().into(),
         }
     }
 }
@@ -91,6 +105,7 @@ impl Source {
         match self {
             Self::V4(address) => address.is_loopback(),
             Self::V6(network) => network == [0; 4],
+            Self::OnLink(..) => false,
             Self::Local(_) => true,
         }
     }
@@ -100,6 +115,7 @@ impl Source {
         match self {
             Self::V4(address) => Host::Address(address.into()),
             Self::V6([a, b, c, d]) => Host::Address(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()),
+            Self::OnLink(address, _) => Host::Address(address.into()),
             Self::Local(uid) => Host::Local { uid },
         }
     }
@@ -122,6 +138,16 @@ mod tests {
     fn one_ipv6_network_is_one_source() {
         assert_eq!(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::9"));
         assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn an_address_of_a_link_is_one_source_by_itself_and_on_each_link_another() {
+        let peer = |text: &str| Source::from(Peer::Remote(text.parse().unwrap()));
+        assert_eq!(peer("[fe80::1%2]:1000"), peer("[fe80::1%2]:2000"));
+        assert_ne!(peer("[fe80::1%2]:1000"), peer("[fe80::2%2]:1000"), "another machine");
+        assert_ne!(peer("[fe80::1%2]:1000"), peer("[fe80::1%3]:1000"), "another link");
+        assert_eq!(peer("[2001:db8:1:2::1]:1000"), source("2001:db8:1:2::9"));
+        assert_eq!(peer("[fe80::1%2]:1000").host(), Host::Address("fe80::1".parse().unwrap()));
     }
 
     #[test]

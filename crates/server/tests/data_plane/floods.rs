@@ -4,9 +4,9 @@ use crate::peer::{Hello, Peer};
 use crate::world::{PATIENCE, World};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_server::plane::Limits;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Opens connections that begin a TLS handshake and say no more.
 fn half_open(world: &World, count: usize) -> Vec<TcpStream> {
@@ -121,6 +121,26 @@ fn who_shakes_hands_too_often_is_turned_away_and_named_and_links_stay() {
     assert_eq!(more.frame(), None);
     assert_eq!(world.told.offender("handshake_rate_per_address"), "127.0.0.1");
     assert!(kept.iter_mut().all(Peer::is_alive));
+}
+
+#[test]
+fn who_begins_handshakes_and_ends_none_is_turned_away_too() {
+    let world = World::with(Limits {
+        handshake_rate_per_address: 1,
+        handshake_burst_per_address: 2,
+        handshake_time: Duration::from_millis(100),
+        ..Limits::default()
+    });
+    for count in 1..=60 {
+        let mut socket = half_open(&world, 1).remove(0);
+        if count % 2 == 0 {
+            let _: io::Result<u64> = io::copy(&mut socket, &mut io::sink()); // Its time runs out.
+        }
+        if world.plane.stats().turned_away > 0 {
+            return;
+        }
+    }
+    panic!("nobody was turned away");
 }
 
 #[test]

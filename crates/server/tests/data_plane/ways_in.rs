@@ -1,14 +1,15 @@
 //! Rules of listeners and of types of devices, plain listeners, clients without a login.
 
 use crate::peer::{Hello, Peer, tls_config};
-use crate::world::{Bundle, World, bundle};
+use crate::world::{Bundle, PATIENCE, World, bundle};
 use keyward_identity::{AddDevice, AddUser, Command, KeySource, NewCredential, NewPassword, Secret};
 use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_mqtt::reason::ReasonCode::{self, BadUserNameOrPassword, NotAuthorized, Success};
 use keyward_server::config::Network;
 use keyward_server::login::Login;
-use keyward_server::plane::{Entrance, Listener, LoginCause, Protocol, Security, Shown};
+use keyward_server::plane::{Entrance, Limits, Listener, LoginCause, Protocol, Security, Shown};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// A device of the type `meter` with a certificate and a password.
 struct Meter {
@@ -184,10 +185,10 @@ fn only_marked_identities_use_a_plain_listener_and_their_passwords_open_no_other
     let plain = |at, name, secret| Peer::plain(at).hello(&with(name, secret));
     assert_eq!(plain(lan, "tas-1", &marked), Success);
     assert_eq!(plain(lan, "pump-1", &unmarked), BadUserNameOrPassword);
-    told(&world, "not marked", |cause| matches!(cause, LoginCause::NotMarkedPlain(_)));
+    told(&world, "not marked", |cause| matches!(cause, LoginCause::NotMarkedPlain { .. }));
     assert_eq!(tls(&world, world.tls, None, &with("tas-1", &marked)), BadUserNameOrPassword);
     assert_eq!(plain(world.plain, "tas-1", &marked), BadUserNameOrPassword, "loopback is no network");
-    told(&world, "plain only", |cause| matches!(cause, LoginCause::OnlyPlain(_)));
+    told(&world, "plain only", |cause| matches!(cause, LoginCause::OnlyPlain { .. }));
     assert_eq!(plain(world.plain, "pump-1", &unmarked), Success);
 }
 
@@ -292,4 +293,62 @@ fn a_password_that_was_under_way_when_the_mark_went_lets_nobody_in() {
     world.command(Command::MarkPlain { identity: "device:tas-1".parse().unwrap(), plain: false });
     // Whoever was let in before is closed, whoever was not is refused or closed.
     assert!(peers.iter_mut().all(|peer| !peer.is_alive()));
+}
+
+/// Waits until so many connections are in the hands of the doors.
+fn wait_for_pending(world: &World, count: usize) {
+    let begun = Instant::now();
+    while world.plane.stats().pending < count {
+        assert!(begun.elapsed() < PATIENCE, "the doors have not accepted {count} connections");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn who_has_not_logged_in_when_a_listener_goes_gets_in_by_its_rule_no_more() {
+    let mut world = World::new();
+    let lan = open_lan(&world, Some("guest"));
+    let extra = open(&world, "extra", Entrance::default(), Security::Tls);
+    let id = UserId::parse("guest").unwrap();
+    let (note, credential) = (String::new(), NewCredential::None);
+    world.command(Command::AddUser(AddUser { id, plain: true, note, credential }));
+    let mut live = Peer::plain(lan).log_in("a");
+    let bundle = world.add_device("pump-1");
+    let config = tls_config(&world.ca_pem(), Some(&bundle));
+    let mut pending = [Peer::plain(lan), Peer::plain(lan), Peer::tls_to(extra, "localhost", config)];
+    let hello = Hello::default().bytes();
+    pending[1].send(&hello[..5]);
+    pending[2].send(&hello[..5]);
+    wait_for_pending(&world, 3);
+    assert!(world.plane.remove_listener("lan") && world.plane.remove_listener("extra"));
+    assert_eq!(world.plane.stats().pending, 0);
+    for (peer, rest) in pending.iter_mut().zip([0, 5, 5]) {
+        let _ = peer.try_send(&hello[rest..]);
+        assert_eq!(peer.frame(), None, "closed, not let in");
+    }
+    assert!(live.is_alive(), "who is in stays in");
+}
+
+#[test]
+fn a_rule_of_a_type_that_came_while_a_password_was_checked_is_met_or_nobody_gets_in() {
+    let refusal_delay = Duration::from_millis(300);
+    let mut world = World::with(Limits { refusal_delay, ..Limits::default() });
+    world.command(device("m-1", false, NewCredential::Password(password("correct horse battery"))));
+    let connected = |_| {
+        let mut peer = Peer::tls(&world, None);
+        peer.send(&with("m-1", "correct horse battery").bytes());
+        peer
+    };
+    let mut peers: Vec<Peer> = (0..8).map(connected).collect();
+    let begun = Instant::now();
+    while world.plane.stats().connects < 8 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::yield_now();
+    }
+    demand(&world, Login::Certificate);
+    let before = world.plane.stats().logins;
+    assert!(before < 8, "some are being checked still");
+    let answers: Vec<ReasonCode> = peers.iter_mut().map(Peer::connack).collect();
+    assert!(answers.contains(&BadUserNameOrPassword), "{answers:?}");
+    assert_eq!(world.plane.stats().logins, before, "nobody got in after the rule was in force");
 }

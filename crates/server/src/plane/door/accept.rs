@@ -80,7 +80,7 @@ impl Door {
     ) {
         let shared = self.parts.shared.clone();
         shared.counts.accepted();
-        let source = Source::from(peer.host());
+        let source = Source::from(peer);
         if shared.bans.refuses(self.now.mono, source) {
             return shared.counts.turned_away();
         }
@@ -183,7 +183,8 @@ impl Door {
     }
 
     pub(super) fn remove(&mut self, id: LinkId) -> Option<Arrival> {
-        let arrival = self.arrivals.remove(&id)?;
+        let mut arrival = self.arrivals.remove(&id)?;
+        arrival.spend(&self.parts.shared.admission, self.now.mono);
         if let Some(count) = self.sources.get_mut(&arrival.source) {
             *count -= 1;
             if *count == 0 {

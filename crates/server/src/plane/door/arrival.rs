@@ -1,6 +1,6 @@
 //! A connection in the hands of the door: from accept to the end of its CONNECT.
 
-use crate::plane::admission::{ConnectionGuard, WaitingGuard};
+use crate::plane::admission::{Admission, ConnectionGuard, WaitingGuard};
 use crate::plane::authentication::Method;
 use crate::plane::door::exchange::Proving;
 use crate::plane::door::gate::Known;
@@ -75,6 +75,8 @@ pub(crate) struct Arrival {
     spoke: bool,
     /// How often its socket gave something.
     pub(crate) reads: u32,
+    /// Tells whether it was counted against the rate of handshakes.
+    is_spent: bool,
 }
 
 /// Says what an arrival waits for.
@@ -99,6 +101,8 @@ pub(crate) struct Candidate {
     pub(crate) guess: Guess,
     /// What follows if the password is right; `None` for a name that nobody has.
     pub(crate) claim: Option<Claim>,
+    /// Why it is refused whatever the password is; it is checked for the time that this takes.
+    pub(crate) doomed: Option<LoginCause>,
 }
 
 /// Is who a CONNECT is for if its credential is right, and what is handed over then, unless something else is wrong
@@ -172,7 +176,7 @@ impl Arrival {
         Self {
             socket,
             peer,
-            source: peer.host().into(),
+            source: peer.into(),
             origin,
             transport,
             connection,
@@ -185,6 +189,14 @@ impl Arrival {
             method: None,
             spoke: false,
             reads: 0,
+            is_spent: false,
+        }
+    }
+
+    /// Counts it against the rate of handshakes, once, if it has sent anything: also half a handshake costs us work.
+    pub(crate) fn spend(&mut self, admission: &Admission, now: Millis) {
+        if self.spoke && !std::mem::replace(&mut self.is_spent, true) {
+            admission.shook_hands(now, self.source);
         }
     }
 

@@ -17,7 +17,13 @@ pub(crate) enum Next {
     /// It hands the link over.
     HandOver(Claim),
     /// It has the password checked.
-    Check { record: PasswordRecord, password: Zeroizing<Vec<u8>>, guess: Guess, claim: Option<Claim> },
+    Check {
+        record: PasswordRecord,
+        password: Zeroizing<Vec<u8>>,
+        guess: Guess,
+        claim: Option<Claim>,
+        doomed: Option<LoginCause>,
+    },
     /// It refuses.
     Refuse(LoginCause),
 }
@@ -40,9 +46,9 @@ pub(crate) fn decide(
     match gate.judge(now, entrance, arrival.source, chain, connect) {
         Verdict::Refused(cause) => Next::Refuse(cause),
         Verdict::Admitted(known) => Next::HandOver(claim(known)),
-        Verdict::Check { record, guess, claimed } => {
+        Verdict::Check { record, guess, claimed, doomed } => {
             let password = Zeroizing::new(connect.password.unwrap_or_default().to_vec());
-            Next::Check { record, password, guess, claim: claimed.map(claim) }
+            Next::Check { record, password, guess, claim: claimed.map(claim), doomed }
         }
     }
 }

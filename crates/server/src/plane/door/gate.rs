@@ -71,8 +71,10 @@ pub(crate) enum Verdict {
         record: PasswordRecord,
         /// Whose password is tried, and from where.
         guess: Guess,
-        /// Who it is if the password is right; `None` for a name that nobody has.
+        /// Who it is if the password is right; `None` for a name that nobody has, and for one that is doomed.
         claimed: Option<Known>,
+        /// Why it is refused whatever the password is.
+        doomed: Option<LoginCause>,
     },
     /// It is nobody.
     Refused(LoginCause),
@@ -156,11 +158,9 @@ impl Gate {
         };
         let registry = self.registry.load();
         let account = registry.find(identity).ok_or_else(|| LoginCause::ShutOut(identity.clone()))?;
-        if entrance.is_plain_network && !account.plain {
-            return Err(LoginCause::NotMarkedPlain(identity.clone()));
-        }
+        may_use_password(entrance, account, shown)?;
         let demand = self.enough(entrance, account, shown)?;
-        self.still_held(Known::of(account, Shown::Method, demand))
+        self.still_held(Known::of(account, shown, demand))
     }
 
     /// Returns the account that a certificate shows, if it is valid and the user name beside it is the same; nobody if it
@@ -231,7 +231,7 @@ impl Gate {
         let demand = self.enough(knock.entrance, account, shown)?;
         let record = account.password.as_ref();
         let record = record.ok_or_else(|| LoginCause::NoPassword(account.identity.clone()))?;
-        may_use_password(knock.entrance, account)?;
+        may_use_password(knock.entrance, account, shown)?;
         let guess = Guess::new(knock.source, account.identity.name(), Some(account));
         self.check(now, guess, Some((Known::of(account, shown, demand), record)), password)
     }
@@ -249,9 +249,14 @@ impl Gate {
         let guess = Guess::new(knock.source, name, account.map(|account| &**account));
         let held = account.and_then(|account| Some((account, account.password.as_ref()?)));
         let Some((account, record)) = held else { return self.check(now, guess, None, password) };
-        let demand = self.enough(knock.entrance, account, shown)?;
-        may_use_password(knock.entrance, account)?;
-        self.check(now, guess, Some((Known::of(account, shown, demand), record)), password)
+        let demand = self.enough(knock.entrance, account, shown);
+        let demand =
+            demand.and_then(|demand| may_use_password(knock.entrance, account, shown).map(|()| demand));
+        match demand {
+            Ok(demand) => self.check(now, guess, Some((Known::of(account, shown, demand), record)), password),
+            // As long as for a name that nobody has, or the time would tell that somebody has it.
+            Err(doomed) => self.check_in_vain(now, guess, doomed),
+        }
     }
 
     /// Lets a client that shows nothing become the user that the listener names.
@@ -261,7 +266,8 @@ impl Gate {
         let account = registry.find(&Identity::User(user.clone())).filter(|account| account.is_active());
         let account = account.ok_or_else(|| LoginCause::NobodyAnonymous(user.clone()))?;
         if entrance.is_plain_network && !account.plain {
-            return Err(LoginCause::NotMarkedPlain(account.identity.clone()));
+            let (identity, shown) = (account.identity.clone(), Shown::Nothing);
+            return Err(LoginCause::NotMarkedPlain { identity, shown });
         }
         let demand = Demand { listener: entrance.login, device_type: None };
         Ok(Known::of(account, Shown::Nothing, demand))
@@ -295,16 +301,28 @@ impl Gate {
                 false => Err(LoginCause::WrongPassword),
             };
         }
-        if let Some(pause) = self.slow().pause(now, &guess) {
-            return Err(LoginCause::SlowedDown { seconds: pause.0.div_ceil(1_000) });
-        }
-        Ok(Verdict::Check { record: record.unwrap_or(&self.decoy).clone(), guess, claimed })
+        self.may_guess(now, &guess)?;
+        let record = record.unwrap_or(&self.decoy).clone();
+        Ok(Verdict::Check { record, guess, claimed, doomed: None })
     }
 
-    /// Draws the conclusion from a check of a chosen password: `known` is who it is if it was right.
+    /// Checks a password against the decoy for somebody who is refused in any case.
+    fn check_in_vain(&self, now: Millis, guess: Guess, doomed: LoginCause) -> Result<Verdict, LoginCause> {
+        self.may_guess(now, &guess)?;
+        Ok(Verdict::Check { record: self.decoy.clone(), guess, claimed: None, doomed: Some(doomed) })
+    }
+
+    fn may_guess(&self, now: Millis, guess: &Guess) -> Result<(), LoginCause> {
+        let pause = self.slow().pause(now, guess);
+        pause.map_or(Ok(()), |pause| Err(LoginCause::SlowedDown { seconds: pause.0.div_ceil(1_000) }))
+    }
+
+    /// Draws the conclusion from a check of a chosen password: `known` is who it is if it was right. What is demanded is
+    /// asked anew, for the rules may have changed meanwhile.
     pub(crate) fn checked(
         &self,
         now: Millis,
+        entrance: &Entrance,
         guess: Guess,
         known: Option<Known>,
     ) -> Result<Known, LoginCause> {
@@ -314,7 +332,13 @@ impl Gate {
             return Err(cause);
         };
         self.slow().succeeded(&guess);
-        self.still_held(known)
+        let known = self.still_held(known)?;
+        let registry = self.registry.load();
+        let account =
+            registry.find(&known.identity).ok_or_else(|| LoginCause::ShutOut(known.identity.clone()))?;
+        let demand = self.enough(entrance, account, known.shown)?;
+        may_use_password(entrance, account, known.shown)?;
+        Ok(Known { demand, ..known })
     }
 
     fn still_held(&self, known: Known) -> Result<Known, LoginCause> {
@@ -337,10 +361,11 @@ impl Gate {
 }
 
 /// Refuses the password of an account where it must not open: unmarked where it can be read, marked elsewhere.
-fn may_use_password(entrance: &Entrance, account: &Account) -> Result<(), LoginCause> {
+fn may_use_password(entrance: &Entrance, account: &Account, shown: Shown) -> Result<(), LoginCause> {
+    let identity = || account.identity.clone();
     match (entrance.is_plain_network, account.plain) {
-        (true, false) => Err(LoginCause::NotMarkedPlain(account.identity.clone())),
-        (false, true) => Err(LoginCause::OnlyPlain(account.identity.clone())),
+        (true, false) => Err(LoginCause::NotMarkedPlain { identity: identity(), shown }),
+        (false, true) => Err(LoginCause::OnlyPlain { identity: identity(), shown }),
         _ => Ok(()),
     }
 }
@@ -365,8 +390,8 @@ pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
         LoginCause::NoUserName
         | LoginCause::NotEnough { .. }
         | LoginCause::NoPassword(_)
-        | LoginCause::NotMarkedPlain(_)
-        | LoginCause::OnlyPlain(_)
+        | LoginCause::NotMarkedPlain { .. }
+        | LoginCause::OnlyPlain { .. }
         | LoginCause::UnknownName
         | LoginCause::WrongPassword
         | LoginCause::ShutOut(_)

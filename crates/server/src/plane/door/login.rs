@@ -30,9 +30,7 @@ impl Door {
             Ok(Step::Packet { packet: Packet::Connect(connect), size }) => {
                 arrival.begun = now.mono;
                 shared.counts.connect(size);
-                if !arrival.origin.is_tls {
-                    shared.admission.shook_hands(now.mono, arrival.source);
-                }
+                arrival.spend(&shared.admission, now.mono);
                 if let Some(method) = connect.properties.authentication_method {
                     let said = said(arrival, &connect);
                     let data = connect.properties.authentication_data;
@@ -72,7 +70,7 @@ impl Door {
                 Err(cause) => self.refuse(id, &said, cause),
             },
             Next::Refuse(cause) => self.refuse(id, &said, cause),
-            Next::Check { record, password, guess, claim } => {
+            Next::Check { record, password, guess, claim, doomed } => {
                 let Some(arrival) = self.arrivals.get_mut(&id) else { return };
                 let inbox = self.parts.inbox.clone();
                 let attempt = Attempt {
@@ -84,7 +82,9 @@ impl Door {
                     answer: Box::new(move |outcome| inbox.command(DoorMessage::Checked(id, outcome))),
                 };
                 match self.parts.shared.passwords.offer(attempt) {
-                    Ok(()) => arrival.stage = Stage::Checking(Box::new(Candidate { said, guess, claim })),
+                    Ok(()) => {
+                        arrival.stage = Stage::Checking(Box::new(Candidate { said, guess, claim, doomed }));
+                    }
                     Err(_) => self.refuse(id, &said, LoginCause::PasswordsWait),
                 }
             }
@@ -97,13 +97,15 @@ impl Door {
         let Stage::Checking(candidate) = std::mem::replace(&mut arrival.stage, Stage::Connect) else {
             return;
         };
-        let Candidate { said, guess, claim } = *candidate;
+        let Candidate { said, guess, claim, doomed } = *candidate;
+        let entrance = arrival.origin.entrance.clone();
         let (known, attach) = claim.map(|claim| (claim.known, claim.attach)).unzip();
         if outcome == Outcome::TooLate {
             return self.refuse(id, &said, LoginCause::PasswordsWait);
         }
         let known = known.filter(|_| outcome == Outcome::Right);
-        let checked = self.parts.shared.gate.checked(self.now.mono, guess, known);
+        let checked = self.parts.shared.gate.checked(self.now.mono, &entrance, guess, known);
+        let checked = checked.map_err(|cause| doomed.unwrap_or(cause));
         match (checked, attach) {
             (Ok(known), Some(Ok(attach))) => self.hand_over(id, &known, attach, &said),
             (Ok(_), Some(Err(cause))) | (Err(cause), _) => self.refuse(id, &said, cause),
@@ -119,6 +121,9 @@ impl Door {
             let who = Offender::Identity(known.identity.clone());
             self.report_limit(who, bound.name(), bound.value(&shared.limits));
             return self.refuse(id, said, LoginCause::Crowded(bound));
+        }
+        if known.shown.spares_its_address() {
+            arrival.counted.spare_source();
         }
         let Some(mut arrival) = self.remove(id) else { return };
         if self.parts.poll.registry().deregister(&mut arrival.socket).is_err() {
@@ -142,7 +147,9 @@ impl Door {
         match shared.workers[usize::from(shard.0)].offer(self.parts.sender, weight, message) {
             Ok(()) => {
                 shared.counts.login();
-                shared.bans.succeeded(source);
+                if known.shown.spares_its_address() {
+                    shared.bans.succeeded(self.now.mono, source);
+                }
                 self.report_logged_in(peer, &origin.listener, known, said);
             }
             Err(WorkerMessage::Link(handover)) => self.take_back(id, *handover, said),

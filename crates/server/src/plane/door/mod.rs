@@ -92,7 +92,7 @@ pub(crate) struct DoorShared {
 pub(crate) enum DoorMessage {
     /// A listener is open.
     Listen(OpenListener),
-    /// A listener is closed; its connections stay.
+    /// A listener is closed, and nobody gets in by its rules any more; who is in stays.
     Unlisten(String),
     /// New handshakes of a listener use this configuration.
     Secure(String, ListenerTls),
@@ -240,9 +240,8 @@ impl Door {
             if arrival.has_shaken_hands() {
                 arrival.stage = Stage::Connect;
                 arrival.begun = self.now.mono;
-                let source = arrival.source;
+                arrival.spend(&self.parts.shared.admission, self.now.mono);
                 self.parts.shared.counts.handshake();
-                self.parts.shared.admission.shook_hands(self.now.mono, source);
                 self.arm(id);
             }
             match heard {
@@ -264,9 +263,6 @@ impl Door {
                 let who = Offender::Host(arrival.peer.host());
                 let most = self.parts.shared.limits.pending_reads;
                 self.report_limit(who, "pending_reads", most.into());
-            }
-            if matches!(end, ArrivalEnd::Transport(_)) {
-                self.parts.shared.admission.shook_hands(self.now.mono, arrival.source);
             }
             self.parts.shared.counts.handshake_failed();
             if matches!(end, ArrivalEnd::Transport(TransportFault::Web(_))) {
@@ -343,7 +339,7 @@ impl Door {
     fn receive(&mut self, message: DoorMessage) {
         match message {
             DoorMessage::Listen(listener) => self.open(listener),
-            DoorMessage::Unlisten(name) => self.listeners.retain(|(_, listening)| listening.name != name),
+            DoorMessage::Unlisten(name) => self.close(&name),
             DoorMessage::Secure(name, tls) => self.secure(&name, &tls),
             DoorMessage::Registry(revision) => self.close_strangers(revision),
             DoorMessage::Checked(id, outcome) => self.conclude(id, outcome),
@@ -365,6 +361,19 @@ impl Door {
         }
         let origin = origin(&name, tls.as_ref(), entrance);
         self.listeners.push((token, Listening { name, socket, tls, web, origin, backlog: true }));
+    }
+
+    /// Closes a listener, and what came by it and has not logged in. Who is refused waits for the answer still.
+    fn close(&mut self, name: &str) {
+        self.listeners.retain(|(_, listening)| listening.name != name);
+        let is_under_way = |arrival: &Arrival| {
+            arrival.origin.listener == name && !matches!(arrival.stage, Stage::Refused { .. })
+        };
+        let under_way: Vec<LinkId> =
+            self.arrivals.iter().filter(|(_, arrival)| is_under_way(arrival)).map(|(id, _)| *id).collect();
+        for id in under_way {
+            drop(self.remove(id));
+        }
     }
 
     fn secure(&mut self, name: &str, tls: &ListenerTls) {

@@ -76,6 +76,10 @@ impl Door {
         }
         let spared = shared.admission.is_in_use(arrival.source);
         if shared.bans.failed(self.now.mono, arrival.source, spared) {
+            if shared.admission.is_in_use(arrival.source) {
+                // Another door let somebody in meanwhile.
+                return shared.bans.succeeded(self.now.mono, arrival.source);
+            }
             let who = Offender::Host(arrival.source.host());
             self.report_limit(who, "ban_after", shared.limits.ban_after);
         }

@@ -164,9 +164,19 @@ pub enum LoginCause {
     /// It is this identity by its certificate, a password is demanded too, and the identity has none.
     NoPassword(Identity),
     /// The identity is not marked for a listener whose passwords can be read on the network. Nothing was looked at.
-    NotMarkedPlain(Identity),
+    NotMarkedPlain {
+        /// Who it is, or said it was.
+        identity: Identity,
+        /// What it showed.
+        shown: Shown,
+    },
     /// The identity is marked: its password may have been read on the network, and opens no other listener.
-    OnlyPlain(Identity),
+    OnlyPlain {
+        /// Who it is, or said it was.
+        identity: Identity,
+        /// What it showed.
+        shown: Shown,
+    },
     /// The user that clients without a login become is not there, or may not log in.
     NobodyAnonymous(UserId),
     /// No account logs in with this name and a password.
@@ -213,17 +223,28 @@ impl fmt::Display for LoginCause {
             Self::OtherName { shown } => {
                 write!(f, "it showed the certificate of {shown} and another user name beside it")
             }
+            Self::NotEnough { identity, shown: shown @ Shown::Password, demand } => {
+                write!(f, "{}showed a {shown}, and {demand}", Claimant(identity, *shown))
+            }
             Self::NotEnough { identity, shown, demand } => {
                 write!(f, "{identity} showed {shown}, and {demand}")
             }
             Self::NoPassword(identity) => {
                 write!(f, "{identity} showed its certificate, a password is demanded too, and it has none")
             }
-            Self::NotMarkedPlain(identity) => {
-                write!(f, "{identity} is not marked plain, so it may not log in where passwords can be read")
+            Self::NotMarkedPlain { identity, shown } => {
+                write!(
+                    f,
+                    "{}is not marked plain, so it may not log in where passwords can be read",
+                    Claimant(identity, *shown)
+                )
             }
-            Self::OnlyPlain(identity) => {
-                write!(f, "{identity} is marked plain, so its password opens plain listeners only")
+            Self::OnlyPlain { identity, shown } => {
+                write!(
+                    f,
+                    "{}is marked plain, so its password opens plain listeners only",
+                    Claimant(identity, *shown)
+                )
             }
             Self::NobodyAnonymous(user) => {
                 write!(
@@ -254,10 +275,11 @@ impl fmt::Display for LoginCause {
 }
 
 impl LoginCause {
-    /// Tells whether such failures count for a ban of the address: those that a guesser causes. What happens to clients
-    /// that have proven something, or that the operator has to mend, does not.
+    /// Tells whether such failures count for a ban of the address: those that a guesser causes, and that tell a guesser
+    /// nothing by not counting. What happens to clients that have proven something does not count. Nor does a certificate
+    /// that nobody issued here: our own authority has signed what gets so far, before a restore of the ledger, say.
     pub fn is_held_against(&self) -> bool {
-        use CertificateRefusal::{KeyMismatch, UnknownSerial};
+        use CertificateRefusal::KeyMismatch;
         matches!(
             self,
             Self::NoCredential
@@ -267,8 +289,23 @@ impl LoginCause {
                 | Self::SlowedDown { .. }
                 | Self::EnhancedAuthentication
                 | Self::NotProven
-                | Self::Certificate(UnknownSerial { .. } | KeyMismatch { .. })
+                | Self::NotEnough { shown: Shown::Password, .. }
+                | Self::NotMarkedPlain { shown: Shown::Password, .. }
+                | Self::OnlyPlain { shown: Shown::Password, .. }
+                | Self::Certificate(KeyMismatch { .. })
         )
+    }
+}
+
+/// Writes who it is about at the front of a sentence: who says a name and a password has not proven the name.
+struct Claimant<'a>(&'a Identity, Shown);
+
+impl fmt::Display for Claimant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Shown::Password => write!(f, "somebody who claimed to be {}: it ", self.0),
+            _ => write!(f, "{} ", self.0),
+        }
     }
 }
 
@@ -292,7 +329,10 @@ pub(crate) struct Reporter {
 #[derive(Default)]
 struct Shared {
     dropped: AtomicU64,
+    /// Those of failures that are not held against an address.
     lines: Mutex<LineLimit>,
+    /// Those of failures that are: who counts them must not be blinded by others.
+    guesses: Mutex<LineLimit>,
     /// Those of logins, which must not keep failures out of the log.
     logins: Mutex<LineLimit>,
     hits: Mutex<Hits>,
@@ -334,15 +374,17 @@ impl Reporter {
 
     /// Tells of a failed login; decides about its line.
     pub(crate) fn login_failed(&self, now: Millis, failure: LoginFailure) {
-        let log = self.log(now, failure.peer);
+        let limit = match failure.cause.is_held_against() {
+            true => &self.shared.guesses,
+            false => &self.shared.lines,
+        };
+        let log = allow(limit, now, failure.peer);
         self.send(Event::Login(LoginFailure { log, ..failure }));
     }
 
     /// Tells of a login, unless its source has caused enough lines.
     pub(crate) fn logged_in(&self, now: Millis, login: LoggedIn) {
-        let mut lines = self.shared.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = lines.allow(now, login.peer.host().into());
-        drop(lines);
+        let line = allow(&self.shared.logins, now, login.peer);
         if let LogLine::Written { left_out } = line {
             self.send(Event::LoggedIn(LoggedIn { left_out, ..login }));
         }
@@ -350,7 +392,7 @@ impl Reporter {
 
     pub(crate) fn handshake_failed(&self, now: Millis, peer: Peer, listener: &str, cause: HandshakeCause) {
         let line = cause.line(peer, listener);
-        let (listener, log) = (listener.to_owned(), self.log(now, peer));
+        let (listener, log) = (listener.to_owned(), allow(&self.shared.lines, now, peer));
         self.send(Event::Handshake(HandshakeFailure { peer, listener, cause, line, log }));
     }
 
@@ -359,15 +401,16 @@ impl Reporter {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    fn log(&self, now: Millis, peer: Peer) -> LogLine {
-        self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).allow(now, peer.host().into())
-    }
-
     fn send(&self, event: Event) {
         if self.queue.try_send(event).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Decides about a line.
+fn allow(limit: &Mutex<LineLimit>, now: Millis, peer: Peer) -> LogLine {
+    limit.lock().unwrap_or_else(PoisonError::into_inner).allow(now, peer.into())
 }
 
 fn deliver(events: &Receiver<Event>, sink: &dyn Sink) {
@@ -416,23 +459,67 @@ mod tests {
         fn frames_broken(&self, _: Identity, _: WebSocketFault, _: u64) {}
     }
 
+    fn failure(peer: Peer, claimed: &str, cause: LoginCause) -> LoginFailure {
+        LoginFailure {
+            peer,
+            listener: "mqtts".to_owned(),
+            claimed: Some(claimed.to_owned()),
+            client_id: "c".to_owned(),
+            cause,
+            log: LogLine::LeftOut,
+        }
+    }
+
+    #[test]
+    fn handshakes_that_fail_and_what_counts_for_nothing_keep_no_guess_out_of_the_log() {
+        let sink = Arc::new(Counting::default());
+        let (reporter, thread) = Reporter::start(sink.clone(), 64).unwrap();
+        let peer = Peer::Remote("192.0.2.7:1000".parse().unwrap());
+        for _ in 0..LINES_PER_ADDRESS {
+            reporter.handshake_failed(Millis(0), peer, "mqtts", HandshakeCause::TooSlow);
+            reporter.login_failed(Millis(0), failure(peer, "a", LoginCause::ClientId));
+        }
+        reporter.login_failed(Millis(1), failure(peer, "anna", LoginCause::WrongPassword));
+        drop(reporter);
+        thread.join().unwrap();
+        assert_eq!(sink.lines.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_ban_tells_no_guesser_which_names_are_accounts_and_bans_nobody_whom_we_certified() {
+        let identity: Identity = "user:admin".parse().unwrap();
+        let demand = Demand { listener: crate::login::Login::Certificate, device_type: None };
+        let by = |shown| {
+            let identity = || identity.clone();
+            [
+                LoginCause::NotMarkedPlain { identity: identity(), shown },
+                LoginCause::OnlyPlain { identity: identity(), shown },
+                LoginCause::NotEnough { identity: identity(), shown, demand: demand.clone() },
+            ]
+        };
+        assert!(LoginCause::UnknownName.is_held_against());
+        assert!(by(Shown::Password).iter().all(LoginCause::is_held_against), "as an unknown name");
+        for shown in
+            [Shown::Certificate, Shown::CertificateAndPassword, Shown::KnockAndPassword, Shown::Nothing]
+        {
+            assert!(!by(shown).iter().any(LoginCause::is_held_against), "{shown}");
+        }
+        for cause in by(Shown::Password) {
+            assert!(cause.to_string().starts_with("somebody who claimed to be user:admin: it "), "{cause}");
+        }
+        let serial = keyward_ids::CertSerial::from_bytes(&[1; 16]).unwrap();
+        let refusal = CertificateRefusal::UnknownSerial { serial };
+        assert!(!LoginCause::Certificate(refusal).is_held_against());
+    }
+
     #[test]
     fn every_failure_of_an_address_counts_though_only_some_get_a_line() {
         let sink = Arc::new(Counting::default());
         let (reporter, thread) = Reporter::start(sink.clone(), 64).unwrap();
         let peer = Peer::Remote("192.0.2.7:1000".parse().unwrap());
         for n in 0..20 {
-            reporter.login_failed(
-                Millis(n),
-                LoginFailure {
-                    peer,
-                    listener: "mqtts".to_owned(),
-                    claimed: Some(format!("name-{}", n % 3)),
-                    client_id: "c".to_owned(),
-                    cause: LoginCause::UnknownName,
-                    log: LogLine::LeftOut,
-                },
-            );
+            let name = format!("name-{}", n % 3);
+            reporter.login_failed(Millis(n), failure(peer, &name, LoginCause::UnknownName));
             reporter.handshake_failed(Millis(n), peer, "mqtts", HandshakeCause::TooSlow);
         }
         drop(reporter);

@@ -133,8 +133,9 @@ impl Upgrade {
         Self { origins, held: Zeroizing::default() }
     }
 
+    /// Returns the bytes that it takes, used or not.
     pub(super) fn held(&self) -> usize {
-        self.held.len()
+        self.held.capacity()
     }
 
     /// Takes bytes of the request and appends the answer to `said` once it is whole or wrong; returns where in `wire`

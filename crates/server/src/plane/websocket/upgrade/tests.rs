@@ -159,3 +159,11 @@ fn an_address_is_a_host_like_any_other() {
     assert!(take(&to("192.0.2.7", "http://192.0.2.7:80")).0.is_ok());
     assert!(take(&to("[::1]:8083", "http://[::2]")).0.is_err());
 }
+
+#[test]
+fn a_request_that_has_begun_counts_with_all_the_room_that_it_takes() {
+    let mut upgrade = Upgrade::new(Arc::new(Origins::SameHost));
+    assert_eq!(upgrade.held(), 0);
+    assert_eq!(upgrade.take(b"G", &mut Vec::new()), Ok(None));
+    assert!(upgrade.held() >= UPGRADE_BYTES);
+}
