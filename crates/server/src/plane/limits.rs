@@ -137,8 +137,8 @@ pub struct Limits {
     pub pending_per_address: usize,
     /// Bytes that all unauthenticated peers together may make the broker hold. 64 MiB.
     pub pending_bytes: usize,
-    /// Handshakes (without TLS: CONNECTs) a second and source address in the long run. 20: two per cent of a core; 0 is
-    /// no bound. Beyond it new connections of that address are closed at once.
+    /// Handshakes begun (without TLS: connections that have sent something) a second and source address in the long run.
+    /// 20: two per cent of a core; 0 is no bound. Beyond it new connections of that address are closed at once.
     pub handshake_rate_per_address: u64,
     /// Handshakes of one source address at once after a pause. 1,000: a house of 200 devices behind one router comes
     /// back after a power cut, each with five attempts, and a site of 2,000 within a minute.
@@ -146,8 +146,8 @@ pub struct Limits {
     /// Reads that a connection may take to log in, each of which may look at all that came before. 1,024: 64 KiB of
     /// handshake in pieces of 64 bytes.
     pub pending_reads: u32,
-    /// Handshakes (without TLS: CONNECTs) a second in all in the long run. 400: they cost at most half a core; 0 is no
-    /// bound. Beyond it new connections wait to be accepted; nobody is refused.
+    /// Handshakes begun (without TLS: connections that have sent something) a second in all in the long run. 400: they cost
+    /// at most half a core; 0 is no bound. Beyond it new connections wait to be accepted; nobody is refused.
     pub handshake_rate: u64,
     /// Handshakes at once after a pause. 10,000: everybody comes back.
     pub handshake_burst: u64,

@@ -202,7 +202,7 @@ fn plain_websocket_on_a_network_is_for_marked_identities_of_its_networks_too() {
     let web = |name, secret| Peer::web_to(near).hello(&with(name, secret));
     assert_eq!(web("panel-1", &marked), Success);
     assert_eq!(web("pump-1", &unmarked), BadUserNameOrPassword);
-    told(&world, "not marked", |cause| matches!(cause, LoginCause::NotMarkedPlain(_)));
+    told(&world, "not marked", |cause| matches!(cause, LoginCause::NotMarkedPlain { .. }));
     let elsewhere = Peer::web(&world).hello(&with("panel-1", &marked));
     assert_eq!(elsewhere, BadUserNameOrPassword, "WebSocket on loopback is no network");
     // Who is of no network of the listener gets no answer even to its request.

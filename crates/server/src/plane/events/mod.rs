@@ -477,8 +477,8 @@ mod tests {
         let peer = Peer::Remote("192.0.2.7:1000".parse().unwrap());
         for _ in 0..LINES_PER_ADDRESS {
             reporter.handshake_failed(Millis(0), peer, "mqtts", HandshakeCause::TooSlow);
-            reporter.login_failed(Millis(0), failure(peer, "a", LoginCause::ClientId));
         }
+        reporter.login_failed(Millis(0), failure(peer, "a", LoginCause::ClientId));
         reporter.login_failed(Millis(1), failure(peer, "anna", LoginCause::WrongPassword));
         drop(reporter);
         thread.join().unwrap();
