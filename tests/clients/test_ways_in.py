@@ -158,14 +158,15 @@ class House(Keyward):
     def listens(self):
         return True  # not for whoever is outside; `status` has answered
 
-    def publish(self, address, user, password):
-        """Starts mosquitto_pub at an address of this network."""
+    def client(self, address, program, *options):
+        """Starts a client at an address of this network."""
         user_too = ["--user", "--preserve-credentials"] if self.rights else []
         enter = ["nsenter", "--target", str(self.process.pid), "--net", *user_too]
-        client = ["mosquitto_pub", "-A", address, "-h", "192.168.1.10", "-u", user, "-P", password, "-q", "1"]
-        return subprocess.Popen(
-            [*enter, *client, "-t", "plug-1/status", "-m", "on"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        client = [program, "-A", address, "-h", "192.168.1.10", "-q", "1", *options]
+        return subprocess.Popen([*enter, *client], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def publish(self, address, user, password):
+        return self.client(address, "mosquitto_pub", "-u", user, "-P", password, "-t", "plug-1/status", "-m", "on")
 
     def lets_in(self, address, password):
         return self.publish(address, "plug-1", password).wait(PATIENCE) == 0
@@ -194,4 +195,35 @@ def test_an_address_from_which_logins_fail_is_banned_alone_and_is_let_in_again_b
         assert house.json("bans", "list")["bans"] == []
         assert house.lets_in("192.168.1.66", password)
     finally:
+        house.stop()
+
+
+def test_clients_without_a_login_spare_their_address_no_ban_and_a_device_does(tmp_path):
+    tmp_path.chmod(0o700)
+    house = House(tmp_path)
+    house.dir.mkdir(mode=0o700)
+    (house.dir / "keyward.toml").write_text("[limits]\nban_after = 3\n")
+    clients = []
+    try:
+        house.start("--name", "broker.test")
+        house.run("listener", "add", "lan", "--plain", "--from", "192.168.1.0/24", "--port", "1883", "--anonymous-as", "guest")
+        house.run("user", "add", "guest", "--no-login", "--plain")
+        password = house.json("device", "add", "plug-1", "--plain", "--out", str(tmp_path / "p"))["device_added"]["password"]
+        assert house.rules("bell", '[[rule]]\nwho = "all"\nallow = ["subscribe"]\ntopics = ["bell"]\n')
+        clients.append(house.client("192.168.1.66", "mosquitto_sub", "-t", "bell"))
+        clients.append(house.client("192.168.1.67", "mosquitto_sub", "-t", "bell", "-u", "plug-1", "-P", password))
+        house.until(lambda: "identity=user:guest" in house.said() and "identity=device:plug-1" in house.said(), "both are in")
+        guesses = [house.publish(address, f"guess-{n}", "x") for address in ("192.168.1.66", "192.168.1.67") for n in range(3)]
+        assert all(guess.wait(PATIENCE) for guess in guesses)
+        house.until(lambda: house.json("bans", "list")["bans"], "a ban")
+        assert [ban["address"] for ban in house.json("bans", "list")["bans"]] == ["192.168.1.66"]
+        assert all(client.poll() is None for client in clients), "who is in stays in"
+        # What was guessed meanwhile does not wait for the device to go.
+        clients.pop().terminate()
+        house.until(lambda: not house.json("device", "list")["devices"][0]["connected"], "the device is gone")
+        assert house.publish("192.168.1.67", "guess-4", "x").wait(PATIENCE)
+        assert house.lets_in("192.168.1.67", password), "one more failure is one failure"
+    finally:
+        for client in clients:
+            client.terminate()
         house.stop()
