@@ -49,9 +49,13 @@ fn doubt(account: &mut Account, entry: &AuditEntry) {
     account.epoch = entry.sequence;
 }
 
-/// Changes which doors the password opens; links that it opened are to be closed.
+/// Changes which doors the password opens; links that it opened are to be closed. A password that crossed networks in clear
+/// ends with the mark.
 fn mark(account: &mut Account, entry: &AuditEntry, plain: bool) {
     account.plain = plain;
+    if !plain {
+        account.password = None;
+    }
     account.epoch = entry.sequence;
 }
 

@@ -10,16 +10,21 @@
 //! device:dev03 certificate-withdrawn 4f2a… record=30
 //! user:app     password-replaced record=33
 //! device:dev04 disabled
+//! device:dev05 name-unbound old Kitchen%201 record=34
+//! authority:old removed record=35
+//! authority:gate list-replaced record=36
 //! ```
 //!
 //! `record=` is the number of the ledger's record (`NUMBER.BRANCH` behind a restore): what the restored ledger knows is
 //! not taken twice. A person leaves it out, and `complete-until` too if the list is complete. `#` begins a comment.
 
 use super::takings::{Record, Taken, Taking, Takings};
+use super::takings_of_authorities::TakenOfAuthority;
 use crate::{
     clock::WallTime,
     files::{self, FileError},
     limits,
+    trusted::{self, ImportName},
 };
 use keyward_ids::{Identity, InstallationId};
 use std::{
@@ -32,8 +37,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const VERSION: &str = "1";
 
 /// What may stand behind an identity, for people.
-const WORDS: &str = "revoked, removed, disabled, unconfirmed, password-replaced, marked-plain, unmarked-plain or \
-     certificate-withdrawn SERIAL";
+const WORDS: &str = "revoked, removed, disabled, unconfirmed, password-replaced, marked-plain, unmarked-plain, \
+     certificate-withdrawn SERIAL or name-unbound AUTHORITY NAME";
+
+/// What a line about an authority of others begins with.
+const AUTHORITY: &str = "authority:";
 
 /// Holds what was taken away from the identities of one installation.
 ///
@@ -82,7 +90,8 @@ impl RevokedList {
 
     /// Tells whether nothing stands in the list.
     pub fn is_empty(&self) -> bool {
-        self.takings.0.values().all(Vec::is_empty)
+        let Takings { identities, authorities } = &self.takings;
+        identities.values().all(Vec::is_empty) && authorities.0.values().all(Vec::is_empty)
     }
 }
 
@@ -130,6 +139,11 @@ impl Reading {
             }
             _ if self.installation.is_none() => {
                 Err("whose list is it? Write `installation: ID` before this line".to_owned())
+            }
+            _ if line.starts_with(AUTHORITY) => {
+                let (name, taken, record) = withdrawal(line)?;
+                self.takings.authorities.take(&name, taken, record);
+                Ok(())
             }
             _ => {
                 let (identity, taking) = taking(line)?;
@@ -188,13 +202,72 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
                 serial.parse().map_err(|error| format!("the serial number {} {error}", shown(serial)))?;
             Taken::Certificate(serial)
         }
+        "name-unbound" => {
+            let authority = authority(words.next().unwrap_or_default())?;
+            let common_name = decoded(words.next().unwrap_or_default())?;
+            Taken::Name { authority, common_name }
+        }
         _ => return Err(format!("{} is none of {WORDS}", shown(word))),
     };
+    Ok((identity, Taking { taken, record: end_of_line(words)? }))
+}
+
+/// Reads a line about an authority of others.
+fn withdrawal(line: &str) -> Result<(ImportName, TakenOfAuthority, Option<Record>), String> {
+    let mut words = line.split_whitespace();
+    let name = authority(words.next().unwrap_or_default().trim_start_matches(AUTHORITY))?;
+    let taken = match words.next() {
+        Some("removed") => TakenOfAuthority::Trust,
+        Some("list-replaced") => TakenOfAuthority::List(None),
+        word => {
+            let word = shown(word.unwrap_or_default());
+            return Err(format!("{word} is none of removed or list-replaced, which an authority may be"));
+        }
+    };
+    Ok((name, taken, end_of_line(words)?))
+}
+
+fn authority(name: &str) -> Result<ImportName, String> {
+    name.parse().map_err(|error| format!("the authority {} {error}", shown(name)))
+}
+
+fn end_of_line<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Option<Record>, String> {
     let record = words.next().map(record).transpose()?;
     match words.next() {
         Some(word) => Err(format!("{} is too much on this line; one thing a line", shown(word))),
-        None => Ok((identity, Taking { taken, record })),
+        None => Ok(record),
     }
+}
+
+/// Writes a common name as one word: bytes that are no letter, digit, `.`, `-` or `_` as `%` and two hexadecimal digits.
+fn encoded(common_name: &str) -> String {
+    let mut text = String::new();
+    for byte in common_name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => text.push(byte.into()),
+            byte => text.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    text
+}
+
+fn decoded(word: &str) -> Result<String, String> {
+    let read = || {
+        let (mut bytes, mut rest) = (Vec::new(), word.as_bytes());
+        while let [first, behind @ ..] = rest {
+            rest = behind;
+            bytes.push(match first {
+                b'%' => {
+                    let (digits, behind) = rest.split_at_checked(2)?;
+                    rest = behind;
+                    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
+                }
+                byte => *byte,
+            });
+        }
+        String::from_utf8(bytes).ok().filter(|name| trusted::is_common_name(name))
+    };
+    read().ok_or_else(|| format!("the common name {} cannot be read; write a space as %20", shown(word)))
 }
 
 fn record(word: &str) -> Result<Record, String> {
@@ -225,9 +298,18 @@ impl fmt::Display for RevokedList {
             writeln!(f, "complete-until: {until}")?;
         }
         writeln!(f)?;
-        for (identity, takings) in &self.takings.0 {
+        for (identity, takings) in &self.takings.identities {
             for taking in takings {
                 writeln!(f, "{identity} {taking}")?;
+            }
+        }
+        for (name, takings) in &self.takings.authorities.0 {
+            for (taken, record) in takings {
+                let word = match taken {
+                    TakenOfAuthority::Trust => "removed",
+                    TakenOfAuthority::List(_) => "list-replaced",
+                };
+                writeln!(f, "{AUTHORITY}{name} {word}{}", Behind(*record))?;
             }
         }
         Ok(())
@@ -249,8 +331,20 @@ impl fmt::Display for Taking {
             Taken::Mark { plain: true } => f.write_str("marked-plain")?,
             Taken::Mark { plain: false } => f.write_str("unmarked-plain")?,
             Taken::Certificate(serial) => write!(f, "certificate-withdrawn {serial}")?,
+            Taken::Name { authority, common_name } => {
+                write!(f, "name-unbound {authority} {}", encoded(common_name))?;
+            }
         }
-        match self.record {
+        Behind(self.record).fmt(f)
+    }
+}
+
+/// Prints the record behind a thing that was taken.
+struct Behind(Option<Record>);
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             Some(Record { number, branch: 0 }) => write!(f, " record={number}"),
             Some(Record { number, branch }) => write!(f, " record={number}.{branch:x}"),
             None => Ok(()),
@@ -293,8 +387,8 @@ mod tests {
              device:dev02 revoked keep-messages publish-will\ndevice:dev03 certificate-withdrawn 4f2a\n"
         );
         let list = parse(&text).unwrap();
-        assert_eq!((list.takings.0.len(), list.complete_until), (4, None));
-        let of = |name: &str| list.takings.0[&name.parse().unwrap()][0].to_string();
+        assert_eq!((list.takings.identities.len(), list.complete_until), (4, None));
+        let of = |name: &str| list.takings.identities[&name.parse().unwrap()][0].to_string();
         assert_eq!(of("device:dev01"), "revoked");
         assert_eq!(of("device:dev02"), "revoked keep-messages publish-will");
         assert_eq!(of("device:dev03"), "certificate-withdrawn 4f2a");
@@ -306,7 +400,8 @@ mod tests {
         let text = format!(
             "{HEAD}complete-until: 2026-11-29T18:10:00+01:00\ndevice:a removed record=5\ndevice:a disabled record=9\n\
              device:a unmarked-plain record=10\n\
-             device:b unconfirmed record=7.1f\nuser:c certificate-withdrawn 01ff record=8\n"
+             device:b name-unbound old K%c3%bcche%201%23 record=11\ndevice:b unconfirmed record=7.1f\n\
+             authority:gate list-replaced record=13\nauthority:old removed record=12\nuser:c certificate-withdrawn 01ff record=8\n"
         );
         let list = parse(&text).unwrap();
         assert!(list.to_string().contains("complete-until: 2026-11-29T17:10:00Z\n"), "{list}");

@@ -10,7 +10,7 @@
 //!
 //! **What holds.** The restored ledger is the backup's, lengthened by what the old ledger has behind it. What of the old
 //! ledger is behind a damage is looked through for what was *taken* (identities revoked, removed, disabled; passwords and
-//! certificates taken away), and so is a [`RevokedList`]. Nothing is *given* that way. If neither says what was taken up
+//! certificates taken away; authorities of others that are trusted no more, their lists, names bound to them), and so is a [`RevokedList`]. Nothing is *given* that way. If neither says what was taken up
 //! to now, every identity that could act starts unconfirmed: it may not act until [`Command::Confirm`](crate::Command).
 //!
 //! What is not here: the archive, its encryption, configuration and messages (`server`).
@@ -22,6 +22,7 @@ pub(crate) mod place;
 mod rebuild;
 mod report;
 mod takings;
+mod takings_of_authorities;
 
 pub use copy::{BackupFile, LedgerCopy, Secrecy, files, missing_keys};
 pub use list::{ListError, RevokedList};

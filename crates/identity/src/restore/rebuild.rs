@@ -15,6 +15,7 @@ use crate::{
     limits,
     secret::{NoRandomness, random},
     state::State,
+    trusted::ImportName,
 };
 use keyward_ids::{Identity, InstallationId};
 use std::{io::Read, path::Path};
@@ -22,8 +23,9 @@ use std::{io::Read, path::Path};
 /// Events about identities that are written in one record.
 const EVENTS_PER_RECORD: usize = 256;
 
-/// The most bytes that such an event takes: a name of 64 bytes, a serial number of 40 digits, the words around them.
-const EVENT_BYTES: usize = 512;
+/// The most bytes that such an event takes: a name of 64 bytes, a serial number of 40 digits or a common name of 128
+/// bytes that are escaped, the words around them.
+const EVENT_BYTES: usize = 768;
 
 const _: () =
     assert!(EVENTS_PER_RECORD * EVENT_BYTES < limits::LEDGER_RECORD_BYTES, "they fit into a record");
@@ -57,12 +59,18 @@ pub(super) fn rebuild(
     let unknown = (!is_all_known(old_ledger, options)).then_some((known_until, options.now));
     let mut writing = Writing::begin(chain, options)?;
     writing.note_restore(known_until, unknown.is_some())?;
-    let (mut applied, mut strangers) = (Applied::default(), Vec::new());
+    let (mut applied, mut strangers, mut outdated) = (Applied::default(), Vec::new(), Vec::new());
     for takings in [Some(&salvaged), options.revoked.map(|list| &list.takings)].into_iter().flatten() {
         let (counted, unheard_of) = writing.take_away(takings)?;
         applied.add(counted);
         strangers.extend(unheard_of);
+        let (counted, lists_missing) = writing.take_from_authorities(takings)?;
+        applied.add(counted);
+        outdated.extend(lists_missing);
     }
+    // The ledger may have held the list that the text only names.
+    outdated.sort();
+    outdated.dedup();
     strangers.truncate(Report::STRANGERS);
     let registry = &writing.state.registry;
     let unconfirmed = registry.accounts().filter(|it| matches!(it.standing, Standing::Unconfirmed { .. }));
@@ -73,6 +81,7 @@ pub(super) fn rebuild(
         old_ledger,
         applied,
         strangers,
+        outdated,
         unknown,
         unconfirmed: unconfirmed.count(),
     })
@@ -145,6 +154,18 @@ impl<'a> Writing<'a> {
             self.append(events.to_vec())?;
         }
         Ok((applied, strangers))
+    }
+
+    fn take_from_authorities(
+        &mut self,
+        takings: &Takings,
+    ) -> Result<(Applied, Vec<ImportName>), RestoreError> {
+        let (events, applied, outdated) = takings.authorities.events(&self.state, &self.reach);
+        // A list alone may fill a good part of a record.
+        for event in events {
+            self.append(vec![event])?;
+        }
+        Ok((applied, outdated))
     }
 
     fn append(&mut self, events: Vec<Event>) -> Result<(), LedgerError> {

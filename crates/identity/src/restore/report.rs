@@ -1,6 +1,6 @@
 //! What a restore found and did, for the operator.
 
-use crate::{clock::WallTime, events::Event};
+use crate::{clock::WallTime, events::Event, trusted::ImportName};
 use keyward_ids::{Identity, InstallationId};
 use std::fmt;
 
@@ -20,6 +20,8 @@ pub struct Report {
     /// Identities in a list written by hand that the restored ledger does not know, at most [`Report::STRANGERS`]: was a
     /// name mistyped?
     pub strangers: Vec<Identity>,
+    /// Authorities of others whose newest list of revoked certificates is known to exist and is not at hand.
+    pub outdated: Vec<ImportName>,
     /// The time from which and to which it is not known what was taken away; `None` if it is known to now.
     pub unknown: Option<(WallTime, WallTime)>,
     /// How many identities start unconfirmed.
@@ -69,6 +71,12 @@ pub struct Applied {
     pub certificates: usize,
     /// Marks `plain` set or cleared.
     pub marks: usize,
+    /// Common names that stand for nobody any more.
+    pub names: usize,
+    /// Authorities of others that are trusted no more.
+    pub authorities: usize,
+    /// Authorities of others that got their newer list of revoked certificates.
+    pub lists: usize,
 }
 
 impl Applied {
@@ -80,6 +88,9 @@ impl Applied {
             Event::PasswordWithdrawn { .. } => self.passwords += 1,
             Event::CertificateWithdrawn { .. } => self.certificates += 1,
             Event::MarkedPlain { .. } | Event::UnmarkedPlain { .. } => self.marks += 1,
+            Event::NameUnbound { .. } => self.names += 1,
+            Event::AuthorityDistrusted { .. } => self.authorities += 1,
+            Event::AuthorityRevocationsSet { .. } => self.lists += 1,
             _ => {}
         }
     }
@@ -91,6 +102,9 @@ impl Applied {
         self.passwords += other.passwords;
         self.certificates += other.certificates;
         self.marks += other.marks;
+        self.names += other.names;
+        self.authorities += other.authorities;
+        self.lists += other.lists;
     }
 }
 
@@ -102,7 +116,8 @@ impl fmt::Display for Report {
             "The ledger of installation {installation}, from a backup of {taken} with {backup_records} records."
         )?;
         writeln!(f, "{}", self.old_ledger)?;
-        let Applied { revoked, removed, disabled, passwords, certificates, marks } = self.applied;
+        let Applied { revoked, removed, disabled, passwords, certificates, marks, .. } = self.applied;
+        let Applied { names, authorities, lists, .. } = self.applied;
         if self.applied != Applied::default() {
             writeln!(
                 f,
@@ -112,6 +127,20 @@ impl fmt::Display for Report {
         }
         if marks > 0 {
             writeln!(f, "Marks \"plain\" set or cleared as before: {marks}.")?;
+        }
+        if names + authorities + lists > 0 {
+            writeln!(
+                f,
+                "Of other authorities, taken away again: {authorities} removed, {names} names unbound, {lists} with their \
+                 newer list of revoked certificates."
+            )?;
+        }
+        for name in &self.outdated {
+            writeln!(
+                f,
+                "The authority {name} had a newer list of revoked certificates, which is not at hand: give it the newest, \
+                 keyward authority trust crl {name} --crl FILE, before you confirm the authority."
+            )?;
         }
         if !self.strangers.is_empty() {
             let names: Vec<String> = self.strangers.iter().map(ToString::to_string).collect();

@@ -1,11 +1,13 @@
 //! What was taken away, gathered from records or from a list, and turned into events again.
 
 use super::report::Applied;
+use super::takings_of_authorities::{TakenOfAuthority, Withdrawals};
 use crate::{
     account::{Account, Standing},
     events::Event,
     ledger::AuditEntry,
     state::State,
+    trusted::{BoundName, ImportName},
 };
 use keyward_ids::{CertSerial, Identity};
 use std::collections::BTreeMap;
@@ -26,6 +28,11 @@ pub(super) enum Taken {
         plain: bool,
     },
     Certificate(CertSerial),
+    /// A common name in certificates of a trusted authority stands for it no more.
+    Name {
+        authority: ImportName,
+        common_name: String,
+    },
 }
 
 /// Names a record: its number, and the branch of the ledger that it stands on (what the last restore before it drew, 0
@@ -43,9 +50,12 @@ pub(super) struct Taking {
     pub(super) record: Option<Record>,
 }
 
-/// Holds what was taken away from each identity, in the order of its records.
+/// Holds what was taken away from each identity, in the order of its records, and from trusted authorities.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Takings(pub(super) BTreeMap<Identity, Vec<Taking>>);
+pub(super) struct Takings {
+    pub(super) identities: BTreeMap<Identity, Vec<Taking>>,
+    pub(super) authorities: Withdrawals,
+}
 
 /// Says how far a ledger reaches: its branches, each with the last record on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,7 +71,7 @@ impl Reach {
     }
 
     /// Tells whether a record is one of this ledger.
-    fn holds(&self, record: Record) -> bool {
+    pub(super) fn holds(&self, record: Record) -> bool {
         self.0.iter().any(|last| last.branch == record.branch && record.number <= last.number)
     }
 }
@@ -91,14 +101,28 @@ impl Takings {
                 }
                 Event::MarkedPlain { identity } if added == Some(identity) => {}
                 Event::MarkedPlain { identity } => take(identity, Taken::Mark { plain: true }),
-                Event::UnmarkedPlain { identity } => take(identity, Taken::Mark { plain: false }),
+                Event::UnmarkedPlain { identity } => {
+                    take(identity, Taken::Password);
+                    take(identity, Taken::Mark { plain: false });
+                }
                 Event::CertificateWithdrawn { identity, serial } => {
                     take(identity, Taken::Certificate(serial.clone()));
                 }
                 Event::Enabled { identity } => self.give(identity, &Taken::Disabled),
                 Event::Confirmed { identity } => self.give(identity, &Taken::Unconfirmed),
                 Event::AllConfirmed => {
-                    self.0.values_mut().for_each(|takings| drop_of(takings, &Taken::Unconfirmed));
+                    self.identities.values_mut().for_each(|takings| drop_of(takings, &Taken::Unconfirmed));
+                }
+                Event::NameUnbound { identity, authority, common_name } => {
+                    let (authority, common_name) = (authority.clone(), common_name.clone());
+                    take(identity, Taken::Name { authority, common_name });
+                }
+                Event::AuthorityDistrusted { name } => {
+                    self.authorities.take(name, TakenOfAuthority::Trust, record);
+                }
+                Event::AuthorityRevocationsSet { name, revocations } => {
+                    let lists = Some(revocations.clone());
+                    self.authorities.take(name, TakenOfAuthority::List(lists), record);
                 }
                 // An identity that is unconfirmed since then is asked for by its standing.
                 Event::Restored { .. }
@@ -113,11 +137,8 @@ impl Takings {
                 | Event::PasswordRehashed { .. }
                 // A restored ledger uses no trusted authority until an operator confirms it.
                 | Event::AuthorityTrusted { .. }
-                | Event::AuthorityRevocationsSet { .. }
                 | Event::AuthorityConfirmed { .. }
-                | Event::AuthorityDistrusted { .. }
                 | Event::NameBound { .. }
-                | Event::NameUnbound { .. }
                 | Event::KeyReleased { .. }
                 | Event::ClockAccepted { .. }
                 | Event::ConfigChanged { .. } => {}
@@ -127,7 +148,7 @@ impl Takings {
 
     /// Adds one thing; what it includes is forgotten.
     pub(super) fn take(&mut self, identity: &Identity, taking: Taking) {
-        let takings = self.0.entry(identity.clone()).or_default();
+        let takings = self.identities.entry(identity.clone()).or_default();
         match &taking.taken {
             Taken::Removed => takings.clear(),
             Taken::Revoked { .. } => takings.retain(|earlier| earlier.taken == Taken::Removed),
@@ -138,7 +159,7 @@ impl Takings {
     }
 
     fn give(&mut self, identity: &Identity, taken: &Taken) {
-        if let Some(takings) = self.0.get_mut(identity) {
+        if let Some(takings) = self.identities.get_mut(identity) {
             drop_of(takings, taken);
         }
     }
@@ -157,7 +178,7 @@ impl Takings {
     /// and names the identities that it does not know at all.
     pub(super) fn events(&self, state: &State, reach: &Reach) -> (Vec<Event>, Applied, Vec<Identity>) {
         let (mut events, mut applied, mut strangers) = (Vec::new(), Applied::default(), Vec::new());
-        for (identity, takings) in &self.0 {
+        for (identity, takings) in &self.identities {
             let is_news = |taking: &&Taking| !taking.record.is_some_and(|record| reach.holds(record));
             let news: Vec<&Taking> = takings.iter().filter(is_news).collect();
             let Some(account) = state.registry.find(identity) else {
@@ -208,6 +229,13 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
         Taken::Certificate(serial) => {
             let is_held = account.certificates.iter().any(|held| held.serial == *serial);
             is_held.then(|| Event::CertificateWithdrawn { identity, serial: serial.clone() })
+        }
+        Taken::Name { authority, common_name } => {
+            let (authority, common_name) = (authority.clone(), common_name.clone());
+            let is_bound =
+                |bound: &BoundName| bound.authority == authority && bound.common_name == common_name;
+            let is_held = account.bound_names.iter().any(is_bound);
+            is_held.then_some(Event::NameUnbound { identity, authority, common_name })
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What was taken away after a backup stays taken away when that backup is restored.
 
+mod authorities;
 mod doubt;
 mod ledger;
 mod list;

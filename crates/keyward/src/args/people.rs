@@ -57,7 +57,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   keyward user plain old-app
-  keyward user plain old-app --clear      takes that back; give it a new password then")]
+  keyward user plain old-app --clear      takes that back and makes the password void")]
     Plain {
         /// Which user
         name: UserId,

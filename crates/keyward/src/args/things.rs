@@ -35,7 +35,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   keyward device plain tasmota-7
-  keyward device plain tasmota-7 --clear      takes that back; give it a new password then")]
+  keyward device plain tasmota-7 --clear      takes that back and makes the password void")]
     Plain {
         /// Which device
         id: DeviceId,

@@ -12,7 +12,9 @@ impl Turn<'_> {
     pub(super) fn mark_plain(&mut self, identity: &str, plain: bool) -> Result<Response, Refusal> {
         let identity: Identity =
             identity.parse().map_err(|error| bad_name("device or user", identity, &error))?;
-        let spelling = self.admin.account(&identity)?.identity.to_string();
+        let account = self.admin.account(&identity)?;
+        let (spelling, had_password) = (account.identity.to_string(), account.password.is_some());
+        let (kind, name) = (account.identity.kind(), account.identity.name().to_owned());
         let (outcome, in_force) = self.command(Command::MarkPlain { identity, plain })?;
         let what = match plain {
             true => "may log in on plain listeners now, and with its password nowhere else",
@@ -20,8 +22,11 @@ impl Turn<'_> {
         };
         let already = if outcome.changed { "" } else { " (it was so already)" };
         let mut notes = Vec::new();
-        if outcome.changed && !plain {
-            notes.push("its password has crossed the network in clear: give it a new one".to_owned());
+        if outcome.changed && !plain && had_password {
+            notes.push(format!(
+                "its password may have been read on the network and is void: give it a new one, \
+                 keyward {kind} passwd {name}"
+            ));
         }
         Ok(Response::Changed(self.changed(format!("{spelling} {what}{already}."), in_force, notes)))
     }

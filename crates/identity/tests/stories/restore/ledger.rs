@@ -40,7 +40,8 @@ fn what_stands_behind_a_damage_stays_taken_and_the_rest_is_unconfirmed() {
     let records = scene.house.registrar().audit(1).unwrap().count() as u64;
     let OldLedger::Damaged { records: read, salvaged } = report.old_ledger else { panic!("{report:?}") };
     assert!(read < records && salvaged == 4, "{report:?}");
-    let applied = Applied { revoked: 0, removed: 1, disabled: 1, passwords: 1, certificates: 1, marks: 0 };
+    let applied =
+        Applied { revoked: 0, removed: 1, disabled: 1, passwords: 1, certificates: 1, ..Applied::default() };
     assert_eq!(report.applied, applied);
     assert_eq!(report.unknown, Some((scene.backup.taken, scene.house.now)));
     scene.assert_all_taken();
