@@ -172,7 +172,7 @@ impl Listener {
     /// without saying: the browser of whoever opens a page would let that page in.
     pub fn pages(&self) -> Origins {
         match (&self.origins, &self.anonymous_as) {
-            (None, None) => Origins::SameHost,
+            (None, None) => Origins::SameHost { tls: self.tls },
             (None, Some(_)) => Origins::Listed(Vec::new()),
             (Some(listed), _) if listed.iter().any(|origin| origin == ALL_ORIGINS) => Origins::All,
             (Some(listed), _) => Origins::Listed(listed.clone()),

@@ -21,15 +21,24 @@ const PATHS: [&str; 2] = ["/mqtt", "/"];
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 /// Says the pages of which origins may connect, beside programs that are no browser.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     /// Pages that come from the host that they connect to, whatever their port.
-    #[default]
-    SameHost,
+    SameHost {
+        /// Whether the listener speaks TLS: then a page must have come by https, since whoever is on the way writes into
+        /// one that came by http what they like.
+        tls: bool,
+    },
     /// The pages of these origins alone, like `https://panel.example:1880`; none if there are none.
     Listed(Vec<String>),
     /// All pages.
     All,
+}
+
+impl Default for Origins {
+    fn default() -> Self {
+        Self::SameHost { tls: true }
+    }
 }
 
 impl Origins {
@@ -37,9 +46,11 @@ impl Origins {
         match self {
             Self::All => true,
             Self::Listed(listed) => listed.iter().any(|each| each.eq_ignore_ascii_case(origin)),
-            Self::SameHost => origin
-                .split_once("://")
-                .is_some_and(|(_, from)| without_port(from).eq_ignore_ascii_case(without_port(host))),
+            Self::SameHost { tls } => origin.split_once("://").is_some_and(|(scheme, from)| {
+                let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+                (is("https") || is("http") && !tls)
+                    && without_port(from).eq_ignore_ascii_case(without_port(host))
+            }),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Pages of the same host, at a listener without TLS.
+const PLAIN: Origins = Origins::SameHost { tls: false };
+
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// Writes a request that is in order, with one header in another form, or more headers.
@@ -28,7 +31,7 @@ fn take_by(origins: Origins, text: &str) -> (Result<Option<usize>, UpgradeFault>
 }
 
 fn take(text: &str) -> (Result<Option<usize>, UpgradeFault>, String) {
-    take_by(Origins::SameHost, text)
+    take_by(PLAIN, text)
 }
 
 fn fault(text: &str) -> UpgradeFault {
@@ -130,11 +133,15 @@ fn pages_of_another_host_may_not_connect_unless_they_are_listed() {
     let from = |origin: &str| with("Origin", Some(origin));
     let panel = Origins::Listed(vec!["https://panel.example:1880".to_owned()]);
     for (origins, origin, is_allowed) in [
-        (Origins::SameHost, "http://broker", true),
-        (Origins::SameHost, "https://BROKER:1880", true),
-        (Origins::SameHost, "https://evil.example", false),
-        (Origins::SameHost, "https://broker.evil.example", false),
-        (Origins::SameHost, "null", false),
+        (PLAIN, "http://broker", true),
+        (Origins::SameHost { tls: true }, "https://broker:1880", true),
+        // Whoever is on the way wrote this page, and the browser shows the certificate of its user for it.
+        (Origins::SameHost { tls: true }, "http://broker", false),
+        (PLAIN, "ftp://broker", false),
+        (PLAIN, "https://BROKER:1880", true),
+        (PLAIN, "https://evil.example", false),
+        (PLAIN, "https://broker.evil.example", false),
+        (PLAIN, "null", false),
         (panel.clone(), "https://panel.example:1880", true),
         (panel.clone(), "https://panel.example", false),
         (panel.clone(), "http://broker", false),
@@ -162,7 +169,7 @@ fn an_address_is_a_host_like_any_other() {
 
 #[test]
 fn a_request_that_has_begun_counts_with_all_the_room_that_it_takes() {
-    let mut upgrade = Upgrade::new(Arc::new(Origins::SameHost));
+    let mut upgrade = Upgrade::new(Arc::default());
     assert_eq!(upgrade.held(), 0);
     assert_eq!(upgrade.take(b"G", &mut Vec::new()), Ok(None));
     assert!(upgrade.held() >= UPGRADE_BYTES);
