@@ -7,6 +7,17 @@ use keyward_mosquitto::Fate;
 use keyward_mosquitto::conf::{Listener, Settings};
 use std::fmt::Write;
 
+/// What a listener without TLS on the network means.
+const WEAK_PLAIN: &str = "no TLS: only users that are marked `plain` may use it, none is yet; passwords that were used here \
+                          may have been read on the network";
+
+/// What is left to do after it.
+const NEXT_PLAIN: [&str; 2] = [
+    "listeners without TLS on the network let in only users that are marked `plain`: mark those that need it",
+    "passwords that were used without TLS on the network may have been read there, and open listeners with TLS now: \
+     give those users new ones, keyward user passwd NAME",
+];
+
 /// Tells whether clients without a user name get in somewhere.
 pub(super) fn lets_anonymous_in(settings: &Settings) -> bool {
     settings.listeners.iter().any(|listener| anonymous(settings, listener))
@@ -34,7 +45,10 @@ pub(super) fn render(plan: &mut Plan, settings: &Settings, wishes: &Wishes) {
 
 fn label(listener: &Listener) -> String {
     match &listener.place {
-        Some(place) => format!("{place}: listener {}", listener.port),
+        // It becomes a comment of a TOML file, and whoever named an included file chose it.
+        Some(place) => {
+            format!("{}: listener {}", keyward_mosquitto::shown(&place.to_string()), listener.port)
+        }
         None => format!("the default listener, {}", listener.port),
     }
 }
@@ -108,11 +122,12 @@ fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut S
     let from: Vec<String> = wishes.plain_from.iter().map(|network| quoted(network)).collect();
     let _ = writeln!(text, "from = [{}]", from.join(", "));
     if let Some(place) = &listener.place {
-        plan.amend(place, Fate::Weak, "no TLS: only users that are marked `plain` may use it, none is yet");
+        plan.amend(place, Fate::Weak, WEAK_PLAIN);
     }
-    let mark = "listeners without TLS on the network let in only users that are marked `plain`: mark those that need it";
-    if !plan.next.iter().any(|next| next == mark) {
-        plan.next.push(mark.to_owned());
+    for next in NEXT_PLAIN {
+        if !plan.next.iter().any(|other| other == next) {
+            plan.next.push(next.to_owned());
+        }
     }
     Ok(())
 }
@@ -126,5 +141,19 @@ fn login(settings: &Settings, listener: &Listener) -> Option<&'static str> {
         // The authority that names clients on another listener named nobody on this one.
         (false, None) if certificates::name_clients(settings) => Some("password"),
         (false, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_mosquitto::Place;
+
+    #[test]
+    fn the_name_of_an_included_file_stays_in_its_comment() {
+        let file = "x.conf\n[[listener]]\nname = \"open\"\ntls = false #".to_owned();
+        let listener = Listener { place: Some(Place { file, line: 3 }), ..Listener::default() };
+        let text = label(&listener);
+        assert!(!text.contains('\n') && text.contains("x.conf"), "{text:?}");
     }
 }
