@@ -50,6 +50,8 @@ impl Live for Carrier {
     }
 
     fn put_certificate(&mut self, registrar: &Registrar, listeners: &[Listener]) -> Result<(), Refusal> {
+        // What was taken away from other authorities is in force even if no listener can show its certificate.
+        self.plane.set_trusted(wiring::trusted(registrar));
         let material = wiring::tls_material_for(registrar, listeners)
             .map_err(|error| Refusal::new(RefusalCode::NotFound, error))?;
         self.plane.set_tls(material).map_err(|error| Refusal::new(RefusalCode::Failed, error))

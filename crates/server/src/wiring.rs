@@ -56,13 +56,18 @@ pub fn tls_material(registrar: &Registrar) -> TlsMaterial {
         key: PrivatePkcs8KeyDer::from(identity.private_key.expose().to_vec()).into(),
         device_roots: vec![CertificateDer::from(trust.device_root)],
         device_issuers: vec![CertificateDer::from(trust.device_issuing)],
-        // Those too that are not confirmed: the registry refuses them, and says why.
-        trusted: trust.others.iter().map(|(name, authority)| trusted_clients(name, authority)).collect(),
+        trusted: trusted(registrar),
         listeners: Vec::new(),
     }
 }
 
-/// Returns the same for these listeners, some of which may show a certificate that another authority made.
+/// Returns the authorities of others that may vouch for clients; those too that are not confirmed: the registry refuses
+/// them, and says why.
+pub fn trusted(registrar: &Registrar) -> Vec<TrustedClients> {
+    registrar.trust().others.iter().map(|(name, authority)| trusted_clients(name, authority)).collect()
+}
+
+/// Returns what [`tls_material`] does for these listeners, some of which may show a certificate that another authority made.
 ///
 /// # Errors
 /// A sentence that names the listener whose certificate is not there.

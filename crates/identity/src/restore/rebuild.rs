@@ -68,7 +68,7 @@ pub(super) fn rebuild(
         applied.add(counted);
         outdated.extend(lists_missing);
     }
-    // The ledger may have held the list that the text only names.
+    // Both may name it.
     outdated.sort();
     outdated.dedup();
     strangers.truncate(Report::STRANGERS);

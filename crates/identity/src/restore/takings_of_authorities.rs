@@ -45,7 +45,7 @@ impl Withdrawals {
             let news = || held.iter().filter(|(_, record)| is_news(record)).map(|(taken, _)| taken);
             if news().any(|taken| *taken == TakenOfAuthority::Trust) {
                 events.push(Event::AuthorityDistrusted { name: name.clone() });
-            } else if let Some(TakenOfAuthority::List(lists)) = news().last() {
+            } else if let Some(TakenOfAuthority::List(lists)) = news().next_back() {
                 match lists.as_ref().filter(|lists| are_of(lists, authority)) {
                     Some(lists) if *lists == authority.revocations => {}
                     Some(lists) => events.push(Event::AuthorityRevocationsSet {

@@ -90,6 +90,15 @@ fn tell(row: &TrustedAuthorityRow) -> String {
         }
         (None, _) => text.push_str("  no list of revoked certificates\n"),
     }
+    if !row.knocks_at.is_empty() {
+        let names: Vec<String> = row.knocks_at.iter().map(|name| escape(name)).collect();
+        let _ = writeln!(
+            text,
+            "  weakens {}: any of its certificates counts there as the one beside the password of whoever has no \
+             certificate and no bound name",
+            names.join(", ")
+        );
+    }
     for bound in &row.bound {
         let key = bound.key.as_deref().map(|key| format!(", key {key:.16} only")).unwrap_or_default();
         let _ = writeln!(text, "  '{}' is {}{key}", escape(&bound.common_name), escape(&bound.identity));

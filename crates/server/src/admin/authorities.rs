@@ -2,11 +2,13 @@
 
 use super::{Admin, Turn, accounts::bad_name};
 use crate::{
+    config::Listener,
     control::{
         AuthorityBind, AuthorityTrust, BoundRow, Der, Proves, Refusal, RefusalCode, Response,
         TrustedAuthorityRow,
     },
     escape::escape_cut,
+    login::Login,
     plane::check_trusted,
     wiring,
 };
@@ -76,6 +78,8 @@ impl Turn<'_> {
 impl Admin {
     pub(super) fn trusted_authorities(&self) -> Response {
         let registry = self.registrar.registry();
+        // Where the configuration cannot be read nothing is known of listeners; `reload` and the start say why.
+        let listeners = self.config().map(|config| config.listeners).unwrap_or_default();
         let rows = registry.trusted().iter().map(|(name, authority)| {
             let summary = authority.summary();
             let mut bound: Vec<BoundRow> = registry
@@ -100,6 +104,10 @@ impl Admin {
                 revoked: summary.revoked,
                 next_list_unix_ms: summary.next_update.map(|at| at.0),
                 confirmed: authority.confirmed,
+                knocks_at: match authority.proves {
+                    ProvenBy::CommonName => Vec::new(),
+                    ProvenBy::None => demanding_both(&listeners),
+                },
                 bound,
             }
         });
@@ -121,6 +129,11 @@ pub fn check_authority(add: &AuthorityTrust, now: WallTime) -> Result<TrustedAut
     let read = TrustedAuthority::read(proves, &add.certificates.0, lists, now).map_err(refused)?;
     check(&name, &read)?;
     Ok(read)
+}
+
+fn demanding_both(listeners: &[Listener]) -> Vec<String> {
+    let both = listeners.iter().filter(|listener| listener.login == Login::CertificateAndPassword);
+    both.map(|listener| listener.name.clone()).collect()
 }
 
 fn authority(name: &str) -> Result<ImportName, Refusal> {

@@ -25,7 +25,7 @@ pub trait Live: Send {
     fn put_policy(&mut self, policy: &Arc<Policy>) -> InForce;
 
     /// Shows the server certificate that the store holds now, or at some of these listeners an imported one, to whoever
-    /// connects from now on.
+    /// connects from now on. Whom other authorities may vouch for is in force in any case.
     ///
     /// # Errors
     /// [`Refusal`] if it cannot be used; the one before stays.

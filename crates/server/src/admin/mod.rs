@@ -284,12 +284,15 @@ impl Turn<'_> {
     fn carry(&mut self, certificate_changed: bool) -> Option<InForce> {
         let running = self.admin.running.as_mut()?;
         let listeners = &running.config.listeners;
-        if certificate_changed
-            && let Err(refusal) = running.live.put_certificate(&self.admin.registrar, listeners)
-        {
-            tracing::error!(what = %refusal.what, "the new server certificate could not be put in force");
+        let secured = match certificate_changed {
+            true => running.live.put_certificate(&self.admin.registrar, listeners),
+            false => Ok(()),
+        };
+        if let Err(refusal) = &secured {
+            tracing::error!(what = %refusal.what, "not every listener could be given its certificates anew");
         }
-        Some(running.live.put_registry(&self.admin.registrar.registry()))
+        let in_force = running.live.put_registry(&self.admin.registrar.registry());
+        Some(InForce { complete: in_force.complete && secured.is_ok(), ..in_force })
     }
 
     /// Says what a change did.

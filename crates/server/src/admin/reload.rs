@@ -148,7 +148,10 @@ mod tests {
     use crate::{
         admin::{Admin, InForce, InRun, Live},
         config::{Config, Listener, Overrides},
-        control::{BanRow, LastLoginRow, ListenerAdd, Refusal, RefusalCode, Reloaded, Request, Response},
+        control::{
+            AuthorityTrust, BanRow, Der, LastLoginRow, ListenerAdd, Proves, Refusal, RefusalCode, Reloaded,
+            Request, Response,
+        },
         denials::{Denied, Report},
         home::Home,
         installation,
@@ -187,9 +190,15 @@ mod tests {
             self.write(format!("policy of {} rules", policy.written_rules()));
             InForce { closed_links: 0, complete: true }
         }
-        fn put_certificate(&mut self, _: &Registrar, _: &[Listener]) -> Result<(), Refusal> {
+        fn put_certificate(&mut self, _: &Registrar, listeners: &[Listener]) -> Result<(), Refusal> {
             self.write("certificate".to_owned());
-            Ok(())
+            match listeners.iter().any(|listener| listener.name == "keyless") {
+                true => Err(Refusal::new(
+                    RefusalCode::NotFound,
+                    "the certificate of listener keyless is not there",
+                )),
+                false => Ok(()),
+            }
         }
         fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal> {
             self.write(format!("open {} {}", listener.name, listener.port().unwrap_or_default()));
@@ -298,6 +307,34 @@ mod tests {
         let before = site.audit().len();
         assert_eq!(site.reload().unwrap().changes, [""; 0]);
         assert_eq!(site.audit().len(), before);
+    }
+
+    #[test]
+    fn a_change_that_did_not_reach_the_listeners_is_not_reported_as_in_force() {
+        let mut site = site();
+        let mut add = |name: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+            let (name, certificates, proves) = (name.to_owned(), Der(pem.into_bytes()), Proves::CommonName);
+            let add = AuthorityTrust { name, certificates, proves, revocations: None };
+            site.admin.execute(Request::AuthorityTrustAdd(add)).unwrap();
+        };
+        add("good");
+        add("late");
+        let remove = |site: &mut Site, name: &str| match site
+            .admin
+            .execute(Request::AuthorityTrustRemove { name: name.to_owned() })
+            .unwrap()
+        {
+            Response::Changed(changed) => changed.notes.join("\n"),
+            _ => panic!("not a change"),
+        };
+        assert_eq!(remove(&mut site, "good"), "");
+        let listeners = &mut site.admin.running.as_mut().unwrap().config.listeners;
+        listeners.push(Listener { name: "keyless".to_owned(), ..Listener::default() });
+        assert!(remove(&mut site, "late").contains("did not confirm it everywhere"));
     }
 
     #[test]

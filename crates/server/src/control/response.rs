@@ -297,6 +297,10 @@ pub struct TrustedAuthorityRow {
     pub next_list_unix_ms: Option<u64>,
     /// Whether it is used: not after a restore, until it is confirmed.
     pub confirmed: bool,
+    /// Where its certificates count as the one that is demanded beside the password, though they prove nobody: listeners
+    /// that demand both. Not for who holds a certificate or a bound name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub knocks_at: Vec<String>,
     /// The common names that stand for identities, by name.
     pub bound: Vec<BoundRow>,
 }

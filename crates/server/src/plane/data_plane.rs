@@ -15,7 +15,8 @@ use crate::plane::listener::{
 use crate::plane::socket_file::{self, SocketFile};
 use crate::plane::stats::PlaneStats;
 use crate::plane::stream::ListenSocket;
-use crate::plane::tls::{ListenerTls, TlsError, TlsMaterial, TlsSettings};
+use crate::plane::tls::trusted::TrustedClients;
+use crate::plane::tls::{ListenerTls, TlsError, TlsMaterial, TlsSettings, trusted_verifiers};
 use keyward_broker::Directory;
 use keyward_identity::Registry;
 use keyward_ids::Identity;
@@ -125,7 +126,6 @@ impl DataPlane {
     /// [`TlsError`]; nothing has changed then.
     pub fn set_tls(&self, material: TlsMaterial) -> Result<(), TlsError> {
         let settings = TlsSettings::new(material)?;
-        self.shared.gate.trust(settings.trusted());
         let mut listeners = locked(&self.listeners);
         let mut changes = Vec::new();
         for bound in &listeners.open {
@@ -133,6 +133,7 @@ impl DataPlane {
                 changes.push((bound.listener.name.clone(), tls));
             }
         }
+        self.shared.gate.trust(settings.trusted());
         for door in &self.doors {
             for (name, tls) in &changes {
                 door.command(DoorMessage::Secure(name.clone(), tls.clone()));
@@ -142,6 +143,15 @@ impl DataPlane {
         drop(listeners);
         self.wait_for_doors();
         Ok(())
+    }
+
+    /// Lets these authorities vouch for clients from now on, and none else, whatever becomes of the certificates that
+    /// listeners show: nobody logs in any more whom they do not vouch for, though the handshake may succeed until
+    /// [`set_tls`](Self::set_tls).
+    pub fn set_trusted(&self, trusted: Vec<TrustedClients>) {
+        self.shared.gate.trust(Arc::new(trusted_verifiers(trusted)));
+        // A door may be deciding about a login.
+        self.wait_for_doors();
     }
 
     /// Lets types of devices demand this; when it returns nobody gets in by the rules of before. Links stay.

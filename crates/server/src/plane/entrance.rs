@@ -92,10 +92,13 @@ impl Demand {
             (Login::CertificateAndPassword, _) => false,
             (Login::CertificateOrPassword, shown) => shown != Shown::Nothing,
         };
-        // A certificate that lets its holder knock is one for the listener. For a type it is nobody's.
-        let (at_listener, of_type) = match shown {
-            Shown::KnockAndPassword => (Shown::CertificateAndPassword, Shown::Password),
-            shown => (shown, shown),
+        // A certificate that lets its holder knock is one for a listener that demands both. For all others it is nobody's.
+        let (at_listener, of_type) = match (shown, self.listener) {
+            (Shown::KnockAndPassword, Login::CertificateAndPassword) => {
+                (Shown::CertificateAndPassword, Shown::Password)
+            }
+            (Shown::KnockAndPassword, _) => (Shown::Password, Shown::Password),
+            (shown, _) => (shown, shown),
         };
         let by_type = self.device_type.as_ref();
         meets(self.listener, at_listener) && by_type.is_none_or(|(_, login)| meets(*login, of_type))
@@ -115,6 +118,22 @@ impl fmt::Display for Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_proves_nobody_counts_only_where_a_listener_demands_both() {
+        let met = |listener, device_type: Option<Login>| {
+            let device_type = device_type.map(|login| ("meter".parse().unwrap(), login));
+            Demand { listener, device_type }.is_met(Shown::KnockAndPassword)
+        };
+        assert!(
+            met(Login::CertificateAndPassword, None)
+                && met(Login::CertificateAndPassword, Some(Login::Password))
+        );
+        assert!(met(Login::CertificateOrPassword, None) && met(Login::Password, None));
+        assert!(!met(Login::Certificate, None));
+        assert!(!met(Login::CertificateAndPassword, Some(Login::CertificateAndPassword)));
+        assert!(!met(Login::CertificateOrPassword, Some(Login::Certificate)));
+    }
 
     #[test]
     fn both_rules_must_be_met() {

@@ -1,10 +1,12 @@
 //! Clients of an authority that is not ours: who they are is said by what was bound, not by what stands in a certificate.
 
-use crate::peer::{Hello, Peer};
+use crate::peer::{Hello, Peer, tls_config};
 use crate::world::{Bundle, World, bundle, now};
-use keyward_identity::{Command, ImportName, ProvenBy};
+use keyward_identity::{Command, ImportName, NewPassword, ProvenBy, Secret};
 use keyward_ids::Identity;
 use keyward_mqtt::reason::ReasonCode;
+use keyward_server::login::Login;
+use keyward_server::plane::{Entrance, Listener};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
@@ -215,6 +217,61 @@ fn the_registry_refuses_what_the_verifier_still_lets_through() {
     world.command_before_tls(Command::DistrustAuthority { name: old() });
     assert_eq!(hello(&world, &client), ReasonCode::NotAuthorized);
     world.told.login_cause("old is not trusted");
+}
+
+/// A listener that demands both is not to become weaker for those who have both, because some authority may knock.
+#[test]
+fn who_has_a_certificate_must_show_it_where_both_are_demanded_and_not_one_that_proves_nobody() {
+    let mut world = World::with(World::hasty());
+    let knocking = OldAuthority::new("Old CA");
+    let ours = world.add_device("pump-1");
+    let secret = NewPassword::Chosen(Secret::new(b"correct horse battery".to_vec()));
+    let identity: Identity = "device:pump-1".parse().unwrap();
+    world.command(Command::SetPassword { identity, password: secret });
+    world.add_user("admin", "battery horse correct");
+    world.add_user("bob", "horse battery correct");
+    trust(&mut world, &knocking, ProvenBy::None);
+    let (named, name): (_, ImportName) = (OldAuthority::new("Named CA"), "named".parse().unwrap());
+    let certificates = named.pem.clone().into_bytes();
+    let (proves, revocations) = (ProvenBy::CommonName, None);
+    world.command(Command::TrustAuthority { name: name.clone(), proves, certificates, revocations });
+    let (identity, common_name) = ("user:admin".parse().unwrap(), "Admin".to_owned());
+    world.command(Command::BindName { identity, name, common_name, certificate: None });
+
+    let entrance = Entrance { login: Login::CertificateAndPassword, ..Entrance::default() };
+    let strict = Listener { entrance, ..Listener::tls("strict", vec!["127.0.0.1:0".parse().unwrap()]) };
+    let strict = world.plane.add_listener(strict).unwrap()[0];
+    let say = |bundle: &Bundle, name, secret| {
+        let hello = Hello { username: Some(name), password: Some(secret), ..Hello::default() };
+        Peer::tls_to(strict, "localhost", tls_config(&world.ca_pem(), Some(bundle))).hello(&hello)
+    };
+    let gate = knocking.client("anybody", 1);
+    assert_eq!(say(&gate, "pump-1", "correct horse battery"), ReasonCode::BadUserNameOrPassword);
+    assert_eq!(say(&gate, "admin", "battery horse correct"), ReasonCode::BadUserNameOrPassword);
+    assert_eq!(say(&ours, "pump-1", "correct horse battery"), ReasonCode::Success);
+    assert_eq!(say(&named.client("Admin", 1), "admin", "battery horse correct"), ReasonCode::Success);
+    assert_eq!(say(&gate, "bob", "horse battery correct"), ReasonCode::Success, "who has no certificate");
+}
+
+/// Listeners may keep what they showed, because an imported certificate cannot be read; what was taken away holds even so.
+#[test]
+fn a_new_list_of_revoked_certificates_is_in_force_even_if_listeners_cannot_be_set_anew() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    let [one, two] = [1, 2].map(|n| {
+        world.add_device(&format!("pump-{n}"));
+        old_authority.client(&format!("pump-{n}"), n)
+    });
+    trust(&mut world, &old_authority, ProvenBy::CommonName);
+    for n in 1..=2 {
+        bind(&mut world, &format!("device:pump-{n}"), &format!("pump-{n}"), None);
+    }
+    assert_eq!(hello(&world, &two), ReasonCode::Success);
+    let revocations = old_authority.list(&[2]);
+    world.command_before_tls(Command::SetRevocations { name: old(), revocations });
+    world.plane.set_trusted(keyward_server::wiring::trusted(&world.registrar));
+    assert_eq!(hello(&world, &two), ReasonCode::NotAuthorized);
+    assert_eq!(hello(&world, &one), ReasonCode::Success);
 }
 
 #[test]

@@ -279,7 +279,10 @@ impl Gate {
         let rule = |name: &TypeId| Some((name.clone(), *types.get(name)?));
         let device_type = account.device_type.as_ref().and_then(rule);
         let demand = Demand { listener: entrance.login, device_type };
-        match demand.is_met(shown) {
+        // Who has a certificate of its own is not let off it by one that proves nobody.
+        let has_own = !account.certificates.is_empty() || !account.bound_names.is_empty();
+        let weighed = if has_own && shown == Shown::KnockAndPassword { Shown::Password } else { shown };
+        match demand.is_met(weighed) {
             true => Ok(demand),
             false => Err(LoginCause::NotEnough { identity: account.identity.clone(), shown, demand }),
         }

@@ -148,6 +148,11 @@ impl TlsSettings {
     }
 }
 
+/// Makes the verifiers of authorities that are not ours, without anything that listeners show.
+pub(crate) fn trusted_verifiers(trusted: Vec<TrustedClients>) -> TrustedVerifiers {
+    TrustedVerifiers::new(trusted, &Arc::new(aws_lc_rs::default_provider()))
+}
+
 /// Is what a door needs for the handshakes of one listener.
 #[derive(Clone)]
 pub(crate) struct ListenerTls {
