@@ -324,6 +324,20 @@ fn certificates_go_on_and_name_whom_they_named() {
 }
 
 #[test]
+fn passwords_that_were_used_without_tls_are_named_as_what_to_replace() {
+    let story = Story::stopped();
+    usual(&story);
+    put(&story, &[("m.conf", &format!("listener 1883\n{FILES}"))]);
+    let report = story.json(&["import", "mosquitto", "m.conf", "--plain-from", "192.168.1.0/24"]);
+    let next = report["import"]["next"].to_string();
+    assert!(next.contains("may have been read") && next.contains("keyward user passwd NAME"), "{report}");
+    assert!(
+        report["import"]["lines"].to_string().contains("passwords that were used here may have been read"),
+        "{report}"
+    );
+}
+
+#[test]
 fn an_authority_that_names_nobody_asks_for_a_password_too() {
     let story = Story::stopped();
     usual(&story);
@@ -336,6 +350,7 @@ fn an_authority_that_names_nobody_asks_for_a_password_too() {
     story.ok(&["import", "mosquitto", "m.conf"]);
     let list = story.json(&["authority", "trust", "list"]);
     assert_eq!(list["trusted_authorities"][0]["proves"], "none", "{list}");
+    assert_eq!(list["trusted_authorities"][0]["knocks_at"][0], "mosquitto-8884", "{list}");
     assert_eq!(bound(&story), []);
     let config = fs::read_to_string(story.dir().join("keyward.toml")).unwrap();
     assert!(config.contains("login = \"certificate and password\""), "{config}");
