@@ -107,8 +107,9 @@ simulated_world() {
 # and floods no harder.
 floods() { target/debug/keyward-bench floods --quick --keyward "target/$target/release/keyward"; }
 demo() { "target/$target/release/keyward" demo; }
+# They wait more than they compute: three files at a time.
 foreign_clients() {
-  KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/clients
+  KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider -n 3 --dist loadfile tests/clients
 }
 # Mosquitto and Keyward on the same files with the same clients; spoilt rules must be noticed.
 mosquitto_comparison() {

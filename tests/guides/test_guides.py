@@ -66,7 +66,6 @@ class Shell:
         (programs / "npm").chmod(0o755)
         environment = {
             "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(self.home), "LANG": "C.UTF-8", "TMPDIR": str(folder),
-            "KEYWARD_DIR": str(self.home / ".local/share/keyward"),
         }  # fmt: skip
         self.process = subprocess.Popen(
             [*alone(), "bash", "-c", f"{NETWORK}; umask 077; exec bash -e"],

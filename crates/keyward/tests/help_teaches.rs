@@ -39,6 +39,8 @@ fn misuse_ends_with_code_2_and_touches_nothing() {
         &["device", "add", "d", "--csr", "x", "--password"],
         &["device", "add", "d", "--topic", "t"],
         &["user", "add", "u", "--bundle", "node-red", "--ask-password"],
+        &["user", "add", "u", "--no-login", "--password-hash-stdin"],
+        &["user", "add", "u", "--no-login", "--bundle", "node-red"],
         &["device", "add", "d", "--bundle", "node-red", "--password"],
         &["denials", "--since", "yesterday"],
         &["policy", "explain", "--as", "nobody", "publish", "a"],

@@ -96,7 +96,7 @@ pub(crate) struct UserAddArgs {
     #[arg(long)]
     pub(crate) password_hash_stdin: bool,
     /// Give it nothing to log in with: for the user that clients without a login become
-    #[arg(long, conflicts_with_all = ["certificate", "csr", "password_stdin", "ask_password"])]
+    #[arg(long, conflicts_with_all = ["certificate", "csr", "password_stdin", "ask_password", "password_hash_stdin", "bundle"])]
     pub(crate) no_login: bool,
     /// Let it log in on plain listeners, and with its password nowhere else
     #[arg(long)]

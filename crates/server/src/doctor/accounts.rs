@@ -66,9 +66,7 @@ fn weak_passwords(facts: &Facts) -> Vec<Weakness> {
         let (identity, name) = (&account.identity, account.identity.name());
         let mend = match identity.kind() {
             Kind::User => Mend::keyward(format!("user passwd {name}")),
-            Kind::Device => {
-                Mend::by(format!("add device {name} again with a certificate, or with a password made here"))
-            }
+            Kind::Device => Mend::keyward(format!("device passwd {name}")),
         };
         Some(Weakness::new(format!("the password of {identity} is {note}"), mend))
     };
