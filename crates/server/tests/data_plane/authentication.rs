@@ -2,10 +2,12 @@
 
 use crate::peer::{Peer, encode};
 use crate::world::World;
+use keyward_identity::Command;
+use keyward_ids::Identity;
 use keyward_mqtt::packet::{Auth, Connect, Packet, Version};
 use keyward_mqtt::property::{AuthProperties, ConnectProperties};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_server::plane::LoginCause;
+use keyward_server::plane::{LoginCause, Shown};
 use std::time::{Duration, Instant};
 
 const V5: Version = Version::V5;
@@ -229,4 +231,21 @@ fn auth_out_of_turn_closes_the_link() {
     let mut peer = logged_in(&mut world);
     peer.send(&answer(b"\x08device:pump-1"));
     assert_disconnected(&mut peer, ReasonCode::ProtocolError);
+}
+
+#[test]
+fn what_is_proven_opens_no_other_door_than_a_password_and_is_told_with_the_certificate_beside_it() {
+    let mut world = World::with(World::hasty());
+    let bundle = world.add_device("pump-1");
+    logged_in_over(Peer::tls(&world, Some(&bundle)));
+    let identity: Identity = "device:pump-1".parse().unwrap();
+    world.told.wait("a login", |told| told.logged_in.first().map(drop));
+    assert_eq!(world.plane.last_login(&identity).unwrap().shown, Shown::CertificateAndPassword);
+    world.command(Command::MarkPlain { identity, plain: true });
+    let mut peer = Peer::tls(&world, None);
+    peer.send(&connect("riddle", &[41]));
+    assert_eq!(told(&mut peer), (ReasonCode::ContinueAuthentication, vec![41]));
+    peer.send(&answer(b"\x2Adevice:pump-1"));
+    assert_eq!(peer.connack(), ReasonCode::BadUserNameOrPassword);
+    world.told.login_cause("marked plain");
 }

@@ -300,6 +300,26 @@ fn a_password_that_was_under_way_when_the_mark_went_lets_nobody_in() {
     assert!(peers.iter_mut().all(|peer| !peer.is_alive()));
 }
 
+#[test]
+fn a_password_in_the_wrong_place_is_treated_as_one_for_a_name_that_nobody_has() {
+    let mut world = World::with(World::hasty());
+    let lan = open_lan(&world, None);
+    let secret = world.add_device_with_password("pump-1");
+    for name in ["pump-1", "nobody"] {
+        for _ in 0..4 {
+            assert_eq!(Peer::plain(lan).hello(&with(name, &secret)), BadUserNameOrPassword);
+        }
+        world.told.wait("it is slowed down, so it was checked before", |told| {
+            let is_it = |each: &&keyward_server::plane::LoginFailure| {
+                each.claimed.as_deref() == Some(name) && matches!(each.cause, LoginCause::SlowedDown { .. })
+            };
+            told.logins.iter().find(is_it).map(drop)
+        });
+    }
+    let counts = |told: &crate::world::Told| told.logins.iter().all(|each| each.cause.is_held_against());
+    assert!(world.told.wait("all", |told| (told.logins.len() == 8).then(|| counts(told))));
+}
+
 /// Waits until so many connections are in the hands of the doors.
 fn wait_for_pending(world: &World, count: usize) {
     let begun = Instant::now();
