@@ -3,7 +3,7 @@
 
 use crate::plane::limits::HANDSHAKE_BYTES;
 use crate::plane::tls::fragment::{Fragment, RECORD_BYTES};
-use crate::plane::tls::hello::{self, Dialect, Hello, Reading};
+use crate::plane::tls::hello::{self, Dialect, Hello, Progress, Reading};
 use crate::plane::tls::sealing::{Sealed, encode, seal_into};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConfig, UnbufferedServerConnection};
@@ -47,6 +47,7 @@ impl Channel {
             partial: Vec::new(),
             records: 0,
             hello: None,
+            progress: Progress::default(),
             fragment: RECORD_BYTES,
             established: false,
             peer_closed: false,
@@ -168,6 +169,8 @@ pub(crate) struct TlsChannel {
     /// Records with bytes of MQTT that were opened and not asked for yet.
     records: usize,
     hello: Option<Hello>,
+    /// How much of the hello has come.
+    progress: Progress,
     /// The most bytes of application data that the peer takes in one record.
     fragment: usize,
     established: bool,
@@ -196,10 +199,16 @@ impl TlsChannel {
             Some(Dialect::Tls) => {}
             Some(other) => return Err(TlsFault::NotTls(other)),
         }
+        if self.progress.is_coming(wire) {
+            return Ok(false);
+        }
         let hello = match hello::read(wire) {
             Reading::Whole(hello) => hello,
             Reading::Coming => return Ok(false),
-            Reading::Strange => return Ok(true),
+            Reading::Strange => {
+                self.progress = Progress::default(); // What rustls takes of it is not there the next time.
+                return Ok(true);
+            }
         };
         if hello.fragment == Fragment::Odd {
             out.extend_from_slice(&ILLEGAL_PARAMETER);

@@ -79,9 +79,11 @@ pub(crate) enum Reading {
     Strange,
 }
 
+/// The kind of handshake message that a client begins with (RFC 8446 §4).
+const CLIENT_HELLO: u8 = 1;
+
 /// Reads the ClientHello at the front of what a client sent.
 pub(crate) fn read(wire: &[u8]) -> Reading {
-    const CLIENT_HELLO: u8 = 1;
     let (message, is_open) = handshake_bytes(wire);
     let unfinished = if is_open { Reading::Coming } else { Reading::Strange };
     match message[..] {
@@ -96,6 +98,47 @@ pub(crate) fn read(wire: &[u8]) -> Reading {
         }
         [CLIENT_HELLO, ..] => unfinished,
         _ => Reading::Strange,
+    }
+}
+
+/// Follows the records of a hello that comes in pieces, and looks at each byte once.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Bytes of whole records.
+    seen: usize,
+    /// Bytes of the message in these.
+    message: usize,
+    /// The first of these: the kind of the message and its length.
+    head: [u8; HEAD],
+}
+
+/// Bytes before the body of a handshake message.
+const HEAD: usize = 4;
+
+impl Progress {
+    /// Tells whether the beginning of a hello is all that came: [`read`] would say [`Reading::Coming`]. `wire` begins with what
+    /// it was given before.
+    pub(crate) fn is_coming(&mut self, wire: &[u8]) -> bool {
+        let is_open = loop {
+            match record(wire.get(self.seen..).unwrap_or_default()) {
+                Record::Whole(payload) => {
+                    let head = self.head.iter_mut().skip(self.message);
+                    head.zip(payload).for_each(|(kept, byte)| *kept = *byte);
+                    self.message += payload.len();
+                    self.seen += RECORD_HEAD + payload.len();
+                }
+                Record::Coming => break true,
+                Record::Strange => break false,
+            }
+        };
+        let [kind, length @ ..] = self.head;
+        let length = length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        match self.message {
+            0 => is_open,
+            _ if kind != CLIENT_HELLO => false,
+            1..HEAD => is_open,
+            message => is_open && message - HEAD < length && length <= HANDSHAKE_BYTES,
+        }
     }
 }
 
@@ -115,24 +158,44 @@ fn hello(body: &[u8]) -> Option<Hello> {
 /// comes next can belong to them.
 fn handshake_bytes(wire: &[u8]) -> (Vec<u8>, bool) {
     let mut joined = Vec::new();
-    let mut rest = Reader(wire);
+    let mut rest = wire;
     loop {
-        let is_open = match rest.0 {
-            [0x16, 3, _, high, low, ..] => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                match rest.0.get(5..5 + length) {
-                    Some(payload) if length > 0 => {
-                        joined.extend_from_slice(payload);
-                        rest = Reader(&rest.0[5 + length..]);
-                        continue;
-                    }
-                    payload => payload.is_none() && length <= RECORD_BYTES,
-                }
+        match record(rest) {
+            Record::Whole(payload) => {
+                joined.extend_from_slice(payload);
+                rest = &rest[RECORD_HEAD + payload.len()..];
             }
-            [] | [0x16] | [0x16, 3] | [0x16, 3, _] | [0x16, 3, _, _] => true,
-            _ => false,
-        };
-        return (joined, is_open);
+            Record::Coming => return (joined, true),
+            Record::Strange => return (joined, false),
+        }
+    }
+}
+
+/// Bytes before the payload of a record.
+const RECORD_HEAD: usize = 5;
+
+/// Is what stands at the front of some bytes.
+enum Record<'a> {
+    /// A handshake record with this payload.
+    Whole(&'a [u8]),
+    /// The beginning of one, or nothing.
+    Coming,
+    /// Something else.
+    Strange,
+}
+
+fn record(wire: &[u8]) -> Record<'_> {
+    match wire {
+        [0x16, 3, _, high, low, rest @ ..] => {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            match rest.get(..length) {
+                Some(payload) if length > 0 => Record::Whole(payload),
+                None if length <= RECORD_BYTES => Record::Coming,
+                _ => Record::Strange,
+            }
+        }
+        [] | [0x16] | [0x16, 3] | [0x16, 3, _] | [0x16, 3, _, _] => Record::Coming,
+        _ => Record::Strange,
     }
 }
 
@@ -253,6 +316,27 @@ pub(crate) mod tests {
             let whole = hello_for("mqtt.home", cut);
             for end in 0..whole.len() {
                 assert_eq!(read(&whole[..end]), Reading::Coming, "{end} bytes of records of {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hello_in_pieces_is_looked_at_once_and_judged_as_when_it_is_read_anew() {
+        let hello = hello_for("mqtt.home", 3);
+        let places = (0..hello.len()).flat_map(|place| [0, 1, 3, 22, 255].map(|byte| (place, byte)));
+        for (place, byte) in places {
+            for step in [5, 17, 64] {
+                let mut wire = hello.clone();
+                wire[place] = byte;
+                wire.extend([0x16, 3, 1, 0, 0]);
+                let mut progress = Progress::default();
+                let mut end = 0;
+                while end < wire.len() {
+                    end = wire.len().min(end + step);
+                    let (is_coming, seen) = (progress.is_coming(&wire[..end]), progress.seen);
+                    assert_eq!(is_coming, read(&wire[..end]) == Reading::Coming, "{place} {byte} {end}");
+                    assert!(seen <= end && seen + RECORD_HEAD + RECORD_BYTES > end);
+                }
             }
         }
     }
