@@ -117,6 +117,20 @@ class Round:
             self.rule("pattern", True)
         self.lines += [f"user {self.admin}", "topic readwrite #", "topic read $SYS/#"]
 
+    def has_rule_of_its_own(self, user, topic, writes):
+        """Whether a `topic` line for the user says something of this: then no pattern is asked."""
+        whose, bits = None, {"read": {False}, "write": {True}, "readwrite": {False, True}, "deny": {False, True}}
+        for line in self.lines:
+            word, _, rest = line.partition(" ")
+            access, _, text = rest.partition(" ")
+            if word == "user":
+                whose = rest
+            elif word == "topic" and whose == user:
+                filter_, allowed = (text, bits[access]) if access in bits else (rest, {False, True})
+                if writes in allowed and matches(filter_.split("/"), topic.split("/")):
+                    return True
+        return False
+
     def make_topics(self):
         """Topics that the rules speak of, and some beside them."""
         dice, topics = self.dice, set()
@@ -319,15 +333,36 @@ def ask_wills(world, admin, login, answers):
 
 
 def explain(question, theirs, ours, world):
-    """Says why a difference is meant, or returns None."""
-    client_id = question[1] if len(question) > 2 else ""
-    if "/" in client_id and theirs and not ours:
+    """Says why a difference is meant, or returns None: only of what no rule for the user itself decides."""
+    if question[0] == "retained":
+        topic = question[1]
+        user, _, client_id = theirs.partition(" ") if isinstance(theirs, str) else ("", "", "")
+        user = None if user == "None" else user
+        is_more = "/" in client_id
+    else:
+        user, client_id, what, *topic = question
+        topic = topic[0] if topic else ""
+        is_more = theirs and not ours
+    writes = question[0] == "retained" or what in ("publish", "will")
+    if not is_more or world.has_rule_of_its_own(user, topic, writes):
+        return None
+    if "/" in client_id:
         return "an id with / gets nothing of any pattern"
-    if client_id.startswith("$") and theirs and not ours:
+    if client_id.startswith("$"):
         return "a client id is never the first level if it begins with $"
-    if question[0] == "retained" and isinstance(theirs, str) and "/" in theirs.partition(" ")[2]:
-        return "an id with / gets nothing of any pattern"
     return None
+
+
+def matches(levels, topic):
+    """Whether a filter matches a topic, both as lists of levels (MQTT 5.0, 4.7)."""
+    if topic[0].startswith("$") and levels[0] in ("+", "#"):
+        return False
+    for n, level in enumerate(levels):
+        if level == "#":
+            return True
+        if n >= len(topic) or level not in ("+", topic[n]):
+            return False
+    return len(levels) == len(topic)
 
 
 def main():
