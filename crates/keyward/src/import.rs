@@ -9,6 +9,7 @@ mod listeners;
 mod rules;
 mod topics;
 
+use keyward_identity::ImportedHash;
 use keyward_ids::UserId;
 use keyward_mosquitto::conf::{Guards, Settings};
 use keyward_mosquitto::{Fate, Place, Remark, Version, acl, conf, dynsec, password};
@@ -91,9 +92,14 @@ impl Plan {
         let entries = self.passwords(guards.password_file.as_ref(), disk, wishes.version);
         let security = self.dynamic_security(&guards, disk);
         let rules = self.acl(guards.acl_file.as_ref(), disk);
-        if guards.acl_file.is_some() && security.is_some() {
-            let both = "an acl_file and dynamic security together cannot be carried over: what one denies, the other allows";
-            self.refusals.push(both.to_owned());
+        let beside = [("an acl_file", &guards.acl_file), ("a password_file", &guards.password_file)];
+        for (what, file) in beside {
+            if guards.dynamic_security.is_some()
+                && let Some(file) = file
+            {
+                let why = "together cannot be carried over: what one denies, the other allows";
+                self.refusals.push(format!("{}: {what} and dynamic security {why}", file.place));
+            }
         }
         let mut names = Names::default();
         self.users = entries.into_iter().filter_map(|entry| names.user(self, entry)).collect();
@@ -108,7 +114,7 @@ impl Plan {
             self.bind(people.named());
         }
         match (&security, &rules) {
-            (Some(security), _) => dynamic::render(self, security, wishes.version),
+            (Some(security), _) => dynamic::render(self, security, &people, wishes.version),
             (None, rules) => rules::render(self, rules.as_ref(), &people, &settings, wishes.version),
         }
         certificates::read(self, &settings, disk);
@@ -261,6 +267,11 @@ impl Names {
     fn user(&mut self, plan: &mut Plan, entry: password::Entry) -> Option<NewUser> {
         self.take(plan, &entry.name, &entry.place)?;
         let name = holdable(plan, &entry.name, &entry.place)?;
+        let (fate, what) = hash_of(&entry.hash)
+            .map_err(|what| format!("{}: user {name}: {what}", entry.place))
+            .map_err(|why| plan.refusals.push(why))
+            .ok()?;
+        plan.amend(&entry.place, fate, &what);
         Some(NewUser { name, hash: Some(entry.hash) })
     }
 
@@ -285,18 +296,29 @@ impl Names {
                 (.., None) => Some("has no password: left out, unless --certificate-users names it"),
                 _ => None,
             };
-            let (fate, what) = match left_out {
-                Some(what) => (Fate::Unsupported, what),
-                None => (Fate::Carried, ""),
+            let (fate, what) = match (left_out, &client.hash) {
+                (None, Some(hash)) => hash_of(hash).unwrap_or_else(|what| (Fate::Refused, what)),
+                (what, _) => (Fate::Unsupported, what.unwrap_or_default().to_owned()),
             };
             let text = format!("client {}", keyward_mosquitto::shown(&client.name));
-            plan.remarks.push(Remark { place: place.clone(), text, fate, what: what.to_owned() });
+            plan.remarks.push(Remark { place: place.clone(), text, fate, what });
             if left_out.is_none() && self.take(plan, &client.name, &place).is_some() {
                 let name = holdable(plan, &client.name, &place);
                 plan.users.extend(name.map(|name| NewUser { name, hash: client.hash.clone() }));
             }
         }
     }
+}
+
+/// Returns what becomes of a hash.
+///
+/// # Errors
+/// Why the broker cannot check passwords against it.
+fn hash_of(hash: &str) -> Result<(Fate, String), String> {
+    let form = ImportedHash::parse(hash).and_then(|hash| hash.form());
+    let form = form.map_err(|why| format!("its hash {why}"))?;
+    let fate = if form.is_weak() { Fate::Weak } else { Fate::Carried };
+    Ok((fate, format!("{form}: kept as it is until the user logs in for the first time, then hashed anew")))
 }
 
 fn holdable(plan: &mut Plan, name: &str, place: &Place) -> Option<UserId> {

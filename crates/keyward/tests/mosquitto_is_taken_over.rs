@@ -2,6 +2,8 @@
 //! something is refused with nothing written.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
+#[path = "mosquitto/dynamic.rs"]
+mod dynamic;
 mod story;
 
 use serde_json::Value;
@@ -48,6 +50,13 @@ fn state(story: &Story) -> (String, usize, usize) {
     let config = fs::read_to_string(story.dir().join("keyward.toml")).unwrap();
     let rules = fs::read_dir(story.dir().join("policy.d")).unwrap().count();
     (config, rules, story.json(&["user", "list"])["users"].as_array().unwrap().len())
+}
+
+/// Returns what a refused import says to a script.
+fn refused_json(story: &Story, words: &[&str]) -> Value {
+    let answer = story.run(&[&["--json", "import", "mosquitto", "m.conf"], words].concat());
+    assert!(!answer.status.success());
+    serde_json::from_slice(&answer.stdout).unwrap()
 }
 
 #[test]
@@ -134,6 +143,24 @@ fn what_would_open_something_is_refused_and_nothing_is_written() {
         ("m.conf", "listener 1883 example.com\n", "names a host"),
         ("m.conf", "listener 1883 127.0.0.1\nmount_point x/\n", "mount_point"),
         ("m.conf", "listener 1883 127.0.0.1\nplugin /x/go-auth.so\n", "go-auth.so"),
+        ("m.conf", "listener 1883\nbind_interface wg0\n", "bind_interface wg0): here a listener is held"),
+        ("m.conf", "listener 1883\nsocket_domain ipv6\n", "socket_domain ipv6): here a listener is held"),
+        (
+            "m.conf",
+            "listener 1883 127.0.0.1\npsk_hint x\npsk_file {}/none\n",
+            "listener 1883: it has pre-shared keys",
+        ),
+        (
+            "m.conf",
+            "listener 1883 127.0.0.1\npassword_file {}/passwd\nplugin /x/mosquitto_dynamic_security.so\n\
+             plugin_opt_config_file {}/d.json\n",
+            "m.conf:2: a password_file and dynamic security",
+        ),
+        (
+            "passwd",
+            &format!("ann:{HASH}\nben:{}\n", HASH.replace("$101$", "$4000000$")),
+            "passwd:2: user ben: its hash asks",
+        ),
         (
             "m.conf",
             "per_listener_settings true\nlistener 1 127.0.0.1\nacl_file {}/acl\nlistener 2 127.0.0.1\n",
@@ -155,12 +182,13 @@ fn what_would_open_something_is_refused_and_nothing_is_written() {
         ("passwd", "ann:HASH\n\u{0}", "passwd:2"),
     ] {
         usual(&story);
-        put(&story, &[("d/a.conf", "include_dir {}/d\n"), (name, text)]);
+        put(&story, &[("d/a.conf", "include_dir {}/d\n"), ("d.json", "{}"), (name, text)]);
         let refused = story.refused(&["import", "mosquitto", "m.conf"]);
         assert!(refused.contains(why), "{why}: {refused}");
-        let report = story.run(&["--json", "import", "mosquitto", "m.conf"]);
-        let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+        let report = refused_json(&story, &[]);
         assert!(!report["import"]["refusals"].as_array().unwrap().is_empty());
+        assert_eq!(report["refused"]["code"], "invalid");
+        assert!(report["refused"]["what"].as_str().unwrap().contains(why), "{report}");
     }
     usual(&story);
     story.spoil(&story.path("acl"), b"user ann\ntopic \xff\n");
@@ -182,52 +210,19 @@ fn an_installation_without_an_acl_file_becomes_an_explicit_rule() {
 }
 
 #[test]
-fn dynamic_security_decides_in_the_order_of_its_priorities() {
+fn where_the_user_name_is_the_client_id_nobody_gets_in_without_one() {
     let story = Story::stopped();
-    let security = r#"{"defaultACLAccess": {"publishClientSend": false, "subscribe": false},
-        "clients": [
-          {"username": "ann", "encoded_password": "HASH", "roles": [{"rolename": "low"}, {"rolename": "high", "priority": 5}]},
-          {"username": "off", "encoded_password": "HASH", "disabled": true},
-          {"username": "bound", "encoded_password": "HASH", "clientid": "only"}],
-        "roles": [
-          {"rolename": "high", "acls": [
-            {"acltype": "publishClientSend", "topic": "a/open", "priority": 9, "allow": true},
-            {"acltype": "publishClientSend", "topic": "a/#", "priority": 1, "allow": false}]},
-          {"rolename": "low", "acls": [
-            {"acltype": "publishClientSend", "topic": "+/+", "allow": true},
-            {"acltype": "subscribePattern", "topic": "s/#", "allow": true},
-            {"acltype": "publishClientSend", "topic": "$SYS/x", "allow": true},
-            {"acltype": "subscribePattern", "topic": "$share/g/x", "allow": true},
-            {"acltype": "publishClientReceive", "topic": "s/secret", "priority": -9, "allow": false}]}]}"#;
-    put(
-        &story,
-        &[
-            (
-                "m.conf",
-                "listener 1883 127.0.0.1\nplugin /x/mosquitto_dynamic_security.so\nplugin_opt_config_file {}/d.json\n",
-            ),
-            ("d.json", security),
-        ],
-    );
-    let report = story.json(&["import", "mosquitto", "m.conf", "--version", "2.1"]);
-    assert_eq!(report["import"]["users"], serde_json::json!(["ann"]));
-    for text in ["allow publish $SYS/x", "allow subscribe $share/g/x"] {
-        let lines = report["import"]["lines"].as_array().unwrap();
-        let line = lines.iter().find(|line| line["text"] == text);
-        assert_eq!(line.unwrap()["fate"], "unsupported", "a rule is dropped without a word");
-    }
-    for (action, topic, may) in [
-        ("publish", "a/open", true),
-        ("publish", "a/shut", false),
-        ("publish", "b/c", true),
-        ("publish", "b/c/d", false),
-        ("receive", "s/open", true),
-        ("receive", "s/secret", false),
-        ("subscribe", "s/#", true),
-        ("subscribe", "t/#", false),
-    ] {
-        assert_eq!(explain(&story, &["--as", "user:ann", action, topic]), may, "{action} {topic}");
-    }
+    usual(&story);
+    let conf = "listener 1883 127.0.0.1\nuse_username_as_clientid true\nallow_anonymous true\npassword_file {}/passwd\nacl_file {}/acl\n";
+    put(&story, &[("m.conf", conf)]);
+    let report = story.json(&["import", "mosquitto", "m.conf"]);
+    assert_eq!(fate_of(&report, "m.conf", 2), "changed");
+    let listeners = report["import"]["listeners"].as_str().unwrap();
+    assert!(!listeners.contains("anonymous_as"), "{listeners}");
+    assert_eq!(report["import"]["users"], serde_json::json!(["ann", "ben"]));
+    let pattern = report["import"]["lines"].as_array().unwrap();
+    let pattern = pattern.iter().find(|line| line["text"] == "pattern write dev-%c/{x}").unwrap();
+    assert!(pattern["what"].as_str().unwrap().contains("--version 2.1"), "{pattern}");
 }
 
 /// Runs openssl in the story's place.

@@ -34,7 +34,7 @@ pub struct Client {
 
 /// Says what is decided where no rule speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Defaults {
     /// Whether clients may publish.
     pub publish_client_send: bool,
@@ -72,6 +72,7 @@ pub enum Kind {
 
 /// Is one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// What it is about.
     #[serde(rename = "acltype")]
@@ -86,7 +87,11 @@ pub struct Rule {
     pub allow: bool,
 }
 
+/// Is the value of a key that decides nothing.
+type Idle = Option<serde::de::IgnoredAny>;
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct File {
     #[serde(rename = "defaultACLAccess", default)]
     defaults: Defaults,
@@ -98,9 +103,12 @@ struct File {
     roles: Vec<Role>,
     #[serde(rename = "anonymousGroup")]
     anonymous_group: Option<String>,
+    #[serde(rename = "changeIndex")]
+    _change_index: Idle,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FileClient {
     username: String,
     clientid: Option<String>,
@@ -114,6 +122,10 @@ struct FileClient {
     roles: Vec<RoleName>,
     #[serde(default)]
     groups: Vec<GroupName>,
+    #[serde(rename = "textname", alias = "textName")]
+    _text_name: Idle,
+    #[serde(rename = "textdescription", alias = "textDescription")]
+    _text_description: Idle,
 }
 
 /// Is a text that is wiped.
@@ -126,15 +138,21 @@ impl<'de> Deserialize<'de> for Hidden {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Group {
     groupname: String,
     #[serde(default)]
     roles: Vec<RoleName>,
     #[serde(default)]
     clients: Vec<ClientName>,
+    #[serde(rename = "textname", alias = "textName")]
+    _text_name: Idle,
+    #[serde(rename = "textdescription", alias = "textDescription")]
+    _text_description: Idle,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ClientName {
     username: String,
     #[serde(default)]
@@ -142,6 +160,7 @@ struct ClientName {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RoleName {
     rolename: String,
     #[serde(default)]
@@ -149,6 +168,7 @@ struct RoleName {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GroupName {
     groupname: String,
     #[serde(default)]
@@ -156,10 +176,21 @@ struct GroupName {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Role {
     rolename: String,
     #[serde(default)]
     acls: Vec<Rule>,
+    #[serde(rename = "allowwildcardsubs", default = "yes")]
+    allows_wildcards: bool,
+    #[serde(rename = "textname", alias = "textName")]
+    _text_name: Idle,
+    #[serde(rename = "textdescription", alias = "textDescription")]
+    _text_description: Idle,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Reads the file. Keys that stand twice, in whatever object is read, are refused.
@@ -179,7 +210,9 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Security, Wrong> {
         let what = match error.classify() {
             serde_json::error::Category::Eof => "ends too early",
             serde_json::error::Category::Syntax => "is no JSON from here on",
-            _ => "holds a key twice, lacks one, or has a value of another kind than dynamic security writes",
+            _ => {
+                "holds a key twice, lacks one, or has one or a value of a kind that dynamic security is not known to write"
+            }
         };
         wrong(error.line(), what.to_owned())
     })?;
@@ -206,6 +239,13 @@ impl<'f> Resolver<'f> {
     fn new(file: &'f File) -> Result<Self, String> {
         let mut it = Self { roles: BTreeMap::new(), groups: BTreeMap::new(), memberships: BTreeMap::new() };
         for role in &file.roles {
+            if !role.allows_wildcards {
+                return Err(format!(
+                    "the role {} has allowwildcardsubs false: that only filters without wildcards are granted cannot be \
+                     written here; set it to true if that may be",
+                    crate::shown(&role.rolename)
+                ));
+            }
             if it.roles.insert(&role.rolename, role).is_some() {
                 return Err(format!("the role {} stands there twice", crate::shown(&role.rolename)));
             }
@@ -273,8 +313,8 @@ impl<'f> Resolver<'f> {
             let role =
                 self.roles.get(name).ok_or_else(|| format!("there is no role {}", crate::shown(name)))?;
             let mut acls: Vec<Rule> = role.acls.clone();
-            // Stable: equal priorities stay as they stand, literal filters before patterns.
-            acls.sort_by_key(|rule| (-clamped(rule.priority), rule.kind == Kind::SubscribePattern));
+            // Literal filters are looked up before all patterns. Stable: equal priorities stay as they stand.
+            acls.sort_by_key(|rule| (rule.kind != Kind::SubscribeLiteral, -clamped(rule.priority)));
             rules.extend(acls);
         }
         Ok(rules)
@@ -329,13 +369,33 @@ mod tests {
     }
 
     #[test]
+    fn literal_filters_of_a_role_decide_before_its_patterns_and_words_for_people_decide_nothing() {
+        let file = r#"{"clients": [{"username": "ann", "textname": "A", "textDescription": "b", "roles": [{"rolename": "r"}]}],
+            "groups": [{"groupname": "g", "textname": "c", "textdescription": "d"}],
+            "roles": [{"rolename": "r", "textname": "e", "textdescription": "f", "allowwildcardsubs": true, "acls": [
+                {"acltype": "subscribePattern", "topic": "pattern/#", "priority": 9, "allow": false},
+                {"acltype": "subscribeLiteral", "topic": "later", "priority": -9, "allow": true},
+                {"acltype": "subscribeLiteral", "topic": "first", "priority": 1, "allow": true}]}]}"#;
+        let security = parse("d.json", file.as_bytes()).unwrap();
+        let topics: Vec<_> = security.clients[0].rules.iter().map(|rule| rule.topic.as_str()).collect();
+        assert_eq!(topics, ["first", "later", "pattern/#"]);
+    }
+
+    #[test]
     fn what_is_cut_off_doubled_or_dangling_is_refused() {
         let cut = &FILE[..FILE.len() / 2];
         let doubled = FILE.replacen("\"username\": \"ann\"", "\"username\": \"x\", \"username\": \"ann\"", 1);
         let twice = FILE.replacen("\"username\": \"ben\", \"enc", "\"username\": \"ann\", \"enc", 1);
         let dangling = FILE.replacen("\"rolename\": \"low\"}", "\"rolename\": \"none\"}", 1);
+        let unknown = FILE.replacen("\"changeIndex\"", "\"deniedTopics\"", 1);
+        let narrowed = FILE.replacen(
+            "\"rolename\": \"shared\", ",
+            "\"rolename\": \"shared\", \"allowwildcardsubs\": false, ",
+            1,
+        );
         let mistyped = FILE.replacen("publishClientSend\", \"topic\"", "publish\", \"topic\"", 1);
-        for text in [cut, &doubled, &twice, &dangling, &mistyped, "", "[]", "\u{feff}{}"] {
+        for text in [cut, &doubled, &twice, &dangling, &unknown, &narrowed, &mistyped, "", "[]", "\u{feff}{}"]
+        {
             assert!(parse("d.json", text.as_bytes()).is_err(), "{text}");
         }
     }

@@ -4,11 +4,16 @@ use crate::Fate;
 
 /// Returns what becomes of an option that [`conf`](crate::conf) does not read; `None` if there is no such option.
 pub(crate) fn treatment(key: &str) -> Option<(Fate, &'static str)> {
-    let groups: [(&[&str], Fate, &str); 12] = [
+    let groups: [(&[&str], Fate, &str); 13] = [
         (
             RESTRICTING,
             Fate::Refused,
             "Keyward has no such thing, and without it more would be open: take the line out if it may be left out",
+        ),
+        (
+            INTERFACES,
+            Fate::Refused,
+            "here a listener is held to an address: write the interface's address into `listener`, and take the line out",
         ),
         (
             PLUGINS,
@@ -48,6 +53,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
 
 const RESTRICTING: &[&str] =
     &["mount_point", "clientid_prefixes", "accept_protocol_versions", "enable_proxy_protocol"];
+const INTERFACES: &[&str] = &["bind_interface", "socket_domain"];
 const PLUGINS: &[&str] = &["plugin_load", "plugin_use", "auth_plugin_deny_special_chars"];
 const BRIDGE: &[&str] = &[
     "connection",
@@ -126,6 +132,5 @@ const LOGS: &[&str] = &[
 ];
 const PROCESS: &[&str] = &["user", "pid_file", "http_dir", "http_api_port"];
 const SYS: &[&str] = &["sys_interval"];
-const NETWORK: &[&str] =
-    &["bind_interface", "set_tcp_nodelay", "socket_domain", "websockets_headers_size", "websockets_origin"];
+const NETWORK: &[&str] = &["set_tcp_nodelay", "websockets_headers_size", "websockets_origin"];
 const CLIENT_IDS: &[&str] = &["allow_zero_length_clientid", "auto_id_prefix", "allow_duplicate_messages"];

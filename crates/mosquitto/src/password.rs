@@ -8,9 +8,6 @@ use base64ct::{Base64, Encoding};
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
-/// The fewest rounds of PBKDF2 that are not called weak.
-const FEW_ROUNDS: u64 = 100_000;
-
 /// Is one user of a password file.
 pub struct Entry {
     /// The name.
@@ -55,8 +52,7 @@ pub fn parse(file: &str, bytes: &[u8], version: Version) -> Result<(Vec<Entry>, 
                 return Err(text.wrong(number, format!("more than {} users", limits::MAX_ENTRIES)));
             }
             (None, _) => {
-                let (fate, what) = strength(hash);
-                text.remark(number, &label, fate, what);
+                text.remark(number, &label, Fate::Carried, "");
                 let (name, hash) = (name.to_owned(), Zeroizing::new(hash.to_owned()));
                 entries.push(Entry { name, hash, place: text.place(number) });
             }
@@ -68,21 +64,6 @@ pub fn parse(file: &str, bytes: &[u8], version: Version) -> Result<(Vec<Entry>, 
 /// Returns the part of a hash that names its kind.
 fn scheme(hash: &str) -> &'static str {
     ["$6$", "$7$", "$argon2id$"].into_iter().find(|scheme| hash.starts_with(scheme)).unwrap_or("?")
-}
-
-fn strength(hash: &str) -> (Fate, String) {
-    let rehashed = "kept as it is until the user logs in for the first time, then hashed anew";
-    match (scheme(hash), rounds(hash)) {
-        ("$6$", _) => (Fate::Weak, format!("one round of SHA-512; {rehashed}")),
-        ("$7$", Some(rounds)) if rounds < FEW_ROUNDS => {
-            (Fate::Weak, format!("{rounds} rounds of PBKDF2; {rehashed}"))
-        }
-        _ => (Fate::Carried, rehashed.to_owned()),
-    }
-}
-
-fn rounds(hash: &str) -> Option<u64> {
-    hash.strip_prefix("$7$")?.split_once('$')?.0.parse().ok()
 }
 
 fn check(name: &str, hash: &str) -> Result<(), &'static str> {
@@ -124,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_hash_is_read_and_the_weak_ones_are_named() {
+    fn each_kind_of_hash_is_read_and_none_is_shown() {
         let text = format!(
             "# users\n ann :{}\nben:{}\r\ncat:{}\ndan:$argon2id$v=19$m=47104,t=1,p=1$c2FsdA$aGFzaA\n",
             hash("$6$", 12),
@@ -134,8 +115,7 @@ mod tests {
         let (entries, remarks) = parse("passwd", text.as_bytes(), Version::V2_1).unwrap();
         let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["ann", "ben", "cat", "dan"]);
-        let fates: Vec<_> = remarks.iter().map(|remark| remark.fate).collect();
-        assert_eq!(fates, [Fate::Comment, Fate::Weak, Fate::Weak, Fate::Carried, Fate::Carried]);
+        assert_eq!(remarks.len(), 5);
         assert!(remarks.iter().all(|remark| !remark.text.contains(&hash("", 12)[..8])), "{remarks:?}");
     }
 

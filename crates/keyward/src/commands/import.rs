@@ -45,11 +45,15 @@ pub(crate) fn run(site: &Site, command: ImportCommand) -> Outcome {
         return Ok(());
     }
     // For scripts the report says it.
-    let what = match site.screen.is_json() {
-        true => String::new(),
-        false => format!("nothing was imported:\n{}", plan.refusals.join("\n")),
-    };
-    Err(Failure::refused("invalid", what))
+    let what = if site.screen.is_json() { String::new() } else { refusal(&plan) };
+    Err(Failure::refused(REFUSED, what))
+}
+
+/// The word for scripts.
+const REFUSED: &str = "invalid";
+
+fn refusal(plan: &Plan) -> String {
+    format!("nothing was imported:\n{}", plan.refusals.join("\n"))
 }
 
 /// Holds an installation into which something is imported.
@@ -110,7 +114,10 @@ impl Importing {
                 allow_overlap: false,
                 plain: false,
             };
-            self.operator.call(Request::UserAdd(add))?;
+            self.operator.call(Request::UserAdd(add)).map_err(|error| {
+                let failure = Failure::from(error);
+                Failure::refused(failure.code, format!("user {}: {}", user.name, failure.what))
+            })?;
             undo.users.push(user.name.clone());
         }
         self.write_certificates(plan, undo)?;
@@ -273,7 +280,12 @@ fn report(site: &Site, args: &ImportArgs, plan: &Plan, is_written: bool) -> Outc
             "server_certificates": plan.servers.iter().map(|it| &it.name).collect::<Vec<_>>(),
             "next": plan.next,
         });
-        return site.screen.json("import", &value);
+        let mut answer = serde_json::Map::new();
+        answer.insert("import".to_owned(), value);
+        if !plan.refusals.is_empty() {
+            answer.insert("refused".to_owned(), json!({ "code": REFUSED, "what": refusal(plan) }));
+        }
+        return site.screen.object(answer);
     }
     site.screen.print(&tell(args, plan, is_written))
 }

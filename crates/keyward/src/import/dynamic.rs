@@ -2,6 +2,7 @@
 //! between allowing and denying.
 
 use super::Plan;
+use super::rules::People;
 use super::topics::{Placeholders, quoted, translate};
 use keyward_ids::UserId;
 use keyward_mosquitto::dynsec::{Kind, Rule, Security};
@@ -16,34 +17,32 @@ const FIRST: u8 = 30;
 const TIERS: u8 = 40;
 
 /// Renders what clients may do.
-pub(super) fn render(plan: &mut Plan, security: &Security, version: Version) {
+pub(super) fn render(plan: &mut Plan, security: &Security, people: &People, version: Version) {
     if !security.defaults.publish_client_receive {
         let why = "defaultACLAccess denies publishClientReceive: that a message needs two rules at once cannot be written here";
         plan.refusals.push(why.to_owned());
         return;
     }
     let mut tiers = BTreeMap::new();
-    let none = Vec::new();
-    let mut dropped = BTreeSet::new();
+    let mut said = BTreeSet::new();
     for user in plan.users.iter().map(|user| user.name.clone()).collect::<Vec<_>>() {
         let client = security.clients.iter().find(|client| client.name == user.as_str());
-        let rules = match client {
+        let rules: &[Rule] = match client {
             Some(client) => &client.rules,
-            None => security.anonymous.as_ref().unwrap_or(&none),
+            None if people.anonymous() == Some(&user) => security.anonymous.as_deref().unwrap_or_default(),
+            // Who is no client may do nothing there, whatever the defaults are.
+            None => continue,
         };
         match person(&mut tiers, &user, rules, security, version) {
-            Ok(mut left_out) => dropped.append(&mut left_out),
+            Ok(mut of_person) => said.append(&mut of_person),
             Err(why) => {
                 let text = format!("client {user}");
                 plan.remarks.push(Remark { place: place(), text, fate: Fate::Refused, what: why });
             }
         }
     }
-    let dropped = dropped.into_iter().map(|Dropped { text, why }| {
-        let what = format!("{why}: left out, so it is denied");
-        Remark { place: place(), text, fate: Fate::Unsupported, what }
-    });
-    plan.remarks.extend(dropped);
+    let said = said.into_iter().map(|Said { text, fate, what }| Remark { place: place(), text, fate, what });
+    plan.remarks.extend(said);
     let head = "# Imported from Mosquitto's dynamic security.\n";
     for (tier, rules) in tiers {
         let name = format!("policy.d/mosquitto-dynamic-{tier}.toml");
@@ -55,28 +54,65 @@ fn place() -> Place {
     Place { file: "dynamic security".to_owned(), line: 0 }
 }
 
-/// Is a rule that allowed something there and is not carried over.
+/// Is what is said about a rule that allowed something there.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Dropped {
+struct Said {
     text: String,
-    why: String,
+    fate: Fate,
+    what: String,
 }
 
-impl Dropped {
-    fn new(action: &str, topic: &str, why: impl Into<String>) -> Self {
-        Self { text: format!("allow {action} {}", keyward_mosquitto::shown(topic)), why: why.into() }
+impl Said {
+    fn changed(action: &str, topic: &str, what: &str) -> Self {
+        let text = format!("allow {action} {}", keyward_mosquitto::shown(topic));
+        Self { text, fate: Fate::Changed, what: what.to_owned() }
+    }
+
+    fn left_out(action: &str, topic: &str, why: &str) -> Self {
+        let what = format!("{why}: left out, so it is denied");
+        Self { fate: Fate::Unsupported, what, ..Self::changed(action, topic, "") }
     }
 }
 
-/// Writes the rules of one client into the texts of the tiers. Returns those that are left out.
+/// Says what differs of the rules of one client.
+///
+/// # Errors
+/// If one cannot be carried over and its absence would open something, or shut everything.
+fn differences(rules: &[Rule]) -> Result<BTreeSet<Said>, String> {
+    let mut said = BTreeSet::new();
+    let last_denial = rules.iter().rposition(|rule| rule.kind == Kind::PublishClientReceive && !rule.allow);
+    for (number, rule) in rules.iter().enumerate() {
+        match (rule.kind, rule.allow) {
+            (Kind::SubscribeLiteral, allow) if rule.topic.contains(['+', '#']) => {
+                if !allow {
+                    let filter = keyward_mosquitto::shown(&rule.topic);
+                    return Err(format!(
+                        "subscribeLiteral denies the filter {filter} and none that it covers, which cannot be said here: \
+                         write subscribePattern to deny all of them, or take the rule out"
+                    ));
+                }
+                let what = "narrower filters are granted too: they bring no other messages";
+                said.insert(Said::changed("subscribe", &rule.topic, what));
+            }
+            (Kind::PublishClientReceive, true) if last_denial.is_some_and(|last| number < last) => {
+                let what = "a publishClientReceive that denies and stands behind this one comes before it here: stricter";
+                said.insert(Said::changed("receive", &rule.topic, what));
+            }
+            _ => {}
+        }
+    }
+    Ok(said)
+}
+
+/// Writes the rules of one client into the texts of the tiers. Returns what is to be said about them.
 fn person(
     tiers: &mut BTreeMap<u8, String>,
     user: &UserId,
     rules: &[Rule],
     security: &Security,
     version: Version,
-) -> Result<BTreeSet<Dropped>, String> {
-    let mut dropped = BTreeSet::new();
+) -> Result<BTreeSet<Said>, String> {
+    let mut said = differences(rules)?;
     let mut tier = FIRST;
     let mut effect = None;
     let defaults = [
@@ -101,14 +137,14 @@ fn person(
         let filter = match translate(&rule.topic, placeholders, false) {
             Ok(filter) => filter,
             Err(why) if rule.allow => {
-                dropped.insert(Dropped::new(action, &rule.topic, why));
+                said.insert(Said::left_out(action, &rule.topic, &why));
                 continue;
             }
             Err(why) => return Err(why),
         };
         if rule.allow && action == "publish" && rule.topic.starts_with('$') {
             let why = "clients never publish to topics that begin with $";
-            dropped.insert(Dropped::new(action, &rule.topic, why));
+            said.insert(Said::left_out(action, &rule.topic, why));
             continue;
         }
         let word = if rule.allow { "allow" } else { "deny" };
@@ -122,7 +158,7 @@ fn person(
             return Err("its rules do not fit into a file".to_owned());
         }
     }
-    Ok(dropped)
+    Ok(said)
 }
 
 /// Returns the action that a rule is about here; `None` if it makes no difference.

@@ -25,7 +25,10 @@ pub(super) fn lets_anonymous_in(settings: &Settings) -> bool {
 
 fn anonymous(settings: &Settings, listener: &Listener) -> bool {
     let own = listener.guards.allow_anonymous;
-    own.or(settings.guards.allow_anonymous).unwrap_or(false) && listener.name_from.is_none()
+    // Where the user name becomes the client id, who has none is shut out.
+    own.or(settings.guards.allow_anonymous).unwrap_or(false)
+        && listener.name_from.is_none()
+        && !listener.username_as_clientid
 }
 
 /// Renders all listeners.
@@ -106,6 +109,11 @@ fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut S
     }
     if listener.require_certificate || listener.name_from.is_some() {
         return Err("it demands certificates and has no certfile and keyfile of its own".to_owned());
+    }
+    if listener.has_psk {
+        return Err("it has pre-shared keys (psk_hint), which are not here, and without them no TLS: give it a certfile and \
+                    a keyfile, or take it out"
+            .to_owned());
     }
     if listener.socket.is_some() {
         return Ok(());

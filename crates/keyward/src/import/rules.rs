@@ -54,6 +54,11 @@ impl People {
         Self { named, anonymous: anonymous.cloned() }
     }
 
+    /// Returns the user that clients without a login become.
+    pub(super) fn anonymous(&self) -> Option<&UserId> {
+        self.anonymous.as_ref()
+    }
+
     /// Returns all that can log in with a name.
     pub(super) fn named(&self) -> &[UserId] {
         &self.named
@@ -296,8 +301,8 @@ fn carry(plan: &mut Plan, rule: &Rule, kind: Placeholders, is_same: bool) -> Opt
 
 fn remark_pattern(plan: &mut Plan, rule: &Rule, filter: &Translated, has_own: bool) {
     if filter.is_partial {
-        let what =
-            "an id with / in it made several levels there; here such an id gets nothing of any pattern";
+        let what = "an id with / in it made several levels there; here such an id gets nothing of any pattern; 2.1 takes \
+                    this literally: give --version 2.1 if that is what ran";
         plan.amend(&rule.place, Fate::Changed, what);
     } else if !filter.names_user && !filter.names_client {
         plan.amend(&rule.place, Fate::Carried, "names neither %c nor %u: it holds for everybody");
