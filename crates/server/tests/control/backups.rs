@@ -9,6 +9,7 @@ use keyward_server::backup::{
     BackupError, Made, MakeOptions, RestoreOptions, Restored, list, make, restore, restore_messages,
 };
 use keyward_server::check::{CheckReport, check_running, check_stopped};
+use keyward_server::clock;
 use keyward_server::control::{Client, Standing};
 use keyward_server::home::Home;
 use keyward_server::running::{RunOptions, Running, run};
@@ -314,6 +315,13 @@ fn damaged_table(home: &Home, table: Table, key: impl Fn(u64) -> Vec<u8>) {
         batch.clear();
     }
     engine.sync().unwrap();
+    let is_large = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 20_000);
+    // fjall flushes on threads of its own, when they get to it.
+    let deadline = clock::now().mono.0 + 60_000;
+    while !tables(&home.messages_dir()).iter().any(is_large) {
+        assert!(clock::now().mono.0 < deadline, "nothing was flushed into a table file");
+        std::thread::yield_now();
+    }
     drop(engine);
     let mut damaged = 0;
     for path in tables(&home.messages_dir()) {
