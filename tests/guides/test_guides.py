@@ -66,6 +66,8 @@ class Shell:
         (programs / "npm").chmod(0o755)
         environment = {
             "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(self.home), "LANG": "C.UTF-8", "TMPDIR": str(folder),
+            # Where an ordinary user's directory is, also for root; the guides say so themselves where they need it.
+            "KEYWARD_DIR": str(self.home / ".local/share/keyward"),
         }  # fmt: skip
         self.process = subprocess.Popen(
             [*alone(), "bash", "-c", f"{NETWORK}; umask 077; exec bash -e"],
