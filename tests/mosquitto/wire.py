@@ -1,25 +1,16 @@
 """MQTT 5 as the comparison speaks it: one client, QoS 0 and 1, blocking."""
 
+import pathlib
 import socket
 import struct
+import sys
 import time
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from packets import cut, packet, text  # noqa: E402
 
 CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 13, 14
 PATIENCE = 20.0
-
-
-def text(value):
-    data = value.encode()
-    return struct.pack("!H", len(data)) + data
-
-
-def packet(kind, flags, body):
-    head, length = bytes([kind << 4 | flags]), len(body)
-    while True:
-        length, digit = divmod(length, 128)
-        head += bytes([digit | (128 if length else 0)])
-        if not length:
-            return head + body
 
 
 class Refused(Exception):
@@ -56,17 +47,8 @@ class Client:
             self.buffer += more
 
     def cut(self):
-        length = shift = 0
-        for index in range(1, min(len(self.buffer), 5)):
-            length |= (self.buffer[index] & 127) << shift
-            shift += 7
-            if self.buffer[index] < 128:
-                end = index + 1 + length
-                if len(self.buffer) < end:
-                    return None
-                frame, self.buffer = self.buffer[:end], self.buffer[end:]
-                return frame[0] >> 4, frame[0] & 15, frame[index + 1:]
-        return None
+        found, self.buffer = cut(self.buffer)
+        return found
 
     def answer(self, kind, number):
         """The answer with this packet id; keeps messages that come before it."""

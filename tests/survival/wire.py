@@ -1,25 +1,15 @@
 """MQTT 3.1.1, and as much of 5.0, as this harness speaks it: a codec of its own, so that it knows of each packet whether it
 was sent and answered."""
 
+import pathlib
 import socket
 import struct
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from packets import cut, packet, text  # noqa: E402
 
 CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK = 2, 3, 4, 5, 6, 7, 9
-
-
-def text(value):
-    data = value.encode()
-    return struct.pack("!H", len(data)) + data
-
-
-def packet(kind, flags, body):
-    head, length = bytes([kind << 4 | flags]), len(body)
-    digits = b""
-    while True:
-        digits += bytes([length % 128 | (128 if length >= 128 else 0)])
-        length //= 128
-        if not length:
-            return head + digits + body
 
 
 def connect(client_id, user, password, clean, version=4):
@@ -72,17 +62,8 @@ class Link:
             self.buffer += more
 
     def cut(self):
-        length, shift = 0, 0
-        for index in range(1, min(len(self.buffer), 5)):
-            length |= (self.buffer[index] & 127) << shift
-            shift += 7
-            if self.buffer[index] < 128:
-                end = index + 1 + length
-                if len(self.buffer) < end:
-                    return None
-                frame, self.buffer = self.buffer[:end], self.buffer[end:]
-                return frame[0] >> 4, frame[0] & 15, frame[index + 1:]
-        return None
+        found, self.buffer = cut(self.buffer)
+        return found
 
     def close(self):
         self.socket.close()
