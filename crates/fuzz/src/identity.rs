@@ -1,7 +1,7 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
 use keyward_identity::{
-    ImportName, ImportedCertificate, ProvenBy, TrustedAuthority, WallTime, decoders, read_private_key,
+    ImportedCertificate, LocalName, ProvenBy, TrustedAuthority, WallTime, decoders, read_private_key,
     restore::RevokedList,
 };
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
@@ -74,7 +74,7 @@ pub fn trusted_authority(data: &[u8]) {
     }
     let _ = read_private_key(data);
     if let Ok(text) = core::str::from_utf8(data)
-        && let Ok(name) = text.parse::<ImportName>()
+        && let Ok(name) = text.parse::<LocalName>()
     {
         assert!(name.as_str() == text && text.len() <= 32);
     }

@@ -8,7 +8,7 @@ use crate::{
     names::{NameRefusal, ServerName},
     password::{ImportRefusal, ImportedHash, PasswordRecord, PasswordRefusal},
     secret::{NoRandomness, Secret},
-    trusted::{ImportName, ProvenBy, TrustRefusal},
+    trusted::{LocalName, ProvenBy, TrustRefusal},
     vault::VaultError,
     wire,
 };
@@ -115,7 +115,7 @@ pub enum Command {
     /// Accepts client certificates of an authority of others.
     TrustAuthority {
         /// Its name here.
-        name: ImportName,
+        name: LocalName,
         /// What its certificates prove.
         proves: ProvenBy,
         /// Its certificates, PEM or DER of a single one.
@@ -128,7 +128,7 @@ pub enum Command {
     /// Replaces the lists of revoked certificates of a trusted authority.
     SetRevocations {
         /// The authority.
-        name: ImportName,
+        name: LocalName,
         /// The lists, PEM or DER of a single one.
         #[serde(with = "wire::base64")]
         revocations: Vec<u8>,
@@ -136,12 +136,12 @@ pub enum Command {
     /// Lets a trusted authority be used again after a restore.
     ConfirmAuthority {
         /// The authority.
-        name: ImportName,
+        name: LocalName,
     },
     /// Accepts nothing of an authority any more, and forgets the names that were bound.
     DistrustAuthority {
         /// The authority.
-        name: ImportName,
+        name: LocalName,
     },
     /// Lets a common name in certificates of a trusted authority stand for an identity.
     BindName {
@@ -149,7 +149,7 @@ pub enum Command {
         #[serde(with = "wire::text")]
         identity: Identity,
         /// The authority.
-        name: ImportName,
+        name: LocalName,
         /// The common name.
         common_name: String,
         /// The one certificate whose public key is accepted; any, if absent.
@@ -159,7 +159,7 @@ pub enum Command {
     /// Lets it stand for nobody again.
     UnbindName {
         /// The authority.
-        name: ImportName,
+        name: LocalName,
         /// The common name.
         common_name: String,
     },
@@ -189,7 +189,7 @@ pub enum Command {
     /// that certificate and key belong together.
     ImportServerCertificate {
         /// Its name here.
-        name: ImportName,
+        name: LocalName,
         /// The certificate and its issuers in PEM, the server's first.
         #[serde(with = "wire::base64")]
         chain: Vec<u8>,
@@ -199,7 +199,7 @@ pub enum Command {
     /// Forgets such a certificate and its key.
     RemoveServerCertificate {
         /// Its name here.
-        name: ImportName,
+        name: LocalName,
     },
     /// Issues a new certificate for the server's key, due or not.
     RenewServer,
@@ -410,7 +410,7 @@ pub enum Refusal {
     Trust(#[from] TrustRefusal),
     /// An authority of this name is trusted.
     #[error("an authority {0} is trusted already; remove it first, or choose another name")]
-    AuthorityExists(ImportName),
+    AuthorityExists(LocalName),
     /// A server certificate is not taken.
     #[error(transparent)]
     ImportCertificate(#[from] ImportCertificateRefusal),
@@ -418,16 +418,16 @@ pub enum Refusal {
     #[error(
         "there is no imported server certificate {0}; keyward server certificate list shows those that there are"
     )]
-    NoSuchServerCertificate(ImportName),
+    NoSuchServerCertificate(LocalName),
     /// The key could not be kept.
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// No authority of this name is trusted.
     #[error("no authority {0} is trusted; keyward authority trust list shows those that are")]
-    NoSuchAuthority(ImportName),
+    NoSuchAuthority(LocalName),
     /// The authority's certificates identify nobody.
     #[error("certificates of {0} prove only that a client may knock; no name in them can stand for anybody")]
-    ProvesNobody(ImportName),
+    ProvesNobody(LocalName),
     /// A text is no common name.
     #[error("a common name has 1 to {} bytes and no control characters", crate::limits::COMMON_NAME_BYTES)]
     BadCommonName,
@@ -437,7 +437,7 @@ pub enum Refusal {
         /// The common name.
         common_name: String,
         /// The authority.
-        authority: ImportName,
+        authority: LocalName,
         /// Whom it stands for.
         holder: Identity,
     },
@@ -447,7 +447,7 @@ pub enum Refusal {
         /// The common name.
         common_name: String,
         /// The authority.
-        authority: ImportName,
+        authority: LocalName,
     },
     /// The account has no room for another certificate.
     #[error(

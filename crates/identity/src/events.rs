@@ -9,7 +9,7 @@ use crate::{
     imported::ImportedCertificate,
     names::ServerName,
     password::PasswordRecord,
-    trusted::{BoundName, Der, ImportName, ProvenBy},
+    trusted::{BoundName, Der, LocalName, ProvenBy},
     wire,
 };
 use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, SiteId, TypeId};
@@ -58,14 +58,14 @@ pub enum Event {
     /// A certificate of this server that another authority made was imported, or replaced.
     ServerCertificateImported {
         /// Its name here.
-        name: ImportName,
+        name: LocalName,
         /// The certificate.
         certificate: ImportedCertificate,
     },
     /// It was removed, with its key.
     ServerCertificateRemoved {
         /// Its name here.
-        name: ImportName,
+        name: LocalName,
     },
     /// An identity was added, for the first time or after it was removed.
     Added {
@@ -130,7 +130,7 @@ pub enum Event {
     /// Client certificates of an authority of others are accepted from here on.
     AuthorityTrusted {
         /// Its name here.
-        name: ImportName,
+        name: LocalName,
         /// What its certificates prove.
         proves: ProvenBy,
         /// Its certificates.
@@ -141,19 +141,19 @@ pub enum Event {
     /// The lists of revoked certificates of a trusted authority were replaced.
     AuthorityRevocationsSet {
         /// The authority.
-        name: ImportName,
+        name: LocalName,
         /// Its lists from here on.
         revocations: Vec<Der>,
     },
     /// An operator said that a trusted authority may be used again after a restore.
     AuthorityConfirmed {
         /// The authority.
-        name: ImportName,
+        name: LocalName,
     },
     /// Nothing of this authority is accepted any more; the names bound to it are forgotten.
     AuthorityDistrusted {
         /// The authority.
-        name: ImportName,
+        name: LocalName,
     },
     /// A common name in certificates of a trusted authority stands for an identity.
     NameBound {
@@ -169,7 +169,7 @@ pub enum Event {
         #[serde(with = "wire::text")]
         identity: Identity,
         /// The authority.
-        authority: ImportName,
+        authority: LocalName,
         /// The common name.
         common_name: String,
     },
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_events_of_trusted_authorities_are_written_as_ever() {
-        let name: ImportName = "old-ca".parse().unwrap();
+        let name: LocalName = "old-ca".parse().unwrap();
         let identity: Identity = "device:a".parse().unwrap();
         let bound = BoundName { authority: name.clone(), common_name: "A 1".into(), key: None };
         let common_name = "A 1".to_owned();
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn the_events_of_imported_server_certificates_are_written_as_ever() {
-        let name: ImportName = "old".parse().unwrap();
+        let name: LocalName = "old".parse().unwrap();
         let key = KeyId::new([7; 32]);
         let certificate = ImportedCertificate { chain: vec![Der(vec![1])], key, not_after: WallTime(9) };
         let events = [

@@ -7,7 +7,7 @@ use crate::{
     clock::WallTime,
     limits, pem,
     secret::Secret,
-    trusted::{self, Der, ImportName},
+    trusted::{self, Der, LocalName},
     wire,
 };
 use keyward_ids::KeyId;
@@ -121,4 +121,4 @@ pub fn read_private_key(bytes: &[u8]) -> Result<Secret, ImportCertificateRefusal
 }
 
 /// Holds the certificates by the names that the operator gave them.
-pub(crate) type ImportedCertificates = BTreeMap<ImportName, ImportedCertificate>;
+pub(crate) type ImportedCertificates = BTreeMap<LocalName, ImportedCertificate>;

@@ -73,6 +73,6 @@ pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};
 pub use status::{CertificateStatus, IMPORTED_ROLE, Status};
 pub use trusted::{
-    BoundName, Der, ImportName, ImportNameError, ProvenBy, TrustRefusal, TrustSummary, TrustedAuthority,
+    BoundName, Der, LocalName, LocalNameError, ProvenBy, TrustRefusal, TrustSummary, TrustedAuthority,
 };
 pub use vault::{KeyProtection, VaultError};

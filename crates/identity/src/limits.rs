@@ -96,7 +96,7 @@ pub const TRUSTED_CERTIFICATE_BYTES: usize = 12 * 1024;
 pub const REVOCATION_LIST_BYTES: usize = 32 * 1024;
 
 /// The longest name of something that was made elsewhere and is kept here, in bytes.
-pub const IMPORT_NAME_BYTES: usize = 32;
+pub const LOCAL_NAME_BYTES: usize = 32;
 
 /// Common names in certificates of trusted authorities that stand for one identity.
 pub const BOUND_NAMES: usize = 8;

@@ -24,7 +24,7 @@ use crate::{
     state::State,
     status::{CertificateStatus, IMPORTED_ROLE, Status},
     store::Store,
-    trusted::ImportName,
+    trusted::LocalName,
     vault::{KeyFile, Vault, VaultError},
 };
 use keyward_ids::{Identity, KeyId, Kind};
@@ -39,7 +39,7 @@ pub struct Registrar {
     pepper: Arc<Pepper>,
     server: Arc<ServerIdentity>,
     vault: Vault,
-    imported: BTreeMap<ImportName, ImportedIdentity>,
+    imported: BTreeMap<LocalName, ImportedIdentity>,
     lifetimes: Lifetimes,
     build_time: WallTime,
     keys_sealed: bool,
@@ -180,13 +180,13 @@ impl Registrar {
     }
 
     /// Returns the certificates of this server that other authorities made.
-    pub fn imported_certificates(&self) -> &BTreeMap<ImportName, ImportedCertificate> {
+    pub fn imported_certificates(&self) -> &BTreeMap<LocalName, ImportedCertificate> {
         &self.state.imported
     }
 
     /// Returns what a listener presents that is to show an imported certificate; `None` if there is none of this name, or its
     /// key cannot be read.
-    pub fn imported_identity(&self, name: &ImportName) -> Option<&ImportedIdentity> {
+    pub fn imported_identity(&self, name: &LocalName) -> Option<&ImportedIdentity> {
         self.imported.get(name)
     }
 
@@ -336,7 +336,7 @@ fn load_imported(
     vault: &mut Vault,
     state: &State,
     trouble: &mut Vec<String>,
-) -> BTreeMap<ImportName, ImportedIdentity> {
+) -> BTreeMap<LocalName, ImportedIdentity> {
     let mut imported = BTreeMap::new();
     for (name, certificate) in &state.imported {
         match vault.load(KeyFile::Imported(certificate.key)) {

@@ -10,7 +10,7 @@ use crate::{
     clock::WallTime,
     cow_map::CowMap,
     limits,
-    trusted::{BoundName, ImportName, ProvenBy, TrustedAuthority},
+    trusted::{BoundName, LocalName, ProvenBy, TrustedAuthority},
     wire,
 };
 use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, Kind};
@@ -25,9 +25,9 @@ pub struct Registry {
     accounts: CowMap<Identity, Arc<Account>>,
     issued: CowMap<CertSerial, Arc<Issued>>,
     keys: CowMap<KeyId, Identity>,
-    trusted: Arc<BTreeMap<ImportName, TrustedAuthority>>,
+    trusted: Arc<BTreeMap<LocalName, TrustedAuthority>>,
     /// Whom common names of trusted authorities stand for.
-    bound: CowMap<(ImportName, String), Identity>,
+    bound: CowMap<(LocalName, String), Identity>,
 }
 
 /// Remembers a certificate that was issued, whether or not it still opens the door.
@@ -59,13 +59,13 @@ pub enum CertificateRefusal {
     #[error("the authority {authority} is not trusted, or not confirmed since a restore")]
     Distrusted {
         /// Which authority.
-        authority: ImportName,
+        authority: LocalName,
     },
     /// The common name was bound to nobody.
     #[error("'{}' in a certificate of the authority {authority} stands for nobody", .common_name.escape_debug())]
     Unbound {
         /// Which authority.
-        authority: ImportName,
+        authority: LocalName,
         /// The common name; a peer chose it.
         common_name: String,
     },
@@ -75,7 +75,7 @@ pub enum CertificateRefusal {
     )]
     OtherKey {
         /// Which authority.
-        authority: ImportName,
+        authority: LocalName,
         /// Whose name it has.
         identity: Identity,
     },
@@ -220,7 +220,7 @@ impl Registry {
     /// [`CertificateRefusal`] says why it does not; log it, do not tell the peer.
     pub fn admit_bound_name(
         &self,
-        authority: &ImportName,
+        authority: &LocalName,
         common_name: &str,
         key: &KeyId,
     ) -> Result<Option<&Arc<Account>>, CertificateRefusal> {
@@ -248,12 +248,12 @@ impl Registry {
     }
 
     /// Returns the trusted authorities, those too that are not confirmed since a restore.
-    pub fn trusted(&self) -> &BTreeMap<ImportName, TrustedAuthority> {
+    pub fn trusted(&self) -> &BTreeMap<LocalName, TrustedAuthority> {
         &self.trusted
     }
 
     /// Returns whom a common name in certificates of a trusted authority stands for.
-    pub fn bound_to(&self, authority: &ImportName, common_name: &str) -> Option<&Identity> {
+    pub fn bound_to(&self, authority: &LocalName, common_name: &str) -> Option<&Identity> {
         self.bound.get(&(authority.clone(), common_name.to_owned()))
     }
 
@@ -330,11 +330,11 @@ impl Registry {
         self.revision = revision;
     }
 
-    pub(crate) fn trust(&mut self, name: ImportName, authority: TrustedAuthority) {
+    pub(crate) fn trust(&mut self, name: LocalName, authority: TrustedAuthority) {
         Arc::make_mut(&mut self.trusted).insert(name, authority);
     }
 
-    pub(crate) fn distrust(&mut self, name: &ImportName) {
+    pub(crate) fn distrust(&mut self, name: &LocalName) {
         Arc::make_mut(&mut self.trusted).remove(name);
     }
 
@@ -371,7 +371,7 @@ struct Image {
     issued: Vec<Arc<Issued>>,
     keys: Vec<HeldKey>,
     #[serde(default)]
-    trusted: BTreeMap<ImportName, TrustedAuthority>,
+    trusted: BTreeMap<LocalName, TrustedAuthority>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,54 +10,55 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
-/// Names something that was made elsewhere and is kept here under a name that the operator gave: lower-case letters,
-/// digits and `-`, beginning with a letter, at most [`limits::IMPORT_NAME_BYTES`] bytes.
+/// Is the name by which an operator calls here what was made elsewhere, an authority or a server certificate; what is
+/// written in it stays its own (a local name, as in RFC 2693). Lower-case letters, digits and `-`, beginning with a
+/// letter, at most [`limits::LOCAL_NAME_BYTES`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ImportName(String);
+pub struct LocalName(String);
 
-/// Says that a text is no [`ImportName`].
+/// Says that a text is no [`LocalName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is no such name: it has 1 to {} lower-case letters, digits and '-', beginning with a letter",
-    limits::IMPORT_NAME_BYTES
+    limits::LOCAL_NAME_BYTES
 )]
-pub struct ImportNameError;
+pub struct LocalNameError;
 
-impl ImportName {
+impl LocalName {
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FromStr for ImportName {
-    type Err = ImportNameError;
+impl FromStr for LocalName {
+    type Err = LocalNameError;
 
-    fn from_str(text: &str) -> Result<Self, ImportNameError> {
+    fn from_str(text: &str) -> Result<Self, LocalNameError> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let fits = text.len() <= limits::IMPORT_NAME_BYTES
+        let fits = text.len() <= limits::LOCAL_NAME_BYTES
             && text.bytes().all(plain)
             && text.starts_with(|first: char| first.is_ascii_lowercase());
-        if fits { Ok(Self(text.to_owned())) } else { Err(ImportNameError) }
+        if fits { Ok(Self(text.to_owned())) } else { Err(LocalNameError) }
     }
 }
 
-impl TryFrom<String> for ImportName {
-    type Error = ImportNameError;
+impl TryFrom<String> for LocalName {
+    type Error = LocalNameError;
 
-    fn try_from(text: String) -> Result<Self, ImportNameError> {
+    fn try_from(text: String) -> Result<Self, LocalNameError> {
         text.parse()
     }
 }
 
-impl From<ImportName> for String {
-    fn from(name: ImportName) -> Self {
+impl From<LocalName> for String {
+    fn from(name: LocalName) -> Self {
         name.0
     }
 }
 
-impl fmt::Display for ImportName {
+impl fmt::Display for LocalName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
@@ -91,7 +92,7 @@ pub struct TrustedAuthority {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundName {
     /// The authority.
-    pub authority: ImportName,
+    pub authority: LocalName,
     /// The common name, compared byte by byte.
     pub common_name: String,
     /// The one public key that is accepted; any, if absent.
@@ -176,7 +177,7 @@ pub enum TrustRefusal {
         /// Its subject.
         subject: String,
         /// Under which name.
-        name: ImportName,
+        name: LocalName,
     },
     /// A certificate has another common name than the one to be bound.
     #[error("the certificate of '{subject}' has another common name than the one that is to be bound")]

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 use keyward_broker::{Directory, Principal, Standing};
-use keyward_identity::{Account, ImportName, Registrar, Registry, Standing as Known, TrustedAuthority};
+use keyward_identity::{Account, LocalName, Registrar, Registry, Standing as Known, TrustedAuthority};
 use keyward_ids::TypeId;
 use keyward_policy::Subject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -95,11 +95,11 @@ pub fn tls_material_for(
 )]
 pub struct MissingCertificate {
     listener: String,
-    name: ImportName,
+    name: LocalName,
 }
 
 /// Returns a trusted authority as the data plane verifies clients under it.
-pub fn trusted_clients(name: &ImportName, authority: &TrustedAuthority) -> TrustedClients {
+pub fn trusted_clients(name: &LocalName, authority: &TrustedAuthority) -> TrustedClients {
     TrustedClients {
         name: name.clone(),
         roots: authority.certificates.iter().map(|der| CertificateDer::from(der.0.clone())).collect(),

@@ -18,7 +18,7 @@ use crate::{
     events::AuthorityCertificates,
     names::ServerName,
     secret::{NoRandomness, Secret, random},
-    trusted::{ImportName, TrustedAuthority},
+    trusted::{LocalName, TrustedAuthority},
 };
 use keyward_ids::{CertSerial, Identity, InstallationId, KeyId};
 use rcgen::{CertificateParams, Issuer, PublicKeyData};
@@ -84,7 +84,7 @@ pub struct Trust {
     /// The device issuing authority, in DER: for clients that send their leaf alone.
     pub device_issuing: Vec<u8>,
     /// Authorities of others, those too that are not confirmed since a restore.
-    pub others: BTreeMap<ImportName, TrustedAuthority>,
+    pub others: BTreeMap<LocalName, TrustedAuthority>,
 }
 
 /// Returns the SHA-256 fingerprint of a certificate in DER, as `AB:CD:…`.

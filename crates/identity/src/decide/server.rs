@@ -10,7 +10,7 @@ use crate::{
     limits,
     names::{NameOrigin, ServerName, ServerNames},
     secret::Secret,
-    trusted::ImportName,
+    trusted::LocalName,
 };
 use keyward_ids::{Identity, Kind};
 
@@ -75,7 +75,7 @@ impl Clerk<'_> {
 
     pub(super) fn import_server_certificate(
         &self,
-        name: ImportName,
+        name: LocalName,
         chain: &[u8],
         key: Secret,
     ) -> Result<Decision, Refusal> {
@@ -94,7 +94,7 @@ impl Clerk<'_> {
         Ok(Decision { key, ..Event::ServerCertificateImported { name, certificate }.into() })
     }
 
-    pub(super) fn remove_server_certificate(&self, name: ImportName) -> Result<Decision, Refusal> {
+    pub(super) fn remove_server_certificate(&self, name: LocalName) -> Result<Decision, Refusal> {
         match self.state.imported.contains_key(&name) {
             true => Ok(Event::ServerCertificateRemoved { name }.into()),
             false => Err(Refusal::NoSuchServerCertificate(name)),

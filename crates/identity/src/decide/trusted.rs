@@ -6,7 +6,7 @@ use crate::{
     commands::Refusal,
     events::Event,
     limits,
-    trusted::{self, BoundName, Der, ImportName, ProvenBy, TrustRefusal, TrustedAuthority},
+    trusted::{self, BoundName, Der, LocalName, ProvenBy, TrustRefusal, TrustedAuthority},
 };
 use keyward_ids::{Identity, KeyId};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 impl Clerk<'_> {
     pub(super) fn trust_authority(
         &self,
-        name: ImportName,
+        name: LocalName,
         proves: ProvenBy,
         certificates: &[u8],
         revocations: Option<&[u8]>,
@@ -51,7 +51,7 @@ impl Clerk<'_> {
         }
     }
 
-    pub(super) fn set_revocations(&self, name: ImportName, revocations: &[u8]) -> Result<Decision, Refusal> {
+    pub(super) fn set_revocations(&self, name: LocalName, revocations: &[u8]) -> Result<Decision, Refusal> {
         let authority = self.trusted(&name)?;
         let TrustedAuthority { revocations, .. } = authority.with_revocations(revocations)?;
         if revocations == authority.revocations {
@@ -60,14 +60,14 @@ impl Clerk<'_> {
         Ok(Event::AuthorityRevocationsSet { name, revocations }.into())
     }
 
-    pub(super) fn confirm_authority(&self, name: ImportName) -> Result<Decision, Refusal> {
+    pub(super) fn confirm_authority(&self, name: LocalName) -> Result<Decision, Refusal> {
         match self.trusted(&name)?.confirmed {
             true => Ok(Decision::nothing()),
             false => Ok(Event::AuthorityConfirmed { name }.into()),
         }
     }
 
-    pub(super) fn distrust_authority(&self, name: ImportName) -> Result<Decision, Refusal> {
+    pub(super) fn distrust_authority(&self, name: LocalName) -> Result<Decision, Refusal> {
         self.trusted(&name)?;
         Ok(Event::AuthorityDistrusted { name }.into())
     }
@@ -75,7 +75,7 @@ impl Clerk<'_> {
     pub(super) fn bind_name(
         &self,
         identity: Identity,
-        name: ImportName,
+        name: LocalName,
         common_name: String,
         certificate: Option<&[u8]>,
     ) -> Result<Decision, Refusal> {
@@ -125,7 +125,7 @@ impl Clerk<'_> {
         }
     }
 
-    pub(super) fn unbind_name(&self, name: ImportName, common_name: &str) -> Result<Decision, Refusal> {
+    pub(super) fn unbind_name(&self, name: LocalName, common_name: &str) -> Result<Decision, Refusal> {
         let holder = self.state.registry.bound_to(&name, common_name);
         let unknown =
             || Refusal::NoSuchBoundName { common_name: common_name.to_owned(), authority: name.clone() };
@@ -133,7 +133,7 @@ impl Clerk<'_> {
         Ok(Event::NameUnbound { identity, authority: name, common_name: common_name.to_owned() }.into())
     }
 
-    fn trusted(&self, name: &ImportName) -> Result<&TrustedAuthority, Refusal> {
+    fn trusted(&self, name: &LocalName) -> Result<&TrustedAuthority, Refusal> {
         self.state.registry.trusted().get(name).ok_or_else(|| Refusal::NoSuchAuthority(name.clone()))
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     clock::WallTime,
     files::{self, FileError},
     limits,
-    trusted::{self, ImportName},
+    trusted::{self, LocalName},
 };
 use keyward_ids::{Identity, InstallationId};
 use std::{
@@ -213,7 +213,7 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
 }
 
 /// Reads a line about an authority of others.
-fn withdrawal(line: &str) -> Result<(ImportName, TakenOfAuthority, Option<Record>), String> {
+fn withdrawal(line: &str) -> Result<(LocalName, TakenOfAuthority, Option<Record>), String> {
     let mut words = line.split_whitespace();
     let name = authority(words.next().unwrap_or_default().trim_start_matches(AUTHORITY))?;
     let taken = match words.next() {
@@ -227,7 +227,7 @@ fn withdrawal(line: &str) -> Result<(ImportName, TakenOfAuthority, Option<Record
     Ok((name, taken, end_of_line(words)?))
 }
 
-fn authority(name: &str) -> Result<ImportName, String> {
+fn authority(name: &str) -> Result<LocalName, String> {
     name.parse().map_err(|error| format!("the authority {} {error}", shown(name)))
 }
 

@@ -15,7 +15,7 @@ use crate::{
     limits,
     secret::{NoRandomness, random},
     state::State,
-    trusted::ImportName,
+    trusted::LocalName,
 };
 use keyward_ids::{Identity, InstallationId};
 use std::{io::Read, path::Path};
@@ -159,7 +159,7 @@ impl<'a> Writing<'a> {
     fn take_from_authorities(
         &mut self,
         takings: &Takings,
-    ) -> Result<(Applied, Vec<ImportName>), RestoreError> {
+    ) -> Result<(Applied, Vec<LocalName>), RestoreError> {
         let (events, applied, outdated) = takings.authorities.events(&self.state, &self.reach);
         // A list alone may fill a good part of a record.
         for event in events {

@@ -1,6 +1,6 @@
 //! What a restore found and did, for the operator.
 
-use crate::{clock::WallTime, events::Event, trusted::ImportName};
+use crate::{clock::WallTime, events::Event, trusted::LocalName};
 use keyward_ids::{Identity, InstallationId};
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct Report {
     /// name mistyped?
     pub strangers: Vec<Identity>,
     /// Authorities of others whose newest list of revoked certificates is known to exist and is not at hand.
-    pub outdated: Vec<ImportName>,
+    pub outdated: Vec<LocalName>,
     /// The time from which and to which it is not known what was taken away; `None` if it is known to now.
     pub unknown: Option<(WallTime, WallTime)>,
     /// How many identities start unconfirmed.

@@ -7,7 +7,7 @@ use crate::{
     events::Event,
     ledger::AuditEntry,
     state::State,
-    trusted::{BoundName, ImportName},
+    trusted::{BoundName, LocalName},
 };
 use keyward_ids::{CertSerial, Identity};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(super) enum Taken {
     Certificate(CertSerial),
     /// A common name in certificates of a trusted authority stands for it no more.
     Name {
-        authority: ImportName,
+        authority: LocalName,
         common_name: String,
     },
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     events::Event,
     state::State,
-    trusted::{Der, ImportName, TrustedAuthority},
+    trusted::{Der, LocalName, TrustedAuthority},
 };
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ pub(super) enum TakenOfAuthority {
 
 /// Holds what was taken away from each authority, in the order of its records; of several lists the newest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Withdrawals(pub(super) BTreeMap<ImportName, Vec<(TakenOfAuthority, Option<Record>)>>);
+pub(super) struct Withdrawals(pub(super) BTreeMap<LocalName, Vec<(TakenOfAuthority, Option<Record>)>>);
 
 impl Withdrawals {
     /// Adds one thing; what it includes is forgotten.
-    pub(super) fn take(&mut self, name: &ImportName, taken: TakenOfAuthority, record: Option<Record>) {
+    pub(super) fn take(&mut self, name: &LocalName, taken: TakenOfAuthority, record: Option<Record>) {
         let held = self.0.entry(name.clone()).or_default();
         match &taken {
             TakenOfAuthority::Trust => held.clear(),
@@ -37,7 +37,7 @@ impl Withdrawals {
 
     /// Returns the events that take away from a state, which reaches so far, what it does not know of yet; counts them,
     /// and names the authorities whose newest list is not at hand.
-    pub(super) fn events(&self, state: &State, reach: &Reach) -> (Vec<Event>, Applied, Vec<ImportName>) {
+    pub(super) fn events(&self, state: &State, reach: &Reach) -> (Vec<Event>, Applied, Vec<LocalName>) {
         let (mut events, mut applied, mut outdated) = (Vec::new(), Applied::default(), Vec::new());
         for (name, held) in &self.0 {
             let Some(authority) = state.registry.trusted().get(name) else { continue };

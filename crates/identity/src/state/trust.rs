@@ -5,7 +5,7 @@ use crate::{
     account::Account,
     events::Event,
     ledger::AuditEntry,
-    trusted::{ImportName, ProvenBy, TrustedAuthority},
+    trusted::{LocalName, ProvenBy, TrustedAuthority},
 };
 use keyward_ids::Identity;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl State {
 
     /// Ends the links that were opened with certificates of an authority. Which they are is not known: all links of whom its
     /// names stand for, or, if it proves nobody, of who has a password.
-    fn end_links_under(&mut self, name: &ImportName, entry: &AuditEntry) -> Result<(), Unknown> {
+    fn end_links_under(&mut self, name: &LocalName, entry: &AuditEntry) -> Result<(), Unknown> {
         let identities = match self.trusted(name)?.proves {
             ProvenBy::CommonName => self.bound_under(name),
             ProvenBy::None => self.identities(|account| account.password.is_some()),
@@ -74,7 +74,7 @@ impl State {
             .try_for_each(|identity| self.change(identity, |account| account.epoch = entry.sequence))
     }
 
-    fn bound_under(&self, name: &ImportName) -> Vec<Identity> {
+    fn bound_under(&self, name: &LocalName) -> Vec<Identity> {
         self.identities(|account| account.bound_names.iter().any(|bound| bound.authority == *name))
     }
 
@@ -83,7 +83,7 @@ impl State {
         accounts.map(|account| account.identity.clone()).collect()
     }
 
-    fn trusted(&self, name: &ImportName) -> Result<TrustedAuthority, Unknown> {
+    fn trusted(&self, name: &LocalName) -> Result<TrustedAuthority, Unknown> {
         let held = self.registry.trusted().get(name).cloned();
         held.ok_or_else(|| Unknown(format!("trusted authority {name}")))
     }

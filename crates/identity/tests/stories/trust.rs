@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-use keyward_identity::{CertificateRefusal, Command, ImportName, ProvenBy, Refusal, TrustRefusal, limits};
+use keyward_identity::{CertificateRefusal, Command, LocalName, ProvenBy, Refusal, TrustRefusal, limits};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 pub fn authority_pem(is_ca: bool) -> String {
@@ -14,7 +14,7 @@ pub fn authority_pem(is_ca: bool) -> String {
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
 }
 
-pub fn old() -> ImportName {
+pub fn old() -> LocalName {
     "old".parse().unwrap()
 }
 
@@ -69,7 +69,7 @@ fn what_is_no_authority_or_our_own_is_not_trusted() {
         house.run(trust(name, &authority_pem(true)));
     }
     assert!(matches!(house.refused(trust("fifth", &authority_pem(true))), Refusal::Full { .. }));
-    assert!("Old".parse::<ImportName>().is_err() && "../x".parse::<ImportName>().is_err());
+    assert!("Old".parse::<LocalName>().is_err() && "../x".parse::<LocalName>().is_err());
 }
 
 #[test]

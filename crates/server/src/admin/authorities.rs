@@ -12,7 +12,7 @@ use crate::{
     plane::check_trusted,
     wiring,
 };
-use keyward_identity::{Command, ImportName, ProvenBy, TrustRefusal, TrustedAuthority, WallTime};
+use keyward_identity::{Command, LocalName, ProvenBy, TrustRefusal, TrustedAuthority, WallTime};
 use keyward_ids::Identity;
 
 impl Turn<'_> {
@@ -136,7 +136,7 @@ fn demanding_both(listeners: &[Listener]) -> Vec<String> {
     both.map(|listener| listener.name.clone()).collect()
 }
 
-fn authority(name: &str) -> Result<ImportName, Refusal> {
+fn authority(name: &str) -> Result<LocalName, Refusal> {
     name.parse().map_err(|error| bad_name("authority", name, &error))
 }
 
@@ -145,7 +145,7 @@ fn refused(why: TrustRefusal) -> Refusal {
 }
 
 /// Refuses what the TLS library cannot verify clients with: it would be accepted here and work nowhere.
-fn check(name: &ImportName, authority: &TrustedAuthority) -> Result<(), Refusal> {
+fn check(name: &LocalName, authority: &TrustedAuthority) -> Result<(), Refusal> {
     let refused = |why| Refusal::invalid(format!("the authority cannot verify clients: {why}"));
     check_trusted(wiring::trusted_clients(name, authority)).map_err(refused)
 }

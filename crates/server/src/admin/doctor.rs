@@ -74,7 +74,7 @@ impl Admin {
 fn authorities(registry: &Registry) -> Vec<Authority> {
     let bound = || registry.accounts().flat_map(|account| &account.bound_names);
     let authority =
-        |(name, authority): (&keyward_identity::ImportName, &keyward_identity::TrustedAuthority)| {
+        |(name, authority): (&keyward_identity::LocalName, &keyward_identity::TrustedAuthority)| {
             let summary = authority.summary();
             Authority {
                 name: name.to_string(),

@@ -5,7 +5,7 @@ use crate::{
     control::{Refusal, RefusalCode, Response, ServerCertificateImport, ServerCertificateRow},
     plane::check_certificate,
 };
-use keyward_identity::{Command, ImportName, ImportedCertificate, Secret, WallTime, read_private_key};
+use keyward_identity::{Command, ImportedCertificate, LocalName, Secret, WallTime, read_private_key};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 impl Turn<'_> {
@@ -50,7 +50,7 @@ impl Admin {
     }
 
     /// Returns the names of the listeners that show a certificate, or would after the next start.
-    fn shown_by(&self, name: &ImportName) -> Result<Vec<String>, Refusal> {
+    fn shown_by(&self, name: &LocalName) -> Result<Vec<String>, Refusal> {
         let config = self.config()?;
         let shows =
             config.listeners.iter().filter(|listener| listener.server_certificate.as_ref() == Some(name));
@@ -58,7 +58,7 @@ impl Admin {
     }
 }
 
-fn parse(name: &str) -> Result<ImportName, Refusal> {
+fn parse(name: &str) -> Result<LocalName, Refusal> {
     name.parse().map_err(|error| bad_name("server certificate", name, &error))
 }
 

@@ -5,7 +5,7 @@ use super::{
     file::{self, Protocol},
 };
 use crate::{login::Login, plane::Origins};
-use keyward_identity::ImportName;
+use keyward_identity::LocalName;
 use keyward_ids::UserId;
 use std::{
     fmt,
@@ -46,7 +46,7 @@ pub struct Listener {
     /// The user that a client becomes which shows nothing.
     pub anonymous_as: Option<UserId>,
     /// The imported certificate that it shows instead of the server's own.
-    pub server_certificate: Option<ImportName>,
+    pub server_certificate: Option<LocalName>,
     /// The pages of which origins may connect, as written; `None` if nothing is.
     pub origins: Option<Vec<String>>,
 }
@@ -354,7 +354,7 @@ fn server_certificate(
     raw: &file::Listener,
     tls: bool,
     places: &Places<'_>,
-) -> Result<Option<ImportName>, ConfigError> {
+) -> Result<Option<LocalName>, ConfigError> {
     let Some(text) = &raw.server_certificate else { return Ok(None) };
     if !tls {
         return Err(places.error(&text.span(), "no such key without TLS: there nothing is shown"));

@@ -2,7 +2,7 @@
 
 use crate::peer::{Hello, Peer, tls_config};
 use crate::world::{Bundle, World, bundle, now};
-use keyward_identity::{Command, ImportName, NewPassword, ProvenBy, Secret};
+use keyward_identity::{Command, LocalName, NewPassword, ProvenBy, Secret};
 use keyward_ids::Identity;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_server::login::Login;
@@ -75,7 +75,7 @@ impl OldAuthority {
     }
 }
 
-fn old() -> ImportName {
+fn old() -> LocalName {
     "old".parse().unwrap()
 }
 
@@ -231,7 +231,7 @@ fn who_has_a_certificate_must_show_it_where_both_are_demanded_and_not_one_that_p
     world.add_user("admin", "battery horse correct");
     world.add_user("bob", "horse battery correct");
     trust(&mut world, &knocking, ProvenBy::None);
-    let (named, name): (_, ImportName) = (OldAuthority::new("Named CA"), "named".parse().unwrap());
+    let (named, name): (_, LocalName) = (OldAuthority::new("Named CA"), "named".parse().unwrap());
     let certificates = named.pem.clone().into_bytes();
     let (proves, revocations) = (ProvenBy::CommonName, None);
     world.command(Command::TrustAuthority { name: name.clone(), proves, certificates, revocations });

@@ -51,7 +51,7 @@ struct Taken {
     behind: usize,
 }
 
-fn gone() -> keyward_identity::ImportName {
+fn gone() -> keyward_identity::LocalName {
     "gone".parse().unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Client certificates of authorities that are not ours. Each authority has a verifier of its own, so that it is known which
 //! one vouches; what its word is worth, the registry says.
 
-use keyward_identity::ImportName;
+use keyward_identity::LocalName;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Is an authority of others whose client certificates are accepted.
 pub struct TrustedClients {
     /// Its name here.
-    pub name: ImportName,
+    pub name: LocalName,
     /// Its certificates.
     pub roots: Vec<CertificateDer<'static>>,
     /// Its lists of revoked certificates.
@@ -21,7 +21,7 @@ pub struct TrustedClients {
 
 /// Verifies client certificates under authorities of others.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TrustedVerifiers(Vec<(ImportName, Arc<dyn ClientCertVerifier>)>);
+pub(crate) struct TrustedVerifiers(Vec<(LocalName, Arc<dyn ClientCertVerifier>)>);
 
 impl TrustedVerifiers {
     /// Makes the verifiers. One that cannot be made is told in the log, and its authority accepted nowhere.
@@ -45,7 +45,7 @@ impl TrustedVerifiers {
         leaf: &CertificateDer<'_>,
         issuers: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<&ImportName, Option<Error>> {
+    ) -> Result<&LocalName, Option<Error>> {
         let mut telling = None;
         for (name, verifier) in &self.0 {
             match verifier.verify_client_cert(leaf, issuers, now) {
