@@ -5,7 +5,7 @@ use keyward_mqtt::time::UnixMillis;
 use keyward_server::config::{Address, Config, EditError, Listener, MAX_LISTENERS, Place, Protocol};
 use keyward_server::config::{add_listener, remove_listener};
 use keyward_server::control::CallError;
-use keyward_server::login::Login;
+use keyward_server::login::LoginRule;
 use keyward_server::names::parse_list;
 use keyward_server::plane::{HandshakeCause, Peer};
 use keyward_server::{decoders, decoders::Hello};
@@ -35,7 +35,7 @@ pub fn client_hello(data: &[u8]) {
 /// Reads a certificate as the registry and as the door do: both see the same serial number, key and validity.
 pub fn certificate(data: &[u8]) {
     let record = identity::certificate(data);
-    let at = |time| decoders::shown_certificate(data, UnixMillis(time));
+    let at = |time| decoders::client_certificate(data, UnixMillis(time));
     let Some(record) = record else {
         drop(at(0));
         return;
@@ -153,9 +153,11 @@ fn is_loopback(listener: &Listener) -> bool {
 pub fn configuration_edit(data: &[u8]) {
     let Some((&choice, text)) = data.split_first() else { return };
     let Ok(text) = core::str::from_utf8(text) else { return };
-    let (tls, login) =
-        [(false, Login::Password), (true, Login::Certificate), (true, Login::CertificateOrPassword)]
-            [usize::from(choice >> 4) % 3];
+    let (tls, login) = [
+        (false, LoginRule::Password),
+        (true, LoginRule::Certificate),
+        (true, LoginRule::CertificateOrPassword),
+    ][usize::from(choice >> 4) % 3];
     let is_web = choice & 0x80 != 0;
     let listener = Listener {
         name: ["extra", "mqtts", "a.b-c_d", "local"][usize::from(choice) % 4].to_owned(),

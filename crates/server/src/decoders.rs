@@ -2,7 +2,7 @@
 
 use crate::backup::archive::{ArchiveError, ArchiveWriter, Survey, survey};
 use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, line, socket};
-use crate::login::Login;
+use crate::login::LoginRule;
 use crate::plane::tls::channel::{Channel, TlsFault};
 use crate::plane::tls::fragment::Fragment;
 use crate::plane::tls::{TlsSettings, certificate, hello};
@@ -36,7 +36,7 @@ pub fn client_hello(wire: &[u8]) -> Option<Hello> {
 
 /// Is what the door reads of a client's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct ClientCertificate {
     /// Its serial number.
     pub serial: CertSerial,
     /// Its public key.
@@ -49,13 +49,13 @@ pub struct Shown {
 
 /// Reads a client's certificate as the door does after the verifier; also what it would name as a server's. `None` if
 /// it cannot be read.
-pub fn shown_certificate(der: &[u8], at: UnixMillis) -> Option<Shown> {
+pub fn client_certificate(der: &[u8], at: UnixMillis) -> Option<ClientCertificate> {
     let der = CertificateDer::from(der);
     let names = certificate::ServerNames::of(&der);
     let _ = names.holds_name("mqtt.home");
-    let shown = certificate::Shown::read(&der)?;
+    let shown = certificate::ClientCertificate::read(&der)?;
     let is_valid = shown.is_valid_at(at);
-    Some(Shown { serial: shown.serial, key: shown.key, common_name: shown.common_name, is_valid })
+    Some(ClientCertificate { serial: shown.serial, key: shown.key, common_name: shown.common_name, is_valid })
 }
 
 /// Is the server's end of TLS links, as a listener has it.
@@ -67,7 +67,7 @@ impl TlsServer {
     /// # Errors
     /// [`TlsError`] if the material does not fit together.
     pub fn new(material: TlsMaterial) -> Result<Self, TlsError> {
-        Ok(Self(TlsSettings::new(material)?.configure("mqtts", Login::default(), 16)?.config))
+        Ok(Self(TlsSettings::new(material)?.configure("mqtts", LoginRule::default(), 16)?.config))
     }
 
     /// Accepts a connection; `None` if the library refuses.

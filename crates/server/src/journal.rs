@@ -8,7 +8,7 @@ use crate::{
     escape::cut,
     facts::Facts,
     plane::{
-        Crowded, HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, LoginFailure, Shown, Sink,
+        Crowded, Evidence, HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, LoginFailure, Sink,
         WebSocketFault,
     },
     status::NoticeRow,
@@ -296,7 +296,7 @@ fn remedy(failure: &LoginFailure) -> Option<String> {
         }
         LoginCause::NoPassword(_) => Some("add it again with a password, or demand none".to_owned()),
         // An unproven claim must not talk anybody into opening a door to it.
-        LoginCause::NotMarkedPlain { identity, shown: Shown::Nothing } => {
+        LoginCause::NotMarkedPlain { identity, shown: Evidence::Nothing } => {
             Some(format!("keyward {} plain {}", identity.kind(), identity.name()))
         }
         LoginCause::NotMarkedPlain { .. } => Some(
@@ -400,8 +400,8 @@ mod tests {
     fn a_claim_that_nobody_has_proven_suggests_no_command_that_opens_a_door() {
         let admin = || identity("user:admin");
         for cause in [
-            LoginCause::NotMarkedPlain { identity: admin(), shown: Shown::Password },
-            LoginCause::OnlyPlain { identity: admin(), shown: Shown::Password },
+            LoginCause::NotMarkedPlain { identity: admin(), shown: Evidence::Password },
+            LoginCause::OnlyPlain { identity: admin(), shown: Evidence::Password },
         ] {
             let text = cause.to_string();
             let remedy = remedy(&login(cause, "admin")).unwrap();
@@ -409,7 +409,7 @@ mod tests {
             assert!(!remedy.contains("keyward ") && !remedy.contains(" plain "), "{remedy}");
         }
         let anonymous =
-            LoginCause::NotMarkedPlain { identity: identity("user:guest"), shown: Shown::Nothing };
+            LoginCause::NotMarkedPlain { identity: identity("user:guest"), shown: Evidence::Nothing };
         assert_eq!(remedy(&login(anonymous, "")).unwrap(), "keyward user plain guest");
     }
 

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Says what a client must show. Where two rules hold, that of the listener and that of the device's type, both must
+/// Says what a client must show to log in. Where two rules hold, that of the listener and that of the device's type, both must
 /// be met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Login {
+pub enum LoginRule {
     /// A client certificate.
     #[serde(rename = "certificate")]
     Certificate,
@@ -22,7 +22,7 @@ pub enum Login {
     CertificateOrPassword,
 }
 
-impl Login {
+impl LoginRule {
     /// Every rule.
     pub const ALL: [Self; 4] =
         [Self::Certificate, Self::Password, Self::CertificateAndPassword, Self::CertificateOrPassword];
@@ -48,7 +48,7 @@ impl Login {
     }
 }
 
-impl fmt::Display for Login {
+impl fmt::Display for LoginRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn a_rule_is_read_as_it_is_written() {
-        for login in Login::ALL {
-            assert_eq!(Login::parse(&login.to_string()), Some(login));
+        for login in LoginRule::ALL {
+            assert_eq!(LoginRule::parse(&login.to_string()), Some(login));
             assert_eq!(serde_json::to_string(&login).unwrap(), format!("\"{login}\""));
         }
-        assert_eq!(Login::parse("certificate  or password"), None);
+        assert_eq!(LoginRule::parse("certificate  or password"), None);
     }
 }

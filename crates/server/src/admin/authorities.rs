@@ -8,7 +8,7 @@ use crate::{
         TrustedAuthorityRow,
     },
     escape::escape_cut,
-    login::Login,
+    login::LoginRule,
     plane::check_trusted,
     wiring,
 };
@@ -132,7 +132,7 @@ pub fn check_authority(add: &AuthorityTrust, now: WallTime) -> Result<TrustedAut
 }
 
 fn demanding_both(listeners: &[Listener]) -> Vec<String> {
-    let both = listeners.iter().filter(|listener| listener.login == Login::CertificateAndPassword);
+    let both = listeners.iter().filter(|listener| listener.login == LoginRule::CertificateAndPassword);
     both.map(|listener| listener.name.clone()).collect()
 }
 

@@ -5,7 +5,7 @@ use crate::{
     config::{self, Address, Config, Listener, Network, Place, Protocol, SocketMode},
     control::{ListenerAdd, ListenerRow, Refusal, RefusalCode, Response},
     installation,
-    login::Login,
+    login::LoginRule,
     rules::Rules,
 };
 use keyward_identity::{Command, files};
@@ -156,7 +156,9 @@ fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
     let anonymous_as = add.anonymous_as.as_ref().map(|name| super::users::user(name)).transpose()?;
     let login = match &add.login {
         None => Listener::default_login(tls),
-        Some(text) => Login::parse(text).ok_or_else(|| bad_name("login", text, &"is no way to log in"))?,
+        Some(text) => {
+            LoginRule::parse(text).ok_or_else(|| bad_name("login", text, &"is no way to log in"))?
+        }
     };
     Ok(Listener {
         name: add.name.clone(),

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Address, DEFAULT_TEXT},
-        login::Login,
+        login::LoginRule,
     };
 
     fn local() -> Listener {
@@ -124,7 +124,7 @@ mod tests {
             name: "local".to_owned(),
             place: Place::Network { address: Address::parse("127.0.0.1").unwrap(), port: 1883 },
             tls: false,
-            login: Login::Password,
+            login: LoginRule::Password,
             ..Listener::default()
         }
     }

@@ -1,7 +1,7 @@
 //! `keyward.toml` as it is written: every key, and what a value of it looks like.
 
 use super::unit::{ByteSize, Count, Span};
-use crate::login::Login;
+use crate::login::LoginRule;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -38,7 +38,7 @@ pub(super) struct Listener {
     pub(super) socket: Option<Spanned<String>>,
     pub(super) socket_mode: Option<Spanned<String>>,
     pub(super) tls: Option<Spanned<bool>>,
-    pub(super) login: Option<Spanned<Login>>,
+    pub(super) login: Option<Spanned<LoginRule>>,
     #[serde(default)]
     pub(super) from: Vec<Spanned<String>>,
     pub(super) anonymous_as: Option<Spanned<String>>,
@@ -76,7 +76,7 @@ pub(super) struct Certificates {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DeviceType {
-    pub(super) login: Option<Spanned<Login>>,
+    pub(super) login: Option<Spanned<LoginRule>>,
     pub(super) device_lifetime: Option<Spanned<Span>>,
 }
 

@@ -4,7 +4,7 @@ use super::{
     error::{ConfigError, Places},
     file::{self, Protocol},
 };
-use crate::{login::Login, plane::Origins};
+use crate::{login::LoginRule, plane::Origins};
 use keyward_identity::LocalName;
 use keyward_ids::UserId;
 use std::{
@@ -40,7 +40,7 @@ pub struct Listener {
     /// Whether TLS is spoken on it.
     pub tls: bool,
     /// What a client must show.
-    pub login: Login,
+    pub login: LoginRule,
     /// Whose addresses may connect; empty: everybody's. Never empty if [`is_plain_network`](Self::is_plain_network).
     pub from: Vec<Network>,
     /// The user that a client becomes which shows nothing.
@@ -180,8 +180,8 @@ impl Listener {
     }
 
     /// Returns what a listener demands if nothing is said.
-    pub fn default_login(tls: bool) -> Login {
-        if tls { Login::CertificateOrPassword } else { Login::Password }
+    pub fn default_login(tls: bool) -> LoginRule {
+        if tls { LoginRule::CertificateOrPassword } else { LoginRule::Password }
     }
 }
 
@@ -323,9 +323,9 @@ fn socket_mode(raw: &file::Listener, places: &Places<'_>) -> Result<SocketMode, 
     SocketMode::parse(text.get_ref()).ok_or_else(|| places.error(&text.span(), expected))
 }
 
-fn login(raw: &file::Listener, tls: bool, places: &Places<'_>) -> Result<Login, ConfigError> {
+fn login(raw: &file::Listener, tls: bool, places: &Places<'_>) -> Result<LoginRule, ConfigError> {
     let Some(login) = &raw.login else { return Ok(Listener::default_login(tls)) };
-    if !tls && *login.get_ref() != Login::Password {
+    if !tls && *login.get_ref() != LoginRule::Password {
         return Err(places.error(&login.span(), "\"password\": without TLS no certificate can be shown"));
     }
     Ok(*login.get_ref())

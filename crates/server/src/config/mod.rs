@@ -247,7 +247,7 @@ fn log(raw: &file::Log, places: &Places<'_>) -> Result<Log, Vec<ConfigError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::login::Login;
+    use crate::login::LoginRule;
 
     fn refused(text: &str) -> String {
         Config::parse("keyward.toml", text).unwrap_err().to_string()
@@ -399,7 +399,7 @@ mod tests {
         assert!(error.starts_with("keyward.toml:4:7: listener.tls: expected true:"), "{error}");
         let text = "[[listener]]\nname = \"a\"\nport = 1883\ntls = false\naddress = \"127.0.0.1\"";
         let config = Config::parse("keyward.toml", text).unwrap();
-        assert!(!config.listeners[0].tls && config.listeners[0].login == Login::Password);
+        assert!(!config.listeners[0].tls && config.listeners[0].login == LoginRule::Password);
     }
 
     #[test]

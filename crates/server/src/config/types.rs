@@ -5,7 +5,7 @@ use super::{
     file,
     unit::Span,
 };
-use crate::login::Login;
+use crate::login::LoginRule;
 use keyward_identity::Lifetimes;
 use keyward_ids::TypeId;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub const MAX_TYPES: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceType {
     /// What its devices must show, beside what the listener demands; `None` leaves that to the listener.
-    pub login: Option<Login>,
+    pub login: Option<LoginRule>,
     /// How long its certificates last, in days; `None` leaves what all devices have.
     pub device_days: Option<u32>,
 }

@@ -1,7 +1,7 @@
 //! What a listener asks of those who come through it, and how a login met it.
 
 use crate::config::Network;
-use crate::login::Login;
+use crate::login::LoginRule;
 use crate::plane::source::Peer;
 use keyward_ids::{TypeId, UserId};
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// What types of devices demand, beside what the listener demands. Types that demand nothing are not in it.
-pub type TypeRules = BTreeMap<TypeId, Login>;
+pub type TypeRules = BTreeMap<TypeId, LoginRule>;
 
 /// Is what a listener asks of those who come through it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entrance {
     /// What a client must show.
-    pub login: Login,
+    pub login: LoginRule,
     /// Whether passwords can be read on the network: then only identities that are marked come in, and nowhere else do
     /// their passwords open.
     pub is_plain_network: bool,
@@ -36,9 +36,9 @@ impl Entrance {
     }
 }
 
-/// Says what a login showed.
+/// Says by what evidence a client logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub enum Evidence {
     /// A certificate; a password beside it was not looked at.
     Certificate,
     /// A password.
@@ -53,14 +53,14 @@ pub enum Shown {
     Nothing,
 }
 
-impl Shown {
+impl Evidence {
     /// Tells whether the address that it came from is not banned as long as it is logged in: it has proven something.
     pub(crate) fn spares_its_address(self) -> bool {
         self != Self::Nothing
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Certificate => "certificate",
@@ -77,27 +77,27 @@ impl fmt::Display for Shown {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
     /// What the listener demands.
-    pub listener: Login,
+    pub listener: LoginRule,
     /// What the type of the device demands.
-    pub device_type: Option<(TypeId, Login)>,
+    pub device_type: Option<(TypeId, LoginRule)>,
 }
 
 impl Demand {
     /// Tells whether it is met by a certificate, by a password, or by both.
-    pub(crate) fn is_met(&self, shown: Shown) -> bool {
-        let meets = |login: Login, shown: Shown| match (login, shown) {
-            (_, Shown::CertificateAndPassword) => true,
-            (Login::Certificate, shown) => shown == Shown::Certificate,
-            (Login::Password, shown) => matches!(shown, Shown::Password | Shown::Method),
-            (Login::CertificateAndPassword, _) => false,
-            (Login::CertificateOrPassword, shown) => shown != Shown::Nothing,
+    pub(crate) fn is_met(&self, shown: Evidence) -> bool {
+        let meets = |login: LoginRule, shown: Evidence| match (login, shown) {
+            (_, Evidence::CertificateAndPassword) => true,
+            (LoginRule::Certificate, shown) => shown == Evidence::Certificate,
+            (LoginRule::Password, shown) => matches!(shown, Evidence::Password | Evidence::Method),
+            (LoginRule::CertificateAndPassword, _) => false,
+            (LoginRule::CertificateOrPassword, shown) => shown != Evidence::Nothing,
         };
         // A certificate that lets its holder knock is one for a listener that demands both. For all others it is nobody's.
         let (at_listener, of_type) = match (shown, self.listener) {
-            (Shown::KnockAndPassword, Login::CertificateAndPassword) => {
-                (Shown::CertificateAndPassword, Shown::Password)
+            (Evidence::KnockAndPassword, LoginRule::CertificateAndPassword) => {
+                (Evidence::CertificateAndPassword, Evidence::Password)
             }
-            (Shown::KnockAndPassword, _) => (Shown::Password, Shown::Password),
+            (Evidence::KnockAndPassword, _) => (Evidence::Password, Evidence::Password),
             (shown, _) => (shown, shown),
         };
         let by_type = self.device_type.as_ref();
@@ -121,27 +121,27 @@ mod tests {
 
     #[test]
     fn a_certificate_that_proves_nobody_counts_only_where_a_listener_demands_both() {
-        let met = |listener, device_type: Option<Login>| {
+        let met = |listener, device_type: Option<LoginRule>| {
             let device_type = device_type.map(|login| ("meter".parse().unwrap(), login));
-            Demand { listener, device_type }.is_met(Shown::KnockAndPassword)
+            Demand { listener, device_type }.is_met(Evidence::KnockAndPassword)
         };
         assert!(
-            met(Login::CertificateAndPassword, None)
-                && met(Login::CertificateAndPassword, Some(Login::Password))
+            met(LoginRule::CertificateAndPassword, None)
+                && met(LoginRule::CertificateAndPassword, Some(LoginRule::Password))
         );
-        assert!(met(Login::CertificateOrPassword, None) && met(Login::Password, None));
-        assert!(!met(Login::Certificate, None));
-        assert!(!met(Login::CertificateAndPassword, Some(Login::CertificateAndPassword)));
-        assert!(!met(Login::CertificateOrPassword, Some(Login::Certificate)));
+        assert!(met(LoginRule::CertificateOrPassword, None) && met(LoginRule::Password, None));
+        assert!(!met(LoginRule::Certificate, None));
+        assert!(!met(LoginRule::CertificateAndPassword, Some(LoginRule::CertificateAndPassword)));
+        assert!(!met(LoginRule::CertificateOrPassword, Some(LoginRule::Certificate)));
     }
 
     #[test]
     fn both_rules_must_be_met() {
-        let met = |listener, device_type: Option<Login>, shown| {
+        let met = |listener, device_type: Option<LoginRule>, shown| {
             let device_type = device_type.map(|login| ("meter".parse().unwrap(), login));
             Demand { listener, device_type }.is_met(shown)
         };
-        use Login::{Certificate, CertificateAndPassword, CertificateOrPassword, Password};
+        use LoginRule::{Certificate, CertificateAndPassword, CertificateOrPassword, Password};
         for (listener, device_type, certificate, password) in [
             (CertificateOrPassword, None, true, true),
             (Certificate, None, true, false),
@@ -153,13 +153,17 @@ mod tests {
             (Password, Some(Password), false, true),
         ] {
             assert_eq!(
-                met(listener, device_type, Shown::Certificate),
+                met(listener, device_type, Evidence::Certificate),
                 certificate,
                 "{listener} {device_type:?}"
             );
-            assert_eq!(met(listener, device_type, Shown::Password), password, "{listener} {device_type:?}");
-            assert!(met(listener, device_type, Shown::CertificateAndPassword));
-            assert!(!met(listener, device_type, Shown::Nothing));
+            assert_eq!(
+                met(listener, device_type, Evidence::Password),
+                password,
+                "{listener} {device_type:?}"
+            );
+            assert!(met(listener, device_type, Evidence::CertificateAndPassword));
+            assert!(!met(listener, device_type, Evidence::Nothing));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! With what identities last logged in, for people who ask.
 
-use crate::plane::entrance::Shown;
+use crate::plane::entrance::Evidence;
 use crate::plane::limits::LAST_LOGINS;
 use keyward_ids::Identity;
 use keyward_mqtt::time::Now;
@@ -13,7 +13,7 @@ pub struct LastLogin {
     /// When.
     pub at: Now,
     /// What it showed.
-    pub shown: Shown,
+    pub shown: Evidence,
     /// At which listener.
     pub listener: String,
 }
@@ -57,7 +57,7 @@ mod tests {
         let identity = |number: usize| format!("device:d{number}").parse::<Identity>().unwrap();
         for number in 0..=LAST_LOGINS {
             let at = Now { mono: Millis(number as u64), wall: UnixMillis(0) };
-            let login = LastLogin { at, shown: Shown::Password, listener: "lan".to_owned() };
+            let login = LastLogin { at, shown: Evidence::Password, listener: "lan".to_owned() };
             logins.note(&identity(number), login);
         }
         assert!(logins.lock().len() <= LAST_LOGINS);

@@ -1,6 +1,6 @@
 //! A place where clients knock, and the socket behind it.
 
-use crate::login::Login;
+use crate::login::LoginRule;
 use crate::plane::entrance::Entrance;
 use crate::plane::websocket::Origins;
 use socket2::{Domain, Socket, Type};
@@ -73,7 +73,7 @@ impl Listener {
 
     /// Makes a listener without TLS that demands a password.
     pub fn plain(name: impl Into<ListenerName>, addresses: Vec<SocketAddr>) -> Self {
-        let entrance = Entrance { login: Login::Password, ..Entrance::default() };
+        let entrance = Entrance { login: LoginRule::Password, ..Entrance::default() };
         Self { security: Security::Plain, entrance, ..Self::tls(name, addresses) }
     }
 }

@@ -46,7 +46,7 @@ pub use admission::Crowded;
 pub use authentication::{Exchange, Method, Verdict};
 pub use bans::Ban;
 pub use data_plane::{Applied, DataPlane, NotReported, Stopped};
-pub use entrance::{Demand, Entrance, Shown, TypeRules};
+pub use entrance::{Demand, Entrance, Evidence, TypeRules};
 pub use events::{HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, LoginFailure, Offender, Sink};
 pub use last_logins::LastLogin;
 pub use limits::Limits;

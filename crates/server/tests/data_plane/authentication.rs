@@ -7,7 +7,7 @@ use keyward_ids::Identity;
 use keyward_mqtt::packet::{Auth, Connect, Packet, Version};
 use keyward_mqtt::property::{AuthProperties, ConnectProperties};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_server::plane::{LoginCause, Shown};
+use keyward_server::plane::{Evidence, LoginCause};
 use std::time::{Duration, Instant};
 
 const V5: Version = Version::V5;
@@ -240,7 +240,7 @@ fn what_is_proven_opens_no_other_door_than_a_password_and_is_told_with_the_certi
     logged_in_over(Peer::tls(&world, Some(&bundle)));
     let identity: Identity = "device:pump-1".parse().unwrap();
     world.told.wait("a login", |told| told.logged_in.first().map(drop));
-    assert_eq!(world.plane.last_login(&identity).unwrap().shown, Shown::CertificateAndPassword);
+    assert_eq!(world.plane.last_login(&identity).unwrap().shown, Evidence::CertificateAndPassword);
     world.command(Command::MarkPlain { identity, plain: true });
     let mut peer = Peer::tls(&world, None);
     peer.send(&connect("riddle", &[41]));

@@ -3,7 +3,7 @@
 use crate::peer::{Hello, Peer, tls_config};
 use crate::world::{PATIENCE, World};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_server::login::Login;
+use keyward_server::login::LoginRule;
 use keyward_server::plane::{Entrance, Listener, LogLine};
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
@@ -113,7 +113,7 @@ fn a_name_that_is_none_is_shown_escaped() {
 fn a_listener_that_demands_a_certificate_turns_a_password_away() {
     let mut world = World::new();
     let listener = Listener {
-        entrance: Entrance { login: Login::Certificate, ..Entrance::default() },
+        entrance: Entrance { login: LoginRule::Certificate, ..Entrance::default() },
         ..Listener::tls("strict", vec!["127.0.0.1:0".parse().unwrap()])
     };
     let strict = world.plane.add_listener(listener).unwrap()[0];

@@ -5,7 +5,7 @@ use crate::world::{Bundle, World, bundle, now};
 use keyward_identity::{Command, LocalName, NewPassword, ProvenBy, Secret};
 use keyward_ids::Identity;
 use keyward_mqtt::reason::ReasonCode;
-use keyward_server::login::Login;
+use keyward_server::login::LoginRule;
 use keyward_server::plane::{Entrance, Listener};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa,
@@ -238,7 +238,7 @@ fn who_has_a_certificate_must_show_it_where_both_are_demanded_and_not_one_that_p
     let (identity, common_name) = ("user:admin".parse().unwrap(), "Admin".to_owned());
     world.command(Command::BindName { identity, name, common_name, certificate: None });
 
-    let entrance = Entrance { login: Login::CertificateAndPassword, ..Entrance::default() };
+    let entrance = Entrance { login: LoginRule::CertificateAndPassword, ..Entrance::default() };
     let strict = Listener { entrance, ..Listener::tls("strict", vec!["127.0.0.1:0".parse().unwrap()]) };
     let strict = world.plane.add_listener(strict).unwrap()[0];
     let say = |bundle: &Bundle, name, secret| {

@@ -6,8 +6,8 @@ use keyward_identity::{AddDevice, AddUser, Command, KeySource, NewCredential, Ne
 use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_mqtt::reason::ReasonCode::{self, BadUserNameOrPassword, NotAuthorized, Success};
 use keyward_server::config::Network;
-use keyward_server::login::Login;
-use keyward_server::plane::{Entrance, Limits, Listener, LoginCause, Protocol, Security, Shown};
+use keyward_server::login::LoginRule;
+use keyward_server::plane::{Entrance, Evidence, Limits, Listener, LoginCause, Protocol, Security};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ fn meter(world: &mut World, id: &str, secret: NewPassword) -> Meter {
     Meter { bundle: bundle(&issued.chain_pem, issued.private_key_pem.unwrap().expose_text()), password }
 }
 
-fn demand(world: &World, login: Login) {
+fn demand(world: &World, login: LoginRule) {
     world.plane.set_type_rules([("meter".parse().unwrap(), login)].into());
 }
 
@@ -62,7 +62,7 @@ fn open(world: &World, name: &str, entrance: Entrance, security: Security) -> So
 /// Is the entrance to a network whose passwords can be read.
 fn lan(from: &str, anonymous_as: Option<&str>) -> Entrance {
     Entrance {
-        login: Login::Password,
+        login: LoginRule::Password,
         is_plain_network: true,
         from: vec![Network::parse(from).unwrap()],
         anonymous_as: anonymous_as.map(|name| UserId::parse(name).unwrap()),
@@ -103,16 +103,16 @@ fn on_one_port_each_type_shows_what_it_demands() {
     let (name, right) = (Hello::default(), with("m-1", &password));
     let wrong = with("m-1", "wrong");
     for (login, certificate, secret, both, one_wrong) in [
-        (Login::Certificate, Success, BadUserNameOrPassword, Success, Success),
-        (Login::Password, BadUserNameOrPassword, Success, Success, BadUserNameOrPassword),
+        (LoginRule::Certificate, Success, BadUserNameOrPassword, Success, Success),
+        (LoginRule::Password, BadUserNameOrPassword, Success, Success, BadUserNameOrPassword),
         (
-            Login::CertificateAndPassword,
+            LoginRule::CertificateAndPassword,
             BadUserNameOrPassword,
             BadUserNameOrPassword,
             Success,
             BadUserNameOrPassword,
         ),
-        (Login::CertificateOrPassword, Success, Success, Success, Success),
+        (LoginRule::CertificateOrPassword, Success, Success, Success, Success),
     ] {
         demand(&world, login);
         assert_eq!(tls(&world, world.tls, Some(&bundle), &name), certificate, "{login}: certificate");
@@ -121,7 +121,7 @@ fn on_one_port_each_type_shows_what_it_demands() {
         assert_eq!(tls(&world, world.tls, Some(&bundle), &wrong), one_wrong, "{login}: a wrong password");
     }
     // Another type on the same port is not held to it.
-    demand(&world, Login::CertificateAndPassword);
+    demand(&world, LoginRule::CertificateAndPassword);
     let other = world.add_device("pump-1");
     assert_eq!(tls(&world, world.tls, Some(&other), &name), Success);
     told(
@@ -133,7 +133,7 @@ fn on_one_port_each_type_shows_what_it_demands() {
     assert_eq!(last.listener, "mqtts");
     world.told.wait("what was shown and demanded", |told| {
         let both = |each: &&keyward_server::plane::LoggedIn| {
-            each.shown == Shown::CertificateAndPassword
+            each.shown == Evidence::CertificateAndPassword
                 && each.demand.to_string().contains("its type meter demands \"certificate and password\"")
         };
         told.logged_in.iter().find(both).map(drop)
@@ -144,8 +144,8 @@ fn on_one_port_each_type_shows_what_it_demands() {
 fn a_listener_and_a_type_that_exclude_each_other_let_nobody_in() {
     let mut world = World::with(World::hasty());
     let Meter { bundle, password } = meter(&mut world, "m-1", NewPassword::Generate);
-    demand(&world, Login::Certificate);
-    let entrance = Entrance { login: Login::Password, ..Entrance::default() };
+    demand(&world, LoginRule::Certificate);
+    let entrance = Entrance { login: LoginRule::Password, ..Entrance::default() };
     let at = open(&world, "passwords", entrance, Security::Tls);
     // No certificate is asked for, so none is there.
     assert_eq!(tls(&world, at, Some(&bundle), &with("m-1", &password)), BadUserNameOrPassword);
@@ -156,7 +156,7 @@ fn a_listener_and_a_type_that_exclude_each_other_let_nobody_in() {
 #[test]
 fn certificate_and_password_takes_the_chosen_password_of_the_same_identity_only() {
     let mut world = World::with(World::hasty());
-    let entrance = Entrance { login: Login::CertificateAndPassword, ..Entrance::default() };
+    let entrance = Entrance { login: LoginRule::CertificateAndPassword, ..Entrance::default() };
     let at = open(&world, "both", entrance, Security::Tls);
     let Meter { bundle, .. } = meter(&mut world, "m-1", password("correct horse battery"));
     world.add_user("anna", "another good password");
@@ -240,7 +240,7 @@ fn a_certificate_of_a_marked_identity_opens_tls_listeners_still() {
     let Meter { bundle, password } = meter(&mut world, "m-1", NewPassword::Generate);
     world.command(Command::MarkPlain { identity: "device:m-1".parse().unwrap(), plain: true });
     assert_eq!(tls(&world, world.tls, Some(&bundle), &Hello::default()), Success);
-    demand(&world, Login::CertificateAndPassword);
+    demand(&world, LoginRule::CertificateAndPassword);
     let both = tls(&world, world.tls, Some(&bundle), &with("m-1", &password));
     assert_eq!(both, BadUserNameOrPassword, "a password that may have been read proves nothing");
 }
@@ -370,7 +370,7 @@ fn a_rule_of_a_type_that_came_while_a_password_was_checked_is_met_or_nobody_gets
         assert!(begun.elapsed() < PATIENCE);
         std::thread::yield_now();
     }
-    demand(&world, Login::Certificate);
+    demand(&world, LoginRule::Certificate);
     let before = world.plane.stats().logins;
     assert!(before < 8, "some are being checked still");
     let answers: Vec<ReasonCode> = peers.iter_mut().map(Peer::connack).collect();

@@ -4,7 +4,7 @@ use crate::plane::door::arrival::{Arrival, Claim, Said};
 use crate::plane::door::gate::{Gate, Known, Verdict};
 use crate::plane::door::slowdown::Guess;
 use crate::plane::events::LoginCause;
-use crate::plane::tls::certificate::Shown;
+use crate::plane::tls::certificate::ClientCertificate;
 use keyward_broker::{Attach, LinkId, Login};
 use keyward_identity::PasswordRecord;
 use keyward_ids::ClientId;
@@ -55,7 +55,7 @@ pub(crate) fn decide(
 
 /// Keeps what answer and operator need of a CONNECT.
 pub(crate) fn said(arrival: &Arrival, connect: &Connect<'_>) -> Said {
-    let common_name = || Some(Shown::read(arrival.transport.peer_certificate()?)?.common_name);
+    let common_name = || Some(ClientCertificate::read(arrival.transport.peer_certificate()?)?.common_name);
     Said {
         version: connect.version,
         claimed: connect.username.map(str::to_owned).or_else(common_name),

@@ -7,10 +7,10 @@
 //! let anybody in is not checked at all. What the peer is told says as little as it can; the cause goes to the operator.
 
 use crate::plane::door::slowdown::{Guess, SlowDown};
-use crate::plane::entrance::{Demand, Entrance, Shown, TypeRules};
+use crate::plane::entrance::{Demand, Entrance, Evidence, TypeRules};
 use crate::plane::events::LoginCause;
 use crate::plane::source::Source;
-use crate::plane::tls::certificate::Shown as ShownCertificate;
+use crate::plane::tls::certificate::ClientCertificate;
 use crate::plane::tls::trusted::TrustedVerifiers;
 use arc_swap::ArcSwap;
 use keyward_identity::{Account, CertificateRefusal, PasswordRecord, Pepper, Registry, Standing, WallTime};
@@ -40,13 +40,13 @@ pub(crate) struct Known {
     pub(crate) life: u64,
     pub(crate) epoch: u64,
     /// What it showed.
-    pub(crate) shown: Shown,
+    pub(crate) shown: Evidence,
     /// What was demanded.
     pub(crate) demand: Demand,
 }
 
 impl Known {
-    fn of(account: &Account, shown: Shown, demand: Demand) -> Self {
+    fn of(account: &Account, shown: Evidence, demand: Demand) -> Self {
         let identity = account.identity.clone();
         Self { identity, life: account.life, epoch: account.epoch, shown, demand }
     }
@@ -152,9 +152,9 @@ impl Gate {
     ) -> Result<Known, LoginCause> {
         let certified = chain.map(|chain| self.certified(now, chain, Some(&identity.to_string())));
         let shown = match certified.transpose()? {
-            None => Shown::Method,
-            Some(None) => Shown::KnockAndPassword,
-            Some(Some(_)) => Shown::CertificateAndPassword,
+            None => Evidence::Method,
+            Some(None) => Evidence::KnockAndPassword,
+            Some(Some(_)) => Evidence::CertificateAndPassword,
         };
         let registry = self.registry.load();
         let account = registry.find(identity).ok_or_else(|| LoginCause::ShutOut(identity.clone()))?;
@@ -172,7 +172,7 @@ impl Gate {
         name: Option<&str>,
     ) -> Result<Option<Arc<Account>>, LoginCause> {
         let certificate = chain.first().ok_or(LoginCause::CertificateUnusable)?;
-        let shown = ShownCertificate::read(certificate).ok_or(LoginCause::CertificateUnusable)?;
+        let shown = ClientCertificate::read(certificate).ok_or(LoginCause::CertificateUnusable)?;
         if !shown.is_valid_at(now.wall) {
             return Err(LoginCause::CertificateUnusable);
         }
@@ -199,7 +199,7 @@ impl Gate {
         registry: &'r Registry,
         now: Now,
         chain: &[CertificateDer<'_>],
-        shown: &ShownCertificate,
+        shown: &ClientCertificate,
         unknown: CertificateRefusal,
     ) -> Result<Option<&'r Arc<Account>>, LoginCause> {
         let (leaf, issuers) = chain.split_first().ok_or(LoginCause::CertificateUnusable)?;
@@ -220,14 +220,14 @@ impl Gate {
         account: &Account,
         password: Option<&[u8]>,
     ) -> Result<Verdict, LoginCause> {
-        let password = match (self.enough(knock.entrance, account, Shown::Certificate), password) {
+        let password = match (self.enough(knock.entrance, account, Evidence::Certificate), password) {
             (Ok(demand), _) => {
-                return Ok(Verdict::Admitted(Known::of(account, Shown::Certificate, demand)));
+                return Ok(Verdict::Admitted(Known::of(account, Evidence::Certificate, demand)));
             }
             (Err(cause), None) => return Err(cause),
             (Err(_), Some(password)) => password,
         };
-        let shown = Shown::CertificateAndPassword;
+        let shown = Evidence::CertificateAndPassword;
         let demand = self.enough(knock.entrance, account, shown)?;
         let record = account.password.as_ref();
         let record = record.ok_or_else(|| LoginCause::NoPassword(account.identity.clone()))?;
@@ -243,7 +243,7 @@ impl Gate {
         name: &str,
         password: &[u8],
     ) -> Result<Verdict, LoginCause> {
-        let shown = if knock.knocks { Shown::KnockAndPassword } else { Shown::Password };
+        let shown = if knock.knocks { Evidence::KnockAndPassword } else { Evidence::Password };
         let registry = self.registry.load();
         let account = registry.find_login(name);
         let guess = Guess::new(knock.source, name, account.map(|account| &**account));
@@ -266,22 +266,22 @@ impl Gate {
         let account = registry.find(&Identity::User(user.clone())).filter(|account| account.is_active());
         let account = account.ok_or_else(|| LoginCause::NobodyAnonymous(user.clone()))?;
         if entrance.is_plain_network && !account.plain {
-            let (identity, shown) = (account.identity.clone(), Shown::Nothing);
+            let (identity, shown) = (account.identity.clone(), Evidence::Nothing);
             return Err(LoginCause::NotMarkedPlain { identity, shown });
         }
         let demand = Demand { listener: entrance.login, device_type: None };
-        Ok(Known::of(account, Shown::Nothing, demand))
+        Ok(Known::of(account, Evidence::Nothing, demand))
     }
 
     /// Returns what is demanded of an account, if that is met by what it shows.
-    fn enough(&self, entrance: &Entrance, account: &Account, shown: Shown) -> Result<Demand, LoginCause> {
+    fn enough(&self, entrance: &Entrance, account: &Account, shown: Evidence) -> Result<Demand, LoginCause> {
         let types = self.types.load();
         let rule = |name: &TypeId| Some((name.clone(), *types.get(name)?));
         let device_type = account.device_type.as_ref().and_then(rule);
         let demand = Demand { listener: entrance.login, device_type };
         // Who has a certificate of its own is not let off it by one that proves nobody.
         let has_own = !account.certificates.is_empty() || !account.bound_names.is_empty();
-        let weighed = if has_own && shown == Shown::KnockAndPassword { Shown::Password } else { shown };
+        let weighed = if has_own && shown == Evidence::KnockAndPassword { Evidence::Password } else { shown };
         match demand.is_met(weighed) {
             true => Ok(demand),
             false => Err(LoginCause::NotEnough { identity: account.identity.clone(), shown, demand }),
@@ -364,7 +364,7 @@ impl Gate {
 }
 
 /// Refuses the password of an account where it must not open: unmarked where it can be read, marked elsewhere.
-fn may_use_password(entrance: &Entrance, account: &Account, shown: Shown) -> Result<(), LoginCause> {
+fn may_use_password(entrance: &Entrance, account: &Account, shown: Evidence) -> Result<(), LoginCause> {
     let identity = || account.identity.clone();
     match (entrance.is_plain_network, account.plain) {
         (true, false) => Err(LoginCause::NotMarkedPlain { identity: identity(), shown }),

@@ -5,7 +5,7 @@
 //! line that is written says how many were left out.
 
 use crate::plane::admission::Crowded;
-use crate::plane::entrance::{Demand, Shown};
+use crate::plane::entrance::{Demand, Evidence};
 use crate::plane::source::{Host, Peer};
 use crate::plane::tls::remedy::HandshakeCause;
 use crate::plane::websocket::WebSocketFault;
@@ -112,7 +112,7 @@ pub struct LoggedIn {
     /// The client id that it sent. Raw: the peer chose it.
     pub client_id: String,
     /// What it showed.
-    pub shown: Shown,
+    pub shown: Evidence,
     /// What was demanded.
     pub demand: Demand,
     /// Lines about logins of this source that were left out since the last one.
@@ -157,7 +157,7 @@ pub enum LoginCause {
         /// Who it is, or said it was.
         identity: Identity,
         /// What it showed.
-        shown: Shown,
+        shown: Evidence,
         /// What is demanded.
         demand: Demand,
     },
@@ -168,14 +168,14 @@ pub enum LoginCause {
         /// Who it is, or said it was.
         identity: Identity,
         /// What it showed.
-        shown: Shown,
+        shown: Evidence,
     },
     /// The identity is marked: its password may have been read on the network, and opens no other listener.
     OnlyPlain {
         /// Who it is, or said it was.
         identity: Identity,
         /// What it showed.
-        shown: Shown,
+        shown: Evidence,
     },
     /// The user that clients without a login become is not there, or may not log in.
     NobodyAnonymous(UserId),
@@ -223,7 +223,7 @@ impl fmt::Display for LoginCause {
             Self::OtherName { shown } => {
                 write!(f, "it showed the certificate of {shown} and another user name beside it")
             }
-            Self::NotEnough { identity, shown: shown @ Shown::Password, demand } => {
+            Self::NotEnough { identity, shown: shown @ Evidence::Password, demand } => {
                 write!(f, "{}showed a {shown}, and {demand}", Claimant(identity, *shown))
             }
             Self::NotEnough { identity, shown, demand } => {
@@ -289,21 +289,21 @@ impl LoginCause {
                 | Self::SlowedDown { .. }
                 | Self::EnhancedAuthentication
                 | Self::NotProven
-                | Self::NotEnough { shown: Shown::Password, .. }
-                | Self::NotMarkedPlain { shown: Shown::Password, .. }
-                | Self::OnlyPlain { shown: Shown::Password, .. }
+                | Self::NotEnough { shown: Evidence::Password, .. }
+                | Self::NotMarkedPlain { shown: Evidence::Password, .. }
+                | Self::OnlyPlain { shown: Evidence::Password, .. }
                 | Self::Certificate(KeyMismatch { .. })
         )
     }
 }
 
 /// Writes who it is about at the front of a sentence: who says a name and a password has not proven the name.
-struct Claimant<'a>(&'a Identity, Shown);
+struct Claimant<'a>(&'a Identity, Evidence);
 
 impl fmt::Display for Claimant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 {
-            Shown::Password => write!(f, "somebody who claimed to be {}: it ", self.0),
+            Evidence::Password => write!(f, "somebody who claimed to be {}: it ", self.0),
             _ => write!(f, "{} ", self.0),
         }
     }
@@ -488,7 +488,7 @@ mod tests {
     #[test]
     fn a_ban_tells_no_guesser_which_names_are_accounts_and_bans_nobody_whom_we_certified() {
         let identity: Identity = "user:admin".parse().unwrap();
-        let demand = Demand { listener: crate::login::Login::Certificate, device_type: None };
+        let demand = Demand { listener: crate::login::LoginRule::Certificate, device_type: None };
         let by = |shown| {
             let identity = || identity.clone();
             [
@@ -498,13 +498,16 @@ mod tests {
             ]
         };
         assert!(LoginCause::UnknownName.is_held_against());
-        assert!(by(Shown::Password).iter().all(LoginCause::is_held_against), "as an unknown name");
-        for shown in
-            [Shown::Certificate, Shown::CertificateAndPassword, Shown::KnockAndPassword, Shown::Nothing]
-        {
+        assert!(by(Evidence::Password).iter().all(LoginCause::is_held_against), "as an unknown name");
+        for shown in [
+            Evidence::Certificate,
+            Evidence::CertificateAndPassword,
+            Evidence::KnockAndPassword,
+            Evidence::Nothing,
+        ] {
             assert!(!by(shown).iter().any(LoginCause::is_held_against), "{shown}");
         }
-        for cause in by(Shown::Password) {
+        for cause in by(Evidence::Password) {
             assert!(cause.to_string().starts_with("somebody who claimed to be user:admin: it "), "{cause}");
         }
         let serial = keyward_ids::CertSerial::from_bytes(&[1; 16]).unwrap();

@@ -9,7 +9,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Is what the registry asks of a client certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct ClientCertificate {
     pub(crate) serial: CertSerial,
     pub(crate) key: KeyId,
     /// Its common name; raw, a peer chose it.
@@ -18,7 +18,7 @@ pub(crate) struct Shown {
     not_after: UnixMillis,
 }
 
-impl Shown {
+impl ClientCertificate {
     /// Reads a certificate that the verifier has accepted, now or when the session that was resumed began.
     pub(crate) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;

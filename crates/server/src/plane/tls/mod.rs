@@ -12,7 +12,7 @@ pub(crate) mod remedy;
 mod sealing;
 pub(crate) mod trusted;
 
-use crate::login::Login;
+use crate::login::LoginRule;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::trusted::{TrustedClients, TrustedVerifiers};
 use rustls::client::danger::HandshakeSignatureValid;
@@ -128,7 +128,7 @@ impl TlsSettings {
     pub(crate) fn configure(
         &self,
         listener: &str,
-        login: Login,
+        login: LoginRule,
         sessions: usize,
     ) -> Result<ListenerTls, TlsError> {
         let ours = (self.certified.clone(), self.names.clone());
@@ -137,7 +137,7 @@ impl TlsSettings {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(TlsError::Provider)?;
         let builder = match login {
-            Login::Password => builder.with_no_client_auth(),
+            LoginRule::Password => builder.with_no_client_auth(),
             _ => builder.with_client_cert_verifier(Arc::new(DeviceVerifier::new(self, login)?)),
         };
         let mut config = builder.with_cert_resolver(Arc::new(OneCertificate(certified)));
@@ -186,7 +186,7 @@ impl DeviceVerifier {
     /// A P-256 leaf takes 600 bytes, one with an RSA-4096 key 2 KiB.
     const MAX_CERTIFICATE: usize = 8 * 1024;
 
-    fn new(settings: &TlsSettings, login: Login) -> Result<Self, TlsError> {
+    fn new(settings: &TlsSettings, login: LoginRule) -> Result<Self, TlsError> {
         let builder =
             WebPkiClientVerifier::builder_with_provider(settings.roots.clone(), settings.provider.clone());
         let builder = if login.needs_certificate() { builder } else { builder.allow_unauthenticated() };
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn no_keys_are_logged_and_no_early_data_is_taken() {
-        let tls = settings().configure("mqtts", Login::default(), 16).unwrap();
+        let tls = settings().configure("mqtts", LoginRule::default(), 16).unwrap();
         assert!(!tls.config.key_log.will_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET"));
         assert_eq!(tls.config.max_early_data_size, 0);
     }
