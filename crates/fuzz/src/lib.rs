@@ -49,7 +49,7 @@ pub const EXCUSED: &[(&str, &str)] = &[
     ("keyward/src/commands/subscribe.rs", "shows a payload, escaped"),
     ("keyward/src/commands/server_certificate.rs", "the operator's key file, as text"),
     (
-        "keyward/src/import/certificates.rs",
+        "import/src/plan/certificates.rs",
         "files of the operator's own broker, as text; what `trusted_authority` covers reads them",
     ),
     ("keyward/src/demo/strangers.rs", "the demo's own bundle"),

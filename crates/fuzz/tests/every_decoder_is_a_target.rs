@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that go into the product.
-const PRODUCT: [&str; 11] = [
+const PRODUCT: [&str; 12] = [
     "ids",
     "mqtt",
     "policy",
@@ -18,6 +18,7 @@ const PRODUCT: [&str; 11] = [
     "broker",
     "server",
     "mosquitto",
+    "import",
     "keyward",
 ];
 

@@ -6,7 +6,6 @@ mod clock;
 mod commands;
 mod demo;
 mod failure;
-mod import;
 mod keypair;
 mod program;
 mod reach;

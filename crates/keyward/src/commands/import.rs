@@ -2,12 +2,11 @@
 
 use crate::args::{ImportArgs, ImportCommand, SourceVersion};
 use crate::failure::{Failure, Outcome};
-use crate::import::{Plan, Wishes};
 use crate::reach::{Site, counted, unexpected};
 use crate::screen::{harmless, table};
 use keyward_identity::files;
 use keyward_ids::UserId;
-use keyward_mosquitto::{Fate, Version};
+use keyward_import::{Fate, Plan, Version, Wishes};
 use keyward_policy::{Policy, SourceFile};
 use keyward_server::admin::{self, Operator};
 use keyward_server::config::Config;

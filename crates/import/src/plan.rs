@@ -1,6 +1,5 @@
-//! What Mosquitto's files become here: users, rules, listeners, certificates, and what is said about each line. Nothing is written here.
-//!
-//! What is not here: reading the formats (`keyward-mosquitto`), and putting a plan into effect (`commands/import.rs`).
+//! What Mosquitto's files become here: users, rules, listeners, certificates, and what is said about each line.
+//! Nothing is written here.
 
 mod certificates;
 mod disk;
@@ -18,60 +17,65 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-use certificates::{OldAuthority, OldServer};
 use disk::Disk;
 
+pub use certificates::{OldAuthority, OldServer};
+
 /// Says how files are to be read, and what may be opened.
-pub(crate) struct Wishes {
-    pub(crate) version: Version,
+pub struct Wishes {
+    /// The version of Mosquitto that read them.
+    pub version: Version,
     /// The networks whose clients may use listeners without TLS.
-    pub(crate) plain_from: Vec<String>,
+    pub plain_from: Vec<String>,
     /// The user that clients without a login become.
-    pub(crate) anonymous_as: UserId,
+    pub anonymous_as: UserId,
     /// Users who have certificates and stand in no file.
-    pub(crate) certificate_users: Vec<UserId>,
+    pub certificate_users: Vec<UserId>,
 }
 
 /// Is what an import would write, and why it cannot.
 #[derive(Default)]
-pub(crate) struct Plan {
-    pub(crate) remarks: Vec<Remark>,
+pub struct Plan {
+    /// What becomes of each line.
+    pub remarks: Vec<Remark>,
     /// Why nothing can be imported; empty if it can.
-    pub(crate) refusals: Vec<String>,
-    pub(crate) users: Vec<NewUser>,
+    pub refusals: Vec<String>,
+    /// The users to be added.
+    pub users: Vec<NewUser>,
     /// Files of `policy.d`.
-    pub(crate) rules: Vec<SourceFile>,
+    pub rules: Vec<SourceFile>,
     /// Sections for `keyward.toml`.
-    pub(crate) listeners: String,
+    pub listeners: String,
     /// The authorities of others whose clients get in.
-    pub(crate) authorities: Vec<OldAuthority>,
+    pub authorities: Vec<OldAuthority>,
     /// The users that common names in their certificates stand for.
-    pub(crate) bound: Vec<UserId>,
+    pub bound: Vec<UserId>,
     /// The certificates that listeners go on showing.
-    pub(crate) servers: Vec<OldServer>,
+    pub servers: Vec<OldServer>,
     /// Which of them listeners show, by their number in the configuration.
     shown: BTreeMap<usize, String>,
     /// The ports that these listeners take.
-    pub(crate) ports: Vec<u16>,
+    pub ports: Vec<u16>,
     /// What is left to do by hand.
-    pub(crate) next: Vec<String>,
+    pub next: Vec<String>,
 }
 
 /// Is a user to be added.
-pub(crate) struct NewUser {
-    pub(crate) name: UserId,
+pub struct NewUser {
+    /// Its name here, which is its name there.
+    pub name: UserId,
     /// The hash of its password; without one nobody can log in as it, but for a bound certificate.
-    pub(crate) hash: Option<Zeroizing<String>>,
+    pub hash: Option<Zeroizing<String>>,
 }
 
 impl Plan {
     /// Returns the names of the users to be added.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &UserId> {
+    pub fn names(&self) -> impl Iterator<Item = &UserId> {
         self.users.iter().map(|user| &user.name)
     }
 
     /// Reads `path` and all that it names.
-    pub(crate) fn of(path: &Path, wishes: &Wishes) -> Self {
+    pub fn of(path: &Path, wishes: &Wishes) -> Self {
         let mut plan = Self::default();
         let mut disk = Disk;
         let path = path.to_string_lossy();

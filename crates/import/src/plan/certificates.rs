@@ -13,23 +13,27 @@ use keyward_server::control::{AuthorityTrust, Der, Proves};
 use zeroize::Zeroizing;
 
 /// Is an authority to be trusted.
-pub(crate) struct OldAuthority {
-    pub(crate) trust: AuthorityTrust,
+pub struct OldAuthority {
+    /// What the broker is asked for.
+    pub trust: AuthorityTrust,
     read: TrustedAuthority,
 }
 
 impl OldAuthority {
     /// Returns the subjects of its certificates, for people.
-    pub(crate) fn subjects(&self) -> Vec<String> {
+    pub fn subjects(&self) -> Vec<String> {
         self.read.subjects()
     }
 }
 
 /// Is a certificate of the server to be imported, with its key.
-pub(crate) struct OldServer {
-    pub(crate) name: String,
-    pub(crate) chain: Vec<u8>,
-    pub(crate) key: Zeroizing<String>,
+pub struct OldServer {
+    /// Its name here.
+    pub name: String,
+    /// The certificate and those above it, as the file has them.
+    pub chain: Vec<u8>,
+    /// Its key, in PEM.
+    pub key: Zeroizing<String>,
 }
 
 /// Tells whether certificates name clients on some listener.
