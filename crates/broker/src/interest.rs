@@ -3,7 +3,7 @@
 use crate::input::Stored;
 use crate::limits;
 use crate::permit::Topic;
-use crate::placement::{HashKey, ShardIndex};
+use crate::placement::{HashKey, ShardIndex, ShardSet};
 use crate::routes::Routes;
 use crate::session::Incarnation;
 use crate::tree::FilterTree;
@@ -63,50 +63,6 @@ struct Wanted {
     token: u64,
     elsewhere: ShardSet,
     stored_by: ShardSet,
-}
-
-/// Is a set of shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ShardSet(u64);
-
-impl ShardSet {
-    pub(crate) fn insert(&mut self, shard: ShardIndex) {
-        self.0 |= Self::bit(shard);
-    }
-
-    fn set(&mut self, shard: ShardIndex, member: bool) {
-        if member {
-            self.0 |= Self::bit(shard);
-        } else {
-            self.0 &= !Self::bit(shard);
-        }
-    }
-
-    pub(crate) fn contains(self, shard: ShardIndex) -> bool {
-        self.0 & Self::bit(shard) != 0
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) fn union(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = ShardIndex> {
-        let mut rest = self.0;
-        core::iter::from_fn(move || {
-            // At most 64.
-            let next = (rest != 0).then_some(ShardIndex(rest.trailing_zeros() as u16))?;
-            rest &= rest - 1;
-            Some(next)
-        })
-    }
-
-    fn bit(shard: ShardIndex) -> u64 {
-        1_u64.checked_shl(u32::from(shard.0)).unwrap_or(0)
-    }
 }
 
 /// Is one subscription that matches a message.

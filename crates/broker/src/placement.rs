@@ -13,6 +13,50 @@ pub const SHARDS_MAX: u16 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardIndex(pub u16);
 
+/// Is a set of shards: a bit for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ShardSet(u64);
+
+impl ShardSet {
+    pub(crate) fn insert(&mut self, shard: ShardIndex) {
+        self.0 |= Self::bit(shard);
+    }
+
+    pub(crate) fn set(&mut self, shard: ShardIndex, member: bool) {
+        if member {
+            self.0 |= Self::bit(shard);
+        } else {
+            self.0 &= !Self::bit(shard);
+        }
+    }
+
+    pub(crate) fn contains(self, shard: ShardIndex) -> bool {
+        self.0 & Self::bit(shard) != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn union(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = ShardIndex> {
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            // At most 64.
+            let next = (rest != 0).then_some(ShardIndex(rest.trailing_zeros() as u16))?;
+            rest &= rest - 1;
+            Some(next)
+        })
+    }
+
+    fn bit(shard: ShardIndex) -> u64 {
+        1_u64.checked_shl(u32::from(shard.0)).unwrap_or(0)
+    }
+}
+
 /// Is the key of every hash over what peers choose: 128 random bits, drawn by the shell at start. All shards of a
 /// broker have the same.
 #[derive(Clone, Copy)]

@@ -2,9 +2,8 @@
 
 use super::entry::Entry;
 use crate::input::Ticket;
-use crate::interest::ShardSet;
 use crate::message::{Message, MessageId};
-use crate::placement::ShardIndex;
+use crate::placement::{ShardIndex, ShardSet};
 use crate::session::{Incarnation, SessionRef};
 use std::sync::Arc;
 
