@@ -1,7 +1,8 @@
 //! CONNECT, after the door has authenticated it: is it admitted, whose session does it get, what happens to the link
 //! before it.
 
-use super::{Shard, lease};
+use super::Shard;
+use super::portion::{lease, portion};
 use crate::attach::{Attach, Testament};
 use crate::bound::Bound;
 use crate::delivery::Pressure;
@@ -148,7 +149,7 @@ impl Shard {
             self.out.notice(Notice::NoMemory { identity: key.identity.clone() });
             return Err(ReasonCode::ServerBusy.into());
         }
-        if self.sessions.len() >= super::portion(limits.sessions, self.config.shards) {
+        if self.sessions.len() >= portion(limits.sessions, self.config.shards) {
             self.refuse_beyond(key, Bound::Sessions);
             return Err(ReasonCode::ServerBusy.into());
         }

@@ -1,7 +1,8 @@
 //! Who is charged for the shared groups of this shard (invariant 6): a group's opener, and the other members' identities
 //! in turn when that one leaves or has no room. No identity joins more groups or is charged for more than its portion.
 
-use super::{Shard, portion};
+use super::Shard;
+use super::portion::portion;
 use crate::bound::Bound;
 use crate::group::{Group, PayerSlot, Seat, Stirred};
 use crate::retained::Holding;

@@ -1,6 +1,7 @@
 //! Sessions end, and the broker stops: in slices where there is much to take away (rule 2).
 
 use super::Shard;
+use super::deliver::record_departed;
 use crate::limits;
 use crate::outbound::Outbound;
 use crate::output::CloseCause;
@@ -67,7 +68,7 @@ impl Shard {
     pub(super) fn forsake_places(&mut self, slot: u32, stays: Away) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         session.forsake(stays);
-        super::record_departed(session, &mut self.out.record);
+        record_departed(session, &mut self.out.record);
     }
 
     /// Records that a session and its packet ids are gone; its subscriptions go one by one.

@@ -1,7 +1,8 @@
 //! Incoming QoS 2 messages whose packet ids are in use. A client before 5.0 knows no receive maximum and may have all
 //! packet ids in use at once, in any order; what bounds it is what its identity may have.
 
-use super::{Shard, lease};
+use super::Shard;
+use super::portion::lease;
 use crate::limits;
 use crate::placement::Map;
 use crate::session::Inbound;

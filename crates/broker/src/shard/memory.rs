@@ -2,7 +2,8 @@
 //! outboxes, retained messages, sessions with their links and wills, subscriptions and the copies of their filters at
 //! other shards, messages that wait for their fan-out or the disk, and what the shell holds for the links of the shard.
 
-use super::{Shard, portion};
+use super::Shard;
+use super::portion::portion;
 use crate::delivery::Pressure;
 
 impl Shard {

@@ -6,6 +6,7 @@ mod attach;
 mod charges;
 mod close;
 mod commit;
+mod deliver;
 mod ending;
 mod fanout;
 mod group;
@@ -14,9 +15,11 @@ mod mail;
 mod member;
 mod memory;
 mod pages;
+mod portion;
 mod publish;
 mod restore;
 mod settle;
+mod stats;
 mod subscribe;
 mod sweep;
 mod timers;
@@ -25,17 +28,15 @@ mod will;
 
 use crate::attach::LinkId;
 use crate::bound::Bound;
-use crate::delivery::{Delivery, Pressure, Progress, Terms};
 use crate::frames::Frames;
 use crate::input::{Input, ShardMessage, Storage, Ticket};
 use crate::interest::{Interest, Match};
 use crate::law::Law;
 use crate::limits::{self, Limits};
-use crate::outbound::Departed;
 use crate::outbox::Outbox;
 use crate::outgoing::{Doom, Outgoing};
 use crate::output::{CloseCause, Notice, Output, Report};
-use crate::persist::{Entry, Recorder};
+use crate::persist::Entry;
 use crate::placement::{HashKey, Map, SHARDS_MAX, ShardIndex};
 use crate::recycled::RecycledMessages;
 use crate::resident::Residents;
@@ -44,18 +45,21 @@ use crate::session::{Session, SessionKey, SessionRef};
 use commit::Commits;
 use ending::Endings;
 use group::Groups;
-use keyward_ids::{Identity, Kind};
+use keyward_ids::Identity;
 use keyward_mqtt::packet::{Disconnect, Packet};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
 use keyward_mqtt::topic::TopicFilter;
 use member::Memberships;
+use portion::portion;
 use restore::Restoring;
 use slab::Slab;
 use std::collections::BTreeSet;
 use sweep::Sweep;
 use timers::Timer;
 use waiting::Waiting;
+
+pub use stats::ShardStats;
 
 /// Says what a shard is one of.
 #[derive(Debug, Clone, Copy)]
@@ -70,86 +74,6 @@ pub struct ShardConfig {
     pub limits: Limits,
     /// Whether there is a store: if not, nothing is recorded, and whoever is asked to commit answers at once.
     pub is_stored: bool,
-}
-
-/// Counts what a shard holds and did, for `status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ShardStats {
-    /// Sessions, connected or not.
-    pub sessions: u64,
-    /// Sessions with a link.
-    pub links: u64,
-    /// Subscriptions that are not shared.
-    pub subscriptions: u64,
-    /// Shared subscriptions.
-    pub shared_subscriptions: u64,
-    /// Shared groups on this shard.
-    pub groups: u64,
-    /// Retained messages on this shard.
-    pub retained: u64,
-    /// Bytes of these.
-    pub retained_bytes: u64,
-    /// Messages in queues or under way.
-    pub queued: u64,
-    /// Bytes of these; what is shared counts for each queue.
-    pub queued_bytes: u64,
-    /// Bytes that wait for links to be written.
-    pub outbox_bytes: u64,
-    /// Packets that wait there.
-    pub outbox_packets: u64,
-    /// Messages received from clients, since the start.
-    pub received: u64,
-    /// Bytes of their payloads.
-    pub received_payload: u64,
-    /// Messages written to clients, since the start.
-    pub sent: u64,
-    /// Bytes of their payloads.
-    pub sent_payload: u64,
-    /// Messages that were to be sent and were lost because a receiver or this shard was behind, since the start.
-    pub dropped: u64,
-    /// Packets received from clients, CONNECT included, since the start.
-    pub packets_received: u64,
-    /// Packets written for clients, since the start; farewells are not counted.
-    pub packets_sent: u64,
-    /// Bytes of these.
-    pub bytes_sent: u64,
-    /// Bytes that count against `memory_total` (invariant 11).
-    pub memory: u64,
-    /// Sessions that ended because nobody came back for them, since the start.
-    pub expired: u64,
-    /// Messages that matched a subscription but that the subscriber may not read, since the start.
-    pub withheld: u64,
-}
-
-impl ShardStats {
-    /// Adds the figures of another shard.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            sessions: self.sessions + other.sessions,
-            links: self.links + other.links,
-            subscriptions: self.subscriptions + other.subscriptions,
-            shared_subscriptions: self.shared_subscriptions + other.shared_subscriptions,
-            groups: self.groups + other.groups,
-            retained: self.retained + other.retained,
-            retained_bytes: self.retained_bytes + other.retained_bytes,
-            queued: self.queued + other.queued,
-            queued_bytes: self.queued_bytes + other.queued_bytes,
-            outbox_bytes: self.outbox_bytes + other.outbox_bytes,
-            outbox_packets: self.outbox_packets + other.outbox_packets,
-            received: self.received + other.received,
-            received_payload: self.received_payload + other.received_payload,
-            sent: self.sent + other.sent,
-            sent_payload: self.sent_payload + other.sent_payload,
-            dropped: self.dropped + other.dropped,
-            packets_received: self.packets_received + other.packets_received,
-            packets_sent: self.packets_sent + other.packets_sent,
-            bytes_sent: self.bytes_sent + other.bytes_sent,
-            memory: self.memory + other.memory,
-            expired: self.expired + other.expired,
-            withheld: self.withheld + other.withheld,
-        }
-    }
 }
 
 /// Is the routing core. See the crate's documentation for how to use one.
@@ -327,28 +251,6 @@ impl Shard {
         self.out.recycle(outbox);
     }
 
-    /// Counts what the shard holds and did.
-    pub fn stats(&self) -> ShardStats {
-        let retained = self.retained.held();
-        ShardStats {
-            sessions: self.sessions.len() as u64,
-            links: self.by_link.len() as u64,
-            subscriptions: self.subscriptions as u64,
-            shared_subscriptions: self.memberships.held as u64,
-            groups: self.groups.len() as u64,
-            retained: retained.messages as u64,
-            retained_bytes: retained.bytes as u64,
-            queued: self.queued.messages as u64,
-            queued_bytes: self.queued.bytes as u64,
-            outbox_bytes: self.out.outbox_bytes as u64,
-            outbox_packets: self.out.outbox_packets as u64,
-            memory: self.memory() as u64,
-            packets_sent: self.out.packets_sent,
-            bytes_sent: self.out.bytes_sent,
-            ..self.stats
-        }
-    }
-
     /// Counts the sessions of an identity on this shard, connected or not. Each has a client id of its own.
     pub fn sessions_of(&self, identity: &Identity) -> usize {
         self.residents.find(identity).map_or(0, |resident| resident.sessions.len())
@@ -446,91 +348,6 @@ impl Shard {
         self.leave(slot, true);
     }
 
-    fn written(&mut self, link: LinkId) {
-        let Some(slot) = self.by_link.get(&link).copied() else { return };
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let resident = session.resident;
-        let written = session.link.as_deref_mut().map_or(0, |link| self.out.written(link));
-        self.clear_outbox(resident, written);
-        self.deliver(slot, |delivery| delivery.pump());
-    }
-
-    /// Takes bytes that wait no longer off what a principal's links have.
-    fn clear_outbox(&mut self, resident: usize, bytes: usize) {
-        let Some(found) = self.residents.get_mut(resident) else { return };
-        found.outbox_bytes = found.outbox_bytes.saturating_sub(bytes);
-        if !found.starved.is_empty() {
-            self.relieved.push(resident);
-        }
-    }
-
-    /// Lets those links of a principal go on for which there was no room, as long as there is some.
-    fn feed_starved(&mut self, resident: usize) {
-        while let Some(found) = self.residents.get_mut(resident)
-            && found.outbox_bytes < outboxes_bound(&self.config, &found.identity)
-            && let Some(slot) = found.starved.pop_first()
-        {
-            self.deliver(slot, |delivery| delivery.pump());
-        }
-    }
-
-    /// Runs `act` with all that a delivery to a session needs, and keeps the counts of queues. Does nothing if the
-    /// session is gone.
-    fn deliver<R>(&mut self, slot: u32, act: impl FnOnce(&mut Delivery<'_>) -> R) -> Option<R> {
-        let (pressure, memory_left) = (self.pressure(), self.memory_left());
-        let session = self.sessions.get_mut(slot as usize)?;
-        let resident = self.residents.get_mut(session.resident)?;
-        resident.refresh(&self.law, slot, &session.key.client_id);
-        session.rights_bytes = resident.bytes_of_client(slot);
-        let before = session.held();
-        let outboxes_before = self.out.outbox_bytes;
-        let mut delivery = Delivery {
-            at: SessionRef { slot, incarnation: session.incarnation },
-            entitled: resident.entitled(slot, session.life),
-            is_current: session.link.as_ref().is_some_and(|link| resident.accepts(link.epoch)),
-            law: &self.law,
-            out: &mut self.out,
-            stats: &mut self.stats,
-            terms: Terms {
-                now: self.now.mono,
-                limits: &self.config.limits,
-                hash_key: self.config.hash_key,
-                shards: self.config.shards,
-                progress: Progress { committed: self.commits.done(), settled: self.interest.settled() },
-                pressure,
-                memory_left,
-                principal_bound: queue_bound(&self.config, &resident.identity),
-                outboxes_bound: outboxes_bound(&self.config, &resident.identity),
-            },
-            principal_holds: resident.queued,
-            held_before: before,
-            principal_outboxes: resident.outbox_bytes,
-            outboxes_before,
-            session,
-        };
-        let result = act(&mut delivery);
-        let is_starved = delivery.is_starved();
-        let Delivery { session, out, .. } = delivery;
-        let written = out.outbox_bytes - outboxes_before;
-        if pressure == Pressure::Critical {
-            session.forget_decisions();
-        }
-        if self.config.is_stored {
-            record_departed(session, &mut out.record);
-        }
-        let (light, heavy) = session.weigh();
-        self.session_bytes = self.session_bytes + heavy - light;
-        let after = session.held();
-        resident.outbox_bytes += written;
-        if is_starved {
-            resident.starved.insert(slot);
-        }
-        for holding in [&mut resident.queued, &mut self.queued] {
-            holding.exchange(before, after);
-        }
-        Some(result)
-    }
-
     /// Tells people that the owner of a session ran into a bound.
     fn notice_limit(&mut self, slot: u32, bound: Bound) {
         if let Some(session) = self.sessions.get(slot as usize) {
@@ -556,38 +373,4 @@ impl Shard {
     fn resolve(&self, at: SessionRef) -> Option<&Session> {
         self.sessions.get(at.slot as usize).filter(|session| session.incarnation == at.incarnation)
     }
-}
-
-/// Records which places of a session are over.
-fn record_departed(session: &mut Session, record: &mut Recorder) {
-    for departed in session.outbound.take_departed() {
-        match departed {
-            Departed::Received(place, message) => record.received(session.incarnation, place.0, message),
-            Departed::Gone(place, message) => record.gone(session.incarnation, place.0, message),
-        }
-    }
-}
-
-/// Returns a shard's portion of what is meant for all; never nothing.
-fn portion(total: usize, shards: u16) -> usize {
-    (total / usize::from(shards)).max(1)
-}
-
-/// Returns what is leased to this shard of a bound per identity: a device has all its sessions here, a user's are
-/// spread (rule 4).
-fn lease(total: usize, identity: &Identity, shards: u16) -> usize {
-    match identity.kind() {
-        Kind::Device => total,
-        Kind::User => portion(total, shards),
-    }
-}
-
-fn outboxes_bound(config: &ShardConfig, identity: &Identity) -> usize {
-    lease(config.limits.outbox_bytes_per_identity, identity, config.shards)
-}
-
-fn queue_bound(config: &ShardConfig, identity: &Identity) -> Holding {
-    let limits = &config.limits;
-    let bytes = lease(limits.queue_bytes_per_identity, identity, config.shards);
-    Holding::bound(lease(limits.queue_messages_per_identity, identity, config.shards), bytes)
 }

@@ -1,7 +1,8 @@
 //! A client subscribes and unsubscribes.
 
+use super::Shard;
 use super::member::is_shared;
-use super::{Shard, lease};
+use super::portion::lease;
 use crate::bound::Bound;
 use crate::delivery::Pressure;
 use crate::input::Storage;
