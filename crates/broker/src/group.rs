@@ -9,6 +9,7 @@
 //! subscriptions [MQTT-4.6.0-6].
 
 mod letters;
+mod members;
 mod pages;
 mod payers;
 mod places;
@@ -21,13 +22,11 @@ use crate::persist::{Away, Kept};
 use crate::placement::HashKey;
 use crate::retained::Holding;
 use crate::session::Incarnation;
-use core::ops::Bound::{Excluded, Unbounded};
 use keyward_ids::Identity;
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
 use letters::{Handed, Letter, Letters};
-use places::Places;
-use std::collections::BTreeMap;
+use members::Members;
 use std::sync::Arc;
 
 pub(crate) use payers::{PayerSlot, Payers};
@@ -44,37 +43,8 @@ pub(crate) struct Group {
     pub(crate) payer: PayerSlot,
     /// The round of asking members again that its denials follow.
     round: u64,
-    members: BTreeMap<Seat, Member>,
-    /// The places that members have.
-    taken: Places,
-    /// Members with credit, and their places.
-    ready: BTreeMap<Seat, usize>,
-    ready_places: Places,
-    /// Members with a link.
-    present: usize,
-    /// Members that outlive their link.
-    stored: usize,
-    /// Members that take more than QoS 0.
-    keeping: usize,
-    /// Who got the last message.
-    last: Option<Seat>,
+    members: Members,
     letters: Letters,
-}
-
-#[derive(Debug)]
-struct Member {
-    membership: Membership,
-    /// Its identity, and in which life of that name.
-    payer: PayerSlot,
-    life: u64,
-    place: usize,
-    turn: u64,
-    credit: u16,
-    /// How much it was ever handed.
-    handed: u64,
-    /// How much of that comes back before it has its turn.
-    awaited: u64,
-    is_present: bool,
 }
 
 /// Is a message that a group did not get rid of otherwise.
@@ -134,21 +104,7 @@ impl Group {
         round: u64,
         hash_key: HashKey,
     ) -> Self {
-        Self {
-            name,
-            incarnation,
-            payer,
-            round,
-            members: BTreeMap::new(),
-            taken: Places::default(),
-            ready: BTreeMap::new(),
-            ready_places: Places::default(),
-            present: 0,
-            stored: 0,
-            keeping: 0,
-            last: None,
-            letters: Letters::new(hash_key),
-        }
+        Self { name, incarnation, payer, round, members: Members::default(), letters: Letters::new(hash_key) }
     }
 
     /// Returns what is held, waiting or handed out.
@@ -167,7 +123,7 @@ impl Group {
 
     /// Returns the payer of each member, in the order of their seats.
     pub(crate) fn payers(&self) -> impl Iterator<Item = PayerSlot> {
-        self.members.values().map(|member| member.payer)
+        self.members.payers()
     }
 
     /// Returns how many members an identity has.
@@ -176,59 +132,28 @@ impl Group {
     }
 
     pub(crate) fn payer_of(&self, seat: Seat) -> Option<PayerSlot> {
-        self.members.get(&seat).map(|member| member.payer)
+        self.members.payer_of(seat)
     }
 
     pub(crate) fn has_member(&self, seat: Seat) -> bool {
-        self.members.contains_key(&seat)
+        self.members.contains(seat)
     }
 
     /// Tells whether some member outlives its link: then the group does.
     pub(crate) fn is_stored(&self) -> bool {
-        self.stored > 0
+        self.members.is_any_stored()
     }
 
     /// Adds a member or changes its terms.
     pub(crate) fn join(&mut self, seat: Seat, membership: Membership, payer: PayerSlot, life: u64) {
-        self.discount(seat);
-        self.stored += usize::from(membership.stored);
-        self.keeping += usize::from(membership.qos > Qos::AtMostOnce);
-        if let Some(member) = self.members.get_mut(&seat) {
-            member.membership = membership;
-            return;
-        }
-        let place = self.taken.first_free();
-        self.taken.insert(place);
-        let member = Member {
-            membership,
-            payer,
-            life,
-            place,
-            turn: 0,
-            credit: 0,
-            handed: 0,
-            awaited: 0,
-            is_present: false,
-        };
-        self.members.insert(seat, member);
-    }
-
-    /// Takes a member out of the counts of its terms.
-    fn discount(&mut self, seat: Seat) {
-        let Some(Member { membership, .. }) = self.members.get(&seat) else { return };
-        self.stored -= usize::from(membership.stored);
-        self.keeping -= usize::from(membership.qos > Qos::AtMostOnce);
+        self.members.join(seat, membership, payer, life);
     }
 
     /// Removes a member. What it was handed is still to be settled.
     pub(crate) fn leave(&mut self, seat: Seat, losses: &mut Vec<Loss>) {
-        self.discount(seat);
-        let Some(member) = self.members.remove(&seat) else { return };
-        self.present -= usize::from(member.is_present);
-        self.rest(seat);
-        self.taken.remove(member.place);
+        let Some(place) = self.members.leave(seat) else { return };
         // The next member in this place was denied nothing.
-        self.letters.forget(member.place);
+        self.letters.forget(place);
         self.drop_hopeless(losses);
         self.drop_unkept(losses);
         self.let_all_go();
@@ -237,48 +162,23 @@ impl Group {
     /// Notes that a member takes so many messages more, and that `seen` have come to its shard. In a new turn the others
     /// come back first, so that nothing overtakes them.
     pub(crate) fn grant(&mut self, seat: Seat, turn: u64, credit: u16, seen: u64) -> Stirred {
-        let Some(member) = self.members.get_mut(&seat).filter(|member| turn >= member.turn) else {
-            return Stirred::Nothing;
-        };
-        if turn > member.turn || !member.is_present {
+        let Some(begins) = self.members.grant(seat, turn, credit, seen) else { return Stirred::Nothing };
+        if begins {
             self.letters.read_again();
-            member.awaited = member.handed.saturating_sub(seen);
-            member.credit = 0;
-        }
-        member.turn = turn;
-        member.credit = member.credit.saturating_add(credit);
-        if !member.is_present {
-            member.is_present = true;
-            self.present += 1;
         }
         self.ready(seat)
     }
 
-    /// Lets a member have its turn, if it has credit and nothing comes back from it.
+    /// Lets a member have its turn, if it may.
     fn ready(&mut self, seat: Seat) -> Stirred {
-        let ready = self.members.get(&seat).filter(|member| member.credit > 0 && member.awaited == 0);
-        let Some(Member { place, .. }) = ready else { return Stirred::Nothing };
-        self.ready_places.insert(*place);
-        self.ready.insert(seat, *place);
-        Stirred::All
-    }
-
-    /// Notes that a member has no credit.
-    fn rest(&mut self, seat: Seat) {
-        if let Some(place) = self.ready.remove(&seat) {
-            self.ready_places.remove(place);
-        }
+        if self.members.ready(seat) { Stirred::All } else { Stirred::Nothing }
     }
 
     /// Notes that a member has no link.
     pub(crate) fn depart(&mut self, seat: Seat, turn: u64, losses: &mut Vec<Loss>) {
-        let Some(member) = self.members.get_mut(&seat) else { return };
-        self.present -= usize::from(member.is_present);
-        member.is_present = false;
-        member.credit = 0;
-        member.awaited = 0;
-        member.turn = turn;
-        self.rest(seat);
+        if !self.members.depart(seat, turn) {
+            return;
+        }
         self.drop_unkept(losses);
         self.let_all_go();
     }
@@ -293,7 +193,7 @@ impl Group {
         now: Millis,
         losses: &mut Vec<Loss>,
     ) -> Stirred {
-        if self.present == 0 && !self.keeps(&message) {
+        if !self.members.is_any_present() && !self.keeps(&message) {
             losses.push(Loss::of(&message, LossCause::Absent));
         } else if self.letters.make_room(&message, bound, now, losses) {
             return Stirred::One(self.letters.add(message, !waits));
@@ -349,12 +249,12 @@ impl Group {
 
     /// Tells whether the next message goes to a member at once.
     pub(crate) fn is_idle(&self) -> bool {
-        self.letters.none_waits() && !self.ready.is_empty()
+        self.letters.none_waits() && self.members.is_any_ready()
     }
 
     /// Tells whether a message is kept while no member is connected.
     fn keeps(&self, message: &Message) -> bool {
-        message.qos > Qos::AtMostOnce && self.keeping > 0
+        message.qos > Qos::AtMostOnce && self.members.is_any_keeping()
     }
 
     /// Hands the next message that some member can take to the one whose turn it is; drops on the way what `is_alive`
@@ -364,7 +264,7 @@ impl Group {
         walk: &mut Walk,
         mut is_alive: impl FnMut(&Message) -> bool,
     ) -> Option<HandOut> {
-        while !self.ready.is_empty() && !self.letters.is_reading() {
+        while self.members.is_any_ready() && !self.letters.is_reading() {
             let (number, letter) = self.letters.waiting_in(walk.next, walk.last)?;
             walk.steps += 1;
             walk.next = number + 1;
@@ -373,7 +273,7 @@ impl Group {
             }
             if !is_alive(&letter.message) {
                 self.letters.discard(number);
-            } else if let Some(seat) = self.choose(&letter.denied) {
+            } else if let Some(seat) = self.members.choose(&letter.denied) {
                 if !self.letters.has_here(number) {
                     return None;
                 }
@@ -384,25 +284,8 @@ impl Group {
         None
     }
 
-    /// Chooses among the members with credit the next one after the last, in turns.
-    fn choose(&self, denied: &Places) -> Option<Seat> {
-        if self.ready_places.are_all_in(denied) {
-            return None;
-        }
-        let from = self.last.map_or(Unbounded, Excluded);
-        let mut ring = self.ready.range((from, Unbounded)).chain(&self.ready);
-        ring.find(|(_, place)| !denied.contains(**place)).map(|(seat, _)| *seat)
-    }
-
     fn hand(&mut self, number: u64, letter: Letter, seat: Seat) -> Option<HandOut> {
-        let member = self.members.get_mut(&seat)?;
-        member.credit = member.credit.saturating_sub(1);
-        member.handed += 1;
-        let Member { membership, turn, credit, .. } = *member;
-        if credit == 0 {
-            self.rest(seat);
-        }
-        self.last = Some(seat);
+        let (membership, turn) = self.members.spend(seat)?;
         let message = Arc::clone(&letter.message);
         let parcel = Parcel {
             qos: membership.qos.min(message.qos),
@@ -434,21 +317,31 @@ impl Group {
                 self.letters.depart(number, &letter);
                 return Stirred::Nothing;
             }
-            Outcome::Denied { by } if by == stamp => self.deny_all_alike(seat, &mut letter),
-            Outcome::Denied { .. } => self.note_at(seat, |place| letter.deny(place)),
-            Outcome::TooLarge => self.note_at(seat, |place| letter.exclude(place)),
-            Outcome::Unable => self.exhaust(seat, turn),
+            Outcome::Denied { by } if by == stamp => {
+                self.members.places_alike(seat).for_each(|place| letter.deny(place));
+            }
+            Outcome::Denied { .. } => {
+                if let Some(place) = self.members.place_of(seat) {
+                    letter.deny(place);
+                }
+            }
+            Outcome::TooLarge => {
+                if let Some(place) = self.members.place_of(seat) {
+                    letter.exclude(place);
+                }
+            }
+            Outcome::Unable => self.members.exhaust(seat, turn),
         }
-        let is_last_awaited = outcome == Outcome::Unable && self.came_back(seat, turn);
+        let is_last_awaited = outcome == Outcome::Unable && self.members.came_back(seat, turn);
         let lost = if self.is_hopeless(&letter) {
             Some(LossCause::Unreadable)
-        } else if self.present == 0 && !self.keeps(&letter.message) {
+        } else if !self.members.is_any_present() && !self.keeps(&letter.message) {
             Some(LossCause::Absent)
         } else {
             None
         };
         let Some(cause) = lost else {
-            let is_for_another = !letter.denied.is_empty() || self.ready.is_empty();
+            let is_for_another = !letter.denied.is_empty() || !self.members.is_any_ready();
             self.letters.put_back(number, letter);
             if is_for_another {
                 self.letters.let_go(number);
@@ -458,39 +351,6 @@ impl Group {
         losses.push(Loss::of(&letter.message, cause));
         self.letters.depart(number, &letter);
         if is_last_awaited { self.ready(seat) } else { Stirred::Nothing }
-    }
-
-    fn note_at(&self, seat: Seat, note: impl FnOnce(usize)) {
-        if let Some(member) = self.members.get(&seat) {
-            note(member.place);
-        }
-    }
-
-    /// Notes that a message was denied to an identity.
-    fn deny_all_alike(&self, seat: Seat, letter: &mut Letter) {
-        let Some(denied) = self.members.get(&seat) else { return };
-        let alike = |member: &&Member| member.payer == denied.payer && member.life == denied.life;
-        self.members.values().filter(alike).for_each(|member| letter.deny(member.place));
-    }
-
-    /// Takes the credit of a turn that is over from a member: it will grant again.
-    fn exhaust(&mut self, seat: Seat, turn: u64) {
-        if let Some(member) = self.members.get_mut(&seat)
-            && member.turn == turn
-        {
-            member.credit = 0;
-            self.rest(seat);
-        }
-    }
-
-    /// Counts what comes back from an earlier turn. Tells whether that was the last that the present one waits for.
-    fn came_back(&mut self, seat: Seat, turn: u64) -> bool {
-        let Some(member) = self.members.get_mut(&seat) else { return false };
-        if member.turn == turn || member.awaited == 0 {
-            return false;
-        }
-        member.awaited -= 1;
-        member.awaited == 0
     }
 
     /// Tells whether something was denied to a member by an earlier law than that of `turn`.
@@ -506,7 +366,7 @@ impl Group {
     }
 
     fn is_hopeless(&self, letter: &Letter) -> bool {
-        self.taken.are_all_in(&letter.denied)
+        self.members.are_all_in(&letter.denied)
     }
 
     /// Drops what no member may read.
@@ -518,7 +378,7 @@ impl Group {
 
     /// Drops what is not kept while no member is connected.
     fn drop_unkept(&mut self, losses: &mut Vec<Loss>) {
-        if self.present == 0 {
+        if !self.members.is_any_present() {
             self.drop_where(LossCause::Absent, losses, |group, letter| !group.keeps(&letter.message));
         }
     }

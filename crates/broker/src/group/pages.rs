@@ -13,15 +13,15 @@ use std::sync::Arc;
 impl Group {
     /// Lets go of what a message says that is on disk, unless it may be wanted soon.
     pub(crate) fn let_go(&mut self, number: u64) {
-        let is_near = self.present > 0 && self.letters.queued().messages <= limits::READ_AHEAD;
-        if self.ready.is_empty() && !is_near {
+        let is_near = self.members.is_any_present() && self.letters.queued().messages <= limits::READ_AHEAD;
+        if !self.members.is_any_ready() && !is_near {
             self.letters.let_go(number);
         }
     }
 
     /// Lets go of what messages say that are on disk, if no member is connected.
     pub(super) fn let_all_go(&mut self) {
-        if self.present == 0 {
+        if !self.members.is_any_present() {
             self.letters.let_all_go();
         }
     }
