@@ -18,6 +18,7 @@ mod pages;
 mod publication;
 mod recorder;
 mod records;
+mod recovered;
 mod recovery;
 mod wire;
 
@@ -29,8 +30,9 @@ pub use pages::{Page, PageAsk};
 pub(crate) use pages::{PageLine, Paging, Wanted};
 pub(crate) use publication::{Away, Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
 pub(crate) use recorder::Recorder;
-pub(crate) use recovery::{GroupRecord, SessionRecord};
-pub use recovery::{Portion, Recovered, RecoveryError, Survey, recover};
+pub(crate) use recovered::{GroupRecord, SessionRecord};
+pub use recovered::{Portion, Recovered, Survey};
+pub use recovery::{RecoveryError, recover};
 pub(crate) use wire::{SessionTerms, WillRecord};
 
 use keyward_store::Table;
