@@ -38,6 +38,7 @@ mod names;
 mod opening;
 mod password;
 mod pem;
+mod refusal;
 mod registrar;
 mod registry;
 mod replay;
@@ -55,7 +56,7 @@ pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
 pub use clock::{ClockVerdict, WallTime};
 pub use commands::{
     AddDevice, AddUser, Command, Context, IssuedCertificate, KeySource, NewCredential, NewPassword, Outcome,
-    Refusal, Rehash,
+    Rehash,
 };
 pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
@@ -68,6 +69,7 @@ pub use opening::{InitOptions, OpenError, OpenOptions};
 pub use password::{
     ImportRefusal, ImportedForm, ImportedHash, PasswordMemory, PasswordRecord, PasswordRefusal, Pepper,
 };
+pub use refusal::Refusal;
 pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};

@@ -3,10 +3,11 @@
 use super::{Clerk, Decision, bounded};
 use crate::{
     account::{Account, Standing},
-    commands::{AddDevice, AddUser, NewCredential, Refusal},
+    commands::{AddDevice, AddUser, NewCredential},
     events::Event,
     limits,
     names::check_new_name,
+    refusal::Refusal,
     state::State,
 };
 use keyward_ids::Identity;

@@ -3,12 +3,13 @@
 use super::{Clerk, Decision};
 use crate::{
     authority::{self, PublicKey, SigningKey},
-    commands::{IssuedCertificate, KeySource, NewPassword, Refusal, Rehash},
+    commands::{IssuedCertificate, KeySource, NewPassword, Rehash},
     csr,
     events::Event,
     limits,
     password::PasswordRecord,
     pem,
+    refusal::Refusal,
     secret::{NoRandomness, Secret},
 };
 use keyward_ids::{CertSerial, Identity, KeyId, Kind};

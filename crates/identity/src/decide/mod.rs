@@ -10,10 +10,11 @@ pub(crate) use accounts::check_free;
 use crate::{
     authority::{Lifetimes, Signers, SigningError},
     clock::{ClockVerdict, WallTime},
-    commands::{Command, IssuedCertificate, Refusal},
+    commands::{Command, IssuedCertificate},
     events::Event,
     limits,
     password::Pepper,
+    refusal::Refusal,
     secret::Secret,
     state::State,
 };

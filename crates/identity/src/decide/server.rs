@@ -4,11 +4,11 @@ use super::{Clerk, Decision};
 use crate::{
     account::Standing,
     authority,
-    commands::Refusal,
     events::Event,
     imported::{ImportCertificateRefusal, ImportedCertificate},
     limits,
     names::{NameOrigin, ServerName, ServerNames},
+    refusal::Refusal,
     secret::Secret,
     trusted::LocalName,
 };

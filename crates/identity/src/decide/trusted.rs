@@ -3,9 +3,9 @@
 use super::{Clerk, Decision};
 use crate::{
     authority::{self, key_id},
-    commands::Refusal,
     events::Event,
     limits,
+    refusal::Refusal,
     trusted::{self, BoundName, Der, LocalName, ProvenBy, TrustRefusal, TrustedAuthority},
 };
 use keyward_ids::{Identity, KeyId};
