@@ -366,14 +366,9 @@ impl Door {
     /// Closes a listener, and what came by it and has not logged in. Who is refused waits for the answer still.
     fn close(&mut self, name: &str) {
         self.listeners.retain(|(_, listening)| listening.name != name);
-        let is_under_way = |arrival: &Arrival| {
+        self.drop_those(|arrival| {
             arrival.origin.listener == name && !matches!(arrival.stage, Stage::Refused { .. })
-        };
-        let under_way: Vec<LinkId> =
-            self.arrivals.iter().filter(|(_, arrival)| is_under_way(arrival)).map(|(id, _)| *id).collect();
-        for id in under_way {
-            drop(self.remove(id));
-        }
+        });
     }
 
     fn secure(&mut self, name: &str, tls: &ListenerTls) {
@@ -387,19 +382,21 @@ impl Door {
 
     /// Closes logins under way that the registry does not hold any more (rule 6), and reports.
     fn close_strangers(&mut self, revision: u64) {
-        let gate = &self.parts.shared.gate;
-        let is_strange = |arrival: &Arrival| match &arrival.stage {
+        let shared = Arc::clone(&self.parts.shared);
+        let closed = self.drop_those(|arrival| match &arrival.stage {
             Stage::Checking(candidate) => {
-                candidate.claim.as_ref().is_some_and(|claim| !gate.holds(&claim.known))
+                candidate.claim.as_ref().is_some_and(|claim| !shared.gate.holds(&claim.known))
             }
             _ => false,
-        };
-        let strangers: Vec<LinkId> =
-            self.arrivals.iter().filter(|(_, arrival)| is_strange(arrival)).map(|(id, _)| *id).collect();
-        for id in &strangers {
-            drop(self.remove(*id));
-        }
-        self.parts.shared.changes.directory(self.parts.reporting, revision, strangers.len() as u64);
+        });
+        shared.changes.directory(self.parts.reporting, revision, closed);
+    }
+
+    /// Drops the arrivals that are meant, without a farewell; returns how many those were.
+    fn drop_those(&mut self, is_meant: impl Fn(&Arrival) -> bool) -> u64 {
+        let meant: Vec<LinkId> =
+            self.arrivals.iter().filter(|(_, arrival)| is_meant(arrival)).map(|(id, _)| *id).collect();
+        meant.into_iter().filter_map(|id| self.remove(id)).count() as u64
     }
 }
 
