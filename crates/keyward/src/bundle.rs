@@ -10,10 +10,11 @@ mod readme;
 use crate::args::BundleKind;
 use crate::clock;
 use crate::failure::{Failure, Outcome};
-use crate::program::{Program, quote};
+use crate::program::Program;
 use keyward_client::Address;
 use keyward_identity::files::{self, FileError};
 use keyward_server::control::Chip;
+use keyward_server::shell::quote;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 

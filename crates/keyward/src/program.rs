@@ -1,6 +1,7 @@
 //! How to call this program again: the words that a person can paste into another terminal.
 
 use keyward_server::home::{Home, Surroundings};
+use keyward_server::shell::quote;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -51,28 +52,9 @@ fn dir(home: &Home, surroundings: &Surroundings) -> Option<String> {
     Some(quote(&home.directory().to_string_lossy()))
 }
 
-/// Quotes a word for a POSIX shell, if it needs that.
-pub(crate) fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_word_is_quoted_only_if_a_shell_would_read_it_otherwise() {
-        assert_eq!(quote("dev01/status"), "dev01/status");
-        assert_eq!(quote("dev01/#"), "'dev01/#'");
-        assert_eq!(quote("it's"), r"'it'\''s'");
-        assert_eq!(quote(""), "''");
-        assert_eq!(quote("$(rm)"), "'$(rm)'");
-    }
 
     #[test]
     fn a_program_that_is_not_on_the_path_is_called_by_its_path() {

@@ -107,3 +107,31 @@ fn every_command_has_a_manual_page_with_its_examples() {
     let pages = std::fs::read_dir(story.path("man")).unwrap().count();
     assert!(pages >= 40, "{pages}");
 }
+
+#[test]
+fn a_script_is_told_of_each_manual_page_that_was_written() {
+    let story = Story::begin();
+    let answer = story.json(&["man", "--out", "man"]);
+    assert_eq!(answer["man"]["dir"], "man");
+    let mut told: Vec<_> = answer["man"]["pages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|page| story.path(page.as_str().unwrap()))
+        .collect();
+    assert_eq!(told[0], story.path("man/keyward.1"));
+    let mut written: Vec<_> =
+        std::fs::read_dir(story.path("man")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    told.sort();
+    written.sort();
+    assert_eq!(told, written);
+}
+
+#[test]
+fn a_preset_that_does_not_exist_is_not_found() {
+    let story = Story::begin();
+    let output = story.run(&["--json", "preset", "show", "tasmoto"]);
+    assert_eq!(output.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["refused"]["code"], "not_found");
+}

@@ -22,6 +22,40 @@ fn examine(story: &Story, flags: &[&str]) -> (Vec<String>, i32) {
     (names, output.status.code().unwrap())
 }
 
+/// Returns the steps that the doctor prints for a finding, as a person reads them.
+fn mend(story: &Story, flags: &[&str], check: &str) -> Vec<String> {
+    let mut arguments = vec!["doctor"];
+    arguments.extend(flags);
+    let told = story.ok(&arguments);
+    let finding = told.split("\n\n").find(|part| part.lines().next() == Some(check));
+    let finding = finding.unwrap_or_else(|| panic!("{check} is not in {told}"));
+    let (_, steps) = finding.split_once("mend: ").unwrap();
+    steps.lines().map(|step| step.trim().to_owned()).collect()
+}
+
+/// Pastes a printed command into a shell, in the story's own place.
+fn paste(story: &Story, command: &str) {
+    let output = std::process::Command::new("sh")
+        .args(["-c", command])
+        .env("KEYWARD_DIR", story.dir())
+        .env("HOME", story.path(""))
+        .current_dir(story.path(""))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}: {}", said(&output));
+}
+
+/// Does what a printed mend says in words, to a file, and pastes the reload that follows.
+fn edit(story: &Story, steps: &[String], file: &str, before: &str, after: &str) {
+    let [words, reload] = steps else { panic!("{steps:?}") };
+    assert!(words.contains(file) && reload.ends_with("reload"), "{steps:?}");
+    let path = story.dir().join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(before), "{before} is not in {text}");
+    story.write(&path, &text.replace(before, after));
+    paste(story, reload);
+}
+
 fn found(story: &Story) -> Vec<String> {
     examine(story, &[]).0
 }
@@ -186,4 +220,133 @@ fn what_a_running_broker_opens_and_whom_it_trusts_is_named() {
     assert_eq!(found(&story), ["no-backup"]);
     broker.stop();
     assert_eq!(found(&story), ["no-backup"]);
+}
+
+#[test]
+fn listeners_that_let_in_more_than_they_should_are_named_and_mended_while_the_broker_runs() {
+    let story = named();
+    fs::rename(story.dir().join("offline"), story.path("usb-stick")).unwrap();
+    let socket = story.path("mqtt.sock");
+    let port = story::free_port();
+    let broker = story.start();
+    let own = broker.port;
+    story.write(
+        &story.dir().join("keyward.toml"),
+        &format!(
+            "[[listener]]\nname = \"mqtts\"\nport = {own}\n\n\
+             [[listener]]\nname = \"near\"\nsocket = \"{}\"\nsocket_mode = \"0666\"\n\n\
+             [[listener]]\nname = \"wss\"\nprotocol = \"websocket\"\nport = {port}\norigins = [\"*\"]\n",
+            socket.display()
+        ),
+    );
+    story.ok(&["reload"]);
+    assert_eq!(story::mode(&socket), 0o666);
+    assert_eq!(found(&story), ["any-page", "no-backup", "open-socket"]);
+
+    edit(&story, &mend(&story, &[], "open-socket"), "keyward.toml", "\"0666\"", "\"0660\"");
+    assert_eq!(story::mode(&socket), 0o660);
+    let all = mend(&story, &[], "any-page");
+    edit(&story, &all, "keyward.toml", "[\"*\"]", "[\"http://panel.example\"]");
+    assert_eq!(found(&story), ["no-backup", "page-without-tls"]);
+    edit(&story, &mend(&story, &[], "page-without-tls"), "keyward.toml", "http://", "https://");
+    assert_eq!(found(&story), ["no-backup"]);
+    broker.stop();
+}
+
+#[test]
+fn what_is_decided_late_and_guessed_for_ever_ends_with_a_line_taken_out() {
+    let story = named();
+    fs::rename(story.dir().join("offline"), story.path("usb-stick")).unwrap();
+    story.ok(&["user", "add", "old"]);
+    let late = "[[decide-late]]\nwho = [\"user:old\"]\nwhat = [\"subscribe\", \"will\"]\n";
+    story.write(&story.dir().join("policy.d/old.toml"), &format!("# From Mosquitto.\n{late}"));
+    story.write(&story.dir().join("keyward.toml"), "[limits]\nban_after = 0\n");
+    let broker = story.start();
+    assert_eq!(found(&story), ["decided-late", "no-backup", "no-bans"]);
+    let steps = mend(&story, &[], "decided-late");
+    assert!(steps[0].contains("policy.d/old.toml:2"), "{steps:?}");
+    let may_ask = |story: &Story| {
+        let answer = story.json(&["policy", "explain", "--as", "user:old", "subscribe", "any/#"]);
+        answer["policy_explained"]["allowed"].as_bool().unwrap()
+    };
+    assert!(may_ask(&story));
+    edit(&story, &steps, "policy.d/old.toml", late, "");
+    assert!(!may_ask(&story));
+
+    let [words] = mend(&story, &[], "no-bans").try_into().unwrap();
+    assert!(words.contains("ban_after") && words.contains("restart"), "{words}");
+    story.write(&story.dir().join("keyward.toml"), "[limits]\n");
+    broker.stop();
+    let broker = story.start();
+    assert_eq!(found(&story), ["no-backup"]);
+    broker.stop();
+}
+
+#[test]
+fn the_keys_of_an_installation_that_is_there_are_sealed() {
+    let story = named();
+    let port = story::free_port();
+    let up = ["up", "--port", &port.to_string()].map(str::to_owned);
+    let commercial = ["--profile", "commercial"];
+    let steps = mend(&story, &commercial, "keys-unsealed");
+    let file = story.path("passphrase");
+    story.write(&file, "correct horse battery staple\n");
+    let sealed = if let Some(command) = steps.iter().find(|step| step.ends_with("--passphrase-file FILE up"))
+    {
+        let chmod = steps.iter().find(|step| step.starts_with("chmod")).unwrap();
+        paste(&story, &chmod.replace("FILE", &file.display().to_string()));
+        let command = command.replace("FILE", &file.display().to_string());
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("exec {command} --port {port}")]).env("KEYWARD_DIR", story.dir());
+        shell
+    } else {
+        // In a container, where a start cannot be typed.
+        assert!(steps.iter().any(|step| step.contains("KEYWARD_PASSPHRASE_FILE")), "{steps:?}");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut command = story.command(&up.each_ref().map(String::as_str));
+        command.env("KEYWARD_PASSPHRASE_FILE", &file);
+        command
+    };
+    let key = |name: &str| fs::read_to_string(story.dir().join("keys").join(name)).unwrap();
+    let names: Vec<String> = fs::read_dir(story.dir().join("keys"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.len() >= 4 && !names.iter().any(|name| key(name).contains("SEALED")));
+    let broker = story.start_from(sealed, port);
+    for name in &names {
+        assert!(key(name).contains("KEYWARD SEALED KEY"), "{name} lies open");
+    }
+    assert!(!examine(&story, &commercial).0.contains(&"keys-unsealed".to_owned()));
+    broker.stop();
+    assert!(story.refused(&["device", "list"]).contains("passphrase"));
+    let file = file.display().to_string();
+    story.ok(&["--passphrase-file", &file, "device", "list"]);
+}
+
+#[test]
+fn a_device_with_a_password_gets_a_certificate_by_the_commands_that_are_printed() {
+    let story = named();
+    let about = ["--type", "plug", "--site", "kitchen", "--chip", "esp8266"];
+    let preset = ["--preset", "tasmota", "--topic", "lamp", "--mac", "5C:CF:7F:12:34:56"];
+    story.ok(&[&["device", "add", "lamp-1", "--password"][..], &about, &preset].concat());
+    let rules = || {
+        let files = fs::read_dir(story.dir().join("policy.d")).unwrap();
+        files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect::<Vec<_>>()
+    };
+    let rules_before = rules();
+    let before = story.json(&["device", "show", "lamp-1"]);
+    let steps = mend(&story, &["--profile", "commercial"], "device-password");
+    for command in steps.iter().filter(|step| step.contains(" device ")) {
+        paste(&story, command);
+    }
+    assert!(!examine(&story, &["--profile", "commercial"]).0.contains(&"device-password".to_owned()));
+    assert!(story.path("lamp-1-new").is_dir());
+    assert_eq!(rules(), rules_before);
+    let after = story.json(&["device", "show", "lamp-1"]);
+    for what in ["device_type", "site", "exposure", "chip", "preset"] {
+        let [before, after] = [&before, &after].map(|answer| &answer["device"]["device"][what]);
+        assert!(before.is_string() && after == before, "{what}: {before} became {after}");
+    }
+    assert_eq!(after["device"]["credentials"][0]["kind"], "certificate");
 }

@@ -108,6 +108,11 @@ impl Policy {
         self.presets.iter().find(|preset| preset.who == *identity)
     }
 
+    /// Points at each `[[decide-late]]` of the files, in their order.
+    pub fn decided_late(&self) -> impl Iterator<Item = RuleRef<'_>> {
+        self.late.iter().map(|late| RuleRef::of_late(late))
+    }
+
     /// Counts the rules that stand in files; the built-in ones are not among them.
     pub fn written_rules(&self) -> usize {
         self.rules.iter().filter(|rule| rule.tier != Tier::BUILT_IN).count()

@@ -5,6 +5,9 @@
 use keyward_identity::{Registrar, files};
 use std::path::{Path, PathBuf};
 
+/// Where an installation lives that is a service of the system.
+const OF_SERVICE: &str = "/var/lib/keyward";
+
 /// Names the directory of an installation and what the server keeps in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
@@ -67,7 +70,7 @@ impl Home {
             return Ok(Self::at(directory));
         }
         if surroundings.root {
-            return Ok(Self::at("/var/lib/keyward"));
+            return Ok(Self::at(OF_SERVICE));
         }
         let data = surroundings.xdg_data_home.clone().filter(|path| path.is_absolute());
         let data = data.or_else(|| surroundings.home.as_ref().map(|home| home.join(".local/share")));
@@ -111,6 +114,11 @@ impl Home {
     /// Returns the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Tells whether it is where a service of the system lives.
+    pub(crate) fn is_of_service(&self) -> bool {
+        self.directory == Path::new(OF_SERVICE)
     }
 
     /// Returns the path of `keyward.toml`.

@@ -31,6 +31,7 @@ pub mod rules;
 pub mod running;
 mod salvage;
 pub mod service;
+pub mod shell;
 mod signals;
 pub mod status;
 pub mod store;

@@ -28,6 +28,11 @@ const SEND_TIME: Duration = Duration::from_secs(1);
 /// How long the answers to one `keyward healthcheck` may take together.
 pub(crate) const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Tells whether a service manager has started this process.
+pub(crate) fn is_here() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty())
+}
+
 /// Is the way to the service manager, if there is one.
 #[derive(Debug, Clone, Default)]
 pub struct Service {

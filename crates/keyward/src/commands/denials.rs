@@ -3,12 +3,12 @@
 use crate::args::DenialsArgs;
 use crate::clock::{ago, unix_ms};
 use crate::failure::Outcome;
-use crate::program::quote;
 use crate::reach::Site;
 use crate::screen::{harmless, table, table_of_escaped};
 use keyward_server::control::{Request, Response};
 use keyward_server::denials::Report;
 use keyward_server::escape::escape;
+use keyward_server::shell::quote;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

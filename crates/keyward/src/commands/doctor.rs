@@ -6,7 +6,7 @@ use crate::program::Program;
 use crate::reach::{Site, counted, unexpected};
 use crate::screen::{Paint, harmless};
 use keyward_server::control::{Request, Response};
-use keyward_server::doctor::{Diagnosis, Finding, Mend, Profile, Weight};
+use keyward_server::doctor::{Diagnosis, Finding, Profile, Step, Weight};
 use std::fmt::Write;
 
 /// Runs the command.
@@ -36,14 +36,15 @@ fn tell(diagnosis: &Diagnosis, program: &Program, paint: Paint) -> String {
         let what: Vec<String> = finding.what.lines().map(harmless).collect();
         let _ = writeln!(text, "\n{name}\n  {}", what.join("\n  "));
         let _ = writeln!(text, "  why:  {}", finding.why);
-        let _ = writeln!(text, "  mend: {}", harmless(&mend(&finding.mend, program)));
+        let steps: Vec<String> = finding.mend.iter().map(|step| harmless(&words(step, program))).collect();
+        let _ = writeln!(text, "  mend: {}", steps.join("\n        "));
     }
     text
 }
 
-fn mend(mend: &Mend, program: &Program) -> String {
-    match mend {
-        Mend::Keyward(arguments) => program.command(arguments),
-        Mend::Shell(text) | Mend::Sentence(text) => text.clone(),
+fn words(step: &Step, program: &Program) -> String {
+    match step {
+        Step::Keyward(arguments) => program.command(arguments),
+        Step::Shell(text) | Step::Sentence(text) => text.clone(),
     }
 }

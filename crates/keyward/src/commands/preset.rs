@@ -59,7 +59,7 @@ fn kind(preset: &Preset) -> &'static str {
 }
 
 fn show(screen: Screen, name: &str) -> Outcome {
-    let preset = Preset::named(name).map_err(Failure::failed)?;
+    let preset = Preset::named(name).map_err(|error| Failure::refused("not_found", error))?;
     if screen.is_json() {
         return screen
             .json("preset", &json!({"name": preset.name(), "for": kind(&preset), "text": preset.text()}));

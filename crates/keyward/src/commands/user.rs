@@ -6,7 +6,6 @@ use crate::clock::day;
 use crate::commands::device::{own_key, print_json, read_csr, standing_since};
 use crate::commands::preset;
 use crate::failure::{Failure, Outcome};
-use crate::program::quote;
 use crate::reach::{Site, notes, unexpected};
 use crate::screen::table;
 use crate::secret;
@@ -15,6 +14,7 @@ use keyward_server::control::{
     NewCredential, NewPassword, Request, Response, Secret, UserAdd, UserAdded, UserRow,
 };
 use keyward_server::escape::escape;
+use keyward_server::shell::quote;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -2,9 +2,9 @@
 
 use super::Admin;
 use crate::control::{Refusal, Response};
-use crate::doctor::{self, Authority, Backup, Facts, OpenFile, Profile};
+use crate::doctor::{self, Authority, Backup, Facts, OpenFile, Profile, StartedBy};
 use crate::rules::Rules;
-use crate::{backup, container, installation};
+use crate::{backup, container, installation, service};
 use keyward_identity::{NameOrigin, ProvenBy, Registry, Standing, WallTime};
 use keyward_ids::Identity;
 use std::fs;
@@ -46,7 +46,7 @@ impl Admin {
             client_ids: self.client_ids(&registry),
             status: self.status(),
             is_named: self.is_named(),
-            is_in_container: container::is_here(),
+            started_by: self.started_by(),
             are_keys_sealed: self.registrar.status(now).keys_sealed,
             backup: backup::newest(&self.home).and_then(|path| describe(&path)),
             open_files: open_files(self.home.directory()),
@@ -63,6 +63,17 @@ impl Admin {
             .collect();
         let counts = running.live.sessions(&identities);
         identities.into_iter().cloned().zip(counts).filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Tells who starts the broker; of one that is stopped, by where it lives.
+    fn started_by(&self) -> StartedBy {
+        if container::is_here() {
+            StartedBy::Container
+        } else if service::is_here() || self.home.is_of_service() {
+            StartedBy::Systemd
+        } else {
+            StartedBy::Person
+        }
     }
 
     /// Tells whether a person has named the broker.

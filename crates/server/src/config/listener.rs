@@ -147,9 +147,14 @@ impl Listener {
         }
     }
 
+    /// Tells whether other machines may reach it.
+    pub fn is_on_network(&self) -> bool {
+        self.address().is_some_and(|address| !address.is_loopback())
+    }
+
     /// Tells whether what clients say, passwords too, can be read on a network.
     pub fn is_plain_network(&self) -> bool {
-        matches!(self.place, Place::Network { address, .. } if !self.tls && !address.is_loopback())
+        !self.tls && self.is_on_network()
     }
 
     /// Returns what it binds; `None` for a Unix socket.

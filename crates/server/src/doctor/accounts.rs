@@ -1,8 +1,10 @@
 //! Devices and users: how they prove themselves, and whether they should still be there.
 
-use super::{Check, Facts, Mend, Profile, Weakness};
+use super::{Check, Facts, Profile, Step, Weakness};
+use crate::shell::quote;
 use keyward_identity::{Account, Chip, Exposure, Standing};
-use keyward_ids::{Identity, Kind, UserId};
+use keyward_ids::{Identity, Kind, SiteId, TypeId, UserId};
+use std::fmt::Write;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -57,20 +59,25 @@ fn unconfirmed(facts: &Facts) -> Vec<Weakness> {
         return Vec::new();
     }
     let what = format!("{count} devices and users are not confirmed since a restore");
-    vec![Weakness::new(what, Mend::keyward("store confirm --help"))]
+    vec![Weakness::new(what, Step::keyward("store confirm --help"))]
 }
 
 fn weak_passwords(facts: &Facts) -> Vec<Weakness> {
     let weakness = |account: &std::sync::Arc<Account>| {
         let note = account.password.as_ref().filter(|password| password.is_weak())?.note()?;
         let (identity, name) = (&account.identity, account.identity.name());
-        let mend = match identity.kind() {
-            Kind::User => Mend::keyward(format!("user passwd {name}")),
-            Kind::Device => Mend::keyward(format!("device passwd {name}")),
-        };
+        let mend = Step::keyward(format!("{} passwd {name}", word(identity)));
         Some(Weakness::new(format!("the password of {identity} is {note}"), mend))
     };
     facts.accounts.iter().filter(|account| account.is_active()).filter_map(weakness).collect()
+}
+
+/// Returns the command that changes such an account.
+fn word(identity: &Identity) -> &'static str {
+    match identity.kind() {
+        Kind::User => "user",
+        Kind::Device => "device",
+    }
 }
 
 fn devices(facts: &Facts) -> impl Iterator<Item = &Account> {
@@ -80,13 +87,53 @@ fn devices(facts: &Facts) -> impl Iterator<Item = &Account> {
 
 fn device_passwords(facts: &Facts) -> Vec<Weakness> {
     let weakness = |account: &Account| {
-        let id = account.identity.name();
-        let mend = format!(
-            "give it a certificate: keyward device remove {id}, then keyward device add {id} --out DIR"
-        );
-        Weakness::new(format!("device {id} proves itself with a password"), Mend::by(mend))
+        let what = format!("device {} proves itself with a password", account.identity.name());
+        Weakness::new(what, anew(facts, account))
     };
     devices(facts).filter(|account| account.password.is_some()).map(weakness).collect()
+}
+
+/// Gives a device a new certificate and nothing else: it is removed and added again as what it was.
+pub(super) fn anew(facts: &Facts, account: &Account) -> Vec<Step> {
+    let id = account.identity.name();
+    // Where its first bundle may lie still, nothing is written.
+    let mut add = format!("device add {id} --out {id}-new");
+    let mut flag = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            let _ = write!(add, " --{name} {}", quote(value));
+        }
+    };
+    flag("type", account.device_type.as_ref().map(TypeId::as_str));
+    flag("site", account.site.as_ref().map(SiteId::as_str));
+    flag("exposure", account.exposure.map(exposure));
+    flag("chip", account.chip.map(chip));
+    let preset = facts.policy.as_ref().ok().and_then(|policy| policy.preset_of(&account.identity));
+    if let Some(preset) = preset {
+        flag("preset", Some(&preset.name));
+        flag("topic", preset.topic.as_deref());
+        flag("mac", preset.mac.as_deref());
+    }
+    vec![
+        Step::by(format!("when somebody can go to {id}, for what waits in its sessions is lost, too:")),
+        Step::keyward(format!("device remove {id}")),
+        Step::keyward(add),
+        Step::by(format!("then give it the key and the certificate in {id}-new")),
+    ]
+}
+
+fn exposure(exposure: Exposure) -> &'static str {
+    match exposure {
+        Exposure::Public => "public",
+        Exposure::Workplace => "workplace",
+        Exposure::Locked => "locked",
+    }
+}
+
+fn chip(chip: Chip) -> &'static str {
+    match chip {
+        Chip::Esp8266 => "esp8266",
+        Chip::Esp32 => "esp32",
+    }
 }
 
 fn exposed(facts: &Facts) -> Vec<Weakness> {
@@ -95,7 +142,7 @@ fn exposed(facts: &Facts) -> Vec<Weakness> {
         let mend = format!(
             "put device {id} behind a lock, or use a chip that keeps its key; let rules give it its own topics only"
         );
-        Weakness::new(format!("device {id} stands where anybody can open it"), Mend::by(mend))
+        Weakness::new(format!("device {id} stands where anybody can open it"), Step::by(mend))
     };
     devices(facts).filter(|account| account.exposure == Some(Exposure::Public)).map(weakness).collect()
 }
@@ -111,7 +158,7 @@ fn chips(facts: &Facts) -> Vec<Weakness> {
         };
         let id = account.identity.name();
         let mend = format!("{mend}; let rules give device {id} its own topics only");
-        Some(Weakness::new(format!("device {id} is an {chip}"), Mend::by(mend)))
+        Some(Weakness::new(format!("device {id} is an {chip}"), Step::by(mend)))
     };
     devices(facts).filter_map(weakness).collect()
 }
@@ -132,9 +179,11 @@ fn shared(facts: &Facts) -> Vec<Weakness> {
             }
             None => return None,
         };
-        let mend =
-            format!("add an account for each program and each device that uses it, then remove {identity}");
-        Some(Weakness::new(what, Mend::by(mend)))
+        let mend = [
+            Step::by("add an account for each program and each device that uses it, then:"),
+            Step::keyward(format!("{} remove {}", word(identity), identity.name())),
+        ];
+        Some(Weakness::new(what, mend))
     };
     active.filter_map(weakness).collect()
 }
@@ -153,14 +202,13 @@ fn has_preset_of_a_house(facts: &Facts, identity: &Identity) -> bool {
 fn marked(facts: &Facts) -> Vec<Weakness> {
     let weakness = |account: &std::sync::Arc<Account>| {
         let (identity, name) = (&account.identity, account.identity.name());
-        let kind = match identity.kind() {
-            Kind::User => "user",
-            Kind::Device => "device",
-        };
-        let mend = format!(
-            "let it speak TLS, then: keyward {kind} plain {name} --clear, and give it a new password (keyward {kind} passwd {name})"
-        );
-        Weakness::new(format!("{identity} is marked plain"), Mend::by(mend))
+        let kind = word(identity);
+        let mend = [
+            Step::by("let it speak TLS, then:"),
+            Step::keyward(format!("{kind} plain {name} --clear")),
+            Step::keyward(format!("{kind} passwd {name}")),
+        ];
+        Weakness::new(format!("{identity} is marked plain"), mend)
     };
     facts.accounts.iter().filter(|account| account.is_active() && account.plain).map(weakness).collect()
 }

@@ -1,6 +1,6 @@
 //! Authorities of others whose client certificates are accepted.
 
-use super::{Authority, Check, Facts, Mend, Profile, Weakness, certificates::SOON};
+use super::{Authority, Check, Facts, Profile, Step, Weakness, certificates::SOON};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -48,7 +48,7 @@ fn ends(facts: &Facts) -> Vec<Weakness> {
     let near = |authority: &Authority| authority.not_after < facts.now.after(SOON);
     of_those(facts, near, |authority| {
         let what = format!("the trusted authority {} ends on {}", authority.name, authority.not_after);
-        Weakness::new(what, Mend::by("give its clients certificates of this broker before that day"))
+        Weakness::new(what, Step::by("give its clients certificates of this broker before that day"))
     })
 }
 
@@ -68,10 +68,11 @@ fn unbound(facts: &Facts) -> Vec<Weakness> {
     let is_idle = |authority: &Authority| !authority.proves_nothing && authority.bound == 0;
     of_those(facts, is_idle, |authority| {
         let name = &authority.name;
-        let mend = format!(
-            "bind the names of its clients (keyward authority trust bind --help), or: keyward authority trust remove {name}"
-        );
-        Weakness::new(format!("no name of the trusted authority {name} is bound to anybody"), Mend::by(mend))
+        let mend = [
+            Step::by("bind the names of its clients (keyward authority trust bind --help), or:"),
+            Step::keyward(format!("authority trust remove {name}")),
+        ];
+        Weakness::new(format!("no name of the trusted authority {name} is bound to anybody"), mend)
     })
 }
 
@@ -93,15 +94,15 @@ fn proves_nothing(facts: &Facts) -> Vec<Weakness> {
         |authority| authority.proves_nothing,
         |authority| {
             let name = &authority.name;
-            let mend = format!(
-                "keyward authority trust remove {name}, then add it with --identity common-name and bind the names of its clients"
-            );
-            let what = format!("certificates of the trusted authority {name} prove nobody");
-            Weakness::new(what, Mend::by(mend))
+            let mend = [
+                Step::keyward(format!("authority trust remove {name}")),
+                Step::by("then add it with --identity common-name, and bind the names of its clients"),
+            ];
+            Weakness::new(format!("certificates of the trusted authority {name} prove nobody"), mend)
         },
     )
 }
 
-fn new_list(authority: &Authority) -> Mend {
-    Mend::keyward(format!("authority trust crl {} --crl FILE", authority.name))
+fn new_list(authority: &Authority) -> Step {
+    Step::keyward(format!("authority trust crl {} --crl FILE", authority.name))
 }

@@ -1,6 +1,7 @@
 //! Whether there is a backup, and how old it is.
 
-use super::{Check, Facts, Mend, Profile, Weakness};
+use super::{Check, Facts, Profile, Step, Weakness};
+use crate::shell::quote;
 use std::time::Duration;
 
 /// How old the newest backup may be.
@@ -60,12 +61,13 @@ fn older(facts: &Facts, than: Duration) -> Vec<Weakness> {
 fn plain(facts: &Facts) -> Vec<Weakness> {
     let open = facts.backup.iter().filter(|backup| backup.is_plain);
     open.map(|backup| {
-        let what = format!("the backup {} is not encrypted", backup.path.display());
-        Weakness::new(what, Mend::by("make one that is (keyward store backup), and delete this one"))
+        let path = backup.path.display().to_string();
+        let mend = [make(), Step::shell(format!("rm {}", quote(&path)))];
+        Weakness::new(format!("the backup {path} is not encrypted"), mend)
     })
     .collect()
 }
 
-fn make() -> Mend {
-    Mend::keyward("store backup")
+fn make() -> Step {
+    Step::keyward("store backup")
 }

@@ -1,8 +1,9 @@
 //! Certificates that end soon, and the clock that dates them.
 
-use super::{Check, Facts, Mend, Profile, Weakness};
+use super::{Check, Facts, Profile, Step, Weakness, accounts::anew};
 use crate::status::{CertificateRow, ClockState};
 use keyward_identity::{IMPORTED_ROLE, WallTime};
+use keyward_ids::Kind;
 use std::time::Duration;
 
 /// How long before its end a certificate is spoken of.
@@ -50,7 +51,7 @@ fn imported(facts: &Facts) -> Vec<Weakness> {
     let weakness = |row: &CertificateRow| {
         let name = imported_name(row)?;
         let what = format!("the {} ends on {}", row.what, WallTime(row.expires_unix_ms));
-        let mend = Mend::keyward(format!("server certificate import {name} --cert FILE --key FILE"));
+        let mend = Step::keyward(format!("server certificate import {name} --cert FILE --key FILE"));
         Some(Weakness::new(what, mend))
     };
     ending(facts).filter_map(weakness).collect()
@@ -62,7 +63,7 @@ fn own(facts: &Facts) -> Vec<Weakness> {
         let what = format!("the {} certificate ends on {}", row.what, WallTime(row.expires_unix_ms));
         Weakness::new(
             what,
-            Mend::by(
+            Step::by(
                 "let the broker run: it renews what it can by itself; the log says what keeps it from that",
             ),
         )
@@ -76,12 +77,11 @@ fn of_clients(facts: &Facts) -> Vec<Weakness> {
     let near = active.filter_map(|account| {
         let last = account.certificates.iter().map(|certificate| certificate.not_after).max()?;
         (last < ending).then(|| {
-            let mend =
-                format!("issue another before that day: {} is removed and added again", account.identity);
-            Weakness::new(
-                format!("the last certificate of {} ends on {last}", account.identity),
-                Mend::by(mend),
-            )
+            let mend = match account.identity.kind() {
+                Kind::Device => anew(facts, account),
+                Kind::User => vec![Step::by("before that day, remove the user and add it again")],
+            };
+            Weakness::new(format!("the last certificate of {} ends on {last}", account.identity), mend)
         })
     });
     near.collect()
@@ -90,6 +90,6 @@ fn of_clients(facts: &Facts) -> Vec<Weakness> {
 fn clock(facts: &Facts) -> Vec<Weakness> {
     match &facts.status.clock {
         ClockState::Trusted => Vec::new(),
-        ClockState::Doubted { why } => vec![Weakness::new(why.clone(), Mend::keyward("clock accept"))],
+        ClockState::Doubted { why } => vec![Weakness::new(why.clone(), Step::keyward("clock accept"))],
     }
 }

@@ -1,7 +1,8 @@
-//! What `keyward.toml` opens or promises too little.
+//! What `keyward.toml` promises too little; what its listeners open is in `listeners`.
 
-use super::{Check, Facts, Mend, Profile, Weakness};
-use crate::config::Durability;
+use super::{Check, Facts, Profile, Step, Weakness};
+use crate::config::{Durability, Listener};
+use crate::login::LoginRule;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -17,33 +18,18 @@ pub(super) const CHECKS: &[Check] = &[
         look: durability,
     },
     Check {
-        name: "plain-listener",
+        name: "no-bans",
         from: Profile::Home,
-        why: "passwords and messages can be read and changed by anybody on the way",
-        look: plain,
-    },
-    Check {
-        name: "anonymous",
-        from: Profile::Home,
-        why: "whoever reaches the listener is let in, without showing anything",
-        look: anonymous,
-    },
-    Check {
-        name: "password-login",
-        from: Profile::Commercial,
-        why: "a password can be copied, guessed and shared; a certificate belongs to one key",
-        look: passwords,
+        why: "whoever reaches a listener may guess passwords for ever; they are slowed down, and never shut out",
+        look: bans,
     },
 ];
 
 fn valid(facts: &Facts) -> Vec<Weakness> {
     let refused = facts.config.as_ref().err().or(facts.refused_config.as_ref());
     let weakness = |what: &String| {
-        Weakness::new(
-            what.clone(),
-            Mend::by("correct the line that is named; `keyward reload` says whether it is good"),
-        )
-        .unusable()
+        Weakness::new(what.clone(), [Step::by("correct the line that is named"), Step::keyward("reload")])
+            .unusable()
     };
     refused.map(weakness).into_iter().collect()
 }
@@ -55,52 +41,17 @@ fn durability(facts: &Facts) -> Vec<Weakness> {
         Durability::Os => "\"os\": a crash of the system or a loss of power",
         Durability::Memory => "\"memory\": every end of the broker",
     };
-    let mend = Mend::by("set store.durability = \"synced\" in keyward.toml, then restart the broker");
+    let mend = Step::by("set store.durability = \"synced\" in keyward.toml, then restart the broker");
     vec![Weakness::new(format!("store.durability is {promise} loses messages"), mend)]
 }
 
-fn plain(facts: &Facts) -> Vec<Weakness> {
+fn bans(facts: &Facts) -> Vec<Weakness> {
     let Ok(config) = &facts.config else { return Vec::new() };
-    let open = config.listeners.iter().filter(|listener| listener.is_plain_network());
-    let weakness = |listener: &crate::config::Listener| {
-        let from: Vec<String> = listener.from.iter().map(ToString::to_string).collect();
-        let what = format!(
-            "listener {} speaks MQTT without TLS on the network, to {}",
-            listener.name,
-            from.join(", ")
-        );
-        Weakness::new(what, Mend::keyward(format!("listener remove {}", listener.name)))
-    };
-    open.map(weakness).collect()
-}
-
-fn anonymous(facts: &Facts) -> Vec<Weakness> {
-    let Ok(config) = &facts.config else { return Vec::new() };
-    let weakness = |listener: &crate::config::Listener| {
-        let user = listener.anonymous_as.as_ref()?;
-        let what = format!("listener {}: clients that show nothing become user:{user}", listener.name);
-        Some(Weakness::new(
-            what,
-            Mend::by(format!("take anonymous_as out of listener {} in keyward.toml", listener.name)),
-        ))
-    };
-    config.listeners.iter().filter_map(weakness).collect()
-}
-
-fn passwords(facts: &Facts) -> Vec<Weakness> {
-    let Ok(config) = &facts.config else { return Vec::new() };
-    let reachable = |listener: &&crate::config::Listener| {
-        listener.tls && listener.address().is_some_and(|address| !address.is_loopback())
-    };
-    let lax =
-        config.listeners.iter().filter(reachable).filter(|listener| !listener.login.needs_certificate());
-    let weakness = |listener: &crate::config::Listener| {
-        let what = format!("listener {} lets clients in with a password alone", listener.name);
-        let mend = format!(
-            "set login = \"certificate\" for listener {} in keyward.toml, once all clients have one",
-            listener.name
-        );
-        Weakness::new(what, Mend::by(mend))
-    };
-    lax.map(weakness).collect()
+    let takes_passwords =
+        |listener: &Listener| listener.is_on_network() && listener.login != LoginRule::Certificate;
+    if config.limits.plane.ban_after != 0 || !config.listeners.iter().any(takes_passwords) {
+        return Vec::new();
+    }
+    let mend = Step::by("take the line ban_after out of [limits] in keyward.toml, then restart the broker");
+    vec![Weakness::new("limits.ban_after is 0: no address is ever banned for failed logins", mend)]
 }

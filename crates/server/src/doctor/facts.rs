@@ -32,14 +32,25 @@ pub struct Facts {
     pub status: Status,
     /// Whether a person named the broker: in the configuration, by `--name`, `KEYWARD_NAMES` or `server name add`.
     pub is_named: bool,
-    /// Whether the broker runs in a container.
-    pub is_in_container: bool,
+    /// Who starts the broker.
+    pub started_by: StartedBy,
     /// Whether the keys are sealed by a passphrase.
     pub are_keys_sealed: bool,
     /// The newest backup in `DIR/backups`.
     pub backup: Option<Backup>,
     /// What others than the owner can read or write.
     pub open_files: Vec<OpenFile>,
+}
+
+/// Says who starts a broker, and so where one says how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartedBy {
+    /// A person, with `keyward up`.
+    Person,
+    /// systemd, by a unit.
+    Systemd,
+    /// A container.
+    Container,
 }
 
 /// Is an authority of others.

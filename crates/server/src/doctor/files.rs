@@ -1,6 +1,7 @@
 //! What lies in the directory of the installation and should not, or is open to others.
 
-use super::{Check, Facts, Mend, Profile, Weakness};
+use super::{Check, Facts, Profile, StartedBy, Step, Weakness};
+use crate::shell::quote;
 use crate::status::StorageState;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -35,7 +36,7 @@ fn root_keys(facts: &Facts) -> Vec<Weakness> {
         let what = format!("the root keys lie in {folder}");
         Weakness::new(
             what,
-            Mend::by(format!(
+            Step::by(format!(
                 "move {folder} to a safe place, for instance two USB sticks; the broker never needs it"
             )),
         )
@@ -47,14 +48,9 @@ fn open_files(facts: &Facts) -> Vec<Weakness> {
     let weakness = |file: &super::OpenFile| {
         let path = file.path.display().to_string();
         let what = format!("{path} has the mode {:03o}", file.mode);
-        Weakness::new(what, Mend::shell(format!("chmod {:03o} {}", file.fit, quote(&path))))
+        Weakness::new(what, Step::shell(format!("chmod {:03o} {}", file.fit, quote(&path))))
     };
     facts.open_files.iter().map(weakness).collect()
-}
-
-/// Quotes a path for a shell.
-fn quote(path: &str) -> String {
-    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 fn unsealed(facts: &Facts) -> Vec<Weakness> {
@@ -62,12 +58,40 @@ fn unsealed(facts: &Facts) -> Vec<Weakness> {
         return Vec::new();
     }
     let what = "no passphrase protects the keys on disk";
-    vec![Weakness::new(
-        what,
-        Mend::by(
-            "begin an installation with --passphrase-file (as a service: LoadCredential=), or encrypt the disk",
-        ),
-    )]
+    vec![Weakness::new(what, sealing(facts.started_by))]
+}
+
+/// Seals the keys that are there: they are, at the first start with a passphrase.
+fn sealing(started_by: StartedBy) -> Vec<Step> {
+    let choose = Step::by(
+        "choose a passphrase and write it down elsewhere: without it the broker does not start, and the keys are lost",
+    );
+    let mut steps = vec![choose];
+    match started_by {
+        StartedBy::Person => steps.extend([
+            Step::by("write it into a file, one line, on another disk than the keys: FILE; then stop the broker"),
+            Step::shell("chmod 600 FILE"),
+            Step::keyward("--passphrase-file FILE up"),
+            Step::by("from now on give commands that file too, or name it in KEYWARD_PASSPHRASE_FILE"),
+        ]),
+        StartedBy::Systemd => steps.extend([
+            Step::by("then, as root:"),
+            Step::shell("install -d -m 700 /etc/credstore.encrypted && install -d /etc/systemd/system/keyward.service.d"),
+            Step::shell(
+                "systemd-ask-password -n Passphrase: | systemd-creds encrypt --name=keyward-passphrase - /etc/credstore.encrypted/keyward-passphrase",
+            ),
+            Step::shell(
+                "printf '%s\\n' '[Service]' LoadCredentialEncrypted=keyward-passphrase:/etc/credstore.encrypted/keyward-passphrase \
+                 > /etc/systemd/system/keyward.service.d/passphrase.conf",
+            ),
+            Step::shell("systemctl daemon-reload && systemctl restart keyward"),
+        ]),
+        StartedBy::Container => steps.push(Step::by(
+            "mount it as a secret that only the broker's user can read, set KEYWARD_PASSPHRASE_FILE to its path, \
+             and make the container anew",
+        )),
+    }
+    steps
 }
 
 fn store(facts: &Facts) -> Vec<Weakness> {
@@ -77,5 +101,5 @@ fn store(facts: &Facts) -> Vec<Weakness> {
         (StorageState::Broken, Some(text)) => (text, "look into the log, then restart the broker"),
         _ => return Vec::new(),
     };
-    vec![Weakness::new(text, Mend::by(mend)).unusable()]
+    vec![Weakness::new(text, Step::by(mend)).unusable()]
 }

@@ -12,10 +12,11 @@ mod certificates;
 mod configuration;
 mod facts;
 mod files;
+mod listeners;
 mod names;
 mod permissions;
 
-pub use facts::{Authority, Backup, Facts, OpenFile};
+pub use facts::{Authority, Backup, Facts, OpenFile, StartedBy};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,15 +51,15 @@ pub struct Finding {
     pub what: String,
     /// Why it matters.
     pub why: String,
-    /// What mends it: the arguments of a command of Keyward, or a sentence.
-    pub mend: Mend,
+    /// What mends it, one step after the other; at least one.
+    pub mend: Vec<Step>,
 }
 
-/// Says what mends something.
+/// Is a step of what mends something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mend {
-    /// A command of Keyward: what follows its name.
+pub enum Step {
+    /// A command of Keyward: what follows its name, quoted for a shell.
     Keyward(String),
     /// A command of the system.
     Shell(String),
@@ -92,14 +93,14 @@ pub(crate) struct Check {
 /// Is what a check finds.
 pub(crate) struct Weakness {
     what: String,
-    mend: Mend,
+    mend: Vec<Step>,
     weight: Weight,
 }
 
 impl Weakness {
     /// Says what is weak and what mends it.
-    pub(crate) fn new(what: impl Into<String>, mend: Mend) -> Self {
-        Self { what: what.into(), mend, weight: Weight::Weak }
+    pub(crate) fn new(what: impl Into<String>, mend: impl Into<Vec<Step>>) -> Self {
+        Self { what: what.into(), mend: mend.into(), weight: Weight::Weak }
     }
 
     /// Says that nothing works so.
@@ -108,7 +109,7 @@ impl Weakness {
     }
 }
 
-impl Mend {
+impl Step {
     pub(crate) fn keyward(command: impl Into<String>) -> Self {
         Self::Keyward(command.into())
     }
@@ -122,9 +123,16 @@ impl Mend {
     }
 }
 
+impl From<Step> for Vec<Step> {
+    fn from(step: Step) -> Self {
+        vec![step]
+    }
+}
+
 /// All checks, by subject.
-const TABLES: [&[Check]; 8] = [
+const TABLES: [&[Check]; 9] = [
     configuration::CHECKS,
+    listeners::CHECKS,
     permissions::CHECKS,
     accounts::CHECKS,
     certificates::CHECKS,

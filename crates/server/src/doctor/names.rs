@@ -1,6 +1,6 @@
 //! By which names clients find the broker.
 
-use super::{Check, Facts, Mend, Profile, Weakness};
+use super::{Check, Facts, Profile, StartedBy, Step, Weakness};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -18,22 +18,25 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn unnamed(facts: &Facts) -> Vec<Weakness> {
-    if facts.is_named || facts.is_in_container {
+    if facts.is_named || facts.started_by == StartedBy::Container {
         return Vec::new();
     }
     let what = "nobody has named the broker: its certificate holds what this machine calls itself";
-    vec![Weakness::new(what, Mend::keyward("server name add NAME"))]
+    vec![Weakness::new(what, Step::keyward("server name add NAME"))]
 }
 
 fn unnamed_container(facts: &Facts) -> Vec<Weakness> {
-    if facts.is_named || !facts.is_in_container {
+    if facts.is_named || facts.started_by != StartedBy::Container {
         return Vec::new();
     }
     let what = "nobody has named the broker, and it runs in a container";
     vec![Weakness::new(
         what,
-        Mend::by(
-            "set KEYWARD_NAMES to the names and addresses of the host, or run: keyward server name add NAME",
-        ),
+        [
+            Step::by(
+                "set KEYWARD_NAMES to the names and addresses of the host, and make the container anew; or:",
+            ),
+            Step::keyward("server name add NAME"),
+        ],
     )]
 }

@@ -1,8 +1,8 @@
 //! What the rules allow too widely, or mean for nobody.
 
-use super::{Check, Facts, Mend, Profile, Weakness};
+use super::{Check, Facts, Profile, Step, Weakness};
 use keyward_mqtt::topic::TopicName;
-use keyward_policy::{Action, Policy, Subject};
+use keyward_policy::{Action, Policy, RuleRef, Subject};
 
 /// A topic that no rule names: who may read or publish there may do so everywhere.
 const ANYWHERE: &str = "keyward-doctor/0f6a1c/anywhere";
@@ -32,11 +32,17 @@ pub(super) const CHECKS: &[Check] = &[
         why: "a misspelt name allows too little, or denies nobody; a new account of that name would inherit the rule",
         look: for_nobody,
     },
+    Check {
+        name: "decided-late",
+        from: Profile::Home,
+        why: "whoever may not read or leave a will is told that they may: a mistake shows as silence, and a last word is lost",
+        look: decided_late,
+    },
 ];
 
 fn valid(facts: &Facts) -> Vec<Weakness> {
     let refused = facts.policy.as_ref().err().or(facts.refused_rules.as_ref());
-    let weakness = |what: &String| Weakness::new(what.clone(), Mend::keyward("policy check")).unusable();
+    let weakness = |what: &String| Weakness::new(what.clone(), Step::keyward("policy check")).unusable();
     refused.map(weakness).into_iter().collect()
 }
 
@@ -74,11 +80,13 @@ fn writers(facts: &Facts) -> Vec<Weakness> {
     active(facts).filter_map(weakness).collect()
 }
 
-fn narrower(subject: &Subject) -> Mend {
-    Mend::by(format!(
-        "name the topics that {} needs in that rule, then run: keyward reload",
-        subject.identity
-    ))
+fn narrower(subject: &Subject) -> [Step; 2] {
+    edit(format!("name the topics that {} needs in that rule", subject.identity))
+}
+
+/// Says what to change in a file, and brings it into force.
+fn edit(what: impl Into<String>) -> [Step; 2] {
+    [Step::by(what), Step::keyward("reload")]
 }
 
 fn for_nobody(facts: &Facts) -> Vec<Weakness> {
@@ -86,6 +94,15 @@ fn for_nobody(facts: &Facts) -> Vec<Weakness> {
     let findings = policy.check(&facts.subjects).into_iter();
     let of_nobody =
         findings.filter(|finding| matches!(finding, keyward_policy::Finding::SpeaksOfNobody { .. }));
-    let mend = || Mend::by("correct the name or delete the rule, then run: keyward reload");
+    let mend = || edit("correct the name or delete the rule");
     of_nobody.map(|finding| Weakness::new(finding.to_string(), mend())).collect()
+}
+
+fn decided_late(facts: &Facts) -> Vec<Weakness> {
+    let policy = facts.policy.as_ref().ok();
+    let weakness = |late: RuleRef<'_>| {
+        let mend = edit(format!("delete [[decide-late]] at {late}, once these clients bear a refusal"));
+        Weakness::new(late.cite().to_string(), mend)
+    };
+    policy.into_iter().flat_map(|policy| policy.decided_late()).map(weakness).collect()
 }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::config::{Config, Durability};
+use crate::login::LoginRule;
 use crate::status::{CertificateRow, ClockState, RunningStatus, Status, StorageState};
 use keyward_identity::{Account, CertificateRecord, Chip, Exposure, Standing, WallTime};
 use keyward_ids::Identity;
@@ -102,7 +103,7 @@ fn sound() -> Facts {
         accounts: accounts.into_iter().map(Arc::new).collect(),
         status: status(),
         is_named: true,
-        is_in_container: false,
+        started_by: StartedBy::Person,
         are_keys_sealed: true,
         backup: Some(Backup {
             path: "/srv/kw/backups/keyward-1.age".into(),
@@ -115,6 +116,10 @@ fn sound() -> Facts {
 
 fn first(facts: &mut Facts) -> &mut Account {
     Arc::make_mut(&mut facts.accounts[0])
+}
+
+fn pages(facts: &mut Facts, origin: &str) {
+    facts.config.as_mut().unwrap().listeners[0].origins = Some(vec![origin.to_owned()]);
 }
 
 type Weaken = fn(&mut Facts);
@@ -140,6 +145,20 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     ("plain-listener", |facts| facts.config.as_mut().unwrap().listeners[0].tls = false),
     ("anonymous", |facts| {
         facts.config.as_mut().unwrap().listeners[0].anonymous_as = Some("guest".parse().unwrap());
+    }),
+    ("no-bans", |facts| {
+        let config = facts.config.as_mut().unwrap();
+        config.limits.plane.ban_after = 0;
+        config.listeners[0].login = LoginRule::CertificateAndPassword;
+    }),
+    ("open-socket", |facts| {
+        let file = "[[listener]]\nname = \"near\"\nsocket = \"/run/kw/mqtt\"\nsocket_mode = \"0666\"\n";
+        facts.config = config(file);
+    }),
+    ("any-page", |facts| pages(facts, "*")),
+    ("page-without-tls", |facts| pages(facts, "http://panel.example:1880")),
+    ("decided-late", |facts| {
+        facts.policy = rules("[[decide-late]]\nwho = \"user:app\"\nwhat = \"will\"\n");
     }),
     ("weak-password", |facts| {
         Arc::make_mut(&mut facts.accounts[1]).password =
@@ -175,7 +194,7 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     ("device-certificate-ends", |facts| first(facts).certificates = vec![certificate(NOW.after(days(3)))]),
     ("clock", |facts| facts.status.clock = ClockState::Doubted { why: "it is 1970".to_owned() }),
     ("unnamed", |facts| facts.is_named = false),
-    ("unnamed-container", |facts| (facts.is_named, facts.is_in_container) = (false, true)),
+    ("unnamed-container", |facts| (facts.is_named, facts.started_by) = (false, StartedBy::Container)),
     ("root-keys", |facts| facts.status.offline_folder = Some("/srv/kw/offline".to_owned())),
     ("open-files", |facts| {
         facts.open_files = vec![OpenFile { path: "/srv/kw/keys/it's".into(), mode: 0o644, fit: 0o600 }];
@@ -208,8 +227,10 @@ fn each_weakness_is_found_alone_and_says_what_mends_it() {
         let found = found(&facts, Profile::Commercial);
         let names: Vec<&str> = found.iter().map(|finding| finding.check.as_str()).collect();
         assert_eq!(names, [*name]);
-        let (Mend::Keyward(mend) | Mend::Shell(mend) | Mend::Sentence(mend)) = &found[0].mend;
-        assert!(!mend.is_empty() && !found[0].why.is_empty() && !found[0].what.is_empty(), "{found:?}");
+        assert!(!found[0].mend.is_empty(), "{found:?}");
+        for Step::Keyward(text) | Step::Shell(text) | Step::Sentence(text) in &found[0].mend {
+            assert!(!text.is_empty() && !found[0].why.is_empty() && !found[0].what.is_empty(), "{found:?}");
+        }
     }
 }
 
@@ -254,8 +275,8 @@ fn what_keeps_the_broker_from_its_work_comes_first_and_weighs_more() {
 fn a_path_is_quoted_for_the_shell_that_mends_it() {
     let mut facts = sound();
     facts.open_files = vec![OpenFile { path: "/srv/kw/keys/it's".into(), mode: 0o644, fit: 0o600 }];
-    let mend = Mend::Shell(r"chmod 600 '/srv/kw/keys/it'\''s'".to_owned());
-    assert_eq!(found(&facts, Profile::Home)[0].mend, mend);
+    let mend = Step::Shell(r"chmod 600 '/srv/kw/keys/it'\''s'".to_owned());
+    assert_eq!(found(&facts, Profile::Home)[0].mend, [mend]);
 }
 
 #[test]
@@ -269,4 +290,49 @@ fn who_is_shut_out_is_no_weakness() {
     Arc::make_mut(account).standing = Standing::Disabled;
     let _: Vec<Subject> = facts.subjects.clone();
     assert_eq!(found(&facts, Profile::Home), []);
+}
+
+#[test]
+fn what_lets_in_only_whom_it_should_is_no_weakness() {
+    let mut facts = sound();
+    facts.config.as_mut().unwrap().limits.plane.ban_after = 0;
+    assert_eq!(found(&facts, Profile::Home), [], "nobody can guess where there are no passwords");
+    pages(&mut facts, "http://localhost:1880");
+    assert_eq!(found(&facts, Profile::Home), []);
+    facts.config =
+        config("[[listener]]\nname = \"near\"\nsocket = \"/run/kw/mqtt\"\nsocket_mode = \"0660\"\n");
+    assert_eq!(found(&facts, Profile::Home), []);
+}
+
+#[test]
+fn a_device_is_added_again_as_what_it_was() {
+    let mut facts = sound();
+    let plug = first(&mut facts);
+    plug.password = Some(serde_json::from_str(r#"{"chosen":"$argon2id$"}"#).unwrap());
+    (plug.device_type, plug.site) = (Some("plug".parse().unwrap()), Some("roof".parse().unwrap()));
+    plug.chip = Some(Chip::Esp32);
+    let preset = Preset::named("tasmota").unwrap();
+    let who = facts.accounts[0].identity.clone();
+    let filling = Filling { who: &who, topic: Some("kitchen"), mac: Some("5C:CF:7F:12:34:56") };
+    facts.policy = rules(&preset.fill(&filling).unwrap().text);
+    let found = found(&facts, Profile::Commercial);
+    let finding = found.iter().find(|finding| finding.check == "device-password").unwrap();
+    let add = "device add pump-1 --out pump-1-new --type plug --site roof --exposure locked --chip esp32 --preset tasmota \
+               --topic kitchen --mac 5CCF7F123456";
+    assert_eq!(finding.mend[1..3], [Step::keyward("device remove pump-1"), Step::keyward(add)]);
+}
+
+#[test]
+fn how_keys_are_sealed_depends_on_who_starts_the_broker() {
+    let mut facts = sound();
+    facts.are_keys_sealed = false;
+    for (started_by, telling) in [
+        (StartedBy::Person, "--passphrase-file FILE up"),
+        (StartedBy::Systemd, "systemctl restart keyward"),
+        (StartedBy::Container, "KEYWARD_PASSPHRASE_FILE"),
+    ] {
+        facts.started_by = started_by;
+        let mend = format!("{:?}", found(&facts, Profile::Commercial)[0].mend);
+        assert!(mend.contains(telling), "{mend}");
+    }
 }

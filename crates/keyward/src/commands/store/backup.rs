@@ -4,12 +4,12 @@ use super::{Progress, is_rows, size, summary};
 use crate::args::BackupArgs;
 use crate::clock;
 use crate::failure::{Failure, Outcome};
-use crate::program::quote;
 use crate::reach::Site;
 use crate::secret;
 use keyward_identity::files;
 use keyward_server::backup::seal::{self, Lock, Passphrase};
 use keyward_server::backup::{self as backups, Made, MakeOptions};
+use keyward_server::shell::quote;
 use std::io::{self, IsTerminal, Write as _};
 use std::path::Path;
 
