@@ -1,17 +1,16 @@
-//! How many connections there may be: in all, per source, per identity; and what those may cost that are not
-//! authenticated yet.
+//! How many connections there may be, and how often they may come: in all, per source, per identity. What those may cost
+//! that are not authenticated yet: [`super::pending`].
 //!
 //! What was counted is given back when the guard is dropped, wherever that happens: in the door, in an inbox, in a
 //! worker.
 
-use crate::plane::limits::{Limits, PACED_SOURCES, PENDING_OVERHEAD};
+use crate::plane::limits::{Limits, PACED_SOURCES};
 use crate::plane::pace::{Rate, Spent};
 use crate::plane::source::Source;
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Says which bound a connection would break.
@@ -292,81 +291,6 @@ fn subtract<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
     }
 }
 
-/// Counts the connections of one door that are not authenticated yet, and what they hold.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    count: AtomicUsize,
-    bytes: AtomicUsize,
-    max_count: usize,
-    max_bytes: usize,
-}
-
-impl Waiting {
-    /// Makes the count of one of `doors` doors. Each has its portion, so that each can make room by itself.
-    pub(crate) fn new(limits: &Limits, doors: usize) -> Arc<Self> {
-        Arc::new(Self {
-            count: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            max_count: (limits.pending / doors).max(1),
-            max_bytes: limits.pending_bytes / doors,
-        })
-    }
-
-    pub(crate) fn enter(self: &Arc<Self>) -> Result<WaitingGuard, Crowded> {
-        if self.count.fetch_add(1, Ordering::Relaxed) >= self.max_count {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            return Err(Crowded::Pending);
-        }
-        let mut guard = WaitingGuard { waiting: self.clone(), charged: 0 };
-        guard.charge(0)?;
-        Ok(guard)
-    }
-
-    /// Returns how many connections are not authenticated yet.
-    pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many bytes these hold.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-/// Is the place of one unauthenticated connection; dropping it gives place and bytes back.
-#[derive(Debug)]
-pub(crate) struct WaitingGuard {
-    waiting: Arc<Waiting>,
-    charged: usize,
-}
-
-impl WaitingGuard {
-    /// Charges the connection for `buffered` bytes beside its overhead, in place of what it was charged before.
-    pub(crate) fn charge(&mut self, buffered: usize) -> Result<(), Crowded> {
-        let wanted = PENDING_OVERHEAD + buffered;
-        let bytes = &self.waiting.bytes;
-        if wanted <= self.charged {
-            bytes.fetch_sub(self.charged - wanted, Ordering::Relaxed);
-            self.charged = wanted;
-            return Ok(());
-        }
-        let more = wanted - self.charged;
-        if bytes.fetch_add(more, Ordering::Relaxed) + more > self.waiting.max_bytes {
-            bytes.fetch_sub(more, Ordering::Relaxed);
-            return Err(Crowded::PendingBytes);
-        }
-        self.charged = wanted;
-        Ok(())
-    }
-}
-
-impl Drop for WaitingGuard {
-    fn drop(&mut self) {
-        self.waiting.bytes.fetch_sub(self.charged, Ordering::Relaxed);
-        self.waiting.count.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,8 +304,6 @@ mod tests {
             connections: 3,
             connections_per_address: 2,
             connections_per_identity: 1,
-            pending: 2,
-            pending_bytes: 3 * PENDING_OVERHEAD,
             ..Limits::default()
         }
     }
@@ -493,18 +415,5 @@ mod tests {
                 && counts.by_identity.is_empty()
                 && counts.in_use.is_empty()
         );
-    }
-
-    #[test]
-    fn what_waits_for_a_login_is_bounded_in_number_and_bytes() {
-        let waiting = Waiting::new(&limits(), 1);
-        let mut first = waiting.enter().unwrap();
-        let second = waiting.enter().unwrap();
-        assert_eq!(waiting.enter().unwrap_err(), Crowded::Pending);
-        first.charge(PENDING_OVERHEAD).unwrap();
-        assert_eq!(first.charge(PENDING_OVERHEAD + 1).unwrap_err(), Crowded::PendingBytes);
-        first.charge(10).unwrap();
-        drop((first, second));
-        assert_eq!((waiting.count(), waiting.bytes()), (0, 0));
     }
 }

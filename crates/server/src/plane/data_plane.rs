@@ -1,7 +1,6 @@
 //! The data plane as one value: doors, workers, and the changes that are handed to them.
 
 use crate::clock;
-use crate::plane::admission::Waiting;
 use crate::plane::bans::Ban;
 use crate::plane::committer::Desk;
 use crate::plane::door::{DoorMessage, DoorShared, OpenListener};
@@ -12,6 +11,7 @@ use crate::plane::last_logins::LastLogin;
 use crate::plane::listener::{
     Bound, Endpoint, ListenError, Listener, ListenerName, Protocol, Security, open_all,
 };
+use crate::plane::pending::Pending;
 use crate::plane::socket_file::{self, SocketFile};
 use crate::plane::stats::PlaneStats;
 use crate::plane::stream::ListenSocket;
@@ -54,7 +54,7 @@ pub struct Stopped {
 pub struct DataPlane {
     pub(super) shared: Arc<DoorShared>,
     pub(super) doors: Vec<Arc<Inbox<DoorMessage>>>,
-    pub(super) waiting: Vec<Arc<Waiting>>,
+    pub(super) pending: Vec<Arc<Pending>>,
     pub(super) door_threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) worker_threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) committer: Mutex<Option<(Arc<Desk>, JoinHandle<()>)>>,
@@ -333,8 +333,8 @@ impl DataPlane {
         let shared = &self.shared;
         let mut stats = PlaneStats {
             connections: shared.admission.connections(),
-            pending: self.waiting.iter().map(|door| door.count()).sum(),
-            pending_bytes: self.waiting.iter().map(|door| door.bytes()).sum(),
+            pending: self.pending.iter().map(|door| door.count()).sum(),
+            pending_bytes: self.pending.iter().map(|door| door.bytes()).sum(),
             events_dropped: shared.reporter.dropped(),
             storage: locked(&self.committer).as_ref().map(|(desk, _)| desk.storage()),
             ..PlaneStats::default()

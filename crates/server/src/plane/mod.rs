@@ -28,6 +28,7 @@ mod listener;
 mod pace;
 mod pages;
 mod parting;
+mod pending;
 mod pulse;
 mod restart;
 mod socket_file;

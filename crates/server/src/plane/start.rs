@@ -1,6 +1,6 @@
 //! Bringing a data plane up: loops, threads, the first policy and directory, then the listeners.
 
-use crate::plane::admission::{Admission, Waiting};
+use crate::plane::admission::Admission;
 use crate::plane::authentication::Method;
 use crate::plane::bans::Bans;
 use crate::plane::changes::{Changes, Reporting};
@@ -17,6 +17,7 @@ use crate::plane::last_logins::LastLogins;
 use crate::plane::limits::{CONNECT_BYTES, Limits};
 use crate::plane::listener::{ListenError, Listener};
 use crate::plane::pages::{PageDesk, PageReader};
+use crate::plane::pending::Pending;
 use crate::plane::restart::{Restart, RestartError};
 use crate::plane::stats::DoorCounts;
 use crate::plane::tls::{TlsError, TlsMaterial};
@@ -179,7 +180,7 @@ impl DataPlane {
         });
         let doors = door_loops.len();
         let mut plane = Self {
-            waiting: (0..doors).map(|_| Waiting::new(&shared.limits, doors)).collect(),
+            pending: (0..doors).map(|_| Pending::new(&shared.limits, doors)).collect(),
             doors: door_loops.iter().map(|each| Arc::new(Inbox::new(each.waker.clone(), &[], 0))).collect(),
             shared,
             door_threads: Mutex::default(),
@@ -276,7 +277,7 @@ impl DataPlane {
                 inbox: self.doors[index].clone(),
                 sender: Sender(index),
                 reporting: Reporting(index),
-                waiting: self.waiting[index].clone(),
+                pending: self.pending[index].clone(),
                 shared: self.shared.clone(),
             });
             let thread = spawn(format!("door-{index}"), move || door.run())?;

@@ -95,12 +95,12 @@ impl Door {
             Ok(counted) => counted,
             Err(bound) => return self.turn_away(peer, bound),
         };
-        let place = self.parts.waiting.enter().or_else(|_| {
+        let place = self.parts.pending.enter().or_else(|_| {
             self.evict(|_, _| true);
-            self.parts.waiting.enter()
+            self.parts.pending.enter()
         });
-        let waiting = match place {
-            Ok(waiting) => waiting,
+        let pending = match place {
+            Ok(pending) => pending,
             Err(bound) => return self.turn_away(peer, bound),
         };
         let channel = match tls {
@@ -118,7 +118,7 @@ impl Door {
         socket.send_at_once();
         let connection = ServerConnection::new(shared.connection_limits);
         let now = self.now.mono;
-        let arrival = Arrival::new(socket, peer, origin, transport, connection, (counted, waiting), now);
+        let arrival = Arrival::new(socket, peer, origin, transport, connection, (counted, pending), now);
         *self.sources.entry(source).or_default() += 1;
         self.arrivals.insert(id, arrival);
         self.arm(id);

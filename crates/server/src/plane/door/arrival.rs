@@ -1,6 +1,6 @@
 //! A connection in the hands of the door: from accept to the end of its CONNECT.
 
-use crate::plane::admission::{Admission, ConnectionGuard, WaitingGuard};
+use crate::plane::admission::{Admission, ConnectionGuard};
 use crate::plane::authentication::Method;
 use crate::plane::door::exchange::Proving;
 use crate::plane::door::gate::Known;
@@ -8,6 +8,7 @@ use crate::plane::door::slowdown::Guess;
 use crate::plane::entrance::Entrance;
 use crate::plane::events::LoginCause;
 use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
+use crate::plane::pending::PendingGuard;
 use crate::plane::source::{Peer, Source};
 use crate::plane::stats::RefusalGuard;
 use crate::plane::stream::Stream;
@@ -65,7 +66,7 @@ pub(crate) struct Arrival {
     pub(crate) plain: Zeroizing<Vec<u8>>,
     pub(crate) unsent: Vec<u8>,
     pub(crate) counted: ConnectionGuard,
-    pub(crate) waiting: WaitingGuard,
+    pub(crate) pending: PendingGuard,
     /// When its stage began.
     pub(crate) begun: Millis,
     pub(crate) stage: Stage,
@@ -169,7 +170,7 @@ impl Arrival {
         origin: Arc<Origin>,
         transport: Transport,
         connection: ServerConnection,
-        (counted, waiting): (ConnectionGuard, WaitingGuard),
+        (counted, pending): (ConnectionGuard, PendingGuard),
         begun: Millis,
     ) -> Self {
         let stage = if origin.is_tls { Stage::Handshake } else { Stage::Connect };
@@ -183,7 +184,7 @@ impl Arrival {
             plain: Zeroizing::default(),
             unsent: Vec::new(),
             counted,
-            waiting,
+            pending,
             begun,
             stage,
             method: None,
@@ -256,7 +257,7 @@ impl Arrival {
         if held > HANDSHAKE_BYTES + CONNECT_BYTES {
             return Charged::TooMuchForOne;
         }
-        match self.waiting.charge(held) {
+        match self.pending.charge(held) {
             Ok(()) => Charged::Yes,
             Err(_) => Charged::TooMuchInAll,
         }

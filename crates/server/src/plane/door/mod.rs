@@ -15,7 +15,7 @@ mod refuse;
 mod slowdown;
 
 use crate::clock::{self, millis};
-use crate::plane::admission::{Admission, Waiting};
+use crate::plane::admission::Admission;
 use crate::plane::authentication::Method;
 use crate::plane::bans::Bans;
 use crate::plane::changes::{Changes, Reporting};
@@ -26,6 +26,7 @@ use crate::plane::inbox::{Inbox, Sender};
 use crate::plane::last_logins::LastLogins;
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::parting::Parting;
+use crate::plane::pending::Pending;
 use crate::plane::source::Source;
 use crate::plane::stats::DoorCounts;
 use crate::plane::stream::{Acceptor, ListenSocket};
@@ -63,7 +64,7 @@ pub(crate) struct DoorParts {
     /// Which sender it is in the workers' inboxes.
     pub(crate) sender: Sender,
     pub(crate) reporting: Reporting,
-    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) pending: Arc<Pending>,
     pub(crate) shared: Arc<DoorShared>,
 }
 
