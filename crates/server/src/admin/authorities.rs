@@ -149,3 +149,40 @@ fn check(name: &LocalName, authority: &TrustedAuthority) -> Result<(), Refusal> 
     let refused = |why| Refusal::invalid(format!("the authority cannot verify clients: {why}"));
     check_trusted(wiring::trusted_clients(name, authority)).map_err(refused)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        admin::site::{Site, site},
+        config::Listener,
+        control::{AuthorityTrust, Der, Proves, Request, Response},
+    };
+
+    #[test]
+    fn a_change_that_did_not_reach_the_listeners_is_not_reported_as_in_force() {
+        let mut site = site();
+        let mut add = |name: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+            let (name, certificates, proves) = (name.to_owned(), Der(pem.into_bytes()), Proves::CommonName);
+            let add = AuthorityTrust { name, certificates, proves, revocations: None };
+            site.admin.execute(Request::AuthorityTrustAdd(add)).unwrap();
+        };
+        add("good");
+        add("late");
+        let remove = |site: &mut Site, name: &str| match site
+            .admin
+            .execute(Request::AuthorityTrustRemove { name: name.to_owned() })
+            .unwrap()
+        {
+            Response::Changed(changed) => changed.notes.join("\n"),
+            _ => panic!("not a change"),
+        };
+        assert_eq!(remove(&mut site, "good"), "");
+        let listeners = &mut site.admin.running.as_mut().unwrap().config.listeners;
+        listeners.push(Listener { name: "keyless".to_owned(), ..Listener::default() });
+        assert!(remove(&mut site, "late").contains("did not confirm it everywhere"));
+    }
+}

@@ -354,3 +354,34 @@ fn credentials(account: &Account) -> Vec<CredentialRow> {
     });
     certificates.chain(password).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        admin::site::site,
+        control::{DeviceAdd, NewCredential, NewPassword, Request, Response},
+    };
+
+    #[test]
+    fn a_retained_message_below_its_topics_keeps_a_device_from_being_added_unasked() {
+        let mut site = site();
+        let mut add = DeviceAdd {
+            id: "kept".to_owned(),
+            device_type: None,
+            site: None,
+            exposure: None,
+            chip: None,
+            plain: false,
+            credential: NewCredential::Password(NewPassword::Generated),
+            allow_overlap: false,
+            preset: None,
+        };
+        let refusal = site.admin.execute(Request::DeviceAdd(add.clone())).err().unwrap();
+        assert!(refusal.what.contains("a retained message lies on kept/"), "{refusal}");
+        add.allow_overlap = true;
+        let Ok(Response::DeviceAdded(added)) = site.admin.execute(Request::DeviceAdd(add)) else {
+            panic!("refused")
+        };
+        assert_eq!(added.device.id, "kept");
+    }
+}

@@ -23,6 +23,8 @@ mod refusal;
 mod reload;
 mod server;
 mod server_certificates;
+#[cfg(test)]
+mod site;
 mod status;
 mod storage;
 mod users;

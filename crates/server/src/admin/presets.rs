@@ -267,3 +267,36 @@ impl Admin {
         Some(if applied.edited { format!("{}, edited", applied.name) } else { applied.name.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        admin::site::{RULE, site},
+        control::{NewCredential, NewPassword, PresetChoice, Request, UserAdd},
+    };
+
+    #[test]
+    fn a_preset_is_in_force_with_its_account_and_edits_of_other_files_wait_for_a_reload() {
+        let mut site = site();
+        site.rules(RULE);
+        let add = UserAdd {
+            name: "eye".to_owned(),
+            plain: false,
+            credential: NewCredential::Password(NewPassword::Generated),
+            preset: Some(PresetChoice { name: "viewer".to_owned(), topic: None, mac: None }),
+            allow_overlap: false,
+        };
+        site.admin.execute(Request::UserAdd(add)).map(|_| ()).unwrap();
+        assert_eq!(
+            site.told.take(),
+            ["policy of 1 rules"],
+            "that of the preset, not the one that was edited"
+        );
+        let reloaded = site.reload().unwrap();
+        assert_eq!(reloaded.changes.len(), 1);
+        assert!(reloaded.changes[0].starts_with("policy.d/a.toml added"), "{reloaded:?}");
+        assert_eq!(site.told.take(), ["certificate", "policy of 2 rules"]);
+        site.admin.execute(Request::UserRemove { name: "eye".to_owned() }).map(|_| ()).unwrap();
+        assert_eq!(site.told.take(), ["policy of 1 rules"]);
+    }
+}

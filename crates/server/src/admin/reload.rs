@@ -146,160 +146,11 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        admin::{Admin, InForce, InRun, Live},
-        config::{Config, Listener, Overrides},
-        control::{
-            AuthorityTrust, BanRow, Der, LastLoginRow, ListenerAdd, Proves, Refusal, RefusalCode, Reloaded,
-            Request, Response,
-        },
-        denials::{Denied, Report},
-        home::Home,
-        installation,
-        rules::Rules,
-        status::RunningStatus,
+        admin::site::{RULE, site},
+        config::Config,
+        control::RefusalCode,
     };
-    use keyward_identity::{KeyProtection, Registrar, Registry, files};
-    use keyward_ids::Identity;
-    use keyward_mqtt::time::Millis;
-    use keyward_policy::Policy;
-    use std::{
-        fs,
-        net::{IpAddr, SocketAddr},
-        sync::{Arc, Mutex},
-    };
-
-    /// Writes down what a data plane is told, and fails to open port 666.
-    #[derive(Clone, Default)]
-    struct Told(Arc<Mutex<Vec<String>>>);
-
-    impl Told {
-        fn write(&self, what: String) {
-            self.0.lock().unwrap().push(what);
-        }
-
-        fn take(&self) -> Vec<String> {
-            std::mem::take(&mut *self.0.lock().unwrap())
-        }
-    }
-
-    impl Live for Told {
-        fn put_registry(&mut self, _: &Arc<Registry>) -> InForce {
-            InForce { closed_links: 0, complete: true }
-        }
-        fn put_policy(&mut self, policy: &Arc<Policy>) -> InForce {
-            self.write(format!("policy of {} rules", policy.written_rules()));
-            InForce { closed_links: 0, complete: true }
-        }
-        fn put_certificate(&mut self, _: &Registrar, listeners: &[Listener]) -> Result<(), Refusal> {
-            self.write("certificate".to_owned());
-            match listeners.iter().any(|listener| listener.name == "keyless") {
-                true => Err(Refusal::new(
-                    RefusalCode::NotFound,
-                    "the certificate of listener keyless is not there",
-                )),
-                false => Ok(()),
-            }
-        }
-        fn open_listener(&mut self, listener: &Listener) -> Result<(), Refusal> {
-            self.write(format!("open {} {}", listener.name, listener.port().unwrap_or_default()));
-            if listener.port() == Some(666) {
-                Err(Refusal::new(RefusalCode::Failed, "port 666 is taken"))
-            } else {
-                Ok(())
-            }
-        }
-        fn close_listener(&mut self, name: &str) {
-            self.write(format!("close {name}"));
-        }
-        fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)> {
-            Vec::new()
-        }
-        fn retained(&self, filters: &[String], _: u16) -> Vec<String> {
-            filters.iter().filter(|filter| filter.starts_with("kept/")).cloned().collect()
-        }
-        fn put_type_rules(&mut self, config: &Config) {
-            if !config.types.is_empty() {
-                self.write(format!("rules of {} types", config.types.len()));
-            }
-        }
-        fn bans(&self) -> Vec<BanRow> {
-            Vec::new()
-        }
-        fn lift_ban(&mut self, _: IpAddr) -> bool {
-            false
-        }
-        fn last_login(&self, _: &Identity) -> Option<LastLoginRow> {
-            None
-        }
-        fn sessions(&self, identities: &[&Identity]) -> Vec<usize> {
-            vec![1; identities.len()]
-        }
-        fn links(&self, identities: &[&Identity]) -> Vec<usize> {
-            vec![1; identities.len()]
-        }
-        fn status(&self) -> RunningStatus {
-            RunningStatus::default()
-        }
-        fn vitals(&self) -> crate::plane::Vitals {
-            crate::plane::Vitals::default()
-        }
-        fn denials(&self, _: Option<Millis>, _: &dyn Fn(&Denied) -> Option<String>) -> Report {
-            Report::default()
-        }
-    }
-
-    const RULE: &str = "[[rule]]\nwho = \"all\"\nallow = [\"publish\"]\ntopics = [\"a\"]\n";
-
-    struct Site {
-        admin: Admin,
-        told: Told,
-        home: Home,
-        _folder: tempfile::TempDir,
-    }
-
-    fn site() -> Site {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path().join("keyward"));
-        home.create().unwrap();
-        let registrar = installation::create(&home, Vec::new(), KeyProtection::FileMode).unwrap();
-        let told = Told::default();
-        let running = InRun {
-            messages: None,
-            live: Box::new(told.clone()),
-            started: Config::default(),
-            config: Config::default(),
-            overrides: Overrides::default(),
-            policy: Arc::new(Policy::builtin()),
-        };
-        let mut admin = Admin::running(home.clone(), registrar, running);
-        let rules = Rules::load(&home).unwrap();
-        admin.note_hand_edits(&fs::read_to_string(home.config_file()).unwrap(), &rules, "test");
-        Site { admin, told, home, _folder: folder }
-    }
-
-    impl Site {
-        fn config(&self, text: &str) {
-            files::replace(&self.home.config_file(), text.as_bytes()).unwrap();
-        }
-
-        fn rules(&self, text: &str) {
-            files::replace(&self.home.policy_dir().join("a.toml"), text.as_bytes()).unwrap();
-        }
-
-        fn reload(&mut self) -> Result<Reloaded, Refusal> {
-            match self.admin.execute(Request::Reload)? {
-                Response::Reloaded(reloaded) => Ok(reloaded),
-                _ => panic!("not an answer to a reload"),
-            }
-        }
-
-        fn audit(&mut self) -> Vec<String> {
-            match self.admin.execute(Request::Audit { last: None }).unwrap() {
-                Response::Audit(rows) => rows.into_iter().map(|row| row.what).collect(),
-                _ => panic!("not an audit"),
-            }
-        }
-    }
+    use std::fs;
 
     #[test]
     fn a_reload_without_an_edit_changes_nothing_and_notes_nothing() {
@@ -307,34 +158,6 @@ mod tests {
         let before = site.audit().len();
         assert_eq!(site.reload().unwrap().changes, [""; 0]);
         assert_eq!(site.audit().len(), before);
-    }
-
-    #[test]
-    fn a_change_that_did_not_reach_the_listeners_is_not_reported_as_in_force() {
-        let mut site = site();
-        let mut add = |name: &str| {
-            let mut params = rcgen::CertificateParams::default();
-            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            params.distinguished_name.push(rcgen::DnType::CommonName, name);
-            let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
-            let (name, certificates, proves) = (name.to_owned(), Der(pem.into_bytes()), Proves::CommonName);
-            let add = AuthorityTrust { name, certificates, proves, revocations: None };
-            site.admin.execute(Request::AuthorityTrustAdd(add)).unwrap();
-        };
-        add("good");
-        add("late");
-        let remove = |site: &mut Site, name: &str| match site
-            .admin
-            .execute(Request::AuthorityTrustRemove { name: name.to_owned() })
-            .unwrap()
-        {
-            Response::Changed(changed) => changed.notes.join("\n"),
-            _ => panic!("not a change"),
-        };
-        assert_eq!(remove(&mut site, "good"), "");
-        let listeners = &mut site.admin.running.as_mut().unwrap().config.listeners;
-        listeners.push(Listener { name: "keyless".to_owned(), ..Listener::default() });
-        assert!(remove(&mut site, "late").contains("did not confirm it everywhere"));
     }
 
     #[test]
@@ -425,20 +248,6 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_opened_before_it_is_written_and_not_written_if_that_fails() {
-        let mut site = site();
-        let before = fs::read_to_string(site.home.config_file()).unwrap();
-        let add = |port| {
-            let (name, address) = ("b".to_owned(), None);
-            Request::ListenerAdd(ListenerAdd { name, address, port, ..ListenerAdd::default() })
-        };
-        assert!(site.admin.execute(add(Some(666))).is_err());
-        assert_eq!(fs::read_to_string(site.home.config_file()).unwrap(), before);
-        site.admin.execute(add(Some(2))).unwrap();
-        assert!(site.reload().unwrap().changes.is_empty(), "our own edit is no hand edit");
-    }
-
-    #[test]
     fn a_port_from_the_command_line_stays_over_a_reload() {
         let mut site = site();
         let running = site.admin.running.as_mut().unwrap();
@@ -480,55 +289,5 @@ mod tests {
             "{reloaded:?}"
         );
         assert_eq!(site.told.take(), ["certificate", "certificate", "policy of 0 rules"]);
-    }
-
-    #[test]
-    fn a_preset_is_in_force_with_its_account_and_edits_of_other_files_wait_for_a_reload() {
-        use crate::control::{NewCredential, NewPassword, PresetChoice, UserAdd};
-        let mut site = site();
-        site.rules(RULE);
-        let add = UserAdd {
-            name: "eye".to_owned(),
-            plain: false,
-            credential: NewCredential::Password(NewPassword::Generated),
-            preset: Some(PresetChoice { name: "viewer".to_owned(), topic: None, mac: None }),
-            allow_overlap: false,
-        };
-        site.admin.execute(Request::UserAdd(add)).map(|_| ()).unwrap();
-        assert_eq!(
-            site.told.take(),
-            ["policy of 1 rules"],
-            "that of the preset, not the one that was edited"
-        );
-        let reloaded = site.reload().unwrap();
-        assert_eq!(reloaded.changes.len(), 1);
-        assert!(reloaded.changes[0].starts_with("policy.d/a.toml added"), "{reloaded:?}");
-        assert_eq!(site.told.take(), ["certificate", "policy of 2 rules"]);
-        site.admin.execute(Request::UserRemove { name: "eye".to_owned() }).map(|_| ()).unwrap();
-        assert_eq!(site.told.take(), ["policy of 1 rules"]);
-    }
-
-    #[test]
-    fn a_retained_message_below_its_topics_keeps_a_device_from_being_added_unasked() {
-        use crate::control::{DeviceAdd, NewCredential, NewPassword};
-        let mut site = site();
-        let mut add = DeviceAdd {
-            id: "kept".to_owned(),
-            device_type: None,
-            site: None,
-            exposure: None,
-            chip: None,
-            plain: false,
-            credential: NewCredential::Password(NewPassword::Generated),
-            allow_overlap: false,
-            preset: None,
-        };
-        let refusal = site.admin.execute(Request::DeviceAdd(add.clone())).err().unwrap();
-        assert!(refusal.what.contains("a retained message lies on kept/"), "{refusal}");
-        add.allow_overlap = true;
-        let Ok(Response::DeviceAdded(added)) = site.admin.execute(Request::DeviceAdd(add)) else {
-            panic!("refused")
-        };
-        assert_eq!(added.device.id, "kept");
     }
 }
