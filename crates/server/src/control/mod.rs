@@ -5,7 +5,9 @@
 //! (a backup) follows an answer in pieces, and a second answer says how it went.
 //! What is not here: carrying requests out ([`crate::admin`]).
 
+mod accounts;
 pub(crate) mod address;
+mod certificates;
 pub(crate) mod client;
 pub mod limits;
 pub(crate) mod line;
@@ -15,17 +17,20 @@ mod secret;
 pub(crate) mod socket;
 mod stream;
 
-pub use client::{CallError, Client, Stream};
-pub use request::{
-    AuthorityBind, AuthorityTrust, Chip, DeviceAdd, DeviceRevoke, ExplainAction, Exposure, ListenerAdd,
-    NewCredential, NewPassword, PolicyExplain, PresetChoice, PresetGive, Proves, Request,
-    ServerCertificateImport, UserAdd,
-};
-pub use response::{
-    AuditRow, BackupBegun, BanRow, BoundRow, Changed, CredentialRow, DeviceAdded, DeviceDetail, DeviceRow,
-    Health, LastLoginRow, ListenerRow, PolicyChecked, PolicyExplained, Reach, Refusal, RefusalCode, Reloaded,
-    Response, ServerCertificateRow, ServerNames, Standing, StoreRevoked, TrustedAuthorityRow, UserAdded,
+pub use accounts::{
+    Chip, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure,
+    LastLoginRow, NewCredential, NewPassword, PresetChoice, PresetGive, Reach, Standing, UserAdd, UserAdded,
     UserRow,
+};
+pub use certificates::{
+    AuthorityBind, AuthorityTrust, BoundRow, Proves, ServerCertificateImport, ServerCertificateRow,
+    ServerNames, TrustedAuthorityRow,
+};
+pub use client::{CallError, Client, Stream};
+pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};
+pub use response::{
+    AuditRow, BackupBegun, BanRow, Changed, Health, ListenerRow, PolicyChecked, PolicyExplained, Refusal,
+    RefusalCode, Reloaded, Response, StoreRevoked,
 };
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler, Reply, Streaming};

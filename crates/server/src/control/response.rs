@@ -1,8 +1,8 @@
 //! What an operator is answered.
 
 use super::{
-    request::{Chip, Exposure},
-    secret::Secret,
+    accounts::{DeviceAdded, DeviceDetail, DeviceRow, UserAdded, UserRow},
+    certificates::{ServerCertificateRow, ServerNames, TrustedAuthorityRow},
 };
 use crate::{check::CheckReport, denials, doctor::Diagnosis, status::Status};
 use serde::{Deserialize, Serialize};
@@ -118,235 +118,6 @@ pub enum RefusalCode {
     Failed,
 }
 
-/// Says how to reach the broker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reach {
-    /// A name or address that the server certificate names; others follow in `ServerNames`.
-    pub host: String,
-    /// An address of this machine, or `localhost`, for where `host` is a name that nobody resolves yet.
-    pub otherwise: String,
-    /// The TCP port of the first TLS listener.
-    pub port: u16,
-    /// Whether `host` is known inside of a container only, because nobody has named the broker.
-    #[serde(default)]
-    pub is_of_container: bool,
-}
-
-/// Holds what a new device needs.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct DeviceAdded {
-    /// The device.
-    pub device: DeviceRow,
-    /// The installation that its certificate names.
-    pub installation: String,
-    /// Its certificate and the issuer, PEM, leaf first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_pem: Option<String>,
-    /// The generated password, shown this once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret>,
-    /// The trust anchor that the device needs, PEM.
-    pub ca_pem: String,
-    /// Where to connect.
-    pub reach: Reach,
-    /// The filters below which it may publish and subscribe by default.
-    pub topics: Vec<String>,
-    /// What to know, a line each.
-    pub notes: Vec<String>,
-}
-
-/// Holds one line of the device list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceRow {
-    /// The id.
-    pub id: String,
-    /// Its state.
-    pub standing: Standing,
-    /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unconfirmed_since_unix_ms: Option<u64>,
-    /// Its type.
-    pub device_type: Option<String>,
-    /// Where it stands.
-    pub site: Option<String>,
-    /// Who can lay hands on it.
-    pub exposure: Exposure,
-    /// Which chip it is, if it is one that cannot protect its key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chip: Option<Chip>,
-    /// Whether it may log in on plain listeners, and with its password nowhere else.
-    #[serde(default)]
-    pub plain: bool,
-    /// When it was added.
-    pub added_unix_ms: u64,
-    /// How many credentials it can use now.
-    pub credentials: usize,
-    /// When its last usable certificate ends.
-    pub expires_unix_ms: Option<u64>,
-    /// Whether it is connected now; `None` on a stopped store.
-    pub connected: Option<bool>,
-    /// The preset that its rules come from, with `, edited` behind it if they were changed by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<String>,
-    /// What is to be known of its password: that it was imported, that it is weak.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_note: Option<String>,
-}
-
-/// Says whether an identity may act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// It may.
-    Active,
-    /// Not until it is enabled.
-    Disabled,
-    /// Never again.
-    Revoked,
-    /// Removed; the id is a tombstone.
-    Removed,
-}
-
-/// Holds all that is known of one device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceDetail {
-    /// What the list shows.
-    pub device: DeviceRow,
-    /// Its credentials, oldest first.
-    pub credentials: Vec<CredentialRow>,
-    /// What its type demands of a login, beside what the listener demands.
-    #[serde(default)]
-    pub type_demands: Option<String>,
-    /// How it last logged in; `None` if that is not remembered.
-    #[serde(default)]
-    pub last_login: Option<LastLoginRow>,
-    /// The rules that apply to it, and those that do not with the reason, a line each.
-    pub rules: Vec<String>,
-}
-
-/// Holds one credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CredentialRow {
-    /// `certificate` or `password`.
-    pub kind: String,
-    /// The certificate's serial number, hexadecimal.
-    pub serial: Option<String>,
-    /// The SHA-256 of its public key, hexadecimal.
-    pub key: Option<String>,
-    /// When it ends.
-    pub expires_unix_ms: Option<u64>,
-    /// Whether it opens the door now.
-    pub usable: bool,
-    /// What is to be known of it: that a password was imported, that it is weak.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-}
-
-/// Says that a user has a (new) password, or a certificate.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct UserAdded {
-    /// The user.
-    pub user: UserRow,
-    /// The installation that its certificate names.
-    pub installation: String,
-    /// Its certificate and the issuer, PEM, leaf first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_pem: Option<String>,
-    /// The trust anchor that the user needs, PEM.
-    pub ca_pem: String,
-    /// The generated password, shown this once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret>,
-    /// Where to connect.
-    pub reach: Reach,
-    /// What to know, a line each: that no rule names this user yet, links closed by a new password.
-    pub notes: Vec<String>,
-}
-
-/// Holds one imported certificate of this server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerCertificateRow {
-    /// Its name here.
-    pub name: String,
-    /// Its subject.
-    pub subject: String,
-    /// When it ends.
-    pub expires_unix_ms: u64,
-    /// Whether its key can be read.
-    pub usable: bool,
-    /// The listeners that show it.
-    pub listeners: Vec<String>,
-}
-
-/// Holds what is to be known of an authority of others whose client certificates are accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrustedAuthorityRow {
-    /// Its name here.
-    pub name: String,
-    /// What its certificates prove.
-    pub proves: super::Proves,
-    /// The subjects of its certificates.
-    pub subjects: Vec<String>,
-    /// When the first of them ends.
-    pub expires_unix_ms: u64,
-    /// How many certificates its lists revoke; `None` without a list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<usize>,
-    /// When the first of its lists should be replaced by a newer one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_list_unix_ms: Option<u64>,
-    /// Whether it is used: not after a restore, until it is confirmed.
-    pub confirmed: bool,
-    /// Where its certificates count as the one that is demanded beside the password, though they prove nobody: listeners
-    /// that demand both. Not for who holds a certificate or a bound name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub knocks_at: Vec<String>,
-    /// The common names that stand for identities, by name.
-    pub bound: Vec<BoundRow>,
-}
-
-/// Holds one common name that stands for an identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoundRow {
-    /// The common name.
-    pub common_name: String,
-    /// `device:ID` or `user:NAME`.
-    pub identity: String,
-    /// The one public key that is accepted, hexadecimal; `None` for any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-}
-
-/// Holds one line of the user list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserRow {
-    /// The name.
-    pub name: String,
-    /// Its state.
-    pub standing: Standing,
-    /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unconfirmed_since_unix_ms: Option<u64>,
-    /// Whether it may log in on plain listeners, and with its password nowhere else.
-    #[serde(default)]
-    pub plain: bool,
-    /// When it was added.
-    pub added_unix_ms: u64,
-    /// Whether any rule gives it something.
-    pub has_rights: bool,
-    /// How many links it has now; `None` on a stopped store.
-    pub links: Option<usize>,
-    /// The preset that its rules come from, with `, edited` behind it if they were changed by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<String>,
-    /// What is to be known of its password: that it was imported, that it is weak.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_note: Option<String>,
-    /// How many client ids are in use with its login, connected or with a session that waits; `None` on a stopped store.
-    #[serde(default)]
-    pub client_ids: Option<usize>,
-}
-
 /// Says that a change is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
@@ -387,23 +158,6 @@ pub struct PolicyExplained {
     pub text: String,
 }
 
-/// Holds the names of the server certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerNames {
-    /// The names and addresses.
-    pub names: Vec<String>,
-    /// Whether the certificate was issued again for this request.
-    pub reissued: bool,
-    /// When the certificate ends.
-    pub expires_unix_ms: u64,
-    /// How many bytes the Certificate message of TLS takes.
-    #[serde(default)]
-    pub certificate_message_bytes: usize,
-    /// How many it may take, so that small devices can read it.
-    #[serde(default)]
-    pub certificate_message_bytes_max: usize,
-}
-
 /// Holds one address whose clients are refused for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanRow {
@@ -413,17 +167,6 @@ pub struct BanRow {
     pub left_secs: u64,
     /// How many connections it refused.
     pub refused: u64,
-}
-
-/// Says how an identity last logged in since the broker started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastLoginRow {
-    /// When.
-    pub at_unix_ms: u64,
-    /// What it showed.
-    pub shown: String,
-    /// At which listener.
-    pub listener: String,
 }
 
 /// Holds one listener.
