@@ -60,8 +60,8 @@ pub const EXCUSED: &[(&str, &str)] = &[
     ("server/src/admin/listeners.rs", "addresses, by the parsers that `configuration` covers"),
     ("server/src/admin/presets.rs", "hands texts to what `rules` covers"),
     (
-        "server/src/backup/seal.rs",
-        "the operator's passphrases and age keys; the rest of an age file is read by its library",
+        "server/src/backup/keys.rs",
+        "the operator's passphrases and age keys; what an age file holds is read by its library",
     ),
     ("server/src/admin/server_certificates.rs", "hands names and files to what `trusted_authority` covers"),
     ("server/src/installation.rs", "hands texts to what `configuration` covers"),

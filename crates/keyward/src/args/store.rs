@@ -2,7 +2,7 @@
 
 use super::ConfirmArgs;
 use clap::{Args, Subcommand};
-use keyward_server::backup::seal::PublicKey;
+use keyward_server::backup::keys::PublicKey;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,8 @@ use crate::reach::{Site, counted};
 use crate::screen::table;
 use crate::secret;
 use keyward_server::backup::archive::{Content, Manifest, Survey};
-use keyward_server::backup::seal::{self, Locked, Opener, Passphrase};
+use keyward_server::backup::keys::{self, Passphrase};
+use keyward_server::backup::seal::{self, Locked, Opener};
 use keyward_server::backup::{self as backups, BackupError};
 use keyward_server::escape::escape;
 use serde_json::{Value, json};
@@ -88,10 +89,10 @@ fn is_rows(content: &Content) -> bool {
 
 /// Gathers what opens a backup: what was given, else the service's credential, else a person at the terminal.
 fn opener(path: &Path, args: &OpeningArgs) -> Outcome<Opener> {
-    let keys = args.age_key.as_deref().map(seal::read_secret_keys).transpose()?.unwrap_or_default();
+    let keys = args.age_key.as_deref().map(keys::read_secret_keys).transpose()?.unwrap_or_default();
     let passphrase = match &args.backup_passphrase_file {
-        Some(file) => Some(seal::read_passphrase(file)?),
-        None => seal::credential()?,
+        Some(file) => Some(keys::read_passphrase(file)?),
+        None => keys::credential()?,
     };
     let mut opener = Opener { passphrase, keys };
     let mut file = keyward_identity::files::open_regular(path)?;

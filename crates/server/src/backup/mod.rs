@@ -1,13 +1,14 @@
 //! Backups: one file, encrypted, with everything that an installation needs to live on elsewhere.
 //!
 //! [`make`] writes one, of a running broker or of a stopped store; [`restore`] puts one back; [`list`] looks into one. The
-//! encryption is around the archive ([`seal`]), the archive has a format of its own ([`archive`]).
+//! encryption is around the archive ([`seal`], under what [`keys`] reads), the archive has a format of its own ([`archive`]).
 //!
 //! What is not here: how a ledger is rebuilt so that what was taken away stays taken away (`keyward_identity::restore`).
 
 pub mod archive;
 mod error;
 mod file;
+pub mod keys;
 pub mod limits;
 mod make;
 mod messages;

@@ -7,7 +7,8 @@ use crate::failure::{Failure, Outcome};
 use crate::reach::Site;
 use crate::secret;
 use keyward_identity::files;
-use keyward_server::backup::seal::{self, Lock, Passphrase};
+use keyward_server::backup::keys::{self, Passphrase};
+use keyward_server::backup::seal::Lock;
 use keyward_server::backup::{self as backups, Made, MakeOptions};
 use keyward_server::shell::quote;
 use std::io::{self, IsTerminal, Write as _};
@@ -56,15 +57,15 @@ fn lock(args: &BackupArgs) -> Outcome<Lock> {
     }
     let mut keys = args.to.clone();
     if let Some(file) = &args.to_file {
-        keys.extend(seal::read_public_keys(file)?);
+        keys.extend(keys::read_public_keys(file)?);
     }
     if !keys.is_empty() {
         return Ok(Lock::Keys(keys));
     }
     if let Some(file) = &args.backup_passphrase_file {
-        return Ok(Lock::Passphrase(seal::read_passphrase(file)?));
+        return Ok(Lock::Passphrase(keys::read_passphrase(file)?));
     }
-    if let Some(passphrase) = seal::credential()? {
+    if let Some(passphrase) = keys::credential()? {
         return Ok(Lock::Passphrase(passphrase));
     }
     if !io::stdin().is_terminal() {
