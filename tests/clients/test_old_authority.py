@@ -1,6 +1,7 @@
 """A fleet that another authority certified: its clients and the server's old certificate, made with openssl, used by
 mosquitto_pub and paho."""
 
+import socket
 import ssl
 import subprocess
 
@@ -19,12 +20,28 @@ class Old:
     def openssl(self, *args):
         subprocess.run(["openssl", *args], cwd=self.folder, check=True, capture_output=True, timeout=60)
 
-    def certify(self, name, extensions):
-        (self.folder / "extensions").write_text(extensions)
-        self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "old-ca.crt", "-CAkey", "old-ca.key", "-CAcreateserial",
-                     "-out", f"{name}.crt", "-days", "365", "-extfile", "extensions")
+    def certify(self, name, extensions=None, bits=2048):
+        """Certifies a key. Without extensions openssl 3.0 writes a certificate of X.509 version 1."""
+        self.openssl("req", "-newkey", f"rsa:{bits}", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        sign = ["x509", "-req", "-in", f"{name}.csr", "-CA", "old-ca.crt", "-CAkey", "old-ca.key", "-CAcreateserial", "-out", f"{name}.crt"]
+        if extensions is None:
+            self.openssl(*sign, "-days", "365")
+            text = subprocess.run(["openssl", "x509", "-in", f"{name}.crt", "-noout", "-text"], cwd=self.folder, capture_output=True, text=True)
+            assert "Version: 1 (0x0)" in text.stdout, text.stdout
+        else:
+            (self.folder / "extensions").write_text(extensions)
+            self.openssl(*sign, "-days", "365", "-extfile", "extensions")
         return self.folder / f"{name}.crt", self.folder / f"{name}.key"
+
+    def revoke(self, name):
+        """Revokes a certificate; returns the list."""
+        (self.folder / "ca.cnf").write_text("[ca]\ndefault_ca=old\n[old]\ndatabase=index\ncrlnumber=number\n")
+        (self.folder / "index").touch()
+        (self.folder / "number").write_text("01\n")
+        ca = ["ca", "-config", "ca.cnf", "-cert", "old-ca.crt", "-keyfile", "old-ca.key", "-md", "sha256"]
+        self.openssl(*ca, "-revoke", f"{name}.crt")
+        self.openssl(*ca, "-gencrl", "-crldays", "30", "-out", "old.crl")
+        return self.folder / "old.crl"
 
     def tls(self):
         context = ssl.create_default_context(cafile=str(self.ca))
@@ -117,3 +134,68 @@ def test_an_import_lets_clients_in_with_the_certificates_that_they_have(keyward,
     assert publish_with(old, *stranger, naming, "-t", "u/x").returncode != 0, "nobody is bound to this name"
     assert publish_with(old, *anna, both, "-t", "u/anna/t").returncode != 0, "there a password is demanded, as it was"
     assert publish_with(old, *anna, both, "-t", "u/anna/t", "-u", "anna", "-P", "horse").returncode == 0
+
+
+class Shows:
+    """A client with a certificate of version 1, in one version of TLS at a time."""
+
+    def __init__(self, keyward, name, cert, key, seclevel=None):
+        self.keyward, self.name = keyward, name
+        self.context = ssl.create_default_context(cafile=str(keyward.ca))
+        if seclevel is not None:
+            self.context.set_ciphers(f"DEFAULT@SECLEVEL={seclevel}")
+        self.context.load_cert_chain(cert, key)
+
+    def tls(self):
+        return self.context
+
+    def login(self, client):
+        pass
+
+    def knock(self, version, session=None):
+        """Sends a CONNECT; returns the reason code (None if the handshake fails), the TLS session, and whether it was resumed."""
+        self.context.minimum_version = self.context.maximum_version = version
+        plain = socket.create_connection(("localhost", self.keyward.port), 10)
+        try:
+            with self.context.wrap_socket(plain, server_hostname="localhost", session=session) as tls:
+                tls.sendall(b"\x10\x0f\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x02s1")
+                answer = tls.recv(64)
+                return (answer[3] if answer else None), tls.session, tls.session_reused
+        except OSError:
+            return None, None, False
+
+
+def test_certificates_of_version_1_go_on_and_are_taken_away_within_a_second(keyward, tmp_path):
+    old, versions = Old(tmp_path, keyward), (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    names = ("pump-1", "pump-2", "weak")
+    for name in names:
+        keyward.device(name)
+    keyward.run("authority", "trust", "add", "old", "--ca", str(old.ca), "--identity", "common-name")
+    for name in names:
+        keyward.run("authority", "trust", "bind", "old", f"device:{name}")
+    pairs = {name: old.certify(name, bits=1024 if name == "weak" else 2048) for name in names}
+
+    def publishes(name, tls):
+        cert, key = pairs[name]
+        command = ["mosquitto_pub", "-h", "localhost", "-p", str(keyward.port), "--cafile", str(keyward.ca), "--cert", str(cert), "--key",
+                   str(key), "--tls-version", tls, "-i", f"m-{name}", "-q", "1", "-V", "5", "-t", f"{name}/t", "-m", "21.5"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).returncode == 0
+
+    assert publishes("pump-1", "tlsv1.2") and publishes("pump-1", "tlsv1.3")
+    shows, sessions = Shows(keyward, "pump-1", *pairs["pump-1"]), {}
+    for version in versions:
+        code, session, resumed = shows.knock(version)
+        assert (code, resumed) == (0, False), version
+        code, sessions[version], resumed = shows.knock(version, session)
+        assert (code, resumed) == (0, True), version
+    weak = Shows(keyward, "weak", *pairs["weak"], seclevel=0)
+    assert [weak.knock(version)[0] for version in versions] == [None, None], "a key of 1024 bits"
+
+    pump = Client(shows).connect()
+    assert pump.code.value == 0
+    keyward.run("authority", "trust", "crl", "old", "--crl", str(old.revoke("pump-1")))
+    pump.closed.get(timeout=1)
+    pump.paho.loop_stop()
+    for version in versions:
+        assert shows.knock(version)[0] is None and shows.knock(version, sessions[version])[0] != 0, version
+    assert not publishes("pump-1", "tlsv1.3") and publishes("pump-2", "tlsv1.3"), "who is not on the list goes on"

@@ -96,6 +96,7 @@ pub const TARGETS: &[Target] = &[
     row("imported_hash", identity::imported_hash, 64, &["identity/src/password/imported.rs"]),
     row("trusted_authority", identity::trusted_authority, 256, &["identity/src/trusted.rs", "identity/src/imported.rs"]),
     row("certificate", server::certificate, 64, &["identity/src/authority/mod.rs", "server/src/plane/tls/certificate.rs"]),
+    row("version1_certificate", server::version1_certificate, 64, &["server/src/plane/tls/version1.rs"]),
     row("client_hello", server::client_hello, 64, &["server/src/plane/tls/hello.rs", "server/src/plane/tls/fragment.rs"]),
     row("tls_channel", tls::tls_channel, 256, &["server/src/plane/tls/channel.rs"]),
     row("websocket_upgrade", websocket::websocket_upgrade, 64, &["server/src/plane/websocket/upgrade.rs"]),

@@ -11,6 +11,8 @@ use keyward_server::plane::{HandshakeCause, Peer};
 use keyward_server::{decoders, decoders::Hello};
 use rustls::pki_types::DnsName;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 /// Reads the first bytes of a connection, in all their beginnings: once a hello is whole, more bytes change nothing.
 /// The line about it steers no terminal.
@@ -47,6 +49,33 @@ pub fn certificate(data: &[u8]) {
         assert_eq!(shown.is_valid, is_valid || end == u64::MAX, "{record:?} at {time}");
         assert!(shown.common_name.len() <= data.len());
     }
+}
+
+/// An authority whose key nobody has any more, and the one client that it certified.
+const ROOT: &[u8] = include_bytes!("../seeds/version1_certificate/root.der");
+const CERTIFIED: &[u8] = include_bytes!("../seeds/version1_certificate/pump.der");
+
+/// Reads a certificate of version 1 as the verifier does: where the library can read it, both see the same, and it sees
+/// nothing more. Without the key of the authority nobody makes one that is taken.
+pub fn version1_certificate(data: &[u8]) {
+    let taken = decoders::takes_version1(ROOT, data, Duration::from_secs(1_800_000_000));
+    let Some(read) = decoders::version1_certificate(data) else {
+        assert!(!taken, "what cannot be read is taken");
+        return;
+    };
+    if let Ok((rest, parsed)) = X509Certificate::from_der(data) {
+        assert!(rest.is_empty() && parsed.version() == X509Version::V1 && parsed.extensions().is_empty());
+        assert!(parsed.issuer_uid.is_none() && parsed.subject_uid.is_none());
+        let validity = parsed.validity();
+        assert_eq!(read.validity, (validity.not_before.timestamp(), validity.not_after.timestamp()));
+        assert!(parsed.raw_serial().ends_with(&read.serial));
+        // Of a name that is not in order the library keeps what is.
+        assert!(read.issuer.starts_with(parsed.issuer().as_raw()));
+        assert_eq!(parsed.public_key().raw, read.key);
+    }
+    let is_known = decoders::version1_certificate(CERTIFIED).is_some_and(|known| known.key == read.key);
+    assert!(is_known || !taken, "a key was taken that the authority did not certify");
+    assert!(taken || data != CERTIFIED);
 }
 
 /// Reads lines of the control socket, in pieces, as requests. The first byte chooses the length of the pieces. A

@@ -5,15 +5,17 @@ use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, 
 use crate::login::LoginRule;
 use crate::plane::tls::channel::{Channel, TlsFault};
 use crate::plane::tls::fragment::Fragment;
-use crate::plane::tls::{TlsSettings, certificate, hello};
+use crate::plane::tls::{TlsSettings, certificate, hello, version1};
 use crate::plane::websocket::WebSocket;
 use crate::plane::{TlsError, TlsMaterial, WebSocketFault};
 use keyward_ids::{CertSerial, KeyId};
 use keyward_mqtt::time::UnixMillis;
-use rustls::pki_types::CertificateDer;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ServerConfig;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Is what the first bytes of a connection say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,34 @@ pub fn client_certificate(der: &[u8], at: UnixMillis) -> Option<ClientCertificat
     let shown = certificate::ClientCertificate::read(&der)?;
     let is_valid = shown.is_valid_at(at);
     Some(ClientCertificate { serial: shown.serial, key: shown.key, common_name: shown.common_name, is_valid })
+}
+
+/// Is what the verifier reads of a certificate of version 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version1 {
+    /// Its serial number, without leading zeros.
+    pub serial: Vec<u8>,
+    /// The name of its issuer, in DER.
+    pub issuer: Vec<u8>,
+    /// When it begins and ends, in seconds since 1970.
+    pub validity: (i64, i64),
+    /// Its public key, in DER.
+    pub key: Vec<u8>,
+}
+
+/// Reads a certificate of version 1; `None` if it is none.
+pub fn version1_certificate(der: &[u8]) -> Option<Version1> {
+    let read = version1::Certificate::read(der)?;
+    let [serial, issuer, key] = [read.serial, read.issuer, read.key].map(<[u8]>::to_vec);
+    Some(Version1 { serial, issuer, validity: read.validity, key })
+}
+
+/// Tells whether a certificate of version 1 is taken under this one of a trusted authority, at this time.
+pub fn takes_version1(root: &[u8], der: &[u8], at: Duration) -> bool {
+    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+    let issuer = version1::Issuer::read(&CertificateDer::from(root), &[], algorithms);
+    let Ok(Some(issuer)) = issuer else { return false };
+    issuer.verify(&CertificateDer::from(der), UnixTime::since_unix_epoch(at)).is_ok()
 }
 
 /// Is the server's end of TLS links, as a listener has it.

@@ -201,8 +201,8 @@ fn tell(plan: &mut Plan, listener: &Listener, proves: Proves, name: &str) {
         plan.settle(&list.place, Fate::Changed, &what);
     }
     plan.next(
-        "clients with certificates of X.509 version 1 are refused (`openssl x509 -in FILE -noout -text` shows it): they need \
-         others, or a password"
+        "clients whose certificates have an RSA key of less than 2,048 bits or are signed with SHA-1 are refused \
+         (`openssl x509 -in FILE -noout -text` shows it): they need others, or a password"
             .to_owned(),
     );
 }

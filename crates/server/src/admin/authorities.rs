@@ -147,7 +147,7 @@ fn refused(why: TrustRefusal) -> Refusal {
 /// Refuses what the TLS library cannot verify clients with: it would be accepted here and work nowhere.
 fn check(name: &LocalName, authority: &TrustedAuthority) -> Result<(), Refusal> {
     let refused = |why| Refusal::invalid(format!("the authority cannot verify clients: {why}"));
-    check_trusted(wiring::trusted_clients(name, authority)).map_err(refused)
+    check_trusted(&wiring::trusted_clients(name, authority)).map_err(refused)
 }
 
 #[cfg(test)]

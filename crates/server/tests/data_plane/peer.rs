@@ -10,10 +10,14 @@ use keyward_mqtt::packet::{
 use keyward_mqtt::property::{ConnectProperties, PublishProperties, SubscribeProperties};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
 };
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -137,9 +141,28 @@ pub(crate) fn tls_config_of(
         .with_root_certificates(roots);
     let config = match bundle {
         None => builder.with_no_client_auth(),
-        Some(bundle) => builder.with_client_auth_cert(bundle.chain.clone(), bundle.key.clone_key()).unwrap(),
+        // rustls itself would show no certificate of version 1, and none that its key does not fit.
+        Some(bundle) => {
+            let key = any_supported_type(&bundle.key).unwrap();
+            let certified = CertifiedKey::new(bundle.chain.clone(), key);
+            builder.with_client_cert_resolver(Arc::new(Shows(Arc::new(certified))))
+        }
     };
     Arc::new(config)
+}
+
+/// Shows what it has, whatever it is.
+#[derive(Debug)]
+struct Shows(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shows {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 impl Peer {

@@ -1,6 +1,6 @@
 //! Clients of an authority that is not ours: who they are is said by what was bound, not by what stands in a certificate.
 
-use crate::peer::{Hello, Peer, tls_config};
+use crate::peer::{Hello, Peer, tls_config, tls_config_of};
 use crate::world::{Bundle, World, bundle, now};
 use keyward_identity::{Command, LocalName, NewPassword, ProvenBy, Secret};
 use keyward_ids::Identity;
@@ -11,6 +11,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
+use rustls::version::{TLS12, TLS13};
+use std::{fs, path::Path, process::Command as Program, sync::Arc};
 use time::OffsetDateTime;
 
 /// The authority that a fleet had before it came here.
@@ -293,4 +295,164 @@ fn where_a_certificate_proves_nobody_the_password_says_who_it_is() {
     let (_, applied) = world.command(Command::DistrustAuthority { name: old() });
     assert_eq!((applied.closed, peer.frame()), (1, None));
     assert!(refused_in_the_handshake(&world, &gate));
+}
+
+/// An authority and its clients as `openssl x509 -req` makes them without being asked for extensions: of version 1.
+struct OldFashioned(tempfile::TempDir);
+
+impl OldFashioned {
+    fn new() -> Self {
+        let old = Self(tempfile::tempdir().unwrap());
+        old.openssl(
+            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 3650 -subj /O=House/CN=Old",
+        );
+        fs::write(
+            old.0.path().join("ca.cnf"),
+            "[ca]\ndefault_ca=old\n[old]\ndatabase=index\ncrlnumber=number\n",
+        )
+        .unwrap();
+        fs::write(old.0.path().join("number"), "01\n").unwrap();
+        fs::write(old.0.path().join("index"), "").unwrap();
+        old
+    }
+
+    fn openssl(&self, line: &str) -> String {
+        let done = Program::new("openssl").args(line.split(' ')).current_dir(&self.0).output().unwrap();
+        assert!(done.status.success(), "openssl {line}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    fn read(&self, file: impl AsRef<Path>) -> String {
+        fs::read_to_string(self.0.path().join(file)).unwrap()
+    }
+
+    /// Certifies a client that makes itself such a key, under an authority of these files.
+    fn client_of(&self, ca: &str, common_name: &str, newkey: &str) -> Bundle {
+        self.openssl(&format!(
+            "req -new {newkey} -nodes -keyout {common_name}.key -out csr -subj /CN={common_name}"
+        ));
+        self.openssl(&format!(
+            "x509 -req -in csr -CA {ca}.crt -CAkey {ca}.key -CAcreateserial -out {common_name}.crt -days 30"
+        ));
+        let text = self.openssl(&format!("x509 -in {common_name}.crt -noout -text"));
+        assert!(text.contains("Version: 1 (0x0)"), "{text}");
+        bundle(&self.read(format!("{common_name}.crt")), &self.read(format!("{common_name}.key")))
+    }
+
+    fn client(&self, common_name: &str, newkey: &str) -> Bundle {
+        self.client_of("ca", common_name, newkey)
+    }
+
+    /// Makes a list that revokes a client.
+    fn list(&self, common_name: &str) -> Vec<u8> {
+        let ca = "ca -config ca.cnf -cert ca.crt -keyfile ca.key -md sha256";
+        self.openssl(&format!("{ca} -revoke {common_name}.crt"));
+        self.openssl(&format!("{ca} -gencrl -crldays 10")).into_bytes()
+    }
+}
+
+const P256: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
+
+fn trust_old_fashioned(world: &mut World, old: &OldFashioned, proves: ProvenBy) {
+    let certificates = old.read("ca.crt").into_bytes();
+    world.command(Command::TrustAuthority { name: self::old(), proves, certificates, revocations: None });
+}
+
+/// Fleets of Mosquitto were certified like this for many years, and webpki refuses them.
+#[test]
+fn a_certificate_of_version_1_opens_as_its_bound_name_until_it_is_taken_away() {
+    let mut world = World::with(World::hasty());
+    let old = OldFashioned::new();
+    let kinds = ["-newkey rsa:2048", P256, "-newkey ec -pkeyopt ec_paramgen_curve:P-384", "-newkey ed25519"];
+    let fleet: Vec<Bundle> =
+        kinds.iter().enumerate().map(|(n, kind)| old.client(&format!("pump-{n}"), kind)).collect();
+    trust_old_fashioned(&mut world, &old, ProvenBy::CommonName);
+    for n in 0..fleet.len() {
+        world.add_device(&format!("pump-{n}"));
+    }
+    assert_eq!(hello(&world, &fleet[1]), ReasonCode::NotAuthorized, "a name that was not bound");
+    for n in 0..fleet.len() {
+        bind(&mut world, &format!("device:pump-{n}"), &format!("pump-{n}"), None);
+    }
+    let configs: Vec<_> = fleet
+        .iter()
+        .flat_map(|bundle| {
+            [&TLS12, &TLS13].map(|version| tls_config_of(&world.ca_pem(), Some(bundle), &[version]))
+        })
+        .collect();
+    let log_in = |config: &Arc<rustls::ClientConfig>, id: &str| {
+        Peer::tls_to(world.tls, "localhost", config.clone()).log_in(id)
+    };
+    for (n, config) in configs.iter().enumerate() {
+        let (mut first, mut second) = (log_in(config, &format!("a{n}")), log_in(config, &format!("b{n}")));
+        assert!(first.is_alive() && second.is_alive(), "{n}");
+        assert!(!first.is_resumed() && second.is_resumed(), "{n}");
+    }
+    let mut live = log_in(&configs[2], "c");
+    let revocations = old.list("pump-1");
+    world.command_before_tls(Command::SetRevocations { name: self::old(), revocations });
+    world.plane.set_trusted(keyward_server::wiring::trusted(&world.registrar));
+    assert_eq!(live.frame(), None, "the link is closed");
+    for config in &configs[2..4] {
+        let mut resumed = Peer::tls_to(world.tls, "localhost", config.clone());
+        assert_eq!(resumed.hello(&Hello::default()), ReasonCode::NotAuthorized);
+        assert!(resumed.is_resumed(), "the verifier of the handshake was skipped");
+    }
+    world.reload_tls();
+    assert!(refused_in_the_handshake(&world, &fleet[1]));
+    world.told.handshake_line("shows a certificate that its authority has revoked");
+    assert_eq!(hello(&world, &fleet[0]), ReasonCode::Success);
+    world.command(Command::DistrustAuthority { name: self::old() });
+    assert!(refused_in_the_handshake(&world, &fleet[0]));
+    world.told.handshake_line("shows a certificate of another authority");
+}
+
+#[test]
+fn what_a_certificate_of_version_1_certifies_is_refused() {
+    let mut world = World::with(World::hasty());
+    let old = OldFashioned::new();
+    let middle = old.client("middle", P256);
+    world.add_device("pump-1");
+    trust_old_fashioned(&mut world, &old, ProvenBy::CommonName);
+    bind(&mut world, "device:pump-1", "pump-1", None);
+    let mut below = old.client_of("middle", "pump-1", P256);
+    assert!(refused_in_the_handshake(&world, &below));
+    below.chain.extend(middle.chain);
+    assert!(refused_in_the_handshake(&world, &below), "with its issuer");
+    assert_eq!(hello(&world, &old.client("pump-1", P256)), ReasonCode::Success);
+}
+
+#[test]
+fn a_certificate_of_version_1_is_of_no_use_without_its_key() {
+    let mut world = World::with(World::hasty());
+    let old = OldFashioned::new();
+    world.add_device("pump-1");
+    trust_old_fashioned(&mut world, &old, ProvenBy::CommonName);
+    bind(&mut world, "device:pump-1", "pump-1", None);
+    for kind in [P256, "-newkey rsa:2048"] {
+        let good = old.client("pump-1", kind);
+        let thief = Bundle { key: old.client("pump-2", kind).key, ..good.clone() };
+        for version in [&TLS12, &TLS13] {
+            let answers = |bundle| {
+                let config = tls_config_of(&world.ca_pem(), Some(bundle), &[version]);
+                let mut peer = Peer::tls_to(world.tls, "localhost", config);
+                let _ = peer.try_send(&Hello::default().bytes());
+                peer.frame().is_some()
+            };
+            assert!(answers(&good) && !answers(&thief), "{kind}, {version:?}");
+        }
+    }
+}
+
+#[test]
+fn where_it_proves_nobody_a_certificate_of_version_1_only_lets_its_holder_knock() {
+    let mut world = World::with(World::hasty());
+    let old = OldFashioned::new();
+    world.add_user("bob", "horse battery correct");
+    trust_old_fashioned(&mut world, &old, ProvenBy::None);
+    let gate = old.client("bob", P256);
+    assert_eq!(hello(&world, &gate), ReasonCode::NotAuthorized);
+    let password =
+        Hello { username: Some("bob"), password: Some("horse battery correct"), ..Hello::default() };
+    assert_eq!(Peer::tls(&world, Some(&gate)).hello(&password), ReasonCode::Success);
 }

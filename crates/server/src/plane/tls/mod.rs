@@ -11,12 +11,13 @@ pub(crate) mod hello;
 pub(crate) mod remedy;
 mod sealing;
 pub(crate) mod trusted;
+pub(crate) mod version1;
 
 use crate::login::LoginRule;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::trusted::{TrustedClients, TrustedVerifiers};
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{
@@ -178,6 +179,7 @@ struct DeviceVerifier {
     issuers: Arc<[CertificateDer<'static>]>,
     trusted: Arc<TrustedVerifiers>,
     hints: Vec<DistinguishedName>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl DeviceVerifier {
@@ -193,7 +195,22 @@ impl DeviceVerifier {
         let webpki = builder.build().map_err(TlsError::Verifier)?;
         let trusted = settings.trusted();
         let hints = webpki.root_hint_subjects().iter().chain(trusted.hints()).cloned().collect();
-        Ok(Self { webpki, issuers: settings.issuers.clone(), trusted, hints })
+        let algorithms = settings.provider.signature_verification_algorithms;
+        Ok(Self { webpki, issuers: settings.issuers.clone(), trusted, hints, algorithms })
+    }
+
+    /// Verifies a certificate against our own roots, which issue none of version 1.
+    fn verify_ours(
+        &self,
+        leaf: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if version1::is_version1(leaf) {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        let all: Vec<CertificateDer<'_>> = issuers.iter().chain(self.issuers.iter()).cloned().collect();
+        self.webpki.verify_client_cert(leaf, &all, now)
     }
 }
 
@@ -220,12 +237,9 @@ impl ClientCertVerifier for DeviceVerifier {
         if long || issuers.iter().chain([leaf]).any(|each| each.len() > Self::MAX_CERTIFICATE) {
             return Err(CertificateError::BadEncoding.into());
         }
-        let all: Vec<CertificateDer<'_>> = issuers.iter().chain(self.issuers.iter()).cloned().collect();
-        self.webpki.verify_client_cert(leaf, &all, now).or_else(|ours| {
-            match self.trusted.vouching(leaf, issuers, now) {
-                Ok(_) => Ok(ClientCertVerified::assertion()),
-                Err(telling) => Err(telling.unwrap_or(ours)),
-            }
+        self.verify_ours(leaf, issuers, now).or_else(|ours| match self.trusted.vouching(leaf, issuers, now) {
+            Ok(_) => Ok(ClientCertVerified::assertion()),
+            Err(telling) => Err(telling.unwrap_or(ours)),
         })
     }
 
@@ -235,7 +249,10 @@ impl ClientCertVerifier for DeviceVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls12_signature(message, certificate, signature)
+        match version1::is_version1(certificate) {
+            true => version1::verify_tls12_signature(message, certificate, signature, &self.algorithms),
+            false => self.webpki.verify_tls12_signature(message, certificate, signature),
+        }
     }
 
     fn verify_tls13_signature(
@@ -244,7 +261,10 @@ impl ClientCertVerifier for DeviceVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls13_signature(message, certificate, signature)
+        match version1::is_version1(certificate) {
+            true => version1::verify_tls13_signature(message, certificate, signature, &self.algorithms),
+            false => self.webpki.verify_tls13_signature(message, certificate, signature),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

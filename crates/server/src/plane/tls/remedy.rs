@@ -43,6 +43,8 @@ pub enum HandshakeCause {
     Expired,
     /// Its certificate is not valid yet.
     NotYetValid,
+    /// Its certificate is on a list of its authority.
+    Revoked,
     /// Its certificate is not made for clients.
     NotForClients,
     /// Its certificate, or the proof that it has the key, is damaged.
@@ -154,6 +156,7 @@ fn of_certificate(error: &CertificateError) -> HandshakeCause {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             HandshakeCause::NotYetValid
         }
+        CertificateError::Revoked => HandshakeCause::Revoked,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             HandshakeCause::NotForClients
         }
@@ -247,6 +250,9 @@ impl HandshakeCause {
                 "shows a certificate that has expired → give it a new one; if it has not, set the clock of the broker"
             }
             Self::NotYetValid => "shows a certificate that is not valid yet → set the clock of the broker",
+            Self::Revoked => {
+                "shows a certificate that its authority has revoked → give it a new one, if it is a client of yours still"
+            }
             Self::NotForClients => {
                 "shows a certificate that is not made for clients → give it a bundle: keyward device add"
             }
@@ -365,6 +371,7 @@ mod tests {
             Cause::OtherAuthority,
             Cause::Expired,
             Cause::NotYetValid,
+            Cause::Revoked,
             Cause::NotForClients,
             Cause::BadCertificate,
             Cause::NoCertificate,

@@ -1,6 +1,7 @@
 //! Client certificates of authorities that are not ours. Each authority has a verifier of its own, so that it is known which
 //! one vouches; what its word is worth, the registry says.
 
+use crate::plane::tls::version1;
 use keyward_identity::LocalName;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
@@ -21,19 +22,18 @@ pub struct TrustedClients {
 
 /// Verifies client certificates under authorities of others.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TrustedVerifiers(Vec<(LocalName, Arc<dyn ClientCertVerifier>)>);
+pub(crate) struct TrustedVerifiers(Vec<Anchor>);
 
 impl TrustedVerifiers {
     /// Makes the verifiers. One that cannot be made is told in the log, and its authority accepted nowhere.
     pub(crate) fn new(trusted: Vec<TrustedClients>, provider: &Arc<CryptoProvider>) -> Self {
-        let verifier = |clients: TrustedClients| {
-            let name = clients.name.clone();
-            let made = verifier(clients, provider);
-            let made =
-                made.inspect_err(|why| tracing::error!(authority = %name, "it cannot be trusted: {why}"));
-            Some((name, made.ok()?))
+        let anchors = |clients: TrustedClients| {
+            let made = Anchor::all_of(&clients, provider);
+            let name = clients.name;
+            made.inspect_err(|why| tracing::error!(authority = %name, "it cannot be trusted: {why}"))
+                .unwrap_or_default()
         };
-        Self(trusted.into_iter().filter_map(verifier).collect())
+        Self(trusted.into_iter().flat_map(anchors).collect())
     }
 
     /// Returns the authority under which a certificate stands now.
@@ -47,10 +47,14 @@ impl TrustedVerifiers {
         now: UnixTime,
     ) -> Result<&LocalName, Option<Error>> {
         let mut telling = None;
-        for (name, verifier) in &self.0 {
-            match verifier.verify_client_cert(leaf, issuers, now) {
-                Ok(_) => return Ok(name),
+        for anchor in &self.0 {
+            match anchor.verify(leaf, issuers, now) {
+                Ok(()) => return Ok(&anchor.authority),
                 Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
+                // It may be of another certificate with the same name.
+                Err(error @ Error::InvalidCertificate(CertificateError::BadSignature)) => {
+                    telling = telling.or(Some(error));
+                }
                 Err(error) => telling = Some(error),
             }
         }
@@ -59,28 +63,58 @@ impl TrustedVerifiers {
 
     /// Returns the names of the authorities, which clients are told in the handshake.
     pub(crate) fn hints(&self) -> impl Iterator<Item = &DistinguishedName> {
-        self.0.iter().flat_map(|(_, verifier)| verifier.root_hint_subjects())
+        self.0.iter().flat_map(|anchor| anchor.webpki.root_hint_subjects())
     }
 }
 
-fn verifier(
-    clients: TrustedClients,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, String> {
-    let mut roots = RootCertStore::empty();
-    for root in clients.roots {
-        roots.add(root).map_err(|error| error.to_string())?;
+/// Is one certificate of an authority of others, under which certificates of clients stand.
+#[derive(Debug, Clone)]
+struct Anchor {
+    authority: LocalName,
+    webpki: Arc<dyn ClientCertVerifier>,
+    version1: Option<version1::Issuer>,
+}
+
+impl Anchor {
+    fn all_of(clients: &TrustedClients, provider: &Arc<CryptoProvider>) -> Result<Vec<Self>, String> {
+        clients.roots.iter().map(|root| Self::of(root, clients, provider)).collect()
     }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    // Not every issuer has a list. An old list is better than none: it is used, and `status` says that it is old.
-    let builder = builder.with_crls(clients.revocations).allow_unknown_revocation_status();
-    builder.build().map_err(|error| error.to_string())
+
+    fn of(
+        root: &CertificateDer<'static>,
+        clients: &TrustedClients,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        roots.add(root.clone()).map_err(|error| error.to_string())?;
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        // Not every issuer has a list. An old list is better than none: it is used, and `status` says that it is old.
+        let builder = builder.with_crls(clients.revocations.clone()).allow_unknown_revocation_status();
+        let webpki = builder.build().map_err(|error| error.to_string())?;
+        let algorithms = provider.signature_verification_algorithms;
+        let version1 = version1::Issuer::read(root, &clients.revocations, algorithms)?;
+        Ok(Self { authority: clients.name.clone(), webpki, version1 })
+    }
+
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        match (version1::is_version1(leaf), &self.version1) {
+            (false, _) => self.webpki.verify_client_cert(leaf, issuers, now).map(drop),
+            // No issuers in between: none of them says that it may certify.
+            (true, Some(issuer)) => issuer.verify(leaf, now),
+            (true, None) => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
 }
 
 /// Tells whether the TLS library can use the certificates and lists of an authority.
 ///
 /// # Errors
 /// What it objects to.
-pub(crate) fn check(clients: TrustedClients) -> Result<(), String> {
-    verifier(clients, &Arc::new(rustls::crypto::aws_lc_rs::default_provider())).map(drop)
+pub(crate) fn check(clients: &TrustedClients) -> Result<(), String> {
+    Anchor::all_of(clients, &Arc::new(rustls::crypto::aws_lc_rs::default_provider())).map(drop)
 }
