@@ -70,12 +70,17 @@ impl Site {
         self.screen.print(&show(response).ok_or_else(unexpected)?)
     }
 
-    /// Asks for a change and tells what came of it.
+    /// Asks for a change and tells what came of it: a failure if it is not in force everywhere.
     pub(crate) fn change(&self, request: Request) -> Outcome {
-        self.show(&self.ask(request)?, |response| match response {
+        let response = self.ask(request)?;
+        self.show(&response, |response| match response {
             Response::Changed(changed) => Some(tell_change(changed)),
             _ => None,
-        })
+        })?;
+        match response {
+            Response::Changed(changed) if changed.pending => Err(Failure::said()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -110,6 +115,9 @@ pub(crate) fn unexpected() -> Failure {
 
 fn tell_change(changed: &Changed) -> String {
     let mut text = escape(&changed.what);
+    if changed.pending {
+        text.push_str(" It is NOT in force everywhere yet.");
+    }
     if let Some(closed) = changed.closed_links {
         let _ = write!(text, " {}", counted(closed, "live connection closed", "live connections closed"));
         if let Some(ms) = changed.in_force_ms {
@@ -164,6 +172,7 @@ mod tests {
             what: "Device dev01 is revoked.".to_owned(),
             closed_links: Some(1),
             in_force_ms: Some(3),
+            pending: false,
             notes: vec!["x\u{1b}".to_owned()],
         };
         let text = tell_change(&changed);
@@ -171,5 +180,18 @@ mod tests {
             text,
             "Device dev01 is revoked. 1 live connection closed; in force everywhere after 3 ms.\n  note: x\\u{1b}\n"
         );
+    }
+
+    #[test]
+    fn a_change_that_is_not_in_force_everywhere_claims_nothing_else() {
+        let pending = Changed {
+            what: "Device dev01 is revoked.".to_owned(),
+            closed_links: None,
+            in_force_ms: None,
+            pending: true,
+            notes: vec!["look".to_owned()],
+        };
+        let text = "Device dev01 is revoked. It is NOT in force everywhere yet.\n  note: look\n";
+        assert_eq!(tell_change(&pending), text);
     }
 }

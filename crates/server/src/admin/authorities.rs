@@ -177,12 +177,16 @@ mod tests {
             .execute(Request::AuthorityTrustRemove { name: name.to_owned() })
             .unwrap()
         {
-            Response::Changed(changed) => changed.notes.join("\n"),
+            Response::Changed(changed) => changed,
             _ => panic!("not a change"),
         };
-        assert_eq!(remove(&mut site, "good"), "");
+        let good = remove(&mut site, "good");
+        assert_eq!((good.pending, good.closed_links, good.in_force_ms.is_some()), (false, Some(0), true));
+        assert_eq!(good.notes, [""; 0]);
         let listeners = &mut site.admin.running.as_mut().unwrap().config.listeners;
         listeners.push(Listener { name: "keyless".to_owned(), ..Listener::default() });
-        assert!(remove(&mut site, "late").contains("did not confirm it everywhere"));
+        let late = remove(&mut site, "late");
+        assert_eq!((late.pending, late.closed_links, late.in_force_ms), (true, None, None));
+        assert!(late.notes.join("\n").contains("did not confirm it everywhere"));
     }
 }

@@ -297,17 +297,15 @@ impl Turn<'_> {
         Some(InForce { complete: in_force.complete && secured.is_ok(), ..in_force })
     }
 
-    /// Says what a change did.
-    fn changed(&self, what: String, in_force: Option<InForce>, notes: Vec<String>) -> Changed {
-        let closed_links = match (in_force, &self.admin.running) {
-            (Some(in_force), _) => Some(in_force.closed_links),
-            (None, Some(_)) => Some(0),
-            (None, None) => None,
-        };
-        let mut changed =
-            Changed { what, closed_links, in_force_ms: closed_links.map(|_| self.elapsed_ms()), notes };
-        changed.notes.extend(incomplete(in_force));
-        changed
+    /// Says what a change did. Of one that is not reported by everybody nothing is counted.
+    fn changed(&self, what: String, in_force: Option<InForce>, mut notes: Vec<String>) -> Changed {
+        notes.extend(incomplete(in_force));
+        let is_reported = |in_force: &InForce| in_force.complete;
+        let pending = in_force.as_ref().is_some_and(|in_force| !is_reported(in_force));
+        let done = in_force.filter(is_reported);
+        let nothing = || (self.admin.running.is_some() && !pending).then_some(0);
+        let closed_links = done.map(|done| done.closed_links).or_else(nothing);
+        Changed { what, closed_links, in_force_ms: done.map(|_| self.elapsed_ms()), pending, notes }
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -317,8 +315,9 @@ impl Turn<'_> {
 
 /// Says that the change is durable but not reported by everybody.
 fn incomplete(in_force: Option<InForce>) -> Option<String> {
-    let what = "the change is on disk, but the running broker did not confirm it everywhere in time; \
-                look into its log, and restart it if this stays";
+    let what = "the change is on disk, but the running broker did not confirm it everywhere in time: connections that it \
+                should have closed may be open still. `keyward healthcheck` names who does not answer; restart the broker if \
+                this stays";
     in_force.filter(|in_force| !in_force.complete).map(|_| what.to_owned())
 }
 

@@ -47,8 +47,9 @@ impl Turn<'_> {
             running.live.put_policy(&running.policy)
         });
         changes.extend(super::incomplete(in_force));
+        let pending = in_force.is_some_and(|in_force| !in_force.complete);
         let in_force_ms = in_force.map(|_| self.elapsed_ms());
-        Ok(Response::Reloaded(Reloaded { changes, needs_restart, in_force_ms }))
+        Ok(Response::Reloaded(Reloaded { changes, needs_restart, in_force_ms, pending }))
     }
 
     /// Writes into the ledger which files changed, then remembers that it did.

@@ -123,11 +123,15 @@ pub enum RefusalCode {
 pub struct Changed {
     /// What was changed, a sentence.
     pub what: String,
-    /// How many live links were closed; `None` on a stopped store.
+    /// How many live links were closed; `None` on a stopped store, and where [`pending`](Self::pending).
     pub closed_links: Option<usize>,
-    /// Milliseconds from the request to the last closed link and to all shards having reported; `None` on a
-    /// stopped store.
+    /// Milliseconds from the request to the last closed link and to all doors and shards having reported; `None` on a
+    /// stopped store, where [`pending`](Self::pending), and if nothing had to change.
     pub in_force_ms: Option<u64>,
+    /// Whether the change is on disk, and not every door and shard has reported in time that it is in force: links that
+    /// it should have closed may be open. A note says so too.
+    #[serde(default)]
+    pub pending: bool,
     /// What to know, a line each.
     pub notes: Vec<String>,
 }
@@ -210,6 +214,9 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// Milliseconds until all shards had reported; `None` on a stopped store.
     pub in_force_ms: Option<u64>,
+    /// Whether not every shard has reported in time that the rules are in force; [`changes`](Self::changes) says so too.
+    #[serde(default)]
+    pub pending: bool,
 }
 
 /// Holds the list of what was taken away, for `keyward store restore --revoked`.
