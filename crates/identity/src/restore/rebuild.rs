@@ -82,6 +82,7 @@ pub(super) fn rebuild(
         applied,
         strangers,
         outdated,
+        authorities: registry.trusted().keys().cloned().collect(),
         unknown,
         unconfirmed: unconfirmed.count(),
     })

@@ -22,6 +22,8 @@ pub struct Report {
     pub strangers: Vec<Identity>,
     /// Authorities of others whose newest list of revoked certificates is known to exist and is not at hand.
     pub outdated: Vec<LocalName>,
+    /// Authorities of others that are trusted: none of them is used until it is confirmed, whatever is known.
+    pub authorities: Vec<LocalName>,
     /// The time from which and to which it is not known what was taken away; `None` if it is known to now.
     pub unknown: Option<(WallTime, WallTime)>,
     /// How many identities start unconfirmed.
@@ -139,7 +141,14 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "The authority {name} had a newer list of revoked certificates, which is not at hand: give it the newest, \
-                 keyward authority trust crl {name} --crl FILE, before you confirm the authority."
+                 keyward authority trust crl {name} --crl FILE, before you confirm the authority. Confirmed without it, it lets in \
+                 whom that list shut out."
+            )?;
+        }
+        for name in &self.authorities {
+            writeln!(
+                f,
+                "No certificate of the authority {name} is accepted until you run: keyward authority trust confirm {name}"
             )?;
         }
         if !self.strangers.is_empty() {
@@ -159,7 +168,13 @@ impl fmt::Display for Report {
                  again.",
                 self.unconfirmed
             ),
-            None => writeln!(f, "It is known to now what was taken away; nothing of it comes back."),
+            None if self.outdated.is_empty() => {
+                writeln!(f, "It is known to now what was taken away; nothing of it comes back.")
+            }
+            None => writeln!(
+                f,
+                "It is known to now what was taken away, but for what stands in the lists that are not at hand."
+            ),
         }
     }
 }

@@ -89,6 +89,7 @@ fn authorities(registry: &Registry) -> Vec<Authority> {
             let summary = authority.summary();
             Authority {
                 name: name.to_string(),
+                is_confirmed: authority.confirmed,
                 proves_nothing: authority.proves == ProvenBy::None,
                 not_after: summary.not_after,
                 has_list: summary.revoked.is_some(),

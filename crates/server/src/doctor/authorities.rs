@@ -4,6 +4,12 @@ use super::{Authority, Check, Facts, Profile, Step, Weakness, certificates::SOON
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
+        name: "authority-unconfirmed",
+        from: Profile::Home,
+        why: "nobody knows what it revoked after the backup that was restored; until then its clients stay out",
+        look: unconfirmed,
+    },
+    Check {
         name: "authority-ends",
         from: Profile::Home,
         why: "every client with a certificate of it is refused from that day on",
@@ -42,6 +48,18 @@ fn of_those(
     weakness: impl Fn(&Authority) -> Weakness,
 ) -> Vec<Weakness> {
     facts.authorities.iter().filter(|authority| is_meant(authority)).map(weakness).collect()
+}
+
+fn unconfirmed(facts: &Facts) -> Vec<Weakness> {
+    let waits = |authority: &Authority| !authority.is_confirmed;
+    of_those(facts, waits, |authority| {
+        let name = &authority.name;
+        let mend = [
+            Step::by("give it its newest list of revoked certificates, then:"),
+            Step::keyward(format!("authority trust confirm {name}")),
+        ];
+        Weakness::new(format!("the trusted authority {name} is not confirmed since a restore"), mend)
+    })
 }
 
 fn ends(facts: &Facts) -> Vec<Weakness> {

@@ -58,6 +58,8 @@ pub enum StartedBy {
 pub struct Authority {
     /// Its name here.
     pub name: String,
+    /// Whether it may be used: not between a restore and the word of an operator.
+    pub is_confirmed: bool,
     /// Whether its certificates say nothing of who a client is.
     pub proves_nothing: bool,
     /// When the first of its certificates ends.

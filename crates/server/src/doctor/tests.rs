@@ -46,6 +46,7 @@ fn certificate(not_after: WallTime) -> CertificateRecord {
 fn authority() -> Authority {
     Authority {
         name: "old".to_owned(),
+        is_confirmed: true,
         proves_nothing: false,
         not_after: NOW.after(days(100)),
         has_list: true,
@@ -178,6 +179,7 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
         facts.policy = rules(&header);
     }),
     ("plain-mark", |facts| first(facts).plain = true),
+    ("authority-unconfirmed", |facts| facts.authorities[0].is_confirmed = false),
     ("authority-ends", |facts| facts.authorities[0].not_after = NOW.after(days(3))),
     ("authority-list-overdue", |facts| facts.authorities[0].next_list = Some(NOW.before(days(1)))),
     ("authority-unbound", |facts| facts.authorities[0].bound = 0),
@@ -335,4 +337,27 @@ fn how_keys_are_sealed_depends_on_who_starts_the_broker() {
         let mend = format!("{:?}", found(&facts, Profile::Commercial)[0].mend);
         assert!(mend.contains(telling), "{mend}");
     }
+}
+
+#[test]
+fn the_unit_is_told_of_the_passphrase_by_the_commands_that_are_printed() {
+    let place = tempfile::tempdir().unwrap();
+    let etc = place.path().join("etc").display().to_string();
+    let mut facts = sound();
+    (facts.are_keys_sealed, facts.started_by) = (false, StartedBy::Systemd);
+    // Without systemd, which encrypts the passphrase and starts the broker.
+    let is_file_work = |text: &&String| !text.contains("systemd-creds") && !text.contains("systemctl");
+    let findings = found(&facts, Profile::Commercial);
+    let shell = findings[0].mend.iter().filter_map(|step| match step {
+        Step::Shell(text) => Some(text),
+        _ => None,
+    });
+    for text in shell.filter(is_file_work) {
+        let text = text.replace(" /etc/", &format!(" {etc}/"));
+        assert!(std::process::Command::new("sh").args(["-c", &text]).status().unwrap().success(), "{text}");
+    }
+    let unit = std::fs::read_to_string(format!("{etc}/systemd/system/keyward.service.d/passphrase.conf"));
+    let expected =
+        "[Service]\nLoadCredentialEncrypted=keyward-passphrase:/etc/credstore.encrypted/keyward-passphrase\n";
+    assert_eq!(unit.unwrap(), expected);
 }

@@ -165,3 +165,26 @@ fn what_the_backup_knows_is_not_taken_from_an_authority_twice() {
     taken.confirm();
     assert_eq!(admitted(&taken.house, "Kitchen 1").unwrap(), "device:pump-1");
 }
+
+#[test]
+fn whom_a_list_that_is_lost_shut_out_stays_out_until_somebody_answers_for_the_authority() {
+    let mut taken = Taken::new();
+    let printed = printed(&taken.house).to_string();
+    let by_word: String = printed
+        .lines()
+        .filter(|line| !line.starts_with("complete-until"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let list = RevokedList::parse(Path::new("list"), by_word.as_bytes()).unwrap();
+    taken.house.close();
+    fs::remove_dir_all(taken.house.path("ledger")).unwrap();
+    let report = restore(&mut taken.house, &taken.backup, Some(&list));
+    assert_eq!((report.unknown, report.unconfirmed), (None, 0), "all else is known");
+    assert_eq!((&report.outdated[..], &report.authorities[..]), (&[old()][..], &[old()][..]));
+    let told = report.to_string();
+    assert!(told.contains("keyward authority trust confirm old"), "{told}");
+    assert!(!told.contains("nothing of it comes back"), "{told}");
+    assert_eq!(taken.revoked(), Some(1), "the list of the backup");
+    assert!(matches!(admitted(&taken.house, "Kitchen 2"), Err(CertificateRefusal::Distrusted { .. })));
+    taken.confirm();
+    assert_eq!(admitted(&taken.house, "Kitchen 2").unwrap(), "device:pump-2");
+}

@@ -116,6 +116,8 @@ fn value(restored: &Restored) -> Value {
         "unknown_from_unix_ms": report.unknown.map(|(from, _)| from.0),
         "unknown_to_unix_ms": report.unknown.map(|(_, to)| to.0),
         "unconfirmed": report.unconfirmed,
+        "authorities_to_confirm": report.authorities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "lists_not_at_hand": report.outdated.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "revoked": report.applied.revoked,
         "removed": report.applied.removed,
         "disabled": report.applied.disabled,
