@@ -4,6 +4,8 @@
 
 #[path = "mosquitto/dynamic.rs"]
 mod dynamic;
+#[path = "mosquitto/killed.rs"]
+mod killed;
 mod story;
 
 use serde_json::Value;

@@ -18,6 +18,13 @@ Examples:
 What cannot be carried over without opening something is refused, and nothing is written then.
 docs/from-mosquitto.md goes through it step by step.")]
     Mosquitto(ImportArgs),
+    /// Take back what an import wrote that was killed in the middle
+    #[command(after_help = "\
+Examples:
+  keyward import undo
+
+The same import with the same files finishes it instead. What was changed by hand since is left, and named.")]
+    Undo,
 }
 
 #[derive(Debug, Args)]

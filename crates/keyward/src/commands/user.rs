@@ -50,6 +50,7 @@ fn add(site: &Site, args: &UserAddArgs) -> Outcome {
         credential,
         preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), None),
         allow_overlap: args.allow_overlap,
+        note: String::new(),
     });
     let response = site.ask_to_add(request, args.host.as_deref())?;
     let Response::UserAdded(added) = &response else { return Err(unexpected()) };

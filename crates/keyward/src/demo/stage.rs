@@ -193,6 +193,7 @@ fn application(control: &mut control::Client, name: &str) -> Outcome<Member> {
         credential,
         preset: None,
         allow_overlap: false,
+        note: String::new(),
     }))?
     else {
         return Err(unexpected());

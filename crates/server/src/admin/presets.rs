@@ -285,6 +285,7 @@ mod tests {
             credential: NewCredential::Password(NewPassword::Generated),
             preset: Some(PresetChoice { name: "viewer".to_owned(), topic: None, mac: None }),
             allow_overlap: false,
+            note: String::new(),
         };
         site.admin.execute(Request::UserAdd(add)).map(|_| ()).unwrap();
         assert_eq!(

@@ -28,7 +28,7 @@ impl Turn<'_> {
         let preset = self.prepare_preset(add.preset.as_ref(), &new, add.allow_overlap)?;
         let config = self.admin.config()?;
         let credential = credential(add.credential, config.days_of(None))?;
-        let user = AddUser { id, plain: add.plain, note: String::new(), credential };
+        let user = AddUser { id, plain: add.plain, note: add.note, credential };
         let command = Command::AddUser(user);
         let (outcome, in_force) = self.with_preset(preset.as_ref(), |turn| turn.command(command))?;
         let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
@@ -120,6 +120,7 @@ impl Admin {
             links: self.running.as_ref().map(|_| links.first().copied().unwrap_or(0)),
             preset: Self::preset_name(policy, &account.identity),
             client_ids: None,
+            note: account.note.clone(),
         }
     }
 }

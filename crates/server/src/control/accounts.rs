@@ -51,6 +51,9 @@ pub struct UserAdd {
     /// Whether topics of the preset that others use already are accepted.
     #[serde(default)]
     pub allow_overlap: bool,
+    /// Where it comes from, for people and for an import that looks for its own; at most 256 bytes, empty for nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// Says what a new device proves itself with.
@@ -265,6 +268,9 @@ pub struct UserRow {
     /// How many client ids are in use with its login, connected or with a session that waits; `None` on a stopped store.
     #[serde(default)]
     pub client_ids: Option<usize>,
+    /// The note with which it was added; empty without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// Says whether an identity may act.

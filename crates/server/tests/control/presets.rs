@@ -22,6 +22,7 @@ fn user(name: &str, preset: Option<PresetChoice>) -> Request {
         credential: NewCredential::Password(NewPassword::Generated),
         preset,
         allow_overlap: false,
+        note: String::new(),
     })
 }
 

@@ -79,8 +79,14 @@ pub(crate) trait Ask {
     fn add_user(&mut self, name: &str, password: &str) -> UserAdded {
         let password = NewPassword::Chosen(Secret::new(password.to_owned()));
         let credential = NewCredential::Password(password);
-        let add =
-            UserAdd { name: name.to_owned(), plain: false, credential, preset: None, allow_overlap: false };
+        let add = UserAdd {
+            name: name.to_owned(),
+            plain: false,
+            credential,
+            preset: None,
+            allow_overlap: false,
+            note: String::new(),
+        };
         match self.ask(Request::UserAdd(add)) {
             Ok(Response::UserAdded(added)) => *added,
             other => panic!("{:?}", other.err()),

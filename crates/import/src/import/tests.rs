@@ -1,0 +1,317 @@
+//! Imports that end in the middle: finished by the same one, or taken back; what is open meanwhile is open at the end.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
+
+use super::*;
+use crate::{Version, Wishes};
+use keyward_identity::{KeyProtection, files};
+use keyward_server::admin;
+use keyward_server::control::{ExplainAction, NewCredential, NewPassword, PolicyExplain, UserAdd};
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+const HASH: &str = "$7$101$BwcHBwcHBwcHBwcH$CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQ==";
+
+/// On 8883 certificates name the clients and passwords count for nothing, where Keyward's own listener was.
+const CONF: &str = "listener 8883 127.0.0.1\ncertfile {}/server.crt\nkeyfile {}/server.key\ncafile {}/ca.crt\n\
+                    require_certificate true\nuse_identity_as_username true\n\
+                    listener 8885 127.0.0.1\ncertfile {}/server.crt\nkeyfile {}/server.key\n\
+                    password_file {}/passwd\nacl_file {}/acl\n";
+
+/// What a user's own lines deny, a pattern would allow.
+const ACL: &str = "user ann\ntopic read sensors/#\ntopic deny sensors/secret\ntopic deny u/ann/off\nuser ben\ntopic write sensors/+\n\
+                   pattern readwrite u/%u/#\npattern deny u/ben/off\n";
+
+/// Is a stopped installation, and files of Mosquitto beside it.
+struct Site {
+    folder: TempDir,
+    home: Home,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("keyward"));
+        home.create().unwrap();
+        installation::create(&home, Vec::new(), KeyProtection::FileMode).unwrap();
+        let site = Self { folder, home };
+        site.certificates();
+        site.put("m.conf", CONF);
+        site.put("passwd", &format!("ann:{HASH}\nben:{HASH}\n"));
+        site.put("acl", ACL);
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        let place = self.folder.path().to_str().unwrap();
+        files::replace(&self.path(name), text.replace("{}", place).as_bytes()).unwrap();
+    }
+
+    fn certificates(&self) {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        self.put("ca.crt", &authority.self_signed(&key).unwrap().pem());
+        let server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        self.put("server.crt", &server.self_signed(&key).unwrap().pem());
+        self.put("server.key", &key.serialize_pem());
+    }
+
+    fn operator(&self) -> Operator {
+        admin::open(&self.home, &admin::OpenOptions::default()).unwrap()
+    }
+
+    fn open(&self) -> Import {
+        Import::open(&self.home, self.operator()).unwrap()
+    }
+
+    /// Reads the files and looks whether the plan fits.
+    fn checked(&self, import: &mut Import) -> Plan {
+        let wishes = Wishes {
+            version: Version::V2_0,
+            plain_from: Vec::new(),
+            anonymous_as: "anonymous".parse().unwrap(),
+            certificate_users: Vec::new(),
+        };
+        let mut plan = Plan::of(&self.path("m.conf"), &wishes);
+        import.check(&mut plan).unwrap();
+        plan
+    }
+
+    /// Returns why the import would be refused now.
+    fn refusals(&self) -> String {
+        self.checked(&mut self.open()).refusals.join("\n")
+    }
+
+    /// Imports, but is killed when so many steps are done. Returns how many there are.
+    fn killed_after(&self, steps: usize) -> usize {
+        let mut import = self.open();
+        let plan = self.checked(&mut import);
+        assert_eq!(plan.refusals, [""; 0]);
+        import.begin(&plan, "m.conf").unwrap();
+        let all = steps::of(&plan);
+        all.iter().take(steps).for_each(|step| import.take(step).unwrap());
+        all.len()
+    }
+
+    fn import(&self) {
+        let mut import = self.open();
+        let plan = self.checked(&mut import);
+        assert_eq!(plan.refusals, [""; 0]);
+        import.carry_out(&plan, "m.conf").unwrap();
+    }
+
+    fn undo(&self) -> TakenBack {
+        self.open().undo().unwrap()
+    }
+
+    fn ask(&self, request: Request) -> Response {
+        self.operator().call(request).unwrap()
+    }
+
+    fn add_by_hand(&self, name: &str) {
+        self.ask(Request::UserAdd(UserAdd {
+            name: name.to_owned(),
+            plain: false,
+            credential: NewCredential::None,
+            preset: None,
+            allow_overlap: false,
+            note: String::new(),
+        }));
+    }
+
+    fn users(&self) -> Vec<String> {
+        users(&mut self.operator()).unwrap().into_iter().map(|row| row.name).collect()
+    }
+
+    /// Everything that an import could change, as one text.
+    fn state(&self) -> String {
+        let mut operator = self.operator();
+        let mut text = String::new();
+        for row in users(&mut operator).unwrap() {
+            let _ =
+                writeln!(text, "{} {:?} {} {:?}", row.name, row.standing, row.has_rights, row.password_note);
+        }
+        for request in [Request::AuthorityTrustList, Request::ServerCertificateList] {
+            let _ = writeln!(text, "{}", serde_json::to_string(&operator.call(request).unwrap()).unwrap());
+        }
+        for folder in ["", "policy.d", "keys"] {
+            let entries = fs::read_dir(self.home.directory().join(folder)).unwrap();
+            let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+            // What the ledger was told of files is noted only once it was told something.
+            paths.retain(|path| !path.ends_with("audited") && !path.ends_with("keys"));
+            paths.sort();
+            for path in paths {
+                // Keys are named by themselves.
+                let shown =
+                    if folder == "keys" { folder.into() } else { path.to_string_lossy().into_owned() };
+                let _ = writeln!(text, "{shown}");
+                if path.extension().is_some_and(|end| end == "toml") {
+                    text.push_str(&fs::read_to_string(&path).unwrap());
+                }
+            }
+        }
+        text.replace(self.folder.path().to_str().unwrap(), "")
+    }
+
+    /// Who may do what on which listener, if the broker starts now.
+    fn opens(&self) -> BTreeSet<String> {
+        let (config, _) = installation::settings(&self.home).unwrap();
+        Rules::load(&self.home).unwrap();
+        let mut operator = self.operator();
+        let mut opens = BTreeSet::new();
+        for (user, action, topic) in [
+            ("ann", ExplainAction::Receive, "sensors/a"),
+            ("ann", ExplainAction::Receive, "sensors/secret"),
+            ("ann", ExplainAction::Publish, "u/ann/on"),
+            ("ann", ExplainAction::Publish, "u/ann/off"),
+            ("ben", ExplainAction::Publish, "sensors/a"),
+            ("ben", ExplainAction::Publish, "u/ben/on"),
+            ("ben", ExplainAction::Publish, "u/ben/off"),
+        ] {
+            let question = PolicyExplain {
+                identity: format!("user:{user}"),
+                client: Some("c".to_owned()),
+                action,
+                topic: topic.to_owned(),
+            };
+            match operator.call(Request::PolicyExplain(question)) {
+                Ok(Response::PolicyExplained(answer)) if answer.allowed => opens.extend(
+                    config.listeners.iter().map(|listener| format!("{user} {topic} on {listener:?}")),
+                ),
+                // Denied, or not here yet.
+                _ => {}
+            }
+        }
+        opens
+    }
+}
+
+#[test]
+fn an_import_that_ends_at_any_step_is_finished_by_the_same_one_and_opens_nothing_meanwhile() {
+    let whole = Site::new();
+    whole.import();
+    let (state, opens) = (whole.state(), whole.opens());
+    assert_eq!(opens.len(), 4 * 2, "{opens:#?}");
+    let steps = Site::new().killed_after(0);
+    assert!(steps > 8, "{steps}");
+    for cut in 0..=steps {
+        let site = Site::new();
+        site.killed_after(cut);
+        let opened: Vec<_> = site.opens().difference(&opens).cloned().collect();
+        assert_eq!(opened, [""; 0], "after {cut} steps");
+        assert_eq!(site.open().interrupted().map(|journal| journal.source.as_str()), Some("m.conf"));
+        site.import();
+        assert_eq!(site.state(), state, "after {cut} steps");
+        assert!(site.open().interrupted().is_none());
+    }
+    let again = whole.refusals();
+    for why in ["ann, ben", "mosquitto-1 is here already", "are there already"] {
+        assert!(again.contains(why), "{again}");
+    }
+}
+
+#[test]
+fn an_import_that_ends_at_any_step_is_taken_back_and_leaves_nothing() {
+    let steps = Site::new().killed_after(0);
+    for cut in 0..=steps {
+        let site = Site::new();
+        let before = site.state();
+        site.killed_after(cut);
+        let taken_back = site.undo();
+        assert_eq!((taken_back.users, &taken_back.left), (cut.min(2), &Vec::new()));
+        assert_eq!(site.state(), before, "after {cut} steps");
+        assert!(matches!(site.open().undo(), Err(ImportError::NotInterrupted)));
+        site.import();
+    }
+}
+
+#[test]
+fn other_files_are_refused_until_the_interrupted_import_is_finished_or_taken_back() {
+    let site = Site::new();
+    site.killed_after(4);
+    site.put("acl", "user ann\ntopic a\n");
+    let refused = site.refusals();
+    assert!(
+        refused.contains("m.conf was interrupted") && refused.contains("keyward import undo"),
+        "{refused}"
+    );
+    site.undo();
+    assert_eq!(site.refusals(), "");
+}
+
+/// Between a kill and the second run somebody can log in, which replaces the hash, or get another password.
+#[test]
+fn a_user_is_known_again_by_where_it_comes_from_and_not_by_its_password() {
+    let site = Site::new();
+    site.killed_after(1);
+    site.ask(Request::UserPasswd { name: "ann".to_owned(), password: NewPassword::Generated });
+    site.add_by_hand("ben");
+    let refused = site.refusals();
+    assert!(
+        refused.contains("here already") && refused.contains(": ben") && !refused.contains("ann"),
+        "{refused}"
+    );
+    assert_eq!(site.undo().users, 1);
+    assert_eq!(site.users(), ["ben"]);
+}
+
+#[test]
+fn what_was_changed_by_hand_is_left_and_named_until_it_is_taken_away() {
+    let site = Site::new();
+    let before = site.state();
+    site.killed_after(usize::MAX);
+    let rules = site.home.policy_dir().join("mosquitto-own.toml");
+    let conf = site.home.config_file();
+    for path in [&rules, &conf] {
+        let text = fs::read_to_string(path).unwrap();
+        files::replace(path, format!("{text}# mine\n").as_bytes()).unwrap();
+    }
+    assert!(site.refusals().contains("mosquitto-own.toml"));
+    let left = site.undo().left.join("\n");
+    for why in ["mosquitto-own.toml", "named mosquitto-8883, mosquitto-8885", "shows the server certificate"]
+    {
+        assert!(left.contains(why), "{left}");
+    }
+    assert!(site.open().interrupted().is_some());
+    fs::remove_file(&rules).unwrap();
+    files::replace(&conf, keyward_server::config::DEFAULT_TEXT.as_bytes()).unwrap();
+    assert_eq!(site.undo().left, [""; 0]);
+    assert_eq!(site.state(), before);
+}
+
+/// A listener that somebody adds between a kill and the second run stays.
+#[test]
+fn a_configuration_that_was_changed_meanwhile_is_the_one_that_is_continued() {
+    let site = Site::new();
+    site.killed_after(3);
+    let text = fs::read_to_string(site.home.config_file()).unwrap();
+    files::replace(
+        &site.home.config_file(),
+        format!("{text}\n[[listener]]\nname = \"mine\"\nport = 9999\n").as_bytes(),
+    )
+    .unwrap();
+    site.import();
+    let (config, _) = installation::settings(&site.home).unwrap();
+    let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.as_str()).collect();
+    assert_eq!(names, ["mine", "mosquitto-8883", "mosquitto-8885"]);
+}
+
+#[test]
+fn one_import_is_at_work_at_a_time_and_a_damaged_note_stops_both_ways() {
+    let site = Site::new();
+    let lock = lock(&site.home).unwrap();
+    assert!(matches!(super::lock(&site.home), Err(ImportError::Busy(_))));
+    drop(lock);
+    site.killed_after(1);
+    for damage in [b"{".as_slice(), br#"{"format":2}"#] {
+        files::replace(&site.home.directory().join("import.json"), damage).unwrap();
+        let error = Import::open(&site.home, site.operator()).err().unwrap().to_string();
+        assert!(error.contains("import.json") && error.contains("by hand"), "{error}");
+    }
+}
