@@ -102,6 +102,25 @@ impl Draft<'_> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Draft<'a> {
+    /// Drafts a message of QoS 0 on topic `t` for tests; `publisher` is written as `device:ID` or `user:NAME`.
+    pub(crate) fn of(publisher: &str, payload: &'a [u8]) -> Self {
+        Self {
+            id: MessageId(1),
+            topic: "t",
+            forwarded: &[],
+            payload,
+            qos: Qos::AtMostOnce,
+            retain: false,
+            expires: None,
+            publisher: Publisher { identity: publisher.parse().unwrap(), life: 1 },
+            origin: Incarnation(1),
+            is_will: false,
+        }
+    }
+}
+
 impl From<Draft<'_>> for Message {
     fn from(draft: Draft<'_>) -> Self {
         let buffer = Vec::with_capacity(draft.len());

@@ -275,22 +275,10 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Draft, Publisher};
-    use crate::session::Incarnation;
+    use crate::message::Draft;
 
     fn parcel(publisher: &str) -> Parcel {
-        let message = Message::from(Draft {
-            id: crate::message::MessageId(1),
-            topic: "t",
-            forwarded: &[],
-            payload: b"x",
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            expires: None,
-            publisher: Publisher { identity: publisher.parse().unwrap(), life: 1 },
-            origin: Incarnation(1),
-            is_will: false,
-        });
+        let message = Message::from(Draft { qos: Qos::AtLeastOnce, ..Draft::of(publisher, b"x") });
         Parcel {
             message: Arc::new(message),
             qos: Qos::AtLeastOnce,

@@ -87,24 +87,11 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Draft, Publisher};
-    use crate::session::Incarnation;
-    use keyward_mqtt::packet::Qos;
+    use crate::message::Draft;
 
     #[test]
     fn slices_keep_the_order_of_what_was_pushed() {
-        let large = Arc::new(Message::from(Draft {
-            id: crate::message::MessageId(1),
-            topic: "t",
-            forwarded: &[],
-            payload: &[7; 2_000],
-            qos: Qos::AtMostOnce,
-            retain: false,
-            expires: None,
-            publisher: Publisher { identity: "device:a".parse().unwrap(), life: 1 },
-            origin: Incarnation(1),
-            is_will: false,
-        }));
+        let large = Arc::new(Message::from(Draft::of("device:a", &[7; 2_000])));
         let mut outbox = Outbox::default();
         outbox.push(b"head");
         outbox.push_shared(&large);

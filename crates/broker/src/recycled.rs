@@ -79,23 +79,9 @@ fn is_unused(message: &Arc<Message>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Publisher;
-    use crate::session::Incarnation;
-    use keyward_mqtt::packet::Qos;
 
     fn draft(payload: &[u8]) -> Draft<'_> {
-        Draft {
-            id: crate::message::MessageId(1),
-            topic: "t",
-            forwarded: &[],
-            payload,
-            qos: Qos::AtMostOnce,
-            retain: false,
-            expires: None,
-            publisher: Publisher { identity: "device:a".parse().unwrap(), life: 1 },
-            origin: Incarnation(1),
-            is_will: false,
-        }
+        Draft::of("device:a", payload)
     }
 
     #[test]

@@ -338,27 +338,14 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Draft, Publisher};
-    use crate::session::Incarnation;
-    use keyward_mqtt::packet::Qos;
+    use crate::message::Draft;
     use proptest::prelude::*;
 
     fn store(topics: &BTreeSet<String>) -> Retained {
         let bound = Holding::bound(20_000, 100_000_000);
         let mut retained = Retained::new(HashKey::new([5; 16]), Bounds { all: bound, per_publisher: bound });
         for topic in topics {
-            let message = Message::from(Draft {
-                id: crate::message::MessageId(1),
-                topic,
-                forwarded: &[],
-                payload: b"x",
-                qos: Qos::AtMostOnce,
-                retain: true,
-                expires: None,
-                publisher: Publisher { identity: "device:a".parse().unwrap(), life: 1 },
-                origin: Incarnation(1),
-                is_will: false,
-            });
+            let message = Message::from(Draft { topic, retain: true, ..Draft::of("device:a", b"x") });
             assert!(retained.put(TopicName::parse(topic).unwrap(), Arc::new(message)));
         }
         retained

@@ -113,9 +113,7 @@ fn subscriptions_of_a_stored_session_are_confirmed_when_they_are_durable() {
 #[test]
 fn nothing_goes_before_a_connack_that_waits() {
     in_every_world_and_version(|w, version| {
-        let pump = w.connect(hello(version, "device:pump", "pump"));
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello(version, "device:pump", "pump"), "pump/#");
         w.slow_store();
         let app = w.connect(hello(version, "user:app", "app"));
         w.publish(app, letter("pump/a", "kept").qos1(1));

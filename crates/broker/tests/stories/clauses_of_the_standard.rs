@@ -110,9 +110,7 @@ fn a_link_has_one_connack_first_and_nothing_after_its_disconnect() {
     // [MQTT-3.2.0-1], [MQTT-3.2.0-2], [MQTT-3.14.0-1], [MQTT-3.14.4-1]
     in_every_world(|w| {
         let app = w.connect(hello5("user:app", "app"));
-        let pump = w.connect(hello5("device:pump", "pump"));
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello5("device:pump", "pump"), "pump/#");
         w.publish(app, letter("pump/a", "waits").qos1(1));
         let pump = w.connect(hello5("device:pump", "pump"));
         w.publish(app, letter("pump/a", "comes").qos1(2));
@@ -306,9 +304,7 @@ fn a_publisher_of_3_1_1_is_closed_where_there_is_no_memory_for_its_message() {
     // in 3.1.1 [MQTT-4.8.0-2]
     let limits = Limits { memory_total: 600_000, ..Limits::default() };
     in_every_world_with(limits, |w| {
-        let reader = w.connect(hello5("device:pump", "reader"));
-        w.subscribe(reader, "pump/#");
-        w.lose(reader);
+        w.leave_behind(hello5("device:pump", "reader"), "pump/#");
         let pump = w.connect(hello(Version::V311, "device:pump", "pump"));
         w.got(pump);
         let mut acknowledged = 0;

@@ -247,9 +247,7 @@ fn before_5_0_a_client_may_have_any_number_of_messages_under_way() {
 #[test]
 fn messages_of_one_topic_keep_their_order_while_they_wait() {
     in_every_world_and_version(|w, version| {
-        let pump = w.connect(hello(version, "device:pump", "pump"));
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello(version, "device:pump", "pump"), "pump/#");
         let app = w.connect(hello(version, "user:app", "app"));
         let expected: Vec<_> = (1..=200_u16).map(|number| number.to_string()).collect();
         for (number, payload) in (1..).zip(&expected) {
@@ -264,9 +262,7 @@ fn messages_of_one_topic_keep_their_order_while_they_wait() {
 #[test]
 fn qos_0_is_not_kept_for_the_absent() {
     in_every_world_and_version(|w, version| {
-        let pump = w.connect(hello(version, "device:pump", "pump"));
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello(version, "device:pump", "pump"), "pump/#");
         let app = w.connect(hello(version, "user:app", "app"));
         w.publish(app, letter("pump/a", "x"));
         let pump = w.connect(hello(version, "device:pump", "pump"));
@@ -316,9 +312,7 @@ fn what_a_publisher_says_about_its_message_reaches_the_reader() {
 #[test]
 fn a_message_expires_while_it_waits_and_the_remaining_time_is_told() {
     in_every_world(|w| {
-        let pump = w.connect(hello5("device:pump", "pump"));
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello5("device:pump", "pump"), "pump/#");
         let app = w.connect(hello5("user:app", "app"));
         w.publish(app, letter("pump/a", "short").qos1(1).expiring(5));
         w.publish(app, letter("pump/a", "long").qos1(2).expiring(60));

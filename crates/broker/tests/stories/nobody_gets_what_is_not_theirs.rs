@@ -18,9 +18,7 @@ fn session_present(got: &[Got]) -> bool {
 fn a_queue_cannot_be_stolen_with_a_client_id() {
     in_every_world_and_version(|w, version| {
         w.rules(&eve_may_read_all());
-        let pump = w.connect(hello(version, "device:pump", "pump"));
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello(version, "device:pump", "pump"), "pump/#");
         let app = w.connect(hello(version, "user:app", "app"));
         w.publish(app, letter("pump/secret", "for the pump").qos1(1));
 
@@ -53,9 +51,7 @@ fn a_session_cannot_be_ended_by_a_clean_start_of_another_identity() {
 fn a_subscription_cannot_be_inherited_with_a_client_id() {
     in_every_world_and_version(|w, version| {
         w.rules(&eve_may_read_all());
-        let pump = w.connect(hello(version, "device:pump", "pump"));
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello(version, "device:pump", "pump"), "pump/#");
         let eve = w.connect(hello(version, "user:eve", "pump"));
         w.got(eve);
         let app = w.connect(hello(version, "user:app", "app"));

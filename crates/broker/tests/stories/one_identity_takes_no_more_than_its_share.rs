@@ -109,9 +109,7 @@ fn a_group_whose_next_payer_has_little_room_keeps_what_has_room() {
     let w = &mut world;
     w.rules(&all_may_share());
     let both = || ["$share/a/pump/a".to_owned()];
-    let eve = w.connect(hello5("user:eve", "brief").expiry(30));
-    w.subscribe(eve, "$share/a/pump/a");
-    w.lose(eve);
+    w.leave_behind(hello5("user:eve", "brief").expiry(30), "$share/a/pump/a");
     absent_member(w, "user:app", "member", both().into_iter().chain(["$share/b/pump/b".to_owned()]));
     let pump = w.connect(hello5("device:pump", "pump"));
     fill(w, pump, "pump/a", 8, "x");

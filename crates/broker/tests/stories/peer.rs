@@ -494,6 +494,14 @@ impl World {
         self.send(peer, &letter.packet());
     }
 
+    /// Lets a session stay behind that has subscribed at QoS 2 and whose link is lost.
+    pub(crate) fn leave_behind(&mut self, hello: Hello, filter: &str) -> Peer {
+        let peer = self.connect(hello);
+        self.subscribe(peer, filter);
+        self.lose(peer);
+        peer
+    }
+
     /// Subscribes at QoS 2 and returns the codes.
     pub(crate) fn subscribe(&mut self, peer: Peer, filter: &str) -> Vec<ReasonCode> {
         self.subscribe_with(peer, filter, at(Qos::ExactlyOnce), None)

@@ -33,9 +33,7 @@ fn a_change_of_policy_holds_for_the_next_message() {
 fn a_queued_message_is_asked_about_again() {
     in_every_world_and_version(|w, version| {
         w.rules(&eve_reads(&["#"]));
-        let eve = w.connect(hello(version, "user:eve", "eve"));
-        w.subscribe(eve, "#");
-        w.lose(eve);
+        w.leave_behind(hello(version, "user:eve", "eve"), "#");
         let app = w.connect(hello(version, "user:app", "app"));
         w.publish(app, letter("pump/a", "secret by now").qos1(1));
         w.publish(app, letter("lamp/a", "harmless").qos1(2));
@@ -68,9 +66,7 @@ fn a_message_under_way_is_not_repeated_to_who_may_not_read_it_any_more() {
 fn what_may_not_be_read_takes_no_place_in_the_queue() {
     in_every_world_and_version(|w, version| {
         w.rules(&eve_reads(&["lamp/#"]));
-        let eve = w.connect(hello(version, "user:eve", "eve"));
-        w.subscribe(eve, "#");
-        w.lose(eve);
+        w.leave_behind(hello(version, "user:eve", "eve"), "#");
         let app = w.connect(hello(version, "user:app", "app"));
         w.publish(app, letter("pump/a", "x").qos1(1));
         assert_eq!(w.stats().queued, 0);

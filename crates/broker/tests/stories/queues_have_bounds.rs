@@ -7,9 +7,7 @@ use keyward_mqtt::packet::{Qos, Version};
 use keyward_mqtt::reason::ReasonCode;
 
 fn absent_reader(w: &mut World) {
-    let app = w.connect(hello5("user:app", "app"));
-    w.subscribe(app, "#");
-    w.lose(app);
+    w.leave_behind(hello5("user:app", "app"), "#");
 }
 
 fn back(w: &mut World) -> Vec<String> {
@@ -113,9 +111,7 @@ fn the_queues_of_one_identity_are_bounded_together() {
     let limits = Limits { queue_messages_per_identity: 6, ..Limits::default() };
     in_every_world_with(limits, |w| {
         for client_id in ["a", "b", "c"] {
-            let pump = w.connect(hello5("device:pump", client_id));
-            w.subscribe(pump, "pump/#");
-            w.lose(pump);
+            w.leave_behind(hello5("device:pump", client_id), "pump/#");
         }
         let app = w.connect(hello5("user:app", "app"));
         for _ in 0..5 {
@@ -181,9 +177,7 @@ fn who_sends_and_never_reads_its_answers_is_closed() {
 fn when_memory_is_short_what_would_be_queued_is_refused_and_the_rest_goes_on() {
     let limits = Limits { memory_total: 600_000, ..Limits::default() };
     in_every_world_with(limits, |w| {
-        let reader = w.connect(hello5("device:pump", "reader"));
-        w.subscribe(reader, "pump/#");
-        w.lose(reader);
+        w.leave_behind(hello5("device:pump", "reader"), "pump/#");
         let pump = w.connect(hello5("device:pump", "pump"));
         for number in 1..=200 {
             w.publish(pump, letter("pump/a", &"x".repeat(5_000)).qos1(number));

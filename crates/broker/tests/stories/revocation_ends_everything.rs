@@ -1,6 +1,6 @@
 //! Rules 6 and 7 of the order of things: who is revoked, and what becomes of what it had said and was to hear.
 
-use crate::peer::{Got, hello, hello5, letter};
+use crate::peer::{Got, Peer, hello, hello5, letter};
 use crate::world::{World, in_every_world, in_every_world_and_version};
 use keyward_broker::output::Report;
 use keyward_broker::{CloseCause, DeniedAction, Notice, Standing};
@@ -13,6 +13,19 @@ fn closed(w: &World) -> u64 {
     };
     assert_eq!(w.reports.iter().filter_map(closed).count(), w.shard_count(), "every shard reports once");
     w.reports.iter().filter_map(closed).sum()
+}
+
+/// Lets a device have so many sessions that to sweep through them takes long.
+fn many_sessions_of_pump(w: &mut World) -> Vec<Peer> {
+    let limits = keyward_broker::Limits { sessions_per_identity: 10_000, ..Default::default() };
+    *w = World::new(w.shard_count() as u16, limits);
+    let sessions: Vec<_> =
+        (0..600).map(|number| w.connect(hello5("device:pump", &number.to_string()))).collect();
+    for session in &sessions {
+        w.subscribe(*session, "pump/#");
+        w.got(*session);
+    }
+    sessions
 }
 
 #[test]
@@ -74,9 +87,7 @@ fn a_connect_is_checked_against_the_registry_of_this_moment() {
 #[test]
 fn a_removed_id_that_is_added_again_inherits_no_session() {
     in_every_world_and_version(|w, version| {
-        let old = w.connect(hello(version, "device:pump", "pump"));
-        w.subscribe(old, "pump/#");
-        w.lose(old);
+        w.leave_behind(hello(version, "device:pump", "pump"), "pump/#");
         w.set("device:pump", 2, Standing::Active);
         let new = w.connect(hello(version, "device:pump", "pump").life(2));
         w.got(new);
@@ -89,9 +100,7 @@ fn a_removed_id_that_is_added_again_inherits_no_session() {
 #[test]
 fn queued_messages_of_a_revoked_publisher_are_not_delivered_and_are_counted() {
     in_every_world_and_version(|w, version| {
-        let app = w.connect(hello(version, "user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello(version, "user:app", "app"), "#");
         let pump = w.connect(hello(version, "device:pump", "pump"));
         w.publish(pump, letter("pump/a", "poison").qos1(1));
         let lamp = w.connect(hello(version, "device:lamp", "lamp"));
@@ -109,9 +118,7 @@ fn queued_messages_of_a_removed_publisher_are_not_delivered() {
     in_every_world(|w| {
         for (life, standing) in [(1, Standing::Removed), (2, Standing::Active)] {
             w.set("device:pump", 1, Standing::Active);
-            let app = w.connect(hello5("user:app", "app"));
-            w.subscribe(app, "#");
-            w.lose(app);
+            w.leave_behind(hello5("user:app", "app"), "#");
             let pump = w.connect(hello5("device:pump", "pump"));
             w.publish(pump, letter("pump/a", "of an earlier life").qos1(1));
             w.set("device:pump", life, standing);
@@ -124,14 +131,7 @@ fn queued_messages_of_a_removed_publisher_are_not_delivered() {
 #[test]
 fn an_earlier_life_gets_nothing_in_the_midst_of_a_long_sweep() {
     in_every_world(|w| {
-        let limits = keyward_broker::Limits { sessions_per_identity: 10_000, ..Default::default() };
-        *w = World::new(w.shard_count() as u16, limits);
-        let olds: Vec<_> =
-            (0..600).map(|number| w.connect(hello5("device:pump", &number.to_string()))).collect();
-        for old in &olds {
-            w.subscribe(*old, "pump/#");
-            w.got(*old);
-        }
+        let olds = many_sessions_of_pump(w);
         let app = w.connect(hello5("user:app", "app"));
         w.set_only("device:pump", 2, Standing::Active);
         assert!(olds.iter().any(|old| w.is_open(*old)), "the sweep is not over");
@@ -149,9 +149,7 @@ fn an_earlier_life_gets_nothing_in_the_midst_of_a_long_sweep() {
 #[test]
 fn queued_messages_are_kept_if_the_operator_says_so() {
     in_every_world_and_version(|w, version| {
-        let app = w.connect(hello(version, "user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello(version, "user:app", "app"), "#");
         let pump = w.connect(hello(version, "device:pump", "pump"));
         w.publish(pump, letter("pump/a", "last reading").qos1(1));
         w.set("device:pump", 1, Standing::Revoked { keep_messages: true, publish_will: false });
@@ -296,9 +294,7 @@ fn what_a_disabled_device_had_is_there_when_it_is_enabled_with_its_next_epoch() 
 #[test]
 fn a_revocation_keeps_messages_and_wills_if_it_says_so_though_it_takes_the_credentials() {
     in_every_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump").will("pump/will", "gone"));
         w.publish(pump, letter("pump/a", "sent before").qos1(1));
         w.renew("device:pump", 2, Standing::Revoked { keep_messages: true, publish_will: true });
@@ -310,14 +306,7 @@ fn a_revocation_keeps_messages_and_wills_if_it_says_so_though_it_takes_the_crede
 #[test]
 fn old_credentials_get_nothing_in_the_midst_of_a_long_sweep() {
     in_every_world(|w| {
-        let limits = keyward_broker::Limits { sessions_per_identity: 10_000, ..Default::default() };
-        *w = World::new(w.shard_count() as u16, limits);
-        let olds: Vec<_> =
-            (0..600).map(|number| w.connect(hello5("device:pump", &number.to_string()))).collect();
-        for old in &olds {
-            w.subscribe(*old, "pump/#");
-            w.got(*old);
-        }
+        let olds = many_sessions_of_pump(w);
         let app = w.connect(hello5("user:app", "app"));
         w.renew_only("device:pump", 2, Standing::Active);
         assert!(olds.iter().any(|old| w.is_open(*old)), "the sweep is not over");

@@ -36,9 +36,7 @@ fn two_clients_of_one_user_have_each_their_own() {
 fn an_absent_session_gets_what_its_client_id_may_read() {
     in_every_world_and_version(|w, version| {
         w.rules(&eve_has_her_client_id());
-        let eve = w.connect(hello(version, "user:eve", "one"));
-        w.subscribe(eve, "#");
-        w.lose(eve);
+        w.leave_behind(hello(version, "user:eve", "one"), "#");
         let app = w.connect(hello(version, "user:app", "app"));
         w.publish(app, letter("x/one/a", "mine").qos1(1));
         w.publish(app, letter("x/two/a", "not mine").qos1(2));

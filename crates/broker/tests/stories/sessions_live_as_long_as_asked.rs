@@ -67,9 +67,7 @@ fn a_clean_start_discards_what_was() {
 #[test]
 fn a_clean_session_of_3_1_1_ends_with_its_link() {
     in_every_world(|w| {
-        let pump = w.connect(hello(Version::V311, "device:pump", "pump").clean());
-        w.subscribe(pump, "pump/#");
-        w.lose(pump);
+        w.leave_behind(hello(Version::V311, "device:pump", "pump").clean(), "pump/#");
         assert_eq!(w.stats().sessions, 0);
         assert_eq!(w.stats().subscriptions, 0);
         let pump = w.connect(hello(Version::V311, "device:pump", "pump"));

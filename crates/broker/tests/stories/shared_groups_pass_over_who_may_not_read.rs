@@ -78,9 +78,7 @@ fn what_only_a_member_may_read_that_leaves_is_dropped_and_counted() {
     in_every_world(|w| {
         w.rules(&eve_may_not_read_secrets());
         join(w, "user:eve", Version::V5);
-        let app = w.connect(hello5("user:app", "brief").expiry(30));
-        w.subscribe(app, "$share/g/t/#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "brief").expiry(30), "$share/g/t/#");
         publish_numbers(w, "t/secret", 0..2, Qos::AtLeastOnce);
         assert_eq!((w.stats().queued, denied_to_all(w)), (2, 0));
         w.pass(31);

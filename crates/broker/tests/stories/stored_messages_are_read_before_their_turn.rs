@@ -23,9 +23,7 @@ fn numbers(w: &mut World, peer: Peer) -> Vec<u16> {
 
 /// Somebody is absent, and so many long messages wait.
 fn with_waiting(w: &mut World, messages: u16) -> Peer {
-    let app = w.connect(hello5("user:app", "app").receive_maximum(5));
-    w.subscribe(app, "#");
-    w.lose(app);
+    w.leave_behind(hello5("user:app", "app").receive_maximum(5), "#");
     let pump = w.connect(hello5("device:pump", "pump"));
     for number in 1..=messages {
         w.publish(pump, letter("pump/a", &long(number)).qos(qos(number), number));
@@ -170,9 +168,7 @@ fn a_message_for_many_is_read_for_each_of_them() {
     in_every_stored_world(|w| {
         let ids = ["a", "b", "c"];
         for id in ids {
-            let app = w.connect(hello5("user:app", id));
-            w.subscribe(app, "#");
-            w.lose(app);
+            w.leave_behind(hello5("user:app", id), "#");
         }
         let pump = w.connect(hello5("device:pump", "pump"));
         let before = w.stats().memory;
@@ -271,9 +267,7 @@ fn however_many_come_back_at_once_a_few_pages_are_read_at_a_time() {
     in_every_stored_world(|w| {
         let ids: Vec<String> = (0..100).map(|number| format!("app{number}")).collect();
         for id in &ids {
-            let app = w.connect(hello5("user:app", id));
-            w.subscribe(app, "#");
-            w.lose(app);
+            w.leave_behind(hello5("user:app", id), "#");
         }
         let pump = w.connect(hello5("device:pump", "pump"));
         for number in 1..=30 {
@@ -302,9 +296,7 @@ fn however_many_come_back_at_once_a_few_pages_are_read_at_a_time() {
 fn who_does_not_take_what_waits_makes_no_more_of_it_be_read() {
     in_every_stored_world(|w| {
         let large = format!("0;{}", ".".repeat(200_000));
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump"));
         (1..=40).for_each(|number| w.publish(pump, letter("pump/a", &large).qos1(number)));
         let before = w.stats().memory;
@@ -321,9 +313,7 @@ fn what_comes_back_to_a_group_leaves_memory_again() {
     in_every_stored_world(|w| {
         w.rules(&(app_may_everything() + &rule("user:app", "allow", &["share"], &["#"])));
         for id in ["a", "b"] {
-            let member = w.connect(hello5("user:app", id));
-            w.subscribe(member, "$share/g/pump/#");
-            w.lose(member);
+            w.leave_behind(hello5("user:app", id), "$share/g/pump/#");
         }
         let pump = w.connect(hello5("device:pump", "pump"));
         (1..=100).for_each(|number| w.publish(pump, letter("pump/a", &long(number)).qos1(number)));

@@ -13,9 +13,7 @@ const MESSAGES: u8 = 5;
 fn with_messages() -> World {
     let mut world = World::on_disk(1, Limits::default());
     let w = &mut world;
-    let app = w.connect(hello5("user:app", "app"));
-    w.subscribe(app, "#");
-    w.lose(app);
+    w.leave_behind(hello5("user:app", "app"), "#");
     let pump = w.connect(hello5("device:pump", "pump").expiry(0));
     w.publish(pump, letter("pump/a", "x").qos1(1));
     w.publish(pump, letter("pump/b", "y").qos1(2).retained());

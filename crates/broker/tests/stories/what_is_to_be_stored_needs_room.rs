@@ -285,9 +285,7 @@ fn what_connack_would_wait_for_at_a_broken_store_is_refused() {
 #[test]
 fn no_qos_2_message_waits_behind_one_that_a_broken_store_will_not_take() {
     in_every_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "pump/stored");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "pump/stored");
         let pump = w.connect(hello5("device:pump", "pump").expiry(0).silent());
         w.slow_store();
         w.publish(pump, letter("pump/stored", "x").qos2(1));

@@ -18,9 +18,7 @@ const GROUPS: u8 = 9;
 #[test]
 fn messages_for_somebody_absent_come_after_a_crash_in_their_order() {
     in_every_stored_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump"));
         for number in 1..=5 {
             w.publish(pump, letter("pump/a", &number.to_string()).qos1(number));
@@ -37,9 +35,7 @@ fn messages_for_somebody_absent_come_after_a_crash_in_their_order() {
 #[test]
 fn nothing_is_acknowledged_that_a_crash_takes_away() {
     in_every_stored_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump"));
         w.got(pump);
         w.slow_store();
@@ -60,9 +56,7 @@ fn a_crash_leaves_all_of_a_publish_or_nothing() {
             let w = &mut World::on_disk(shards, Limits::default());
             let readers = ["a", "b", "c", "d"];
             for id in readers {
-                let app = w.connect(hello5("user:app", id));
-                w.subscribe(app, "#");
-                w.lose(app);
+                w.leave_behind(hello5("user:app", id), "#");
             }
             let pump = w.connect(hello5("device:pump", "pump"));
             w.slow_store();
@@ -85,9 +79,7 @@ fn a_crash_leaves_all_of_a_publish_or_nothing() {
 fn a_message_for_many_sessions_is_stored_once_and_goes_with_the_last() {
     in_every_stored_world(|w| {
         for id in ["a", "b", "c"] {
-            let app = w.connect(hello5("user:app", id));
-            w.subscribe(app, "#");
-            w.lose(app);
+            w.leave_behind(hello5("user:app", id), "#");
         }
         let pump = w.connect(hello5("device:pump", "pump"));
         w.publish(pump, letter("pump/a", "x").qos1(1));
@@ -158,9 +150,7 @@ fn a_qos_2_message_that_arrived_is_not_sent_again_and_its_pubrel_is() {
 #[test]
 fn a_qos_2_message_that_was_taken_is_known_after_a_crash_and_not_taken_twice() {
     in_every_stored_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump").silent());
         w.publish(pump, letter("pump/a", "x").qos2(7));
         w.crash();
@@ -182,9 +172,7 @@ fn a_qos_2_message_that_was_taken_is_known_after_a_crash_and_not_taken_twice() {
 fn a_qos_2_message_that_was_taken_and_not_sent_on_is_sent_on_at_the_start() {
     for kept in 1..8 {
         in_every_stored_world(|w| {
-            let app = w.connect(hello5("user:app", "app"));
-            w.subscribe(app, "#");
-            w.lose(app);
+            w.leave_behind(hello5("user:app", "app"), "#");
             let pump = w.connect(hello5("device:pump", "pump").silent());
             w.slow_store();
             w.publish(pump, letter("pump/a", "x").qos2(7));
@@ -222,9 +210,7 @@ fn subscriptions_survive_with_their_terms_and_those_given_up_do_not() {
 #[test]
 fn a_session_that_was_discarded_does_not_come_back() {
     in_every_stored_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump"));
         w.publish(pump, letter("pump/a", "old").qos1(1));
         let app = w.connect(hello5("user:app", "app").clean());
@@ -363,9 +349,7 @@ fn messages_of_a_shared_group_survive_and_go_to_one_member_each() {
     in_every_stored_world(|w| {
         w.rules(&(app_may_everything() + &rule("user:app", "allow", &["share"], &["#"])));
         for id in ["a", "b"] {
-            let app = w.connect(hello(Version::V5, "user:app", id));
-            w.subscribe(app, "$share/g/pump/#");
-            w.lose(app);
+            w.leave_behind(hello(Version::V5, "user:app", id), "$share/g/pump/#");
         }
         let pump = w.connect(hello5("device:pump", "pump"));
         for number in 1..=4 {
@@ -409,9 +393,7 @@ fn the_member_that_was_chosen_for_a_qos_2_message_stays_the_only_one() {
 #[test]
 fn what_belongs_to_somebody_who_was_removed_meanwhile_is_nobodys() {
     in_every_stored_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump"));
         w.publish(pump, letter("pump/a", "x").qos1(1));
         w.set_only("user:app", 1, Standing::Removed);
@@ -454,9 +436,7 @@ fn a_broker_of_another_number_of_shards_finds_everything() {
 #[test]
 fn a_crash_during_a_crash_changes_nothing() {
     in_every_stored_world(|w| {
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump"));
         w.publish(pump, letter("pump/a", "x").qos1(1));
         for _ in 0..4 {
@@ -472,9 +452,7 @@ fn a_crash_during_a_crash_changes_nothing() {
 #[test]
 fn retained_messages_that_cross_between_two_shards_are_both_acknowledged() {
     in_every_stored_world(|w| {
-        let reader = w.connect(hello5("user:app", "reader"));
-        w.subscribe(reader, "#");
-        w.lose(reader);
+        w.leave_behind(hello5("user:app", "reader"), "#");
         let writers: Vec<_> =
             (0..6).map(|number| w.connect(hello5("user:app", &format!("writer {number}")))).collect();
         for (number, writer) in writers.iter().enumerate() {
@@ -558,9 +536,7 @@ fn a_message_that_expired_on_its_way_to_a_group_leaves_nothing_on_disk() {
 fn what_may_belong_to_a_record_that_does_not_read_is_left_where_it_is() {
     for table in [SESSIONS, MESSAGES] {
         let w = &mut World::on_disk(1, Limits::default());
-        let app = w.connect(hello5("user:app", "app"));
-        w.subscribe(app, "#");
-        w.lose(app);
+        w.leave_behind(hello5("user:app", "app"), "#");
         let pump = w.connect(hello5("device:pump", "pump").expiry(0));
         w.publish(pump, letter("pump/a", "x").qos1(1));
         w.damage(table);
