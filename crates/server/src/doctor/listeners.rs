@@ -39,7 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "page-without-tls",
         from: Profile::Home,
-        why: "whoever is on the way writes into such a page, which then acts with the certificate of who opened it",
+        why: "whoever is on the way writes into such a page, which then acts as whoever opened it",
         look: pages_without_tls,
     },
 ];
@@ -122,8 +122,8 @@ fn pages_without_tls(facts: &Facts) -> Vec<Weakness> {
         let mend = edit(format!(
             "serve these pages by https, and write https:// for them in origins of listener {name} in keyward.toml"
         ));
-        // Where the listener speaks no TLS either, that is the finding.
-        (listener.tls && !open.is_empty()).then(|| Weakness::new(what, mend))
+        // Where the listener itself can be read on the network, that is the finding.
+        (!listener.is_plain_network() && !open.is_empty()).then(|| Weakness::new(what, mend))
     })
 }
 

@@ -158,6 +158,11 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     }),
     ("any-page", |facts| pages(facts, "*")),
     ("page-without-tls", |facts| pages(facts, "http://panel.example:1880")),
+    ("page-without-tls", |facts| {
+        facts.config =
+            config("[[listener]]\nname = \"near\"\naddress = \"127.0.0.1\"\nport = 9001\ntls = false\n");
+        pages(facts, "http://panel.example");
+    }),
     ("decided-late", |facts| {
         facts.policy = rules("[[decide-late]]\nwho = \"user:app\"\nwhat = \"will\"\n");
     }),
