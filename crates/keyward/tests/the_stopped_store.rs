@@ -86,35 +86,8 @@ fn a_bundle_never_goes_into_a_directory_that_exists() {
     assert_eq!(story.json(&["device", "list"])["devices"].as_array().unwrap().len(), 0);
 }
 
-#[test]
-fn a_signing_request_of_openssl_is_signed_and_its_key_stays_where_it_is() {
-    let story = Story::stopped();
-    let (key, csr) = (story.path("k.pem"), story.path("r.csr"));
-    openssl(&[
-        "req",
-        "-new",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-subj",
-        "/CN=dev01",
-        "-keyout",
-        &key.to_string_lossy(),
-        "-out",
-        &csr.to_string_lossy(),
-    ]);
-    story.ok(&["device", "add", "dev01", "--csr", "r.csr"]);
-    assert!(story.path("dev01/cert.pem").exists() && !story.path("dev01/key.pem").exists());
-    let why = story.refused(&["device", "add", "dev02", "--csr", "r.csr"]);
-    assert!(!why.is_empty());
-    assert!(!story.path("dev02").exists());
-}
-
-#[test]
-fn whom_to_trust_and_which_key_to_use_is_asked_before_anything_is_sent() {
-    let story = Story::stopped();
+/// Lets openssl make a key, `k.pem`, and a signing request for it, `r.csr`.
+fn request_of_openssl(story: &Story) {
     openssl(&[
         "req",
         "-new",
@@ -130,6 +103,23 @@ fn whom_to_trust_and_which_key_to_use_is_asked_before_anything_is_sent() {
         "-out",
         &story.path("r.csr").to_string_lossy(),
     ]);
+}
+
+#[test]
+fn a_signing_request_of_openssl_is_signed_and_its_key_stays_where_it_is() {
+    let story = Story::stopped();
+    request_of_openssl(&story);
+    story.ok(&["device", "add", "dev01", "--csr", "r.csr"]);
+    assert!(story.path("dev01/cert.pem").exists() && !story.path("dev01/key.pem").exists());
+    let why = story.refused(&["device", "add", "dev02", "--csr", "r.csr"]);
+    assert!(!why.is_empty());
+    assert!(!story.path("dev02").exists());
+}
+
+#[test]
+fn whom_to_trust_and_which_key_to_use_is_asked_before_anything_is_sent() {
+    let story = Story::stopped();
+    request_of_openssl(&story);
     story.ok(&["device", "add", "dev01", "--csr", "r.csr"]);
     let keyless = story.run(&["pub", "--bundle-dir", "dev01", "-t", "a", "-m", "x"]);
     assert_eq!(keyless.status.code(), Some(2), "{}", said(&keyless));

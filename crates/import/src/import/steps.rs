@@ -67,14 +67,8 @@ impl Import {
             // Only clients without a login become it.
             None => NewCredential::None,
         };
-        Request::UserAdd(UserAdd {
-            name: user.name.to_string(),
-            credential,
-            preset: None,
-            allow_overlap: false,
-            plain: false,
-            note: self.journal.as_ref().map(super::Journal::mark).unwrap_or_default(),
-        })
+        let note = self.journal.as_ref().map(super::Journal::mark).unwrap_or_default();
+        Request::UserAdd(UserAdd { note, ..UserAdd::new(user.name.as_str(), credential) })
     }
 
     fn write_listeners(&self) -> Result<(), ImportError> {

@@ -115,14 +115,7 @@ impl Site {
     }
 
     fn add_by_hand(&self, name: &str) {
-        self.ask(Request::UserAdd(UserAdd {
-            name: name.to_owned(),
-            plain: false,
-            credential: NewCredential::None,
-            preset: None,
-            allow_overlap: false,
-            note: String::new(),
-        }));
+        self.ask(Request::UserAdd(UserAdd::new(name, NewCredential::None)));
     }
 
     fn users(&self) -> Vec<String> {

@@ -168,17 +168,7 @@ fn broker_options() -> RunOptions {
 
 fn device(control: &mut control::Client, id: &str) -> Outcome<(Member, String)> {
     let key = keypair::make(id)?;
-    let request = Request::DeviceAdd(DeviceAdd {
-        id: id.to_owned(),
-        device_type: None,
-        site: None,
-        exposure: None,
-        chip: None,
-        plain: false,
-        credential: NewCredential::Csr(Der(key.csr.clone())),
-        allow_overlap: false,
-        preset: None,
-    });
+    let request = Request::DeviceAdd(DeviceAdd::new(id, NewCredential::Csr(Der(key.csr.clone()))));
     let Response::DeviceAdded(added) = control.call(&request)? else { return Err(unexpected()) };
     let chain = added.certificate_pem.ok_or_else(unexpected)?;
     Ok((member(chain, &key), added.ca_pem))
@@ -186,18 +176,8 @@ fn device(control: &mut control::Client, id: &str) -> Outcome<(Member, String)> 
 
 fn application(control: &mut control::Client, name: &str) -> Outcome<Member> {
     let key = keypair::make(name)?;
-    let credential = NewCredential::Csr(Der(key.csr.clone()));
-    let Response::UserAdded(added) = control.call(&Request::UserAdd(UserAdd {
-        name: name.to_owned(),
-        plain: false,
-        credential,
-        preset: None,
-        allow_overlap: false,
-        note: String::new(),
-    }))?
-    else {
-        return Err(unexpected());
-    };
+    let request = Request::UserAdd(UserAdd::new(name, NewCredential::Csr(Der(key.csr.clone()))));
+    let Response::UserAdded(added) = control.call(&request)? else { return Err(unexpected()) };
     Ok(member(added.certificate_pem.ok_or_else(unexpected)?, &key))
 }
 

@@ -365,17 +365,7 @@ mod tests {
     #[test]
     fn a_retained_message_below_its_topics_keeps_a_device_from_being_added_unasked() {
         let mut site = site();
-        let mut add = DeviceAdd {
-            id: "kept".to_owned(),
-            device_type: None,
-            site: None,
-            exposure: None,
-            chip: None,
-            plain: false,
-            credential: NewCredential::Password(NewPassword::Generated),
-            allow_overlap: false,
-            preset: None,
-        };
+        let mut add = DeviceAdd::new("kept", NewCredential::Password(NewPassword::Generated));
         let refusal = site.admin.execute(Request::DeviceAdd(add.clone())).err().unwrap();
         assert!(refusal.what.contains("a retained message lies on kept/"), "{refusal}");
         add.allow_overlap = true;

@@ -280,12 +280,8 @@ mod tests {
         let mut site = site();
         site.rules(RULE);
         let add = UserAdd {
-            name: "eye".to_owned(),
-            plain: false,
-            credential: NewCredential::Password(NewPassword::Generated),
             preset: Some(PresetChoice { name: "viewer".to_owned(), topic: None, mac: None }),
-            allow_overlap: false,
-            note: String::new(),
+            ..UserAdd::new("eye", NewCredential::Password(NewPassword::Generated))
         };
         site.admin.execute(Request::UserAdd(add)).map(|_| ()).unwrap();
         assert_eq!(

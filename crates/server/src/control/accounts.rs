@@ -34,6 +34,23 @@ pub struct DeviceAdd {
     pub preset: Option<PresetChoice>,
 }
 
+impl DeviceAdd {
+    /// Asks for a device of which no more is said than how it proves itself.
+    pub fn new(id: &str, credential: NewCredential) -> Self {
+        Self {
+            id: id.to_owned(),
+            device_type: None,
+            site: None,
+            exposure: None,
+            chip: None,
+            plain: false,
+            credential,
+            allow_overlap: false,
+            preset: None,
+        }
+    }
+}
+
 /// Asks for a new user.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +71,20 @@ pub struct UserAdd {
     /// Where it comes from, for people and for an import that looks for its own; at most 256 bytes, empty for nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+}
+
+impl UserAdd {
+    /// Asks for a user of whom no more is said than how it proves itself.
+    pub fn new(name: &str, credential: NewCredential) -> Self {
+        Self {
+            name: name.to_owned(),
+            plain: false,
+            credential,
+            preset: None,
+            allow_overlap: false,
+            note: String::new(),
+        }
+    }
 }
 
 /// Says what a new device proves itself with.

@@ -16,14 +16,8 @@ fn choice(name: &str, topic: Option<&str>) -> Option<PresetChoice> {
 }
 
 fn user(name: &str, preset: Option<PresetChoice>) -> Request {
-    Request::UserAdd(UserAdd {
-        name: name.to_owned(),
-        plain: false,
-        credential: NewCredential::Password(NewPassword::Generated),
-        preset,
-        allow_overlap: false,
-        note: String::new(),
-    })
+    let generated = NewCredential::Password(NewPassword::Generated);
+    Request::UserAdd(UserAdd { preset, ..UserAdd::new(name, generated) })
 }
 
 fn node(id: &str, preset: &str, topic: Option<&str>, allow_overlap: bool) -> Request {

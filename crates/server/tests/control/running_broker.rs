@@ -390,15 +390,7 @@ fn an_imported_password_opens_the_door_and_is_hashed_anew_behind_it() {
     let mut options = broker.user("other", "correct horse battery");
     let add = |name: &str, hash: &str| {
         let password = NewPassword::Imported(Secret::new(hash.to_owned()));
-        let (name, credential) = (name.to_owned(), NewCredential::Password(password));
-        Request::UserAdd(UserAdd {
-            name,
-            plain: false,
-            credential,
-            preset: None,
-            allow_overlap: false,
-            note: String::new(),
-        })
+        Request::UserAdd(UserAdd::new(name, NewCredential::Password(password)))
     };
     broker.operator().ask(add("anna", hash)).unwrap();
     let refusal = broker.operator().refusal(add("bob", "$7$900000$MDEyMzQ1Njc4OWFi$AAAA"));

@@ -78,15 +78,7 @@ pub(crate) trait Ask {
 
     fn add_user(&mut self, name: &str, password: &str) -> UserAdded {
         let password = NewPassword::Chosen(Secret::new(password.to_owned()));
-        let credential = NewCredential::Password(password);
-        let add = UserAdd {
-            name: name.to_owned(),
-            plain: false,
-            credential,
-            preset: None,
-            allow_overlap: false,
-            note: String::new(),
-        };
+        let add = UserAdd::new(name, NewCredential::Password(password));
         match self.ask(Request::UserAdd(add)) {
             Ok(Response::UserAdded(added)) => *added,
             other => panic!("{:?}", other.err()),
@@ -146,17 +138,7 @@ impl Keys {
 }
 
 pub(crate) fn device(id: &str, keys: &Keys) -> DeviceAdd {
-    DeviceAdd {
-        id: id.to_owned(),
-        device_type: None,
-        site: None,
-        exposure: None,
-        chip: None,
-        plain: false,
-        credential: NewCredential::Csr(keyward_server::control::Der(keys.csr())),
-        allow_overlap: false,
-        preset: None,
-    }
+    DeviceAdd::new(id, NewCredential::Csr(keyward_server::control::Der(keys.csr())))
 }
 
 pub(crate) fn revoke(id: &str) -> Request {
