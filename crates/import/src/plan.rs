@@ -138,7 +138,8 @@ impl Plan {
         let first = settings.listeners.first().map(|listener| listener.guards.clone())?;
         if settings.listeners.iter().any(|listener| files(&listener.guards) != files(&first)) {
             let why = "the listeners have password_files or acl_files of their own (per_listener_settings): here a user has one \
-                       password and one set of rules on all listeners; import one listener at a time, or give all the same files";
+                       password and one set of rules on all listeners; give all the same files, or take all listeners \
+                       but one out, and add the users and rules of the others by hand";
             self.refusals.push(why.to_owned());
             return None;
         }

@@ -2,7 +2,7 @@
 //! between allowing and denying.
 
 use super::Plan;
-use super::rules::People;
+use super::rules::{Late, People};
 use super::topics::{Placeholders, quoted, translate};
 use keyward_ids::UserId;
 use keyward_mosquitto::dynsec::{Kind, Rule, Security};
@@ -23,6 +23,7 @@ pub(super) fn render(plan: &mut Plan, security: &Security, people: &People, vers
         plan.refusals.push(why.to_owned());
         return;
     }
+    plan.rules.extend(people.file(Late::Wills));
     let mut tiers = BTreeMap::new();
     let mut said = BTreeSet::new();
     for user in plan.users.iter().map(|user| user.name.clone()).collect::<Vec<_>>() {
@@ -94,6 +95,10 @@ fn differences(rules: &[Rule]) -> Result<BTreeSet<Said>, String> {
                 let what = "narrower filters are granted too: they bring no other messages";
                 said.insert(Said::changed("subscribe", &rule.topic, what));
             }
+            (Kind::SubscribePattern, true) if below_sys(&rule.topic).is_some() => {
+                let what = "for everything but $…: there wildcards stand for a first level with $ too";
+                said.insert(Said::changed("subscribe", &rule.topic, what));
+            }
             (Kind::PublishClientReceive, true) if last_denial.is_some_and(|last| number < last) => {
                 let what = "a publishClientReceive that denies and stands behind this one comes before it here: stricter";
                 said.insert(Said::changed("receive", &rule.topic, what));
@@ -113,6 +118,10 @@ fn person(
     version: Version,
 ) -> Result<BTreeSet<Said>, String> {
     let mut said = differences(rules)?;
+    if security.defaults.subscribe {
+        let what = "for everything but $…: what is said there is read by whom a rule allows it";
+        said.insert(Said::changed("subscribe by default", "#", what));
+    }
     let mut tier = FIRST;
     let mut effect = None;
     let defaults = [
@@ -147,18 +156,32 @@ fn person(
             said.insert(Said::left_out(action, &rule.topic, why));
             continue;
         }
+        let mut topics = quoted(&filter.text);
+        if rule.kind == Kind::SubscribePattern
+            && !rule.allow
+            && let Some(also) = below_sys(&filter.text)
+        {
+            topics = format!("{topics}, {}", quoted(&also));
+        }
         let word = if rule.allow { "allow" } else { "deny" };
         let text = tiers.entry(if is_apart { FIRST - 1 } else { tier }).or_default();
-        let _ = write!(
-            text,
-            "\n[[rule]]\nwho = \"user:{user}\"\n{word} = [\"{action}\"]\ntopics = [{}]\n",
-            quoted(&filter.text)
-        );
+        let _ =
+            write!(text, "\n[[rule]]\nwho = \"user:{user}\"\n{word} = [\"{action}\"]\ntopics = [{topics}]\n");
         if text.len() > limits::MAX_FILE_BYTES {
             return Err("its rules do not fit into a file".to_owned());
         }
     }
     Ok(said)
+}
+
+/// Returns the filter below `$SYS` that the filter of a `subscribePattern` covers there: its wildcards stand for a first level that
+/// begins with `$` too, and `$SYS` is the only one below which there is something to read here.
+fn below_sys(filter: &str) -> Option<String> {
+    match filter.split_once('/') {
+        None if filter == "#" => Some("$SYS/#".to_owned()),
+        Some(("+", rest)) => Some(format!("$SYS/{rest}")),
+        _ => None,
+    }
 }
 
 /// Returns the action that a rule is about here; `None` if it makes no difference.

@@ -24,6 +24,15 @@ pub(super) struct People {
     anonymous: Option<UserId>,
 }
 
+/// Says what is decided when a message is there, and not when it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// What an `acl_file` has decided late.
+    SubscriptionsAndWills,
+    /// What dynamic security has decided late.
+    Wills,
+}
+
 impl People {
     /// Gathers everybody whom the files name.
     pub(super) fn of(
@@ -76,8 +85,8 @@ impl People {
         (1..=count).map(|number| format!("role:mosquitto-{number}")).collect()
     }
 
-    /// Writes the file that says who everybody is, and what is decided late for them.
-    pub(super) fn file(&self) -> Option<SourceFile> {
+    /// Writes the file that says who everybody is, and what is decided late for them: wills, and subscriptions if `late` says so.
+    pub(super) fn file(&self, late: Late) -> Option<SourceFile> {
         let all = self.all();
         if all.is_empty() {
             return None;
@@ -90,10 +99,16 @@ impl People {
             let _ =
                 write!(text, "\n[roles.mosquitto-{number}]\nmembers = [\n  {},\n]\n", members.join(",\n  "));
         }
+        let (why, what) = match late {
+            Late::SubscriptionsAndWills => {
+                ("grants every SUBSCRIBE and takes every will", "\"subscribe\", \"will\"")
+            }
+            Late::Wills => ("takes every will", "\"will\""),
+        };
         let _ = write!(
             text,
-            "\n# Mosquitto grants every SUBSCRIBE and takes every will, and decides when a message is there.\n\
-             [[decide-late]]\nwho = {}\nwhat = [\"subscribe\", \"will\"]\n",
+            "\n# Mosquitto {why}, and decides when a message is there.\n\
+             [[decide-late]]\nwho = {}\nwhat = [{what}]\n",
             list(&all)
         );
         Some(SourceFile::new("policy.d/mosquitto-users.toml", text))
@@ -113,7 +128,7 @@ pub(super) fn render(
     settings: &Settings,
     version: Version,
 ) {
-    plan.rules.extend(people.file());
+    plan.rules.extend(people.file(Late::SubscriptionsAndWills));
     let Some(acl) = acl else {
         let text = format!(
             "# Mosquitto had no acl_file: everybody who could log in could do everything.\ntier = {PATTERNS}\n\n\
