@@ -1,0 +1,182 @@
+"""A world of dynamic security: clients, groups and roles, made by chance."""
+
+import base64
+import hashlib
+import json
+
+from access_lists import WORDS, matches
+from questions import FILTERS, LET_IN, Asker
+
+PLUGIN = "/usr/lib/{}/mosquitto_dynamic_security.so"
+PRIORITIES = [-200_000, -1, 0, 0, 1, 5, 100_000, 300_000]
+KINDS = ["publishClientSend"] * 3 + ["publishClientReceive", "subscribeLiteral", "subscribePattern", "subscribePattern",
+                                     "unsubscribeLiteral", "unsubscribePattern"]
+
+
+class Dynamic:
+    """Clients, their groups and roles, and who asks. `opens` says whether subscriptions are granted by default."""
+
+    def __init__(self, dice, name, plugin, opens):
+        self.dice, self.plugin, self.opens = dice, plugin, opens
+        self.admin = f"{name}admin"
+        self.users = [f"{name}u{n}" for n in range(8)]
+        # One is kept out, one gets in with one client id only.
+        self.off, self.bound = self.users[6], self.users[7]
+        self.askers = [Asker(user, f"{user}-{version}", version) for user in self.users + [None] for version in (4, 5)]
+        self.askers.remove(Asker(self.off, f"{self.off}-5", 5))
+        self.topics = self.make_topics()
+        self.roles = [self.role(f"{dice.choice('zmb')}{n}") for n in range(6)]
+        self.groups = [{"groupname": f"{dice.choice('zmb')}{n}", "roles": self.some(self.roles, "rolename", 1, 3), "clients": []}
+                       for n in range(4)]
+        self.clients = [self.client(user) for user in self.users]
+        self.security = self.file()
+        self.wills = {asker: dice.choice(self.topics) for asker in self.askers}
+
+    def password(self, user):
+        return f"correct horse {user}"
+
+    def topic(self):
+        return "/".join(self.dice.choice(WORDS[:4]) for _ in range(self.dice.choice([1, 2, 2, 3])))
+
+    def make_topics(self):
+        topics = {"a/b"}
+        while len(topics) < 14:
+            topics.add(self.topic())
+        return sorted(topics)
+
+    def filter(self):
+        dice = self.dice
+        if dice.random() < 0.25:
+            return dice.choice(["#", "#", "+/#", "$SYS/#", "$SYS/#", "$SYS/broker/version", "$SYS/broker/+", "$CONTROL/#", "a/%u", "%c/#"])
+        levels = dice.choice(self.topics).split("/")
+        for n in range(len(levels)):
+            if dice.random() < 0.25:
+                levels[n] = "+"
+        if dice.random() < 0.3:
+            levels[-1] = "#"
+        return "/".join(levels)
+
+    def role(self, name):
+        acls = {}
+        for _ in range(self.dice.randrange(1, 8)):
+            acl = self.acl()
+            acls[acl["acltype"], acl["topic"]] = acl
+        return {"rolename": name, "acls": list(acls.values())}
+
+    def acl(self):
+        dice = self.dice
+        kind, allow = dice.choice(KINDS), dice.random() < 0.6
+        topic = self.filter()
+        if kind.endswith("Literal"):
+            topic = dice.choice(self.topics + FILTERS)
+            # A literal that denies a filter with wildcards is refused by the import.
+            allow = allow or "+" in topic or "#" in topic
+        return {"acltype": kind, "topic": topic, "priority": dice.choice(PRIORITIES), "allow": allow}
+
+    def some(self, things, key, least, most):
+        chosen = self.dice.sample(things, self.dice.randrange(least, most + 1))
+        return [{key: thing[key], "priority": self.dice.choice(PRIORITIES)} for thing in chosen]
+
+    def client(self, user):
+        it = {"username": user, **hashed(self.password(user)), "roles": self.some(self.roles, "rolename", 0, 2)}
+        for group in self.dice.sample(self.groups, self.dice.randrange(3)):
+            group["clients"].append({"username": user, "priority": self.dice.choice(PRIORITIES)})
+        if user == self.off:
+            it["disabled"] = True
+        if user == self.bound:
+            it["clientid"] = f"{user}-5"
+        return it
+
+    def file(self):
+        dice = self.dice
+        everything = [{"acltype": kind, "topic": topic, "priority": 0, "allow": True}
+                      for kind in ("publishClientSend", "publishClientReceive", "subscribePattern") for topic in ("#", "$SYS/#")]
+        admin = {"username": self.admin, **hashed(self.password(self.admin)), "roles": [{"rolename": "everything"}]}
+        it = {
+            "defaultACLAccess": {"publishClientSend": dice.random() < 0.3, "publishClientReceive": True,
+                                 "subscribe": self.opens, "unsubscribe": dice.random() < 0.7},
+            "clients": self.clients + [admin], "groups": self.groups,
+            "roles": self.roles + [{"rolename": "everything", "acls": everything}],
+        }
+        if dice.random() < 0.7:
+            it["anonymousGroup"] = dice.choice(self.groups)["groupname"]
+        return it
+
+    def write(self, folder):
+        """Writes the file. Returns the settings that name it."""
+        path = folder / "dynamic.json"
+        path.write_text(json.dumps(self.security, indent=1))
+        path.chmod(0o600)
+        return f"allow_anonymous true\nplugin {self.plugin}\nplugin_opt_config_file {path}\n"
+
+    def rules(self, user):
+        """All rules that a client may have, whatever their order."""
+        roles = [role["rolename"] for client in self.clients if client["username"] == user for role in client["roles"]]
+        for group in self.groups:
+            is_in = any(client["username"] == user for client in group["clients"])
+            if is_in or (user is None and self.security.get("anonymousGroup") == group["groupname"]):
+                roles += [role["rolename"] for role in group["roles"]]
+        return [acl for role in self.roles if role["rolename"] in roles for acl in role["acls"]]
+
+    def has(self, user, kind, allow, topic):
+        return any(rule["acltype"] == kind and rule["allow"] == allow and matches(rule["topic"], topic)
+                   for rule in self.rules(user))
+
+    def explain(self, question, theirs, ours, said):
+        """Says why a difference is meant, or returns None. `said` is all that Keyward answered."""
+        asker, what, topic = question
+        if what == "retained":
+            asker = next((asker for asker in self.askers if str(asker) == theirs), None)
+            return BOUND if asker and asker.user == self.bound else None
+        if asker.user == self.bound and (ours is None or (what == "connect" and theirs == LET_IN)):
+            return BOUND
+        if what == "publish" and topic.startswith("$"):
+            return RESERVED if theirs and not ours else None
+        if what == "unsubscribe":
+            return ENDING if ours and not theirs else None
+        if what in ("kept", "live", "sys", "own", "subscribe"):
+            return self.explain_less(question, said) if theirs else self.explain_more(question, said)
+        return None
+
+    def explain_less(self, question, said):
+        """Why something may not be read here that may be read there."""
+        asker, what, topic = question
+        if what == "subscribe":
+            # Whether any topic that it matches would be got by its own name.
+            brings = [q.topic for q, answer in said.items() if q.asker == asker and q.what == "own" and answer]
+            return NOTHING if not any(matches(topic, other) for other in brings) else None
+        if self.has(asker.user, "publishClientReceive", True, topic) and self.has(asker.user, "publishClientReceive", False, topic):
+            return RECEIVE
+        # There wildcards of a subscribePattern stand for a first level with $ too.
+        if topic.startswith("$SYS") and (self.opens or self.has(asker.user, "subscribePattern", True, topic[1:])):
+            return DOLLAR
+        # What is got by its own name there and not here has no other reason.
+        return THROUGH if what != "own" and not said.get(question._replace(what="own")) else None
+
+    def explain_more(self, question, said):
+        """Why something may be read here that may not be read there."""
+        asker, what, topic = question
+        if any(rule["acltype"] == "subscribeLiteral" and rule["allow"] and set(rule["topic"]) & set("+#")
+               and matches(rule["topic"], topic) for rule in self.rules(asker.user)):
+            return LITERAL
+        if what == "subscribe":
+            return WIDER if set(topic) & set("+#") else None
+        # It is got by its own name; where that differs, that question says so.
+        return WIDER if what != "own" and said.get(question._replace(what="own")) else None
+
+
+BOUND = "a client with a fixed client id is left out"
+RESERVED = "clients never publish to topics that begin with $"
+ENDING = "whoever has a subscription may end it"
+LITERAL = "subscribeLiteral with wildcards allows narrower filters too"
+WIDER = "a filter is granted if something that it matches may be read, and brings only that"
+RECEIVE = "a publishClientReceive that denies holds, also behind one that allows"
+NOTHING = "a filter is refused if nothing that it matches may be read"
+DOLLAR = "only rules that name $SYS open it, no wildcard and no default"
+THROUGH = "what may not be subscribed to is not delivered through a wider filter"
+
+
+def hashed(password):
+    salt = hashlib.sha256(password.encode()).digest()[:12]
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
+    return {"password": base64.b64encode(key).decode(), "salt": base64.b64encode(salt).decode(), "iterations": 101}
