@@ -113,12 +113,17 @@ pub(super) fn anew(facts: &Facts, account: &Account) -> Vec<Step> {
         flag("topic", preset.topic.as_deref());
         flag("mac", preset.mac.as_deref());
     }
-    vec![
-        Step::by(format!("when somebody can go to {id}, for what waits in its sessions is lost, too:")),
+    let mut steps = vec![
+        Step::by(format!("when somebody can go to {id} (what waits in its sessions is lost):")),
         Step::keyward(format!("device remove {id}")),
         Step::keyward(add),
         Step::by(format!("then give it the key and the certificate in {id}-new")),
-    ]
+    ];
+    if let Some(preset) = preset.filter(|preset| preset.edited) {
+        let file = &preset.file;
+        steps.push(Step::by(format!("and put back into {file} what you had changed there: {file}.removed")));
+    }
+    steps
 }
 
 fn exposure(exposure: Exposure) -> &'static str {

@@ -321,12 +321,20 @@ fn a_device_is_added_again_as_what_it_was() {
     let preset = Preset::named("tasmota").unwrap();
     let who = facts.accounts[0].identity.clone();
     let filling = Filling { who: &who, topic: Some("kitchen"), mac: Some("5C:CF:7F:12:34:56") };
-    facts.policy = rules(&preset.fill(&filling).unwrap().text);
+    let text = preset.fill(&filling).unwrap().text;
+    facts.policy = rules(&text);
     let found = found(&facts, Profile::Commercial);
     let finding = found.iter().find(|finding| finding.check == "device-password").unwrap();
     let add = "device add pump-1 --out pump-1-new --type plug --site roof --exposure locked --chip esp32 --preset tasmota \
                --topic kitchen --mac 5CCF7F123456";
     assert_eq!(finding.mend[1..3], [Step::keyward("device remove pump-1"), Step::keyward(add)]);
+    assert_eq!(finding.mend.len(), 4);
+    facts.policy =
+        rules(&format!("{text}\n[[rule]]\nwho = \"{who}\"\nallow = \"publish\"\ntopics = \"more\"\n"));
+    let found = examine(&facts, Profile::Commercial).findings;
+    let finding = found.iter().find(|finding| finding.check == "device-password").unwrap();
+    let Some(Step::Sentence(last)) = finding.mend.last() else { panic!("{finding:?}") };
+    assert!(last.contains("policy.d/a.toml.removed"), "{last}");
 }
 
 #[test]
