@@ -33,6 +33,7 @@ mod salvage;
 pub mod service;
 pub mod shell;
 mod signals;
+mod socket_path;
 pub mod status;
 pub mod store;
 mod sys;

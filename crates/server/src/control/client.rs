@@ -1,13 +1,11 @@
 //! The caller's side of the control socket.
 
 use super::{
-    Refusal, Request, Response, SCHEMA,
-    address::SocketPath,
-    limits,
+    Refusal, Request, Response, SCHEMA, limits,
     line::{self, Cut, Lines},
     stream::Joined,
 };
-use crate::home::Home;
+use crate::{home::Home, socket_path::SocketPath};
 use serde::{Deserialize, Serialize};
 use std::{
     io::{self, ErrorKind},

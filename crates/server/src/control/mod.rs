@@ -6,7 +6,6 @@
 //! What is not here: carrying requests out ([`crate::admin`]).
 
 mod accounts;
-pub(crate) mod address;
 mod certificates;
 pub(crate) mod client;
 pub mod limits;

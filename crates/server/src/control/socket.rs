@@ -1,13 +1,11 @@
 //! The broker's side of the control socket.
 
 use super::{
-    Refusal, RefusalCode, Request, Response, SCHEMA,
-    address::SocketPath,
-    limits,
+    Refusal, RefusalCode, Request, Response, SCHEMA, limits,
     line::{self, Cut, Lines},
     stream::Pieces,
 };
-use crate::home::Home;
+use crate::{home::Home, socket_path::SocketPath};
 use rustix::{
     fs::{Mode, chmod},
     net::{Shutdown, sockopt::socket_peercred},

@@ -1,8 +1,8 @@
 //! The file of a Unix socket that listens: made with its mode before anybody can connect, removed when it is closed, and
 //! never taken from somebody who still listens.
 
-use crate::control::address::SocketPath;
 use crate::plane::listener::ListenError;
+use crate::socket_path::SocketPath;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};

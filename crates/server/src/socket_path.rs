@@ -1,4 +1,4 @@
-//! The socket's path, whatever its length.
+//! The path of a Unix socket, whatever its length: of the control socket and of listeners.
 
 use rustix::fs::{Mode, OFlags};
 use std::{
