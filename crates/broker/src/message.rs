@@ -102,25 +102,6 @@ impl Draft<'_> {
     }
 }
 
-#[cfg(test)]
-impl<'a> Draft<'a> {
-    /// Drafts a message of QoS 0 on topic `t` for tests; `publisher` is written as `device:ID` or `user:NAME`.
-    pub(crate) fn of(publisher: &str, payload: &'a [u8]) -> Self {
-        Self {
-            id: MessageId(1),
-            topic: "t",
-            forwarded: &[],
-            payload,
-            qos: Qos::AtMostOnce,
-            retain: false,
-            expires: None,
-            publisher: Publisher { identity: publisher.parse().unwrap(), life: 1 },
-            origin: Incarnation(1),
-            is_will: false,
-        }
-    }
-}
-
 impl From<Draft<'_>> for Message {
     fn from(draft: Draft<'_>) -> Self {
         let buffer = Vec::with_capacity(draft.len());
@@ -263,5 +244,24 @@ impl Message {
     pub(crate) fn seconds_left(&self, now: Millis) -> Option<u32> {
         let left = self.expires?.saturating_sub(now);
         Some(u32::try_from(left.0.div_ceil(1000)).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+impl<'a> Draft<'a> {
+    /// Drafts a message of QoS 0 on topic `t` for tests; `publisher` is written as `device:ID` or `user:NAME`.
+    pub(crate) fn of(publisher: &str, payload: &'a [u8]) -> Self {
+        Self {
+            id: MessageId(1),
+            topic: "t",
+            forwarded: &[],
+            payload,
+            qos: Qos::AtMostOnce,
+            retain: false,
+            expires: None,
+            publisher: Publisher { identity: publisher.parse().unwrap(), life: 1 },
+            origin: Incarnation(1),
+            is_will: false,
+        }
     }
 }

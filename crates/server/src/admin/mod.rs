@@ -23,8 +23,6 @@ mod refusal;
 mod reload;
 mod server;
 mod server_certificates;
-#[cfg(test)]
-mod site;
 mod status;
 mod storage;
 mod users;
@@ -325,3 +323,6 @@ fn incomplete(in_force: Option<InForce>) -> Option<String> {
 fn needs_running(what: &str) -> Refusal {
     Refusal::new(RefusalCode::WrongMoment, format!("{what}; no broker runs here: start it with `keyward up`"))
 }
+
+#[cfg(test)]
+mod site;
