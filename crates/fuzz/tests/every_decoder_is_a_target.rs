@@ -63,8 +63,18 @@ fn files(path: &str, found: &mut Vec<String>) {
 /// Tells whether something is decoded in a file, outside its tests.
 fn decodes(path: &str) -> bool {
     let text = fs::read_to_string(folder("..").join(path)).unwrap();
-    let product = text.split("#[cfg(test)]").next().unwrap();
+    let product = before_tests(&text);
     SIGNS.iter().any(|sign| product.contains(sign))
+}
+
+/// Returns a file without the tests at its end. What only tests need may stand before that, and product code behind it.
+fn before_tests(text: &str) -> &str {
+    let are_tests = |at: &usize| {
+        let item = text[*at..].lines().find(|line| !line.starts_with('#')).unwrap_or_default();
+        item.contains("mod ") && item.ends_with('{')
+    };
+    let end = text.match_indices("#[cfg(test)]").map(|(at, _)| at).find(are_tests);
+    end.map_or(text, |end| &text[..end])
 }
 
 fn is_named(path: &str) -> bool {
@@ -98,6 +108,17 @@ fn every_file_that_decodes_is_named_by_a_target_or_excused() {
         all.iter().filter(|path| decodes(path) && !is_named(path) && !excused(path) && !own(path)).collect();
     missing.sort();
     assert!(missing.is_empty(), "what is read there is no target of `TARGETS`, nor excused: {missing:#?}");
+}
+
+/// Once a helper of tests that stood in the midst of a file hid the decoder behind it.
+#[test]
+fn the_search_for_decoders_goes_on_behind_what_only_tests_need() {
+    for helper in ["mod world;", "fn sample() {}", "impl Draft {\n}"] {
+        let text = format!(
+            "#[cfg(test)]\n{helper}\n\nfn parse() {{}}\n\n#[cfg(test)]\n#[allow(x)]\nmod tests {{\n}}"
+        );
+        assert!(before_tests(&text).ends_with("fn parse() {}\n\n"), "{helper}");
+    }
 }
 
 #[test]
