@@ -197,6 +197,7 @@ pub fn configuration_edit(data: &[u8]) {
         tls,
         login,
         protocol: if is_web { Protocol::WebSocket } else { Protocol::Mqtt },
+        trusted: (tls && choice & 0x40 != 0).then(|| "old".parse().ok().into_iter().collect()),
         origins: is_web.then(|| vec!["https://panel.example".to_owned()]),
         ..Listener::default()
     };

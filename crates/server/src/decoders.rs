@@ -2,12 +2,12 @@
 
 use crate::backup::archive::{ArchiveError, ArchiveWriter, Survey, survey};
 use crate::control::{CallError, Refusal, client, limits::CONTROL_REQUEST_BYTES, line, socket};
-use crate::login::LoginRule;
+
 use crate::plane::tls::channel::{Channel, TlsFault};
 use crate::plane::tls::fragment::Fragment;
 use crate::plane::tls::{TlsSettings, certificate, hello, version1};
 use crate::plane::websocket::WebSocket;
-use crate::plane::{TlsError, TlsMaterial, WebSocketFault};
+use crate::plane::{Entrance, TlsError, TlsMaterial, WebSocketFault};
 use keyward_ids::{CertSerial, KeyId};
 use keyward_mqtt::time::UnixMillis;
 use rustls::crypto::aws_lc_rs;
@@ -97,7 +97,7 @@ impl TlsServer {
     /// # Errors
     /// [`TlsError`] if the material does not fit together.
     pub fn new(material: TlsMaterial) -> Result<Self, TlsError> {
-        Ok(Self(TlsSettings::new(material)?.configure("mqtts", LoginRule::default(), 16)?.config))
+        Ok(Self(TlsSettings::new(material)?.configure("mqtts", &Entrance::default(), 16)?.config))
     }
 
     /// Accepts a connection; `None` if the library refuses.

@@ -70,15 +70,16 @@ pub fn trusted(registrar: &Registrar) -> Vec<TrustedClients> {
 /// Returns what [`tls_material`] does for these listeners, some of which may show a certificate that another authority made.
 ///
 /// # Errors
-/// A sentence that names the listener whose certificate is not there.
+/// [`Missing`] names the listener whose certificate, or authority, is not there.
 pub fn tls_material_for(
     registrar: &Registrar,
     configured: &[config::Listener],
-) -> Result<TlsMaterial, MissingCertificate> {
+) -> Result<TlsMaterial, Missing> {
     let mut material = tls_material(registrar);
     for listener in configured {
+        check_trusted_names(registrar, listener)?;
         let Some(name) = &listener.server_certificate else { continue };
-        let missing = || MissingCertificate { listener: listener.name.clone(), name: name.clone() };
+        let missing = || Missing::Certificate { listener: listener.name.clone(), name: name.clone() };
         let identity = registrar.imported_identity(name).ok_or_else(missing)?;
         let key = PrivateKeyDer::try_from(identity.private_key.expose().to_vec()).map_err(|_| missing())?;
         let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
@@ -87,15 +88,44 @@ pub fn tls_material_for(
     Ok(material)
 }
 
-/// Says that a listener is to show a certificate that is not there, or whose key is not.
+/// Tells whether the authorities whose word is to count at a listener are there.
+///
+/// # Errors
+/// [`Missing`] names one that is not.
+pub fn check_trusted_names(registrar: &Registrar, listener: &config::Listener) -> Result<(), Missing> {
+    let registry = registrar.registry();
+    let mut named = listener.trusted.iter().flatten();
+    match named.find(|name| !registry.trusted().contains_key(name)) {
+        Some(name) => Err(Missing::Authority { listener: listener.name.clone(), name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Says that a listener names what is not there.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "listener {listener} is to show the server certificate {name}, which is not there, or its key is not; \
-     import it: keyward server certificate import {name} --cert FILE --key FILE"
-)]
-pub struct MissingCertificate {
-    listener: String,
-    name: LocalName,
+pub enum Missing {
+    /// The certificate that it is to show, or its key.
+    #[error(
+        "listener {listener} is to show the server certificate {name}, which is not there, or its key is not; \
+         import it: keyward server certificate import {name} --cert FILE --key FILE"
+    )]
+    Certificate {
+        /// The listener.
+        listener: String,
+        /// What it names.
+        name: LocalName,
+    },
+    /// An authority whose word is to count there.
+    #[error(
+        "listener {listener} names the authority {name} in `trusted`, which is not there; add it: keyward authority \
+         trust add {name} --ca FILE --identity common-name, or take the name out of keyward.toml"
+    )]
+    Authority {
+        /// The listener.
+        listener: String,
+        /// What it names.
+        name: LocalName,
+    },
 }
 
 /// Returns a trusted authority as the data plane verifies clients under it.
@@ -128,6 +158,7 @@ pub fn listener(configured: &config::Listener) -> Listener {
             is_plain_network: configured.is_plain_network(),
             from: configured.from.clone(),
             anonymous_as: configured.anonymous_as.clone(),
+            trusted: configured.trusted.clone(),
         },
     }
 }

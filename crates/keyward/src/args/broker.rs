@@ -245,6 +245,7 @@ Examples:
   keyward listener add strict --port 18883 --login certificate
   keyward listener add local --address 127.0.0.1 --plain
   keyward listener add lan --plain --from 192.168.1.0/24
+  keyward listener add fleet --port 8884 --trusted old
   keyward listener add web --port 8083 --websocket
   keyward listener add near --socket /run/keyward/mqtt.sock")]
     Add(ListenerAddArgs),
@@ -291,6 +292,12 @@ pub(crate) struct ListenerAddArgs {
     /// Let a client without any login become this user
     #[arg(long, value_name = "USER")]
     pub(crate) anonymous_as: Option<String>,
+    /// Let only this one count of the authorities of others; may be given several times [default: all that are trusted]
+    #[arg(long, value_name = "AUTHORITY", conflicts_with = "plain")]
+    pub(crate) trusted: Vec<String>,
+    /// Let none of the authorities of others count
+    #[arg(long, conflicts_with_all = ["trusted", "plain"])]
+    pub(crate) no_trusted: bool,
     /// Speak MQTT over WebSocket, at the path /mqtt, for programs that run in a browser
     #[arg(long)]
     pub(crate) websocket: bool,

@@ -90,6 +90,12 @@ fn tell(row: &TrustedAuthorityRow) -> String {
         }
         (None, _) => text.push_str("  no list of revoked certificates\n"),
     }
+    if let Some(listeners) = &row.counts_at {
+        let names: Vec<String> = listeners.iter().map(|name| escape(name)).collect();
+        let at =
+            if names.is_empty() { "no listener".to_owned() } else { format!("{} only", names.join(", ")) };
+        let _ = writeln!(text, "  counts at {at}");
+    }
     if !row.knocks_at.is_empty() {
         let names: Vec<String> = row.knocks_at.iter().map(|name| escape(name)).collect();
         let _ = writeln!(

@@ -115,6 +115,7 @@ pub(crate) mod tests {
                 demands: "certificate or password".to_owned(),
                 from: Vec::new(),
                 anonymous_as: None,
+                trusted: None,
                 origins: None,
                 open: true,
                 warnings: Vec::new(),

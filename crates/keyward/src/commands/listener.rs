@@ -17,7 +17,9 @@ pub(crate) fn run(site: &Site, command: ListenerCommand) -> Outcome {
         ListenerCommand::Remove { name } => Request::ListenerRemove { name },
     };
     site.show(&site.ask(request)?, |response| match response {
-        Response::Listeners(listeners) => Some(listing(listeners) + &warnings(listeners)),
+        Response::Listeners(listeners) => {
+            Some(listing(listeners) + &trusting(listeners) + &warnings(listeners))
+        }
         _ => None,
     })
 }
@@ -39,6 +41,7 @@ fn addition(args: ListenerAddArgs) -> ListenerAdd {
         from: args.from,
         anonymous_as: args.anonymous_as,
         websocket: args.websocket,
+        trusted: (args.no_trusted || !args.trusted.is_empty()).then_some(args.trusted),
         origins: args.origin,
     }
 }
@@ -48,6 +51,17 @@ fn transport(row: &ListenerRow) -> String {
         "websocket" => format!("websocket, {}", row.transport),
         _ => row.transport.clone(),
     }
+}
+
+/// Says where not every authority of others counts that is trusted.
+fn trusting(listeners: &[ListenerRow]) -> String {
+    let line = |row: &ListenerRow| {
+        let named: Vec<String> = row.trusted.as_ref()?.iter().map(|name| escape(name)).collect();
+        let whose = if named.is_empty() { "none".to_owned() } else { format!("{} only", named.join(", ")) };
+        Some(format!("\nOf the authorities of others, at {} counts {whose}.", escape(&row.name)))
+    };
+    let lines: String = listeners.iter().filter_map(line).collect();
+    if lines.is_empty() { lines } else { lines + "\n" }
 }
 
 /// Says what to know about listeners.

@@ -42,6 +42,17 @@ impl Turn<'_> {
 
     pub(super) fn distrust_authority(&mut self, name: &str) -> Result<Response, Refusal> {
         let name = authority(name)?;
+        let names_it = |listener: &&Listener| listener.trusted.iter().flatten().any(|named| *named == name);
+        // A configuration that cannot be read keeps nobody from taking trust away.
+        let listeners = self.admin.config().map(|config| config.listeners).unwrap_or_default();
+        if let Some(listener) = listeners.iter().find(names_it) {
+            let what = format!(
+                "listener {} names the authority {name} in `trusted`; take it out of keyward.toml first, then: keyward \
+                 reload, after which it counts there no more",
+                listener.name
+            );
+            return Err(Refusal::new(RefusalCode::Conflict, what));
+        }
         let what = format!("Nothing of the authority {name} is accepted any more.");
         self.trust_change(Command::DistrustAuthority { name }, what)
     }
@@ -106,8 +117,9 @@ impl Admin {
                 confirmed: authority.confirmed,
                 knocks_at: match authority.proves {
                     ProvenBy::CommonName => Vec::new(),
-                    ProvenBy::None => demanding_both(&listeners),
+                    ProvenBy::None => demanding_both(name, &listeners),
                 },
+                counts_at: counting(name, &listeners),
                 bound,
             }
         });
@@ -131,12 +143,20 @@ pub fn check_authority(add: &AuthorityTrust, now: WallTime) -> Result<TrustedAut
     Ok(read)
 }
 
-fn demanding_both(listeners: &[Listener]) -> Vec<String> {
+/// Names the listeners at which an authority that proves nobody counts beside a password.
+fn demanding_both(authority: &LocalName, listeners: &[Listener]) -> Vec<String> {
     let both = listeners.iter().filter(|listener| listener.login == LoginRule::CertificateAndPassword);
-    both.map(|listener| listener.name.clone()).collect()
+    both.filter(|listener| listener.heeds(authority)).map(|listener| listener.name.clone()).collect()
 }
 
-fn authority(name: &str) -> Result<LocalName, Refusal> {
+/// Names the listeners at which the word of an authority counts; `None` if that is all of them that take certificates.
+fn counting(authority: &LocalName, listeners: &[Listener]) -> Option<Vec<String>> {
+    let asking = listeners.iter().filter(|listener| listener.login != LoginRule::Password);
+    let (counting, others): (Vec<_>, Vec<_>) = asking.partition(|listener| listener.heeds(authority));
+    (!others.is_empty()).then(|| counting.into_iter().map(|listener| listener.name.clone()).collect())
+}
+
+pub(super) fn authority(name: &str) -> Result<LocalName, Refusal> {
     name.parse().map_err(|error| bad_name("authority", name, &error))
 }
 

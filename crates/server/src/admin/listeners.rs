@@ -1,12 +1,15 @@
 //! Listeners: opened and closed while the broker runs, and written into `keyward.toml`.
 
-use super::{Admin, Turn, accounts::bad_name, audited::Digests, marks::plain_warning};
+use super::{
+    Admin, Turn, accounts::bad_name, audited::Digests, authorities::authority, marks::plain_warning,
+};
 use crate::{
     config::{self, Address, Config, Listener, Network, Place, Protocol, SocketMode},
     control::{ListenerAdd, ListenerRow, Refusal, RefusalCode, Response},
     installation,
     login::LoginRule,
     rules::Rules,
+    wiring,
 };
 use keyward_identity::{Command, files};
 use keyward_ids::{Identity, UserId};
@@ -15,6 +18,8 @@ use std::net::SocketAddr;
 impl Turn<'_> {
     pub(super) fn add_listener(&mut self, add: &ListenerAdd) -> Result<Response, Refusal> {
         let listener = parse(add)?;
+        wiring::check_trusted_names(&self.admin.registrar, &listener)
+            .map_err(|missing| Refusal::new(RefusalCode::NotFound, missing))?;
         let (_, old) = installation::settings(&self.admin.home)?;
         let text = config::add_listener(&old, &listener)?;
         if let Some(running) = self.admin.running.as_mut() {
@@ -122,6 +127,7 @@ fn row(listener: &Listener, open: &[(String, Vec<SocketAddr>)]) -> ListenerRow {
         demands: listener.login.to_string(),
         from: listener.from.iter().map(ToString::to_string).collect(),
         anonymous_as: listener.anonymous_as.as_ref().map(ToString::to_string),
+        trusted: listener.trusted.as_ref().map(|named| named.iter().map(ToString::to_string).collect()),
         origins: listener.origins.clone(),
         open: bound.is_some(),
         warnings: Vec::new(),
@@ -154,6 +160,8 @@ fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
         Network::parse(text).ok_or_else(|| bad_name("network", text, &why))
     };
     let anonymous_as = add.anonymous_as.as_ref().map(|name| super::users::user(name)).transpose()?;
+    let trusted = add.trusted.as_ref();
+    let trusted = trusted.map(|named| named.iter().map(|name| authority(name)).collect()).transpose()?;
     let login = match &add.login {
         None => Listener::default_login(tls),
         Some(text) => {
@@ -169,6 +177,7 @@ fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
         from: add.from.iter().map(network).collect::<Result<_, _>>()?,
         anonymous_as,
         server_certificate: None,
+        trusted,
         origins: (!add.origins.is_empty()).then(|| add.origins.clone()),
     })
 }

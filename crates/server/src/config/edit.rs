@@ -99,6 +99,9 @@ fn table(listener: &Listener) -> Table {
     if let Some(name) = &listener.server_certificate {
         table["server_certificate"] = value(name.as_str());
     }
+    if let Some(trusted) = &listener.trusted {
+        table["trusted"] = value(trusted.iter().map(|name| name.as_str()).collect::<Array>());
+    }
     if let Some(origins) = &listener.origins {
         table["origins"] = value(origins.iter().collect::<Array>());
     }

@@ -43,6 +43,7 @@ pub(super) struct Listener {
     pub(super) from: Vec<Spanned<String>>,
     pub(super) anonymous_as: Option<Spanned<String>>,
     pub(super) server_certificate: Option<Spanned<String>>,
+    pub(super) trusted: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) origins: Option<Vec<Spanned<String>>>,
 }
 

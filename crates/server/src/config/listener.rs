@@ -5,7 +5,7 @@ use super::{
     file::{self, Protocol},
 };
 use crate::{login::LoginRule, plane::Origins};
-use keyward_identity::LocalName;
+use keyward_identity::{LocalName, limits::TRUSTED_AUTHORITIES};
 use keyward_ids::UserId;
 use std::{
     fmt,
@@ -47,6 +47,8 @@ pub struct Listener {
     pub anonymous_as: Option<UserId>,
     /// The imported certificate that it shows instead of the server's own.
     pub server_certificate: Option<LocalName>,
+    /// The authorities of others whose certificates count there; `None`: all that are trusted.
+    pub trusted: Option<Vec<LocalName>>,
     /// The pages of which origins may connect, as written; `None` if nothing is.
     pub origins: Option<Vec<String>>,
 }
@@ -157,6 +159,11 @@ impl Listener {
         !self.tls && self.is_on_network()
     }
 
+    /// Tells whether certificates of an authority of others count there, if it asks for any.
+    pub fn heeds(&self, authority: &LocalName) -> bool {
+        self.trusted.as_ref().is_none_or(|named| named.contains(authority))
+    }
+
     /// Returns what it binds; `None` for a Unix socket.
     pub fn address(&self) -> Option<Address> {
         match self.place {
@@ -234,6 +241,7 @@ impl Default for Listener {
             from: Vec::new(),
             anonymous_as: None,
             server_certificate: None,
+            trusted: None,
             origins: None,
         }
     }
@@ -290,6 +298,7 @@ fn one(raw: &file::Listener, places: &Places<'_>) -> Result<Listener, ConfigErro
         from: from(raw, places)?,
         anonymous_as: anonymous_as(raw, places)?,
         server_certificate: server_certificate(raw, tls, places)?,
+        trusted: trusted(raw, places)?,
         origins: origins(raw, places)?,
     };
     fits(raw, &listener, places)?;
@@ -368,6 +377,19 @@ fn server_certificate(
     text.get_ref().parse().map(Some).map_err(|_| places.error(&text.span(), expected))
 }
 
+fn trusted(raw: &file::Listener, places: &Places<'_>) -> Result<Option<Vec<LocalName>>, ConfigError> {
+    let Some(named) = &raw.trusted else { return Ok(None) };
+    let named = named.get_ref();
+    if let Some(extra) = named.get(TRUSTED_AUTHORITIES) {
+        return Err(places.error(&extra.span(), format!("at most {TRUSTED_AUTHORITIES} authorities")));
+    }
+    let parse = |text: &Spanned<String>| {
+        let expected = "the name of an authority that is trusted (keyward authority trust list)";
+        text.get_ref().parse().map_err(|_| places.error(&text.span(), expected))
+    };
+    named.iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
 fn origins(raw: &file::Listener, places: &Places<'_>) -> Result<Option<Vec<String>>, ConfigError> {
     let Some(listed) = &raw.origins else { return Ok(None) };
     if let Some(extra) = listed.get(MAX_ORIGINS) {
@@ -412,6 +434,11 @@ fn fits(raw: &file::Listener, listener: &Listener, places: &Places<'_>) -> Resul
     if let (Some([origin, ..]), Protocol::Mqtt) = (raw.origins.as_deref(), listener.protocol) {
         let expected = "no key `origins` without protocol = \"websocket\": no page can connect";
         return Err(places.error(&origin.span(), expected));
+    }
+    if let Some(named) = raw.trusted.as_ref().filter(|_| listener.login == LoginRule::Password) {
+        let expected =
+            format!("no such key beside login = \"{}\": no certificate is asked for", listener.login);
+        return Err(places.error(&named.span(), expected));
     }
     if let Some(name) = raw.anonymous_as.as_ref().filter(|_| listener.login.needs_certificate()) {
         let expected = format!("no such key beside login = \"{}\"", listener.login);

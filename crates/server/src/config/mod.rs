@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_websocket_and_sockets_are_refused_where_they_mean_nothing() {
+    fn keys_are_refused_where_they_mean_nothing() {
         let refused = |keys: &str| {
             let text = format!("[[listener]]\nname = \"a\"\n{keys}");
             Config::parse("keyward.toml", &text).unwrap_err().to_string()
@@ -298,6 +298,10 @@ mod tests {
             (&format!("{web}[\"https://panel.example/path\"]"), "listener.origins"),
             (&format!("{web}[\"*\", \"https://panel.example\"]"), "listener.origins"),
             ("port = 1\norigins = [\"https://panel.example\"]", "listener.origins"),
+            ("port = 1\ntrusted = [\"Old CA\"]", "listener.trusted"),
+            ("port = 1\ntrusted = [\"a\", \"b\", \"c\", \"d\", \"e\"]", "listener.trusted"),
+            ("port = 1\nlogin = \"password\"\ntrusted = []", "listener.trusted"),
+            ("port = 1\naddress = \"127.0.0.1\"\ntls = false\ntrusted = [\"a\"]", "listener.trusted"),
             ("port = 1\nsocket_mode = \"0660\"", "listener.socket_mode"),
             ("socket = \"/run/k.sock\"\nsocket_mode = \"0466\"", "listener.socket_mode"),
             ("socket = \"/run/k.sock\"\nsocket_mode = \"rw\"", "listener.socket_mode"),

@@ -79,6 +79,9 @@ pub struct TrustedAuthorityRow {
     /// that demand both. Not for who holds a certificate or a bound name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knocks_at: Vec<String>,
+    /// The listeners at which its certificates count; `None`: at all that take certificates.
+    #[serde(default)]
+    pub counts_at: Option<Vec<String>>,
     /// The common names that stand for identities, by name.
     pub bound: Vec<BoundRow>,
 }

@@ -259,6 +259,9 @@ pub struct ListenerAdd {
     /// The user that a client becomes which shows nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous_as: Option<String>,
+    /// The authorities of others whose certificates count there; `None`: all that are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<Vec<String>>,
     /// Whether MQTT travels in WebSocket frames.
     #[serde(default)]
     pub websocket: bool,

@@ -195,6 +195,9 @@ pub struct ListenerRow {
     /// The user that a client becomes which shows nothing.
     #[serde(default)]
     pub anonymous_as: Option<String>,
+    /// The authorities of others whose certificates count there; `None`: all that are trusted.
+    #[serde(default)]
+    pub trusted: Option<Vec<String>>,
     /// The origins whose pages may connect over WebSocket; `None` if nothing is said of them.
     #[serde(default)]
     pub origins: Option<Vec<String>>,

@@ -192,8 +192,8 @@ impl DataPlane {
         match listener.security {
             Security::Plain => Ok(None),
             Security::Tls => {
-                let login = listener.entrance.login;
-                tls.configure(&listener.name, login, self.shared.limits.tls_sessions).map(Some)
+                let sessions = self.shared.limits.tls_sessions;
+                tls.configure(&listener.name, &listener.entrance, sessions).map(Some)
             }
         }
     }

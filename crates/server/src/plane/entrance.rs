@@ -3,6 +3,7 @@
 use crate::config::Network;
 use crate::login::LoginRule;
 use crate::plane::source::Peer;
+use keyward_identity::LocalName;
 use keyward_ids::{TypeId, UserId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +24,8 @@ pub struct Entrance {
     pub from: Vec<Network>,
     /// The user that a client becomes which shows nothing.
     pub anonymous_as: Option<UserId>,
+    /// The authorities of others whose word counts; `None`: all that are trusted.
+    pub trusted: Option<Vec<LocalName>>,
 }
 
 impl Entrance {
@@ -33,6 +36,11 @@ impl Entrance {
             Peer::Remote(address) => self.from.is_empty() || is_inside(address.ip()),
             Peer::Local { .. } => true,
         }
+    }
+
+    /// Tells whether the word of an authority of others counts here.
+    pub(crate) fn heeds(&self, authority: &LocalName) -> bool {
+        self.trusted.as_ref().is_none_or(|named| named.contains(authority))
     }
 }
 

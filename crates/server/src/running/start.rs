@@ -208,7 +208,7 @@ fn open_plane(
     journal: &Arc<Journal>,
 ) -> Result<Opened, StartError> {
     // What is missing is told before anything is opened.
-    let missing = |error: wiring::MissingCertificate| StartError::Argument(error.to_string());
+    let missing = |error: wiring::Missing| StartError::Argument(error.to_string());
     wiring::tls_material_for(registrar, &config.listeners).map_err(missing)?;
     let start = || -> Result<_, StartError> {
         let store = store::open(home, config.store)?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
 
+mod authorities_of_listeners;
 mod backups;
 mod documents;
 mod presets;

@@ -456,3 +456,46 @@ fn where_it_proves_nobody_a_certificate_of_version_1_only_lets_its_holder_knock(
         Hello { username: Some("bob"), password: Some("horse battery correct"), ..Hello::default() };
     assert_eq!(Peer::tls(&world, Some(&gate)).hello(&password), ReasonCode::Success);
 }
+
+/// Whoever holds the key of a fleet's old authority can be any of its devices: on the fleet's listener, and on no other.
+#[test]
+fn a_listener_hears_only_the_authorities_that_it_names() {
+    let mut world = World::with(World::hasty());
+    let old_authority = OldAuthority::new("Old CA");
+    let old_fashioned = OldFashioned::new();
+    let ours = world.add_device("pump-1");
+    trust(&mut world, &old_authority, ProvenBy::CommonName);
+    bind(&mut world, "device:pump-1", "pump-1", None);
+    let (name, certificates): (LocalName, _) =
+        ("older".parse().unwrap(), old_fashioned.read("ca.crt").into_bytes());
+    let proves = ProvenBy::CommonName;
+    world.command(Command::TrustAuthority { name: name.clone(), proves, certificates, revocations: None });
+    let (identity, common_name) = ("device:pump-1".parse().unwrap(), "pump-1".to_owned());
+    world.command(Command::BindName { identity, name, common_name, certificate: None });
+    let open = |listener: &str, named: &[&str]| {
+        let trusted = Some(named.iter().map(|name| name.parse().unwrap()).collect());
+        let entrance = Entrance { trusted, ..Entrance::default() };
+        let listener = Listener { entrance, ..Listener::tls(listener, vec!["127.0.0.1:0".parse().unwrap()]) };
+        world.plane.add_listener(listener).unwrap()[0]
+    };
+    let listeners = [open("none", &[]), open("one", &["old"]), open("both", &["older", "old"])];
+    let [of_old, of_older] = [old_authority.client("pump-1", 1), old_fashioned.client("pump-1", P256)];
+    let opened = |bundle: &Bundle| {
+        listeners.map(|at| {
+            let mut peer = Peer::tls_to(at, "localhost", tls_config(&world.ca_pem(), Some(bundle)));
+            let _ = peer.try_send(&Hello::default().bytes());
+            peer.frame().is_some()
+        })
+    };
+    assert_eq!(opened(&ours), [true, true, true], "our own counts everywhere");
+    assert_eq!(opened(&of_old), [false, true, true]);
+    world.told.handshake_line("the authority old, which does not count at listener `none`");
+    assert_eq!(opened(&of_older), [false, false, true]);
+    world.told.handshake_line("the authority older, which does not count at listener `one`");
+    world.reload_tls();
+    assert_eq!(
+        (opened(&of_old), opened(&of_older)),
+        ([false, true, true], [false, false, true]),
+        "after a reload"
+    );
+}

@@ -66,6 +66,7 @@ fn lan(from: &str, anonymous_as: Option<&str>) -> Entrance {
         is_plain_network: true,
         from: vec![Network::parse(from).unwrap()],
         anonymous_as: anonymous_as.map(|name| UserId::parse(name).unwrap()),
+        trusted: None,
     }
 }
 

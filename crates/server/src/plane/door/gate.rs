@@ -127,7 +127,7 @@ impl Gate {
         chain: Option<&[CertificateDer<'_>]>,
         connect: &Connect<'_>,
     ) -> Verdict {
-        let account = chain.map(|chain| self.certified(now, chain, connect.username)).transpose();
+        let account = chain.map(|chain| self.certified(now, entrance, chain, connect.username)).transpose();
         let judged = account.and_then(|account| {
             let knock = Knock { entrance, source, knocks: account.is_some() };
             match (account.flatten(), connect.username, connect.password) {
@@ -150,7 +150,7 @@ impl Gate {
         chain: Option<&[CertificateDer<'_>]>,
         identity: &Identity,
     ) -> Result<Known, LoginCause> {
-        let certified = chain.map(|chain| self.certified(now, chain, Some(&identity.to_string())));
+        let certified = chain.map(|chain| self.certified(now, entrance, chain, Some(&identity.to_string())));
         let shown = match certified.transpose()? {
             None => Evidence::Method,
             Some(None) => Evidence::KnockAndPassword,
@@ -168,6 +168,7 @@ impl Gate {
     fn certified(
         &self,
         now: Now,
+        entrance: &Entrance,
         chain: &[CertificateDer<'_>],
         name: Option<&str>,
     ) -> Result<Option<Arc<Account>>, LoginCause> {
@@ -182,7 +183,7 @@ impl Gate {
             // Another authority may have given the same serial number.
             Err(
                 unknown @ (CertificateRefusal::UnknownSerial { .. } | CertificateRefusal::KeyMismatch { .. }),
-            ) => self.vouched_for(&registry, now, chain, &shown, unknown)?,
+            ) => self.vouched_for(&registry, now, entrance, chain, &shown, unknown)?,
             ours => Some(ours.map_err(LoginCause::Certificate)?),
         };
         match (account, name) {
@@ -198,6 +199,7 @@ impl Gate {
         &self,
         registry: &'r Registry,
         now: Now,
+        entrance: &Entrance,
         chain: &[CertificateDer<'_>],
         shown: &ClientCertificate,
         unknown: CertificateRefusal,
@@ -205,7 +207,7 @@ impl Gate {
         let (leaf, issuers) = chain.split_first().ok_or(LoginCause::CertificateUnusable)?;
         let time = UnixTime::since_unix_epoch(Duration::from_millis(now.wall.0));
         let trusted = self.trusted.load();
-        let authority = trusted.vouching(leaf, issuers, time).map_err(|telling| match telling {
+        let authority = trusted.vouching(entrance, leaf, issuers, time).map_err(|telling| match telling {
             Some(_) => LoginCause::CertificateUnusable,
             None => LoginCause::Certificate(unknown),
         })?;

@@ -14,6 +14,7 @@ pub(crate) mod trusted;
 pub(crate) mod version1;
 
 use crate::login::LoginRule;
+use crate::plane::entrance::Entrance;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::trusted::{TrustedClients, TrustedVerifiers};
 use rustls::client::danger::HandshakeSignatureValid;
@@ -129,7 +130,7 @@ impl TlsSettings {
     pub(crate) fn configure(
         &self,
         listener: &str,
-        login: LoginRule,
+        entrance: &Entrance,
         sessions: usize,
     ) -> Result<ListenerTls, TlsError> {
         let ours = (self.certified.clone(), self.names.clone());
@@ -137,9 +138,9 @@ impl TlsSettings {
         let builder = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(TlsError::Provider)?;
-        let builder = match login {
+        let builder = match entrance.login {
             LoginRule::Password => builder.with_no_client_auth(),
-            _ => builder.with_client_cert_verifier(Arc::new(DeviceVerifier::new(self, login)?)),
+            _ => builder.with_client_cert_verifier(Arc::new(DeviceVerifier::new(self, entrance)?)),
         };
         let mut config = builder.with_cert_resolver(Arc::new(OneCertificate(certified)));
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Provider)?;
@@ -178,6 +179,7 @@ struct DeviceVerifier {
     webpki: Arc<dyn ClientCertVerifier>,
     issuers: Arc<[CertificateDer<'static>]>,
     trusted: Arc<TrustedVerifiers>,
+    entrance: Entrance,
     hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -188,15 +190,17 @@ impl DeviceVerifier {
     /// A P-256 leaf takes 600 bytes, one with an RSA-4096 key 2 KiB.
     const MAX_CERTIFICATE: usize = 8 * 1024;
 
-    fn new(settings: &TlsSettings, login: LoginRule) -> Result<Self, TlsError> {
+    fn new(settings: &TlsSettings, entrance: &Entrance) -> Result<Self, TlsError> {
         let builder =
             WebPkiClientVerifier::builder_with_provider(settings.roots.clone(), settings.provider.clone());
-        let builder = if login.needs_certificate() { builder } else { builder.allow_unauthenticated() };
+        let is_needed = entrance.login.needs_certificate();
+        let builder = if is_needed { builder } else { builder.allow_unauthenticated() };
         let webpki = builder.build().map_err(TlsError::Verifier)?;
         let trusted = settings.trusted();
-        let hints = webpki.root_hint_subjects().iter().chain(trusted.hints()).cloned().collect();
+        let hints = webpki.root_hint_subjects().iter().chain(trusted.hints(entrance)).cloned().collect();
         let algorithms = settings.provider.signature_verification_algorithms;
-        Ok(Self { webpki, issuers: settings.issuers.clone(), trusted, hints, algorithms })
+        let (issuers, entrance) = (settings.issuers.clone(), entrance.clone());
+        Ok(Self { webpki, issuers, trusted, entrance, hints, algorithms })
     }
 
     /// Verifies a certificate against our own roots, which issue none of version 1.
@@ -237,9 +241,11 @@ impl ClientCertVerifier for DeviceVerifier {
         if long || issuers.iter().chain([leaf]).any(|each| each.len() > Self::MAX_CERTIFICATE) {
             return Err(CertificateError::BadEncoding.into());
         }
-        self.verify_ours(leaf, issuers, now).or_else(|ours| match self.trusted.vouching(leaf, issuers, now) {
-            Ok(_) => Ok(ClientCertVerified::assertion()),
-            Err(telling) => Err(telling.unwrap_or(ours)),
+        self.verify_ours(leaf, issuers, now).or_else(|ours| {
+            match self.trusted.vouching(&self.entrance, leaf, issuers, now) {
+                Ok(_) => Ok(ClientCertVerified::assertion()),
+                Err(telling) => Err(telling.unwrap_or(ours)),
+            }
         })
     }
 
@@ -297,7 +303,7 @@ mod tests {
 
     #[test]
     fn no_keys_are_logged_and_no_early_data_is_taken() {
-        let tls = settings().configure("mqtts", LoginRule::default(), 16).unwrap();
+        let tls = settings().configure("mqtts", &Entrance::default(), 16).unwrap();
         assert!(!tls.config.key_log.will_log("CLIENT_HANDSHAKE_TRAFFIC_SECRET"));
         assert_eq!(tls.config.max_early_data_size, 0);
     }

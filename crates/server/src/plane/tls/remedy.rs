@@ -8,6 +8,7 @@ use crate::plane::source::Peer;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::channel::TlsFault;
 use crate::plane::tls::hello::{AskedName, Dialect, Hello};
+use crate::plane::tls::trusted::NotHeeded;
 use crate::plane::websocket::{UpgradeFault, WebSocketFault};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
 use std::net::IpAddr;
@@ -39,6 +40,8 @@ pub enum HandshakeCause {
     RefusesUs,
     /// Its certificate is of another authority.
     OtherAuthority,
+    /// Its certificate is of this authority, which is trusted, but not at this listener.
+    AuthorityNotHeeded(String),
     /// Its certificate has expired.
     Expired,
     /// Its certificate is not valid yet.
@@ -160,6 +163,10 @@ fn of_certificate(error: &CertificateError) -> HandshakeCause {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             HandshakeCause::NotForClients
         }
+        CertificateError::Other(other) => match other.0.downcast_ref::<NotHeeded>() {
+            Some(NotHeeded(authority)) => HandshakeCause::AuthorityNotHeeded(authority.to_string()),
+            None => HandshakeCause::BadCertificate,
+        },
         _ => HandshakeCause::BadCertificate,
     }
 }
@@ -210,6 +217,11 @@ impl HandshakeCause {
             ),
             Self::OutsideNetworks => format!(
                 "is of no network that listener `{}` lets in → if it may, add its network to `from`",
+                escape_cut(listener, SHOWN_TEXT)
+            ),
+            Self::AuthorityNotHeeded(authority) => format!(
+                "shows a certificate of the authority {authority}, which does not count at listener `{}` → if it may, \
+                 name it in `trusted` of the listener, in keyward.toml",
                 escape_cut(listener, SHOWN_TEXT)
             ),
             Self::NoCertificate => format!(
@@ -280,6 +292,7 @@ impl HandshakeCause {
             | Self::NoName(_)
             | Self::TlsToPlainPort
             | Self::OutsideNetworks
+            | Self::AuthorityNotHeeded(_)
             | Self::NoCertificate
             | Self::WebSocket(_)
             | Self::Other(_) => "",
@@ -369,6 +382,7 @@ mod tests {
             Cause::FindsUsExpired,
             Cause::RefusesUs,
             Cause::OtherAuthority,
+            Cause::AuthorityNotHeeded("old".into()),
             Cause::Expired,
             Cause::NotYetValid,
             Cause::Revoked,

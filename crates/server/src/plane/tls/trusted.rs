@@ -1,13 +1,14 @@
 //! Client certificates of authorities that are not ours. Each authority has a verifier of its own, so that it is known which
 //! one vouches; what its word is worth, the registry says.
 
+use crate::plane::entrance::Entrance;
 use crate::plane::tls::version1;
 use keyward_identity::LocalName;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{CertificateError, DistinguishedName, Error, RootCertStore};
+use rustls::{CertificateError, DistinguishedName, Error, OtherError, RootCertStore};
 use std::sync::Arc;
 
 /// Is an authority of others whose client certificates are accepted.
@@ -36,12 +37,13 @@ impl TrustedVerifiers {
         Self(trusted.into_iter().flat_map(anchors).collect())
     }
 
-    /// Returns the authority under which a certificate stands now.
+    /// Returns the authority under which a certificate stands now, if its word counts at this entrance.
     ///
     /// # Errors
     /// The most telling reason why there is none; `None` if all that is known is that no authority signed it.
     pub(crate) fn vouching(
         &self,
+        entrance: &Entrance,
         leaf: &CertificateDer<'_>,
         issuers: &[CertificateDer<'_>],
         now: UnixTime,
@@ -49,7 +51,8 @@ impl TrustedVerifiers {
         let mut telling = None;
         for anchor in &self.0 {
             match anchor.verify(leaf, issuers, now) {
-                Ok(()) => return Ok(&anchor.authority),
+                Ok(()) if entrance.heeds(&anchor.authority) => return Ok(&anchor.authority),
+                Ok(()) => telling = Some(NotHeeded(anchor.authority.clone()).into()),
                 Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
                 // It may be of another certificate with the same name.
                 Err(error @ Error::InvalidCertificate(CertificateError::BadSignature)) => {
@@ -61,9 +64,21 @@ impl TrustedVerifiers {
         Err(telling)
     }
 
-    /// Returns the names of the authorities, which clients are told in the handshake.
-    pub(crate) fn hints(&self) -> impl Iterator<Item = &DistinguishedName> {
-        self.0.iter().flat_map(|anchor| anchor.webpki.root_hint_subjects())
+    /// Returns the names of the authorities whose word counts at this entrance, which clients are told in the handshake.
+    pub(crate) fn hints(&self, entrance: &Entrance) -> impl Iterator<Item = &DistinguishedName> {
+        let heeded = self.0.iter().filter(|anchor| entrance.heeds(&anchor.authority));
+        heeded.flat_map(|anchor| anchor.webpki.root_hint_subjects())
+    }
+}
+
+/// Says that the authority of a certificate does not count at the listener, though it does elsewhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the authority {0} does not count at this listener")]
+pub(crate) struct NotHeeded(pub(crate) LocalName);
+
+impl From<NotHeeded> for Error {
+    fn from(why: NotHeeded) -> Self {
+        CertificateError::Other(OtherError(Arc::new(why))).into()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Certificates of version 1, written by hand: each thing that is refused differs from one that is taken in one place.
 
 use super::*;
+use crate::plane::entrance::Entrance;
 use crate::plane::tls::trusted::{TrustedClients, TrustedVerifiers};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
@@ -148,7 +149,7 @@ fn vouched(
     let name = "old".parse().unwrap();
     let clients = TrustedClients { name, roots: vec![old.root()], revocations: lists.to_vec() };
     let verifiers = TrustedVerifiers::new(vec![clients], &default_provider().into());
-    match verifiers.vouching(leaf, issuers, at(seconds)) {
+    match verifiers.vouching(&Entrance::default(), leaf, issuers, at(seconds)) {
         Ok(_) => Ok(()),
         Err(None) => Err(None),
         Err(Some(Error::InvalidCertificate(why))) => Err(Some(why)),
