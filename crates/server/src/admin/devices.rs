@@ -289,7 +289,7 @@ impl Admin {
     /// Returns how a client on another machine most likely reaches the broker.
     pub(super) fn reach(&self, config: &crate::config::Config) -> Reach {
         let bound = self.running.as_ref().map(|running| running.live.listeners()).unwrap_or_default();
-        let reach = super::reach::reach(config, &bound, &self.registrar);
+        let reach = super::reach::reach(config, &bound, &self.registrar, container::is_here());
         Reach { is_of_container: container::is_here() && !self.is_named(), ..reach }
     }
 }
