@@ -140,6 +140,14 @@ pub enum ListenError {
         /// The file of the socket.
         path: PathBuf,
     },
+    /// There is no folder for the socket.
+    #[error(
+        "cannot listen on {path:?}: its folder is not there; make it first, open to the broker's user and its group only"
+    )]
+    NoFolder {
+        /// The file of the socket.
+        path: PathBuf,
+    },
     /// The system refused to listen on the Unix socket.
     #[error("cannot listen on {path:?}: {error}")]
     Socket {

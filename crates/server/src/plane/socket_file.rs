@@ -60,7 +60,10 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<(UnixListener, SocketFile)
 fn refuse_open_folder(path: &Path) -> Result<(), ListenError> {
     let folder = path.parent().unwrap_or(path);
     let found = rustix::fs::stat(folder);
-    let found = found.map_err(|error| ListenError::Socket { path: path.to_owned(), error: error.into() })?;
+    let found = found.map_err(|errno| match io::Error::from(errno) {
+        error if error.kind() == ErrorKind::NotFound => ListenError::NoFolder { path: path.to_owned() },
+        error => ListenError::Socket { path: path.to_owned(), error },
+    })?;
     let mode = Mode::from_raw_mode(found.st_mode);
     match mode.contains(Mode::WOTH) && !mode.contains(Mode::SVTX) {
         true => Err(ListenError::OpenFolder { path: path.to_owned() }),
@@ -166,7 +169,8 @@ mod tests {
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o1777)).unwrap();
         open(&path, mode()).unwrap();
         let error = open(&folder.path().join("none/mqtt.sock"), mode()).unwrap_err();
-        assert!(error.to_string().contains("none/mqtt.sock"), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("none/mqtt.sock") && said.contains("make it first"), "{said}");
     }
 
     #[test]
