@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Checks compose.yaml by what its format allows, prints the options of the service `keyward` as words of podman, a line each, and sees
-that docs/container.md gives podman the same."""
+"""Checks compose.yaml by what its format allows, prints the options of a service as words of podman, a line each, and sees that
+docs/container.md gives podman the same.
+
+    compose.py compose.yaml keyward | node-red
+"""
 
 import pathlib
 import sys
@@ -29,15 +32,26 @@ def main() -> None:
     assert "${KEYWARD_NAMES:?" in keyward["environment"]["KEYWARD_NAMES"], "names are asked for"
     assert node_red["depends_on"] == {"keyward": {"condition": "service_healthy"}}
     assert all(port.startswith("127.0.0.1:") for port in node_red["ports"]), "the editor has no login"
-    options = ["--read-only"]
-    options += [f"--cap-drop={capability.lower()}" for capability in keyward["cap_drop"]]
-    options += [f"--security-opt={option.removesuffix(':true')}" for option in keyward["security_opt"]]
+    assert node_red["volumes"] == ["node-red:/data"], "the paths of a bundle hold in both volumes"
+    assert node_red["environment"] == {"FLOWS": "/data/flows/flow.json"}
+    options = hardened(keyward)
     page = pathlib.Path(__file__).parents[1].joinpath("docs/container.md").read_text(encoding="utf-8")
     by_hand = page.split("\npodman run ", 1)[1].replace("\\\n", " ").split("\n", 1)[0] + " "
     grace = f"--stop-timeout={keyward['stop_grace_period'].removesuffix('s')}"
     for option in [*options, grace]:
         assert f" {option.replace('=', ' ')} " in " ".join(by_hand.split()) + " ", f"docs/container.md: podman run without {option}"
+    if sys.argv[2] == "node-red":
+        options = hardened(node_red) + [f"--tmpfs={path}" for path in node_red["tmpfs"]]
+        options += [f"--env={name}={value}" for name, value in node_red["environment"].items()]
     print("\n".join(options))
+
+
+def hardened(service) -> list[str]:
+    return [
+        "--read-only",
+        *(f"--cap-drop={capability.lower()}" for capability in service["cap_drop"]),
+        *(f"--security-opt={option.removesuffix(':true')}" for option in service["security_opt"]),
+    ]
 
 
 main()

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds the container image around the static binary and lives through a first device in it: start, add, publish over
 # mutual TLS from outside, restart with the same volume, publish again; and what was acknowledged for somebody absent is there
-# after a kill. Names are looked up inside of it, at a name server of this test. What compose.yaml asks of the runtime is what the
-# container runs with; Compose itself and Node-RED's image are not run. KEYWARD_BIN names the binary.
+# after a kill. Names are looked up inside of it, at a name server of this test. Node-RED of npm runs beside it and gets its bundle as
+# docs/container.md says. What compose.yaml asks of the runtime is what the containers run with; Compose itself and Node-RED's image are not
+# run. KEYWARD_BIN names the binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
@@ -18,8 +19,8 @@ pod() { podman "${storage[@]}" --cgroup-manager cgroupfs --runtime runc "$@"; }
 server=""
 finish() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
-  pod rm -f "$name" >/dev/null 2>&1 || true
-  pod volume rm -f "$name" >/dev/null 2>&1 || true
+  pod rm -f "$name" "$name-flows" >/dev/null 2>&1 || true
+  pod volume rm -f "$name" "$name-flows" >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 trap finish EXIT
@@ -32,10 +33,13 @@ ldd "$KEYWARD_BIN" 2>&1 | grep -qE 'statically linked|not a dynamic' || fail "th
 buildah "${storage[@]}" bud --format docker --isolation chroot --build-arg SOURCE=prebuilt -t "$name" "$work/context" >"$work/build.log" 2>&1 ||
   { cat "$work/build.log" >&2; fail "the image was not built"; }
 
-port=$(.venv/bin/python -c 'import sys; sys.path.insert(0, "tests/clients"); from conftest import free_port; print(free_port())')
+free_port() { .venv/bin/python -c 'import sys; sys.path.insert(0, "tests/clients"); from conftest import free_port; print(free_port())'; }
+port=$(free_port)
 # The options of the service in compose.yaml, as the words of podman; the two are compared. The limits of this machine are lower.
-.venv/bin/python tests/compose.py compose.yaml >"$work/options" || fail "compose.yaml is not what was expected"
+.venv/bin/python tests/compose.py compose.yaml keyward >"$work/options" || fail "compose.yaml is not what was expected"
 mapfile -t options <"$work/options"
+.venv/bin/python tests/compose.py compose.yaml node-red >"$work/options-of-node-red"
+mapfile -t options_of_node_red <"$work/options-of-node-red"
 dns=()
 start() {
   pod run -d --name "$name" --network host "${options[@]}" --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "${dns[@]}" \
@@ -74,7 +78,8 @@ if [ "$(id -u)" = 0 ]; then
   server=$!
   dns=(--dns 127.0.0.77 --dns-search .)
 fi
-named() { start -e KEYWARD_NAMES=broker.test; }
+# `keyward` is how Node-RED calls it, as in compose.yaml.
+named() { start -e KEYWARD_NAMES=keyward,broker.test; }
 named
 grep -q broker.test "$work/status.json" || fail "KEYWARD_NAMES is not in the status"
 if [ -n "$server" ]; then
@@ -93,6 +98,35 @@ pod healthcheck run "$name" >/dev/null || fail "the container's own health check
 pod exec "$name" /keyward device add pump-1 --out /data/pump-1 >/dev/null || fail "device add failed"
 pod cp "$name:/data/pump-1" "$work/bundle" || fail "the bundle cannot be copied out"
 publish "first life"
+grep -q '"broker.test"' "$work/bundle/keyward.json" || fail "the bundle of a device does not lead outside: $(cat "$work/bundle/keyward.json")"
+
+# Node-RED: its image is not here, so one is made of nothing, with the volume of its user, and what it runs comes from this machine.
+flows="$name-flows"
+mkdir -p "$work/flows/data"
+printf 'FROM scratch\nCOPY --chown=1000:1000 data /data\nUSER 1000:1000\nVOLUME /data\n' >"$work/flows/Containerfile"
+buildah "${storage[@]}" bud --format docker --isolation chroot -t "$flows" "$work/flows" >"$work/flows.log" 2>&1 || fail "$(cat "$work/flows.log")"
+programs=()
+for folder in /usr /bin /lib /lib64; do [ ! -e "$folder" ] || programs+=(-v "$folder:$folder:ro"); done
+pod run -d --name "$flows" --network host --add-host keyward:127.0.0.1 --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
+  "${options_of_node_red[@]}" "${programs[@]}" -v "$PWD/tests/clients/nodered/node_modules:/node_modules:ro" -v "$flows:/data" "$flows" \
+  sh -c 'exec node /node_modules/node-red/red.js --userDir /data -p "$1" --no-telemetry "$FLOWS"' sh "$(free_port)" >/dev/null
+pod exec "$name" /keyward user add flows --preset node-red --bundle node-red --host keyward --out /data/flows >/dev/null ||
+  fail "user add failed"
+pod cp "$name:/data/flows" - | pod exec -i "$flows" tar -xo -C /data || fail "the bundle does not come into the volume of Node-RED"
+[ "$(pod exec "$flows" stat -c '%u %a' /data/flows/key.pem)" = "1000 600" ] || fail "the key of Node-RED is not its own"
+pod exec "$name" /keyward user add eye --preset viewer --certificate --out /data/eye >/dev/null || fail "user add failed"
+pod cp "$name:/data/eye" "$work/eye" || fail "the bundle cannot be copied out"
+# The button of the flow is pressed once when the flow starts; its message waits for the eye.
+eye() {
+  mosquitto_sub -h localhost -p "$port" --cafile "$work/eye/ca.pem" --cert "$work/eye/cert.pem" --key "$work/eye/key.pem" -V 5 -q 1 \
+    -c -i eye -x 3600 -t flows/hello "$@"
+}
+eye -E || fail "the eye is not let in"
+pod restart -t 10 "$flows" >/dev/null
+[ "$(eye -C 1 -W 30)" = hello ] || fail "Node-RED said nothing: $(pod logs "$flows" 2>&1)"
+pod logs "$flows" 2>&1 | grep -q "Connected to broker" || fail "Node-RED is not connected: $(pod logs "$flows" 2>&1)"
+pod rm -f -t 10 "$flows" >/dev/null
+
 pod stop -t 10 "$name" >/dev/null
 pod rm "$name" >/dev/null
 named
@@ -108,4 +142,4 @@ named
 pid=$(pod inspect --format '{{.State.Pid}}' "$name")
 memory=$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status")
 size=$(stat -c %s "$work/context/dist/keyward")
-echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume, its messages kept over a kill, $looked_up, $((memory / 1024)) MiB of memory in use"
+echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume, its messages kept over a kill, Node-RED with its bundle, $looked_up, $((memory / 1024)) MiB of memory in use"
