@@ -350,3 +350,24 @@ fn a_device_with_a_password_gets_a_certificate_by_the_commands_that_are_printed(
     }
     assert_eq!(after["device"]["credentials"][0]["kind"], "certificate");
 }
+
+#[test]
+fn an_authority_that_counts_at_every_listener_is_named_and_kept_to_one() {
+    let story = named();
+    let broker = story.start();
+    let (ca, _) = self_signed(&story, "old-ca", &[]);
+    story.ok(&["authority", "trust", "add", "old", "--ca", &ca, "--identity", "common-name"]);
+    let commercial = ["--profile", "commercial"];
+    let is_found = || examine(&story, &commercial).0.contains(&"authority-everywhere".to_owned());
+    assert!(!is_found(), "there is one listener only");
+    let (own, fleet) = (broker.port, story::free_port());
+    let own = format!("[[listener]]\nname = \"mqtts\"\nport = {own}\n");
+    let fleet = format!("\n[[listener]]\nname = \"fleet\"\nport = {fleet}\ntrusted = [\"old\"]\n");
+    story.write(&story.dir().join("keyward.toml"), &(own.clone() + &fleet));
+    story.ok(&["reload"]);
+    let steps = mend(&story, &commercial, "authority-everywhere");
+    assert!(steps[0].contains("trusted = []"), "{steps:?}");
+    edit(&story, &steps, "keyward.toml", &own, &(own.clone() + "trusted = []\n"));
+    assert!(!is_found());
+    broker.stop();
+}

@@ -1,6 +1,8 @@
 //! Authorities of others whose client certificates are accepted.
 
 use super::{Authority, Check, Facts, Profile, Step, Weakness, certificates::SOON};
+use crate::config::Listener;
+use crate::login::LoginRule;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -26,6 +28,12 @@ pub(super) const CHECKS: &[Check] = &[
         from: Profile::Home,
         why: "it lets nobody in, and whoever holds its key could speak as whoever is bound one day",
         look: unbound,
+    },
+    Check {
+        name: "authority-everywhere",
+        from: Profile::Commercial,
+        why: "whoever holds its key, or one of its clients', may knock at listeners that were never meant for them",
+        look: everywhere,
     },
     Check {
         name: "authority-unrevocable",
@@ -92,6 +100,28 @@ fn unbound(facts: &Facts) -> Vec<Weakness> {
         ];
         Weakness::new(format!("no name of the trusted authority {name} is bound to anybody"), mend)
     })
+}
+
+/// Finds listeners that heed every trusted authority though there are others where its clients could come.
+fn everywhere(facts: &Facts) -> Vec<Weakness> {
+    let listeners = facts.config.iter().flat_map(|config| &config.listeners);
+    let asking: Vec<&Listener> = listeners.filter(|listener| listener.login != LoginRule::Password).collect();
+    if facts.authorities.is_empty() || asking.len() < 2 {
+        return Vec::new();
+    }
+    let names: Vec<&str> = facts.authorities.iter().map(|authority| authority.name.as_str()).collect();
+    let weakness = |listener: &&Listener| {
+        let name = &listener.name;
+        let what = format!("every trusted authority counts at listener {name}: {}", names.join(", "));
+        let mend = [
+            Step::by(format!(
+                "name in `trusted` of listener {name} in keyward.toml those whose clients come there; trusted = [] is none"
+            )),
+            Step::keyward("reload"),
+        ];
+        Weakness::new(what, mend)
+    };
+    asking.iter().filter(|listener| listener.trusted.is_none()).map(weakness).collect()
 }
 
 fn without_list(facts: &Facts) -> Vec<Weakness> {

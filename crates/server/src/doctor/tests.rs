@@ -188,6 +188,12 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     ("authority-ends", |facts| facts.authorities[0].not_after = NOW.after(days(3))),
     ("authority-list-overdue", |facts| facts.authorities[0].next_list = Some(NOW.before(days(1)))),
     ("authority-unbound", |facts| facts.authorities[0].bound = 0),
+    ("authority-everywhere", |facts| {
+        let other =
+            "[[listener]]\nname = \"fleet\"\nport = 8884\nlogin = \"certificate\"\ntrusted = [\"old\"]\n";
+        let other = config(other).unwrap().listeners.remove(0);
+        facts.config.as_mut().unwrap().listeners.push(other);
+    }),
     ("authority-unrevocable", |facts| facts.authorities[0].has_list = false),
     ("authority-proves-nothing", |facts| facts.authorities[0].proves_nothing = true),
     ("imported-certificate-ends", |facts| {
@@ -259,6 +265,7 @@ fn a_house_is_not_held_to_what_a_company_is() {
         "unprotected-chip",
         "shared-login",
         "plain-mark",
+        "authority-everywhere",
         "authority-unrevocable",
         "authority-proves-nothing",
         "keys-unsealed",
