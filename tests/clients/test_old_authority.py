@@ -57,8 +57,8 @@ def publish(old, name, topic):
     return publish_with(old, cert, key, old.keyward.port, "-i", f"m-{name}", "-t", topic, "-V", "5")
 
 
-def publish_with(old, cert, key, port, *args):
-    command = ["mosquitto_pub", "-h", "localhost", "-p", str(port), "--cafile", str(old.ca),
+def publish_with(old, cert, key, port, *args, ca=None):
+    command = ["mosquitto_pub", "-h", "localhost", "-p", str(port), "--cafile", str(ca or old.ca),
                "--cert", str(cert), "--key", str(key), "-m", "21.5", "-q", "1", *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=20)
 
@@ -134,6 +134,9 @@ def test_an_import_lets_clients_in_with_the_certificates_that_they_have(keyward,
     assert publish_with(old, *stranger, naming, "-t", "u/x").returncode != 0, "nobody is bound to this name"
     assert publish_with(old, *anna, both, "-t", "u/anna/t").returncode != 0, "there a password is demanded, as it was"
     assert publish_with(old, *anna, both, "-t", "u/anna/t", "-u", "anna", "-P", "horse").returncode == 0
+    refused = publish_with(old, *pump, keyward.port, "-t", "u/pump-1/t", ca=keyward.ca)
+    assert refused.returncode != 0, "the old authority opens its own listener and not Keyward's"
+    keyward.until(lambda: "the authority mosquitto-1, which does not count at listener" in keyward.said(), "the log says why")
 
 
 class Shows:

@@ -17,9 +17,10 @@ use crate::journal::{Edit, Journal};
 use crate::plan::Plan;
 use keyward_policy::{Policy, SourceFile};
 use keyward_server::admin::Operator;
-use keyward_server::config::{Config, MAX_CONFIG_BYTES, MQTTS_PORT};
+use keyward_server::config::{Config, Listener, MAX_CONFIG_BYTES, MQTTS_PORT};
 use keyward_server::control::{CallError, Request, Response, UserRow};
 use keyward_server::home::Home;
+use keyward_server::login::LoginRule;
 use keyward_server::{clock, installation, rules::Rules};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -228,12 +229,16 @@ fn lock(home: &Home) -> Result<File, ImportError> {
 }
 
 /// Returns `keyward.toml` with the listeners of the plan. Where it names none, the default one is written out: it stays open,
-/// unless its port is taken.
+/// unless its port is taken, and to nobody whom the old authorities certified. What an operator wrote stays as it is.
 fn configuration(before: &str, plan: &mut Plan) -> String {
     let mut after = before.to_owned();
     let names_none = !before.lines().any(|line| line.trim_start().starts_with("[[listener]]"));
     if names_none && !plan.ports.contains(&MQTTS_PORT) {
-        let _ = write!(after, "\n[[listener]]\nname = \"mqtts\"\nport = {MQTTS_PORT}\n");
+        let trusted = if plan.authorities.is_empty() { "" } else { "trusted = []\n" };
+        let _ = write!(after, "\n[[listener]]\nname = \"mqtts\"\nport = {MQTTS_PORT}\n{trusted}");
+    }
+    if !names_none && !plan.authorities.is_empty() {
+        plan.next.extend(opened(before));
     }
     after.push_str(&plan.listeners);
     if let Err(errors) = Config::parse("keyward.toml", &after) {
@@ -243,6 +248,22 @@ fn configuration(before: &str, plan: &mut Plan) -> String {
         plan.refusals.push(format!("with the listeners keyward.toml has more than {MAX_CONFIG_BYTES} bytes"));
     }
     after
+}
+
+/// Names the listeners that were there before and take certificates of any authority that is trusted.
+fn opened(text: &str) -> Option<String> {
+    let listeners = Config::parse("keyward.toml", text).map(|config| config.listeners).unwrap_or_default();
+    let takes_all =
+        |listener: &&Listener| listener.trusted.is_none() && listener.login != LoginRule::Password;
+    let names: Vec<&str> =
+        listeners.iter().filter(takes_all).map(|listener| listener.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the old authorities count at {} as well, which was there before: write trusted = [] into its section of \
+             keyward.toml if they should not",
+            names.join(", ")
+        )
+    })
 }
 
 fn call(operator: &mut Operator, what: &str, request: Request) -> Result<Response, ImportError> {

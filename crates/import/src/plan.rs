@@ -54,6 +54,8 @@ pub struct Plan {
     pub servers: Vec<OldServer>,
     /// Which of them listeners show, by their number in the configuration.
     shown: BTreeMap<usize, String>,
+    /// Which of the authorities listeners take the word of, by the listener's number in the configuration.
+    heeded: BTreeMap<usize, String>,
     /// The ports that these listeners take.
     pub ports: Vec<u16>,
     /// What is left to do by hand.

@@ -309,7 +309,8 @@ fn certificates_go_on_and_name_whom_they_named() {
     assert_eq!(bound(&story), named);
     let config = fs::read_to_string(story.dir().join("keyward.toml")).unwrap();
     for text in [
-        "port = 8884\nserver_certificate = \"mosquitto-1\"\nlogin = \"certificate\"\n",
+        "port = 8884\nserver_certificate = \"mosquitto-1\"\nlogin = \"certificate\"\ntrusted = [\"mosquitto-1\"]\n",
+        "port = 8883\ntrusted = []\n",
         "port = 8885\nserver_certificate = \"mosquitto-1\"\nlogin = \"password\"\n",
     ] {
         assert!(config.contains(text), "{config}");
@@ -318,6 +319,52 @@ fn certificates_go_on_and_name_whom_they_named() {
     assert_eq!(list["server_certificates"].as_array().unwrap().len(), 1, "{list}");
     assert!(keys(&story).iter().all(|name| story::mode(&story.dir().join("keys").join(name)) == 0o600));
     assert!(explain(&story, &["--as", "user:pump-1", "--client", "p1", "publish", "u/pump-1/x"]));
+}
+
+/// Each listener of Mosquitto had an authority of its own; whoever has the key of one must not come in at the others.
+#[test]
+fn authorities_of_several_listeners_count_each_at_its_own() {
+    let story = Story::stopped();
+    usual(&story);
+    old_certificates(&story);
+    let listener = |port, ca, more| {
+        format!(
+            "listener {port} 127.0.0.1\ncertfile {{}}/server.crt\nkeyfile {{}}/server.key\ncafile {{}}/{ca}.crt\n\
+             require_certificate true\n{more}\n"
+        )
+    };
+    let naming = "use_identity_as_username true";
+    let conf = [
+        listener(8884, "ca", naming),
+        listener(8885, "strange", naming),
+        listener(8886, "strange", naming),
+        listener(8887, "ca", "use_subject_as_username true"),
+    ];
+    put(&story, &[("m.conf", &format!("{}{FILES}", conf.concat()))]);
+    let own = "[[listener]]\nname = \"mine\"\naddress = \"127.0.0.1\"\nport = 8889\n[[listener]]\nname = \"people\"\n\
+               address = \"127.0.0.1\"\nport = 8890\nlogin = \"password\"\n";
+    let file = story.dir().join("keyward.toml");
+    story.write(&file, own);
+    let report = story.json(&["import", "mosquitto", "m.conf"]);
+    let next = report["import"]["next"].to_string();
+    assert!(next.contains("the old authorities count at mine as well"), "{next}");
+    let config = fs::read_to_string(file).unwrap();
+    assert!(config.starts_with(own), "{config}");
+    for (port, trusted) in
+        [(8884, "\"mosquitto-1\""), (8885, "\"mosquitto-2\""), (8886, "\"mosquitto-2\""), (8887, "")]
+    {
+        let section =
+            config.split("[[listener]]").find(|section| section.contains(&format!("port = {port}\n")));
+        assert!(section.unwrap().contains(&format!("trusted = [{trusted}]\n")), "{config}");
+    }
+    let list = story.json(&["authority", "trust", "list"]);
+    let rows = list["trusted_authorities"].as_array().unwrap().iter();
+    let counts: Vec<_> = rows.map(|row| (row["name"].clone(), row["counts_at"].clone())).collect();
+    let expected = serde_json::json!([
+        ["mosquitto-1", ["mine", "mosquitto-8884"]],
+        ["mosquitto-2", ["mine", "mosquitto-8885", "mosquitto-8886"]],
+    ]);
+    assert_eq!(serde_json::json!(counts), expected);
 }
 
 #[test]

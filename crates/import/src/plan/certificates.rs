@@ -84,7 +84,7 @@ pub(super) fn check_users(
 pub(super) fn read(plan: &mut Plan, settings: &Settings, disk: &mut Disk) {
     for (number, listener) in settings.listeners.iter().enumerate().filter(|(_, it)| it.is_tls()) {
         server(plan, number, listener, disk);
-        authority(plan, listener, disk);
+        authority(plan, number, listener, disk);
     }
 }
 
@@ -124,7 +124,7 @@ fn server(plan: &mut Plan, number: usize, listener: &Listener, disk: &mut Disk) 
     plan.shown.insert(number, name);
 }
 
-fn authority(plan: &mut Plan, listener: &Listener, disk: &mut Disk) {
+fn authority(plan: &mut Plan, number: usize, listener: &Listener, disk: &mut Disk) {
     let cited: Vec<&Cited> =
         [&listener.cafile, &listener.capath, &listener.crlfile].into_iter().flatten().collect();
     let Some(proves) = proves(listener) else {
@@ -147,7 +147,10 @@ fn authority(plan: &mut Plan, listener: &Listener, disk: &mut Disk) {
     let name = format!("mosquitto-{}", plan.authorities.len() + 1);
     let trust = AuthorityTrust { name, certificates: Der(certificates), proves, revocations };
     match trusted(plan, trust) {
-        Ok(name) => tell(plan, listener, proves, &name),
+        Ok(name) => {
+            tell(plan, listener, proves, &name);
+            plan.heeded.insert(number, name);
+        }
         Err(why) => {
             let places: Vec<_> = cited.iter().map(|it| format!("{} ({})", it.place, it.value)).collect();
             plan.refusals.push(format!("{}: {why}", places.join(", ")));
@@ -187,10 +190,12 @@ fn tell(plan: &mut Plan, listener: &Listener, proves: Proves, name: &str) {
                     .to_owned(),
             );
             format!(
-                "is trusted as {name}, on every listener that takes certificates; its names are bound to the users"
+                "is trusted as {name}, on the listeners that had it and on no other; its names are bound to the users"
             )
         }
-        Proves::None => format!("is trusted as {name}; its certificates name nobody, the password does"),
+        Proves::None => format!(
+            "is trusted as {name}, on the listeners that had it and on no other; its certificates name nobody, the password does"
+        ),
     };
     for cited in [&listener.cafile, &listener.capath].into_iter().flatten() {
         plan.settle(&cited.place, Fate::Changed, &what);

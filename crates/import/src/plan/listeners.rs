@@ -84,6 +84,10 @@ fn one(
     if let Some(login) = login(settings, listener) {
         let _ = writeln!(text, "login = \"{login}\"");
     }
+    if takes_certificates(settings, listener) && !plan.authorities.is_empty() {
+        let heeded: Vec<String> = plan.heeded.get(&number).map(|name| quoted(name)).into_iter().collect();
+        let _ = writeln!(text, "trusted = [{}]", heeded.join(", "));
+    }
     transport(plan, listener, wishes, &mut text)?;
     if anonymous(settings, listener) {
         let _ = writeln!(text, "anonymous_as = {}", quoted(wishes.anonymous_as.as_str()));
@@ -138,6 +142,11 @@ fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut S
         }
     }
     Ok(())
+}
+
+/// Tells whether clients may show a certificate here: Keyward's own, where no authority was named there.
+fn takes_certificates(settings: &Settings, listener: &Listener) -> bool {
+    listener.is_tls() && login(settings, listener) != Some("password")
 }
 
 /// Returns what a client must show; `None` for the default.
