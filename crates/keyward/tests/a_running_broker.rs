@@ -4,6 +4,7 @@
 mod story;
 
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use story::{Story, said};
 
 #[test]
@@ -24,7 +25,7 @@ fn the_first_screen_can_be_pasted_from() {
         assert!(screen.contains(part), "{part} is missing in:\n{screen}");
     }
     let paste = screen.lines().find(|line| line.contains("device add dev01")).unwrap();
-    let pasted = std::process::Command::new("sh")
+    let pasted = Command::new("sh")
         .args(["-c", paste])
         .current_dir(story.path("."))
         .env("HOME", story.path("."))
@@ -129,7 +130,7 @@ fn the_lines_of_denials_can_be_pasted_one_after_the_other() {
     let lines: Vec<_> = told.lines().map(str::trim).filter(|line| line.contains("printf ")).collect();
     assert_eq!(lines.len(), topics.len(), "{told}");
     for line in lines {
-        let pasted = std::process::Command::new("sh").args(["-c", line]).output().unwrap();
+        let pasted = Command::new("sh").args(["-c", line]).output().unwrap();
         assert!(pasted.status.success(), "{line}: {}", said(&pasted));
     }
     story.ok(&["reload"]);
@@ -234,4 +235,22 @@ fn a_preset_holds_at_once_for_a_device_that_was_there_before_and_is_gone_at_once
     story.ok(&["user", "add", "anna"]);
     story.ok(&viewer);
     broker.stop();
+}
+
+/// A second container with the same volume had its connections closed without a word: in the broker's namespace such a peer has no
+/// process id, and the library that was asked took the 0 for an error.
+#[test]
+fn a_process_of_another_namespace_is_told_what_it_asks() {
+    let story = Story::stopped();
+    // Where a machine gives nobody a namespace, the test of the container shows the same.
+    let apart = ["--user", "--map-current-user", "--pid", "--mount-proc", "--fork", "--kill-child"];
+    if !Command::new("unshare").args(apart).arg("true").status().unwrap().success() {
+        return;
+    }
+    let port = story::free_port();
+    let ours = story.command(&["up", "--port", &port.to_string()]);
+    let mut theirs = Command::new("unshare");
+    theirs.args(apart).arg(ours.get_program()).args(ours.get_args()).env("KEYWARD_DIR", story.dir());
+    let _broker = story.start_from(theirs, port);
+    story.ok(&["user", "list"]);
 }

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod logging;
 pub mod login;
 pub mod names;
+mod peer;
 pub mod plane;
 pub mod process;
 mod regular;

@@ -5,10 +5,10 @@ use super::{
     line::{self, Cut, Lines},
     stream::Pieces,
 };
-use crate::{home::Home, socket_path::SocketPath};
+use crate::{home::Home, peer, socket_path::SocketPath};
 use rustix::{
     fs::{Mode, chmod},
-    net::{Shutdown, sockopt::socket_peercred},
+    net::Shutdown,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -178,11 +178,11 @@ impl Drop for Place {
 
 /// Names the peer for the audit, or refuses it: only this user and root may speak.
 fn actor(stream: &UnixStream) -> io::Result<Result<String, Refusal>> {
-    let peer = socket_peercred(stream)?;
-    if peer.uid.is_root() || peer.uid == rustix::process::geteuid() {
-        return Ok(Ok(format!("uid {}", peer.uid.as_raw())));
+    let uid = peer::user(stream)?;
+    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        return Ok(Ok(format!("uid {uid}")));
     }
-    tracing::warn!(uid = peer.uid.as_raw(), "a stranger was turned away from the control socket");
+    tracing::warn!(uid, "a stranger was turned away from the control socket");
     let what = "this broker belongs to another user; only that user and root may control it".to_owned();
     Ok(Err(Refusal { code: RefusalCode::Forbidden, what }))
 }

@@ -1,10 +1,10 @@
 //! The sockets that links and listeners lie on: TCP, or a Unix socket of this machine.
 
+use crate::peer;
 use crate::plane::source::Peer;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-use rustix::net::sockopt::socket_peercred;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown};
 
@@ -135,8 +135,8 @@ impl Acceptor {
             Self::Unix(socket) => {
                 let (stream, _) = socket.accept()?;
                 // Who is gone already is nobody's peer.
-                let peer = socket_peercred(&stream).map_err(|_| io::ErrorKind::ConnectionAborted)?;
-                Ok((Stream::Unix(stream), Peer::Local { uid: peer.uid.as_raw() }))
+                let uid = peer::user(&stream).map_err(|_| io::ErrorKind::ConnectionAborted)?;
+                Ok((Stream::Unix(stream), Peer::Local { uid }))
             }
         }
     }
