@@ -139,7 +139,22 @@ pod kill "$name" >/dev/null
 pod rm "$name" >/dev/null
 named
 [ "$(stored -C 3 -W 10 | xargs)" = "1 2 3" ] || fail "what was acknowledged before the kill did not come after it"
+
+# What a Mosquitto in a container had is imported by a second container: files that name each other by their paths there.
+old="$work/old/mosquitto/config"
+mkdir -p "$old"
+old_port=$(.venv/bin/python -c 'import sys; sys.path.insert(0, "tests/clients"); from conftest import free_port; print(free_port())')
+printf 'listener %s 127.0.0.1\npassword_file /mosquitto/config/passwd\nacl_file /mosquitto/config/acl\n' "$old_port" >"$old/mosquitto.conf"
+printf 'user dashboard\ntopic read #\n' >"$old/acl"
+mosquitto_passwd -b -c "$old/passwd" dashboard 'a password of yours'
+chmod -R a+rX "$work/old"
+pod run --rm "${options[@]}" --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 -v "$name:/data" -v "$work/old:/old:ro" "$name" \
+  import mosquitto /mosquitto/config/mosquitto.conf --root /old >"$work/import" || fail "the import failed: $(cat "$work/import")"
+grep -q "Written: 1 user" "$work/import" || fail "the import wrote something else: $(cat "$work/import")"
+login=(-h 127.0.0.1 -p "$old_port" -u dashboard -P 'a password of yours')
+[ "$(mosquitto_sub "${login[@]}" -t pump-1/status -C 1 -W 10)" = "second life" ] || fail "an imported user reads nothing"
+
 pid=$(pod inspect --format '{{.State.Pid}}' "$name")
 memory=$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status")
 size=$(stat -c %s "$work/context/dist/keyward")
-echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume, its messages kept over a kill, Node-RED with its bundle, $looked_up, $((memory / 1024)) MiB of memory in use"
+echo "container: an image of $((size / 1024 / 1024)) MiB, a device served before and after a restart on the same volume, its messages kept over a kill, Node-RED with its bundle, $looked_up, a Mosquitto's files imported, $((memory / 1024)) MiB of memory in use"

@@ -14,7 +14,7 @@ use keyward_mosquitto::conf::{Guards, Settings};
 use keyward_mosquitto::{Fate, Place, Remark, Version, acl, conf, dynsec, password};
 use keyward_policy::SourceFile;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use disk::Disk;
@@ -25,6 +25,8 @@ pub use certificates::{OldAuthority, OldServer};
 pub struct Wishes {
     /// The version of Mosquitto that read them.
     pub version: Version,
+    /// The folder below which all paths are looked up, as if it were `/`; `None` for the paths as they are.
+    pub root: Option<PathBuf>,
     /// The networks whose clients may use listeners without TLS.
     pub plain_from: Vec<String>,
     /// The user that clients without a login become.
@@ -58,6 +60,8 @@ pub struct Plan {
     heeded: BTreeMap<usize, String>,
     /// The ports that these listeners take.
     pub ports: Vec<u16>,
+    /// The users whose passwords may have been read on the network: each needs a new one.
+    pub exposed: Vec<UserId>,
     /// What is left to do by hand.
     pub next: Vec<String>,
 }
@@ -79,16 +83,21 @@ impl Plan {
     /// Reads `path` and all that it names.
     pub fn of(path: &Path, wishes: &Wishes) -> Self {
         let mut plan = Self::default();
-        let mut disk = Disk;
-        let path = path.to_string_lossy();
-        match conf::read(&mut disk, &path, wishes.version) {
-            Ok(settings) => plan.add(settings, &mut disk, wishes),
-            Err(wrong) => plan.refusals.push(wrong.to_string()),
+        match Disk::new(wishes.root.as_deref()) {
+            Ok(disk) => plan.read(path, disk, wishes),
+            Err(what) => plan.refusals.push(what),
         }
         let refused = plan.remarks.iter().filter(|remark| remark.fate == Fate::Refused);
         let refused: Vec<_> = refused.map(|it| format!("{} ({}): {}", it.place, it.text, it.what)).collect();
         plan.refusals.extend(refused);
         plan
+    }
+
+    fn read(&mut self, path: &Path, mut disk: Disk, wishes: &Wishes) {
+        match conf::read(&mut disk, &path.to_string_lossy(), wishes.version) {
+            Ok(settings) => self.add(settings, &mut disk, wishes),
+            Err(wrong) => self.refusals.push(wrong.to_string()),
+        }
     }
 
     fn add(&mut self, mut settings: Settings, disk: &mut Disk, wishes: &Wishes) {
@@ -161,6 +170,7 @@ impl Plan {
                 self.remarks.extend(remarks);
                 if disk.is_open_to_others(&path) {
                     let what = "others on this machine can read the hashes in this file";
+                    let path = disk.place(&path);
                     self.next.push(format!("{path}: {what}; delete it once the import is done"));
                 }
                 entries

@@ -6,6 +6,8 @@
 mod dynamic;
 #[path = "mosquitto/killed.rs"]
 mod killed;
+#[path = "mosquitto/root.rs"]
+mod root;
 mod story;
 
 use serde_json::Value;
@@ -374,7 +376,18 @@ fn passwords_that_were_used_without_tls_are_named_as_what_to_replace() {
     put(&story, &[("m.conf", &format!("listener 1883\n{FILES}"))]);
     let report = story.json(&["import", "mosquitto", "m.conf", "--plain-from", "192.168.1.0/24"]);
     let next = report["import"]["next"].to_string();
-    assert!(next.contains("may have been read") && next.contains("keyward user passwd NAME"), "{report}");
+    assert!(next.contains("may have been read") && next.contains("keyward user plain NAME"), "{report}");
+    let commands = report["import"]["new_passwords"].as_array().unwrap();
+    assert_eq!(commands.len(), 2, "{report}");
+    // Each is ready: pasted into a shell it gives the user another password.
+    for command in commands {
+        let words = command.as_str().unwrap();
+        let shell = Command::new("sh").args(["-c", words]).current_dir(story.path("")).output().unwrap();
+        let said = story::said(&shell);
+        assert!(shell.status.success() && said.contains("assword"), "{words}: {said}");
+    }
+    let users = story.json(&["user", "list"]);
+    assert!(!users.to_string().contains("password_note"), "{users}");
     assert!(
         report["import"]["lines"].to_string().contains("passwords that were used here may have been read"),
         "{report}"

@@ -74,6 +74,7 @@ impl Site {
     fn checked(&self, import: &mut Import) -> Plan {
         let wishes = Wishes {
             version: Version::V2_0,
+            root: None,
             plain_from: Vec::new(),
             anonymous_as: "anonymous".parse().unwrap(),
             certificate_users: Vec::new(),

@@ -120,7 +120,7 @@ fn server(plan: &mut Plan, number: usize, listener: &Listener, disk: &mut Disk) 
     if disk.is_open_to_others(&key.value) {
         plan.amend(&key.place, Fate::Weak, "everybody on this machine can read the file");
     }
-    plan.next(format!("delete {} once Mosquitto is gone: Keyward has the key", key.value));
+    plan.next(format!("delete {} once Mosquitto is gone: Keyward has the key", disk.place(&key.value)));
     plan.shown.insert(number, name);
 }
 

@@ -15,7 +15,8 @@ const WEAK_PLAIN: &str = "no TLS: only users that are marked `plain` may use it,
 const NEXT_PLAIN: [&str; 2] = [
     "listeners without TLS on the network let in only users that are marked `plain`: mark those that need it",
     "passwords that were used without TLS on the network may have been read there, and open listeners with TLS now: \
-     give those users new ones, keyward user passwd NAME",
+     give each user a new one, keyward user passwd NAME --generate, or let who stays on such a listener use the old one \
+     there only, keyward user plain NAME",
 ];
 
 /// Tells whether clients without a user name get in somewhere.
@@ -136,6 +137,8 @@ fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut S
     if let Some(place) = &listener.place {
         plan.amend(place, Fate::Weak, WEAK_PLAIN);
     }
+    let with_password = plan.users.iter().filter(|user| user.hash.is_some());
+    plan.exposed = with_password.map(|user| user.name.clone()).collect();
     for next in NEXT_PLAIN {
         if !plan.next.iter().any(|other| other == next) {
             plan.next.push(next.to_owned());

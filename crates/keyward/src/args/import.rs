@@ -11,6 +11,7 @@ pub(crate) enum ImportCommand {
 Examples:
   keyward import mosquitto /etc/mosquitto/mosquitto.conf --dry-run     what would become of each line
   keyward import mosquitto /etc/mosquitto/mosquitto.conf
+  keyward import mosquitto /mosquitto/config/mosquitto.conf --root old what a container has, copied into the folder old
   keyward import mosquitto mosquitto.conf --version 2.1                %c and %u are whole levels only
   keyward import mosquitto mosquitto.conf --plain-from 192.168.1.0/24
   keyward import mosquitto mosquitto.conf --certificate-users pump-1,pump-2
@@ -37,6 +38,9 @@ pub(crate) struct ImportArgs {
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// The folder that stands for `/`: FILE and all paths in it are looked up below it, and nothing outside of it is read
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// The network whose clients may use listeners without TLS; may be given more than once
     #[arg(long, value_name = "NETWORK")]
     pub(crate) plain_from: Vec<String>,

@@ -26,6 +26,7 @@ fn mosquitto(site: &Site, args: &ImportArgs) -> Outcome {
             SourceVersion::V2_0 => Version::V2_0,
             SourceVersion::V2_1 => Version::V2_1,
         },
+        root: args.root.clone(),
         plain_from: args.plain_from.clone(),
         anonymous_as: args.anonymous_as.clone(),
         certificate_users: args.certificate_users.clone(),
@@ -164,6 +165,7 @@ fn report(
             "bound": plan.bound.iter().map(UserId::to_string).collect::<Vec<_>>(),
             "server_certificates": plan.servers.iter().map(|it| &it.name).collect::<Vec<_>>(),
             "next": plan.next,
+            "new_passwords": new_passwords(site, plan).collect::<Vec<_>>(),
         });
         let mut answer = serde_json::Map::new();
         answer.insert("import".to_owned(), value);
@@ -172,10 +174,21 @@ fn report(
         }
         return site.screen.object(answer);
     }
-    site.screen.print(&tell(args, plan, is_written, interrupted))
+    site.screen.print(&tell(site, args, plan, is_written, interrupted))
 }
 
-fn tell(args: &ImportArgs, plan: &Plan, is_written: bool, interrupted: Option<&Journal>) -> String {
+/// Returns a command for each password that may have been read on the network: it makes a new one and shows it once.
+fn new_passwords<'a>(site: &'a Site, plan: &'a Plan) -> impl Iterator<Item = String> + 'a {
+    plan.exposed.iter().map(|user| site.program.command(&format!("user passwd {user} --generate")))
+}
+
+fn tell(
+    site: &Site,
+    args: &ImportArgs,
+    plan: &Plan,
+    is_written: bool,
+    interrupted: Option<&Journal>,
+) -> String {
     let mut counts: BTreeMap<Fate, usize> = BTreeMap::new();
     for remark in &plan.remarks {
         *counts.entry(remark.fate).or_default() += 1;
@@ -214,6 +227,12 @@ fn tell(args: &ImportArgs, plan: &Plan, is_written: bool, interrupted: Option<&J
     }
     for next in &plan.next {
         let _ = writeln!(text, "  next: {}", harmless(next));
+    }
+    if is_written && !plan.exposed.is_empty() {
+        text.push_str("A new password for each that may have been read:\n");
+        for command in new_passwords(site, plan) {
+            let _ = writeln!(text, "  {command}");
+        }
     }
     if args.dry_run {
         text.push_str("Nothing was written (--dry-run).\n");
