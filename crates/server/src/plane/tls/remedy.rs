@@ -8,7 +8,7 @@ use crate::plane::source::Peer;
 use crate::plane::tls::certificate::ServerNames;
 use crate::plane::tls::channel::TlsFault;
 use crate::plane::tls::hello::{AskedName, Dialect, Hello};
-use crate::plane::tls::trusted::NotHeeded;
+use crate::plane::tls::trusted::Unheard;
 use crate::plane::websocket::{UpgradeFault, WebSocketFault};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
 use std::net::IpAddr;
@@ -42,6 +42,8 @@ pub enum HandshakeCause {
     OtherAuthority,
     /// Its certificate is of this authority, which is trusted, but not at this listener.
     AuthorityNotHeeded(String),
+    /// Its certificate is of this authority, which is trusted, and has ended or not begun.
+    AuthorityNotValid(String),
     /// Its certificate has expired.
     Expired,
     /// Its certificate is not valid yet.
@@ -163,8 +165,9 @@ fn of_certificate(error: &CertificateError) -> HandshakeCause {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             HandshakeCause::NotForClients
         }
-        CertificateError::Other(other) => match other.0.downcast_ref::<NotHeeded>() {
-            Some(NotHeeded(authority)) => HandshakeCause::AuthorityNotHeeded(authority.to_string()),
+        CertificateError::Other(other) => match other.0.downcast_ref::<Unheard>() {
+            Some(Unheard::NotHeeded(authority)) => HandshakeCause::AuthorityNotHeeded(authority.to_string()),
+            Some(Unheard::NotValid(authority)) => HandshakeCause::AuthorityNotValid(authority.to_string()),
             None => HandshakeCause::BadCertificate,
         },
         _ => HandshakeCause::BadCertificate,
@@ -223,6 +226,10 @@ impl HandshakeCause {
                 "shows a certificate of the authority {authority}, which does not count at listener `{}` → if it may, \
                  name it in `trusted` of the listener, in keyward.toml",
                 escape_cut(listener, SHOWN_TEXT)
+            ),
+            Self::AuthorityNotValid(authority) => format!(
+                "shows a certificate of the authority {authority}, whose own is not valid now → if the clock of the broker \
+                 is right, give it a bundle: keyward device add"
             ),
             Self::NoCertificate => format!(
                 "shows no certificate, and listener `{}` demands one → give it a bundle: keyward device add",
@@ -293,6 +300,7 @@ impl HandshakeCause {
             | Self::TlsToPlainPort
             | Self::OutsideNetworks
             | Self::AuthorityNotHeeded(_)
+            | Self::AuthorityNotValid(_)
             | Self::NoCertificate
             | Self::WebSocket(_)
             | Self::Other(_) => "",
@@ -383,6 +391,7 @@ mod tests {
             Cause::RefusesUs,
             Cause::OtherAuthority,
             Cause::AuthorityNotHeeded("old".into()),
+            Cause::AuthorityNotValid("old".into()),
             Cause::Expired,
             Cause::NotYetValid,
             Cause::Revoked,

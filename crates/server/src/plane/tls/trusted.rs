@@ -10,6 +10,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, DistinguishedName, Error, OtherError, RootCertStore};
 use std::sync::Arc;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Is an authority of others whose client certificates are accepted.
 pub struct TrustedClients {
@@ -52,7 +53,7 @@ impl TrustedVerifiers {
         for anchor in &self.0 {
             match anchor.verify(leaf, issuers, now) {
                 Ok(()) if entrance.heeds(&anchor.authority) => return Ok(&anchor.authority),
-                Ok(()) => telling = Some(NotHeeded(anchor.authority.clone()).into()),
+                Ok(()) => telling = Some(Unheard::NotHeeded(anchor.authority.clone()).into()),
                 Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
                 // It may be of another certificate with the same name.
                 Err(error @ Error::InvalidCertificate(CertificateError::BadSignature)) => {
@@ -71,13 +72,19 @@ impl TrustedVerifiers {
     }
 }
 
-/// Says that the authority of a certificate does not count at the listener, though it does elsewhere.
+/// Says why the word of an authority that signed a certificate is not taken.
 #[derive(Debug, thiserror::Error)]
-#[error("the authority {0} does not count at this listener")]
-pub(crate) struct NotHeeded(pub(crate) LocalName);
+pub(crate) enum Unheard {
+    /// It counts at other listeners.
+    #[error("the authority {0} does not count at this listener")]
+    NotHeeded(LocalName),
+    /// It has ended, or has not begun.
+    #[error("the authority {0} is not valid now")]
+    NotValid(LocalName),
+}
 
-impl From<NotHeeded> for Error {
-    fn from(why: NotHeeded) -> Self {
+impl From<Unheard> for Error {
+    fn from(why: Unheard) -> Self {
         CertificateError::Other(OtherError(Arc::new(why))).into()
     }
 }
@@ -86,6 +93,8 @@ impl From<NotHeeded> for Error {
 #[derive(Debug, Clone)]
 struct Anchor {
     authority: LocalName,
+    /// When it begins and ends, in seconds since 1970, both included: for webpki a trust anchor has no end.
+    validity: (i64, i64),
     webpki: Arc<dyn ClientCertVerifier>,
     version1: Option<version1::Issuer>,
 }
@@ -103,12 +112,13 @@ impl Anchor {
         let mut roots = RootCertStore::empty();
         roots.add(root.clone()).map_err(|error| error.to_string())?;
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-        // Not every issuer has a list. An old list is better than none: it is used, and `status` says that it is old.
+        // Not every issuer has a list. An old list is better than none: it is used, and the doctor says that it is old.
         let builder = builder.with_crls(clients.revocations.clone()).allow_unknown_revocation_status();
         let webpki = builder.build().map_err(|error| error.to_string())?;
         let algorithms = provider.signature_verification_algorithms;
         let version1 = version1::Issuer::read(root, &clients.revocations, algorithms)?;
-        Ok(Self { authority: clients.name.clone(), webpki, version1 })
+        let validity = validity(root).ok_or("its certificate cannot be read")?;
+        Ok(Self { authority: clients.name.clone(), validity, webpki, version1 })
     }
 
     fn verify(
@@ -122,8 +132,20 @@ impl Anchor {
             // No issuers in between: none of them says that it may certify.
             (true, Some(issuer)) => issuer.verify(leaf, now),
             (true, None) => Err(CertificateError::UnknownIssuer.into()),
+        }?;
+        let (not_before, not_after) = self.validity;
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        match (not_before..=not_after).contains(&now) {
+            true => Ok(()),
+            false => Err(Unheard::NotValid(self.authority.clone()).into()),
         }
     }
+}
+
+fn validity(root: &CertificateDer<'_>) -> Option<(i64, i64)> {
+    let (_, root) = X509Certificate::from_der(root).ok()?;
+    let validity = root.validity();
+    Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
 }
 
 /// Tells whether the TLS library can use the certificates and lists of an authority.

@@ -322,3 +322,24 @@ fn an_authority_whose_extensions_limit_what_it_certifies_says_nothing_of_version
         assert_eq!(verdict(&old, &[], &leaf, NOW), STRANGE);
     }
 }
+
+/// For webpki an authority has no end; its clients went on after the day on which Mosquitto, and `keyward doctor`, end them.
+#[test]
+fn an_authority_vouches_in_its_own_time_only_for_certificates_of_every_version() {
+    let mut old = Old::new();
+    (old.params.not_before, old.params.not_after) =
+        (rcgen::date_time_ymd(2026, 2, 1), rcgen::date_time_ymd(2027, 2, 1));
+    let mut params = CertificateParams::default();
+    (params.not_before, params.not_after) =
+        (rcgen::date_time_ymd(2026, 1, 1), rcgen::date_time_ymd(2028, 1, 1));
+    let signer = Signer::from_params(&old.params, &old.key);
+    let version3 = params.signed_by(&KeyPair::generate().unwrap(), &signer).unwrap().der().clone();
+    for leaf in [Draft::default().signed(&old.key), version3] {
+        // 1 February 2026 and 2027, both included.
+        for (seconds, is_taken) in
+            [(1_769_903_999, false), (1_769_904_000, true), (1_801_440_000, true), (1_801_440_001, false)]
+        {
+            assert_eq!(verdict(&old, &[], &leaf, seconds).is_ok(), is_taken, "{seconds}");
+        }
+    }
+}
