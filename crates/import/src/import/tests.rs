@@ -225,6 +225,37 @@ fn an_import_that_ends_at_any_step_is_taken_back_and_leaves_nothing() {
     }
 }
 
+/// The way back can be killed too, and then both ways are still open.
+#[test]
+fn an_import_that_was_being_taken_back_is_taken_back_or_finished_and_opens_nothing_meanwhile() {
+    let whole = Site::new();
+    whole.import();
+    let opens = whole.opens();
+    for removed in 0..=4 {
+        for is_finished in [false, true] {
+            let site = Site::new();
+            let before = site.state();
+            site.killed_after(usize::MAX);
+            let import = site.open();
+            let journal = import.interrupted().unwrap().clone();
+            assert_eq!(undo::written(&journal).count(), 4);
+            let files: usize =
+                undo::written(&journal).take(removed).map(|written| import.take_out(&written).unwrap()).sum();
+            assert_eq!(files, removed.min(3));
+            drop(import);
+            let opened: Vec<_> = site.opens().difference(&opens).cloned().collect();
+            assert_eq!(opened, [""; 0], "{removed} removed");
+            if is_finished {
+                site.import();
+                assert_eq!(site.state(), whole.state(), "{removed} removed");
+            } else {
+                assert_eq!(site.undo().left, [""; 0]);
+                assert_eq!(site.state(), before, "{removed} removed");
+            }
+        }
+    }
+}
+
 #[test]
 fn other_files_are_refused_until_the_interrupted_import_is_finished_or_taken_back() {
     let site = Site::new();

@@ -36,13 +36,12 @@ impl Import {
     pub fn undo(&mut self) -> Result<TakenBack, ImportError> {
         let journal = self.journal.clone().ok_or(ImportError::NotInterrupted)?;
         let mut taken_back = TakenBack::default();
-        for file in journal.rules.iter().rev() {
-            match self.remove_rules(file) {
-                Ok(was_there) => taken_back.rules += usize::from(was_there),
+        for written in written(&journal) {
+            match self.take_out(&written) {
+                Ok(files) => taken_back.rules += files,
                 Err(what) => taken_back.left.push(what),
             }
         }
-        taken_back.left.extend(self.close_listeners(&journal.config).err());
         if let Err(error) = call(&mut self.operator, "what the broker holds", Request::Reload) {
             taken_back.left.push(error.to_string());
         }
@@ -51,6 +50,14 @@ impl Import {
             self.finish()?;
         }
         Ok(taken_back)
+    }
+
+    /// Takes what the import wrote out of the files. Returns how many rule files are gone by that.
+    pub(super) fn take_out(&self, written: &Written<'_>) -> Result<usize, String> {
+        match written {
+            Written::Rules(file) => self.remove_rules(file).map(usize::from),
+            Written::Listeners(edit) => self.close_listeners(edit).map(|()| 0),
+        }
     }
 
     /// Removes a rule file if it is as the import wrote it. Returns whether it was there.
@@ -113,6 +120,17 @@ impl Import {
         taken_back.users = remove(&mut self.operator, requests, &mut taken_back.left);
         Ok(())
     }
+}
+
+/// Is something that an import wrote into files.
+pub(super) enum Written<'j> {
+    Rules(&'j RuleFile),
+    Listeners(&'j Edit),
+}
+
+/// Returns what an import wrote into files, the last before the first.
+pub(super) fn written(journal: &Journal) -> impl Iterator<Item = Written<'_>> {
+    journal.rules.iter().rev().map(Written::Rules).chain([Written::Listeners(&journal.config)])
 }
 
 /// Carries removals out. Returns how many were done; the others are left, with the reason.
