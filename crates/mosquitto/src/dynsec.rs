@@ -5,7 +5,8 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
 
-/// The highest priority; higher ones count as this.
+/// The highest priority, and below zero the lowest. Mosquitto's commands give no others; of others in a file 2.0.11 takes the number, and
+/// later versions this bound.
 const PRIORITY_MAX: i64 = 100_000;
 
 /// Is what the file says.
@@ -224,6 +225,7 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Security, Wrong> {
             format!("more than {} entries or {} rules", limits::MAX_ENTRIES, limits::MAX_RULES),
         ));
     }
+    check_priorities(&parsed).map_err(|what| wrong(0, what))?;
     Resolver::new(&parsed).map_err(|what| wrong(0, what))?.security(&parsed).map_err(|what| wrong(0, what))
 }
 
@@ -290,7 +292,7 @@ impl<'f> Resolver<'f> {
         let mut rules = self.rules_of_roles(&client.roles)?;
         let none = BTreeMap::new();
         let groups = self.memberships.get(client.username.as_str()).unwrap_or(&none);
-        let mut groups: Vec<_> = groups.iter().map(|(name, priority)| (-clamped(*priority), *name)).collect();
+        let mut groups: Vec<_> = groups.iter().map(|(name, priority)| (-*priority, *name)).collect();
         groups.sort_unstable();
         for (_, group) in groups {
             rules.extend(self.rules_of_group(group)?);
@@ -305,8 +307,7 @@ impl<'f> Resolver<'f> {
     }
 
     fn rules_of_roles(&self, names: &[RoleName]) -> Result<Vec<Rule>, String> {
-        let mut names: Vec<_> =
-            names.iter().map(|role| (-clamped(role.priority), role.rolename.as_str())).collect();
+        let mut names: Vec<_> = names.iter().map(|role| (-role.priority, role.rolename.as_str())).collect();
         names.sort_unstable();
         let mut rules = Vec::new();
         for (_, name) in names {
@@ -314,15 +315,32 @@ impl<'f> Resolver<'f> {
                 self.roles.get(name).ok_or_else(|| format!("there is no role {}", crate::shown(name)))?;
             let mut acls: Vec<Rule> = role.acls.clone();
             // Literal filters are looked up before all patterns. Stable: equal priorities stay as they stand.
-            acls.sort_by_key(|rule| (rule.kind != Kind::SubscribeLiteral, -clamped(rule.priority)));
+            acls.sort_by_key(|rule| (rule.kind != Kind::SubscribeLiteral, -rule.priority));
             rules.extend(acls);
         }
         Ok(rules)
     }
 }
 
-fn clamped(priority: i64) -> i64 {
-    priority.clamp(-PRIORITY_MAX, PRIORITY_MAX)
+/// Refuses priorities whose order depends on the version that reads them.
+fn check_priorities(file: &File) -> Result<(), String> {
+    let roles = file.clients.iter().flat_map(|client| &client.roles);
+    let roles = roles.chain(file.groups.iter().flat_map(|group| &group.roles)).map(|role| role.priority);
+    let groups = file.clients.iter().flat_map(|client| &client.groups).map(|group| group.priority);
+    let members = file.groups.iter().flat_map(|group| &group.clients).map(|client| client.priority);
+    let acls = file.roles.iter().flat_map(|role| &role.acls).map(|rule| rule.priority);
+    match roles
+        .chain(groups)
+        .chain(members)
+        .chain(acls)
+        .find(|it| !(-PRIORITY_MAX..=PRIORITY_MAX).contains(it))
+    {
+        Some(beyond) => Err(format!(
+            "a priority is {beyond}: versions of Mosquitto differ in what decides first beyond {PRIORITY_MAX}; write one between \
+             -{PRIORITY_MAX} and {PRIORITY_MAX}"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Returns the hash of a client's password as a password file has it; 2.0 keeps it in three parts.
@@ -350,7 +368,7 @@ mod tests {
             {"rolename": "low", "acls": [{"acltype": "publishClientSend", "topic": "low", "allow": true}]},
             {"rolename": "high", "acls": [
                 {"acltype": "publishClientSend", "topic": "later", "priority": -1, "allow": true},
-                {"acltype": "publishClientSend", "topic": "first", "priority": 999999999, "allow": false}]},
+                {"acltype": "publishClientSend", "topic": "first", "priority": 100000, "allow": false}]},
             {"rolename": "shared", "acls": [{"acltype": "subscribePattern", "topic": "shared/#", "allow": true}]}
         ],
         "anonymousGroup": "g", "changeIndex": 4
@@ -393,9 +411,21 @@ mod tests {
             "\"rolename\": \"shared\", \"allowwildcardsubs\": false, ",
             1,
         );
+        let beyond = FILE.replacen("\"priority\": 9}", "\"priority\": 100001}", 1);
         let mistyped = FILE.replacen("publishClientSend\", \"topic\"", "publish\", \"topic\"", 1);
-        for text in [cut, &doubled, &twice, &dangling, &unknown, &narrowed, &mistyped, "", "[]", "\u{feff}{}"]
-        {
+        for text in [
+            cut,
+            &doubled,
+            &twice,
+            &dangling,
+            &unknown,
+            &narrowed,
+            &beyond,
+            &mistyped,
+            "",
+            "[]",
+            "\u{feff}{}",
+        ] {
             assert!(parse("d.json", text.as_bytes()).is_err(), "{text}");
         }
     }
