@@ -120,13 +120,8 @@ class AccessLists:
     def explain(self, question, theirs, ours, _):
         """Says why a difference is meant, or returns None: only of what no rule for the user itself decides."""
         asker = question.asker
-        if question.what == "retained":
-            # Who published last there may not publish here.
-            asker = next((asker for asker in self.askers if str(asker) == theirs), None)
-        elif not theirs or ours:
-            return None
-        writes = question.what in ("retained", "publish", "heard", "will")
-        if asker is None or self.has_rule_of_its_own(asker.user, question.topic, writes):
+        writes = question.what in ("publish", "heard", "will")
+        if not theirs or ours or self.has_rule_of_its_own(asker.user, question.topic, writes):
             return None
         if "/" in asker.client_id:
             return SLASH

@@ -25,7 +25,7 @@ import tempfile
 from access_lists import AccessLists
 from brokers import Keyward, mosquitto
 from dynamic import PLUGIN, Dynamic
-from questions import ask
+from questions import SOMEBODYS, ask
 
 # What is done to the text of each rule file, by the kind of world in which it must be found.
 MUTANTS = {
@@ -46,6 +46,7 @@ MUTANTS = {
     },
 }
 
+SILENT = "who may not publish leaves nothing retained"
 WRONG = "a wrong password is answered as one, where Mosquitto says that the client is not authorised"
 
 
@@ -174,6 +175,9 @@ def differences(world, theirs, ours):
             continue
         if question.what == "connect" and (a, b) in ((5, 4), (0x87, 0x86)):
             yield question, a, b, WRONG
+        elif question.what == "retained":
+            was_heard = any(answer for other, answer in ours.items() if other.what == "heard" and other.topic == question.topic)
+            yield question, a, b, SILENT if (a, b) == (SOMEBODYS, "kept") and not was_heard else None
         else:
             yield question, a, b, world.explain(question, a, b, ours)
 

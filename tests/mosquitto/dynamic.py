@@ -8,7 +8,7 @@ from access_lists import WORDS, matches
 from questions import FILTERS, LET_IN, Asker
 
 PLUGIN = "/usr/lib/{}/mosquitto_dynamic_security.so"
-PRIORITIES = [-200_000, -1, 0, 0, 1, 5, 100_000, 300_000]
+PRIORITIES = [-100_000, -1, 0, 0, 1, 5, 99_999, 100_000]
 KINDS = ["publishClientSend"] * 3 + ["publishClientReceive", "subscribeLiteral", "subscribePattern", "subscribePattern",
                                      "unsubscribeLiteral", "unsubscribePattern"]
 
@@ -125,9 +125,6 @@ class Dynamic:
     def explain(self, question, theirs, ours, said):
         """Says why a difference is meant, or returns None. `said` is all that Keyward answered."""
         asker, what, topic = question
-        if what == "retained":
-            asker = next((asker for asker in self.askers if str(asker) == theirs), None)
-            return BOUND if asker and asker.user == self.bound else None
         if asker.user == self.bound and (ours is None or (what == "connect" and theirs == LET_IN)):
             return BOUND
         if what == "publish" and topic.startswith("$"):

@@ -7,6 +7,7 @@ import wire
 CODES = {0x00, 0x10}
 DENIED = 0x80
 LET_IN = "let in"
+SOMEBODYS = "somebody's"
 AT_ONCE = 6
 SYS = ["$SYS/broker/version", "$SYS/broker/uptime", "$SYS/broker/clients/connected", "$SYS/broker/messages/received"]
 FILTERS = ["#", "$SYS/#", "a/b", "none/of/these", "+/+/x"]
@@ -110,9 +111,6 @@ class Asking:
                 # 3.1.1 acknowledges whatever becomes of a message.
                 for topic, code in zip(topics, codes):
                     self.note(asker, "publish", topic, code in CODES)
-            # Between two publishers of a retained message Keyward keeps no order; what was handed on before its link was read again
-            # comes before the next one's.
-            wire.settle([link])
         self.settle(admin)
         heard = {(topic, payload) for topic, payload, _ in admin.take()}
         for asker, _ in self.links:
@@ -123,7 +121,9 @@ class Asking:
         self.settle(checker)
         last = {topic: payload for topic, payload, retain in checker.take() if retain}
         for topic in self.world.topics:
-            self.note(None, "retained", topic, last.get(topic))
+            # Between two publishers Keyward keeps no order: whose message is kept may differ, but it was heard.
+            kept = last.get(topic)
+            self.note(None, "retained", topic, SOMEBODYS if (topic, kept) in heard else kept)
         checker.close()
 
     def ask_wills(self, admin):
