@@ -17,13 +17,11 @@ use crate::journal::{Edit, Journal};
 use crate::plan::Plan;
 use keyward_policy::{Policy, SourceFile};
 use keyward_server::admin::Operator;
-use keyward_server::config::{Config, Listener, MAX_CONFIG_BYTES, MQTTS_PORT};
+use keyward_server::config::{self, Config, Listener, MAX_CONFIG_BYTES, MQTTS_PORT};
 use keyward_server::control::{CallError, Request, Response, UserRow};
 use keyward_server::home::Home;
-use keyward_server::login::LoginRule;
 use keyward_server::{clock, installation, rules::Rules};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::fs::{File, TryLockError};
 
 /// Says that an import was begun and not finished, and what to do.
@@ -197,7 +195,10 @@ impl Import {
     fn edit(&self, plan: &mut Plan) -> Result<Edit, ImportError> {
         let (_, text) = installation::settings(&self.home)?;
         match &self.journal {
-            Some(journal) if journal.config.after == text => Ok(journal.config.clone()),
+            Some(Journal { config, .. }) if config.after == text => {
+                configuration(&config.before, plan);
+                Ok(config.clone())
+            }
             _ => Ok(Edit { after: configuration(&text, plan), before: text }),
         }
     }
@@ -231,19 +232,21 @@ fn lock(home: &Home) -> Result<File, ImportError> {
 /// Returns `keyward.toml` with the listeners of the plan. Where it names none, the default one is written out: it stays open,
 /// unless its port is taken, and to nobody whom the old authorities certified. What an operator wrote stays as it is.
 fn configuration(before: &str, plan: &mut Plan) -> String {
-    let mut after = before.to_owned();
-    let names_none = !before.lines().any(|line| line.trim_start().starts_with("[[listener]]"));
-    if names_none && !plan.ports.contains(&MQTTS_PORT) {
-        let trusted = if plan.authorities.is_empty() { "" } else { "trusted = []\n" };
-        let _ = write!(after, "\n[[listener]]\nname = \"mqtts\"\nport = {MQTTS_PORT}\n{trusted}");
-    }
-    if !names_none && !plan.authorities.is_empty() {
-        plan.next.extend(opened(before));
-    }
-    after.push_str(&plan.listeners);
-    if let Err(errors) = Config::parse("keyward.toml", &after) {
-        plan.refusals.push(format!("the listeners do not fit into keyward.toml: {errors}"));
-    }
+    let trusted = (!plan.authorities.is_empty()).then(Vec::new);
+    let unnamed = Listener { trusted, ..Listener::default() };
+    let unnamed = (!plan.ports.contains(&MQTTS_PORT)).then_some(&unnamed);
+    let after = match config::add_listeners(before, &plan.listeners, unnamed) {
+        Ok(added) => {
+            if added.had_listeners && !plan.authorities.is_empty() {
+                plan.next.extend(opened(before));
+            }
+            added.text
+        }
+        Err(error) => {
+            plan.refusals.push(format!("the listeners do not fit into keyward.toml: {error}"));
+            return before.to_owned();
+        }
+    };
     if after.len() > MAX_CONFIG_BYTES {
         plan.refusals.push(format!("with the listeners keyward.toml has more than {MAX_CONFIG_BYTES} bytes"));
     }
@@ -253,8 +256,7 @@ fn configuration(before: &str, plan: &mut Plan) -> String {
 /// Names the listeners that were there before and take certificates of any authority that is trusted.
 fn opened(text: &str) -> Option<String> {
     let listeners = Config::parse("keyward.toml", text).map(|config| config.listeners).unwrap_or_default();
-    let takes_all =
-        |listener: &&Listener| listener.trusted.is_none() && listener.login != LoginRule::Password;
+    let takes_all = |listener: &&Listener| listener.trusted.is_none() && listener.takes_certificates();
     let names: Vec<&str> =
         listeners.iter().filter(takes_all).map(|listener| listener.name.as_str()).collect();
     (!names.is_empty()).then(|| {

@@ -6,6 +6,7 @@ use crate::{Version, Wishes};
 use keyward_identity::{KeyProtection, files};
 use keyward_server::admin;
 use keyward_server::control::{ExplainAction, NewCredential, NewPassword, PolicyExplain, UserAdd};
+use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -49,6 +50,15 @@ impl Site {
     fn put(&self, name: &str, text: &str) {
         let place = self.folder.path().to_str().unwrap();
         files::replace(&self.path(name), text.replace("{}", place).as_bytes()).unwrap();
+    }
+
+    fn configure(&self, text: &str) {
+        files::replace(&self.home.config_file(), text.as_bytes()).unwrap();
+    }
+
+    fn listeners(&self) -> Vec<String> {
+        let (config, _) = installation::settings(&self.home).unwrap();
+        config.listeners.into_iter().map(|listener| listener.name).collect()
     }
 
     fn certificates(&self) {
@@ -316,15 +326,41 @@ fn a_configuration_that_was_changed_meanwhile_is_the_one_that_is_continued() {
     let site = Site::new();
     site.killed_after(3);
     let text = fs::read_to_string(site.home.config_file()).unwrap();
-    files::replace(
-        &site.home.config_file(),
-        format!("{text}\n[[listener]]\nname = \"mine\"\nport = 9999\n").as_bytes(),
-    )
-    .unwrap();
+    site.configure(&format!("{text}\n[[listener]]\nname = \"mine\"\nport = 9999\n"));
     site.import();
-    let (config, _) = installation::settings(&site.home).unwrap();
-    let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.as_str()).collect();
-    assert_eq!(names, ["mine", "mosquitto-8883", "mosquitto-8885"]);
+    assert_eq!(site.listeners(), ["mine", "mosquitto-8883", "mosquitto-8885"]);
+}
+
+/// Listeners that were there were looked for by one spelling of their heading: with another an import opened 8883 to everybody
+/// beside them, and did not say where the old authorities count.
+#[test]
+fn listeners_that_are_there_are_seen_however_they_are_written() {
+    for head in ["[[listener]]", "[[ listener ]]", "[[\"listener\"]]"] {
+        let site = Site::new();
+        site.put("m.conf", &CONF.replace("8883", "8884"));
+        site.configure(&format!("{head}\nname = \"mine\"\nport = 9999\n"));
+        let mut import = site.open();
+        let plan = site.checked(&mut import);
+        assert_eq!(plan.refusals, [""; 0], "{head}");
+        assert!(plan.next.join("\n").contains("the old authorities count at mine as well"), "{head}");
+        drop(import);
+        site.import();
+        assert_eq!(site.listeners(), ["mine", "mosquitto-8884", "mosquitto-8885"], "{head}");
+    }
+}
+
+/// An import that is finished says what it would have said, wherever it was killed.
+#[test]
+fn what_the_old_authorities_open_is_said_by_the_import_that_finishes_too() {
+    let mine = "[[listener]]\nname = \"mine\"\nport = 9999\n";
+    let steps = Site::new().killed_after(0);
+    for cut in 0..=steps {
+        let site = Site::new();
+        site.configure(mine);
+        site.killed_after(cut);
+        let next = site.checked(&mut site.open()).next.join("\n");
+        assert!(next.contains("the old authorities count at mine as well"), "after {cut} steps: {next}");
+    }
 }
 
 #[test]

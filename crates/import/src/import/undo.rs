@@ -1,5 +1,6 @@
 //! Takes back what an import wrote, in the order in which it closes: the rules first, the last before the first, then the
-//! listeners, and when a running broker has let go of both, certificates and users.
+//! listeners, then a running broker is told to let go of both, and last certificates and users. These go also if a step before
+//! them failed, which is named: without them less is open than with them.
 
 use super::{Import, authorities, call, servers, users};
 use crate::error::ImportError;

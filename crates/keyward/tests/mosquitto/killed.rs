@@ -55,7 +55,10 @@ fn an_import_that_is_killed_beside_a_running_broker_is_finished_by_the_same_one(
     assert!(told.contains("was interrupted here") && told.contains("keyward import undo"), "{told}");
     let refused =
         story.refused(&["import", "mosquitto", "m.conf", "--version", "2.1", "--certificate-users", "eve"]);
-    assert!(refused.contains("nothing was imported"), "{refused}");
+    assert!(
+        refused.contains("nothing was imported") && refused.contains("m.conf was interrupted here"),
+        "{refused}"
+    );
 
     let told = story.ok(&["import", "mosquitto", "m.conf"]);
     assert!(told.contains("is done that was interrupted"), "{told}");

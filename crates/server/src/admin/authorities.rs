@@ -151,7 +151,7 @@ fn demanding_both(authority: &LocalName, listeners: &[Listener]) -> Vec<String> 
 
 /// Names the listeners at which the word of an authority counts; `None` if that is all of them that take certificates.
 fn counting(authority: &LocalName, listeners: &[Listener]) -> Option<Vec<String>> {
-    let asking = listeners.iter().filter(|listener| listener.login != LoginRule::Password);
+    let asking = listeners.iter().filter(|listener| listener.takes_certificates());
     let (counting, others): (Vec<_>, Vec<_>) = asking.partition(|listener| listener.heeds(authority));
     (!others.is_empty()).then(|| counting.into_iter().map(|listener| listener.name.clone()).collect())
 }

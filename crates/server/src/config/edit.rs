@@ -26,13 +26,29 @@ pub enum EditError {
 /// # Errors
 /// [`EditError`] if the file is bad or would be, with the line in the new text.
 pub fn add_listener(text: &str, listener: &Listener) -> Result<String, EditError> {
-    let mut document = document(text)?;
-    let tables = listeners(&mut document)?;
-    if tables.is_empty() {
-        tables.push(table(&Listener::default()));
-    }
-    tables.push(table(listener));
-    valid(document.to_string())
+    add_listeners(text, &section(listener), Some(&Listener::default())).map(|added| added.text)
+}
+
+/// Is a configuration to which listeners were added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Its text.
+    pub text: String,
+    /// Whether it configured listeners before.
+    pub had_listeners: bool,
+}
+
+/// Adds `sections`, which are `[[listener]]` sections behind an empty line, with their comments. If `text` configures no listener,
+/// `unnamed` is written out before them, which is what it meant by that; without it that one is closed.
+///
+/// # Errors
+/// [`EditError`] if the file is bad or would be, with the line in the new text.
+pub fn add_listeners(text: &str, sections: &str, unnamed: Option<&Listener>) -> Result<Added, EditError> {
+    let had_listeners = !listeners(&mut document(text)?)?.is_empty();
+    let unnamed = unnamed.filter(|_| !had_listeners).map(section).unwrap_or_default();
+    // Behind what is there: comments that stand alone stay where they are.
+    let text = valid(format!("{text}{unnamed}{sections}"))?;
+    Ok(Added { text, had_listeners })
 }
 
 /// Returns `text` without the listener `name`.
@@ -64,6 +80,14 @@ fn listeners(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, EditError
         .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
         .as_array_of_tables_mut()
         .ok_or_else(|| EditError::Form("`listener` is an inline array".to_owned()))
+}
+
+/// Writes a listener out as a section behind an empty line.
+fn section(listener: &Listener) -> String {
+    let mut document = DocumentMut::new();
+    let tables = ArrayOfTables::from_iter([table(listener)]);
+    document.insert("listener", Item::ArrayOfTables(tables));
+    document.to_string()
 }
 
 fn table(listener: &Listener) -> Table {
@@ -145,6 +169,24 @@ mod tests {
         assert!(text.contains("# mine") && text.contains("# quiet"), "{text}");
         let text = remove_listener(&text, "local").unwrap();
         assert!(text.contains("# mine") && text.contains("# quiet") && !text.contains("1883"), "{text}");
+    }
+
+    /// However it is spelled, a listener that is there is seen, and no other is opened beside it.
+    #[test]
+    fn listeners_are_added_in_their_own_words_behind_what_is_there() {
+        let more = "\n# of old\n[[listener]]\nname = \"b\"\nport = 2\n";
+        let unnamed = Some(Listener::default());
+        for head in ["[[listener]]", "[[ listener ]]", "[[\"listener\"]]", "['log']\n[['listener' ]] # one"] {
+            let text = format!("# first\n{head}\nname = \"a\"\nport = 1\n# last");
+            let added = add_listeners(&text, more, unnamed.as_ref()).unwrap();
+            assert_eq!(added, Added { text: format!("{text}{more}"), had_listeners: true });
+        }
+        for unnamed in [unnamed, None] {
+            let added = add_listeners("# [[listener]]", more, unnamed.as_ref()).unwrap();
+            assert!(!added.had_listeners && added.text.starts_with("# [[listener]]\n"), "{added:?}");
+            assert_eq!(added.text.contains("mqtts"), unnamed.is_some(), "{added:?}");
+        }
+        assert!(matches!(add_listeners("listener = []", more, None), Err(EditError::Form(_))));
     }
 
     #[test]

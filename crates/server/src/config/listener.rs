@@ -159,6 +159,11 @@ impl Listener {
         !self.tls && self.is_on_network()
     }
 
+    /// Tells whether a client may show a certificate there.
+    pub fn takes_certificates(&self) -> bool {
+        self.login != LoginRule::Password
+    }
+
     /// Tells whether certificates of an authority of others count there, if it asks for any.
     pub fn heeds(&self, authority: &LocalName) -> bool {
         self.trusted.as_ref().is_none_or(|named| named.contains(authority))
@@ -435,7 +440,7 @@ fn fits(raw: &file::Listener, listener: &Listener, places: &Places<'_>) -> Resul
         let expected = "no key `origins` without protocol = \"websocket\": no page can connect";
         return Err(places.error(&origin.span(), expected));
     }
-    if let Some(named) = raw.trusted.as_ref().filter(|_| listener.login == LoginRule::Password) {
+    if let Some(named) = raw.trusted.as_ref().filter(|_| !listener.takes_certificates()) {
         let expected =
             format!("no such key beside login = \"{}\": no certificate is asked for", listener.login);
         return Err(places.error(&named.span(), expected));

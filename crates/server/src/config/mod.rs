@@ -11,7 +11,7 @@ mod types;
 mod unit;
 
 pub use bounds::Limits;
-pub use edit::{EditError, add_listener, remove_listener};
+pub use edit::{Added, EditError, add_listener, add_listeners, remove_listener};
 pub use error::ConfigError;
 pub use file::{Durability, LogFormat, Protocol};
 pub use listener::{

@@ -2,7 +2,6 @@
 
 use super::{Authority, Check, Facts, Profile, Step, Weakness, certificates::SOON};
 use crate::config::Listener;
-use crate::login::LoginRule;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -105,7 +104,7 @@ fn unbound(facts: &Facts) -> Vec<Weakness> {
 /// Finds listeners that heed every trusted authority though there are others where its clients could come.
 fn everywhere(facts: &Facts) -> Vec<Weakness> {
     let listeners = facts.config.iter().flat_map(|config| &config.listeners);
-    let asking: Vec<&Listener> = listeners.filter(|listener| listener.login != LoginRule::Password).collect();
+    let asking: Vec<&Listener> = listeners.filter(|listener| listener.takes_certificates()).collect();
     if facts.authorities.is_empty() || asking.len() < 2 {
         return Vec::new();
     }
