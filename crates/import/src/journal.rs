@@ -4,7 +4,7 @@
 use crate::error::ImportError;
 use crate::fingerprint;
 use crate::limits;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use keyward_identity::files;
 use keyward_server::home::Home;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,10 @@ impl Journal {
         let journal: Self = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         if journal.format != FORMAT {
             return Err(wrong(format!("its format is {}, not {FORMAT}", journal.format)));
+        }
+        // What is taken back is removed: nothing else than what an import writes.
+        if let Some(rules) = journal.rules.iter().find(|rules| !plan::is_rule_file(&rules.name)) {
+            return Err(wrong(format!("{:?} is no file of rules that an import writes", rules.name)));
         }
         Ok(Some(journal))
     }

@@ -348,3 +348,10 @@ fn holdable(plan: &mut Plan, name: &str, place: &Place) -> Option<UserId> {
         })
         .ok()
 }
+
+/// Tells whether a path below the installation's directory is that of a file of rules as plans have them.
+pub(crate) fn is_rule_file(path: &str) -> bool {
+    let name = path.strip_prefix("policy.d/mosquitto-").and_then(|name| name.strip_suffix(".toml"));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    name.is_some_and(|name| name.bytes().all(is_plain))
+}

@@ -23,20 +23,18 @@ pub(super) enum Step<'p> {
     Reload,
 }
 
-/// Returns the steps that put a plan into effect.
+/// Returns the steps that put a plan into effect. A name is bound when the listeners are in force, which say where its authority
+/// counts: whoever came in by certificate before that would stay.
 pub(super) fn of(plan: &Plan) -> Vec<Step<'_>> {
     let mut steps: Vec<Step<'_>> = plan.users.iter().map(Step::User).collect();
-    for authority in &plan.authorities {
-        let trust = &authority.trust;
-        steps.push(Step::Trust(trust));
-        if trust.proves == Proves::CommonName {
-            steps.extend(plan.bound.iter().map(|user| Step::Bind { authority: &trust.name, user }));
-        }
-    }
+    steps.extend(plan.authorities.iter().map(|authority| Step::Trust(&authority.trust)));
     steps.extend(plan.servers.iter().map(Step::Show));
     steps.push(Step::Listeners);
     steps.extend(plan.rules.iter().map(Step::Rules));
     steps.push(Step::Reload);
+    for authority in plan.authorities.iter().filter(|each| each.trust.proves == Proves::CommonName) {
+        steps.extend(plan.bound.iter().map(|user| Step::Bind { authority: &authority.trust.name, user }));
+    }
     steps
 }
 

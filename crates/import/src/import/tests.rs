@@ -1,6 +1,7 @@
 //! Imports that end in the middle: finished by the same one, or taken back; what is open meanwhile is open at the end.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
+use super::steps::Step;
 use super::*;
 use crate::{Version, Wishes};
 use keyward_identity::{KeyProtection, files};
@@ -220,6 +221,23 @@ fn an_import_that_ends_at_any_step_is_finished_by_the_same_one_and_opens_nothing
     }
 }
 
+/// Where an authority counts, the listeners say; whoever came in elsewhere before they were in force would stay, and have the
+/// rights as soon as the rules are there.
+#[test]
+fn no_name_in_certificates_is_bound_before_a_running_broker_goes_by_the_listeners_and_the_rules() {
+    let site = Site::new();
+    let plan = site.checked(&mut site.open());
+    let steps = steps::of(&plan);
+    let last = |is_it: fn(&Step<'_>) -> bool| steps.iter().rposition(is_it).unwrap();
+    let reload = last(|step| matches!(step, Step::Reload));
+    let bound = steps.iter().position(|step| matches!(step, Step::Bind { .. })).unwrap();
+    assert!(reload < bound, "told at {reload}, bound at {bound}");
+    for written in [last(|step| matches!(step, Step::Listeners)), last(|step| matches!(step, Step::Rules(_)))]
+    {
+        assert!(written < reload);
+    }
+}
+
 #[test]
 fn an_import_that_ends_at_any_step_is_taken_back_and_leaves_nothing() {
     let steps = Site::new().killed_after(0);
@@ -374,5 +392,21 @@ fn one_import_is_at_work_at_a_time_and_a_damaged_note_stops_both_ways() {
         files::replace(&site.home.directory().join("import.json"), damage).unwrap();
         let error = Import::open(&site.home, site.operator()).err().unwrap().to_string();
         assert!(error.contains("import.json") && error.contains("by hand"), "{error}");
+    }
+}
+
+/// Taking an import back removes files: only those that an import writes, whatever the note says.
+#[test]
+fn a_note_that_names_other_files_than_rules_of_an_import_is_refused() {
+    let site = Site::new();
+    site.killed_after(1);
+    let note = site.home.directory().join("import.json");
+    let text = fs::read_to_string(&note).unwrap();
+    assert!(text.contains("policy.d/mosquitto-own.toml"), "{text}");
+    for other in ["/etc/passwd", "policy.d/mosquitto-/../../a.toml", "policy.d/mine.toml", "keyward.toml"] {
+        let planted = text.replace("policy.d/mosquitto-own.toml", other);
+        files::replace(&note, planted.as_bytes()).unwrap();
+        let error = Import::open(&site.home, site.operator()).err().unwrap().to_string();
+        assert!(error.contains(other) && error.contains("by hand"), "{error}");
     }
 }
