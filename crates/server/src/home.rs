@@ -141,6 +141,16 @@ impl Home {
         self.directory.join("ca.pem")
     }
 
+    /// Returns the path of the note that an import leaves until it has ended (`keyward_import::Journal`).
+    pub fn import_note(&self) -> PathBuf {
+        self.directory.join("import.json")
+    }
+
+    /// Tells whether an import was begun here and has not ended: it is at work, or was interrupted.
+    pub(crate) fn is_imported_in_part(&self) -> bool {
+        self.import_note().symlink_metadata().is_ok()
+    }
+
     /// Returns the path of the folder with sessions and messages.
     pub fn messages_dir(&self) -> PathBuf {
         self.directory.join("messages")

@@ -41,6 +41,10 @@ fn users(story: &Story) -> usize {
     story.json(&["user", "list"])["users"].as_array().unwrap().len()
 }
 
+fn doctor(story: &Story) -> String {
+    story.json(&["doctor"])["diagnosis"]["findings"].to_string()
+}
+
 #[test]
 fn an_import_that_is_killed_beside_a_running_broker_is_finished_by_the_same_one() {
     let story = Story::begin();
@@ -49,6 +53,8 @@ fn an_import_that_is_killed_beside_a_running_broker_is_finished_by_the_same_one(
     kill_one(&story);
     assert!((1..USERS).contains(&users(&story)));
 
+    let told = story.ok(&["status"]);
+    assert!(told.contains("an import was begun here") && told.contains("keyward import undo"), "{told}");
     let dry = story.json(&["import", "mosquitto", "m.conf", "--dry-run"]);
     assert_eq!(dry["import"]["interrupted"]["source"], "m.conf", "{dry}");
     let told = story.ok(&["import", "mosquitto", "m.conf", "--dry-run"]);
@@ -63,6 +69,7 @@ fn an_import_that_is_killed_beside_a_running_broker_is_finished_by_the_same_one(
     let told = story.ok(&["import", "mosquitto", "m.conf"]);
     assert!(told.contains("is done that was interrupted"), "{told}");
     assert_eq!(users(&story), USERS);
+    assert!(!story.ok(&["status"]).contains("an import was begun here"));
     assert!(super::explain(&story, &["--as", "user:u599", "--client", "c", "publish", "u/u599/x"]));
     let again = story.refused(&["import", "mosquitto", "m.conf"]);
     assert!(again.contains("u0, u1") && again.contains("here already"), "{again}");
@@ -76,6 +83,10 @@ fn an_import_that_is_killed_is_taken_back_by_one_command() {
     many(&story);
     let before = state(&story);
     kill_one(&story);
+    assert!(doctor(&story).contains("import-interrupted"));
+    // The log of a start says it too.
+    story.start().stop();
+    assert!(fs::read_to_string(story.path("log")).unwrap().contains("an import was begun here"));
     put(&story, &[("acl", "pattern read u/%u/#\n")]);
     let refused = story.refused(&["import", "mosquitto", "m.conf"]);
     assert!(
@@ -86,6 +97,7 @@ fn an_import_that_is_killed_is_taken_back_by_one_command() {
     assert!(undone["users"].as_u64().unwrap() > 0 && undone["left"] == serde_json::json!([]), "{undone}");
     assert_eq!(state(&story), before);
     assert!(!story.dir().join("import.json").exists());
+    assert!(!doctor(&story).contains("import-interrupted"));
     story.ok(&["import", "mosquitto", "m.conf", "--dry-run"]);
     assert!(fs::read_dir(story.dir().join("policy.d")).unwrap().next().is_none());
 }

@@ -48,6 +48,7 @@ impl Admin {
             is_named: self.is_named(),
             started_by: self.started_by(),
             are_keys_sealed: self.registrar.status(now).keys_sealed,
+            is_imported_in_part: self.home.is_imported_in_part(),
             backup: backup::newest(&self.home).and_then(|path| describe(&path)),
             open_files: open_files(self.home.directory()),
         }

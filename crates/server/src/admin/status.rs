@@ -41,6 +41,7 @@ impl Admin {
             warnings.push(format!("the {} certificate ends on {}", certificate.role, certificate.not_after));
         }
         warnings.extend(self.restore_warning());
+        warnings.extend(self.import_warning());
         warnings.extend(self.unnamed_warning());
         let running = self.running.as_ref().map(|running| running.live.status());
         warnings.extend(running.iter().filter_map(|running| running.storage.warning()).map(str::to_owned));
@@ -98,6 +99,14 @@ impl Admin {
                  what was revoked, removed or replaced before it; revoke those that were, then run: keyward store \
                  confirm --all"
             )
+        })
+    }
+
+    /// Says that an import did not come to its end.
+    fn import_warning(&self) -> Option<String> {
+        self.home.is_imported_in_part().then(|| {
+            "an import was begun here and has not ended, so part of what it brings is there: if it is not at work now, give the              same import again, which finishes it, or take it back: keyward import undo"
+                .to_owned()
         })
     }
 

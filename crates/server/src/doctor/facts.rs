@@ -36,6 +36,8 @@ pub struct Facts {
     pub started_by: StartedBy,
     /// Whether the keys are sealed by a passphrase.
     pub are_keys_sealed: bool,
+    /// Whether an import was begun and has not ended.
+    pub is_imported_in_part: bool,
     /// The newest backup in `DIR/backups`.
     pub backup: Option<Backup>,
     /// What others than the owner can read or write.

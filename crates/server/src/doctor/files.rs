@@ -18,6 +18,12 @@ pub(super) const CHECKS: &[Check] = &[
         look: open_files,
     },
     Check {
+        name: "import-interrupted",
+        from: Profile::Home,
+        why: "part of the users, certificates, listeners and rules of the other broker is here, and other imports are refused",
+        look: import,
+    },
+    Check {
         name: "keys-unsealed",
         from: Profile::Commercial,
         why: "whoever copies the disk has the keys of the issuing authorities",
@@ -51,6 +57,19 @@ fn open_files(facts: &Facts) -> Vec<Weakness> {
         Weakness::new(what, Step::shell(format!("chmod {:03o} {}", file.fit, quote(&path))))
     };
     facts.open_files.iter().map(weakness).collect()
+}
+
+fn import(facts: &Facts) -> Vec<Weakness> {
+    if !facts.is_imported_in_part {
+        return Vec::new();
+    }
+    let mend = [
+        Step::by(
+            "if it is not at work now, give it again with the same files and options, and it is finished; or take it back:",
+        ),
+        Step::keyward("import undo"),
+    ];
+    vec![Weakness::new("an import was begun and has not ended", mend)]
 }
 
 fn unsealed(facts: &Facts) -> Vec<Weakness> {

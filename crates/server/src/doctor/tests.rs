@@ -106,6 +106,7 @@ fn sound() -> Facts {
         is_named: true,
         started_by: StartedBy::Person,
         are_keys_sealed: true,
+        is_imported_in_part: false,
         backup: Some(Backup {
             path: "/srv/kw/backups/keyward-1.age".into(),
             written: NOW.before(days(1)),
@@ -212,6 +213,7 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     ("open-files", |facts| {
         facts.open_files = vec![OpenFile { path: "/srv/kw/keys/it's".into(), mode: 0o644, fit: 0o600 }];
     }),
+    ("import-interrupted", |facts| facts.is_imported_in_part = true),
     ("keys-unsealed", |facts| facts.are_keys_sealed = false),
     ("message-store", |facts| {
         facts.status.running =
