@@ -92,6 +92,11 @@ impl ImportedCertificate {
         let leaf = self.chain.first().and_then(|Der(der)| X509Certificate::from_der(der).ok());
         leaf.map(|(_, leaf)| trusted::subject(&leaf)).unwrap_or_default()
     }
+
+    /// Returns the SHA-256 of the server's certificate, as `AB:CD:…`.
+    pub fn fingerprint(&self) -> String {
+        self.chain.first().map(|Der(der)| authority::fingerprint(der)).unwrap_or_default()
+    }
 }
 
 /// Reads the one private key of a PEM file, of any kind that TLS takes; returns its DER.

@@ -4,7 +4,7 @@
 //! nothing by itself: it stands for an identity only if an operator bound the two. What is here is only ever used to
 //! check clients; it is never handed out as a trust anchor.
 
-use crate::{clock::WallTime, limits, pem, wire};
+use crate::{authority::fingerprint, clock::WallTime, limits, pem, wire};
 use keyward_ids::KeyId;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -313,6 +313,11 @@ impl TrustedAuthority {
     pub fn subjects(&self) -> Vec<String> {
         let parsed = self.certificates.iter().filter_map(|Der(der)| X509Certificate::from_der(der).ok());
         parsed.map(|(_, certificate)| subject(&certificate)).collect()
+    }
+
+    /// Returns the SHA-256 of its certificates, each as `AB:CD:…`.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.certificates.iter().map(|Der(der)| fingerprint(der)).collect()
     }
 
     /// Returns what a person wants to know of it.

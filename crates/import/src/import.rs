@@ -13,12 +13,14 @@ mod undo;
 pub use undo::TakenBack;
 
 use crate::error::{Failed, ImportError};
-use crate::journal::{Edit, Journal};
+use crate::journal::{Certificates, Edit, Journal};
 use crate::plan::Plan;
 use keyward_policy::{Policy, SourceFile};
 use keyward_server::admin::Operator;
 use keyward_server::config::{self, Config, Listener, MAX_CONFIG_BYTES, MQTTS_PORT};
-use keyward_server::control::{CallError, Request, Response, UserRow};
+use keyward_server::control::{
+    CallError, Request, Response, ServerCertificateRow, TrustedAuthorityRow, UserRow,
+};
 use keyward_server::home::Home;
 use keyward_server::{clock, installation, rules::Rules};
 use std::collections::BTreeSet;
@@ -45,6 +47,7 @@ pub struct Import {
 struct Done {
     users: BTreeSet<String>,
     authorities: BTreeSet<String>,
+    servers: BTreeSet<String>,
 }
 
 impl Import {
@@ -143,13 +146,12 @@ impl Import {
     /// Refuses names of certificates that are taken: what is there would be replaced.
     fn check_certificates(&mut self, plan: &mut Plan) -> Result<(), ImportError> {
         let (trusted, shown) = (authorities(&mut self.operator)?, servers(&mut self.operator)?);
-        let interrupted = self.journal.as_ref();
+        let is_held = |held: &[Certificates], name: &str| held.iter().any(|it| it.name == name);
         let authorities = plan.authorities.iter().map(|authority| &authority.trust.name);
         let authorities =
-            authorities.filter(|name| trusted.contains(*name) && !self.done.authorities.contains(*name));
-        let is_own = |name: &String| interrupted.is_some_and(|journal| journal.servers.contains(name));
+            authorities.filter(|name| is_held(&trusted, name) && !self.done.authorities.contains(*name));
         let servers = plan.servers.iter().map(|server| &server.name);
-        let servers = servers.filter(|name| shown.contains(*name) && !is_own(name));
+        let servers = servers.filter(|name| is_held(&shown, name) && !self.done.servers.contains(*name));
         let taken = authorities
             .map(|name| {
                 format!("a trusted authority {name} is here already: keyward authority trust remove {name}")
@@ -208,9 +210,14 @@ impl Done {
     fn of(journal: &Journal, operator: &mut Operator) -> Result<Self, ImportError> {
         let mark = journal.mark();
         let users = users(operator)?.into_iter().filter(|row| row.note == mark).map(|row| row.name);
-        let trusted = authorities(operator)?;
-        let authorities = journal.authorities.iter().filter(|name| trusted.contains(*name)).cloned();
-        Ok(Self { users: users.collect(), authorities: authorities.collect() })
+        let names = |own: &[Certificates], held: &[Certificates]| {
+            own.iter().filter(|it| held.contains(it)).map(|it| it.name.clone()).collect()
+        };
+        Ok(Self {
+            users: users.collect(),
+            authorities: names(&journal.authorities, &authorities(operator)?),
+            servers: names(&journal.servers, &servers(operator)?),
+        })
     }
 }
 
@@ -280,18 +287,28 @@ fn users(operator: &mut Operator) -> Result<Vec<UserRow>, ImportError> {
     }
 }
 
-/// Lists the names of the authorities that are trusted.
-fn authorities(operator: &mut Operator) -> Result<BTreeSet<String>, ImportError> {
+/// Lists the authorities that are trusted.
+fn authorities(operator: &mut Operator) -> Result<Vec<Certificates>, ImportError> {
+    let certificates = |row: TrustedAuthorityRow| Certificates {
+        name: row.name,
+        fingerprints: row.fingerprints,
+        proves: Some(row.proves),
+    };
     match call(operator, "the list of trusted authorities", Request::AuthorityTrustList)? {
-        Response::TrustedAuthorities(rows) => Ok(rows.into_iter().map(|row| row.name).collect()),
+        Response::TrustedAuthorities(rows) => Ok(rows.into_iter().map(certificates).collect()),
         _ => Err(ImportError::Answer),
     }
 }
 
-/// Lists the names of the server certificates that were imported.
-fn servers(operator: &mut Operator) -> Result<BTreeSet<String>, ImportError> {
+/// Lists the server certificates that were imported.
+fn servers(operator: &mut Operator) -> Result<Vec<Certificates>, ImportError> {
+    let certificates = |row: ServerCertificateRow| Certificates {
+        name: row.name,
+        fingerprints: vec![row.fingerprint],
+        proves: None,
+    };
     match call(operator, "the list of server certificates", Request::ServerCertificateList)? {
-        Response::ServerCertificates(rows) => Ok(rows.into_iter().map(|row| row.name).collect()),
+        Response::ServerCertificates(rows) => Ok(rows.into_iter().map(certificates).collect()),
         _ => Err(ImportError::Answer),
     }
 }

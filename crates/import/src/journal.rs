@@ -4,15 +4,13 @@
 use crate::error::ImportError;
 use crate::fingerprint;
 use crate::limits;
-use crate::plan::{self, Plan};
+use crate::plan::{self, OldAuthority, OldServer, Plan};
 use keyward_identity::files;
+use keyward_server::control::Proves;
 use keyward_server::home::Home;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::path::PathBuf;
 
-/// The name of the file.
-const FILE: &str = "import.json";
 /// The format that this version writes and reads.
 const FORMAT: u32 = 1;
 
@@ -27,10 +25,21 @@ pub struct Journal {
     pub began_unix_ms: u64,
     /// The fingerprint of the plan.
     plan: String,
-    pub(crate) authorities: Vec<String>,
-    pub(crate) servers: Vec<String>,
+    pub(crate) authorities: Vec<Certificates>,
+    pub(crate) servers: Vec<Certificates>,
     pub(crate) rules: Vec<RuleFile>,
     pub(crate) config: Edit,
+}
+
+/// Is an authority or a server certificate that an import adds. One of the same name that somebody else adds is another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificates {
+    pub(crate) name: String,
+    /// The SHA-256 of its certificates, of a server the first alone.
+    pub(crate) fingerprints: Vec<String>,
+    /// What they prove, of an authority.
+    pub(crate) proves: Option<Proves>,
 }
 
 /// Is a rule file that an import writes.
@@ -62,8 +71,8 @@ impl Journal {
             source: source.to_owned(),
             began_unix_ms,
             plan: fingerprint::of_plan(plan),
-            authorities: plan.authorities.iter().map(|authority| authority.trust.name.clone()).collect(),
-            servers: plan.servers.iter().map(|server| server.name.clone()).collect(),
+            authorities: plan.authorities.iter().map(Certificates::of_authority).collect(),
+            servers: plan.servers.iter().map(Certificates::of_server).collect(),
             rules: plan.rules.iter().map(rule).collect(),
             config,
         }
@@ -82,7 +91,7 @@ impl Journal {
 
     /// Reads the note of an interrupted import, if there is one.
     pub(crate) fn read(home: &Home) -> Result<Option<Self>, ImportError> {
-        let path = path(home);
+        let path = home.import_note();
         let bytes = match files::read_private(&path, limits::MAX_JOURNAL_BYTES) {
             Err(error) if error.is_not_found() => return Ok(None),
             other => other?,
@@ -101,7 +110,7 @@ impl Journal {
 
     /// Puts the note in its place, complete and synced.
     pub(crate) fn write(&self, home: &Home) -> Result<(), ImportError> {
-        let path = path(home);
+        let path = home.import_note();
         let bytes = serde_json::to_vec(self)
             .map_err(|error| ImportError::Journal { path: path.clone(), what: error.to_string() })?;
         Ok(files::replace(&path, &bytes)?)
@@ -109,8 +118,19 @@ impl Journal {
 
     /// Takes the note away: the import is over.
     pub(crate) fn remove(home: &Home) -> Result<(), ImportError> {
-        remove(&path(home))?;
+        remove(&home.import_note())?;
         Ok(())
+    }
+}
+
+impl Certificates {
+    fn of_authority(authority: &OldAuthority) -> Self {
+        let trust = &authority.trust;
+        Self { name: trust.name.clone(), fingerprints: authority.fingerprints(), proves: Some(trust.proves) }
+    }
+
+    fn of_server(server: &OldServer) -> Self {
+        Self { name: server.name.clone(), fingerprints: vec![server.fingerprint.clone()], proves: None }
     }
 }
 
@@ -127,8 +147,4 @@ pub(crate) fn remove(path: &std::path::Path) -> Result<bool, files::FileError> {
         files::sync_dir(folder)?;
     }
     Ok(true)
-}
-
-fn path(home: &Home) -> PathBuf {
-    home.directory().join(FILE)
 }

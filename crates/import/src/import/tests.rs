@@ -6,7 +6,10 @@ use super::*;
 use crate::{Version, Wishes};
 use keyward_identity::{KeyProtection, files};
 use keyward_server::admin;
-use keyward_server::control::{ExplainAction, NewCredential, NewPassword, PolicyExplain, UserAdd};
+use keyward_server::control::{
+    AuthorityTrust, Der, ExplainAction, NewCredential, NewPassword, PolicyExplain, Proves, Secret,
+    ServerCertificateImport, UserAdd,
+};
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -130,12 +133,34 @@ impl Site {
         self.ask(Request::UserAdd(UserAdd::new(name, NewCredential::None)));
     }
 
+    /// Adds the certificates that lie here to another installation, under the names that an import would give them.
+    fn import_by_hand(&self, to: &Self) {
+        let read = |name| fs::read(self.path(name)).unwrap();
+        to.ask(Request::AuthorityTrustAdd(AuthorityTrust {
+            name: "mosquitto-1".to_owned(),
+            certificates: Der(read("ca.crt")),
+            proves: Proves::CommonName,
+            revocations: None,
+        }));
+        to.ask(Request::ServerCertificateImport(ServerCertificateImport {
+            name: "mosquitto-1".to_owned(),
+            chain: Der(read("server.crt")),
+            key: Secret::new(fs::read_to_string(self.path("server.key")).unwrap()),
+        }));
+    }
+
+    fn certificates_held(&self) -> Vec<Certificates> {
+        let mut operator = self.operator();
+        [authorities(&mut operator).unwrap(), servers(&mut operator).unwrap()].concat()
+    }
+
     fn users(&self) -> Vec<String> {
         users(&mut self.operator()).unwrap().into_iter().map(|row| row.name).collect()
     }
 
     /// Everything that an import could change, as one text.
     fn state(&self) -> String {
+        let held = self.certificates_held();
         let mut operator = self.operator();
         let mut text = String::new();
         for row in users(&mut operator).unwrap() {
@@ -160,6 +185,10 @@ impl Site {
                     text.push_str(&fs::read_to_string(&path).unwrap());
                 }
             }
+        }
+        // Each installation of these tests has files of its own.
+        for fingerprint in held.iter().flat_map(|it| &it.fingerprints) {
+            text = text.replace(fingerprint, "");
         }
         text.replace(self.folder.path().to_str().unwrap(), "")
     }
@@ -312,6 +341,23 @@ fn a_user_is_known_again_by_where_it_comes_from_and_not_by_its_password() {
     );
     assert_eq!(site.undo().users, 1);
     assert_eq!(site.users(), ["ben"]);
+}
+
+/// What somebody adds under a name that the interrupted import would have given was taken for its own: the import replaced the
+/// server certificate, and the way back removed both.
+#[test]
+fn certificates_that_were_added_by_hand_meanwhile_are_not_the_imports() {
+    let site = Site::new();
+    site.killed_after(2);
+    let other = Site::new();
+    other.import_by_hand(&site);
+    let held = site.certificates_held();
+    let refused = site.refusals();
+    for what in ["a trusted authority mosquitto-1 is here", "a server certificate mosquitto-1 is here"] {
+        assert!(refused.contains(what), "{refused}");
+    }
+    assert_eq!(site.undo(), TakenBack { users: 2, ..TakenBack::default() });
+    assert_eq!(site.certificates_held(), held);
 }
 
 #[test]

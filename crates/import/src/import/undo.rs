@@ -101,7 +101,7 @@ impl Import {
 
     fn remove_entries(&mut self, journal: &Journal, taken_back: &mut TakenBack) -> Result<(), ImportError> {
         let held = servers(&mut self.operator)?;
-        let own = journal.servers.iter().filter(|name| held.contains(*name));
+        let own = journal.servers.iter().filter(|it| held.contains(it)).map(|it| &it.name);
         let requests = own.map(|name| {
             (
                 format!("the server certificate {name}"),
@@ -110,7 +110,7 @@ impl Import {
         });
         taken_back.servers = remove(&mut self.operator, requests, &mut taken_back.left);
         let held = authorities(&mut self.operator)?;
-        let own = journal.authorities.iter().filter(|name| held.contains(*name));
+        let own = journal.authorities.iter().filter(|it| held.contains(it)).map(|it| &it.name);
         let requests = own.map(|name| {
             (format!("the trusted authority {name}"), Request::AuthorityTrustRemove { name: name.clone() })
         });

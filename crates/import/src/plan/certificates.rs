@@ -3,7 +3,7 @@
 
 use super::Plan;
 use super::disk::Disk;
-use keyward_identity::{TrustedAuthority, WallTime};
+use keyward_identity::{ImportedCertificate, TrustedAuthority, WallTime};
 use keyward_ids::UserId;
 use keyward_mosquitto::conf::{Cited, Listener, NameFrom, Settings};
 use keyward_mosquitto::{Fate, Place, Source, dynsec};
@@ -20,6 +20,11 @@ pub struct OldAuthority {
 }
 
 impl OldAuthority {
+    /// Returns the SHA-256 of its certificates.
+    pub(crate) fn fingerprints(&self) -> Vec<String> {
+        self.read.fingerprints()
+    }
+
     /// Returns the subjects of its certificates, for people.
     pub fn subjects(&self) -> Vec<String> {
         self.read.subjects()
@@ -34,6 +39,8 @@ pub struct OldServer {
     pub chain: Vec<u8>,
     /// Its key, in PEM.
     pub key: Zeroizing<String>,
+    /// The SHA-256 of its certificate.
+    pub(crate) fingerprint: String,
 }
 
 /// Tells whether certificates name clients on some listener.
@@ -92,12 +99,13 @@ fn server(plan: &mut Plan, number: usize, listener: &Listener, disk: &mut Disk) 
     let (Some(cert), Some(key)) = (&listener.certfile, &listener.keyfile) else { return };
     let (Some(chain), Some(secret)) = (file(plan, cert, disk), file(plan, key, disk)) else { return };
     let checked = check_server_certificate(&chain, &secret, now()).map_err(|refusal| refusal.what);
-    let text = checked.and_then(|_| match std::str::from_utf8(&secret) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => Err("the key is no PEM file".to_owned()),
+    let read = checked.and_then(|_| {
+        let certificate = ImportedCertificate::read(&chain, now()).map_err(|why| why.to_string())?;
+        let text = std::str::from_utf8(&secret).map_err(|_| "the key is no PEM file".to_owned())?;
+        Ok((Zeroizing::new(text.to_owned()), certificate.fingerprint()))
     });
-    let text = match text {
-        Ok(text) => text,
+    let (text, fingerprint) = match read {
+        Ok(read) => read,
         Err(why) => {
             let (cert, key) = ((&cert.place, &cert.value), (&key.place, &key.value));
             plan.refusals.push(format!("{}: {} with {} ({}): {why}", cert.0, cert.1, key.1, key.0));
@@ -109,7 +117,8 @@ fn server(plan: &mut Plan, number: usize, listener: &Listener, disk: &mut Disk) 
         Some(same) => same.name.clone(),
         None => {
             let name = format!("mosquitto-{}", plan.servers.len() + 1);
-            plan.servers.push(OldServer { name: name.clone(), chain: chain.to_vec(), key: text });
+            let server = OldServer { name: name.clone(), chain: chain.to_vec(), key: text, fingerprint };
+            plan.servers.push(server);
             name
         }
     };

@@ -111,6 +111,7 @@ impl Admin {
                     ProvenBy::None => Proves::None,
                 },
                 subjects: authority.subjects(),
+                fingerprints: authority.fingerprints(),
                 expires_unix_ms: summary.not_after.0,
                 revoked: summary.revoked,
                 next_list_unix_ms: summary.next_update.map(|at| at.0),

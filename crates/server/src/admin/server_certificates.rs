@@ -41,6 +41,7 @@ impl Admin {
             rows.push(ServerCertificateRow {
                 name: name.to_string(),
                 subject: certificate.subject(),
+                fingerprint: certificate.fingerprint(),
                 expires_unix_ms: certificate.not_after.0,
                 usable: self.registrar.imported_identity(name).is_some(),
                 listeners: self.shown_by(name)?,

@@ -65,6 +65,9 @@ pub struct TrustedAuthorityRow {
     pub proves: Proves,
     /// The subjects of its certificates.
     pub subjects: Vec<String>,
+    /// Their SHA-256, in the same order, as hexadecimal pairs with colons.
+    #[serde(default)]
+    pub fingerprints: Vec<String>,
     /// When the first of them ends.
     pub expires_unix_ms: u64,
     /// How many certificates its lists revoke; `None` without a list.
@@ -105,6 +108,9 @@ pub struct ServerCertificateRow {
     pub name: String,
     /// Its subject.
     pub subject: String,
+    /// Its SHA-256, as hexadecimal pairs with colons.
+    #[serde(default)]
+    pub fingerprint: String,
     /// When it ends.
     pub expires_unix_ms: u64,
     /// Whether its key can be read.
