@@ -376,7 +376,9 @@ fn passwords_that_were_used_without_tls_are_named_as_what_to_replace() {
     put(&story, &[("m.conf", &format!("listener 1883\n{FILES}"))]);
     let report = story.json(&["import", "mosquitto", "m.conf", "--plain-from", "192.168.1.0/24"]);
     let next = report["import"]["next"].to_string();
-    assert!(next.contains("may have been read") && next.contains("keyward user plain NAME"), "{report}");
+    assert!(next.contains("may have been read"), "{report}");
+    assert!(next.contains("keyward user plain NAME for each that needs it (ann, ben)"), "{report}");
+    assert!(!next.contains("clients without a login"), "{report}");
     let commands = report["import"]["new_passwords"].as_array().unwrap();
     assert_eq!(commands.len(), 2, "{report}");
     // Each is ready: pasted into a shell it gives the user another password.
@@ -392,6 +394,21 @@ fn passwords_that_were_used_without_tls_are_named_as_what_to_replace() {
         report["import"]["lines"].to_string().contains("passwords that were used here may have been read"),
         "{report}"
     );
+}
+
+/// Where nobody has a password none was read; who has no login needs the mark as well.
+#[test]
+fn what_is_left_to_do_on_a_plain_listener_names_whom_it_concerns() {
+    let story = Story::stopped();
+    put(
+        &story,
+        &[("m.conf", "listener 1883\nallow_anonymous true\nacl_file {}/acl\n"), ("acl", "topic read a\n")],
+    );
+    let report = story.json(&["import", "mosquitto", "m.conf", "--plain-from", "192.168.1.0/24"]);
+    let next = report["import"]["next"].to_string();
+    assert!(next.contains("keyward user plain anonymous") && !next.contains("NAME"), "{report}");
+    assert!(!report.to_string().contains("may have been read"), "{report}");
+    story.ok(&["user", "plain", "anonymous"]);
 }
 
 #[test]

@@ -3,21 +3,23 @@
 use super::certificates;
 use super::topics::quoted;
 use super::{Plan, Wishes};
+use keyward_ids::UserId;
 use keyward_mosquitto::Fate;
 use keyward_mosquitto::conf::{Listener, Settings};
 use std::fmt::Write;
 
 /// What a listener without TLS on the network means.
-const WEAK_PLAIN: &str = "no TLS: only users that are marked `plain` may use it, none is yet; passwords that were used here \
-                          may have been read on the network";
+const WEAK_PLAIN: &str = "no TLS: only users that are marked `plain` may use it, none is yet";
+/// What it means where there are passwords.
+const READ_PLAIN: &str = "passwords that were used here may have been read on the network";
 
-/// What is left to do after it.
-const NEXT_PLAIN: [&str; 2] = [
-    "listeners without TLS on the network let in only users that are marked `plain`: mark those that need it",
-    "passwords that were used without TLS on the network may have been read there, and open listeners with TLS now: \
-     give each user a new one, keyward user passwd NAME --generate, or let who stays on such a listener use the old one \
-     there only, keyward user plain NAME",
-];
+/// What is left to do after that.
+const NEXT_READ: &str = "passwords that were used without TLS on the network may have been read there, and open listeners with \
+                         TLS now: give each user a new one, keyward user passwd NAME --generate, or let who stays on such a \
+                         listener use the old one there only, keyward user plain NAME";
+
+/// The most users that a sentence names.
+const NAMED: usize = 5;
 
 /// Tells whether clients without a user name get in somewhere.
 pub(super) fn lets_anonymous_in(settings: &Settings) -> bool {
@@ -89,7 +91,10 @@ fn one(
         let heeded: Vec<String> = plan.heeded.get(&number).map(|name| quoted(name)).into_iter().collect();
         let _ = writeln!(text, "trusted = [{}]", heeded.join(", "));
     }
-    transport(plan, listener, wishes, &mut text)?;
+    transport(listener, wishes, &mut text)?;
+    if is_plain(listener) {
+        tell_plain(plan, listener, anonymous(settings, listener).then_some(&wishes.anonymous_as));
+    }
     if anonymous(settings, listener) {
         let _ = writeln!(text, "anonymous_as = {}", quoted(wishes.anonymous_as.as_str()));
         if let Some(place) = &listener.place {
@@ -108,7 +113,7 @@ fn address(address: Option<&str>) -> Result<String, String> {
     }
 }
 
-fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut String) -> Result<(), String> {
+fn transport(listener: &Listener, wishes: &Wishes, text: &mut String) -> Result<(), String> {
     if listener.is_tls() {
         return Ok(());
     }
@@ -124,7 +129,7 @@ fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut S
         return Ok(());
     }
     text.push_str("tls = false\n");
-    if listener.is_local() {
+    if !is_plain(listener) {
         return Ok(());
     }
     if wishes.plain_from.is_empty() {
@@ -134,17 +139,47 @@ fn transport(plan: &mut Plan, listener: &Listener, wishes: &Wishes, text: &mut S
     }
     let from: Vec<String> = wishes.plain_from.iter().map(|network| quoted(network)).collect();
     let _ = writeln!(text, "from = [{}]", from.join(", "));
-    if let Some(place) = &listener.place {
-        plan.amend(place, Fate::Weak, WEAK_PLAIN);
-    }
+    Ok(())
+}
+
+/// Tells whether what clients say there can be read on the network.
+fn is_plain(listener: &Listener) -> bool {
+    !listener.is_tls() && listener.socket.is_none() && !listener.is_local()
+}
+
+/// Says what a listener without TLS on the network means, and for whom; `anonymous` is who has no login there.
+fn tell_plain(plan: &mut Plan, listener: &Listener, anonymous: Option<&UserId>) {
     let with_password = plan.users.iter().filter(|user| user.hash.is_some());
     plan.exposed = with_password.map(|user| user.name.clone()).collect();
-    for next in NEXT_PLAIN {
-        if !plan.next.iter().any(|other| other == next) {
-            plan.next.push(next.to_owned());
+    let were_read = !plan.exposed.is_empty();
+    if let Some(place) = &listener.place {
+        plan.amend(place, Fate::Weak, WEAK_PLAIN);
+        if were_read {
+            plan.amend(place, Fate::Weak, READ_PLAIN);
         }
     }
-    Ok(())
+    if let Some(user) = anonymous {
+        plan.next(format!(
+            "clients without a login are the user {user}, and get in without TLS on the network only once it is marked: keyward \
+             user plain {user}"
+        ));
+    }
+    if were_read {
+        let names = listed(&plan.exposed);
+        plan.next(format!(
+            "listeners without TLS on the network let in only users that are marked `plain`: keyward user plain NAME for each that \
+             needs it ({names})"
+        ));
+        plan.next(NEXT_READ.to_owned());
+    }
+}
+
+/// Names users: all of them, if they are few.
+fn listed(users: &[UserId]) -> String {
+    let named: Vec<&str> = users.iter().take(NAMED).map(UserId::as_str).collect();
+    let more = users.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Tells whether clients may show a certificate here: Keyward's own, where no authority was named there.
