@@ -1,7 +1,13 @@
-//! What `docs/` promise: every bound and every key of the configuration stands there.
+//! What `docs/` promise: every bound, every key of the configuration and every check of the doctor stands there.
 
-use keyward_server::config::DEFAULT_TEXT;
+use crate::site::{Ask, Site};
+use keyward_server::{
+    config::DEFAULT_TEXT,
+    control::{Request, Response},
+    doctor::Profile,
+};
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -64,4 +70,27 @@ fn every_key_of_the_configuration_stands_in_its_document() {
     });
     let missing: Vec<_> = keys.filter(|key| !document.contains(&format!("| `{key}` |"))).collect();
     assert!(missing.is_empty(), "docs/configuration.md does not name {missing:?}");
+}
+
+/// Returns the names of the checks that a profile makes.
+fn checks(profile: Profile) -> BTreeSet<String> {
+    match Site::new().stopped().ask(Request::Doctor { profile }) {
+        Ok(Response::Diagnosis(diagnosis)) => diagnosis.checked.into_iter().collect(),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[test]
+fn the_document_of_the_doctor_has_every_check_with_its_profile_and_no_other() {
+    let document = document("doctor.md");
+    let rows = |profile: &str| {
+        let cells = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let of_it = cells.filter(|(_, rest)| rest.starts_with(&format!("{profile} | ")));
+        of_it.map(|(check, _)| check.to_owned()).collect::<BTreeSet<_>>()
+    };
+    let home = checks(Profile::Home);
+    let commercial = checks(Profile::Commercial).difference(&home).cloned().collect::<BTreeSet<_>>();
+    assert!(!home.is_empty() && !commercial.is_empty());
+    assert_eq!(rows("home"), home, "docs/doctor.md");
+    assert_eq!(rows("commercial"), commercial, "docs/doctor.md");
 }
