@@ -86,6 +86,11 @@ def play(client, step, others):
     return 0
 
 
+def test_every_preset_has_a_story(house):
+    presets = {row["name"] for row in house.broker.json("preset", "list")["presets"]}
+    assert {story["preset"] for story in STORIES} == presets
+
+
 @pytest.mark.parametrize("story", STORIES, ids=NAMES)
 def test_nothing_is_denied_to_what_the_preset_is_for(house, story):
     assert [denied for denied in house.denied if denied[0] == story["account"]] == []
