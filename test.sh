@@ -160,3 +160,6 @@ fi
 echo "── time by stage"
 printf '%s' "$timings"
 echo "all stages passed in $SECONDS s"
+if [ "$mode" = full ] && [ "$(id -u)" != 0 ]; then
+  echo "NOT TESTED, for only root can: a full disk (tests/survival/full.py), and names looked up in the container (tests/container.sh)" >&2
+fi

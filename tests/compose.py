@@ -1,17 +1,27 @@
 #!/usr/bin/env python3
-"""Checks compose.yaml by what its format allows, prints the options of a service as words of podman, a line each, and sees that
-docs/container.md gives podman the same.
+"""Checks compose.yaml by what its format allows, and prints the options of a service as words of podman, a line each. Sees that
+docs/container.md gives podman the same, and that the lines for Node-RED are the same in compose.yaml, on that page and in container.sh.
 
     compose.py compose.yaml keyward | node-red
 """
 
 import pathlib
+import re
+import shlex
 import sys
 
 import yaml
 
 SERVICE = {"build", "image", "restart", "environment", "ports", "volumes", "read_only", "cap_drop", "security_opt", "ulimits",
            "stop_grace_period", "healthcheck", "depends_on", "tmpfs"}
+# What the lines for Node-RED are called in container.sh.
+IN_PODMAN = {
+    "docker compose exec keyward": 'pod exec "$name"',
+    "docker compose cp keyward:/data/flows -": 'pod cp "$name:/data/flows" -',
+    "docker compose exec -T node-red": 'pod exec -i "$flows"',
+    "docker compose restart node-red": 'pod restart -t 10 "$flows"',
+}
+ROOT = pathlib.Path(__file__).parents[1]
 HEALTH = {"test", "interval", "timeout", "retries", "start_period", "start_interval"}
 
 
@@ -34,16 +44,40 @@ def main() -> None:
     assert all(port.startswith("127.0.0.1:") for port in node_red["ports"]), "the editor has no login"
     assert node_red["volumes"] == ["node-red:/data"], "the paths of a bundle hold in both volumes"
     assert node_red["environment"] == {"FLOWS": "/data/flows/flow.json"}
+    page = ROOT.joinpath("docs/container.md").read_text(encoding="utf-8")
+    comment = re.findall(r"^#   (.+)$", pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"), re.M)
+    check_podman_run(keyward, comment, page)
+    check_lines(comment, page)
     options = hardened(keyward)
-    page = pathlib.Path(__file__).parents[1].joinpath("docs/container.md").read_text(encoding="utf-8")
-    by_hand = page.split("\npodman run ", 1)[1].replace("\\\n", " ").split("\n", 1)[0] + " "
-    grace = f"--stop-timeout={keyward['stop_grace_period'].removesuffix('s')}"
-    for option in [*options, grace]:
-        assert f" {option.replace('=', ' ')} " in " ".join(by_hand.split()) + " ", f"docs/container.md: podman run without {option}"
     if sys.argv[2] == "node-red":
         options = hardened(node_red) + [f"--tmpfs={path}" for path in node_red["tmpfs"]]
         options += [f"--env={name}={value}" for name, value in node_red["environment"].items()]
     print("\n".join(options))
+
+
+def check_podman_run(service, comment, page) -> None:
+    """`podman run` on the page has what compose.yaml asks for; restart and ulimits are left to whoever types it."""
+    by_hand = shlex.split(page.split("\npodman run ", 1)[1].replace("\\\n", " ").split("\n", 1)[0])
+    (names,) = [line.removeprefix("export ") for line in comment if line.startswith("export ")]
+    wanted = ["-d", "--name", "keyward"]
+    wanted += [word for port in service["ports"] for word in ("-p", port.removesuffix("/tcp"))]
+    wanted += [word for volume in service["volumes"] for word in ("-v", volume)]
+    wanted += ["-e", names]
+    wanted += [word for option in hardened(service) for word in option.split("=", 1)]
+    wanted += ["--stop-timeout", service["stop_grace_period"].removesuffix("s"), service["image"]]
+    assert by_hand == wanted, f"docs/container.md: podman run {by_hand}, compose.yaml: {wanted}"
+
+
+def check_lines(comment, page) -> None:
+    """The lines of compose.yaml's head stand on the page in their order, and those for Node-RED run in container.sh."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.split("\n## By hand", 1)[0], re.M | re.S)
+    typed = [line for line in "".join(blocks).splitlines() if line in comment]
+    assert typed == comment, f"docs/container.md has {typed}, the head of compose.yaml {comment}"
+    script = ROOT.joinpath("tests/container.sh").read_text(encoding="utf-8")
+    for line in comment[2:]:
+        for docker, podman in IN_PODMAN.items():
+            line = line.replace(docker, podman)
+        assert "docker" not in line and line in script, f"tests/container.sh does not run: {line}"
 
 
 def hardened(service) -> list[str]:
