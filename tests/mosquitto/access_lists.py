@@ -142,6 +142,20 @@ class AccessLists:
         return False
 
 
+class Written(AccessLists):
+    """The same with rules that chance seldom makes: clients differ by each reason, and nobody else publishes what they may not."""
+
+    def __init__(self, name):
+        self.salt, self.anonymous = "", True
+        user, self.admin = self.users = [f"{name}u", f"{name}admin"]
+        # Many are plain: links have to reach every thread of a broker, or nobody knows when all is quiet.
+        plain = [f"plain{n}" for n in range(20)]
+        self.askers = [Asker(user, client_id, 5) for client_id in ["$c", "a/b", *plain]]
+        self.lines = ["pattern write %c/x", "pattern readwrite only/%c", f"user {self.admin}", "topic readwrite #", "topic read $SYS/#"]
+        self.topics = ["a/b", "only/a/b", "only/plain0", "plain0/x"]
+        self.wills = {asker: f"only/{asker.client_id}" for asker in self.askers}
+
+
 def matches(filter_, topic):
     """Whether a filter matches a topic (MQTT 5.0, 4.7)."""
     levels, topic = filter_.split("/"), topic.split("/")

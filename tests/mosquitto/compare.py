@@ -3,11 +3,11 @@
 
     compare.py --bin target/release/keyward [--seed N] [--rounds N] [--mutants] [--show]
 
-Each round is four worlds: a password file (by `mosquitto_passwd`) with an `acl_file`; two listeners with files of their own
+Each round is five worlds: a password file (by `mosquitto_passwd`) with an `acl_file`, by chance and written; two listeners with files of their own
 (`per_listener_settings`); and dynamic security twice. Mosquitto is started with the files, Keyward imports them, and both are asked the same by
 clients of MQTT 3.1.1 and 5: each subscribes, reads what an administrator publishes and has left retained, ends its subscriptions,
 publishes (5 says whether it may, and the administrator hears it or not), and leaves a will. A case is one such question. What differs
-on purpose is counted with its reason; any other difference ends the run with code 1.
+on purpose is counted with its reason; any other difference ends the run with code 1, and so does a reason that excused nothing in a round.
 
 With --mutants the imported rules are then spoilt in each way of MUTANTS, and the same comparison must find it.
 """
@@ -22,9 +22,9 @@ import re
 import sys
 import tempfile
 
-from access_lists import AccessLists
+from access_lists import NOT_FIRST, SLASH, AccessLists, Written
 from brokers import Keyward, mosquitto
-from dynamic import PLUGIN, Dynamic
+from dynamic import BOUND, PLUGIN, WRITTEN, Dynamic
 from questions import SOMEBODYS, ask
 
 # What is done to the text of each rule file, by the kind of world in which it must be found.
@@ -43,11 +43,20 @@ MUTANTS = {
         "no-publish-denials": lambda text: text.replace('deny = ["publish"]', 'deny = ["share"]'),
         "publish-is-read": lambda text: text.replace('allow = ["publish"]', 'allow = ["publish", "subscribe"]'),
         "early-wills": lambda text: re.sub(r"\[\[decide-late\]\].*", "", text, flags=re.S),
+        # What it opens is no topic of any world, so every wildcard is granted and brings nothing more.
+        "any-wildcard": lambda text: text + EVERYBODYS * ("[roles." in text),
     },
 }
+EVERYBODYS = """
+[[rule]]
+who = ["role:mosquitto-1", "user:anonymous"]
+allow = ["subscribe"]
+topics = ["of/no/world/x", "of/no/x", "$SYS/of/no/world"]
+"""
 
 SILENT = "who may not publish leaves nothing retained"
 WRONG = "a wrong password is answered as one, where Mosquitto says that the client is not authorised"
+REASONS = [SILENT, WRONG, NOT_FIRST, SLASH, BOUND, *WRITTEN]
 
 
 def main():
@@ -77,10 +86,13 @@ class Comparison:
 
     def run(self):
         for number in range(self.options.rounds):
+            before = self.explained.copy()
             self.one_list(number)
             self.two_listeners(number)
             for opens in (False, True):
                 self.dynamic(number, opens)
+            idle = [reason for reason in REASONS if self.explained[reason] == before[reason]]
+            self.found += [f"{number}: nothing differs because {reason}" for reason in idle]
         print(f"seed {self.options.seed}: {sum(self.cases.values())} cases in {self.options.rounds} rounds: "
               + ", ".join(f"{count} {kind}" for kind, count in sorted(self.cases.items())))
         for reason, count in sorted(self.explained.items()):
@@ -107,9 +119,10 @@ class Comparison:
 
     def one_list(self, number):
         world = AccessLists(self.dice(number, "list"), f"l{number}")
-        place = self.place(number, "list")
-        conf = "listener PORT0 127.0.0.1\n" + world.write(place)
-        self.compare([(world, conf)], place, conf, f"{number}/list")
+        for kind, world in (("list", world), ("written", Written(f"w{number}"))):
+            place = self.place(number, kind)
+            conf = "listener PORT0 127.0.0.1\n" + world.write(place)
+            self.compare([(world, conf)], place, conf, f"{number}/{kind}")
 
     def two_listeners(self, number):
         """The same names on both listeners, with passwords and rules that differ. Keyward imports one at a time."""
@@ -158,7 +171,7 @@ class Comparison:
 
     def plant(self, world, theirs, port):
         """Asks Keyward with spoilt rules, once for each mutant that was not caught yet."""
-        for name, spoil in MUTANTS[type(world)].items():
+        for name, spoil in MUTANTS.get(type(world), {}).items():
             if self.caught[name]:
                 continue
             with self.keyward.spoilt(spoil) as is_other:

@@ -12,6 +12,28 @@ PRIORITIES = [-100_000, -1, 0, 0, 1, 5, 99_999, 100_000]
 KINDS = ["publishClientSend"] * 3 + ["publishClientReceive", "subscribeLiteral", "subscribePattern", "subscribePattern",
                                      "unsubscribeLiteral", "unsubscribePattern"]
 
+BOUND = "a client with a fixed client id is left out"
+RESERVED = "clients never publish to topics that begin with $"
+ENDING = "whoever has a subscription may end it"
+LITERAL = "subscribeLiteral with wildcards allows narrower filters too"
+WIDER = "a filter is granted if something that it matches may be read, and brings only that"
+RECEIVE = "a publishClientReceive that denies holds, also behind one that allows"
+NOTHING = "a filter is refused if nothing that it matches may be read"
+DOLLAR = "only rules that name $SYS open it, no wildcard and no default"
+THROUGH = "what may not be subscribed to is not delivered through a wider filter"
+# For each reason rules of one client that differs by it, whatever chance brings: kind, topic, priority, whether it allows.
+WRITTEN = {
+    RESERVED: [("publishClientSend", "$CONTROL/#", 0, True)],
+    ENDING: [("unsubscribePattern", "#", 0, False)],
+    LITERAL: [("subscribeLiteral", "+/+/x", 0, True)],
+    WIDER: [("subscribePattern", "a/b", 0, True)],
+    RECEIVE: [("subscribePattern", "a/b", 0, True), ("publishClientReceive", "a/b", 1, True), ("publishClientReceive", "a/#", 0, False)],
+    NOTHING: [("subscribePattern", "a/b", 0, True), ("publishClientReceive", "a/b", 0, False)],
+    DOLLAR: [("subscribePattern", "#", 0, True)],
+    THROUGH: [("subscribePattern", "#", 0, True), ("subscribePattern", "a/b", 1, False)],
+}
+WIDE = [text for text in FILTERS if set(text) & set("+#") and not text.startswith("$")]
+
 
 class Dynamic:
     """Clients, their groups and roles, and who asks. `opens` says whether subscriptions are granted by default."""
@@ -29,6 +51,9 @@ class Dynamic:
         self.groups = [{"groupname": f"{dice.choice('zmb')}{n}", "roles": self.some(self.roles, "rolename", 1, 3), "clients": []}
                        for n in range(4)]
         self.clients = [self.client(user) for user in self.users]
+        for n, acls in enumerate(WRITTEN.values()):
+            self.add_written(f"{name}w{n}", acls)
+        self.topics = sorted({*self.topics, *self.brought()})
         self.security = self.file()
         self.wills = {asker: dice.choice(self.topics) for asker in self.askers}
 
@@ -39,7 +64,7 @@ class Dynamic:
         return "/".join(self.dice.choice(WORDS[:4]) for _ in range(self.dice.choice([1, 2, 2, 3])))
 
     def make_topics(self):
-        topics = {"a/b"}
+        topics = {"a/b", "a/b/x"}
         while len(topics) < 14:
             topics.add(self.topic())
         return sorted(topics)
@@ -86,6 +111,19 @@ class Dynamic:
         if user == self.bound:
             it["clientid"] = f"{user}-5"
         return it
+
+    def add_written(self, user, acls):
+        """Adds a client with a role of its own."""
+        keys = ("acltype", "topic", "priority", "allow")
+        self.roles.append({"rolename": user, "acls": [dict(zip(keys, acl)) for acl in acls]})
+        self.clients.append({"username": user, **hashed(self.password(user)), "roles": [{"rolename": user, "priority": 0}]})
+        self.askers += [Asker(user, f"{user}-{version}", version) for version in (4, 5)]
+
+    def brought(self):
+        """Topics that show whether a wide filter brings something: if anything does by some rule, its most general topic does."""
+        allowed = {"#"} | {acl["topic"] for role in self.roles for acl in role["acls"]
+                           if acl["allow"] and acl["acltype"].startswith("subscribe")}
+        return {overlap(one, other) for one in allowed for other in WIDE} - {None}
 
     def file(self):
         dice = self.dice
@@ -139,9 +177,7 @@ class Dynamic:
         """Why something may not be read here that may be read there."""
         asker, what, topic = question
         if what == "subscribe":
-            # Whether any topic that it matches would be got by its own name.
-            brings = [q.topic for q, answer in said.items() if q.asker == asker and q.what == "own" and answer]
-            return NOTHING if not any(matches(topic, other) for other in brings) else None
+            return NOTHING if not brings(question, said) else None
         if self.has(asker.user, "publishClientReceive", True, topic) and self.has(asker.user, "publishClientReceive", False, topic):
             return RECEIVE
         # There wildcards of a subscribePattern stand for a first level with $ too.
@@ -157,20 +193,24 @@ class Dynamic:
                and matches(rule["topic"], topic) for rule in self.rules(asker.user)):
             return LITERAL
         if what == "subscribe":
-            return WIDER if set(topic) & set("+#") else None
+            return WIDER if set(topic) & set("+#") and brings(question, said) else None
         # It is got by its own name; where that differs, that question says so.
         return WIDER if what != "own" and said.get(question._replace(what="own")) else None
 
 
-BOUND = "a client with a fixed client id is left out"
-RESERVED = "clients never publish to topics that begin with $"
-ENDING = "whoever has a subscription may end it"
-LITERAL = "subscribeLiteral with wildcards allows narrower filters too"
-WIDER = "a filter is granted if something that it matches may be read, and brings only that"
-RECEIVE = "a publishClientReceive that denies holds, also behind one that allows"
-NOTHING = "a filter is refused if nothing that it matches may be read"
-DOLLAR = "only rules that name $SYS open it, no wildcard and no default"
-THROUGH = "what may not be subscribed to is not delivered through a wider filter"
+def overlap(one, other):
+    """The topic that both filters match, with `y` for each level that neither names, or None."""
+    names = [filter_.split("/") for filter_ in (one, other)]
+    length = max(1, *(len(levels) - (levels[-1] == "#") for levels in names))
+    names = [levels[:-1] + ["+"] * (length + 1 - len(levels)) if levels[-1] == "#" else levels for levels in names]
+    topic = "/".join({a, b}.difference("+").pop() if {a, b} != {"+"} else "y" for a, b in zip(*names))
+    return topic if matches(one, topic) and matches(other, topic) else None
+
+
+def brings(question, said):
+    """Whether anything that the filter of a SUBSCRIBE matches is got by its own name."""
+    return any(answer and q.asker == question.asker and q.what == "own" and matches(question.topic, q.topic)
+               for q, answer in said.items())
 
 
 def hashed(password):
