@@ -105,7 +105,7 @@ pub const TARGETS: &[Target] = &[
     row("websocket_frames", websocket::websocket_frames, 64, &["server/src/plane/websocket/frame.rs"]),
     row("control_request", server::control_request, 256, &["server/src/control/socket.rs", "server/src/control/line.rs", "server/src/control/secret.rs"]),
     row("control_answer", server::control_answer, 64, &["server/src/control/client.rs", "server/src/control/response.rs"]),
-    row("configuration", server::configuration, 256, &["server/src/config/mod.rs", "server/src/config/file.rs", "server/src/config/unit.rs", "server/src/config/listener.rs", "server/src/login.rs"]),
+    row("configuration", server::configuration, 256, &["server/src/config/mod.rs", "server/src/config/file.rs", "server/src/config/unit.rs", "server/src/config/network.rs", "server/src/config/place.rs", "server/src/login.rs"]),
     row("configuration_edit", server::configuration_edit, 256, &["server/src/config/edit.rs"]),
     row("backup", server::backup, 512, &["server/src/backup/archive/mod.rs", "server/src/backup/archive/read.rs", "server/src/backup/archive/tar.rs", "server/src/backup/archive/rows.rs"]),
     row("mosquitto", mosquitto::mosquitto, 256, &["mosquitto/src/"]),

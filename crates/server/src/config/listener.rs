@@ -3,15 +3,13 @@
 use super::{
     error::{ConfigError, Places},
     file::{self, Protocol},
+    network::Network,
+    place::{Address, Place, SocketMode},
 };
 use crate::{login::LoginRule, plane::Origins};
 use keyward_identity::{LocalName, limits::TRUSTED_AUTHORITIES};
 use keyward_ids::UserId;
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 use toml::Spanned;
 
 /// The longest name of a listener, in bytes.
@@ -51,92 +49,6 @@ pub struct Listener {
     pub trusted: Option<Vec<LocalName>>,
     /// The pages of which origins may connect, as written; `None` if nothing is.
     pub origins: Option<Vec<String>>,
-}
-
-/// Says where a listener listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// On a TCP port; 0 lets the system choose.
-    Network {
-        /// What it binds.
-        address: Address,
-        /// The port.
-        port: u16,
-    },
-    /// On a Unix socket.
-    Socket {
-        /// Its file, at an absolute path.
-        path: PathBuf,
-        /// Who may connect: the permissions of the file.
-        mode: SocketMode,
-    },
-}
-
-/// Is the permissions of the file of a Unix socket: whoever may write to it may connect. Written `"0660"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SocketMode(u32);
-
-impl SocketMode {
-    /// Parses three or four octal digits; `None` if it is not that, or if the broker itself were shut out.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-        let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal)?;
-        (mode <= 0o777 && mode & 0o600 == 0o600).then_some(Self(mode))
-    }
-
-    /// Returns the permissions as the system has them.
-    pub fn bits(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for SocketMode {
-    /// The broker's user, and its group: that is how programs of other users are let in, one by one.
-    fn default() -> Self {
-        Self(0o660)
-    }
-}
-
-impl fmt::Display for SocketMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04o}", self.0)
-    }
-}
-
-/// Says what a listener binds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Address {
-    /// All addresses, IPv4 and IPv6.
-    All,
-    /// One address.
-    One(IpAddr),
-}
-
-/// Is a network whose clients may connect. Written `192.168.1.0/24`, `fd00::/8`, or as one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Network(ipnet::IpNet);
-
-impl Network {
-    /// Parses a network or an address. `None` if it is neither, or if there are bits beyond the prefix
-    /// (`192.168.1.7/24`): nobody knows then which of the two was meant.
-    pub fn parse(text: &str) -> Option<Self> {
-        let net = match text.parse::<IpAddr>() {
-            Ok(address) => address.into(),
-            Err(_) => text.parse::<ipnet::IpNet>().ok().filter(|net| net.trunc() == *net)?,
-        };
-        Some(Self(net))
-    }
-
-    /// Tells whether an address is of this network. An IPv4 address that came mapped into IPv6 is its IPv4 address.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.contains(&address.to_canonical())
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 impl Listener {
@@ -199,38 +111,6 @@ impl Listener {
     /// Returns what a listener demands if nothing is said.
     pub fn default_login(tls: bool) -> LoginRule {
         if tls { LoginRule::CertificateOrPassword } else { LoginRule::Password }
-    }
-}
-
-impl Address {
-    /// Parses `*` or an IP address. `None` if it is neither.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::All);
-        }
-        text.parse().ok().map(Self::One)
-    }
-
-    /// Returns the addresses to bind.
-    pub fn to_bind(self) -> Vec<IpAddr> {
-        match self {
-            Self::All => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-            Self::One(ip) => vec![ip],
-        }
-    }
-
-    /// Tells whether only programs of this machine reach it.
-    pub fn is_loopback(self) -> bool {
-        matches!(self, Self::One(ip) if ip.is_loopback())
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.pad("*"),
-            Self::One(ip) => ip.fmt(f),
-        }
     }
 }
 
@@ -478,24 +358,5 @@ fn overlap(one: &Place, other: &Place) -> bool {
         }
         (Place::Socket { path, .. }, Place::Socket { path: other, .. }) => path == other,
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_holds_its_own_addresses_and_no_other() {
-        let network = Network::parse("192.168.1.0/24").unwrap();
-        for (address, inside) in
-            [("192.168.1.7", true), ("::ffff:192.168.1.7", true), ("192.168.2.7", false), ("::1", false)]
-        {
-            assert_eq!(network.contains(address.parse().unwrap()), inside, "{address}");
-        }
-        assert_eq!(Network::parse("10.0.0.7").unwrap().to_string(), "10.0.0.7/32");
-        for text in ["192.168.1.7/24", "192.168.1.0/33", "192.168.1", "", "home"] {
-            assert_eq!(Network::parse(text), None, "{text}");
-        }
     }
 }

@@ -7,6 +7,8 @@ mod edit;
 mod error;
 mod file;
 mod listener;
+mod network;
+mod place;
 mod types;
 mod unit;
 
@@ -14,9 +16,9 @@ pub use bounds::Limits;
 pub use edit::{Added, EditError, add_listener, add_listeners, remove_listener};
 pub use error::ConfigError;
 pub use file::{Durability, LogFormat, Protocol};
-pub use listener::{
-    Address, Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT, Network, Place, SocketMode,
-};
+pub use listener::{Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT};
+pub use network::Network;
+pub use place::{Address, Place, SocketMode};
 pub use types::{DeviceType, MAX_TYPES};
 pub use unit::{ByteSize, Span};
 
