@@ -14,7 +14,7 @@ use crate::program::Program;
 use keyward_client::Address;
 use keyward_identity::files::{self, FileError};
 use keyward_server::control::Chip;
-use keyward_server::shell::quote;
+use keyward_server::quoting::quote;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 

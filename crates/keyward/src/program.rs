@@ -1,7 +1,7 @@
 //! How to call this program again: the words that a person can paste into another terminal.
 
 use keyward_server::home::{Home, Surroundings};
-use keyward_server::shell::quote;
+use keyward_server::quoting::quote;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 

@@ -28,23 +28,23 @@ const ACL: &str = "user ann\ntopic read sensors/#\ntopic deny sensors/secret\nto
                    pattern readwrite u/%u/#\npattern deny u/ben/off\n";
 
 /// Is a stopped installation, and files of Mosquitto beside it.
-struct Site {
+struct Fixture {
     folder: TempDir,
     home: Home,
 }
 
-impl Site {
+impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().join("keyward"));
         home.create().unwrap();
         installation::create(&home, Vec::new(), KeyProtection::FileMode).unwrap();
-        let site = Self { folder, home };
-        site.certificates();
-        site.put("m.conf", CONF);
-        site.put("passwd", &format!("ann:{HASH}\nben:{HASH}\n"));
-        site.put("acl", ACL);
-        site
+        let fixture = Self { folder, home };
+        fixture.certificates();
+        fixture.put("m.conf", CONF);
+        fixture.put("passwd", &format!("ann:{HASH}\nben:{HASH}\n"));
+        fixture.put("acl", ACL);
+        fixture
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -228,21 +228,21 @@ impl Site {
 
 #[test]
 fn an_import_that_ends_at_any_step_is_finished_by_the_same_one_and_opens_nothing_meanwhile() {
-    let whole = Site::new();
+    let whole = Fixture::new();
     whole.import();
     let (state, opens) = (whole.state(), whole.opens());
     assert_eq!(opens.len(), 4 * 2, "{opens:#?}");
-    let steps = Site::new().killed_after(0);
+    let steps = Fixture::new().killed_after(0);
     assert!(steps > 8, "{steps}");
     for cut in 0..=steps {
-        let site = Site::new();
-        site.killed_after(cut);
-        let opened: Vec<_> = site.opens().difference(&opens).cloned().collect();
+        let fixture = Fixture::new();
+        fixture.killed_after(cut);
+        let opened: Vec<_> = fixture.opens().difference(&opens).cloned().collect();
         assert_eq!(opened, [""; 0], "after {cut} steps");
-        assert_eq!(site.open().interrupted().map(|journal| journal.source.as_str()), Some("m.conf"));
-        site.import();
-        assert_eq!(site.state(), state, "after {cut} steps");
-        assert!(site.open().interrupted().is_none());
+        assert_eq!(fixture.open().interrupted().map(|journal| journal.source.as_str()), Some("m.conf"));
+        fixture.import();
+        assert_eq!(fixture.state(), state, "after {cut} steps");
+        assert!(fixture.open().interrupted().is_none());
     }
     let again = whole.refusals();
     for why in ["ann, ben", "mosquitto-1 is here already", "are there already"] {
@@ -254,8 +254,8 @@ fn an_import_that_ends_at_any_step_is_finished_by_the_same_one_and_opens_nothing
 /// rights as soon as the rules are there.
 #[test]
 fn no_name_in_certificates_is_bound_before_a_running_broker_goes_by_the_listeners_and_the_rules() {
-    let site = Site::new();
-    let plan = site.checked(&mut site.open());
+    let fixture = Fixture::new();
+    let plan = fixture.checked(&mut fixture.open());
     let steps = steps::of(&plan);
     let last = |is_it: fn(&Step<'_>) -> bool| steps.iter().rposition(is_it).unwrap();
     let reload = last(|step| matches!(step, Step::Reload));
@@ -269,45 +269,45 @@ fn no_name_in_certificates_is_bound_before_a_running_broker_goes_by_the_listener
 
 #[test]
 fn an_import_that_ends_at_any_step_is_taken_back_and_leaves_nothing() {
-    let steps = Site::new().killed_after(0);
+    let steps = Fixture::new().killed_after(0);
     for cut in 0..=steps {
-        let site = Site::new();
-        let before = site.state();
-        site.killed_after(cut);
-        let taken_back = site.undo();
+        let fixture = Fixture::new();
+        let before = fixture.state();
+        fixture.killed_after(cut);
+        let taken_back = fixture.undo();
         assert_eq!((taken_back.users, &taken_back.left), (cut.min(2), &Vec::new()));
-        assert_eq!(site.state(), before, "after {cut} steps");
-        assert!(matches!(site.open().undo(), Err(ImportError::NotInterrupted)));
-        site.import();
+        assert_eq!(fixture.state(), before, "after {cut} steps");
+        assert!(matches!(fixture.open().undo(), Err(ImportError::NotInterrupted)));
+        fixture.import();
     }
 }
 
 /// The way back can be killed too, and then both ways are still open.
 #[test]
 fn an_import_that_was_being_taken_back_is_taken_back_or_finished_and_opens_nothing_meanwhile() {
-    let whole = Site::new();
+    let whole = Fixture::new();
     whole.import();
     let opens = whole.opens();
     for removed in 0..=4 {
         for is_finished in [false, true] {
-            let site = Site::new();
-            let before = site.state();
-            site.killed_after(usize::MAX);
-            let import = site.open();
+            let fixture = Fixture::new();
+            let before = fixture.state();
+            fixture.killed_after(usize::MAX);
+            let import = fixture.open();
             let journal = import.interrupted().unwrap().clone();
             assert_eq!(undo::written(&journal).count(), 4);
             let files: usize =
                 undo::written(&journal).take(removed).map(|written| import.take_out(&written).unwrap()).sum();
             assert_eq!(files, removed.min(3));
             drop(import);
-            let opened: Vec<_> = site.opens().difference(&opens).cloned().collect();
+            let opened: Vec<_> = fixture.opens().difference(&opens).cloned().collect();
             assert_eq!(opened, [""; 0], "{removed} removed");
             if is_finished {
-                site.import();
-                assert_eq!(site.state(), whole.state(), "{removed} removed");
+                fixture.import();
+                assert_eq!(fixture.state(), whole.state(), "{removed} removed");
             } else {
-                assert_eq!(site.undo().left, [""; 0]);
-                assert_eq!(site.state(), before, "{removed} removed");
+                assert_eq!(fixture.undo().left, [""; 0]);
+                assert_eq!(fixture.state(), before, "{removed} removed");
             }
         }
     }
@@ -315,84 +315,84 @@ fn an_import_that_was_being_taken_back_is_taken_back_or_finished_and_opens_nothi
 
 #[test]
 fn other_files_are_refused_until_the_interrupted_import_is_finished_or_taken_back() {
-    let site = Site::new();
-    site.killed_after(4);
-    site.put("acl", "user ann\ntopic a\n");
-    let refused = site.refusals();
+    let fixture = Fixture::new();
+    fixture.killed_after(4);
+    fixture.put("acl", "user ann\ntopic a\n");
+    let refused = fixture.refusals();
     assert!(
         refused.contains("m.conf was interrupted") && refused.contains("keyward import undo"),
         "{refused}"
     );
-    site.undo();
-    assert_eq!(site.refusals(), "");
+    fixture.undo();
+    assert_eq!(fixture.refusals(), "");
 }
 
 /// Between a kill and the second run somebody can log in, which replaces the hash, or get another password.
 #[test]
 fn a_user_is_known_again_by_where_it_comes_from_and_not_by_its_password() {
-    let site = Site::new();
-    site.killed_after(1);
-    site.ask(Request::UserPasswd { name: "ann".to_owned(), password: NewPassword::Generated });
-    site.add_by_hand("ben");
-    let refused = site.refusals();
+    let fixture = Fixture::new();
+    fixture.killed_after(1);
+    fixture.ask(Request::UserPasswd { name: "ann".to_owned(), password: NewPassword::Generated });
+    fixture.add_by_hand("ben");
+    let refused = fixture.refusals();
     assert!(
         refused.contains("here already") && refused.contains(": ben") && !refused.contains("ann"),
         "{refused}"
     );
-    assert_eq!(site.undo().users, 1);
-    assert_eq!(site.users(), ["ben"]);
+    assert_eq!(fixture.undo().users, 1);
+    assert_eq!(fixture.users(), ["ben"]);
 }
 
 /// What somebody adds under a name that the interrupted import would have given was taken for its own: the import replaced the
 /// server certificate, and the way back removed both.
 #[test]
 fn certificates_that_were_added_by_hand_meanwhile_are_not_the_imports() {
-    let site = Site::new();
-    site.killed_after(2);
-    let other = Site::new();
-    other.import_by_hand(&site);
-    let held = site.certificates_held();
-    let refused = site.refusals();
+    let fixture = Fixture::new();
+    fixture.killed_after(2);
+    let other = Fixture::new();
+    other.import_by_hand(&fixture);
+    let held = fixture.certificates_held();
+    let refused = fixture.refusals();
     for what in ["a trusted authority mosquitto-1 is here", "a server certificate mosquitto-1 is here"] {
         assert!(refused.contains(what), "{refused}");
     }
-    assert_eq!(site.undo(), TakenBack { users: 2, ..TakenBack::default() });
-    assert_eq!(site.certificates_held(), held);
+    assert_eq!(fixture.undo(), TakenBack { users: 2, ..TakenBack::default() });
+    assert_eq!(fixture.certificates_held(), held);
 }
 
 #[test]
 fn what_was_changed_by_hand_is_left_and_named_until_it_is_taken_away() {
-    let site = Site::new();
-    let before = site.state();
-    site.killed_after(usize::MAX);
-    let rules = site.home.policy_dir().join("mosquitto-own.toml");
-    let conf = site.home.config_file();
+    let fixture = Fixture::new();
+    let before = fixture.state();
+    fixture.killed_after(usize::MAX);
+    let rules = fixture.home.policy_dir().join("mosquitto-own.toml");
+    let conf = fixture.home.config_file();
     for path in [&rules, &conf] {
         let text = fs::read_to_string(path).unwrap();
         files::replace(path, format!("{text}# mine\n").as_bytes()).unwrap();
     }
-    assert!(site.refusals().contains("mosquitto-own.toml"));
-    let left = site.undo().left.join("\n");
+    assert!(fixture.refusals().contains("mosquitto-own.toml"));
+    let left = fixture.undo().left.join("\n");
     for why in ["mosquitto-own.toml", "named mosquitto-8883, mosquitto-8885", "shows the server certificate"]
     {
         assert!(left.contains(why), "{left}");
     }
-    assert!(site.open().interrupted().is_some());
+    assert!(fixture.open().interrupted().is_some());
     fs::remove_file(&rules).unwrap();
     files::replace(&conf, keyward_server::config::DEFAULT_TEXT.as_bytes()).unwrap();
-    assert_eq!(site.undo().left, [""; 0]);
-    assert_eq!(site.state(), before);
+    assert_eq!(fixture.undo().left, [""; 0]);
+    assert_eq!(fixture.state(), before);
 }
 
 /// A listener that somebody adds between a kill and the second run stays.
 #[test]
 fn a_configuration_that_was_changed_meanwhile_is_the_one_that_is_continued() {
-    let site = Site::new();
-    site.killed_after(3);
-    let text = fs::read_to_string(site.home.config_file()).unwrap();
-    site.configure(&format!("{text}\n[[listener]]\nname = \"mine\"\nport = 9999\n"));
-    site.import();
-    assert_eq!(site.listeners(), ["mine", "mosquitto-8883", "mosquitto-8885"]);
+    let fixture = Fixture::new();
+    fixture.killed_after(3);
+    let text = fs::read_to_string(fixture.home.config_file()).unwrap();
+    fixture.configure(&format!("{text}\n[[listener]]\nname = \"mine\"\nport = 9999\n"));
+    fixture.import();
+    assert_eq!(fixture.listeners(), ["mine", "mosquitto-8883", "mosquitto-8885"]);
 }
 
 /// Listeners that were there were looked for by one spelling of their heading: with another an import opened 8883 to everybody
@@ -400,16 +400,16 @@ fn a_configuration_that_was_changed_meanwhile_is_the_one_that_is_continued() {
 #[test]
 fn listeners_that_are_there_are_seen_however_they_are_written() {
     for head in ["[[listener]]", "[[ listener ]]", "[[\"listener\"]]"] {
-        let site = Site::new();
-        site.put("m.conf", &CONF.replace("8883", "8884"));
-        site.configure(&format!("{head}\nname = \"mine\"\nport = 9999\n"));
-        let mut import = site.open();
-        let plan = site.checked(&mut import);
+        let fixture = Fixture::new();
+        fixture.put("m.conf", &CONF.replace("8883", "8884"));
+        fixture.configure(&format!("{head}\nname = \"mine\"\nport = 9999\n"));
+        let mut import = fixture.open();
+        let plan = fixture.checked(&mut import);
         assert_eq!(plan.refusals, [""; 0], "{head}");
         assert!(plan.next.join("\n").contains("the old authorities count at mine as well"), "{head}");
         drop(import);
-        site.import();
-        assert_eq!(site.listeners(), ["mine", "mosquitto-8884", "mosquitto-8885"], "{head}");
+        fixture.import();
+        assert_eq!(fixture.listeners(), ["mine", "mosquitto-8884", "mosquitto-8885"], "{head}");
     }
 }
 
@@ -417,26 +417,26 @@ fn listeners_that_are_there_are_seen_however_they_are_written() {
 #[test]
 fn what_the_old_authorities_open_is_said_by_the_import_that_finishes_too() {
     let mine = "[[listener]]\nname = \"mine\"\nport = 9999\n";
-    let steps = Site::new().killed_after(0);
+    let steps = Fixture::new().killed_after(0);
     for cut in 0..=steps {
-        let site = Site::new();
-        site.configure(mine);
-        site.killed_after(cut);
-        let next = site.checked(&mut site.open()).next.join("\n");
+        let fixture = Fixture::new();
+        fixture.configure(mine);
+        fixture.killed_after(cut);
+        let next = fixture.checked(&mut fixture.open()).next.join("\n");
         assert!(next.contains("the old authorities count at mine as well"), "after {cut} steps: {next}");
     }
 }
 
 #[test]
 fn one_import_is_at_work_at_a_time_and_a_damaged_note_stops_both_ways() {
-    let site = Site::new();
-    let lock = lock(&site.home).unwrap();
-    assert!(matches!(super::lock(&site.home), Err(ImportError::Busy(_))));
+    let fixture = Fixture::new();
+    let lock = lock(&fixture.home).unwrap();
+    assert!(matches!(super::lock(&fixture.home), Err(ImportError::Busy(_))));
     drop(lock);
-    site.killed_after(1);
+    fixture.killed_after(1);
     for damage in [b"{".as_slice(), br#"{"format":2}"#] {
-        files::replace(&site.home.directory().join("import.json"), damage).unwrap();
-        let error = Import::open(&site.home, site.operator()).err().unwrap().to_string();
+        files::replace(&fixture.home.directory().join("import.json"), damage).unwrap();
+        let error = Import::open(&fixture.home, fixture.operator()).err().unwrap().to_string();
         assert!(error.contains("import.json") && error.contains("by hand"), "{error}");
     }
 }
@@ -444,15 +444,15 @@ fn one_import_is_at_work_at_a_time_and_a_damaged_note_stops_both_ways() {
 /// Taking an import back removes files: only those that an import writes, whatever the note says.
 #[test]
 fn a_note_that_names_other_files_than_rules_of_an_import_is_refused() {
-    let site = Site::new();
-    site.killed_after(1);
-    let note = site.home.directory().join("import.json");
+    let fixture = Fixture::new();
+    fixture.killed_after(1);
+    let note = fixture.home.directory().join("import.json");
     let text = fs::read_to_string(&note).unwrap();
     assert!(text.contains("policy.d/mosquitto-own.toml"), "{text}");
     for other in ["/etc/passwd", "policy.d/mosquitto-/../../a.toml", "policy.d/mine.toml", "keyward.toml"] {
         let planted = text.replace("policy.d/mosquitto-own.toml", other);
         files::replace(&note, planted.as_bytes()).unwrap();
-        let error = Import::open(&site.home, site.operator()).err().unwrap().to_string();
+        let error = Import::open(&fixture.home, fixture.operator()).err().unwrap().to_string();
         assert!(error.contains(other) && error.contains("by hand"), "{error}");
     }
 }

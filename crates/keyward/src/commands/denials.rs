@@ -8,7 +8,7 @@ use crate::screen::{harmless, table, table_of_escaped};
 use keyward_server::control::{Request, Response};
 use keyward_server::denials::Report;
 use keyward_server::escape::escape;
-use keyward_server::shell::quote;
+use keyward_server::quoting::quote;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

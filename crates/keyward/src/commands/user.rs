@@ -14,7 +14,7 @@ use keyward_server::control::{
     NewCredential, NewPassword, Request, Response, Secret, UserAdd, UserAdded, UserRow,
 };
 use keyward_server::escape::escape;
-use keyward_server::shell::quote;
+use keyward_server::quoting::quote;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -174,14 +174,14 @@ fn check(name: &LocalName, authority: &TrustedAuthority) -> Result<(), Refusal> 
 #[cfg(test)]
 mod tests {
     use crate::{
-        admin::site::{Site, site},
+        admin::fixture::{Fixture, fixture},
         config::Listener,
         control::{AuthorityTrust, Der, Proves, Request, Response},
     };
 
     #[test]
     fn a_change_that_did_not_reach_the_listeners_is_not_reported_as_in_force() {
-        let mut site = site();
+        let mut fixture = fixture();
         let mut add = |name: &str| {
             let mut params = rcgen::CertificateParams::default();
             params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -189,11 +189,11 @@ mod tests {
             let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
             let (name, certificates, proves) = (name.to_owned(), Der(pem.into_bytes()), Proves::CommonName);
             let add = AuthorityTrust { name, certificates, proves, revocations: None };
-            site.admin.execute(Request::AuthorityTrustAdd(add)).unwrap();
+            fixture.admin.execute(Request::AuthorityTrustAdd(add)).unwrap();
         };
         add("good");
         add("late");
-        let remove = |site: &mut Site, name: &str| match site
+        let remove = |fixture: &mut Fixture, name: &str| match fixture
             .admin
             .execute(Request::AuthorityTrustRemove { name: name.to_owned() })
             .unwrap()
@@ -201,12 +201,12 @@ mod tests {
             Response::Changed(changed) => changed,
             _ => panic!("not a change"),
         };
-        let good = remove(&mut site, "good");
+        let good = remove(&mut fixture, "good");
         assert_eq!((good.pending, good.closed_links, good.in_force_ms.is_some()), (false, Some(0), true));
         assert_eq!(good.notes, [""; 0]);
-        let listeners = &mut site.admin.running.as_mut().unwrap().config.listeners;
+        let listeners = &mut fixture.admin.running.as_mut().unwrap().config.listeners;
         listeners.push(Listener { name: "keyless".to_owned(), ..Listener::default() });
-        let late = remove(&mut site, "late");
+        let late = remove(&mut fixture, "late");
         assert_eq!((late.pending, late.closed_links, late.in_force_ms), (true, None, None));
         assert!(late.notes.join("\n").contains("did not confirm it everywhere"));
     }

@@ -358,18 +358,18 @@ fn credentials(account: &Account) -> Vec<CredentialRow> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        admin::site::site,
+        admin::fixture::fixture,
         control::{DeviceAdd, NewCredential, NewPassword, Request, Response},
     };
 
     #[test]
     fn a_retained_message_below_its_topics_keeps_a_device_from_being_added_unasked() {
-        let mut site = site();
+        let mut fixture = fixture();
         let mut add = DeviceAdd::new("kept", NewCredential::Password(NewPassword::Generated));
-        let refusal = site.admin.execute(Request::DeviceAdd(add.clone())).err().unwrap();
+        let refusal = fixture.admin.execute(Request::DeviceAdd(add.clone())).err().unwrap();
         assert!(refusal.what.contains("a retained message lies on kept/"), "{refusal}");
         add.allow_overlap = true;
-        let Ok(Response::DeviceAdded(added)) = site.admin.execute(Request::DeviceAdd(add)) else {
+        let Ok(Response::DeviceAdded(added)) = fixture.admin.execute(Request::DeviceAdd(add)) else {
             panic!("refused")
         };
         assert_eq!(added.device.id, "kept");

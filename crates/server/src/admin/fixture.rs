@@ -103,7 +103,7 @@ impl Live for Told {
 pub(super) const RULE: &str = "[[rule]]\nwho = \"all\"\nallow = [\"publish\"]\ntopics = [\"a\"]\n";
 
 /// Is an installation in a folder of its own, with a broker in it that runs for all that it knows.
-pub(super) struct Site {
+pub(super) struct Fixture {
     pub(super) admin: Admin,
     pub(super) told: Told,
     pub(super) home: Home,
@@ -111,7 +111,7 @@ pub(super) struct Site {
 }
 
 /// Makes one.
-pub(super) fn site() -> Site {
+pub(super) fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::at(folder.path().join("keyward"));
     home.create().unwrap();
@@ -128,10 +128,10 @@ pub(super) fn site() -> Site {
     let mut admin = Admin::running(home.clone(), registrar, running);
     let rules = Rules::load(&home).unwrap();
     admin.note_hand_edits(&fs::read_to_string(home.config_file()).unwrap(), &rules, "test");
-    Site { admin, told, home, _folder: folder }
+    Fixture { admin, told, home, _folder: folder }
 }
 
-impl Site {
+impl Fixture {
     pub(super) fn config(&self, text: &str) {
         files::replace(&self.home.config_file(), text.as_bytes()).unwrap();
     }

@@ -185,22 +185,22 @@ fn parse(add: &ListenerAdd) -> Result<Listener, Refusal> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        admin::site::site,
+        admin::fixture::fixture,
         control::{ListenerAdd, Request},
     };
     use std::fs;
 
     #[test]
     fn a_listener_is_opened_before_it_is_written_and_not_written_if_that_fails() {
-        let mut site = site();
-        let before = fs::read_to_string(site.home.config_file()).unwrap();
+        let mut fixture = fixture();
+        let before = fs::read_to_string(fixture.home.config_file()).unwrap();
         let add = |port| {
             let (name, address) = ("b".to_owned(), None);
             Request::ListenerAdd(ListenerAdd { name, address, port, ..ListenerAdd::default() })
         };
-        assert!(site.admin.execute(add(Some(666))).is_err());
-        assert_eq!(fs::read_to_string(site.home.config_file()).unwrap(), before);
-        site.admin.execute(add(Some(2))).unwrap();
-        assert!(site.reload().unwrap().changes.is_empty(), "our own edit is no hand edit");
+        assert!(fixture.admin.execute(add(Some(666))).is_err());
+        assert_eq!(fs::read_to_string(fixture.home.config_file()).unwrap(), before);
+        fixture.admin.execute(add(Some(2))).unwrap();
+        assert!(fixture.reload().unwrap().changes.is_empty(), "our own edit is no hand edit");
     }
 }

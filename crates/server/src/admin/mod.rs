@@ -325,4 +325,4 @@ fn needs_running(what: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod site;
+mod fixture;

@@ -271,29 +271,29 @@ impl Admin {
 #[cfg(test)]
 mod tests {
     use crate::{
-        admin::site::{RULE, site},
+        admin::fixture::{RULE, fixture},
         control::{NewCredential, NewPassword, PresetChoice, Request, UserAdd},
     };
 
     #[test]
     fn a_preset_is_in_force_with_its_account_and_edits_of_other_files_wait_for_a_reload() {
-        let mut site = site();
-        site.rules(RULE);
+        let mut fixture = fixture();
+        fixture.rules(RULE);
         let add = UserAdd {
             preset: Some(PresetChoice { name: "viewer".to_owned(), topic: None, mac: None }),
             ..UserAdd::new("eye", NewCredential::Password(NewPassword::Generated))
         };
-        site.admin.execute(Request::UserAdd(add)).map(|_| ()).unwrap();
+        fixture.admin.execute(Request::UserAdd(add)).map(|_| ()).unwrap();
         assert_eq!(
-            site.told.take(),
+            fixture.told.take(),
             ["policy of 1 rules"],
             "that of the preset, not the one that was edited"
         );
-        let reloaded = site.reload().unwrap();
+        let reloaded = fixture.reload().unwrap();
         assert_eq!(reloaded.changes.len(), 1);
         assert!(reloaded.changes[0].starts_with("policy.d/a.toml added"), "{reloaded:?}");
-        assert_eq!(site.told.take(), ["certificate", "policy of 2 rules"]);
-        site.admin.execute(Request::UserRemove { name: "eye".to_owned() }).map(|_| ()).unwrap();
-        assert_eq!(site.told.take(), ["policy of 1 rules"]);
+        assert_eq!(fixture.told.take(), ["certificate", "policy of 2 rules"]);
+        fixture.admin.execute(Request::UserRemove { name: "eye".to_owned() }).map(|_| ()).unwrap();
+        assert_eq!(fixture.told.take(), ["policy of 1 rules"]);
     }
 }

@@ -147,7 +147,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        admin::site::{RULE, site},
+        admin::fixture::{RULE, fixture},
         config::Config,
         control::RefusalCode,
     };
@@ -155,115 +155,115 @@ mod tests {
 
     #[test]
     fn a_reload_without_an_edit_changes_nothing_and_notes_nothing() {
-        let mut site = site();
-        let before = site.audit().len();
-        assert_eq!(site.reload().unwrap().changes, [""; 0]);
-        assert_eq!(site.audit().len(), before);
+        let mut fixture = fixture();
+        let before = fixture.audit().len();
+        assert_eq!(fixture.reload().unwrap().changes, [""; 0]);
+        assert_eq!(fixture.audit().len(), before);
     }
 
     #[test]
     fn a_hand_edit_is_put_in_force_and_audited_once() {
-        let mut site = site();
-        site.rules(RULE);
-        let reloaded = site.reload().unwrap();
+        let mut fixture = fixture();
+        fixture.rules(RULE);
+        let reloaded = fixture.reload().unwrap();
         assert!(reloaded.changes[0].starts_with("policy.d/a.toml added, sha256:"), "{reloaded:?}");
-        assert_eq!(site.told.take(), ["certificate", "policy of 1 rules"]);
-        assert!(site.reload().unwrap().changes.is_empty());
-        let notes = site.audit().iter().filter(|what| what.contains("policy.d/a.toml added")).count();
+        assert_eq!(fixture.told.take(), ["certificate", "policy of 1 rules"]);
+        assert!(fixture.reload().unwrap().changes.is_empty());
+        let notes = fixture.audit().iter().filter(|what| what.contains("policy.d/a.toml added")).count();
         assert_eq!(notes, 1);
     }
 
     #[test]
     fn a_bad_rule_file_changes_nothing_not_even_the_good_configuration_beside_it() {
-        let mut site = site();
-        site.config("[[listener]]\nname = \"other\"\nport = 1\n");
-        site.rules("[[rule]]\nwho = 1\n");
-        let refusal = site.reload().unwrap_err();
+        let mut fixture = fixture();
+        fixture.config("[[listener]]\nname = \"other\"\nport = 1\n");
+        fixture.rules("[[rule]]\nwho = 1\n");
+        let refusal = fixture.reload().unwrap_err();
         assert_eq!(refusal.code, RefusalCode::BadFile);
         assert!(refusal.what.contains("policy.d/a.toml:2"), "{refusal}");
-        assert_eq!(site.told.take(), [""; 0]);
-        assert_eq!(site.admin.running.as_ref().unwrap().config, Config::default());
+        assert_eq!(fixture.told.take(), [""; 0]);
+        assert_eq!(fixture.admin.running.as_ref().unwrap().config, Config::default());
     }
 
     #[test]
     fn a_folder_of_rules_that_is_gone_changes_nothing() {
-        let mut site = site();
-        site.rules(RULE);
-        site.reload().unwrap();
-        site.told.take();
-        let aside = site.home.directory().join("aside");
-        fs::rename(site.home.policy_dir(), &aside).unwrap();
-        let refusal = site.reload().unwrap_err();
+        let mut fixture = fixture();
+        fixture.rules(RULE);
+        fixture.reload().unwrap();
+        fixture.told.take();
+        let aside = fixture.home.directory().join("aside");
+        fs::rename(fixture.home.policy_dir(), &aside).unwrap();
+        let refusal = fixture.reload().unwrap_err();
         assert_eq!(refusal.code, RefusalCode::BadFile);
         assert!(refusal.what.contains("policy.d: is missing"), "{refusal}");
-        assert_eq!(site.told.take(), [""; 0]);
-        fs::rename(&aside, site.home.policy_dir()).unwrap();
-        assert!(site.reload().unwrap().changes.is_empty());
+        assert_eq!(fixture.told.take(), [""; 0]);
+        fs::rename(&aside, fixture.home.policy_dir()).unwrap();
+        assert!(fixture.reload().unwrap().changes.is_empty());
     }
 
     #[test]
     fn rules_removed_by_hand_are_out_of_force_and_audited() {
-        let mut site = site();
-        site.rules(RULE);
-        site.reload().unwrap();
-        fs::remove_file(site.home.policy_dir().join("a.toml")).unwrap();
-        assert_eq!(site.reload().unwrap().changes, ["policy.d/a.toml removed"]);
-        assert!(site.audit().iter().any(|what| what.contains("policy.d/a.toml removed")));
+        let mut fixture = fixture();
+        fixture.rules(RULE);
+        fixture.reload().unwrap();
+        fs::remove_file(fixture.home.policy_dir().join("a.toml")).unwrap();
+        assert_eq!(fixture.reload().unwrap().changes, ["policy.d/a.toml removed"]);
+        assert!(fixture.audit().iter().any(|what| what.contains("policy.d/a.toml removed")));
     }
 
     #[test]
     fn a_bad_configuration_changes_nothing_not_even_the_good_rules_beside_it() {
-        let mut site = site();
-        site.config("[server]\nshards = 0\n");
-        site.rules(RULE);
-        let refusal = site.reload().unwrap_err();
+        let mut fixture = fixture();
+        fixture.config("[server]\nshards = 0\n");
+        fixture.rules(RULE);
+        let refusal = fixture.reload().unwrap_err();
         assert!(refusal.what.contains("keyward.toml:2:10: server.shards"), "{refusal}");
-        assert_eq!(site.told.take(), [""; 0]);
+        assert_eq!(fixture.told.take(), [""; 0]);
     }
 
     #[test]
     fn listeners_that_are_gone_are_closed_and_new_ones_opened() {
-        let mut site = site();
-        site.config("[[listener]]\nname = \"mqtts\"\nport = 8883\n[[listener]]\nname = \"b\"\nport = 2\n");
-        site.reload().unwrap();
-        assert_eq!(site.told.take(), ["certificate", "open b 2", "policy of 0 rules"]);
-        site.config("[[listener]]\nname = \"b\"\nport = 3\n");
-        site.reload().unwrap();
+        let mut fixture = fixture();
+        fixture.config("[[listener]]\nname = \"mqtts\"\nport = 8883\n[[listener]]\nname = \"b\"\nport = 2\n");
+        fixture.reload().unwrap();
+        assert_eq!(fixture.told.take(), ["certificate", "open b 2", "policy of 0 rules"]);
+        fixture.config("[[listener]]\nname = \"b\"\nport = 3\n");
+        fixture.reload().unwrap();
         assert_eq!(
-            site.told.take(),
+            fixture.told.take(),
             ["certificate", "close mqtts", "close b", "open b 3", "policy of 0 rules"]
         );
     }
 
     #[test]
     fn a_listener_that_cannot_be_opened_undoes_the_others_and_the_rules_stay() {
-        let mut site = site();
-        site.rules(RULE);
-        site.config("[[listener]]\nname = \"b\"\nport = 2\n[[listener]]\nname = \"c\"\nport = 666\n");
-        assert_eq!(site.reload().unwrap_err().what, "port 666 is taken");
+        let mut fixture = fixture();
+        fixture.rules(RULE);
+        fixture.config("[[listener]]\nname = \"b\"\nport = 2\n[[listener]]\nname = \"c\"\nport = 666\n");
+        assert_eq!(fixture.reload().unwrap_err().what, "port 666 is taken");
         assert_eq!(
-            site.told.take(),
+            fixture.told.take(),
             ["certificate", "close mqtts", "open b 2", "open c 666", "close b", "open mqtts 8883"]
         );
-        assert_eq!(site.admin.running.as_ref().unwrap().config, Config::default());
+        assert_eq!(fixture.admin.running.as_ref().unwrap().config, Config::default());
     }
 
     #[test]
     fn a_port_from_the_command_line_stays_over_a_reload() {
-        let mut site = site();
-        let running = site.admin.running.as_mut().unwrap();
+        let mut fixture = fixture();
+        let running = fixture.admin.running.as_mut().unwrap();
         running.overrides.port = Some(7);
         running.config = Config::default().overridden(running.overrides);
-        site.config("[server]\nshards = 1\n");
-        site.reload().unwrap();
-        assert_eq!(site.told.take(), ["certificate", "policy of 0 rules"], "the listener is not touched");
+        fixture.config("[server]\nshards = 1\n");
+        fixture.reload().unwrap();
+        assert_eq!(fixture.told.take(), ["certificate", "policy of 0 rules"], "the listener is not touched");
     }
 
     #[test]
     fn what_needs_a_restart_is_said() {
-        let mut site = site();
-        site.config("[server]\nshards = 1\n[limits]\nsessions = 5\n");
-        let reloaded = site.reload().unwrap();
+        let mut fixture = fixture();
+        fixture.config("[server]\nshards = 1\n[limits]\nsessions = 5\n");
+        let reloaded = fixture.reload().unwrap();
         assert_eq!(
             reloaded.needs_restart,
             ["server.shards: takes effect at the next start", "limits: takes effect at the next start"]
@@ -272,23 +272,23 @@ mod tests {
 
     #[test]
     fn what_is_as_it_was_at_the_start_needs_no_restart() {
-        let mut site = site();
-        site.config("[limits]\nsessions = 5\n");
-        assert_eq!(site.reload().unwrap().needs_restart, ["limits: takes effect at the next start"]);
-        assert_eq!(site.reload().unwrap().needs_restart, ["limits: takes effect at the next start"]);
-        site.config("");
-        assert_eq!(site.reload().unwrap().needs_restart, [""; 0]);
+        let mut fixture = fixture();
+        fixture.config("[limits]\nsessions = 5\n");
+        assert_eq!(fixture.reload().unwrap().needs_restart, ["limits: takes effect at the next start"]);
+        assert_eq!(fixture.reload().unwrap().needs_restart, ["limits: takes effect at the next start"]);
+        fixture.config("");
+        assert_eq!(fixture.reload().unwrap().needs_restart, [""; 0]);
     }
 
     #[test]
     fn a_name_of_the_configuration_comes_into_the_certificate_at_a_reload() {
-        let mut site = site();
-        site.config("[server]\nnames = [\"mqtt.home\"]\n");
-        let reloaded = site.reload().unwrap();
+        let mut fixture = fixture();
+        fixture.config("[server]\nnames = [\"mqtt.home\"]\n");
+        let reloaded = fixture.reload().unwrap();
         assert!(
             reloaded.changes.contains(&"the server certificate names mqtt.home now".to_owned()),
             "{reloaded:?}"
         );
-        assert_eq!(site.told.take(), ["certificate", "certificate", "policy of 0 rules"]);
+        assert_eq!(fixture.told.take(), ["certificate", "certificate", "policy of 0 rules"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Devices and users: how they prove themselves, and whether they should still be there.
 
 use super::{Check, Facts, Profile, Step, Weakness};
-use crate::shell::quote;
+use crate::quoting::quote;
 use keyward_identity::{Account, Chip, Exposure, Standing};
 use keyward_ids::{Identity, Kind, SiteId, TypeId, UserId};
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! Whether there is a backup, and how old it is.
 
 use super::{Check, Facts, Profile, Step, Weakness};
-use crate::shell::quote;
+use crate::quoting::quote;
 use std::time::Duration;
 
 /// How old the newest backup may be.

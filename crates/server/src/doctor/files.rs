@@ -1,7 +1,7 @@
 //! What lies in the directory of the installation and should not, or is open to others.
 
 use super::{Check, Facts, Profile, StartedBy, Step, Weakness};
-use crate::shell::quote;
+use crate::quoting::quote;
 use crate::status::StorageState;
 
 pub(super) const CHECKS: &[Check] = &[

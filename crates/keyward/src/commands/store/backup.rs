@@ -10,7 +10,7 @@ use keyward_identity::files;
 use keyward_server::backup::keys::{self, Passphrase};
 use keyward_server::backup::seal::Lock;
 use keyward_server::backup::{self as backups, Made, MakeOptions};
-use keyward_server::shell::quote;
+use keyward_server::quoting::quote;
 use std::io::{self, IsTerminal, Write as _};
 use std::path::Path;
 
