@@ -8,7 +8,8 @@ from access_lists import WORDS, matches
 from questions import FILTERS, LET_IN, Asker
 
 PLUGIN = "/usr/lib/{}/mosquitto_dynamic_security.so"
-PRIORITIES = [-100_000, -1, 0, 0, 1, 5, 99_999, 100_000]
+# None is written as no priority: there it is 0 for a rule, and -1 for a role and a member.
+PRIORITIES = [-100_000, -1, None, None, 0, 0, 1, 5, 99_999, 100_000]
 KINDS = ["publishClientSend"] * 3 + ["publishClientReceive", "subscribeLiteral", "subscribePattern", "subscribePattern",
                                      "unsubscribeLiteral", "unsubscribePattern"]
 
@@ -96,16 +97,24 @@ class Dynamic:
             topic = dice.choice(self.topics + FILTERS)
             # A literal that denies a filter with wildcards is refused by the import.
             allow = allow or "+" in topic or "#" in topic
-        return {"acltype": kind, "topic": topic, "priority": dice.choice(PRIORITIES), "allow": allow}
+        return self.ranked({"acltype": kind, "topic": topic, "allow": allow})
 
     def some(self, things, key, least, most):
         chosen = self.dice.sample(things, self.dice.randrange(least, most + 1))
-        return [{key: thing[key], "priority": self.dice.choice(PRIORITIES)} for thing in chosen]
+        return [self.ranked({key: thing[key]}) for thing in chosen]
+
+    def ranked(self, thing):
+        priority = self.dice.choice(PRIORITIES)
+        return thing if priority is None else {**thing, "priority": priority}
 
     def client(self, user):
         it = {"username": user, **hashed(self.password(user)), "roles": self.some(self.roles, "rolename", 0, 2)}
+        says_so = self.dice.random() < 0.5
         for group in self.dice.sample(self.groups, self.dice.randrange(3)):
-            group["clients"].append({"username": user, "priority": self.dice.choice(PRIORITIES)})
+            rank = self.ranked({})
+            group["clients"].append({"username": user, **rank})
+            if says_so:
+                it.setdefault("groups", []).append({"groupname": group["groupname"], **rank})
         if user == self.off:
             it["disabled"] = True
         if user == self.bound:
@@ -131,14 +140,18 @@ class Dynamic:
                       for kind in ("publishClientSend", "publishClientReceive", "subscribePattern") for topic in ("#", "$SYS/#")]
         admin = {"username": self.admin, **hashed(self.password(self.admin)), "roles": [{"rolename": "everything"}]}
         it = {
-            "defaultACLAccess": {"publishClientSend": dice.random() < 0.3, "publishClientReceive": True,
-                                 "subscribe": self.opens, "unsubscribe": dice.random() < 0.7},
+            "defaultACLAccess": {"publishClientReceive": True, **self.default("publishClientSend", dice.random() < 0.3),
+                                 **self.default("subscribe", self.opens), **self.default("unsubscribe", dice.random() < 0.7)},
             "clients": self.clients + [admin], "groups": self.groups,
             "roles": self.roles + [{"rolename": "everything", "acls": everything}],
         }
         if dice.random() < 0.7:
             it["anonymousGroup"] = dice.choice(self.groups)["groupname"]
         return it
+
+    def default(self, key, allows):
+        """What is denied is said, or left out."""
+        return {key: allows} if allows or self.dice.random() < 0.5 else {}
 
     def write(self, folder):
         """Writes the file. Returns the settings that name it."""

@@ -2,7 +2,7 @@
 
 use crate::{Place, Wrong, limits};
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use zeroize::Zeroizing;
 
 /// The highest priority, and below zero the lowest. Mosquitto's commands give no others; of others in a file 2.0.11 takes the number, and
@@ -33,8 +33,8 @@ pub struct Client {
     pub rules: Vec<Rule>,
 }
 
-/// Says what is decided where no rule speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// Says what is decided where no rule speaks: nothing is allowed that is not named, as 2.0.11 reads it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Defaults {
     /// Whether clients may publish.
@@ -45,12 +45,6 @@ pub struct Defaults {
     pub subscribe: bool,
     /// Whether subscriptions may be ended.
     pub unsubscribe: bool,
-}
-
-impl Default for Defaults {
-    fn default() -> Self {
-        Self { publish_client_send: false, publish_client_receive: true, subscribe: false, unsubscribe: true }
-    }
 }
 
 /// Names what a rule is about.
@@ -156,7 +150,7 @@ struct Group {
 #[serde(deny_unknown_fields)]
 struct ClientName {
     username: String,
-    #[serde(default)]
+    #[serde(default = "unset_priority")]
     priority: i64,
 }
 
@@ -164,7 +158,7 @@ struct ClientName {
 #[serde(deny_unknown_fields)]
 struct RoleName {
     rolename: String,
-    #[serde(default)]
+    #[serde(default = "unset_priority")]
     priority: i64,
 }
 
@@ -172,7 +166,7 @@ struct RoleName {
 #[serde(deny_unknown_fields)]
 struct GroupName {
     groupname: String,
-    #[serde(default)]
+    #[serde(default = "unset_priority")]
     priority: i64,
 }
 
@@ -192,6 +186,11 @@ struct Role {
 
 fn yes() -> bool {
     true
+}
+
+/// Returns the priority of a role or a group that names none; that of a rule is 0.
+fn unset_priority() -> i64 {
+    -1
 }
 
 /// Reads the file. Keys that stand twice, in whatever object is read, are refused.
@@ -248,6 +247,7 @@ impl<'f> Resolver<'f> {
                     crate::shown(&role.rolename)
                 ));
             }
+            check_rules(role)?;
             if it.roles.insert(&role.rolename, role).is_some() {
                 return Err(format!("the role {} stands there twice", crate::shown(&role.rolename)));
             }
@@ -258,14 +258,38 @@ impl<'f> Resolver<'f> {
             }
             for client in &group.clients {
                 let of_client = it.memberships.entry(&client.username).or_default();
-                of_client.insert(&group.groupname, client.priority);
+                if of_client.insert(&group.groupname, client.priority).is_some() {
+                    let [group, client] = [&group.groupname, &client.username].map(|name| crate::shown(name));
+                    return Err(format!("the group {group} has the client {client} twice; take one out"));
+                }
             }
         }
-        for client in &file.clients {
-            let of_client = it.memberships.entry(&client.username).or_default();
-            of_client.extend(client.groups.iter().map(|group| (group.groupname.as_str(), group.priority)));
-        }
+        file.clients.iter().try_for_each(|client| it.check_groups(client))?;
         Ok(it)
+    }
+
+    /// Refuses groups of a client that do not have it: who is in a group, and with which priority, the group says.
+    fn check_groups(&self, client: &FileClient) -> Result<(), String> {
+        let held = self.memberships.get(client.username.as_str());
+        for GroupName { groupname, priority } in &client.groups {
+            let [client, group] = [&client.username, groupname].map(|name| crate::shown(name));
+            match held.and_then(|held| held.get(groupname.as_str())) {
+                Some(held) if held == priority => {}
+                Some(held) => {
+                    return Err(format!(
+                        "the client {client} has the group {group} with priority {priority}, and the group has it with {held}, which \
+                         is what Mosquitto reads; write one of them in both places"
+                    ));
+                }
+                None => {
+                    return Err(format!(
+                        "the client {client} names the group {group}, and the clients of that group do not have it, so it is no member \
+                         for Mosquitto; add it there, or take the group out of the client"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn security(&self, file: &File) -> Result<Security, String> {
@@ -289,7 +313,8 @@ impl<'f> Resolver<'f> {
 
     /// Lists the rules of a client in the order in which they decide: its own roles before those of its groups.
     fn rules_of_client(&self, client: &FileClient) -> Result<Vec<Rule>, String> {
-        let mut rules = self.rules_of_roles(&client.roles)?;
+        let mut rules =
+            self.rules_of_roles(&format!("the client {}", crate::shown(&client.username)), &client.roles)?;
         let none = BTreeMap::new();
         let groups = self.memberships.get(client.username.as_str()).unwrap_or(&none);
         let mut groups: Vec<_> = groups.iter().map(|(name, priority)| (-*priority, *name)).collect();
@@ -303,14 +328,19 @@ impl<'f> Resolver<'f> {
     fn rules_of_group(&self, name: &str) -> Result<Vec<Rule>, String> {
         let group =
             self.groups.get(name).ok_or_else(|| format!("there is no group {}", crate::shown(name)))?;
-        self.rules_of_roles(&group.roles)
+        self.rules_of_roles(&format!("the group {}", crate::shown(name)), &group.roles)
     }
 
-    fn rules_of_roles(&self, names: &[RoleName]) -> Result<Vec<Rule>, String> {
+    /// Lists the rules of these roles, which `holder` has.
+    fn rules_of_roles(&self, holder: &str, names: &[RoleName]) -> Result<Vec<Rule>, String> {
         let mut names: Vec<_> = names.iter().map(|role| (-role.priority, role.rolename.as_str())).collect();
         names.sort_unstable();
+        let mut seen = BTreeSet::new();
         let mut rules = Vec::new();
         for (_, name) in names {
+            if !seen.insert(name) {
+                return Err(format!("{holder} has the role {} twice; take one out", crate::shown(name)));
+            }
             let role =
                 self.roles.get(name).ok_or_else(|| format!("there is no role {}", crate::shown(name)))?;
             let mut acls: Vec<Rule> = role.acls.clone();
@@ -319,6 +349,18 @@ impl<'f> Resolver<'f> {
             rules.extend(acls);
         }
         Ok(rules)
+    }
+}
+
+/// Refuses two rules of a role about one thing: which of them counts depends on the version that reads them.
+fn check_rules(role: &Role) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    match role.acls.iter().find(|rule| !seen.insert((rule.kind, rule.topic.as_str()))) {
+        Some(rule) => {
+            let [name, topic] = [&role.rolename, &rule.topic].map(|text| crate::shown(text));
+            Err(format!("the role {name} has two rules of one kind for {topic}; take one out"))
+        }
+        None => Ok(()),
     }
 }
 
@@ -353,80 +395,4 @@ fn hash(client: &FileClient) -> Option<Zeroizing<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = r#"{
-        "defaultACLAccess": {"publishClientSend": false, "publishClientReceive": true, "subscribe": false, "unsubscribe": true},
-        "clients": [
-            {"username": "ann", "password": "aGFzaA==", "salt": "c2FsdA==", "iterations": 101,
-             "roles": [{"rolename": "low"}, {"rolename": "high", "priority": 9}], "groups": [{"groupname": "g"}]},
-            {"username": "ben", "encoded_password": "$7$1000$a$b", "clientid": "only", "disabled": true}
-        ],
-        "groups": [{"groupname": "g", "roles": [{"rolename": "shared"}], "clients": [{"username": "ben"}]}],
-        "roles": [
-            {"rolename": "low", "acls": [{"acltype": "publishClientSend", "topic": "low", "allow": true}]},
-            {"rolename": "high", "acls": [
-                {"acltype": "publishClientSend", "topic": "later", "priority": -1, "allow": true},
-                {"acltype": "publishClientSend", "topic": "first", "priority": 100000, "allow": false}]},
-            {"rolename": "shared", "acls": [{"acltype": "subscribePattern", "topic": "shared/#", "allow": true}]}
-        ],
-        "anonymousGroup": "g", "changeIndex": 4
-    }"#;
-
-    #[test]
-    fn rules_stand_in_the_order_in_which_they_decide() {
-        let security = parse("d.json", FILE.as_bytes()).unwrap();
-        let topics = |rules: &[Rule]| rules.iter().map(|rule| rule.topic.clone()).collect::<Vec<_>>();
-        assert_eq!(topics(&security.clients[0].rules), ["first", "later", "low", "shared/#"]);
-        assert_eq!(topics(&security.clients[1].rules), ["shared/#"]);
-        assert_eq!(topics(security.anonymous.as_ref().unwrap()), ["shared/#"]);
-        assert_eq!(security.clients[0].hash.as_ref().unwrap().as_str(), "$7$101$c2FsdA==$aGFzaA==");
-        assert_eq!(security.clients[1].hash.as_ref().unwrap().as_str(), "$7$1000$a$b");
-        assert!(security.clients[1].disabled && security.clients[1].client_id.as_deref() == Some("only"));
-    }
-
-    #[test]
-    fn literal_filters_of_a_role_decide_before_its_patterns_and_words_for_people_decide_nothing() {
-        let file = r#"{"clients": [{"username": "ann", "textname": "A", "textDescription": "b", "roles": [{"rolename": "r"}]}],
-            "groups": [{"groupname": "g", "textname": "c", "textdescription": "d"}],
-            "roles": [{"rolename": "r", "textname": "e", "textdescription": "f", "allowwildcardsubs": true, "acls": [
-                {"acltype": "subscribePattern", "topic": "pattern/#", "priority": 9, "allow": false},
-                {"acltype": "subscribeLiteral", "topic": "later", "priority": -9, "allow": true},
-                {"acltype": "subscribeLiteral", "topic": "first", "priority": 1, "allow": true}]}]}"#;
-        let security = parse("d.json", file.as_bytes()).unwrap();
-        let topics: Vec<_> = security.clients[0].rules.iter().map(|rule| rule.topic.as_str()).collect();
-        assert_eq!(topics, ["first", "later", "pattern/#"]);
-    }
-
-    #[test]
-    fn what_is_cut_off_doubled_or_dangling_is_refused() {
-        let cut = &FILE[..FILE.len() / 2];
-        let doubled = FILE.replacen("\"username\": \"ann\"", "\"username\": \"x\", \"username\": \"ann\"", 1);
-        let twice = FILE.replacen("\"username\": \"ben\", \"enc", "\"username\": \"ann\", \"enc", 1);
-        let dangling = FILE.replacen("\"rolename\": \"low\"}", "\"rolename\": \"none\"}", 1);
-        let unknown = FILE.replacen("\"changeIndex\"", "\"deniedTopics\"", 1);
-        let narrowed = FILE.replacen(
-            "\"rolename\": \"shared\", ",
-            "\"rolename\": \"shared\", \"allowwildcardsubs\": false, ",
-            1,
-        );
-        let beyond = FILE.replacen("\"priority\": 9}", "\"priority\": 100001}", 1);
-        let mistyped = FILE.replacen("publishClientSend\", \"topic\"", "publish\", \"topic\"", 1);
-        for text in [
-            cut,
-            &doubled,
-            &twice,
-            &dangling,
-            &unknown,
-            &narrowed,
-            &beyond,
-            &mistyped,
-            "",
-            "[]",
-            "\u{feff}{}",
-        ] {
-            assert!(parse("d.json", text.as_bytes()).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

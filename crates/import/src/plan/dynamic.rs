@@ -19,7 +19,8 @@ const TIERS: u8 = 40;
 /// Renders what clients may do.
 pub(super) fn render(plan: &mut Plan, security: &Security, people: &People, version: Version) {
     if !security.defaults.publish_client_receive {
-        let why = "defaultACLAccess denies publishClientReceive: that a message needs two rules at once cannot be written here";
+        let why = "defaultACLAccess denies publishClientReceive, as it does where it does not name it: that a message needs two rules \
+                   at once cannot be written here; write \"publishClientReceive\": true there, and rules that deny it";
         plan.refusals.push(why.to_owned());
         return;
     }

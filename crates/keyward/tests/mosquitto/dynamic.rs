@@ -10,7 +10,7 @@ const DYNAMIC: &str = "listener 1883 127.0.0.1\nallow_anonymous true\nplugin /x/
 #[test]
 fn who_has_no_login_has_the_rules_of_the_anonymous_group_and_no_other_user_has() {
     let story = Story::stopped();
-    let security = r#"{"defaultACLAccess": {"publishClientSend": true}, "anonymousGroup": "g",
+    let security = r#"{"defaultACLAccess": {"publishClientSend": true, "publishClientReceive": true}, "anonymousGroup": "g",
         "clients": [{"username": "ann", "encoded_password": "HASH", "roles": [{"rolename": "r"}]}],
         "groups": [{"groupname": "g", "roles": [{"rolename": "r"}]}],
         "roles": [{"rolename": "r", "acls": [
@@ -51,7 +51,8 @@ fn what_dynamic_security_closes_and_cannot_be_written_here_is_refused() {
         (r#""textname": "x""#, "$7$101$AAAA$AAAA", "client ann): its hash"),
     ] {
         let security = format!(
-            r#"{{"clients": [{{"username": "ann", "encoded_password": "{hash}", "roles": [{{"rolename": "r"}}]}}],
+            r#"{{"defaultACLAccess": {{"publishClientReceive": true}},
+                "clients": [{{"username": "ann", "encoded_password": "{hash}", "roles": [{{"rolename": "r"}}]}}],
                 "roles": [{{"rolename": "r", {role}}}]}}"#
         );
         put(&story, &[("m.conf", DYNAMIC), ("d.json", &security)]);
@@ -65,7 +66,7 @@ fn what_dynamic_security_closes_and_cannot_be_written_here_is_refused() {
 #[test]
 fn dynamic_security_decides_in_the_order_of_its_priorities() {
     let story = Story::stopped();
-    let security = r#"{"defaultACLAccess": {"publishClientSend": false, "subscribe": false},
+    let security = r#"{"defaultACLAccess": {"publishClientSend": false, "publishClientReceive": true, "subscribe": false},
         "clients": [
           {"username": "ann", "encoded_password": "HASH", "roles": [{"rolename": "low"}, {"rolename": "high", "priority": 5}]},
           {"username": "off", "encoded_password": "HASH", "disabled": true},
@@ -116,7 +117,7 @@ fn dynamic_security_decides_in_the_order_of_its_priorities() {
 #[test]
 fn under_dynamic_security_a_will_that_may_not_be_published_keeps_nobody_out() {
     let story = Story::stopped();
-    let security = r#"{"defaultACLAccess": {"subscribe": true},
+    let security = r#"{"defaultACLAccess": {"publishClientReceive": true, "subscribe": true},
         "clients": [{"username": "ann", "encoded_password": "HASH"}], "roles": []}"#;
     put(&story, &[("m.conf", DYNAMIC), ("d.json", security)]);
     let report = story.json(&["import", "mosquitto", "m.conf"]);
@@ -131,12 +132,27 @@ fn under_dynamic_security_a_will_that_may_not_be_published_keeps_nobody_out() {
     }
 }
 
+/// Mosquitto 2.0.11 delivers nothing under such a file without a rule that says so. Here it was read as allowing it.
+#[test]
+fn deliveries_that_are_not_allowed_by_default_are_refused() {
+    let story = Story::stopped();
+    for defaults in ["", r#""defaultACLAccess": {"subscribe": true},"#] {
+        let security = format!(
+            r#"{{{defaults} "clients": [{{"username": "ann", "encoded_password": "HASH", "roles": [{{"rolename": "r"}}]}}],
+                "roles": [{{"rolename": "r", "acls": [{{"acltype": "subscribePattern", "topic": "a", "allow": true}}]}}]}}"#
+        );
+        put(&story, &[("m.conf", DYNAMIC), ("d.json", &security)]);
+        let refused = story.refused(&["import", "mosquitto", "m.conf"]);
+        assert!(refused.contains("defaultACLAccess denies publishClientReceive"), "{refused}");
+    }
+}
+
 /// The comparison with Mosquitto 2.0.11 found that there `#` of a subscribePattern covers `$SYS` too. What it denied was
 /// granted here by a rule behind it.
 #[test]
 fn wildcards_of_dynamic_security_deny_what_the_broker_says_of_itself_and_do_not_open_it() {
     let story = Story::stopped();
-    let security = r##"{"clients": [
+    let security = r##"{"defaultACLAccess": {"publishClientReceive": true}, "clients": [
           {"username": "ann", "encoded_password": "HASH", "roles": [{"rolename": "shut"}]},
           {"username": "ben", "encoded_password": "HASH", "roles": [{"rolename": "open"}]}],
         "roles": [
