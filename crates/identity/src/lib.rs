@@ -75,6 +75,7 @@ pub use registry::{CertificateRefusal, Counts, Registry};
 pub use secret::{NoRandomness, Secret};
 pub use status::{CertificateStatus, IMPORTED_ROLE, Status};
 pub use trusted::{
-    BoundName, Der, LocalName, LocalNameError, ProvenBy, TrustRefusal, TrustSummary, TrustedAuthority,
+    BoundName, Der, LocalName, LocalNameError, ProvenBy, TrustRefusal, TrustSummary, TrustedAuthority, Unfit,
+    certificate_has_signed, check_certifies_clients,
 };
 pub use vault::{KeyProtection, VaultError};

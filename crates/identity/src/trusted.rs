@@ -155,6 +155,14 @@ pub enum TrustRefusal {
         /// Its subject.
         subject: String,
     },
+    /// A certificate of an authority is not for certifying clients.
+    #[error("the certificate of '{subject}' cannot certify clients: {why}; nothing under it can be accepted")]
+    Unfit {
+        /// Its subject.
+        subject: String,
+        /// Why not.
+        why: Unfit,
+    },
     /// A certificate has ended.
     #[error("the certificate of '{subject}' ended {not_after}: nothing under it can be accepted")]
     Expired {
@@ -190,6 +198,48 @@ pub enum TrustRefusal {
     StrangeList,
 }
 
+/// Says why the certificate of an authority cannot certify clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It may sign no certificates (RFC 5280, 4.2.1.3).
+    #[error("its keyUsage has no keyCertSign")]
+    SignsNoCertificates,
+    /// It may be used for other things only (RFC 5280, 4.2.1.12; that the purposes of an authority limit those of what it
+    /// certifies is what TLS libraries make of it).
+    #[error("its extendedKeyUsage has no clientAuth")]
+    NotForClients,
+    /// It cannot be read, or says one of these twice.
+    #[error("what it may be used for cannot be read")]
+    Unreadable,
+}
+
+/// Tells whether what the certificate of an authority says of its use lets it certify clients. What it does not say is not
+/// limited.
+///
+/// # Errors
+/// [`Unfit`] says why not.
+pub fn check_certifies_clients(certificate: &[u8]) -> Result<(), Unfit> {
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| Unfit::Unreadable)?;
+    let usage = certificate.key_usage().map_err(|_| Unfit::Unreadable)?;
+    let purposes = certificate.extended_key_usage().map_err(|_| Unfit::Unreadable)?;
+    if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
+        return Err(Unfit::SignsNoCertificates);
+    }
+    match purposes.is_none_or(|purposes| purposes.value.client_auth) {
+        true => Ok(()),
+        false => Err(Unfit::NotForClients),
+    }
+}
+
+/// Tells whether a list of revoked certificates was signed with the key of this certificate, under its name. Both are DER; what
+/// cannot be read has signed nothing.
+pub fn certificate_has_signed(certificate: &[u8], list: &[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+    let Ok((_, list)) = CertificateRevocationList::from_der(list) else { return false };
+    certificate.subject().as_raw() == list.issuer().as_raw()
+        && list.verify_signature(certificate.public_key()).is_ok()
+}
+
 /// Reads the certificates of an authority: PEM, or DER of a single one. All have to be of authorities.
 fn read_authority(bytes: &[u8], now: WallTime) -> Result<Vec<Der>, TrustRefusal> {
     const WHAT: &str = "file of the authority";
@@ -202,6 +252,7 @@ fn read_authority(bytes: &[u8], now: WallTime) -> Result<Vec<Der>, TrustRefusal>
         if !constraints.is_some_and(|constraints| constraints.value.ca) {
             return Err(TrustRefusal::NoAuthority { subject });
         }
+        check_certifies_clients(der).map_err(|why| TrustRefusal::Unfit { subject: subject.clone(), why })?;
         let not_after = wall(certificate.validity().not_after.timestamp());
         if not_after < now {
             return Err(TrustRefusal::Expired { subject, not_after });
@@ -215,14 +266,8 @@ fn read_revocations(bytes: &[u8], certificates: &[Der]) -> Result<Vec<Der>, Trus
     const WHAT: &str = "list of revoked certificates";
     let lists = read(WHAT, bytes, "X509 CRL", limits::REVOCATION_LIST_BYTES)?;
     for Der(der) in &lists {
-        let (_, list) =
-            CertificateRevocationList::from_der(der).map_err(|_| TrustRefusal::Malformed { what: WHAT })?;
-        let signed = certificates.iter().any(|Der(der)| {
-            X509Certificate::from_der(der).is_ok_and(|(_, certificate)| {
-                certificate.subject().as_raw() == list.issuer().as_raw()
-                    && list.verify_signature(certificate.public_key()).is_ok()
-            })
-        });
+        CertificateRevocationList::from_der(der).map_err(|_| TrustRefusal::Malformed { what: WHAT })?;
+        let signed = certificates.iter().any(|Der(certificate)| certificate_has_signed(certificate, der));
         if !signed {
             return Err(TrustRefusal::StrangeList);
         }

@@ -442,6 +442,9 @@ fn certificates_that_cannot_go_on_are_refused_with_their_lines() {
     story.write(&story.path("ended.key"), &key.serialize_pem());
     ended.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     story.write(&story.path("ended-ca.crt"), &ended.self_signed(&key).unwrap().pem());
+    ended.not_after = rcgen::date_time_ymd(2040, 1, 1);
+    ended.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    story.write(&story.path("server-ca.crt"), &ended.self_signed(&key).unwrap().pem());
     let two = ["ca.crt", "strange.crt"].map(|name| fs::read_to_string(story.path(name)).unwrap());
     story.write(&story.path("two.crt"), &two.concat());
     let before = (state(&story), keys(&story));
@@ -456,7 +459,7 @@ fn certificates_that_cannot_go_on_are_refused_with_their_lines() {
         ("{}/ca.crt", "{}/server.crt", 4, "CA:TRUE"),
         ("{}/ca.crt", "{}/m.conf", 4, "nothing that can be read"),
         ("{}/ca.crl", "{}/strange.crl", 5, "not signed by this authority"),
-        ("{}/ca.crt", "{}/two.crt", 5, "single certificate"),
+        ("{}/ca.crt", "{}/server-ca.crt", 4, "its extendedKeyUsage has no clientAuth"),
         ("cafile {}/ca.crt", "capath {}/d", 4, "by its hash"),
         ("listener 8885", &format!("{other}listener 8885"), 11, "proves something else"),
     ] {
@@ -466,11 +469,15 @@ fn certificates_that_cannot_go_on_are_refused_with_their_lines() {
         let refused = story.refused(&["import", "mosquitto", "m.conf"]);
         assert!(refused.contains(why) && refused.contains(&format!("m.conf:{line}")), "{why}: {refused}");
     }
+    // As there, a client needs a list of its own issuer, so one list may stand beside two authorities.
+    let conf = TLS_CONF.replace("{}/ca.crt", "{}/two.crt");
+    put(&story, &[("m.conf", &format!("{conf}{FILES}"))]);
+    story.ok(&["import", "mosquitto", "m.conf", "--dry-run"]);
     usual(&story);
     let refused = story.refused(&["import", "mosquitto", "m.conf", "--certificate-users", "pump-1"]);
     assert!(refused.contains("--certificate-users"), "{refused}");
     let plugin = "plugin /x/mosquitto_dynamic_security.so\nplugin_opt_config_file {}/d.json\n";
-    let security = r#"{"clients": [{"username": "off", "disabled": true}, {"username": "one", "clientid": "x"}, {"username": "on"}], "roles": []}"#;
+    let security = r#"{"defaultACLAccess": {"publishClientReceive": true}, "clients": [{"username": "off", "disabled": true}, {"username": "one", "clientid": "x"}, {"username": "on"}], "roles": []}"#;
     put(&story, &[("m.conf", &format!("{TLS_CONF}{plugin}")), ("d.json", security)]);
     let refused = story.refused(&["import", "mosquitto", "m.conf", "--certificate-users", "off,one,none,on"]);
     for why in ["off is disabled", "one gets in with one client id", "none is no client"] {

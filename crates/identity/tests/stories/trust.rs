@@ -2,7 +2,9 @@
 
 use crate::support::*;
 
-use keyward_identity::{CertificateRefusal, Command, LocalName, ProvenBy, Refusal, TrustRefusal, limits};
+use keyward_identity::{
+    CertificateRefusal, Command, LocalName, ProvenBy, Refusal, TrustRefusal, Unfit, limits,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 pub fn authority_pem(is_ca: bool) -> String {
@@ -70,6 +72,31 @@ fn what_is_no_authority_or_our_own_is_not_trusted() {
     }
     assert!(matches!(house.refused(trust("fifth", &authority_pem(true))), Refusal::Full { .. }));
     assert!("Old".parse::<LocalName>().is_err() && "../x".parse::<LocalName>().is_err());
+}
+
+/// It was trusted and let its clients in, whom every other TLS library refuses.
+#[test]
+fn an_authority_that_may_not_certify_clients_is_not_trusted_and_the_reason_is_told() {
+    use rcgen::{ExtendedKeyUsagePurpose as Purpose, KeyUsagePurpose as Usage};
+    let mut house = house();
+    let pem = |usages: &[Usage], purposes: &[Purpose]| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params.key_usages, params.extended_key_usages) = (usages.to_vec(), purposes.to_vec());
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    for (usages, purposes, expected) in [
+        (&[Usage::CrlSign][..], &[][..], Unfit::SignsNoCertificates),
+        (&[Usage::KeyCertSign], &[Purpose::ServerAuth], Unfit::NotForClients),
+    ] {
+        match house.refused(trust("other", &pem(usages, purposes))) {
+            Refusal::Trust(TrustRefusal::Unfit { why, .. }) => assert_eq!(why, expected),
+            other => panic!("{other}"),
+        }
+    }
+    let both = authority_pem(true) + &pem(&[], &[Purpose::ServerAuth]);
+    assert!(matches!(house.refused(trust("other", &both)), Refusal::Trust(TrustRefusal::Unfit { .. })));
+    house.run(trust("other", &pem(&[Usage::KeyCertSign], &[Purpose::ServerAuth, Purpose::ClientAuth])));
 }
 
 #[test]

@@ -170,11 +170,6 @@ fn authority(plan: &mut Plan, number: usize, listener: &Listener, disk: &mut Dis
 /// Takes an authority into the plan, unless it is there already; returns its name.
 fn trusted(plan: &mut Plan, trust: AuthorityTrust) -> Result<String, String> {
     let read = check_authority(&trust, now()).map_err(|refusal| refusal.what)?;
-    if trust.revocations.is_some() && read.certificates.len() != 1 {
-        let why = "there a certificate counts only if its authority has a list, here also without: with a crlfile the authority \
-                   must be a single certificate";
-        return Err(why.to_owned());
-    }
     for before in &plan.authorities {
         if before.read == read {
             return Ok(before.trust.name.clone());
@@ -210,8 +205,9 @@ fn tell(plan: &mut Plan, listener: &Listener, proves: Proves, name: &str) {
         plan.settle(&cited.place, Fate::Changed, &what);
     }
     if let Some(list) = &listener.crlfile {
-        let what =
-            format!("is the list of {name}; an old one is used here as well, there it shut everybody out");
+        let what = format!(
+            "is the list of {name}, and each issuer of a client needs one; an old one is used here as well, there it shut everybody out"
+        );
         plan.settle(&list.place, Fate::Changed, &what);
     }
     plan.next(

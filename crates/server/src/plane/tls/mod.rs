@@ -8,6 +8,7 @@ pub(crate) mod certificate;
 pub(crate) mod channel;
 pub(crate) mod fragment;
 pub(crate) mod hello;
+mod path_length;
 pub(crate) mod remedy;
 mod sealing;
 pub(crate) mod trusted;

@@ -44,6 +44,10 @@ pub enum HandshakeCause {
     AuthorityNotHeeded(String),
     /// Its certificate is of this authority, which is trusted, and has ended or not begun.
     AuthorityNotValid(String),
+    /// Its certificate is of this authority, which is trusted, and whose own certificate does not let it certify that.
+    AuthorityMayNotCertify(String),
+    /// Its authority has lists of revoked certificates, and none covers an issuer of this one.
+    WithoutList,
     /// Its certificate has expired.
     Expired,
     /// Its certificate is not valid yet.
@@ -162,12 +166,16 @@ fn of_certificate(error: &CertificateError) -> HandshakeCause {
             HandshakeCause::NotYetValid
         }
         CertificateError::Revoked => HandshakeCause::Revoked,
+        CertificateError::UnknownRevocationStatus => HandshakeCause::WithoutList,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             HandshakeCause::NotForClients
         }
         CertificateError::Other(other) => match other.0.downcast_ref::<Unheard>() {
             Some(Unheard::NotHeeded(authority)) => HandshakeCause::AuthorityNotHeeded(authority.to_string()),
             Some(Unheard::NotValid(authority)) => HandshakeCause::AuthorityNotValid(authority.to_string()),
+            Some(Unheard::MayNotCertify(authority)) => {
+                HandshakeCause::AuthorityMayNotCertify(authority.to_string())
+            }
             None => HandshakeCause::BadCertificate,
         },
         _ => HandshakeCause::BadCertificate,
@@ -231,6 +239,10 @@ impl HandshakeCause {
                 "shows a certificate of the authority {authority}, whose own is not valid now → if the clock of the broker \
                  is right, give it a bundle: keyward device add"
             ),
+            Self::AuthorityMayNotCertify(authority) => format!(
+                "shows a certificate of the authority {authority}, whose own does not let it certify that (its path length, or \
+                 what it is for) → give it a bundle: keyward device add"
+            ),
             Self::NoCertificate => format!(
                 "shows no certificate, and listener `{}` demands one → give it a bundle: keyward device add",
                 escape_cut(listener, SHOWN_TEXT)
@@ -272,6 +284,10 @@ impl HandshakeCause {
             Self::Revoked => {
                 "shows a certificate that its authority has revoked → give it a new one, if it is a client of yours still"
             }
+            Self::WithoutList => {
+                "shows a certificate with an issuer that has no list of revoked certificates, where its authority has lists → \
+                 hand over the lists of all its issuers: keyward authority trust crl --help"
+            }
             Self::NotForClients => {
                 "shows a certificate that is not made for clients → give it a bundle: keyward device add"
             }
@@ -301,6 +317,7 @@ impl HandshakeCause {
             | Self::OutsideNetworks
             | Self::AuthorityNotHeeded(_)
             | Self::AuthorityNotValid(_)
+            | Self::AuthorityMayNotCertify(_)
             | Self::NoCertificate
             | Self::WebSocket(_)
             | Self::Other(_) => "",
@@ -392,6 +409,8 @@ mod tests {
             Cause::OtherAuthority,
             Cause::AuthorityNotHeeded("old".into()),
             Cause::AuthorityNotValid("old".into()),
+            Cause::AuthorityMayNotCertify("old".into()),
+            Cause::WithoutList,
             Cause::Expired,
             Cause::NotYetValid,
             Cause::Revoked,

@@ -2,8 +2,8 @@
 //! one vouches; what its word is worth, the registry says.
 
 use crate::plane::entrance::Entrance;
-use crate::plane::tls::version1;
-use keyward_identity::LocalName;
+use crate::plane::tls::{path_length::PathLength, version1};
+use keyward_identity::{LocalName, certificate_has_signed, check_certifies_clients};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -81,6 +81,9 @@ pub(crate) enum Unheard {
     /// It has ended, or has not begun.
     #[error("the authority {0} is not valid now")]
     NotValid(LocalName),
+    /// Its own certificate limits what it certifies.
+    #[error("the authority {0} may not certify it")]
+    MayNotCertify(LocalName),
 }
 
 impl From<Unheard> for Error {
@@ -97,6 +100,12 @@ struct Anchor {
     validity: (i64, i64),
     webpki: Arc<dyn ClientCertVerifier>,
     version1: Option<version1::Issuer>,
+    /// Whether it may certify clients at all: webpki does not look at the key usages of a trust anchor.
+    certifies_clients: bool,
+    /// How far down it may certify, if it says so: webpki forgets it of a trust anchor.
+    path_length: Option<PathLength>,
+    /// Whether its authority has lists, and none of them is of its key.
+    lacks_list: bool,
 }
 
 impl Anchor {
@@ -109,16 +118,19 @@ impl Anchor {
         clients: &TrustedClients,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        roots.add(root.clone()).map_err(|error| error.to_string())?;
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-        // Not every issuer has a list. An old list is better than none: it is used, and the doctor says that it is old.
-        let builder = builder.with_crls(clients.revocations.clone()).allow_unknown_revocation_status();
-        let webpki = builder.build().map_err(|error| error.to_string())?;
+        // A list is found by the name of its issuer, and two generations of an authority may have one name.
+        let is_its_own = |list: &&CertificateRevocationListDer<'_>| certificate_has_signed(root, list);
+        let lists: Vec<_> = clients.revocations.iter().filter(is_its_own).cloned().collect();
         let algorithms = provider.signature_verification_algorithms;
-        let version1 = version1::Issuer::read(root, &clients.revocations, algorithms)?;
-        let validity = validity(root).ok_or("its certificate cannot be read")?;
-        Ok(Self { authority: clients.name.clone(), validity, webpki, version1 })
+        Ok(Self {
+            authority: clients.name.clone(),
+            validity: validity(root).ok_or("its certificate cannot be read")?,
+            webpki: webpki(root, &lists, provider)?,
+            version1: version1::Issuer::read(root, &lists, algorithms)?,
+            certifies_clients: check_certifies_clients(root).is_ok(),
+            path_length: PathLength::read(root, &lists, algorithms)?,
+            lacks_list: lists.is_empty() && !clients.revocations.is_empty(),
+        })
     }
 
     fn verify(
@@ -133,6 +145,13 @@ impl Anchor {
             (true, Some(issuer)) => issuer.verify(leaf, now),
             (true, None) => Err(CertificateError::UnknownIssuer.into()),
         }?;
+        let reaches = || self.path_length.as_ref().is_none_or(|length| length.reaches(leaf, issuers, now));
+        if !self.certifies_clients || !reaches() {
+            return Err(Unheard::MayNotCertify(self.authority.clone()).into());
+        }
+        if self.lacks_list {
+            return Err(CertificateError::UnknownRevocationStatus.into());
+        }
         let (not_before, not_after) = self.validity;
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         match (not_before..=not_after).contains(&now) {
@@ -140,6 +159,19 @@ impl Anchor {
             false => Err(Unheard::NotValid(self.authority.clone()).into()),
         }
     }
+}
+
+/// Makes the verifier of webpki. Where there are lists, every issuer of a client needs one: an intermediate that the client sends
+/// along would be a way around them. An old list is better than none: it is used, and the doctor says that it is old.
+fn webpki(
+    root: &CertificateDer<'static>,
+    lists: &[CertificateRevocationListDer<'static>],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).map_err(|error| error.to_string())?;
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    builder.with_crls(lists.iter().cloned()).build().map_err(|error| error.to_string())
 }
 
 fn validity(root: &CertificateDer<'_>) -> Option<(i64, i64)> {
@@ -155,3 +187,6 @@ fn validity(root: &CertificateDer<'_>) -> Option<(i64, i64)> {
 pub(crate) fn check(clients: &TrustedClients) -> Result<(), String> {
     Anchor::all_of(clients, &Arc::new(rustls::crypto::aws_lc_rs::default_provider())).map(drop)
 }
+
+#[cfg(test)]
+mod tests;
