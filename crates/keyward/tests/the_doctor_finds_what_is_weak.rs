@@ -222,6 +222,33 @@ fn what_a_running_broker_opens_and_whom_it_trusts_is_named() {
     assert_eq!(found(&story), ["no-backup"]);
 }
 
+/// The command that was printed refused to remove an authority that a listener names.
+#[test]
+fn an_authority_that_a_listener_names_is_removed_by_the_steps_that_are_printed() {
+    let story = named();
+    fs::rename(story.dir().join("offline"), story.path("usb-stick")).unwrap();
+    let broker = story.start();
+    for (name, identity) in [("old", "common-name"), ("gate", "none")] {
+        let (ca, _) = self_signed(&story, name, &[]);
+        story.ok(&["authority", "trust", "add", name, "--ca", &ca, "--identity", identity]);
+    }
+    let listener = format!("[[listener]]\nname = \"mqtts\"\nport = {}\n", broker.port);
+    story.write(&story.dir().join("keyward.toml"), &format!("{listener}trusted = [\"old\", \"gate\"]\n"));
+    story.ok(&["reload"]);
+    let [bind, words, reload, remove] = mend(&story, &[], "authority-unbound").try_into().unwrap();
+    assert!(bind.ends_with("or:") && words.contains("listener mqtts"), "{bind} {words}");
+    edit(&story, &[words, reload], "keyward.toml", "\"old\", ", "");
+    paste(&story, &remove);
+    let commercial = ["--profile", "commercial"];
+    let steps = mend(&story, &commercial, "authority-proves-nothing");
+    let [words, reload, remove, again] = steps.try_into().unwrap();
+    edit(&story, &[words, reload], "keyward.toml", "\"gate\"", "");
+    paste(&story, &remove);
+    assert!(again.contains("common-name") && again.contains("name it there again"), "{again}");
+    assert_eq!(found(&story), ["no-backup"]);
+    broker.stop();
+}
+
 #[test]
 fn listeners_that_let_in_more_than_they_should_are_named_and_mended_while_the_broker_runs() {
     let story = named();

@@ -93,10 +93,9 @@ fn unbound(facts: &Facts) -> Vec<Weakness> {
     let is_idle = |authority: &Authority| !authority.proves_nothing && authority.bound == 0;
     of_those(facts, is_idle, |authority| {
         let name = &authority.name;
-        let mend = [
-            Step::by("bind the names of its clients (keyward authority trust bind --help), or:"),
-            Step::keyward(format!("authority trust remove {name}")),
-        ];
+        let mut mend =
+            vec![Step::by("bind the names of its clients (keyward authority trust bind --help), or:")];
+        mend.extend(removal(facts, name));
         Weakness::new(format!("no name of the trusted authority {name} is bound to anybody"), mend)
     })
 }
@@ -141,13 +140,39 @@ fn proves_nothing(facts: &Facts) -> Vec<Weakness> {
         |authority| authority.proves_nothing,
         |authority| {
             let name = &authority.name;
-            let mend = [
-                Step::keyward(format!("authority trust remove {name}")),
-                Step::by("then add it with --identity common-name, and bind the names of its clients"),
-            ];
+            let mut mend = removal(facts, name);
+            mend.push(Step::by(match naming(facts, name).is_empty() {
+                true => "then add it with --identity common-name, and bind the names of its clients",
+                false => {
+                    "then add it with --identity common-name, bind the names of its clients, and name it there again"
+                }
+            }));
             Weakness::new(format!("certificates of the trusted authority {name} prove nobody"), mend)
         },
     )
+}
+
+/// Lists the steps that remove an authority: not before the listeners that name it are told.
+fn removal(facts: &Facts, name: &str) -> Vec<Step> {
+    let naming = naming(facts, name);
+    let mut steps = Vec::new();
+    if !naming.is_empty() {
+        let words = format!(
+            "take {name} out of `trusted` of listener {} in keyward.toml (trusted = [] is none), then:",
+            naming.join(" and ")
+        );
+        steps.extend([Step::by(words), Step::keyward("reload")]);
+    }
+    steps.push(Step::keyward(format!("authority trust remove {name}")));
+    steps
+}
+
+/// Returns the names of the listeners that name an authority.
+fn naming<'f>(facts: &'f Facts, name: &str) -> Vec<&'f str> {
+    let listeners = facts.config.iter().flat_map(|config| &config.listeners);
+    let names_it =
+        |listener: &&Listener| listener.trusted.iter().flatten().any(|named| named.as_str() == name);
+    listeners.filter(names_it).map(|listener| listener.name.as_str()).collect()
 }
 
 fn new_list(authority: &Authority) -> Step {
