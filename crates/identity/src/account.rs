@@ -39,6 +39,9 @@ pub struct Account {
     pub certificates: Vec<CertificateRecord>,
     /// The password that opens the door now.
     pub password: Option<PasswordRecord>,
+    /// Whether its password may have been read on a network: see [`has_exposed_password`](Self::has_exposed_password).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_exposed: bool,
     /// The common names that stand for it in certificates of trusted authorities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bound_names: Vec<BoundName>,
@@ -52,6 +55,12 @@ impl Account {
     /// Tells whether the identity may act now.
     pub fn is_active(&self) -> bool {
         self.standing == Standing::Active
+    }
+
+    /// Tells whether it has a password that was used elsewhere where it may have been read on a network, and opens doors here that
+    /// it would not have to: who is marked `plain` uses it in clear here too, and nowhere else.
+    pub fn has_exposed_password(&self) -> bool {
+        self.password_exposed && self.password.is_some() && !self.plain
     }
 }
 

@@ -292,6 +292,8 @@ pub enum NewPassword {
     Chosen(Secret),
     /// It is known by the hash that another broker kept.
     Imported(ImportedHash),
+    /// So it is, and may have been read on a network there.
+    Exposed(ImportedHash),
 }
 
 /// Is a new hash of an imported password.

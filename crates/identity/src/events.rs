@@ -112,6 +112,9 @@ pub enum Event {
         identity: Identity,
         /// What is kept of the password.
         record: PasswordRecord,
+        /// Whether it may have been read on a network before it came here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        exposed: bool,
     },
     /// An identity's imported password was right and is hashed anew; it is the same password, so nothing is void.
     PasswordRehashed {
@@ -326,14 +329,16 @@ mod tests {
         let identity: Identity = "user:a".parse().unwrap();
         let json = format!(
             concat!(
-                r#"[{{"event":"password-set","identity":"user:a","record":{{"imported":"{}"}}}},"#,
+                r#"[{{"event":"password-set","identity":"user:a","record":{{"imported":"{0}"}}}},"#,
+                r#"{{"event":"password-set","identity":"user:a","record":{{"imported":"{0}"}},"exposed":true}},"#,
                 r#"{{"event":"password-rehashed","identity":"user:a","record":{{"weak":"$argon2id$x"}}}}]"#
             ),
             text
         );
         let weak = serde_json::from_str(r#"{"weak":"$argon2id$x"}"#).unwrap();
         let events = [
-            Event::PasswordSet { identity: identity.clone(), record },
+            Event::PasswordSet { identity: identity.clone(), record: record.clone(), exposed: false },
+            Event::PasswordSet { identity: identity.clone(), record, exposed: true },
             Event::PasswordRehashed { identity, record: weak },
         ];
         assert_eq!(serde_json::to_string(&events).unwrap(), json);

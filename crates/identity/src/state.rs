@@ -132,7 +132,8 @@ impl State {
                 account.certificates.retain(|held| held.serial != *serial);
                 account.epoch = entry.sequence;
             })?,
-            Event::PasswordSet { identity, record } => self.change(identity, |account| {
+            Event::PasswordSet { identity, record, exposed } => self.change(identity, |account| {
+                account.password_exposed = *exposed;
                 if account.password.replace(record.clone()).is_some() {
                     account.epoch = entry.sequence;
                 }
@@ -197,6 +198,7 @@ impl State {
             plain: false,
             certificates: Vec::new(),
             password: None,
+            password_exposed: false,
             bound_names: Vec::new(),
             created: entry.at,
             note: note.clone(),

@@ -379,6 +379,14 @@ fn passwords_that_were_used_without_tls_are_named_as_what_to_replace() {
     assert!(next.contains("may have been read"), "{report}");
     assert!(next.contains("keyward user plain NAME for each that needs it (ann, ben)"), "{report}");
     assert!(!next.contains("clients without a login"), "{report}");
+    let exposed = || {
+        let doctor = story.json(&["doctor"]);
+        let findings = doctor["diagnosis"]["findings"].as_array().unwrap();
+        findings.iter().filter(|finding| finding["check"] == "exposed-password").count()
+    };
+    assert_eq!(exposed(), 2);
+    let users = story.json(&["user", "list"]).to_string();
+    assert_eq!(users.matches("may have been read on the network").count(), 2, "{users}");
     let commands = report["import"]["new_passwords"].as_array().unwrap();
     assert_eq!(commands.len(), 2, "{report}");
     // Each is ready: pasted into a shell it gives the user another password.
@@ -389,7 +397,7 @@ fn passwords_that_were_used_without_tls_are_named_as_what_to_replace() {
         assert!(shell.status.success() && said.contains("assword"), "{words}: {said}");
     }
     let users = story.json(&["user", "list"]);
-    assert!(!users.to_string().contains("password_note"), "{users}");
+    assert!(!users.to_string().contains("password_note") && exposed() == 0, "{users}");
     assert!(
         report["import"]["lines"].to_string().contains("passwords that were used here may have been read"),
         "{report}"

@@ -146,12 +146,13 @@ impl Clerk<'_> {
                 (Some(shown), record)
             }
             NewPassword::Chosen(chosen) => (None, PasswordRecord::choose(chosen.expose(), identity.name())?),
-            NewPassword::Imported(hash) => {
+            NewPassword::Imported(hash) | NewPassword::Exposed(hash) => {
                 hash.form()?;
                 (None, PasswordRecord::Imported(hash.clone()))
             }
         };
-        let event = Event::PasswordSet { identity: identity.clone(), record };
+        let exposed = matches!(password, NewPassword::Exposed(_));
+        let event = Event::PasswordSet { identity: identity.clone(), record, exposed };
         Ok(Decision { password: shown, ..event.into() })
     }
 

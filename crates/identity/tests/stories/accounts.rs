@@ -230,6 +230,25 @@ fn an_imported_password_is_hashed_anew_once_and_ends_no_link() {
     assert!(!house.run(Command::RehashPasswords { rehashes }).changed, "only once");
 }
 
+/// The mark is of the password, not of its hash: a login hashes it anew and it is still the one that was read.
+#[test]
+fn a_password_that_may_have_been_read_is_remembered_until_there_is_another() {
+    let mut house = House::new();
+    let exposed = NewPassword::Exposed(ImportedHash::parse(OLD_HASH).unwrap());
+    house.run(user("anna", NewCredential::Password(exposed)));
+    house.run(user("ben", imported(OLD_HASH)));
+    assert!(!house.account("user:ben").has_exposed_password());
+    house.run(Command::RehashPasswords { rehashes: vec![rehash(&house, "user:anna", b"correct horse")] });
+    house.open().unwrap();
+    assert!(house.account("user:anna").has_exposed_password());
+    let identity: keyward_ids::Identity = "user:anna".parse().unwrap();
+    house.run(Command::MarkPlain { identity: identity.clone(), plain: true });
+    assert!(!house.account("user:anna").has_exposed_password(), "it opens nothing else");
+    let chosen = NewPassword::Chosen(Secret::new(b"battery staple".to_vec()));
+    house.run(Command::SetPassword { identity, password: chosen });
+    assert!(!house.account("user:anna").password_exposed);
+}
+
 #[test]
 fn a_password_that_was_set_meanwhile_wins_over_the_new_hash_of_the_old_one() {
     let mut house = House::new();

@@ -11,12 +11,20 @@ use keyward_server::control::{
     ServerCertificateImport, UserAdd,
 };
 use keyward_server::installation;
+use std::collections::BTreeSet;
 
 /// Is one step.
 pub(super) enum Step<'p> {
-    User(&'p NewUser),
+    User {
+        user: &'p NewUser,
+        /// Whether its password may have been read on the network.
+        exposed: bool,
+    },
     Trust(&'p AuthorityTrust),
-    Bind { authority: &'p str, user: &'p UserId },
+    Bind {
+        authority: &'p str,
+        user: &'p UserId,
+    },
     Show(&'p OldServer),
     Listeners,
     Rules(&'p SourceFile),
@@ -26,7 +34,9 @@ pub(super) enum Step<'p> {
 /// Returns the steps that put a plan into effect. A name is bound when the listeners are in force, which say where its authority
 /// counts: whoever came in by certificate before that would stay.
 pub(super) fn of(plan: &Plan) -> Vec<Step<'_>> {
-    let mut steps: Vec<Step<'_>> = plan.users.iter().map(Step::User).collect();
+    let exposed: BTreeSet<&UserId> = plan.exposed.iter().collect();
+    let add = |user| Step::User { user, exposed: exposed.contains(&user.name) };
+    let mut steps: Vec<Step<'_>> = plan.users.iter().map(add).collect();
     steps.extend(plan.authorities.iter().map(|authority| Step::Trust(&authority.trust)));
     steps.extend(plan.servers.iter().map(Step::Show));
     steps.push(Step::Listeners);
@@ -41,11 +51,11 @@ pub(super) fn of(plan: &Plan) -> Vec<Step<'_>> {
 impl Import {
     pub(super) fn take(&mut self, step: &Step<'_>) -> Result<(), ImportError> {
         let (what, request) = match step {
-            Step::User(user) if self.done.users.contains(user.name.as_str()) => return Ok(()),
+            Step::User { user, .. } if self.done.users.contains(user.name.as_str()) => return Ok(()),
             Step::Trust(trust) if self.done.authorities.contains(&trust.name) => return Ok(()),
             Step::Listeners => return self.write_listeners(),
             Step::Rules(file) => return self.write_rules(file),
-            Step::User(user) => (format!("user {}", user.name), self.add(user)),
+            Step::User { user, exposed } => (format!("user {}", user.name), self.add(user, *exposed)),
             Step::Trust(trust) => {
                 (format!("the authority {}", trust.name), Request::AuthorityTrustAdd((*trust).clone()))
             }
@@ -59,9 +69,10 @@ impl Import {
         Ok(())
     }
 
-    fn add(&self, user: &NewUser) -> Request {
+    fn add(&self, user: &NewUser, exposed: bool) -> Request {
+        let password = if exposed { NewPassword::Exposed } else { NewPassword::Imported };
         let credential = match &user.hash {
-            Some(hash) => NewCredential::Password(NewPassword::Imported(Secret::new(hash.to_string()))),
+            Some(hash) => NewCredential::Password(password(Secret::new(hash.to_string()))),
             // Only clients without a login become it.
             None => NewCredential::None,
         };

@@ -33,11 +33,14 @@ pub(super) fn password(password: crate::control::NewPassword) -> Result<identity
         crate::control::NewPassword::Chosen(secret) => {
             identity::NewPassword::Chosen(identity::Secret::new(secret.expose().as_bytes().to_vec()))
         }
-        crate::control::NewPassword::Imported(hash) => identity::NewPassword::Imported(
-            ImportedHash::parse(hash.expose())
-                .map_err(|why| Refusal::invalid(format!("the imported password {why}")))?,
-        ),
+        crate::control::NewPassword::Imported(hash) => identity::NewPassword::Imported(imported(&hash)?),
+        crate::control::NewPassword::Exposed(hash) => identity::NewPassword::Exposed(imported(&hash)?),
     })
+}
+
+fn imported(hash: &Secret) -> Result<ImportedHash, Refusal> {
+    let parsed = ImportedHash::parse(hash.expose());
+    parsed.map_err(|why| Refusal::invalid(format!("the imported password {why}")))
 }
 
 pub(super) fn credential(
@@ -53,9 +56,11 @@ pub(super) fn credential(
     })
 }
 
-/// Says what is to be known of a password: that it was imported, that it is weak.
+/// Says what is to be known of a password: that it was imported, that it is weak, that it may have been read.
 pub(super) fn password_note(account: &Account) -> Option<String> {
-    account.password.as_ref()?.note()
+    let exposed = account.has_exposed_password().then(|| "may have been read on the network".to_owned());
+    let notes: Vec<String> = account.password.as_ref()?.note().into_iter().chain(exposed).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 pub(super) fn shown(password: Option<&identity::Secret>) -> Option<Secret> {

@@ -62,8 +62,9 @@ fn describe(event: &Event) -> String {
         Event::CertificateWithdrawn { identity, serial } => {
             format!("certificate {serial} taken from {identity}")
         }
-        Event::PasswordSet { identity, record } if record.is_imported() => {
-            format!("{identity} got a password, imported by its hash")
+        Event::PasswordSet { identity, record, exposed } if record.is_imported() => {
+            let exposed = if *exposed { "; it may have been read on the network" } else { "" };
+            format!("{identity} got a password, imported by its hash{exposed}")
         }
         Event::PasswordSet { identity, .. } => format!("{identity} got a password"),
         Event::PasswordRehashed { identity, .. } => format!("imported password of {identity} hashed anew"),

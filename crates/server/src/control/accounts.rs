@@ -110,6 +110,8 @@ pub enum NewPassword {
     /// It is known by its hash alone, as it stands in a password file of Mosquitto behind the colon: `$6$…`, `$7$…` or
     /// `$argon2id$…`.
     Imported(Secret),
+    /// So it is, and it may have been read on a network where it was used.
+    Exposed(Secret),
 }
 
 /// Chooses a preset and says what it is filled in with, as typed.

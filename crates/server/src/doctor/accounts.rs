@@ -20,6 +20,12 @@ pub(super) const CHECKS: &[Check] = &[
         look: weak_passwords,
     },
     Check {
+        name: "exposed-password",
+        from: Profile::Home,
+        why: "it was used without TLS before it was carried over: whoever listened has it, and comes in with it over TLS too",
+        look: exposed_passwords,
+    },
+    Check {
         name: "device-password",
         from: Profile::Commercial,
         why: "a password that is read out of one device opens the door from anywhere, and is not noticed",
@@ -70,6 +76,16 @@ fn weak_passwords(facts: &Facts) -> Vec<Weakness> {
         Some(Weakness::new(format!("the password of {identity} is {note}"), mend))
     };
     facts.accounts.iter().filter(|account| account.is_active()).filter_map(weakness).collect()
+}
+
+fn exposed_passwords(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |account: &std::sync::Arc<Account>| {
+        let (identity, name) = (&account.identity, account.identity.name());
+        let what = format!("the password of {identity} may have been read on the network");
+        Weakness::new(what, Step::keyward(format!("{} passwd {name}", word(identity))))
+    };
+    let open = facts.accounts.iter().filter(|account| account.is_active());
+    open.filter(|account| account.has_exposed_password()).map(weakness).collect()
 }
 
 /// Returns the command that changes such an account.

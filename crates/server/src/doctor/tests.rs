@@ -31,6 +31,7 @@ fn account(identity: &str) -> Account {
         machine_chosen: false,
         certificates: Vec::new(),
         password: None,
+        password_exposed: false,
         bound_names: Default::default(),
         created: NOW,
         note: String::new(),
@@ -170,6 +171,11 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     ("weak-password", |facts| {
         Arc::make_mut(&mut facts.accounts[1]).password =
             Some(serde_json::from_str(r#"{"weak":"$argon2id$"}"#).unwrap());
+    }),
+    ("exposed-password", |facts| {
+        let app = Arc::make_mut(&mut facts.accounts[1]);
+        app.password = Some(serde_json::from_str(r#"{"chosen":"$argon2id$"}"#).unwrap());
+        app.password_exposed = true;
     }),
     ("device-password", |facts| {
         first(facts).password = Some(serde_json::from_str(r#"{"chosen":"$argon2id$"}"#).unwrap());
