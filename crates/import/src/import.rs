@@ -15,9 +15,10 @@ pub use undo::TakenBack;
 use crate::error::{Failed, ImportError};
 use crate::journal::{Certificates, Edit, Journal};
 use crate::plan::Plan;
+use keyward_identity::LocalName;
 use keyward_policy::{Policy, SourceFile};
 use keyward_server::admin::Operator;
-use keyward_server::config::{self, Config, Listener, MAX_CONFIG_BYTES, MQTTS_PORT};
+use keyward_server::config::{self, EditError, Listener, MAX_CONFIG_BYTES, MQTTS_PORT};
 use keyward_server::control::{
     CallError, Request, Response, ServerCertificateRow, TrustedAuthorityRow, UserRow,
 };
@@ -194,15 +195,24 @@ impl Import {
     }
 
     /// Returns `keyward.toml` as it is and as it will be.
-    fn edit(&self, plan: &mut Plan) -> Result<Edit, ImportError> {
+    fn edit(&mut self, plan: &mut Plan) -> Result<Edit, ImportError> {
         let (_, text) = installation::settings(&self.home)?;
+        let already = self.trusted_already(plan)?;
         match &self.journal {
             Some(Journal { config, .. }) if config.after == text => {
-                configuration(&config.before, plan);
+                configuration(&config.before, plan, &already);
                 Ok(config.clone())
             }
-            _ => Ok(Edit { after: configuration(&text, plan), before: text }),
+            _ => Ok(Edit { after: configuration(&text, plan, &already), before: text }),
         }
+    }
+
+    /// Returns the authorities that are trusted here without the plan's doing.
+    fn trusted_already(&mut self, plan: &Plan) -> Result<Vec<LocalName>, ImportError> {
+        let held = authorities(&mut self.operator)?.into_iter().map(|held| held.name);
+        let is_planned = |name: &str| plan.authorities.iter().any(|planned| planned.trust.name == name);
+        let already = held.filter(|name| !is_planned(name)).map(|name| name.parse());
+        already.collect::<Result<_, _>>().map_err(|_| ImportError::Answer)
     }
 }
 
@@ -237,42 +247,37 @@ fn lock(home: &Home) -> Result<File, ImportError> {
 }
 
 /// Returns `keyward.toml` with the listeners of the plan. Where it names none, the default one is written out: it stays open,
-/// unless its port is taken, and to nobody whom the old authorities certified. What an operator wrote stays as it is.
-fn configuration(before: &str, plan: &mut Plan) -> String {
-    let trusted = (!plan.authorities.is_empty()).then(Vec::new);
-    let unnamed = Listener { trusted, ..Listener::default() };
-    let unnamed = (!plan.ports.contains(&MQTTS_PORT)).then_some(&unnamed);
-    let after = match config::add_listeners(before, &plan.listeners, unnamed) {
-        Ok(added) => {
-            if added.had_listeners && !plan.authorities.is_empty() {
-                plan.next.extend(opened(before));
-            }
-            added.text
-        }
-        Err(error) => {
-            plan.refusals.push(format!("the listeners do not fit into keyward.toml: {error}"));
-            return before.to_owned();
-        }
-    };
+/// unless its port is taken. If the plan has authorities, they count at its own listeners and at no other: one that heeds every
+/// authority names those that are trusted `already`.
+fn configuration(before: &str, plan: &mut Plan, already: &[LocalName]) -> String {
+    let after = with_listeners(before, plan, already);
+    let after = after.unwrap_or_else(|error| {
+        plan.refusals.push(format!("the listeners do not fit into keyward.toml: {error}"));
+        before.to_owned()
+    });
     if after.len() > MAX_CONFIG_BYTES {
         plan.refusals.push(format!("with the listeners keyward.toml has more than {MAX_CONFIG_BYTES} bytes"));
     }
     after
 }
 
-/// Names the listeners that were there before and take certificates of any authority that is trusted.
-fn opened(text: &str) -> Option<String> {
-    let listeners = Config::parse("keyward.toml", text).map(|config| config.listeners).unwrap_or_default();
-    let takes_all = |listener: &&Listener| listener.trusted.is_none() && listener.takes_certificates();
-    let names: Vec<&str> =
-        listeners.iter().filter(takes_all).map(|listener| listener.name.as_str()).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "the old authorities count at {} as well, which was there before: write trusted = [] into its section of \
-             keyward.toml if they should not",
-            names.join(", ")
-        )
-    })
+fn with_listeners(before: &str, plan: &mut Plan, already: &[LocalName]) -> Result<String, EditError> {
+    let has_authorities = !plan.authorities.is_empty();
+    let unnamed = Listener { trusted: has_authorities.then(|| already.to_vec()), ..Listener::default() };
+    let unnamed = (!plan.ports.contains(&MQTTS_PORT)).then_some(&unnamed);
+    let mut text = before.to_owned();
+    if has_authorities {
+        let (named, listeners) = config::name_trusted(before, already)?;
+        text = named;
+        if !listeners.is_empty() {
+            plan.next.push(format!(
+                "the old authorities do not count at {}, which was there before: its section of keyward.toml names now those that did; \
+                 add the old ones to `trusted` there if they should",
+                listeners.join(", ")
+            ));
+        }
+    }
+    config::add_listeners(&text, &plan.listeners, unnamed)
 }
 
 fn call(operator: &mut Operator, what: &str, request: Request) -> Result<Response, ImportError> {

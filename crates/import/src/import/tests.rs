@@ -65,11 +65,14 @@ impl Fixture {
         config.listeners.into_iter().map(|listener| listener.name).collect()
     }
 
-    fn certificates(&self) {
+    fn authority() -> String {
         let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        self.put("ca.crt", &authority.self_signed(&key).unwrap().pem());
+        authority.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    fn certificates(&self) {
+        self.put("ca.crt", &Self::authority());
         let server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         self.put("server.crt", &server.self_signed(&key).unwrap().pem());
@@ -406,10 +409,33 @@ fn listeners_that_are_there_are_seen_however_they_are_written() {
         let mut import = fixture.open();
         let plan = fixture.checked(&mut import);
         assert_eq!(plan.refusals, [""; 0], "{head}");
-        assert!(plan.next.join("\n").contains("the old authorities count at mine as well"), "{head}");
+        assert!(plan.next.join("\n").contains("the old authorities do not count at mine"), "{head}");
         drop(import);
         fixture.import();
         assert_eq!(fixture.listeners(), ["mine", "mosquitto-8884", "mosquitto-8885"], "{head}");
+    }
+}
+
+/// The old authorities get in where they got in; those that were trusted here before, where they did.
+#[test]
+fn authorities_count_where_they_counted() {
+    for own in ["", "[[listener]]\nname = \"mqtts\"\nport = 8883\n"] {
+        let fixture = Fixture::new();
+        fixture.put("m.conf", &CONF.replace("8883", "8884"));
+        fixture.configure(own);
+        fixture.ask(Request::AuthorityTrustAdd(AuthorityTrust {
+            name: "kept".to_owned(),
+            certificates: Der(Fixture::authority().into_bytes()),
+            proves: Proves::CommonName,
+            revocations: None,
+        }));
+        fixture.import();
+        let (config, _) = installation::settings(&fixture.home).unwrap();
+        let at = |name: &str| {
+            config.listeners.iter().find(|each| each.name == name).unwrap().trusted.clone().unwrap()
+        };
+        assert_eq!(at("mqtts"), ["kept".parse().unwrap()], "{own}");
+        assert_eq!(at("mosquitto-8884"), ["mosquitto-1".parse().unwrap()], "{own}");
     }
 }
 
@@ -423,7 +449,7 @@ fn what_the_old_authorities_open_is_said_by_the_import_that_finishes_too() {
         fixture.configure(mine);
         fixture.killed_after(cut);
         let next = fixture.checked(&mut fixture.open()).next.join("\n");
-        assert!(next.contains("the old authorities count at mine as well"), "after {cut} steps: {next}");
+        assert!(next.contains("the old authorities do not count at mine"), "after {cut} steps: {next}");
     }
 }
 

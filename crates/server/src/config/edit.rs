@@ -1,6 +1,7 @@
 //! Changes `keyward.toml` without losing a comment.
 
 use super::{Config, ConfigErrors, Listener, Place, Protocol, SocketMode};
+use keyward_identity::LocalName;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// Says why the text was not changed.
@@ -26,16 +27,7 @@ pub enum EditError {
 /// # Errors
 /// [`EditError`] if the file is bad or would be, with the line in the new text.
 pub fn add_listener(text: &str, listener: &Listener) -> Result<String, EditError> {
-    add_listeners(text, &section(listener), Some(&Listener::default())).map(|added| added.text)
-}
-
-/// Is a configuration to which listeners were added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
-    /// Its text.
-    pub text: String,
-    /// Whether it configured listeners before.
-    pub had_listeners: bool,
+    add_listeners(text, &section(listener), Some(&Listener::default()))
 }
 
 /// Adds `sections`, which are `[[listener]]` sections behind an empty line, with their comments. If `text` configures no listener,
@@ -43,12 +35,37 @@ pub struct Added {
 ///
 /// # Errors
 /// [`EditError`] if the file is bad or would be, with the line in the new text.
-pub fn add_listeners(text: &str, sections: &str, unnamed: Option<&Listener>) -> Result<Added, EditError> {
+pub fn add_listeners(text: &str, sections: &str, unnamed: Option<&Listener>) -> Result<String, EditError> {
     let had_listeners = !listeners(&mut document(text)?)?.is_empty();
     let unnamed = unnamed.filter(|_| !had_listeners).map(section).unwrap_or_default();
     // Behind what is there: comments that stand alone stay where they are.
-    let text = valid(format!("{text}{unnamed}{sections}"))?;
-    Ok(Added { text, had_listeners })
+    valid(format!("{text}{unnamed}{sections}"))
+}
+
+/// Lets listeners that take certificates of every authority of others name these instead: those that are trusted from here on
+/// do not count there. Returns the text, and the listeners that name them now.
+///
+/// # Errors
+/// [`EditError`] if the file is bad or would be.
+pub fn name_trusted(text: &str, authorities: &[LocalName]) -> Result<(String, Vec<String>), EditError> {
+    let takes_all = |each: &Listener| each.trusted.is_none() && each.takes_certificates();
+    let config = Config::parse("keyward.toml", text)?;
+    let names: Vec<String> =
+        config.listeners.into_iter().filter(takes_all).map(|listener| listener.name).collect();
+    let mut document = document(text)?;
+    let tables = listeners(&mut document)?;
+    let named = |table: &Table| table.get("name").and_then(Item::as_str).map(str::to_owned);
+    let mut changed = Vec::new();
+    for table in tables.iter_mut() {
+        if let Some(name) = named(table).filter(|name| names.contains(name)) {
+            table["trusted"] = value(authorities.iter().map(|name| name.as_str()).collect::<Array>());
+            changed.push(name);
+        }
+    }
+    if changed.is_empty() {
+        return Ok((text.to_owned(), changed));
+    }
+    Ok((valid(document.to_string())?, changed))
 }
 
 /// Returns `text` without the listener `name`.
@@ -178,15 +195,25 @@ mod tests {
         let unnamed = Some(Listener::default());
         for head in ["[[listener]]", "[[ listener ]]", "[[\"listener\"]]", "['log']\n[['listener' ]] # one"] {
             let text = format!("# first\n{head}\nname = \"a\"\nport = 1\n# last");
-            let added = add_listeners(&text, more, unnamed.as_ref()).unwrap();
-            assert_eq!(added, Added { text: format!("{text}{more}"), had_listeners: true });
+            assert_eq!(add_listeners(&text, more, unnamed.as_ref()).unwrap(), format!("{text}{more}"));
         }
         for unnamed in [unnamed, None] {
             let added = add_listeners("# [[listener]]", more, unnamed.as_ref()).unwrap();
-            assert!(!added.had_listeners && added.text.starts_with("# [[listener]]\n"), "{added:?}");
-            assert_eq!(added.text.contains("mqtts"), unnamed.is_some(), "{added:?}");
+            assert!(added.starts_with("# [[listener]]\n"), "{added}");
+            assert_eq!(added.contains("mqtts"), unnamed.is_some(), "{added}");
         }
         assert!(matches!(add_listeners("listener = []", more, None), Err(EditError::Form(_))));
+    }
+
+    #[test]
+    fn listeners_that_heed_every_authority_name_those_of_today() {
+        let text = "# mine\n[[listener]] # one\nname = \"a\"\nport = 1\n\n[[listener]]\nname = \"b\"\nport = 2\ntrusted = []\n\n\
+                    [[listener]]\nname = \"c\"\nport = 3\nlogin = \"password\"\n";
+        let (named, changed) = name_trusted(text, &["old".parse().unwrap()]).unwrap();
+        assert_eq!(changed, ["a"]);
+        assert_eq!(named, text.replace("port = 1\n", "port = 1\ntrusted = [\"old\"]\n"));
+        assert_eq!(name_trusted(&named, &[]).unwrap(), (named, Vec::new()));
+        assert_eq!(name_trusted("# none", &[]).unwrap(), ("# none".to_owned(), Vec::new()));
     }
 
     #[test]

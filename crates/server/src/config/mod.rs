@@ -13,7 +13,7 @@ mod types;
 mod unit;
 
 pub use bounds::Limits;
-pub use edit::{Added, EditError, add_listener, add_listeners, remove_listener};
+pub use edit::{EditError, add_listener, add_listeners, name_trusted, remove_listener};
 pub use error::ConfigError;
 pub use file::{Durability, LogFormat, Protocol};
 pub use listener::{Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT};
