@@ -2,7 +2,8 @@
 
 use super::{Config, ConfigErrors, Listener, Place, Protocol, SocketMode};
 use keyward_identity::LocalName;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use std::ops::Range;
+use toml_edit::{Array, ArrayOfTables, Document, DocumentMut, Item, Table, value};
 
 /// Says why the text was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +39,9 @@ pub fn add_listener(text: &str, listener: &Listener) -> Result<String, EditError
 pub fn add_listeners(text: &str, sections: &str, unnamed: Option<&Listener>) -> Result<String, EditError> {
     let had_listeners = !listeners(&mut document(text)?)?.is_empty();
     let unnamed = unnamed.filter(|_| !had_listeners).map(section).unwrap_or_default();
-    // Behind what is there: comments that stand alone stay where they are.
-    valid(format!("{text}{unnamed}{sections}"))
+    // Behind what is there, and apart from it: comments that stand alone stay where they are.
+    let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    valid(format!("{text}{newline}{unnamed}{sections}"))
 }
 
 /// Lets listeners that take certificates of every authority of others name these instead: those that are trusted from here on
@@ -68,7 +70,7 @@ pub fn name_trusted(text: &str, authorities: &[LocalName]) -> Result<(String, Ve
     Ok((valid(document.to_string())?, changed))
 }
 
-/// Returns `text` without the listener `name`.
+/// Returns `text` without the section of the listener `name`, the comments right above it and one empty line above them.
 ///
 /// # Errors
 /// [`EditError`] if there is no such listener, or no other.
@@ -80,9 +82,29 @@ pub fn remove_listener(text: &str, name: &str) -> Result<String, EditError> {
     if config.listeners.len() == 1 {
         return Err(EditError::LastListener(name.to_owned()));
     }
-    let mut document = document(text)?;
-    listeners(&mut document)?.retain(|table| table.get("name").and_then(Item::as_str) != Some(name));
-    valid(document.to_string())
+    let document = Document::parse(text).map_err(|error| EditError::Form(error.message().to_owned()))?;
+    let tables = document.get("listener").and_then(Item::as_array_of_tables).ok_or_else(inline)?;
+    let is_it = |table: &&Table| table.get("name").and_then(Item::as_str) == Some(name);
+    let section = tables.iter().find(is_it).and_then(|table| section_of(text, table)).ok_or_else(inline)?;
+    valid(format!("{}{}", &text[..section.start], &text[section.end..]))
+}
+
+/// Returns where a section stands in `text`, with what belongs to it: what follows its last key speaks of something else.
+fn section_of(text: &str, table: &Table) -> Option<Range<usize>> {
+    let header = table.span()?;
+    let values = table.iter().filter_map(|(_, item)| item.span()).map(|span| span.end);
+    let last = values.max().unwrap_or(header.end);
+    let end = text[last..].find('\n').map_or(text.len(), |rest| last + rest + 1);
+    let line_before = |start: usize| {
+        let line = text[..start].strip_suffix('\n')?.rfind('\n').map_or(0, |newline| newline + 1);
+        Some((line, text[line..start].trim()))
+    };
+    let mut start = text[..header.start].rfind('\n').map_or(0, |newline| newline + 1);
+    while let Some((line, _)) = line_before(start).filter(|(_, words)| words.starts_with('#')) {
+        start = line;
+    }
+    let start = line_before(start).filter(|(_, words)| words.is_empty()).map_or(start, |(line, _)| line);
+    Some(start..end)
 }
 
 fn document(text: &str) -> Result<DocumentMut, EditError> {
@@ -96,7 +118,11 @@ fn listeners(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, EditError
         .entry("listener")
         .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
         .as_array_of_tables_mut()
-        .ok_or_else(|| EditError::Form("`listener` is an inline array".to_owned()))
+        .ok_or_else(inline)
+}
+
+fn inline() -> EditError {
+    EditError::Form("`listener` is an inline array".to_owned())
 }
 
 /// Writes a listener out as a section behind an empty line.
@@ -195,7 +221,7 @@ mod tests {
         let unnamed = Some(Listener::default());
         for head in ["[[listener]]", "[[ listener ]]", "[[\"listener\"]]", "['log']\n[['listener' ]] # one"] {
             let text = format!("# first\n{head}\nname = \"a\"\nport = 1\n# last");
-            assert_eq!(add_listeners(&text, more, unnamed.as_ref()).unwrap(), format!("{text}{more}"));
+            assert_eq!(add_listeners(&text, more, unnamed.as_ref()).unwrap(), format!("{text}\n{more}"));
         }
         for unnamed in [unnamed, None] {
             let added = add_listeners("# [[listener]]", more, unnamed.as_ref()).unwrap();
@@ -203,6 +229,28 @@ mod tests {
             assert_eq!(added.contains("mqtts"), unnamed.is_some(), "{added}");
         }
         assert!(matches!(add_listeners("listener = []", more, None), Err(EditError::Form(_))));
+    }
+
+    /// A comment at the end of the file went with the listener that was added below it.
+    #[test]
+    fn a_section_goes_with_its_own_comments_and_no_other() {
+        let others =
+            "names = [\"a\"] # x\n[[listener]]\nname = \"a\" # y\nport = 1\n\n[limits] # z\n# nothing\n";
+        let others = format!("[server]\n{others}");
+        for others in [others.as_str(), others.trim_end()] {
+            let longer = add_listener(others, &local()).unwrap();
+            assert_eq!(remove_listener(&longer, "local").unwrap().trim_end(), others.trim_end());
+        }
+        let text = "# of all\n\n# of a\n[[listener]] # a\nname = \"a\"\n# its port\nport = 1 # one\n# of b\n[[listener]]\nname = \"b\"\n\
+                    port = 2\n# the end";
+        assert_eq!(
+            remove_listener(text, "a").unwrap(),
+            "# of all\n# of b\n[[listener]]\nname = \"b\"\nport = 2\n# the end"
+        );
+        assert_eq!(
+            remove_listener(text, "b").unwrap(),
+            "# of all\n\n# of a\n[[listener]] # a\nname = \"a\"\n# its port\nport = 1 # one\n# the end"
+        );
     }
 
     #[test]
