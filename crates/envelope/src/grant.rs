@@ -1,0 +1,103 @@
+//! Gives the key of a group to one member: signed by the server, encrypted to the member.
+//!
+//! A grant lies retained on `$keyward/keys/GROUP/EPOCH/DEVICE`, so it is old when it is read; a member takes it whatever its date,
+//! if its epoch is not below the newest that the member knows of the group, or is one it still reads messages of.
+
+use crate::cbor::{self, Fault, Malformed, Reader, Room};
+use crate::claims::Claims;
+use crate::context::{Context, Direction, is_name};
+use crate::group::{Epoch, GroupKey};
+use crate::header::Format;
+use crate::keys::PublicKey;
+use crate::limits::NAME_BYTES;
+use crate::recipient::{self, Agreement, Mode, OpenError};
+use crate::sign::{Message, Random, SealError, Signer};
+use crate::verify::{Content, Verified};
+use zeroize::Zeroizing;
+
+/// More than the bytes of the longest grant, `{1: group, 2: epoch, 3: key}`.
+const BYTES: usize = 96;
+
+const GROUP: i64 = 1;
+const EPOCH: i64 = 2;
+const SECRET: i64 = 3;
+
+/// Signs the grant of a group key to the device of `context` (which speaks [`Down`](Direction::Down)), writes it to the beginning of
+/// `out` and returns its length.
+///
+/// # Errors
+/// [`SealError`]; `out` is then wiped.
+pub fn sign_grant(
+    key: &GroupKey,
+    claims: Claims,
+    context: &Context<'_>,
+    signer: &mut dyn Signer,
+    to: &PublicKey,
+    random: &mut dyn Random,
+    out: &mut [u8],
+) -> Result<usize, SealError> {
+    let mut plain = Zeroizing::new([0; BYTES]);
+    let mut room = Room::new(&mut *plain);
+    cbor::map(&mut room, 3);
+    cbor::integer(&mut room, GROUP);
+    cbor::text(&mut room, key.group());
+    cbor::integer(&mut room, EPOCH);
+    cbor::unsigned(&mut room, u64::from(key.epoch().0));
+    cbor::integer(&mut room, SECRET);
+    cbor::bytes(&mut room, &**key.secret());
+    let len = room.finish()?;
+    let payload = plain.get(..len).unwrap_or_default();
+    let message = Message { claims, format: Some(Format::CBOR), payload };
+    recipient::seal(Mode::Wrapped, &message, context, signer, to, random, out)
+}
+
+/// Opens a grant.
+///
+/// # Errors
+/// [`OpenError`]; a message that was not spoken down to one device is no grant.
+pub fn open_grant(message: &Verified<'_>, key: &mut dyn Agreement) -> Result<GroupKey, OpenError> {
+    let content = message.content().map_err(OpenError::Malformed)?;
+    let (Content::ForRecipient(sealed), Direction::Down { .. }) = (content, message.context().direction)
+    else {
+        return Err(OpenError::OtherForm);
+    };
+    let mut plain = Zeroizing::new([0; BYTES]);
+    let plain = match sealed.open_as(Mode::Wrapped, key, &mut *plain) {
+        Err(OpenError::NoRoom(_)) => return Err(OpenError::OtherForm),
+        opened => opened?,
+    };
+    read(plain).map_err(OpenError::Malformed)
+}
+
+fn read(plain: &[u8]) -> Result<GroupKey, Malformed> {
+    let mut reader = Reader::new(plain);
+    let mut labels = reader.map(3, "a grant, a map of 3 labels")?;
+    let (mut group, mut epoch, mut secret) = (None, None, None);
+    while let Some(label) = labels.next(&mut reader)? {
+        match label {
+            GROUP => group = Some(read_group(&mut reader)?),
+            EPOCH => epoch = Some(read_epoch(&mut reader)?),
+            SECRET => secret = Some(Zeroizing::new(reader.exactly("a key of 16 bytes")?)),
+            _ => return labels.unknown(label),
+        }
+    }
+    let group = labels.demand(group, "the group (1)")?;
+    let epoch = labels.demand(epoch, "the epoch (2)")?;
+    let secret = labels.demand(secret, "the key (3)")?;
+    reader.end()?;
+    labels.demand(GroupKey::new(group, epoch, &secret), "the group (1)")
+}
+
+fn read_group<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {
+    const WHAT: &str = "the name of a group";
+    let at = reader.at();
+    let group = reader.text(NAME_BYTES, WHAT)?;
+    if is_name(group) { Ok(group) } else { Err(Malformed { at, fault: Fault::Expected(WHAT) }) }
+}
+
+fn read_epoch(reader: &mut Reader<'_>) -> Result<Epoch, Malformed> {
+    const WHAT: &str = "an epoch of 32 bits";
+    let at = reader.at();
+    let epoch = u32::try_from(reader.unsigned(WHAT)?);
+    epoch.map(Epoch).map_err(|_| Malformed { at, fault: Fault::Expected(WHAT) })
+}

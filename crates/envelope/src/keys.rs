@@ -1,0 +1,390 @@
+//! Public keys, their identifiers, and the keys that one peer has.
+
+use crate::algorithm::Algorithm;
+use crate::cbor::{self, Fault, Malformed, NoRoom, Reader, Room, Sink};
+use crate::limits::KEY_BYTES;
+use crate::software;
+use core::fmt;
+use sha2::{Digest as _, Sha256};
+
+/// Identifies a public key among those of one peer: the first 8 bytes of its thumbprint (RFC 9679).
+///
+/// 8 bytes can be made to collide with much work, so a key is always looked up by (device, kid), and [`Ring::register`] refuses a second key
+/// with the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kid([u8; 8]);
+
+impl Kid {
+    /// Takes the 8 bytes.
+    pub fn new(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the 8 bytes.
+    pub fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kid({self})")
+    }
+}
+
+/// Holds a public key. It is a point of its curve, and none for which everybody could sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(Point);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Point {
+    P256 { x: [u8; 32], y: [u8; 32] },
+    Ed25519([u8; 32]),
+}
+
+/// Says that bytes are no point of the curve, or one for which everybody could sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadPoint;
+
+impl fmt::Display for BadPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("these bytes are no usable point of the curve")
+    }
+}
+
+impl core::error::Error for BadPoint {}
+
+const KTY: i64 = 1;
+const KID: i64 = 2;
+const ALG: i64 = 3;
+const KEY_OPS: i64 = 4;
+const CRV: i64 = -1;
+const X: i64 = -2;
+const Y: i64 = -3;
+
+impl PublicKey {
+    /// Takes a point of P-256: 4, x and y, 65 bytes, as SEC 1 and certificates have it.
+    ///
+    /// # Errors
+    /// It is no point of the curve.
+    pub fn p256(sec1: &[u8; 65]) -> Result<Self, BadPoint> {
+        let (x, y) = match sec1 {
+            [4, xy @ ..] => xy.split_at(32),
+            _ => return Err(BadPoint),
+        };
+        match (x.try_into(), y.try_into()) {
+            (Ok(x), Ok(y)) => Self::of_point(Point::P256 { x, y }),
+            _ => Err(BadPoint),
+        }
+    }
+
+    /// Takes a public key of Ed25519 (RFC 8032 §5.1.5).
+    ///
+    /// # Errors
+    /// It is no point of the curve, or of small order.
+    pub fn ed25519(bytes: &[u8; 32]) -> Result<Self, BadPoint> {
+        Self::of_point(Point::Ed25519(*bytes))
+    }
+
+    /// Takes the public half of a secret key, which is always usable.
+    pub(crate) fn of_own(point: Point) -> Self {
+        Self(point)
+    }
+
+    pub(crate) fn of_point(point: Point) -> Result<Self, BadPoint> {
+        if software::is_usable(&point) { Ok(Self(point)) } else { Err(BadPoint) }
+    }
+
+    pub(crate) fn point(&self) -> &Point {
+        &self.0
+    }
+
+    /// Returns the point as SEC 1 has it, for a verifier of P-256; nothing for another curve.
+    pub fn to_sec1(&self) -> Option<[u8; 65]> {
+        let Point::P256 { x, y } = &self.0 else { return None };
+        let mut out = [4; 65];
+        out[1..33].copy_from_slice(x);
+        out[33..].copy_from_slice(y);
+        Some(out)
+    }
+
+    /// Returns the algorithm by which this key verifies.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            Point::P256 { .. } => Algorithm::Es256,
+            Point::Ed25519(_) => Algorithm::Ed25519,
+        }
+    }
+
+    /// Returns the thumbprint: SHA-256 of the key's required parts (RFC 9679).
+    pub fn thumbprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        self.write_required(&mut hash);
+        hash.finalize().into()
+    }
+
+    /// Returns the identifier: the first 8 bytes of the thumbprint.
+    pub fn kid(&self) -> Kid {
+        let mut kid = [0; 8];
+        kid.copy_from_slice(&self.thumbprint()[..8]);
+        Kid(kid)
+    }
+
+    /// Writes the parts that make the key: `{1: kty, -1: crv, -2: x, -3: y}`.
+    pub(crate) fn write_required(&self, sink: &mut dyn Sink) {
+        self.write(sink, None);
+    }
+
+    /// Writes the key as a `COSE_Key` with its identifier and what it is for; returns the length.
+    ///
+    /// # Errors
+    /// `out` is too short; [`KEY_BYTES`] are enough.
+    pub fn to_cose(&self, purpose: Purpose, out: &mut [u8]) -> Result<usize, NoRoom> {
+        let mut room = Room::new(out);
+        self.write(&mut room, Some(purpose));
+        room.finish()
+    }
+
+    /// Writes the key; with a purpose also its identifier and what says the purpose.
+    pub(crate) fn write(&self, sink: &mut dyn Sink, purpose: Option<Purpose>) {
+        let (kty, crv, x, y) = match &self.0 {
+            Point::P256 { x, y } => (2, 1, x, Some(y)),
+            Point::Ed25519(x) => (1, 6, x, None),
+        };
+        cbor::map(sink, 3 + usize::from(y.is_some()) + 2 * usize::from(purpose.is_some()));
+        cbor::integer(sink, KTY);
+        cbor::integer(sink, kty);
+        if let Some(purpose) = purpose {
+            cbor::integer(sink, KID);
+            cbor::bytes(sink, self.kid().as_bytes());
+            self.write_purpose(sink, purpose);
+        }
+        cbor::integer(sink, CRV);
+        cbor::integer(sink, crv);
+        cbor::integer(sink, X);
+        cbor::bytes(sink, x);
+        if let Some(y) = y {
+            cbor::integer(sink, Y);
+            cbor::bytes(sink, y);
+        }
+    }
+
+    /// Writes the algorithm of a key that signs; of one that agrees that its public half does nothing by itself (RFC 9053 §6.3.1).
+    fn write_purpose(&self, sink: &mut dyn Sink, purpose: Purpose) {
+        match purpose {
+            Purpose::Sign => {
+                cbor::integer(sink, ALG);
+                cbor::integer(sink, self.algorithm().id());
+            }
+            Purpose::Agree => {
+                cbor::integer(sink, KEY_OPS);
+                cbor::array(sink, 0);
+            }
+        }
+    }
+
+    /// Reads a `COSE_Key` with its purpose, which is that of signing where nothing is said.
+    ///
+    /// # Errors
+    /// [`Malformed`] says what is no public key of the profile. A private part is refused: it has no business where this is read.
+    pub fn from_cose(bytes: &[u8]) -> Result<(Self, Purpose), Malformed> {
+        let mut reader = Reader::new(bytes);
+        if bytes.len() > KEY_BYTES {
+            return reader.fail(Fault::TooLong(KEY_BYTES));
+        }
+        let key = Self::read(&mut reader)?;
+        reader.end()?;
+        Ok(key)
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<(Self, Purpose), Malformed> {
+        Self::read_labels(reader, 6)
+    }
+
+    /// Reads an ephemeral key: a point of P-256 has four labels, so there is no room for anything else.
+    pub(crate) fn read_ephemeral(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let at = reader.at();
+        match Self::read_labels(reader, 4)? {
+            (key @ Self(Point::P256 { .. }), _) => Ok(key),
+            _ => Err(Malformed { at, fault: Fault::Expected("a key of P-256") }),
+        }
+    }
+
+    fn read_labels(reader: &mut Reader<'_>, most: usize) -> Result<(Self, Purpose), Malformed> {
+        let start = reader.at();
+        let mut labels = reader.map(most, "a COSE_Key, a map of at most 6 labels")?;
+        let (mut kty, mut kid, mut crv, mut x, mut y) = (None, None, None, None, None);
+        let (mut alg, mut agrees) = (None, false);
+        while let Some(label) = labels.next(reader)? {
+            match label {
+                KTY => kty = Some(reader.integer("a key type")?),
+                KID => kid = Some(Kid(reader.exactly("a key identifier of 8 bytes")?)),
+                ALG => alg = Some(reader.integer("the number of an algorithm")?),
+                KEY_OPS => agrees = reader.list(0, "no key operations")? == 0,
+                CRV => crv = Some(reader.integer("a curve")?),
+                X => x = Some(reader.exactly("a coordinate of 32 bytes")?),
+                Y => y = Some(reader.exactly("a coordinate of 32 bytes")?),
+                _ => return labels.unknown(label),
+            }
+        }
+        let refuse = |fault| Malformed { at: start, fault };
+        let x = labels.demand(x, "the coordinate x (-2)")?;
+        let point = match (kty, crv, y) {
+            (Some(2), Some(1), Some(y)) => Point::P256 { x, y },
+            (Some(1), Some(6), None) => Point::Ed25519(x),
+            _ => return Err(refuse(Fault::Expected("a key of P-256 or Ed25519"))),
+        };
+        let key = Self::of_point(point).map_err(|BadPoint| refuse(Fault::Point))?;
+        if kid.is_some_and(|kid| kid != key.kid()) {
+            return Err(refuse(Fault::OtherKid));
+        }
+        let purpose = Purpose::of(alg, agrees, &key).map_err(refuse)?;
+        Ok((key, purpose))
+    }
+}
+
+/// Says what a key is for. A key that signs never agrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Messages are verified with it.
+    Sign,
+    /// Messages and group keys are encrypted to it. P-256 only.
+    Agree,
+}
+
+impl Purpose {
+    fn of(algorithm: Option<i64>, agrees: bool, key: &PublicKey) -> Result<Self, Fault> {
+        match (algorithm, agrees) {
+            (None, true) if key.algorithm() == Algorithm::Es256 => Ok(Self::Agree),
+            (None, true) => Err(Fault::Expected("a key of P-256, for one that agrees")),
+            (Some(_), true) => Err(Fault::Expected("an algorithm or no key operations, not both")),
+            (None, false) => Ok(Self::Sign),
+            (Some(id), false) if Algorithm::of_id(id) == Some(key.algorithm()) => Ok(Self::Sign),
+            (Some(id), false) => Err(Fault::Algorithm(id)),
+        }
+    }
+}
+
+/// Holds the public keys of one peer, at most `N`: during a rotation the old and the new one are both good.
+#[derive(Debug, Clone)]
+pub struct Ring<const N: usize> {
+    keys: [Option<(Kid, PublicKey)>; N],
+}
+
+/// Says why a key was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRegistered {
+    /// Another key of this peer has the same identifier.
+    Collision,
+    /// The peer has as many keys as it may.
+    Full,
+}
+
+impl fmt::Display for NotRegistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Collision => "another key of this device has the same identifier: make a new key",
+            Self::Full => "this device has as many keys as it may: retire one first",
+        })
+    }
+}
+
+impl core::error::Error for NotRegistered {}
+
+impl<const N: usize> Default for Ring<N> {
+    fn default() -> Self {
+        Self { keys: [None; N] }
+    }
+}
+
+impl<const N: usize> Ring<N> {
+    /// Takes a key. One that is there already stays.
+    ///
+    /// # Errors
+    /// [`NotRegistered`]; nothing has changed.
+    pub fn register(&mut self, key: PublicKey) -> Result<Kid, NotRegistered> {
+        let kid = key.kid();
+        self.place(kid, key).map(|()| kid)
+    }
+
+    fn place(&mut self, kid: Kid, key: PublicKey) -> Result<(), NotRegistered> {
+        match self.find(kid) {
+            Some(known) if *known == key => return Ok(()),
+            Some(_) => return Err(NotRegistered::Collision),
+            None => {}
+        }
+        let free = self.keys.iter_mut().find(|place| place.is_none()).ok_or(NotRegistered::Full)?;
+        *free = Some((kid, key));
+        Ok(())
+    }
+
+    /// Finds the key with this identifier.
+    pub fn find(&self, kid: Kid) -> Option<&PublicKey> {
+        self.keys.iter().flatten().find(|(known, _)| *known == kid).map(|(_, key)| key)
+    }
+
+    /// Takes a key away; tells whether it was there.
+    pub fn retire(&mut self, kid: Kid) -> bool {
+        let place = self.keys.iter_mut().find(|place| place.is_some_and(|(known, _)| known == kid));
+        place.is_some_and(|place| place.take().is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::software::{Ed25519Key, P256Key};
+
+    #[test]
+    fn a_second_key_with_the_same_identifier_is_refused() {
+        let key = |seed: u8| Ed25519Key::from_seed(&[seed; 32]).public();
+        let mut ring = Ring::<2>::default();
+        let kid = ring.register(key(1)).unwrap();
+        assert_eq!(ring.register(key(1)), Ok(kid), "the same key again");
+        // To find two keys with one identifier takes 2^32 tries, so the test says that it found them.
+        assert_eq!(ring.place(kid, key(2)), Err(NotRegistered::Collision));
+        assert_eq!(ring.find(kid), Some(&key(1)));
+        ring.register(key(2)).unwrap();
+        assert_eq!(ring.register(key(3)), Err(NotRegistered::Full));
+        assert!(ring.retire(kid) && !ring.retire(kid));
+        assert_eq!(ring.find(kid), None);
+        ring.register(key(3)).unwrap();
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_was_written_and_no_other_way() {
+        let signs = P256Key::from_secret(&[9; 32]).unwrap().public();
+        for (key, purpose) in [
+            (signs, Purpose::Sign),
+            (signs, Purpose::Agree),
+            (Ed25519Key::from_seed(&[7; 32]).public(), Purpose::Sign),
+        ] {
+            let mut bytes = [0; KEY_BYTES];
+            let len = key.to_cose(purpose, &mut bytes).unwrap();
+            assert_eq!(PublicKey::from_cose(&bytes[..len]), Ok((key, purpose)));
+            for bit in 0..len * 8 {
+                let mut other = bytes;
+                other[bit / 8] ^= 1 << (bit % 8);
+                // Another algorithm for the same key is the one thing that a bit can say.
+                let read = PublicKey::from_cose(&other[..len]);
+                assert!(read.is_err() || read.is_ok_and(|(read, _)| read == key), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_beside_the_curve_and_one_of_small_order_are_refused() {
+        let mut beside = P256Key::from_secret(&[9; 32]).unwrap().public().to_sec1().unwrap();
+        beside[64] ^= 1;
+        assert_eq!(PublicKey::p256(&beside), Err(BadPoint));
+        let mut small = [0; 32];
+        small[0] = 1;
+        assert_eq!(PublicKey::ed25519(&small), Err(BadPoint));
+    }
+}
