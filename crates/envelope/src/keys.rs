@@ -114,6 +114,12 @@ impl PublicKey {
         Some(out)
     }
 
+    /// Returns the key of Ed25519, for another verifier; nothing for another curve.
+    pub fn to_ed25519(&self) -> Option<[u8; 32]> {
+        let Point::Ed25519(bytes) = &self.0 else { return None };
+        Some(*bytes)
+    }
+
     /// Returns the algorithm by which this key verifies.
     pub fn algorithm(&self) -> Algorithm {
         match self.0 {
