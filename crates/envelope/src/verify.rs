@@ -223,3 +223,6 @@ impl<'a> Verified<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
