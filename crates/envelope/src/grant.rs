@@ -44,7 +44,7 @@ pub fn sign_grant(
     cbor::integer(&mut room, EPOCH);
     cbor::unsigned(&mut room, u64::from(key.epoch().0));
     cbor::integer(&mut room, SECRET);
-    cbor::bytes(&mut room, &**key.secret());
+    cbor::bytes(&mut room, key.expose_secret());
     let len = room.finish()?;
     let payload = plain.get(..len).unwrap_or_default();
     let message = Message { claims, format: Some(Format::CBOR), payload };

@@ -51,7 +51,8 @@ impl GroupKey {
         self.epoch
     }
 
-    pub(crate) fn secret(&self) -> &Key {
+    /// Returns the secret itself, for whoever keeps it where it is safe.
+    pub fn expose_secret(&self) -> &[u8; 16] {
         &self.secret
     }
 
@@ -71,7 +72,7 @@ impl GroupKey {
         let mut derived = Zeroizing::new([0; 16 + NONCE]);
         let wanted = 16 + cipher.nonce_len();
         let place = derived.get_mut(..wanted).unwrap_or_default();
-        cipher::derive(&**self.secret(), info.get(..len).unwrap_or_default(), place);
+        cipher::derive(&*self.secret, info.get(..len).unwrap_or_default(), place);
         SenderKey { derived, cipher }
     }
 }

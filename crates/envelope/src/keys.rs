@@ -67,6 +67,38 @@ const KEY_OPS: i64 = 4;
 const CRV: i64 = -1;
 const X: i64 = -2;
 const Y: i64 = -3;
+const P256_KTY: i64 = 2;
+const P256_CRV: i64 = 1;
+const ED25519_KTY: i64 = 1;
+const ED25519_CRV: i64 = 6;
+
+/// Writes a point as SEC 1 has it.
+fn sec1(x: &[u8; 32], y: &[u8; 32]) -> [u8; 65] {
+    let mut out = [4; 65];
+    out[1..33].copy_from_slice(x);
+    out[33..].copy_from_slice(y);
+    out
+}
+
+/// Reads a point of P-256 that stands alone, `{1: 2, -1: 1, -2: x, -3: y}`; whether it is on the curve is not looked at.
+pub(crate) fn read_point(reader: &mut Reader<'_>) -> Result<[u8; 65], Malformed> {
+    let at = reader.at();
+    let mut labels = reader.map(4, "a key of P-256, a map of 4 labels")?;
+    let (mut kty, mut crv, mut x, mut y) = (None, None, None, None);
+    while let Some(label) = labels.next(reader)? {
+        match label {
+            KTY => kty = Some(reader.integer("a key type")?),
+            CRV => crv = Some(reader.integer("a curve")?),
+            X => x = Some(reader.exactly("a coordinate of 32 bytes")?),
+            Y => y = Some(reader.exactly("a coordinate of 32 bytes")?),
+            _ => return labels.unknown(label),
+        }
+    }
+    match (kty, crv, x, y) {
+        (Some(P256_KTY), Some(P256_CRV), Some(x), Some(y)) => Ok(sec1(&x, &y)),
+        _ => Err(Malformed { at, fault: Fault::Expected("a key of P-256") }),
+    }
+}
 
 impl PublicKey {
     /// Takes a point of P-256: 4, x and y, 65 bytes, as SEC 1 and certificates have it.
@@ -78,10 +110,11 @@ impl PublicKey {
             [4, xy @ ..] => xy.split_at(32),
             _ => return Err(BadPoint),
         };
-        match (x.try_into(), y.try_into()) {
-            (Ok(x), Ok(y)) => Self::of_point(Point::P256 { x, y }),
-            _ => Err(BadPoint),
-        }
+        let point = match (x.try_into(), y.try_into()) {
+            (Ok(x), Ok(y)) => Point::P256 { x, y },
+            _ => return Err(BadPoint),
+        };
+        if software::is_on_p256(sec1) { Ok(Self(point)) } else { Err(BadPoint) }
     }
 
     /// Takes a public key of Ed25519 (RFC 8032 §5.1.5).
@@ -89,7 +122,7 @@ impl PublicKey {
     /// # Errors
     /// It is no point of the curve, or of small order.
     pub fn ed25519(bytes: &[u8; 32]) -> Result<Self, BadPoint> {
-        Self::of_point(Point::Ed25519(*bytes))
+        if software::is_on_ed25519(bytes) { Ok(Self(Point::Ed25519(*bytes))) } else { Err(BadPoint) }
     }
 
     /// Takes the public half of a secret key, which is always usable.
@@ -97,21 +130,10 @@ impl PublicKey {
         Self(point)
     }
 
-    pub(crate) fn of_point(point: Point) -> Result<Self, BadPoint> {
-        if software::is_usable(&point) { Ok(Self(point)) } else { Err(BadPoint) }
-    }
-
-    pub(crate) fn point(&self) -> &Point {
-        &self.0
-    }
-
     /// Returns the point as SEC 1 has it, for a verifier of P-256; nothing for another curve.
     pub fn to_sec1(&self) -> Option<[u8; 65]> {
         let Point::P256 { x, y } = &self.0 else { return None };
-        let mut out = [4; 65];
-        out[1..33].copy_from_slice(x);
-        out[33..].copy_from_slice(y);
-        Some(out)
+        Some(sec1(x, y))
     }
 
     /// Returns the key of Ed25519, for another verifier; nothing for another curve.
@@ -160,8 +182,8 @@ impl PublicKey {
     /// Writes the key; with a purpose also its identifier and what says the purpose.
     pub(crate) fn write(&self, sink: &mut dyn Sink, purpose: Option<Purpose>) {
         let (kty, crv, x, y) = match &self.0 {
-            Point::P256 { x, y } => (2, 1, x, Some(y)),
-            Point::Ed25519(x) => (1, 6, x, None),
+            Point::P256 { x, y } => (P256_KTY, P256_CRV, x, Some(y)),
+            Point::Ed25519(x) => (ED25519_KTY, ED25519_CRV, x, None),
         };
         cbor::map(sink, 3 + usize::from(y.is_some()) + 2 * usize::from(purpose.is_some()));
         cbor::integer(sink, KTY);
@@ -210,21 +232,8 @@ impl PublicKey {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<(Self, Purpose), Malformed> {
-        Self::read_labels(reader, 6)
-    }
-
-    /// Reads an ephemeral key: a point of P-256 has four labels, so there is no room for anything else.
-    pub(crate) fn read_ephemeral(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let at = reader.at();
-        match Self::read_labels(reader, 4)? {
-            (key @ Self(Point::P256 { .. }), _) => Ok(key),
-            _ => Err(Malformed { at, fault: Fault::Expected("a key of P-256") }),
-        }
-    }
-
-    fn read_labels(reader: &mut Reader<'_>, most: usize) -> Result<(Self, Purpose), Malformed> {
         let start = reader.at();
-        let mut labels = reader.map(most, "a COSE_Key, a map of at most 6 labels")?;
+        let mut labels = reader.map(6, "a COSE_Key, a map of at most 6 labels")?;
         let (mut kty, mut kid, mut crv, mut x, mut y) = (None, None, None, None, None);
         let (mut alg, mut agrees) = (None, false);
         while let Some(label) = labels.next(reader)? {
@@ -241,12 +250,12 @@ impl PublicKey {
         }
         let refuse = |fault| Malformed { at: start, fault };
         let x = labels.demand(x, "the coordinate x (-2)")?;
-        let point = match (kty, crv, y) {
-            (Some(2), Some(1), Some(y)) => Point::P256 { x, y },
-            (Some(1), Some(6), None) => Point::Ed25519(x),
+        let key = match (kty, crv, y) {
+            (Some(P256_KTY), Some(P256_CRV), Some(y)) => Self::p256(&sec1(&x, &y)),
+            (Some(ED25519_KTY), Some(ED25519_CRV), None) => Self::ed25519(&x),
             _ => return Err(refuse(Fault::Expected("a key of P-256 or Ed25519"))),
         };
-        let key = Self::of_point(point).map_err(|BadPoint| refuse(Fault::Point))?;
+        let key = key.map_err(|BadPoint| refuse(Fault::Point))?;
         if kid.is_some_and(|kid| kid != key.kid()) {
             return Err(refuse(Fault::OtherKid));
         }

@@ -6,7 +6,7 @@ use crate::cipher::{self, Cipher, EncStructure, Key};
 use crate::context::Context;
 use crate::header::{ALG, Format, IV, KID};
 use crate::inner::{self, InnerHeader};
-use crate::keys::{Kid, PublicKey};
+use crate::keys::{BadPoint, Kid, PublicKey, read_point};
 use crate::limits::MESSAGE_BYTES;
 use crate::sign::{Message, Random, SealError, Signer, Unavailable, sign_what_is_filled_in};
 use crate::software::P256Agreement;
@@ -190,7 +190,7 @@ pub struct RecipientMessage<'a> {
     iv: [u8; 12],
     sealed: &'a [u8],
     kid: Kid,
-    ephemeral: PublicKey,
+    ephemeral: [u8; 65],
     wrapped: &'a [u8],
     digest: [u8; 32],
 }
@@ -260,7 +260,9 @@ impl<'a> RecipientMessage<'a> {
         }
         let needed = self.payload_len();
         let out = out.get_mut(..needed).ok_or(OpenError::NoRoom(NoRoom { needed }))?;
-        let mut content = mode.derive(&key.agree(&self.ephemeral).map_err(OpenError::Unavailable)?);
+        // Looked at here, for a chip might not, and a point beside the curve would draw the secret out of it.
+        let ephemeral = PublicKey::p256(&self.ephemeral).map_err(|BadPoint| OpenError::BadPoint)?;
+        let mut content = mode.derive(&key.agree(&ephemeral).map_err(OpenError::Unavailable)?);
         if mode == Mode::Wrapped {
             let wrapper = aes_kw::KwAes128::new((&*content).into());
             wrapper.unwrap_key(self.wrapped, &mut *content).map_err(|_| OpenError::Unreadable)?;
@@ -291,13 +293,13 @@ fn read_mode(reader: &mut Reader<'_>) -> Result<Mode, Malformed> {
     Ok(mode)
 }
 
-fn read_agreement(reader: &mut Reader<'_>) -> Result<(Kid, PublicKey), Malformed> {
+fn read_agreement(reader: &mut Reader<'_>) -> Result<(Kid, [u8; 65]), Malformed> {
     let mut labels = reader.map(2, "the recipient's key identifier and an ephemeral key")?;
     let (mut kid, mut ephemeral) = (None, None);
     while let Some(label) = labels.next(reader)? {
         match label {
             KID => kid = Some(Kid::new(reader.exactly("a key identifier of 8 bytes")?)),
-            EPHEMERAL_KEY => ephemeral = Some(PublicKey::read_ephemeral(reader)?),
+            EPHEMERAL_KEY => ephemeral = Some(read_point(reader)?),
             _ => return labels.unknown(label),
         }
     }
@@ -324,6 +326,8 @@ pub enum OpenError {
     OtherKey,
     /// The content is a message where a grant of a group key was expected, or the other way round.
     OtherForm,
+    /// The sender's key is no point of P-256.
+    BadPoint,
     /// The key could not be used.
     Unavailable(Unavailable),
     /// The content does not open: another key, another context than the sender's, or changed bytes.
@@ -338,6 +342,7 @@ impl fmt::Display for OpenError {
             Self::NoRoom(error) => error.fmt(f),
             Self::OtherKey => f.write_str("it is encrypted for another key, group or epoch"),
             Self::OtherForm => f.write_str("a group key is granted by ECDH-ES+A128KW, anything else by ECDH-ES+HKDF-256"),
+            Self::BadPoint => f.write_str("the sender's key for this message is no point of P-256"),
             Self::Unavailable(error) => error.fmt(f),
             Self::Unreadable => {
                 f.write_str("it does not open: another key, another sender, place or topic than it was made for, or changed")

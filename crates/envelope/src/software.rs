@@ -165,27 +165,42 @@ impl Verifier for PublicKey {
     }
 
     fn check(&self, message: &ToBeSigned<'_>, signature: &[u8; 64]) -> Result<(), BadSignature> {
-        let holds = match self.point() {
-            Point::P256 { .. } => self.check_p256(message, signature),
-            Point::Ed25519(key) => check_ed25519(key, message, signature),
-        };
-        holds.ok_or(BadSignature)
+        match (self.to_sec1(), self.to_ed25519()) {
+            (Some(point), _) => check_es256(&point, message, signature),
+            (_, Some(key)) => check_ed25519(&key, message, signature),
+            _ => Err(BadSignature),
+        }
     }
 }
 
-impl PublicKey {
-    fn check_p256(&self, message: &ToBeSigned<'_>, signature: &[u8; 64]) -> Option<()> {
-        let key = VerifyingKey::from_sec1_bytes(&self.to_sec1()?).ok()?;
-        let signature = Signature::from_slice(signature).ok()?;
-        key.verify_prehash(&message.digest().0, &signature).ok()
-    }
+/// Checks a signature of ES256 with a point of P-256: 4, x and y, 65 bytes.
+///
+/// # Errors
+/// The signature does not hold, or the point is none.
+pub fn check_es256(
+    point: &[u8; 65],
+    message: &ToBeSigned<'_>,
+    signature: &[u8; 64],
+) -> Result<(), BadSignature> {
+    let key = VerifyingKey::from_sec1_bytes(point).map_err(|_| BadSignature)?;
+    let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
+    key.verify_prehash(&message.digest().0, &signature).map_err(|_| BadSignature)
 }
 
-fn check_ed25519(key: &[u8; 32], message: &ToBeSigned<'_>, signature: &[u8; 64]) -> Option<()> {
-    let key = ed25519_dalek::VerifyingKey::from_bytes(key).ok()?;
-    let mut stream = key.verify_stream(&ed25519_dalek::Signature::from_bytes(signature)).ok()?;
+/// Checks a signature of Ed25519.
+///
+/// # Errors
+/// The signature does not hold, or the key is none.
+pub fn check_ed25519(
+    key: &[u8; 32],
+    message: &ToBeSigned<'_>,
+    signature: &[u8; 64],
+) -> Result<(), BadSignature> {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| BadSignature)?;
+    let signature = ed25519_dalek::Signature::from_bytes(signature);
+    let mut stream = key.verify_stream(&signature).map_err(|_| BadSignature)?;
     message.feed(&mut Chunks(&mut stream));
-    stream.finalize_and_verify().ok()
+    stream.finalize_and_verify().map_err(|_| BadSignature)
 }
 
 struct Chunks<'s>(&'s mut ed25519_dalek::StreamVerifier);
@@ -202,17 +217,14 @@ impl crate::cbor::Sink for Sha512 {
     }
 }
 
-/// Tells whether a point is on its curve, and signatures of it can be made by its owner alone.
-pub(crate) fn is_usable(point: &Point) -> bool {
-    match point {
-        Point::P256 { x, y } => {
-            let point = p256::Sec1Point::from_affine_coordinates(x.into(), y.into(), false);
-            VerifyingKey::from_sec1_point(&point).is_ok()
-        }
-        Point::Ed25519(bytes) => {
-            ed25519_dalek::VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak())
-        }
-    }
+/// Tells whether a point is on P-256.
+pub(crate) fn is_on_p256(sec1: &[u8; 65]) -> bool {
+    VerifyingKey::from_sec1_bytes(sec1).is_ok()
+}
+
+/// Tells whether bytes are a key of Ed25519 for which only its owner can sign.
+pub(crate) fn is_on_ed25519(bytes: &[u8; 32]) -> bool {
+    ed25519_dalek::VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak())
 }
 
 fn public_of(secret: &SigningKey) -> PublicKey {

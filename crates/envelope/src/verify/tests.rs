@@ -50,6 +50,9 @@ impl Random for Counting {
     }
 }
 
+/// Makes a message in a buffer.
+type Make<'m> = &'m dyn Fn(&mut [u8]) -> Result<usize, SealError>;
+
 /// Makes a message and returns its bytes.
 fn made(make: impl FnOnce(&mut [u8]) -> Result<usize, SealError>) -> Vec<u8> {
     let mut out = [0; 1024];
@@ -123,9 +126,9 @@ fn a_grant_with_any_bit_changed_gives_no_key_even_if_it_is_signed() {
     let key = signer().public();
     let open = |message: &[u8]| {
         let verified = inspect(message).unwrap().verify(&key, &context()).unwrap();
-        open_grant(&verified, &mut recipient()).map(|key| (*key.secret()).clone())
+        open_grant(&verified, &mut recipient()).map(|key| *key.expose_secret())
     };
-    assert_eq!(*open(&message).unwrap(), [3; 16]);
+    assert_eq!(open(&message).unwrap(), [3; 16]);
     let inside = inspect(&message).unwrap().payload;
     for bit in 0..inside.len() * 8 {
         let mut changed = inside.to_vec();
@@ -232,7 +235,7 @@ fn a_signer_that_fails_leaves_nothing_in_the_buffer() {
 fn a_buffer_that_is_too_short_says_what_is_needed_and_one_of_that_length_does() {
     let mut none = [];
     let to = recipient().public();
-    let makes: [&dyn Fn(&mut [u8]) -> Result<usize, SealError>; 3] = [
+    let makes: [Make<'_>; 3] = [
         &|out| sign(&message(), &context(), &mut signer(), out),
         &|out| sign_for_recipient(&message(), &context(), &mut signer(), &to, &mut Counting(0), out),
         &|out| sign_for_group(&message(), &context(), &mut signer(), &group(), Cipher::Ccm, out),
