@@ -42,11 +42,13 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -y $missing >/dev/null
 }
 
+# One environment for all: only the tests of signed messages bring something that reads CBOR, of the version that pycose needs.
 python_packages() {
+  local wanted="tests/clients/requirements.txt tests/envelope/requirements.txt"
   [ -x .venv/bin/python ] || python3 -m venv .venv
-  cmp -s tests/clients/requirements.txt .venv/requirements.txt && return 0
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
-  cp tests/clients/requirements.txt .venv/requirements.txt
+  cat $wanted | cmp -s - .venv/requirements.txt && return 0
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check $(printf ' -r %s' $wanted)
+  cat $wanted >.venv/requirements.txt
 }
 
 node_packages() {
@@ -111,6 +113,12 @@ demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider -n 3 --dist loadfile tests/clients
 }
+# Other libraries for COSE on every form of mqsec1, and a device in C that is linked with its library.
+envelope() {
+  cargo build --locked --quiet -p keyward-envelope --example forms &&
+    (cd crates/envelope/c && cargo build --locked --quiet --release) &&
+    .venv/bin/python -m pytest -q -p no:cacheprovider tests/envelope
+}
 # Mosquitto and Keyward on the same files with the same clients; spoilt rules must be noticed.
 mosquitto_comparison() { python3 tests/mosquitto/compare.py --bin "$PWD/target/$target/release/keyward" --rounds 1 --mutants; }
 # The guides of docs/, word by word.
@@ -151,6 +159,7 @@ if [ "$mode" = full ]; then
   stage "python packages" python_packages
   stage "npm packages" node_packages
   stage "rumqttc peer" rumqttc_peer
+  stage "signed messages and other libraries" envelope
   stage "foreign clients" foreign_clients
   stage "comparison with mosquitto" mosquitto_comparison
   stage "guides" guides

@@ -8,6 +8,7 @@
 #![expect(clippy::panic, reason = "a fuzz target tells what it found by panicking")]
 
 pub mod bundle;
+pub mod envelope;
 pub mod identity;
 pub mod messages;
 pub mod mosquitto;
@@ -109,6 +110,10 @@ pub const TARGETS: &[Target] = &[
     row("configuration_edit", server::configuration_edit, 256, &["server/src/config/edit.rs"]),
     row("backup", server::backup, 512, &["server/src/backup/archive/mod.rs", "server/src/backup/archive/read.rs", "server/src/backup/archive/tar.rs", "server/src/backup/archive/rows.rs"]),
     row("mosquitto", mosquitto::mosquitto, 256, &["mosquitto/src/"]),
+    row("envelope_message", envelope::envelope_message, 64, &["envelope/src/cbor/", "envelope/src/claims.rs", "envelope/src/header.rs", "envelope/src/verify.rs"]),
+    row("envelope_content", envelope::envelope_content, 64, &["envelope/src/inner.rs", "envelope/src/recipient.rs", "envelope/src/group.rs", "envelope/src/grant.rs"]),
+    row("envelope_keys", envelope::envelope_keys, 64, &["envelope/src/keys.rs", "envelope/src/keyset.rs", "envelope/src/software.rs"]),
+    row("envelope_window", envelope::envelope_window, 64, &["envelope/src/window.rs"]),
     row("bundle", bundle::bundle, 128, &["client/src/address.rs", "client/src/tls.rs"]),
     row("resolver", resolver::resolver, 256, &["client/src/resolver/"]),
 ];

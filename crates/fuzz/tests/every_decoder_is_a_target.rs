@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that go into the product.
-const PRODUCT: [&str; 12] = [
+const PRODUCT: [&str; 13] = [
     "ids",
     "mqtt",
     "policy",
@@ -19,6 +19,7 @@ const PRODUCT: [&str; 12] = [
     "server",
     "mosquitto",
     "import",
+    "envelope",
     "keyward",
 ];
 
