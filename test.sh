@@ -116,7 +116,7 @@ foreign_clients() {
 # Other libraries for COSE on every form of mqsec1, and a device in C that is linked with its library.
 envelope() {
   cargo build --locked --quiet -p keyward-envelope --example forms &&
-    (cd crates/envelope/c && cargo build --locked --quiet --release) &&
+    (cd crates/envelope/c && cargo fmt --check && cargo build --locked --quiet --release) &&
     .venv/bin/python -m pytest -q -p no:cacheprovider tests/envelope
 }
 # Mosquitto and Keyward on the same files with the same clients; spoilt rules must be noticed.

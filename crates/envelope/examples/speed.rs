@@ -6,8 +6,9 @@ use aws_lc_rs::digest::{Digest as LcDigest, SHA256};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use keyward_envelope::software::{Ed25519Key, P256Agreement, P256Key};
 use keyward_envelope::{
-    Algorithm, BadSignature, Cipher, Claims, Content, Context, Direction, Epoch, GroupKey, Message,
-    PublicKey, Random, Sequence, Signer, Unavailable, inspect, sign, sign_for_group, sign_for_recipient,
+    Algorithm, BadSignature, Cipher, Claims, Content, Context, Direction, Epoch, GroupKey, Kid, Message,
+    PublicKey, Random, Sequence, Signer, ToBeSigned, Unavailable, Verifier, inspect, sign, sign_for_group,
+    sign_for_recipient,
 };
 use std::time::Instant;
 

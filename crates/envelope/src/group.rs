@@ -7,7 +7,7 @@ use crate::context::{Context, folded, is_name};
 use crate::header::{Format, KID, PARTIAL_IV};
 use crate::inner::{self, InnerHeader};
 use crate::keys::Kid;
-use crate::limits::{MESSAGE_BYTES, NAME_BYTES};
+use crate::limits::NAME_BYTES;
 use crate::recipient::OpenError;
 use crate::sign::{Message, SealError, Signer, Unavailable, sign_what_is_filled_in};
 use crate::verify::Verified;
@@ -204,7 +204,7 @@ impl<'a> GroupMessage<'a> {
         }
         let epoch = Epoch(u32::from_be_bytes(labels.demand(epoch, "the epoch (4)")?));
         let number = labels.demand(number, "the partial IV (6)")?;
-        let sealed = reader.bytes(MESSAGE_BYTES, "the encrypted content in a byte string")?;
+        let sealed = reader.bytes(payload.len(), "the encrypted content in a byte string")?;
         reader.end()?;
         Ok(Self { protected, cipher, format, epoch, sealed, outer: (*outer.context(), outer.kid(), number) })
     }

@@ -1,4 +1,4 @@
-//! Public keys, their identifiers, and the keys that one peer has.
+//! Public keys and their identifiers.
 
 use crate::algorithm::Algorithm;
 use crate::cbor::{self, Fault, Malformed, NoRoom, Reader, Room, Sink};
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 /// Identifies a public key among those of one peer: the first 8 bytes of its thumbprint (RFC 9679).
 ///
-/// 8 bytes can be made to collide with much work, so a key is always looked up by (device, kid), and [`Ring::register`] refuses a second key
+/// 8 bytes can be made to collide with much work, so a key is always looked up by (device, kid), and [`Ring::register`](crate::Ring::register) refuses a second key
 /// with the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kid([u8; 8]);
@@ -286,91 +286,10 @@ impl Purpose {
     }
 }
 
-/// Holds the public keys of one peer, at most `N`: during a rotation the old and the new one are both good.
-#[derive(Debug, Clone)]
-pub struct Ring<const N: usize> {
-    keys: [Option<(Kid, PublicKey)>; N],
-}
-
-/// Says why a key was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotRegistered {
-    /// Another key of this peer has the same identifier.
-    Collision,
-    /// The peer has as many keys as it may.
-    Full,
-}
-
-impl fmt::Display for NotRegistered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Collision => "another key of this device has the same identifier: make a new key",
-            Self::Full => "this device has as many keys as it may: retire one first",
-        })
-    }
-}
-
-impl core::error::Error for NotRegistered {}
-
-impl<const N: usize> Default for Ring<N> {
-    fn default() -> Self {
-        Self { keys: [None; N] }
-    }
-}
-
-impl<const N: usize> Ring<N> {
-    /// Takes a key. One that is there already stays.
-    ///
-    /// # Errors
-    /// [`NotRegistered`]; nothing has changed.
-    pub fn register(&mut self, key: PublicKey) -> Result<Kid, NotRegistered> {
-        let kid = key.kid();
-        self.place(kid, key).map(|()| kid)
-    }
-
-    fn place(&mut self, kid: Kid, key: PublicKey) -> Result<(), NotRegistered> {
-        match self.find(kid) {
-            Some(known) if *known == key => return Ok(()),
-            Some(_) => return Err(NotRegistered::Collision),
-            None => {}
-        }
-        let free = self.keys.iter_mut().find(|place| place.is_none()).ok_or(NotRegistered::Full)?;
-        *free = Some((kid, key));
-        Ok(())
-    }
-
-    /// Finds the key with this identifier.
-    pub fn find(&self, kid: Kid) -> Option<&PublicKey> {
-        self.keys.iter().flatten().find(|(known, _)| *known == kid).map(|(_, key)| key)
-    }
-
-    /// Takes a key away; tells whether it was there.
-    pub fn retire(&mut self, kid: Kid) -> bool {
-        let place = self.keys.iter_mut().find(|place| place.is_some_and(|(known, _)| known == kid));
-        place.is_some_and(|place| place.take().is_some())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::software::{Ed25519Key, P256Key};
-
-    #[test]
-    fn a_second_key_with_the_same_identifier_is_refused() {
-        let key = |seed: u8| Ed25519Key::from_seed(&[seed; 32]).public();
-        let mut ring = Ring::<2>::default();
-        let kid = ring.register(key(1)).unwrap();
-        assert_eq!(ring.register(key(1)), Ok(kid), "the same key again");
-        // To find two keys with one identifier takes 2^32 tries, so the test says that it found them.
-        assert_eq!(ring.place(kid, key(2)), Err(NotRegistered::Collision));
-        assert_eq!(ring.find(kid), Some(&key(1)));
-        ring.register(key(2)).unwrap();
-        assert_eq!(ring.register(key(3)), Err(NotRegistered::Full));
-        assert!(ring.retire(kid) && !ring.retire(kid));
-        assert_eq!(ring.find(kid), None);
-        ring.register(key(3)).unwrap();
-    }
 
     #[test]
     fn a_key_is_read_as_it_was_written_and_no_other_way() {
@@ -391,6 +310,20 @@ mod tests {
                 assert!(read.is_err() || read.is_ok_and(|(read, _)| read == key), "bit {bit}");
             }
         }
+    }
+
+    /// RFC 9679 §6.
+    #[test]
+    fn the_thumbprint_is_that_of_the_standard() {
+        let key = PublicKey::p256(&[
+            0x04, 0x65, 0xed, 0xa5, 0xa1, 0x25, 0x77, 0xc2, 0xba, 0xe8, 0x29, 0x43, 0x7f, 0xe3, 0x38, 0x70,
+            0x1a, 0x10, 0xaa, 0xa3, 0x75, 0xe1, 0xbb, 0x5b, 0x5d, 0xe1, 0x08, 0xde, 0x43, 0x9c, 0x08, 0x55,
+            0x1d, 0x1e, 0x52, 0xed, 0x75, 0x70, 0x11, 0x63, 0xf7, 0xf9, 0xe4, 0x0d, 0xdf, 0x9f, 0x34, 0x1b,
+            0x3d, 0xc9, 0xba, 0x86, 0x0a, 0xf7, 0xe0, 0xca, 0x7c, 0xa7, 0xe9, 0xee, 0xcd, 0x00, 0x84, 0xd1,
+            0x9c,
+        ]);
+        let kid = key.unwrap().kid();
+        assert_eq!(kid, Kid::new([0x49, 0x6b, 0xd8, 0xaf, 0xad, 0xf3, 0x07, 0xe5]));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use crate::context::Context;
 use crate::header::{ALG, Format, IV, KID};
 use crate::inner::{self, InnerHeader};
 use crate::keys::{BadPoint, Kid, PublicKey, read_point};
-use crate::limits::MESSAGE_BYTES;
 use crate::sign::{Message, Random, SealError, Signer, Unavailable, sign_what_is_filled_in};
 use crate::software::P256Agreement;
 use crate::verify::Verified;
@@ -212,7 +211,7 @@ impl<'a> RecipientMessage<'a> {
             }
         }
         let iv = labels.demand(iv, "the initialization vector (5)")?;
-        let sealed = reader.bytes(MESSAGE_BYTES, "the encrypted content in a byte string")?;
+        let sealed = reader.bytes(payload.len(), "the encrypted content in a byte string")?;
         reader.array(1, "one recipient")?;
         reader.array(3, "a recipient, an array of 3 parts")?;
         let mode = read_mode(&mut reader)?;

@@ -10,7 +10,9 @@ use crate::limits::{MESSAGE_BYTES, PROTECTED_BYTES};
 use crate::signed::ToBeSigned;
 use core::fmt;
 
-/// Says that a key, chip or source of randomness did not do its work; holds the number that it gave as a reason.
+/// Says that a key, chip or source of randomness did not do its work; holds the number that it gave as a reason. Of what is in
+/// memory these are: 1 the key makes no signature, 2 the other key is on another curve, 3 four random numbers were no key, 4 a cipher
+/// refused its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable(pub i32);
 

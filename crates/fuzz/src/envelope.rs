@@ -77,9 +77,9 @@ pub fn envelope_message(data: &[u8]) {
     let mut again = out[..len].to_vec();
     // 01 28 and 01 32 are the fully specified names of 01 26 and 01 27.
     if let (Some(there), Some(here)) = (front.get(4..9), again.get_mut(4..9)) {
-        let place = usize::from(there[0] & 0xf0 != 0xa0);
-        if matches!((there[place + 2], here[place + 2]), (0x28, 0x26) | (0x32, 0x27)) {
-            here[place + 2] = there[place + 2];
+        let place = if there[0] & 0xf0 == 0xa0 { 2 } else { 1 };
+        if matches!((there[place], here[place]), (0x28, 0x26) | (0x32, 0x27)) {
+            here[place] = there[place];
         }
     }
     assert!(again == data, "two ways to write one message");
@@ -162,6 +162,6 @@ pub fn envelope_window(data: &[u8]) {
                 assert!(matches!(window.take(number, tag), Decision::New(_)));
             }
         }
-        assert!(window.highest() >= Some(number) || turn == 0 || window.highest().is_some());
+        assert!(window.highest().is_some());
     }
 }
