@@ -105,3 +105,34 @@ fn read_epoch(reader: &mut Reader<'_>) -> Result<Epoch, Malformed> {
     let epoch = u32::try_from(reader.unsigned(WHAT)?);
     epoch.map(Epoch).map_err(|_| Malformed { at, fault: Fault::Expected(WHAT) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &[u8] =
+        b"\xa3\x01\x65plant\x02\x07\x03\x50\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10";
+
+    #[test]
+    fn the_inside_of_a_grant_has_one_form() {
+        let key = read(GOOD).unwrap();
+        assert_eq!((key.group(), key.epoch()), ("plant", Epoch(7)));
+        assert_eq!(key.expose_secret()[..3], [1, 2, 3]);
+        let fault = |bytes: &[u8]| read(bytes).err().map(|error| error.fault);
+        let with = |at: usize, byte: u8| {
+            let mut bytes = [0; 30];
+            bytes[..GOOD.len()].copy_from_slice(GOOD);
+            bytes[at] = byte;
+            fault(&bytes[..GOOD.len()])
+        };
+        assert_eq!(with(3, b'/'), Some(Fault::Expected("the name of a group")));
+        assert_eq!(with(9, 0x20), Some(Fault::Expected("an epoch of 32 bits")));
+        assert_eq!(with(10, 0x04), Some(Fault::UnknownLabel(4)));
+        assert_eq!(with(11, 0x51), Some(Fault::TooLong(16)));
+        assert_eq!(with(0, 0xa2), Some(Fault::Missing("the key (3)")));
+        assert!((0..GOOD.len()).all(|len| read(&GOOD[..len]).is_err()));
+        let mut longer = [0; 30];
+        longer[..GOOD.len()].copy_from_slice(GOOD);
+        assert_eq!(fault(&longer[..=GOOD.len()]), Some(Fault::Trailing));
+    }
+}

@@ -117,6 +117,8 @@ fn an_inside_with_any_bit_changed_does_not_open_even_if_it_is_signed() {
         for len in 0..inside.len() {
             assert!(open(&signed_again(&message, &inside[..len])).is_err(), "{len} of {}", inside.len());
         }
+        let longer = [inside, &[0]].concat();
+        assert!(open(&signed_again(&message, &longer)).is_err(), "something after the end");
     }
 }
 
@@ -185,6 +187,43 @@ fn a_new_signing_key_is_a_new_key_in_the_group() {
     up.direction = Direction::Up { device: "pump-1" };
     let up = made(|out| sign_for_group(&message(), &up, &mut signer(), &group(), Cipher::Gcm, out));
     assert_ne!(sealed(&old), sealed(&up), "both directions of one device");
+}
+
+/// A sender that keeps a number of its own for nonces would use one twice sooner or later, and no reader could see it.
+#[test]
+fn the_number_inside_is_the_number_of_the_message() {
+    let other = Message { claims: Claims { sequence: Sequence(78), ..claims() }, ..message() };
+    let other = made(|out| sign_for_group(&other, &context(), &mut signer(), &group(), Cipher::Gcm, out));
+    let inside = inspect(&other).unwrap().payload;
+    let opened = open(&signed_again(&for_group(Cipher::Gcm), inside));
+    let Err(OpenError::Malformed(Malformed { fault, .. })) = opened else { panic!("{opened:?}") };
+    assert_eq!(fault, Fault::Expected("the number of the message, as in its claims"));
+}
+
+/// Holds the recipient's identifier, and takes any point: a chip that does not look draws its secret out of itself bit by bit.
+struct Careless;
+
+impl crate::recipient::Agreement for Careless {
+    fn kid(&self) -> Kid {
+        recipient().kid()
+    }
+    fn agree(&mut self, _: &PublicKey) -> Result<crate::SharedSecret, Unavailable> {
+        panic!("it was asked to agree with a point beside the curve")
+    }
+}
+
+#[test]
+fn a_point_beside_the_curve_never_reaches_the_key() {
+    let message = for_recipient();
+    let mut inside = inspect(&message).unwrap().payload.to_vec();
+    // The last byte is the empty byte string, before it y ends.
+    let last = inside.len() - 2;
+    inside[last] ^= 1;
+    let message = signed_again(&message, &inside);
+    let key = signer().public();
+    let verified = inspect(&message).unwrap().verify(&key, &context()).unwrap();
+    let Content::ForRecipient(sealed) = verified.content().unwrap() else { panic!("it is for one") };
+    assert_eq!(sealed.open(&mut Careless, &mut [0; 64]), Err(OpenError::BadPoint));
 }
 
 #[test]
@@ -279,6 +318,9 @@ fn what_no_verifier_would_take_is_not_signed() {
 fn the_key_decides_about_the_algorithm_and_another_key_is_named() {
     let message = made(|out| sign(&message(), &context(), &mut signer(), out));
     let found = inspect(&message).unwrap();
+    let nowhere = Context { topic: "plant/#", ..context() };
+    let refused = found.verify(&signer().public(), &nowhere).err();
+    assert_eq!(refused, Some(Refused::Context(ContextError::Topic)));
     let other = Ed25519Key::from_seed(&[8; 32]).public();
     assert_eq!(found.verify(&other, &context()).err(), Some(Refused::OtherKey));
     /// Has the identifier of the right key and another algorithm.
@@ -323,6 +365,15 @@ fn a_key_set_is_read_as_it_was_signed_and_only_if_it_is_for_all() {
     let message = made(|out| sign_key_set(&twice, claims(), &all, &mut signer(), out));
     let verified = inspect(&message).unwrap().verify(&root, &all).unwrap();
     assert_eq!(KeySet::read(&verified).unwrap_err().fault, Fault::SameKid);
+    for payload in [&[0x80, 0x00][..], &[0x81], &[0x89], &[0xa0], &[]] {
+        let message = Message { format: Some(Format::KEY_SET), payload, ..self::message() };
+        let message = made(|out| sign(&message, &all, &mut signer(), out));
+        let verified = inspect(&message).unwrap().verify(&root, &all).unwrap();
+        assert!(KeySet::read(&verified).is_err(), "{payload:?}");
+    }
+    let plain = made(|out| sign(&self::message(), &all, &mut signer(), out));
+    let verified = inspect(&plain).unwrap().verify(&root, &all).unwrap();
+    assert!(KeySet::read(&verified).is_err(), "something else that the root said");
     let many = [keys[0]; 9];
     assert_eq!(sign_key_set(&many, claims(), &all, &mut signer(), &mut [0; 1024]), Err(SealError::TooLong));
 }
