@@ -105,6 +105,8 @@ fn a_number_whose_message_was_not_stored_is_new_again() {
     assert_eq!(window.take(Sequence(6), tag(1)), Decision::Repeat, "while it is being stored");
     window.give_back(record);
     assert!(matches!(window.take(Sequence(6), tag(2)), Decision::New(_)), "even with another content");
+    window.give_back(record);
+    assert_eq!(window.take(Sequence(6), tag(2)), Decision::Repeat, "given back twice");
     assert_eq!(window.take(Sequence(5), tag(1)), Decision::Repeat, "the others stay");
 }
 
