@@ -22,7 +22,7 @@ USES = [
     ("sign and take commands, ES256", ["kw_sign", "kw_p256_sign", "kw_open", "kw_p256_check", "kw_command_is_fresh",
                                        "kw_command_is_new"]),
     ("all of it", ["kw_sign", "kw_p256_sign", "kw_ed25519_sign", "kw_sign_for_group", "kw_sign_for_recipient", "kw_open",
-                   "kw_open_for_group", "kw_open_for_recipient", "kw_open_grant", "kw_p256_check", "kw_ed25519_check",
+                   "kw_open_for_group", "kw_open_for_recipient", "kw_open_grant", "kw_open_key_set", "kw_p256_check", "kw_ed25519_check",
                    "kw_p256_agree", "kw_p256_public", "kw_ed25519_public", "kw_command_is_fresh", "kw_command_is_new"]),
 ]
 

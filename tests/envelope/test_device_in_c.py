@@ -49,6 +49,12 @@ def test_other_libraries_open_what_it_makes(device):
         assert forms.opened(form).hex() == READING["payload"]
 
 
+def test_it_reads_the_keys_of_the_server(device):
+    vector = next(vector for vector in VECTORS if vector["form"] == "key-set")
+    lines = run(device, "keys", vector["public"], vector["message"]).splitlines()
+    assert lines == [f"version {vector['sequence']}, good until {vector['expires']}", *vector["keys"]]
+
+
 def test_the_header_is_one_of_cpp_too(tmp_path):
     source = tmp_path / "device.cpp"
     source.write_text('#include "keyward_envelope.h"\nint main() { return kw_command_is_new(nullptr, 1); }\n')

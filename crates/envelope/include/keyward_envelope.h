@@ -36,6 +36,9 @@ enum { KW_UP = 0, KW_DOWN = 1, KW_ALL = 2 };    /* directions: the device speaks
 enum { KW_A128GCM = 1, KW_AES_CCM_16_64_128 = 10 };    /* ciphers of groups */
 enum { KW_NO_FORMAT = -1, KW_OCTETS = 42, KW_JSON = 50, KW_CBOR = 60, KW_SENML_CBOR = 112 };    /* CoAP content formats */
 
+enum { KW_SIGNS = 1, KW_AGREES = 2 };    /* purposes of keys: messages are verified with it, or encrypted to it */
+
+#define KW_SERVER_KEYS 8    /* keys in a key set, at most */
 #define KW_GROUP_NAME 65    /* bytes of a group's name, with its zero byte */
 
 /* What a message is for. Signer and reader must give the same. */
@@ -99,6 +102,14 @@ typedef struct {
     uint8_t secret[16];
 } kw_group_key;
 
+/* A key of the server. `key` has 65 bytes for KW_ES256, 32 for KW_ED25519: what kw_p256_check and kw_ed25519_check take as their state. */
+typedef struct {
+    int32_t purpose;      /* KW_SIGNS or KW_AGREES */
+    int32_t algorithm;
+    uint8_t kid[8];
+    uint8_t key[65];
+} kw_server_key;
+
 /* What was found in a message that holds. */
 typedef struct {
     kw_claims claims;
@@ -127,6 +138,10 @@ int32_t kw_open_for_group(const uint8_t *message, size_t len, const kw_verifier 
                           const kw_group_key *key, kw_found *found, uint8_t *out, size_t capacity, size_t *written);
 int32_t kw_open_grant(const uint8_t *message, size_t len, const kw_verifier *verifier, const kw_context *context,
                       const kw_agreement *key, kw_found *found, kw_group_key *granted);
+/* The server's keys, verified with the root's key, for a context of direction KW_ALL. The version is found->claims.sequence: take no lower one
+ * than before. `*count` gets the number of keys. */
+int32_t kw_open_key_set(const uint8_t *message, size_t len, const kw_verifier *root, const kw_context *context, kw_found *found,
+                        kw_server_key keys[KW_SERVER_KEYS], size_t *count);
 
 /* A verified command: is it still good? `now` is 0 without a clock; `nonce` is the last that the device gave out, or null. */
 int32_t kw_command_is_fresh(const kw_claims *claims, uint64_t now, const uint8_t *nonce, size_t nonce_len);

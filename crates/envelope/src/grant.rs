@@ -70,10 +70,7 @@ pub fn open_grant(message: &Verified<'_>, key: &mut dyn Agreement) -> Result<Gro
 }
 
 /// Reads what was encrypted.
-///
-/// # Errors
-/// It is no grant.
-pub fn read(plain: &[u8]) -> Result<GroupKey, Malformed> {
+pub(crate) fn read(plain: &[u8]) -> Result<GroupKey, Malformed> {
     let mut reader = Reader::new(plain);
     let mut labels = reader.map(3, "a grant, a map of 3 labels")?;
     let (mut group, mut epoch, mut secret) = (None, None, None);

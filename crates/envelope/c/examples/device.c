@@ -1,7 +1,8 @@
 /* A device in C: signs a reading, encrypts one, takes a command; and measures how much stack each of that takes.
  *
- *     device           does everything once and prints what each step needs
- *     device VECTOR    does the same, and prints messages that other programs verify
+ *     device                      does everything once and prints what each step needs
+ *     device vector               does the same, and prints messages that other programs verify
+ *     device keys ROOT MESSAGE    prints the server's keys that a message brings
  */
 #include "keyward_envelope.h"
 
@@ -180,6 +181,41 @@ static void refusals(void) {
     CHECK(kw_sign(&nowhere, &first, KW_NO_FORMAT, payload, 64, &es256, message, sizeof message, &len) == KW_ARGUMENT);
 }
 
+static const char hexadecimal[] = "0123456789abcdef";
+
+static size_t bytes_of(const char *hex, uint8_t *out, size_t capacity) {
+    size_t count = strlen(hex) / 2;
+    CHECK(count <= capacity);
+    for (size_t i = 0; i < 2 * count; i++) {
+        const char *digit = strchr(hexadecimal, hex[i]);
+        CHECK(digit);
+        out[i / 2] = (uint8_t)(out[i / 2] << 4 | (digit - hexadecimal));
+    }
+    return count;
+}
+
+/* The server's keys, as another program signed them: the root's public key and the message, in hexadecimal. */
+static void key_set(const char *root_hex, const char *message_hex) {
+    const kw_context all = {KW_ALL, "k7m2q9xw4hp3a8cd", NULL, "$keyward/keys/server", NULL, 0};
+    kw_server_key keys[KW_SERVER_KEYS];
+    uint8_t point[65];
+    kw_verifier root = {KW_ES256, {0}, kw_p256_check, point};
+    size_t count;
+    CHECK(bytes_of(root_hex, point, sizeof point) == 65 && kw_p256_kid(point, root.kid) == KW_OK);
+    len = bytes_of(message_hex, message, sizeof message);
+    CHECK(kw_open_key_set(message, len, &root, &all, &found, keys, &count) == KW_OK);
+    printf("version %llu, good until %llu\n", (unsigned long long)found.claims.sequence,
+           (unsigned long long)found.claims.expires);
+    for (size_t i = 0; i < count; i++) {
+        printf("%s:", keys[i].purpose == KW_SIGNS ? "sign" : "agree");
+        for (size_t at = 0; at < (keys[i].algorithm == KW_ES256 ? 65 : 32); at++) printf("%02x", keys[i].key[at]);
+        printf("\n");
+    }
+    CHECK(kw_open_key_set(message, len, &root, &up, &found, keys, &count) == KW_SIGNATURE && count == 0);
+    message[len - 1] ^= 1;
+    CHECK(kw_open_key_set(message, len, &root, &all, &found, keys, &count) == KW_SIGNATURE && count == 0);
+}
+
 /* A command is obeyed once, and only while it is fresh. */
 static void commands(void) {
     uint8_t recent[16] = {0};
@@ -195,8 +231,12 @@ static void commands(void) {
 }
 
 int main(int count, char **words) {
-    int print = count > 1 && !strcmp(words[1], "vector");
+    int print = count == 2 && !strcmp(words[1], "vector");
     size_t quiet;
+    if (count == 4 && !strcmp(words[1], "keys")) {
+        key_set(words[2], words[3]);
+        return 0;
+    }
     for (int i = 0; i < 64; i++) payload[i] = (uint8_t)i;
     stack = aligned_alloc(4096, STACK);
     CHECK(stack);

@@ -4,7 +4,7 @@ use crate::status::{ARGUMENT, CONTEXT, Failed, KEY};
 use core::ffi::{CStr, c_char, c_void};
 use keyward_envelope::{
     Agreement, Algorithm, BadSignature, Claims, Context, Direction, Epoch, Format, GroupKey, Kid, Nonce,
-    PublicKey, Random, Sequence, SharedSecret, Signer, ToBeSigned, Unavailable, Verifier,
+    PublicKey, Purpose, Random, Sequence, SharedSecret, Signer, ToBeSigned, Unavailable, Verifier,
 };
 
 /// Is `kw_context`.
@@ -67,6 +67,32 @@ pub struct RawGroupKey {
     group: [u8; 65],
     epoch: u32,
     secret: [u8; 16],
+}
+
+/// Is `kw_server_key`.
+#[repr(C)]
+pub struct RawServerKey {
+    purpose: i32,
+    algorithm: i32,
+    kid: [u8; 8],
+    key: [u8; 65],
+}
+
+impl RawServerKey {
+    pub(crate) fn new(key: &PublicKey, purpose: Purpose) -> Self {
+        let mut bytes = [0; 65];
+        match (key.to_sec1(), key.to_ed25519()) {
+            (Some(point), _) => bytes = point,
+            (_, Some(key)) => bytes[..32].copy_from_slice(&key),
+            _ => {}
+        }
+        Self {
+            purpose: if purpose == Purpose::Sign { 1 } else { 2 },
+            algorithm: if key.algorithm() == Algorithm::Es256 { -7 } else { -8 },
+            kid: *key.kid().as_bytes(),
+            key: bytes,
+        }
+    }
 }
 
 /// Is `kw_found`.

@@ -1,11 +1,12 @@
 //! Looking at messages, verifying and opening them.
 
 use crate::borrow::{
-    CallbackAgreement, CallbackVerifier, RawAgreement, RawContext, RawFound, RawGroupKey, RawVerifier, bytes,
-    context, place, room, value,
+    CallbackAgreement, CallbackVerifier, RawAgreement, RawContext, RawFound, RawGroupKey, RawServerKey,
+    RawVerifier, bytes, context, place, room, value,
 };
 use crate::status::{ARGUMENT, Failed, MALFORMED, NO_ROOM, OK, OTHER_FORM};
-use keyward_envelope::{Content, Format, Verified, inspect, open_grant};
+use keyward_envelope::limits::KEY_SET_KEYS;
+use keyward_envelope::{Content, Format, KeySet, Verified, inspect, open_grant};
 
 /// Finds out which key a message names.
 ///
@@ -167,4 +168,35 @@ pub unsafe extern "C" fn kw_open_grant(
         })
     };
     result.map_or_else(|failed| failed.status, |()| OK)
+}
+
+/// Opens a key set.
+///
+/// # Safety
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kw_open_key_set(
+    message: *const u8,
+    len: usize,
+    root: *const RawVerifier,
+    context: *const RawContext,
+    found: *mut RawFound,
+    keys: *mut [RawServerKey; KEY_SET_KEYS],
+    count: *mut usize,
+) -> i32 {
+    // SAFETY: the caller's promise, for each pointer.
+    let given = unsafe { (verified((message, len, root, context)), place(found), place(keys), place(count)) };
+    let (verified, Ok(found), Ok(keys), Ok(count)) = given else { return ARGUMENT };
+    *count = 0;
+    let set = match verified {
+        Ok(verified) => KeySet::read(&verified).map(|set| (verified, set)),
+        Err(failed) => return failed.status,
+    };
+    let Ok((verified, set)) = set else { return MALFORMED };
+    for (place, (key, purpose)) in keys.iter_mut().zip(set.keys()) {
+        *place = RawServerKey::new(key, purpose);
+        *count += 1;
+    }
+    found.write(verified.claims(), None);
+    OK
 }
