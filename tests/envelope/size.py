@@ -3,7 +3,7 @@
 
     rustup target add thumbv7em-none-eabihf
     (cd crates/envelope/c && cargo build --release --target thumbv7em-none-eabihf)
-    python3 tests/envelope/size.py crates/envelope/c/target/thumbv7em-none-eabihf/release/libkeyward_envelope.a
+    python3 tests/envelope/size.py target/envelope-c/thumbv7em-none-eabihf/release/libkeyward_envelope.a
 """
 
 import struct

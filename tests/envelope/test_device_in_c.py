@@ -10,7 +10,7 @@ from test_other_libraries import VECTORS
 
 ROOT = Path(__file__).resolve().parents[2]
 CRATE = ROOT / "crates/envelope"
-LIBRARY = CRATE / "c/target/release/libkeyward_envelope.a"
+LIBRARY = ROOT / "target/envelope-c/release/libkeyward_envelope.a"
 WARNINGS = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 PLACE = {"direction": "up", "installation": "k7m2q9xw4hp3a8cd", "device": "pump-1", "topic": "plant/pump-1/temperature"}
 READING = {**PLACE, "sequence": (3 << 32) | 17, "issued": 1795000000, "payload": bytes(range(64)).hex()}
