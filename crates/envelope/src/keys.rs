@@ -217,7 +217,7 @@ impl PublicKey {
         }
     }
 
-    /// Reads a `COSE_Key` with its purpose, which is that of signing where nothing is said.
+    /// Reads a `COSE_Key` with its purpose, which is that of signing where nothing is said; the identifier may be missing.
     ///
     /// # Errors
     /// [`Malformed`] says what is no public key of the profile. A private part is refused: it has no business where this is read.

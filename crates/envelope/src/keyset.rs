@@ -62,6 +62,15 @@ impl KeySet {
         for place in 0..count {
             let at = reader.at();
             let (key, purpose) = PublicKey::read(&mut reader)?;
+            // Elsewhere a key may come without identifier or purpose; here there is one form.
+            let mut form = [0; KEY_BYTES];
+            let len = key.to_cose(purpose, &mut form).unwrap_or_default();
+            if payload.get(at..reader.at()) != form.get(..len) {
+                return Err(Malformed {
+                    at,
+                    fault: Fault::Expected("a key with its identifier and purpose"),
+                });
+            }
             if set.find(key.kid(), purpose).is_some() {
                 return Err(Malformed { at, fault: Fault::SameKid });
             }

@@ -12,6 +12,7 @@
 use crate::claims::Sequence;
 use crate::limits::{RECENT, WINDOW};
 use crate::signed::Digest;
+use core::fmt;
 use sha2::{Digest as _, Sha256};
 
 /// Holds 4 bytes that tell the messages of one number apart.
@@ -73,13 +74,19 @@ pub enum Decision {
     TooOld,
 }
 
-/// Remembers which of the last [`WINDOW`] numbers of one key were seen.
-#[derive(Clone)]
+/// Remembers which of the last [`WINDOW`] numbers of one key were seen, in 4.2 KiB.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Window {
     /// The highest number that was taken; nothing was yet if its bit is not set.
     highest: u64,
     seen: [u64; WINDOW / 64],
     tags: [u32; WINDOW],
+}
+
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Window").field("highest", &self.highest()).finish_non_exhaustive()
+    }
 }
 
 impl Default for Window {
