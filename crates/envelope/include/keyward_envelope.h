@@ -28,7 +28,8 @@ enum {
     KW_OTHER_FORM = 11,   /* the message is encrypted otherwise, or not at all */
     KW_UNREADABLE = 12,   /* the content does not open */
     KW_STALE = 13,        /* the command is too old, of another session, or cannot be judged */
-    KW_REPEAT = 14        /* the number was seen before, or may have been */
+    KW_REPEAT = 14,       /* the number was seen before, or may have been */
+    KW_RESERVE = 15       /* numbers have to be stored as used before there are more */
 };
 
 enum { KW_ES256 = -7, KW_ED25519 = -8 };        /* algorithms */
@@ -59,6 +60,13 @@ typedef struct {
     uint8_t nonce[16];
     size_t nonce_len;        /* 8 to 16, or 0 */
 } kw_claims;
+
+/* Numbers for messages. After a start both are what was stored (0 at first). On KW_RESERVE: store next + 1000, so that it survives a loss of power, and
+ * only then set end to that. */
+typedef struct {
+    uint64_t next;
+    uint64_t end;
+} kw_numbers;
 
 /* What is to be signed, while it is being signed or verified. */
 typedef struct kw_to_be_signed kw_to_be_signed;
@@ -115,6 +123,9 @@ typedef struct {
     kw_claims claims;
     int32_t format;     /* KW_NO_FORMAT if nothing is said */
 } kw_found;
+
+/* The next number of a message. */
+int32_t kw_next_number(kw_numbers *numbers, uint64_t *sequence);
 
 /* Signing. `format` is a content format or KW_NO_FORMAT; `*written` gets the length of the message. */
 int32_t kw_sign(const kw_context *context, const kw_claims *claims, int32_t format, const uint8_t *payload, size_t payload_len,

@@ -7,7 +7,7 @@ use core::fmt;
 /// Numbers the messages of one key. A number is never used for two contents.
 ///
 /// The upper half is how often the device has started, the lower half counts since, so that a device that lost its counter does not
-/// begin again. Which number is next is the device's business (`device`).
+/// begin again. [`Numbers`](crate::Numbers) says which is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 

@@ -1,7 +1,8 @@
 //! Signed and encrypted messages: the mqsec1 profile of COSE, as `docs/mqsec1.md` describes it.
 //!
 //! The rule of use. **A device** holds a [`Signer`] and gives [`sign`], [`sign_for_recipient`] or [`sign_for_group`] a [`Message`], the
-//! [`Context`] it is for, and a buffer; the bytes are the payload of its PUBLISH. A message that is sent again is the same bytes.
+//! [`Context`] it is for, and a buffer; the bytes are the payload of its PUBLISH. [`Numbers`] gives each message its own number. A message that is sent
+//! again is the same bytes.
 //!
 //! **A verifier** does, in this order and on any thread:
 //! 1. [`inspect`] the payload: it has the form of the profile or an error that names the byte. Nothing is copied.
@@ -36,7 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is not here: heap, IO, clock and random numbers (they are given), which number a device uses next (`device`), whose key is whose
+//! What is not here: heap, IO, clock and random numbers (they are given), where a device keeps its numbers and keys (`device`), whose key is whose
 //! (`identity`), and what a broker does with a verdict (`broker`). There is no dependency on `ids` either, because its names live on the
 //! heap; names are texts here, of the same grammar, and compare as there: without regard to case.
 
@@ -55,6 +56,7 @@ mod inner;
 mod keys;
 mod keyset;
 pub mod limits;
+mod numbers;
 mod recipient;
 mod ring;
 mod sign;
@@ -88,6 +90,7 @@ pub use group::{Epoch, GroupKey, GroupMessage, sign_for_group};
 pub use header::Format;
 pub use keys::{BadPoint, Kid, PublicKey, Purpose};
 pub use keyset::{KeySet, sign_key_set};
+pub use numbers::{Numbers, Reservation};
 pub use recipient::{Agreement, OpenError, RecipientMessage, SharedSecret, sign_for_recipient};
 pub use ring::{NotRegistered, Ring};
 pub use sign::{Message, Random, SealError, Signer, Unavailable, sign};

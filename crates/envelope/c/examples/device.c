@@ -216,6 +216,25 @@ static void key_set(const char *root_hex, const char *message_hex) {
     CHECK(kw_open_key_set(message, len, &root, &all, &found, keys, &count) == KW_SIGNATURE && count == 0);
 }
 
+/* No number comes twice, though the power goes. */
+static void numbers(void) {
+    uint64_t flash = 0, last = 0, number;
+    for (int start = 0; start < 3; start++) {
+        kw_numbers counter = {flash, flash};
+        for (int used = 0; used < 150; used++) {
+            int32_t status = kw_next_number(&counter, &number);
+            if (status == KW_RESERVE) {
+                flash = counter.next + 100;
+                counter.end = flash;
+                status = kw_next_number(&counter, &number);
+            }
+            CHECK(status == KW_OK && (number > last || (!start && !used)));
+            last = number;
+        }
+    }
+    CHECK(last == 549);
+}
+
 /* A command is obeyed once, and only while it is fresh. */
 static void commands(void) {
     uint8_t recent[16] = {0};
@@ -258,6 +277,7 @@ int main(int count, char **words) {
     step("es256-for-recipient", sign_for_recipient, open_for_recipient, quiet, print);
     step("es256-for-group-ccm", sign_for_group, open_for_group, quiet, print);
     refusals();
+    numbers();
     commands();
     free(stack);
     return 0;

@@ -5,7 +5,7 @@
 #![no_std]
 
 pub mod borrow;
-mod commands;
+mod numbers;
 mod open;
 mod sign;
 mod software;

@@ -17,6 +17,7 @@ pub(crate) const OTHER_FORM: i32 = 11;
 pub(crate) const UNREADABLE: i32 = 12;
 pub(crate) const STALE: i32 = 13;
 pub(crate) const REPEAT: i32 = 14;
+pub(crate) const RESERVE: i32 = 15;
 
 /// Says what went wrong, and how much room was needed if that was it.
 #[derive(Clone, Copy)]

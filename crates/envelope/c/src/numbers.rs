@@ -1,8 +1,32 @@
-//! Whether a verified command is fresh and new.
+//! Numbers: of messages that are made, and of commands that come.
 
 use crate::borrow::{RawClaims, bytes, place, value};
-use crate::status::{ARGUMENT, OK, REPEAT, STALE};
+use crate::status::{ARGUMENT, OK, REPEAT, RESERVE, STALE};
 use keyward_envelope::{Nonce, Recent, Sequence, freshness};
+
+/// Is `kw_numbers`.
+#[repr(C)]
+pub struct RawNumbers {
+    next: u64,
+    end: u64,
+}
+
+/// Gives the next number of a message.
+///
+/// # Safety
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kw_next_number(numbers: *mut RawNumbers, sequence: *mut u64) -> i32 {
+    // SAFETY: the caller's promise, for each pointer.
+    let given = unsafe { (place(numbers), place(sequence)) };
+    let (Ok(numbers), Ok(sequence)) = given else { return ARGUMENT };
+    if numbers.next >= numbers.end {
+        return RESERVE;
+    }
+    *sequence = numbers.next;
+    numbers.next += 1;
+    OK
+}
 
 /// Judges the age of a command.
 ///
