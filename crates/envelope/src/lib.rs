@@ -9,9 +9,10 @@
 //! 2. Find the key by [`Unverified::kid`] among those of the device whose session it is, and of no other ([`Ring`]).
 //! 3. [`Unverified::verify`] with that key and the context in which the message *came*: the result is [`Verified`], and nothing else gives
 //!    a payload.
-//! 4. Judge its age ([`freshness`]).
-//! 5. [`Window::take`] its number, with the [`tag`](Digest::tag) of its digest. A new one brings a [`Record`] that is stored with the
-//!    message, before the acknowledgement; a repeat is acknowledged and not forwarded; an equivocation is an alarm.
+//! 4. [`Window::judge`] its number, with the [`tag`](Digest::tag) of its digest: a repeat is acknowledged and not forwarded, however old it is; an
+//!    equivocation is an alarm.
+//! 5. Judge the age of a new one ([`freshness`]).
+//! 6. [`Window::take`] its number, and store the [`Record`] that this brings with the message, before the acknowledgement.
 //!
 //! **A reader** verifies likewise, and gets by [`Verified::content`] the payload, or what it opens with its own key
 //! ([`RecipientMessage::open`], [`GroupMessage::open`]). The keys come by [`open_grant`] and [`KeySet`].

@@ -1,9 +1,9 @@
 //! Which numbers of a key were seen, so that each message counts once.
 //!
-//! How to use it. [`Window::take`] a number whose message was verified. [`Decision::New`] gives a [`Record`]: store it together with
-//! the message, under the key's owner, kid and [`slot`](Record::slot), where it takes the place of an older one; then acknowledge. If the
-//! message was not stored, [`give_back`](Window::give_back) the record. After a restart [`restore`](Window::restore) all records that
-//! are there, in any order.
+//! How to use it. [`Window::judge`] a number whose message was verified; if it is new, and fresh too, [`take`](Window::take) it.
+//! [`Decision::New`] gives a [`Record`]: store it together with the message, under the key's owner, kid and [`slot`](Record::slot), where it
+//! takes the place of an older one; then acknowledge. If the message was not stored, [`give_back`](Window::give_back) the record. After
+//! a restart [`restore`](Window::restore) all records that are there, in any order.
 //!
 //! What is kept is bounded by [`WINDOW`]: for each number that was seen 4 bytes of its message's digest, keyed with a secret of the verifier. They
 //! tell a repeat from another message. Of 2³² other messages with a number that was seen one is taken for a repeat: it is not
@@ -64,7 +64,7 @@ impl Record {
 /// Says what a number is to a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It was never seen. It is now, and the record is to be stored with the message.
+    /// It was never seen. Once it is [taken](Window::take) the record is to be stored with the message.
     New(Record),
     /// The same message again: to be acknowledged, when the first is stored, and not forwarded.
     Repeat,
@@ -96,8 +96,8 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Decides about the number of a verified message, and takes it if it is new.
-    pub fn take(&mut self, number: Sequence, tag: Tag) -> Decision {
+    /// Decides about the number of a verified message, and changes nothing.
+    pub fn judge(&self, number: Sequence, tag: Tag) -> Decision {
         let record = Record { number, tag };
         if self.is_below(number) {
             return Decision::TooOld;
@@ -106,8 +106,16 @@ impl Window {
             let same = self.tags.get(usize::from(record.slot())) == Some(&tag.0);
             return if same { Decision::Repeat } else { Decision::Equivocation };
         }
-        self.restore(record);
         Decision::New(record)
+    }
+
+    /// Decides about the number of a verified message, and takes it if it is new: from now on it was seen.
+    pub fn take(&mut self, number: Sequence, tag: Tag) -> Decision {
+        let decision = self.judge(number, tag);
+        if let Decision::New(record) = decision {
+            self.restore(record);
+        }
+        decision
     }
 
     /// Takes a record that was stored; records come in any order.

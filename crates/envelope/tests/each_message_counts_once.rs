@@ -79,7 +79,9 @@ fn the_window_decides_as_one_that_forgets_nothing() {
             };
             let content = dice.below(2) as u8;
             let expected = model.expects(number, content);
+            let judged = window.judge(Sequence(number), tag(content));
             let decision = window.take(Sequence(number), tag(content));
+            assert_eq!(judged, decision);
             assert_eq!(name(decision), expected, "seed {seed}, number {number}, highest {}", model.highest);
             *counts.entry(expected).or_default() += 1;
             if let Decision::New(record) = decision {
@@ -95,6 +97,15 @@ fn the_window_decides_as_one_that_forgets_nothing() {
         }
     }
     assert!(counts.len() == 4 && counts.values().all(|count| *count > 500), "{counts:?}");
+}
+
+#[test]
+fn what_is_only_judged_stays_new() {
+    let mut window = Window::default();
+    assert!(matches!(window.judge(Sequence(5_000), tag(1)), Decision::New(_)));
+    assert!(matches!(window.judge(Sequence(5_000), tag(1)), Decision::New(_)));
+    assert_eq!(window.highest(), None);
+    assert!(matches!(window.take(Sequence(1), tag(1)), Decision::New(_)), "nothing was made too old");
 }
 
 #[test]
