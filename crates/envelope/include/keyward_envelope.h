@@ -1,7 +1,7 @@
 /* Signed and encrypted messages (mqsec1, docs/mqsec1.md) for devices that are programmed in C.
  *
  * Nothing here allocates, waits, reads a clock or keeps anything: all memory is the caller's. Every function returns KW_OK or says what went
- * wrong; what it was to write is then wiped. Texts end with a zero byte. Pointers must not be null unless that is said. Buffers that
+ * wrong; nothing of a payload is then in the buffer that it was to fill. Texts end with a zero byte. Pointers must not be null unless that is said. Buffers that
  * are read and buffers that are written must not overlap. */
 #ifndef KEYWARD_ENVELOPE_H
 #define KEYWARD_ENVELOPE_H

@@ -26,7 +26,7 @@ const SECRET: i64 = 3;
 /// `out` and returns its length.
 ///
 /// # Errors
-/// [`SealError`]; `out` is then wiped.
+/// [`SealError`]; nothing of the payload is then in `out`.
 pub fn sign_grant(
     key: &GroupKey,
     claims: Claims,

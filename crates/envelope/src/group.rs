@@ -108,7 +108,7 @@ impl SenderKey {
 /// Signs a message that only members of a group can read, writes it to the beginning of `out` and returns its length.
 ///
 /// # Errors
-/// [`SealError`]; `out` is then wiped.
+/// [`SealError`]; nothing of the payload is then in `out`.
 pub fn sign_for_group(
     message: &Message<'_>,
     context: &Context<'_>,

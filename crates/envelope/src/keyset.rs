@@ -71,7 +71,8 @@ impl KeySet {
                     fault: Fault::Expected("a key with its identifier and purpose"),
                 });
             }
-            if set.find(key.kid(), purpose).is_some() {
+            // Not even for the other purpose: a key that signs never agrees.
+            if set.keys.iter().flatten().any(|(known, ..)| *known == key.kid()) {
                 return Err(Malformed { at, fault: Fault::SameKid });
             }
             if let Some(place) = set.keys.get_mut(place) {
@@ -89,7 +90,8 @@ impl KeySet {
 
     /// Finds the key with this identifier that is for this purpose.
     pub fn find(&self, kid: Kid, purpose: Purpose) -> Option<&PublicKey> {
-        self.keys().find(|(key, known)| *known == purpose && key.kid() == kid).map(|(key, _)| key)
+        let is_it = |(known, _, other): &&(Kid, PublicKey, Purpose)| *known == kid && *other == purpose;
+        self.keys.iter().flatten().find(is_it).map(|(_, key, _)| key)
     }
 
     /// Goes through all keys.

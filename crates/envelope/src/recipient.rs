@@ -71,7 +71,7 @@ impl Mode {
 /// message a key of its own is drawn and forgotten.
 ///
 /// # Errors
-/// [`SealError`]; `out` is then wiped.
+/// [`SealError`]; nothing of the payload is then in `out`.
 pub fn sign_for_recipient(
     message: &Message<'_>,
     context: &Context<'_>,

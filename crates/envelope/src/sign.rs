@@ -60,7 +60,7 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
 }
 
-/// Says why nothing was signed. The buffer is then wiped as far as it was used.
+/// Says why nothing was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealError {
     /// The buffer of the caller is too short.
@@ -113,7 +113,7 @@ impl From<Unavailable> for SealError {
 /// at most 150 bytes more than the payload's.
 ///
 /// # Errors
-/// [`SealError`]; `out` is then wiped.
+/// [`SealError`]; nothing of the payload is then in `out`.
 pub fn sign(
     message: &Message<'_>,
     context: &Context<'_>,

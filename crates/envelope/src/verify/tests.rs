@@ -369,10 +369,12 @@ fn a_key_set_is_read_as_it_was_signed_and_only_if_it_is_for_all() {
     let down = made(|out| sign_key_set(&keys, claims(), &context(), &mut signer(), out));
     let verified = inspect(&down).unwrap().verify(&root, &context()).unwrap();
     assert!(KeySet::read(&verified).is_err(), "for one device");
-    let twice = [keys[0], keys[0]];
-    let message = made(|out| sign_key_set(&twice, claims(), &all, &mut signer(), out));
-    let verified = inspect(&message).unwrap().verify(&root, &all).unwrap();
-    assert_eq!(KeySet::read(&verified).unwrap_err().fault, Fault::SameKid);
+    let for_both = (recipient().public(), Purpose::Sign);
+    for twice in [[keys[0], keys[0]], [keys[1], for_both]] {
+        let message = made(|out| sign_key_set(&twice, claims(), &all, &mut signer(), out));
+        let verified = inspect(&message).unwrap().verify(&root, &all).unwrap();
+        assert_eq!(KeySet::read(&verified).unwrap_err().fault, Fault::SameKid);
+    }
     // One key of Ed25519 without identifier and purpose: good to register, not here.
     let mut bare = std::vec![0x81, 0xa3, 0x01, 0x01, 0x20, 0x06, 0x21, 0x58, 0x20];
     bare.extend(signer().public().to_ed25519().unwrap());
