@@ -9,10 +9,10 @@ pub(crate) enum ImportCommand {
     /// Take over what Mosquitto is configured with: users, rules, listeners; all of it or nothing
     #[command(after_help = "\
 Examples:
-  keyward import mosquitto /etc/mosquitto/mosquitto.conf --dry-run     what would become of each line
+  keyward import mosquitto /etc/mosquitto/mosquitto.conf --dry-run       what would become of each line
   keyward import mosquitto /etc/mosquitto/mosquitto.conf
-  keyward import mosquitto /mosquitto/config/mosquitto.conf --root old what a container has, copied into the folder old
-  keyward import mosquitto mosquitto.conf --version 2.1                %c and %u are whole levels only
+  keyward import mosquitto /mosquitto/config/mosquitto.conf --root old   a container's files, copied into old
+  keyward import mosquitto mosquitto.conf --version 2.1                  %c and %u are whole levels only
   keyward import mosquitto mosquitto.conf --plain-from 192.168.1.0/24
   keyward import mosquitto mosquitto.conf --certificate-users pump-1,pump-2
 
