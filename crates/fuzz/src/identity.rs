@@ -1,8 +1,8 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
 use keyward_identity::{
-    ImportedCertificate, LocalName, ProvenBy, TrustedAuthority, WallTime, decoders, read_private_key,
-    restore::RevokedList,
+    ImportedCertificate, Kid, LocalName, MessageKey, ProvenBy, TrustedAuthority, WallTime, decoders,
+    read_private_key, restore::RevokedList,
 };
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
 use std::path::Path;
@@ -77,6 +77,20 @@ pub fn trusted_authority(data: &[u8]) {
         && let Ok(name) = text.parse::<LocalName>()
     {
         assert!(name.as_str() == text && text.len() <= 32);
+    }
+}
+
+/// Reads a key by which messages are verified; what is read is written, and reads the same again. Its name prints and parses as itself.
+pub fn message_key(data: &[u8]) {
+    if let Ok(key) = MessageKey::read_file(data, 3) {
+        let again = MessageKey::read(&key.cose(), 3);
+        assert_eq!(again.as_ref(), Ok(&key), "{:02x?}", key.cose());
+        assert_eq!(key.kid().to_string().parse().as_ref(), Ok(&key.kid()));
+    }
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Ok(kid) = text.parse::<Kid>()
+    {
+        assert!(kid.to_string().eq_ignore_ascii_case(text));
     }
 }
 

@@ -59,6 +59,7 @@ pub const EXCUSED: &[(&str, &str)] = &[
     ("server/src/admin/audited.rs", "digests that are compared, never used"),
     ("server/src/admin/confirming.rs", "names, by the parsers that `names` covers"),
     ("server/src/admin/devices.rs", "names, by the parsers that `names` covers"),
+    ("server/src/admin/keys.rs", "names, by the parsers that `names` and `message_key` cover"),
     ("server/src/admin/listeners.rs", "addresses, by the parsers that `configuration` covers"),
     ("server/src/admin/presets.rs", "hands texts to what `rules` covers"),
     (
@@ -97,6 +98,7 @@ pub const TARGETS: &[Target] = &[
     row("stored_records", messages::stored_records, 512, &["broker/src/persist/"]),
     row("key_file", store::key_file, 128, &["identity/src/vault.rs", "identity/src/pem.rs"]),
     row("signing_request", identity::signing_request, 64, &["identity/src/csr.rs"]),
+    row("message_key", identity::message_key, 64, &["identity/src/message_key.rs"]),
     row("imported_hash", identity::imported_hash, 64, &["identity/src/password/imported.rs"]),
     row("trusted_authority", identity::trusted_authority, 256, &["identity/src/trusted.rs", "identity/src/imported.rs"]),
     row("certificate", server::certificate, 64, &["identity/src/authority/mod.rs", "server/src/plane/tls/certificate.rs"]),

@@ -1,6 +1,8 @@
 //! What is known of one identity.
 
-use crate::{clock::WallTime, password::PasswordRecord, trusted::BoundName, wire};
+use crate::{
+    clock::WallTime, message_key::HeldMessageKey, password::PasswordRecord, trusted::BoundName, wire,
+};
 use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,9 @@ pub struct Account {
     /// The common names that stand for it in certificates of trusted authorities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bound_names: Vec<BoundName>,
+    /// The keys by which its messages are verified, oldest first; those too by which none is accepted any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub message_keys: Vec<HeldMessageKey>,
     /// When the identity was added; for one that was added again, the last time.
     pub created: WallTime,
     /// What the operator wrote about it.

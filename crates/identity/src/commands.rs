@@ -3,6 +3,7 @@
 use crate::{
     account::{Chip, Exposure},
     clock::WallTime,
+    message_key::{Kid, MessageKey},
     names::ServerName,
     password::{ImportedHash, PasswordRecord},
     secret::Secret,
@@ -108,6 +109,34 @@ pub enum Command {
         /// Whether the certificates that the identity has are taken away.
         #[serde(default)]
         replace: bool,
+    },
+    /// Registers a key by which messages of a device are verified.
+    RegisterMessageKey {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The key.
+        key: MessageKey,
+    },
+    /// Lets what is signed by a message key be accepted for a while only.
+    RetireMessageKey {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Which of its keys.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// For how many seconds; at most [`crate::limits::MESSAGE_KEY_OVERLAP_SECONDS`].
+        overlap_secs: u64,
+    },
+    /// Takes a message key away from a device; it never comes back.
+    WithdrawMessageKey {
+        /// From whom.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Which of its keys.
+        #[serde(with = "wire::text")]
+        kid: Kid,
     },
     /// Accepts client certificates of an authority of others.
     TrustAuthority {

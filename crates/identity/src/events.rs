@@ -7,6 +7,7 @@ use crate::{
     account::{CertificateRecord, Chip, Exposure},
     clock::WallTime,
     imported::ImportedCertificate,
+    message_key::{Kid, MessageKey},
     names::ServerName,
     password::PasswordRecord,
     trusted::{BoundName, Der, LocalName, ProvenBy},
@@ -129,6 +130,34 @@ pub enum Event {
         /// Whose.
         #[serde(with = "wire::text")]
         identity: Identity,
+    },
+    /// A device got a key by which its messages are verified.
+    MessageKeyRegistered {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The key.
+        key: MessageKey,
+    },
+    /// What is signed by a message key is accepted for a while only.
+    MessageKeyRetired {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Which of its keys.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// Until when.
+        until: WallTime,
+    },
+    /// A message key was taken away from a device: nothing that is signed by it counts any more.
+    MessageKeyWithdrawn {
+        /// From whom.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Which of its keys.
+        #[serde(with = "wire::text")]
+        kid: Kid,
     },
     /// Client certificates of an authority of others are accepted from here on.
     AuthorityTrusted {
@@ -371,6 +400,26 @@ mod tests {
             r#"{"event":"name-bound","identity":"device:a","bound":{"authority":"old-ca","common_name":"A 1","key":null}},"#,
             r#"{"event":"name-unbound","identity":"device:a","authority":"old-ca","common_name":"A 1"},"#,
             r#"{"event":"authority-distrusted","name":"old-ca"}]"#
+        );
+        assert_eq!(serde_json::to_string(&events).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+    }
+
+    #[test]
+    fn the_events_of_message_keys_are_written_as_ever() {
+        let kid = [0xd4, 0xc4, 0x2f, 0xec, 0x40, 0xd2, 0x7a, 0x42];
+        let cose = [&[0xa5, 1, 1, 2, 0x48][..], &kid, &[3, 0x27, 0x20, 6, 0x21, 0x58, 0x20], &[7; 32]];
+        let key = MessageKey::read(&cose.concat(), 2).unwrap();
+        let (identity, kid): (Identity, _) = ("device:a".parse().unwrap(), key.kid());
+        let events = [
+            Event::MessageKeyRegistered { identity: identity.clone(), key },
+            Event::MessageKeyRetired { identity: identity.clone(), kid, until: WallTime(9) },
+            Event::MessageKeyWithdrawn { identity, kid },
+        ];
+        let json = concat!(
+            r#"[{"event":"message-key-registered","identity":"device:a","key":{"cose":"pQEBAkjUxC/sQNJ6QgMnIAYhWCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==","level":2}},"#,
+            r#"{"event":"message-key-retired","identity":"device:a","kid":"d4c42fec40d27a42","until":9},"#,
+            r#"{"event":"message-key-withdrawn","identity":"device:a","kid":"d4c42fec40d27a42"}]"#
         );
         assert_eq!(serde_json::to_string(&events).unwrap(), json);
         assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);

@@ -34,6 +34,7 @@ mod founding;
 mod imported;
 mod ledger;
 pub mod limits;
+mod message_key;
 mod names;
 mod opening;
 mod password;
@@ -62,6 +63,9 @@ pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
 pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdentity, read_private_key};
 pub use ledger::{AuditEntry, AuditTrail, LedgerError};
+pub use message_key::{
+    HeldMessageKey, Kid, KidError, MessageAlgorithm, MessageKey, MessageKeyRefusal, MessageKeyStatus,
+};
 pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
 };

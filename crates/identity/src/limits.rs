@@ -8,6 +8,16 @@ pub const ACCOUNTS: usize = 1_000_000;
 /// for a user with several machines.
 pub const CERTIFICATES_PER_ACCOUNT: usize = 8;
 
+/// Message keys that one account may hold at a time. Two are needed while one replaces the other; four leave room for those that
+/// verify only what is old.
+pub const MESSAGE_KEYS_PER_ACCOUNT: usize = 4;
+
+/// The highest level of a message key: its hardware vouched for it.
+pub const MESSAGE_KEY_LEVEL: u8 = 3;
+
+/// The longest time for which a message key that is retired is accepted still, in seconds: a season, for devices that wake rarely.
+pub const MESSAGE_KEY_OVERLAP_SECONDS: u64 = 92 * 86_400;
+
 /// Names and addresses of this server: found, added and hidden ones together.
 pub const SERVER_NAMES: usize = 64;
 

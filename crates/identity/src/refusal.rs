@@ -4,6 +4,7 @@ use crate::{
     clock::{ClockVerdict, WallTime},
     csr::CsrRefusal,
     imported::ImportCertificateRefusal,
+    message_key::{Kid, MessageKeyRefusal},
     names::{NameRefusal, ServerName},
     password::{ImportRefusal, PasswordRefusal},
     secret::NoRandomness,
@@ -69,6 +70,47 @@ pub enum Refusal {
     LoginTaken {
         /// Who logs in with it.
         holder: Identity,
+    },
+    /// A message key is not taken.
+    #[error(transparent)]
+    MessageKey(#[from] MessageKeyRefusal),
+    /// Only devices sign messages.
+    #[error("{0} is no device; message keys are for devices")]
+    SignsNothing(Identity),
+    /// The device has this message key, or one with the same name.
+    #[error("{identity} has a message key {kid} already; make another key")]
+    HasMessageKey {
+        /// Which device.
+        identity: Identity,
+        /// The name.
+        kid: Kid,
+    },
+    /// The device has no such message key.
+    #[error("{identity} has no message key {kid}; keyward keys list {} shows those that it has", .identity.name())]
+    NoSuchMessageKey {
+        /// Which device.
+        identity: Identity,
+        /// The name.
+        kid: Kid,
+    },
+    /// The device has as many message keys as it may.
+    #[error(
+        "{identity} has {} message keys, as many as a device may; withdraw one first: keyward keys withdraw {} KID",
+        crate::limits::MESSAGE_KEYS_PER_ACCOUNT,
+        .identity.name()
+    )]
+    TooManyMessageKeys {
+        /// Which device.
+        identity: Identity,
+    },
+    /// A message key that is retired cannot be accepted for so long.
+    #[error(
+        "a message key that is retired is accepted for at most {} days more, not for {given} seconds",
+        crate::limits::MESSAGE_KEY_OVERLAP_SECONDS / 86_400
+    )]
+    Overlap {
+        /// What was asked for, in seconds.
+        given: u64,
     },
     /// Certificates or lists of an authority are not taken.
     #[error(transparent)]

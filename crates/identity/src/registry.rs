@@ -351,9 +351,14 @@ impl Registry {
 
     /// Remembers a certificate and whose key it has.
     pub(crate) fn record_issued(&mut self, identity: &Identity, certificate: CertificateRecord) {
-        self.keys.insert(certificate.key, identity.clone());
+        self.record_key(identity, certificate.key);
         let serial = certificate.serial.clone();
         self.issued.insert(serial, Arc::new(Issued { identity: identity.clone(), certificate }));
+    }
+
+    /// Remembers whose a public key is.
+    pub(crate) fn record_key(&mut self, identity: &Identity, key: KeyId) {
+        self.keys.insert(key, identity.clone());
     }
 
     pub(crate) fn release_key(&mut self, key: &KeyId) {

@@ -7,6 +7,7 @@ use crate::{
     events::{AuthorityCertificates, Event},
     imported::ImportedCertificates,
     ledger::{AuditEntry, LedgerError},
+    message_key::HeldMessageKey,
     names::{NameOrigin, ServerName, ServerNames},
     registry::Registry,
     wire,
@@ -145,6 +146,18 @@ impl State {
                 account.password = None;
                 account.epoch = entry.sequence;
             })?,
+            Event::MessageKeyRegistered { identity, key } => {
+                let held = HeldMessageKey { key: key.clone(), registered: entry.at, until: None };
+                self.change(identity, |account| account.message_keys.push(held))?;
+                Arc::make_mut(&mut self.registry).record_key(identity, key.id());
+            }
+            Event::MessageKeyRetired { identity, kid, until } => self.change(identity, |account| {
+                let keys = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
+                keys.for_each(|held| held.until = Some(*until));
+            })?,
+            Event::MessageKeyWithdrawn { identity, kid } => {
+                self.change(identity, |account| account.message_keys.retain(|held| held.key.kid() != *kid))?
+            }
             Event::AuthorityTrusted { .. }
             | Event::AuthorityRevocationsSet { .. }
             | Event::AuthorityConfirmed { .. }
@@ -200,6 +213,7 @@ impl State {
             password: None,
             password_exposed: false,
             bound_names: Vec::new(),
+            message_keys: Vec::new(),
             created: entry.at,
             note: note.clone(),
         });
@@ -213,6 +227,7 @@ impl State {
             account.certificates.clear();
             account.password = None;
             account.bound_names.clear();
+            account.message_keys.clear();
             account.epoch = epoch;
         })
     }

@@ -4,6 +4,7 @@ mod authority;
 mod broker;
 mod confirming;
 mod import;
+mod keys;
 mod messages;
 mod people;
 mod store;
@@ -13,10 +14,11 @@ pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindA
 pub(crate) use broker::{
     AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
     ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetArgs, PresetCommand,
-    ServerCertificateCommand, ServerCommand, UpArgs, Verb,
+    ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use import::{ImportArgs, ImportCommand, SourceVersion};
+pub(crate) use keys::{KeysAddArgs, KeysCommand};
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
@@ -111,6 +113,9 @@ Nothing is changed. The exit code is 1 if something keeps the broker from its wo
     /// Add, list, stop and remove devices
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Register, list and replace the keys by which devices sign their messages
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Add, list and remove users: people and applications
     #[command(subcommand)]
     User(UserCommand),

@@ -16,8 +16,8 @@ use args::{Cli, Command};
 use clap::Parser;
 use commands::import as import_command;
 use commands::{
-    audit, authority, bans, completions, denials, device, doctor, healthcheck, listener, man, policy, preset,
-    publish, reload, server_certificate, server_name, status, store, subscribe, up, user,
+    audit, authority, bans, completions, denials, device, doctor, healthcheck, keys, listener, man, policy,
+    preset, publish, reload, server_certificate, server_name, status, store, subscribe, up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -67,6 +67,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Healthcheck => healthcheck::run(&site()?),
         Command::Doctor(args) => doctor::run(&site()?, &args),
         Command::Device(command) => device::run(&site()?, command),
+        Command::Keys(command) => keys::run(&site()?, command),
         Command::User(command) => user::run(&site()?, command),
         Command::Policy(command) => policy::run(&site()?, command),
         Command::Preset(command) => preset::run(screen, &command),

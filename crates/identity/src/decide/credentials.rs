@@ -2,6 +2,7 @@
 
 use super::{Clerk, Decision};
 use crate::{
+    account::Account,
     authority::{self, PublicKey, SigningKey},
     commands::{IssuedCertificate, KeySource, NewPassword, Rehash},
     csr,
@@ -13,6 +14,7 @@ use crate::{
     secret::{NoRandomness, Secret},
 };
 use keyward_ids::{CertSerial, Identity, KeyId, Kind};
+use std::sync::Arc;
 
 impl Clerk<'_> {
     pub(super) fn add_certificate(
@@ -91,20 +93,24 @@ impl Clerk<'_> {
             return Err(Refusal::AuthorityKey);
         }
         let Some(holder) = self.state.registry.key_holder(key) else { return Ok(()) };
-        let in_use = self.is_in_use(holder, key);
-        if in_use && holder == identity {
+        if self.is_certified(holder, key) && holder == identity {
             return Ok(());
         }
-        let remedy = match in_use {
+        let remedy = match self.is_in_use(holder, key) {
             true => "make another key, or revoke or remove that one first and release the key",
             false => "make another key, or release this one first (device release-key)",
         };
         Err(Refusal::KeyHeld { key: *key, holder: holder.clone(), remedy })
     }
 
-    fn is_in_use(&self, holder: &Identity, key: &KeyId) -> bool {
+    fn is_certified(&self, holder: &Identity, key: &KeyId) -> bool {
         let account = self.state.registry.find(holder);
         account.is_some_and(|account| account.certificates.iter().any(|held| held.key == *key))
+    }
+
+    fn is_in_use(&self, holder: &Identity, key: &KeyId) -> bool {
+        let signs = |account: &Arc<Account>| account.message_keys.iter().any(|held| held.key.id() == *key);
+        self.is_certified(holder, key) || self.state.registry.find(holder).is_some_and(signs)
     }
 
     pub(super) fn release_key(&self, key: KeyId) -> Result<Decision, Refusal> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod credentials;
+mod message_keys;
 mod server;
 mod trusted;
 
@@ -73,6 +74,11 @@ impl Clerk<'_> {
             Command::AddCertificate { identity, key, lifetime_days, replace } => {
                 self.add_certificate(&identity, &key, lifetime_days, replace)
             }
+            Command::RegisterMessageKey { identity, key } => self.register_message_key(identity, key),
+            Command::RetireMessageKey { identity, kid, overlap_secs } => {
+                self.retire_message_key(identity, kid, overlap_secs)
+            }
+            Command::WithdrawMessageKey { identity, kid } => self.withdraw_message_key(identity, kid),
             Command::TrustAuthority { name, proves, certificates, revocations } => {
                 self.trust_authority(name, proves, &certificates, revocations.as_deref())
             }

@@ -10,6 +10,7 @@
 //! device:dev03 certificate-withdrawn 4f2a… record=30
 //! user:app     password-replaced record=33
 //! device:dev04 disabled
+//! device:dev03 message-key-withdrawn 496bd8afadf307e5 record=31
 //! device:dev05 name-unbound old Kitchen%201 record=34
 //! authority:old removed record=35
 //! authority:gate list-replaced record=36
@@ -24,6 +25,7 @@ use crate::{
     clock::WallTime,
     files::{self, FileError},
     limits,
+    message_key::Kid,
     trusted::{self, LocalName},
 };
 use keyward_ids::{Identity, InstallationId};
@@ -38,7 +40,7 @@ const VERSION: &str = "1";
 
 /// What may stand behind an identity, for people.
 const WORDS: &str = "revoked, removed, disabled, unconfirmed, password-replaced, marked-plain, unmarked-plain, \
-     certificate-withdrawn SERIAL or name-unbound AUTHORITY NAME";
+     certificate-withdrawn SERIAL, message-key-withdrawn KID, message-key-retired KID TIME or name-unbound AUTHORITY NAME";
 
 /// What a line about an authority of others begins with.
 const AUTHORITY: &str = "authority:";
@@ -202,6 +204,11 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
                 serial.parse().map_err(|error| format!("the serial number {} {error}", shown(serial)))?;
             Taken::Certificate(serial)
         }
+        "message-key-withdrawn" => Taken::MessageKey(kid(words.next().unwrap_or_default())?),
+        "message-key-retired" => Taken::MessageKeyAfter {
+            kid: kid(words.next().unwrap_or_default())?,
+            until: moment(words.next().unwrap_or_default())?,
+        },
         "name-unbound" => {
             let authority = authority(words.next().unwrap_or_default())?;
             let common_name = decoded(words.next().unwrap_or_default())?;
@@ -210,6 +217,10 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
         _ => return Err(format!("{} is none of {WORDS}", shown(word))),
     };
     Ok((identity, Taking { taken, record: end_of_line(words)? }))
+}
+
+fn kid(word: &str) -> Result<Kid, String> {
+    word.parse().map_err(|error| format!("{} {error}", shown(word)))
 }
 
 /// Reads a line about an authority of others.
@@ -331,6 +342,8 @@ impl fmt::Display for Taking {
             Taken::Mark { plain: true } => f.write_str("marked-plain")?,
             Taken::Mark { plain: false } => f.write_str("unmarked-plain")?,
             Taken::Certificate(serial) => write!(f, "certificate-withdrawn {serial}")?,
+            Taken::MessageKey(kid) => write!(f, "message-key-withdrawn {kid}")?,
+            Taken::MessageKeyAfter { kid, until } => write!(f, "message-key-retired {kid} {until}")?,
             Taken::Name { authority, common_name } => {
                 write!(f, "name-unbound {authority} {}", encoded(common_name))?;
             }
@@ -399,7 +412,8 @@ mod tests {
     fn a_list_is_read_as_it_was_printed() {
         let text = format!(
             "{HEAD}complete-until: 2026-11-29T18:10:00+01:00\ndevice:a removed record=5\ndevice:a disabled record=9\n\
-             device:a unmarked-plain record=10\n\
+             device:a unmarked-plain record=10\ndevice:a message-key-withdrawn 496bd8afadf307e5 record=10\n\
+             device:a message-key-retired 496bd8afadf307e6 2026-11-29T18:10:00Z record=10\n\
              device:b name-unbound old K%c3%bcche%201%23 record=11\ndevice:b unconfirmed record=7.1f\n\
              authority:gate list-replaced record=13\nauthority:old removed record=12\nuser:c certificate-withdrawn 01ff record=8\n"
         );
@@ -429,6 +443,11 @@ mod tests {
             (&format!("{HEAD}device:a stolen\n"), "list:3: 'stolen' is none of revoked, removed"),
             (&format!("{HEAD}device:a revoked publish-will keep-messages\n"), "list:3: 'keep-messages'"),
             (&format!("{HEAD}device:a certificate-withdrawn\n"), "list:3: the serial number ''"),
+            (&format!("{HEAD}device:a message-key-withdrawn\n"), "list:3: '' is no name of a message key"),
+            (
+                &format!("{HEAD}device:a message-key-retired 496bd8afadf307e5 soon\n"),
+                "'soon' is not a moment",
+            ),
             (&format!("{HEAD}device:a removed record=-1\n"), "list:3: 'record=-1' is not understood"),
             (&format!("{HEAD}device:a removed record=1 device:b\n"), "list:3: 'device:b' is too much"),
             (&format!("{HEAD}device:a removed\u{1b}[2J\n"), "\\u{1b}"),

@@ -71,6 +71,8 @@ pub struct Applied {
     pub passwords: usize,
     /// Certificates taken away.
     pub certificates: usize,
+    /// Message keys taken away, or accepted for a while only.
+    pub message_keys: usize,
     /// Marks `plain` set or cleared.
     pub marks: usize,
     /// Common names that stand for nobody any more.
@@ -89,6 +91,7 @@ impl Applied {
             Event::Disabled { .. } => self.disabled += 1,
             Event::PasswordWithdrawn { .. } => self.passwords += 1,
             Event::CertificateWithdrawn { .. } => self.certificates += 1,
+            Event::MessageKeyWithdrawn { .. } | Event::MessageKeyRetired { .. } => self.message_keys += 1,
             Event::MarkedPlain { .. } | Event::UnmarkedPlain { .. } => self.marks += 1,
             Event::NameUnbound { .. } => self.names += 1,
             Event::AuthorityDistrusted { .. } => self.authorities += 1,
@@ -103,6 +106,7 @@ impl Applied {
         self.disabled += other.disabled;
         self.passwords += other.passwords;
         self.certificates += other.certificates;
+        self.message_keys += other.message_keys;
         self.marks += other.marks;
         self.names += other.names;
         self.authorities += other.authorities;
@@ -126,6 +130,9 @@ impl fmt::Display for Report {
                 "Taken away again: {revoked} revoked, {removed} removed, {disabled} disabled; passwords {passwords}, \
                  certificates {certificates}. Who lost a password or certificate needs a new one."
             )?;
+        }
+        if self.applied.message_keys > 0 {
+            writeln!(f, "Message keys withdrawn or retired as before: {}.", self.applied.message_keys)?;
         }
         if marks > 0 {
             writeln!(f, "Marks \"plain\" set or cleared as before: {marks}.")?;

@@ -4,8 +4,10 @@ use super::report::Applied;
 use super::takings_of_authorities::{TakenOfAuthority, Withdrawals};
 use crate::{
     account::{Account, Standing},
+    clock::WallTime,
     events::Event,
     ledger::AuditEntry,
+    message_key::{HeldMessageKey, Kid},
     state::State,
     trusted::{BoundName, LocalName},
 };
@@ -28,6 +30,12 @@ pub(super) enum Taken {
         plain: bool,
     },
     Certificate(CertSerial),
+    MessageKey(Kid),
+    /// A message key is accepted until then only.
+    MessageKeyAfter {
+        kid: Kid,
+        until: WallTime,
+    },
     /// A common name in certificates of a trusted authority stands for it no more.
     Name {
         authority: LocalName,
@@ -108,6 +116,10 @@ impl Takings {
                 Event::CertificateWithdrawn { identity, serial } => {
                     take(identity, Taken::Certificate(serial.clone()));
                 }
+                Event::MessageKeyWithdrawn { identity, kid } => take(identity, Taken::MessageKey(*kid)),
+                Event::MessageKeyRetired { identity, kid, until } => {
+                    take(identity, Taken::MessageKeyAfter { kid: *kid, until: *until });
+                }
                 Event::Enabled { identity } => self.give(identity, &Taken::Disabled),
                 Event::Confirmed { identity } => self.give(identity, &Taken::Unconfirmed),
                 Event::AllConfirmed => {
@@ -134,6 +146,7 @@ impl Takings {
                 | Event::ServerCertificateImported { .. }
                 | Event::ServerCertificateRemoved { .. }
                 | Event::CertificateIssued { .. }
+                | Event::MessageKeyRegistered { .. }
                 | Event::PasswordRehashed { .. }
                 // A restored ledger uses no trusted authority until an operator confirms it.
                 | Event::AuthorityTrusted { .. }
@@ -153,6 +166,11 @@ impl Takings {
             Taken::Removed => takings.clear(),
             Taken::Revoked { .. } => takings.retain(|earlier| earlier.taken == Taken::Removed),
             Taken::Mark { .. } => takings.retain(|earlier| !matches!(earlier.taken, Taken::Mark { .. })),
+            Taken::MessageKey(kid) | Taken::MessageKeyAfter { kid, .. } => {
+                takings.retain(
+                    |earlier| !matches!(&earlier.taken, Taken::MessageKeyAfter { kid: of, .. } if of == kid),
+                );
+            }
             same => drop_of(takings, same),
         }
         takings.push(taking);
@@ -230,6 +248,15 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
             let is_held = account.certificates.iter().any(|held| held.serial == *serial);
             is_held.then(|| Event::CertificateWithdrawn { identity, serial: serial.clone() })
         }
+        Taken::MessageKey(kid) => {
+            message_key(account, *kid).map(|_| Event::MessageKeyWithdrawn { identity, kid: *kid })
+        }
+        Taken::MessageKeyAfter { kid, until } => {
+            let (kid, until) = (*kid, *until);
+            let held = message_key(account, kid)?;
+            let is_so = held.until.is_some_and(|earlier| earlier <= until);
+            (!is_so).then_some(Event::MessageKeyRetired { identity, kid, until })
+        }
         Taken::Name { authority, common_name } => {
             let (authority, common_name) = (authority.clone(), common_name.clone());
             let is_bound =
@@ -238,4 +265,8 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
             is_held.then_some(Event::NameUnbound { identity, authority, common_name })
         }
     }
+}
+
+fn message_key(account: &Account, kid: Kid) -> Option<&HeldMessageKey> {
+    account.message_keys.iter().find(|held| held.key.kid() == kid)
 }

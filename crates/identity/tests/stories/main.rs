@@ -12,6 +12,7 @@ mod certificates;
 mod clock;
 mod damage;
 mod keys;
+mod message_keys;
 mod restore;
 mod server_names;
 mod store;

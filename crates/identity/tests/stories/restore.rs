@@ -4,6 +4,7 @@ mod authorities;
 mod doubt;
 mod ledger;
 mod list;
+mod message_keys;
 mod place;
 
 use crate::support::*;

@@ -191,3 +191,17 @@ pub fn message_len(chain: &[Vec<u8>]) -> usize {
 pub fn blocks(pem: &str) -> Vec<String> {
     pem.split_inclusive("-----END CERTIFICATE-----\n").map(str::to_owned).collect()
 }
+
+/// Returns the message key of Ed25519 whose public half is `n` in each byte, and its name.
+pub fn message_key(n: u8, level: u8) -> MessageKey {
+    let spki =
+        [[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00].as_slice(), &[n; 32]]
+            .concat();
+    MessageKey::read_file(public_pem(&spki).as_bytes(), level).unwrap()
+}
+
+/// Writes a DER `SubjectPublicKeyInfo` as PEM.
+pub fn public_pem(spki: &[u8]) -> String {
+    use base64ct::{Base64, Encoding};
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", Base64::encode_string(spki))
+}

@@ -138,14 +138,14 @@ pub(crate) enum Verb {
 pub(crate) struct DenialsArgs {
     /// Only what happened within this time, for instance 90s, 10m, 2h, 1d
     #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<Since>,
+    pub(crate) since: Option<Span>,
 }
 
 /// Is a span of time as people write it: a number and one of `s`, `m`, `h`, `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Since(pub(crate) Duration);
+pub(crate) struct Span(pub(crate) Duration);
 
-impl std::str::FromStr for Since {
+impl std::str::FromStr for Span {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || "write a number and a unit: 90s, 10m, 2h or 1d".to_owned();
@@ -348,10 +348,10 @@ mod tests {
 
     #[test]
     fn a_span_of_time_is_a_number_and_a_unit() {
-        assert_eq!("10m".parse(), Ok(Since(Duration::from_secs(600))));
-        assert_eq!("1d".parse(), Ok(Since(Duration::from_secs(86_400))));
+        assert_eq!("10m".parse(), Ok(Span(Duration::from_secs(600))));
+        assert_eq!("1d".parse(), Ok(Span(Duration::from_secs(86_400))));
         for bad in ["", "10", "m", "-1m", "1w", "99999999999999999999d", "18446744073709551615d", "1\u{fc}"] {
-            assert!(bad.parse::<Since>().is_err(), "{bad}");
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }
 }

@@ -71,6 +71,16 @@ fn describe(event: &Event) -> String {
         Event::MarkedPlain { identity } => format!("{identity} marked plain"),
         Event::UnmarkedPlain { identity } => format!("{identity} not marked plain any more"),
         Event::PasswordWithdrawn { identity } => format!("password taken from {identity}"),
+        Event::MessageKeyRegistered { identity, key } => format!(
+            "message key {} ({}, level {}) registered for {identity}",
+            key.kid(),
+            key.algorithm().name(),
+            key.level()
+        ),
+        Event::MessageKeyRetired { identity, kid, until } => {
+            format!("message key {kid} of {identity} accepted until {until} only")
+        }
+        Event::MessageKeyWithdrawn { identity, kid } => format!("message key {kid} taken from {identity}"),
         Event::ServerCertificateImported { name, certificate } => {
             format!("server certificate {name} imported, ends {}", certificate.not_after)
         }

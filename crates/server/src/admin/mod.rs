@@ -13,6 +13,7 @@ mod bans;
 mod confirming;
 mod devices;
 mod doctor;
+mod keys;
 mod listeners;
 mod live;
 mod marks;
@@ -162,6 +163,10 @@ impl Admin {
             Request::DeviceRemove { id } => turn.remove_device(&id),
             Request::DevicePasswd { id, password } => turn.set_device_password(&id, password),
             Request::DeviceReleaseKey { id, key } => turn.release_key(&id, key.as_deref()),
+            Request::KeysList { id } => turn.admin.message_keys(id.as_deref()),
+            Request::KeysAdd(add) => turn.add_message_key(&add),
+            Request::KeysRetire { id, kid, overlap_secs } => turn.retire_message_key(&id, &kid, overlap_secs),
+            Request::KeysWithdraw { id, kid } => turn.withdraw_message_key(&id, &kid),
             Request::UserAdd(add) => turn.add_user(add),
             Request::UserList => turn.admin.list_users(),
             Request::UserRemove { name } => turn.remove_user(&name),

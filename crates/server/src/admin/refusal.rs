@@ -25,12 +25,14 @@ impl From<identity::Refusal> for Refusal {
         let code = match &refusal {
             R::NoSuchIdentity(_)
             | R::NoSuchKey(_)
+            | R::NoSuchMessageKey { .. }
             | R::NoSuchServerName(_)
             | R::NoSuchAuthority(_)
             | R::NoSuchBoundName { .. }
             | R::NoSuchServerCertificate(_) => RefusalCode::NotFound,
             R::Exists { .. }
             | R::KeyHeld { .. }
+            | R::HasMessageKey { .. }
             | R::LoginTaken { .. }
             | R::ServerNameHeld { .. }
             | R::AuthorityExists(_)
@@ -40,6 +42,7 @@ impl From<identity::Refusal> for Refusal {
             | R::Clock { .. }
             | R::LastServerName(_)
             | R::TooManyCertificates(_)
+            | R::TooManyMessageKeys { .. }
             | R::Full { .. } => RefusalCode::Forbidden,
             R::NoRandomness(_) | R::Signing(_) | R::Ledger(_) | R::Vault(_) => RefusalCode::Failed,
             _ => RefusalCode::Invalid,

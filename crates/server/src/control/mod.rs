@@ -8,6 +8,7 @@
 mod accounts;
 mod certificates;
 pub(crate) mod client;
+mod keys;
 pub mod limits;
 pub(crate) mod line;
 mod request;
@@ -26,6 +27,7 @@ pub use certificates::{
     ServerNames, TrustedAuthorityRow,
 };
 pub use client::{CallError, Client, Stream};
+pub use keys::{KeysAdd, MessageKeyRow, MessageKeyState};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};
 pub use response::{
     AuditRow, BackupBegun, BanRow, Changed, Health, ListenerRow, PolicyChecked, PolicyExplained, Refusal,

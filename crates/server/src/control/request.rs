@@ -3,6 +3,7 @@
 use super::{
     accounts::{DeviceAdd, DeviceRevoke, NewPassword, PresetGive, UserAdd},
     certificates::{AuthorityBind, AuthorityTrust, ServerCertificateImport},
+    keys::KeysAdd,
     secret::Der,
 };
 use crate::doctor::Profile;
@@ -62,6 +63,30 @@ pub enum Request {
         id: String,
         /// The key, 64 hexadecimal digits; without it the only key that the device holds.
         key: Option<String>,
+    },
+    /// Lists message keys. Answer: [`super::Response::MessageKeys`].
+    KeysList {
+        /// The device; without it all devices that have some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
+    /// Registers a key by which messages of a device are verified. Answer: [`super::Response::MessageKeys`].
+    KeysAdd(KeysAdd),
+    /// Lets what is signed by a message key be accepted for a while only. Answer: [`super::Response::Changed`].
+    KeysRetire {
+        /// The device.
+        id: String,
+        /// The key, 16 hexadecimal digits.
+        kid: String,
+        /// For how many seconds.
+        overlap_secs: u64,
+    },
+    /// Takes a message key away from a device. Answer: [`super::Response::Changed`].
+    KeysWithdraw {
+        /// The device.
+        id: String,
+        /// The key, 16 hexadecimal digits.
+        kid: String,
     },
     /// Adds a user. Answer: [`super::Response::UserAdded`].
     UserAdd(UserAdd),

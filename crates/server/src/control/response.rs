@@ -3,6 +3,7 @@
 use super::{
     accounts::{DeviceAdded, DeviceDetail, DeviceRow, UserAdded, UserRow},
     certificates::{ServerCertificateRow, ServerNames, TrustedAuthorityRow},
+    keys::MessageKeyRow,
 };
 use crate::{check::CheckReport, denials, doctor::Diagnosis, status::Status};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub enum Response {
     StoreRevoked(StoreRevoked),
     /// The authorities of others whose client certificates are accepted.
     TrustedAuthorities(Vec<TrustedAuthorityRow>),
+    /// Message keys, by device, oldest first.
+    MessageKeys(Vec<MessageKeyRow>),
     /// The imported certificates of this server.
     ServerCertificates(Vec<ServerCertificateRow>),
     /// The names of the server certificate now.

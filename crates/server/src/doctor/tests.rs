@@ -33,6 +33,7 @@ fn account(identity: &str) -> Account {
         password: None,
         password_exposed: false,
         bound_names: Default::default(),
+        message_keys: Vec::new(),
         created: NOW,
         note: String::new(),
     }

@@ -1,0 +1,152 @@
+//! The keys by which devices sign: registered, rotated with an overlap, withdrawn, and never two holders of one key.
+
+use crate::support::*;
+
+use keyward_identity::{Command, Kid, MessageKey, MessageKeyStatus, Refusal};
+use keyward_ids::Identity;
+use rcgen::{KeyPair, PublicKeyData};
+
+fn register(id: &str, key: &MessageKey) -> Command {
+    Command::RegisterMessageKey { identity: id.parse().unwrap(), key: key.clone() }
+}
+
+fn retire(id: &str, kid: Kid, overlap_secs: u64) -> Command {
+    Command::RetireMessageKey { identity: id.parse().unwrap(), kid, overlap_secs }
+}
+
+fn withdraw(id: &str, kid: Kid) -> Command {
+    Command::WithdrawMessageKey { identity: id.parse().unwrap(), kid }
+}
+
+fn kids(house: &House, id: &str) -> Vec<Kid> {
+    house.account(id).message_keys.iter().map(|held| held.key.kid()).collect()
+}
+
+fn status(house: &House, id: &str, kid: Kid) -> MessageKeyStatus {
+    let account = house.account(id);
+    account.message_keys.iter().find(|held| held.key.kid() == kid).unwrap().status(house.now)
+}
+
+#[test]
+fn a_key_is_registered_and_is_there_after_a_start() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    let key = message_key(7, 2);
+    house.run(register("device:pump-1", &key));
+    house.open().unwrap();
+    let held = house.account("device:pump-1").message_keys;
+    assert_eq!((held.len(), &held[0].key, held[0].registered), (1, &key, NOW));
+    assert_eq!(status(&house, "device:pump-1", key.kid()), MessageKeyStatus::Active);
+    let epoch = house.account("device:pump-1").epoch;
+    house.run(withdraw("device:pump-1", key.kid()));
+    assert_eq!(kids(&house, "device:pump-1"), []);
+    assert_eq!(house.account("device:pump-1").epoch, epoch, "it opens no door: no link is closed");
+}
+
+#[test]
+fn a_new_key_takes_the_place_of_the_old_one_with_an_overlap() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    let (old, new) = (message_key(1, 0), message_key(2, 1));
+    house.run(register("device:pump-1", &old));
+    house.run(register("device:pump-1", &new));
+    house.run(retire("device:pump-1", old.kid(), 7 * 86_400));
+    let until = house.now.after(std::time::Duration::from_secs(7 * 86_400));
+    assert_eq!(status(&house, "device:pump-1", old.kid()), MessageKeyStatus::Overlapping { until });
+    assert!(
+        !house.run(retire("device:pump-1", old.kid(), 8 * 86_400)).changed,
+        "no later word gives it back"
+    );
+    house.now = until;
+    assert_eq!(status(&house, "device:pump-1", old.kid()), MessageKeyStatus::Retired { since: until });
+    assert_eq!(status(&house, "device:pump-1", new.kid()), MessageKeyStatus::Active);
+    assert!(!house.run(retire("device:pump-1", old.kid(), 0)).changed, "it is retired already");
+    house.run(retire("device:pump-1", new.kid(), 0));
+    assert_eq!(status(&house, "device:pump-1", new.kid()), MessageKeyStatus::Retired { since: until });
+    let refusal = house.refused(retire("device:pump-1", new.kid(), 93 * 86_400));
+    assert!(refusal.to_string().contains("at most 92 days"), "{refusal}");
+}
+
+#[test]
+fn a_device_has_a_key_once_and_four_at_most() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    for n in 1..=4 {
+        house.run(register("device:pump-1", &message_key(n, 0)));
+    }
+    let again = house.refused(register("device:pump-1", &message_key(3, 1)));
+    assert!(matches!(again, Refusal::HasMessageKey { .. }), "{again}");
+    let fifth = house.refused(register("device:pump-1", &message_key(5, 0)));
+    assert!(fifth.to_string().contains("keyward keys withdraw pump-1 KID"), "{fifth}");
+    house.run(withdraw("device:pump-1", message_key(2, 0).kid()));
+    house.run(register("device:pump-1", &message_key(5, 0)));
+    let unknown = house.refused(withdraw("device:pump-1", message_key(2, 0).kid()));
+    assert!(unknown.to_string().contains("keyward keys list pump-1"), "{unknown}");
+}
+
+/// What was signed by a key that was withdrawn could be sent again, if the key came back to a device whose numbers are forgotten.
+#[test]
+fn a_key_that_was_withdrawn_never_comes_back_to_anybody() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    house.add_device("pump-2");
+    let key = message_key(7, 0);
+    house.run(register("device:pump-1", &key));
+    let other = house.refused(register("device:pump-2", &key));
+    assert!(matches!(other, Refusal::KeyHeld { .. }), "{other}");
+    house.run(withdraw("device:pump-1", key.kid()));
+    for id in ["device:pump-1", "device:pump-2"] {
+        let refusal = house.refused(register(id, &key));
+        assert!(matches!(refusal, Refusal::KeyHeld { .. }), "{refusal}");
+    }
+    house.open().unwrap();
+    house.refused(register("device:pump-2", &key));
+}
+
+#[test]
+fn a_key_signs_messages_or_opens_the_door_not_both() {
+    let mut house = House::new();
+    let pair = KeyPair::generate().unwrap();
+    let mut nameless = rcgen::CertificateParams::default();
+    nameless.distinguished_name = rcgen::DistinguishedName::new();
+    let request = || nameless.serialize_request(&pair).unwrap().der().to_vec();
+    let key = MessageKey::read_file(public_pem(&pair.subject_public_key_info()).as_bytes(), 0).unwrap();
+    house.run(device("pump-1", csr(request())));
+    let refusal = house.refused(register("device:pump-1", &key));
+    assert!(refusal.to_string().contains("one purpose"), "{refusal}");
+
+    let mut house = House::new();
+    house.add_device("pump-1");
+    house.run(register("device:pump-1", &key));
+    let certify = Command::AddCertificate {
+        identity: "device:pump-1".parse().unwrap(),
+        key: keyward_identity::KeySource::Csr(request()),
+        lifetime_days: None,
+        replace: false,
+    };
+    assert!(matches!(house.refused(certify), Refusal::KeyHeld { .. }));
+    let release = Command::ReleaseKey { key: key.id() };
+    assert!(matches!(house.refused(release), Refusal::KeyHeld { .. }), "it is in use");
+}
+
+#[test]
+fn revocation_and_removal_end_the_keys_and_only_devices_have_some() {
+    let mut house = House::new();
+    for (n, id) in [(1, "a"), (2, "b")] {
+        house.add_device(id);
+        house.run(register(&format!("device:{id}"), &message_key(n, 0)));
+    }
+    house.run(Command::Revoke {
+        identity: "device:a".parse().unwrap(),
+        keep_messages: true,
+        publish_will: false,
+    });
+    house.run(Command::Remove { identity: "device:b".parse().unwrap() });
+    assert_eq!((kids(&house, "device:a"), kids(&house, "device:b")), (vec![], vec![]));
+    assert!(matches!(house.refused(register("device:a", &message_key(3, 0))), Refusal::IsRevoked(_)));
+    house.add_device("b");
+    assert_eq!(kids(&house, "device:b"), [], "another life has other keys");
+    let user: Identity = "user:app".parse().unwrap();
+    let refusal = house.refused(register(&user.to_string(), &message_key(4, 0)));
+    assert!(matches!(refusal, Refusal::SignsNothing(of) if of == user));
+}

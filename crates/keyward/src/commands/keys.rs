@@ -1,0 +1,87 @@
+//! `keyward keys`: the keys by which devices sign their messages.
+
+use crate::args::{KeysAddArgs, KeysCommand};
+use crate::bundle::FILE_BYTES;
+use crate::clock::day;
+use crate::failure::Outcome;
+use crate::reach::Site;
+use crate::screen::table;
+use keyward_identity::files;
+use keyward_server::control::{Der, KeysAdd, MessageKeyRow, MessageKeyState, Request, Response};
+use keyward_server::escape::escape;
+
+/// Runs the command.
+pub(crate) fn run(site: &Site, command: KeysCommand) -> Outcome {
+    match command {
+        KeysCommand::List { id } => list(site, Request::KeysList { id: id.map(|id| id.to_string()) }),
+        KeysCommand::Add(args) => add(site, &args),
+        KeysCommand::Retire { id, kid, overlap } => site.change(Request::KeysRetire {
+            id: id.to_string(),
+            kid: kid.to_string(),
+            overlap_secs: overlap.0.as_secs(),
+        }),
+        KeysCommand::Withdraw { id, kid } => {
+            site.change(Request::KeysWithdraw { id: id.to_string(), kid: kid.to_string() })
+        }
+    }
+}
+
+fn list(site: &Site, request: Request) -> Outcome {
+    site.show(&site.ask(request)?, |response| match response {
+        Response::MessageKeys(rows) if rows.is_empty() => Some(format!(
+            "No message keys are registered. Register one: {}\n",
+            site.program.command("keys add dev01 dev01.pub")
+        )),
+        Response::MessageKeys(rows) => Some(listing(rows)),
+        _ => None,
+    })
+}
+
+fn add(site: &Site, args: &KeysAddArgs) -> Outcome {
+    let key = Der(files::read_regular(&args.file, FILE_BYTES)?);
+    let request = Request::KeysAdd(KeysAdd { id: args.id.to_string(), key, level: args.level });
+    site.show(&site.ask(request)?, |response| match response {
+        Response::MessageKeys(rows) => Some(rows.iter().map(tell_added).collect()),
+        _ => None,
+    })
+}
+
+fn tell_added(row: &MessageKeyRow) -> String {
+    let warning = match row.level {
+        0 => "Level 0: whoever copies the file of the private key can sign as this device.\n",
+        1 => "Level 1: whoever has the whole machine can sign as this device.\n",
+        _ => "",
+    };
+    format!("{} is a message key of device:{} ({}).\n{warning}", row.kid, escape(&row.device), row.algorithm)
+}
+
+fn listing(rows: &[MessageKeyRow]) -> String {
+    let rows = rows.iter().map(|row| {
+        [
+            row.device.clone(),
+            row.kid.clone(),
+            row.algorithm.clone(),
+            level(row.level),
+            match row.state {
+                MessageKeyState::Active => "active",
+                MessageKeyState::Overlapping => "overlapping",
+                MessageKeyState::Retired => "retired",
+            }
+            .to_owned(),
+            row.until_unix_ms.map(day).unwrap_or_default(),
+            day(row.registered_unix_ms),
+        ]
+    });
+    table(["device", "key", "algorithm", "level", "now", "until", "registered"], rows)
+}
+
+/// Says what a level is worth.
+fn level(level: u8) -> String {
+    let worth = match level {
+        0 => "in a file, can be copied",
+        1 => "sealed to the machine",
+        2 => "in hardware",
+        _ => "in hardware that vouched for it",
+    };
+    format!("{level}: {worth}")
+}
