@@ -1,6 +1,7 @@
 //! A link that the door has authenticated, as it is handed to its shard.
 
 use crate::message::Publisher;
+use crate::verified;
 use core::num::NonZeroU16;
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::EncodeError;
@@ -141,7 +142,7 @@ impl Testament {
             ..PublishProperties::default()
         };
         let mut forwarded = Vec::new();
-        properties.encode_forwarded(&mut forwarded)?;
+        properties.encode_forwarded(verified::passes, &mut forwarded)?;
         Ok(Self {
             topic: will.topic.as_str().into(),
             payload: will.payload.into(),

@@ -40,6 +40,7 @@ mod session;
 pub mod shard;
 mod share;
 mod tree;
+mod verified;
 
 pub use attach::{Attach, LinkId, Login};
 pub use bound::Bound;

@@ -82,7 +82,7 @@ fn a_publish_is_written_without_an_allocation() {
     let (mut out, mut forwarded) = (Vec::with_capacity(256), Vec::with_capacity(256));
     let count = allocations(|| {
         encode(&packet, Version::V5, &mut out).unwrap();
-        publish.properties.encode_forwarded(&mut forwarded).unwrap();
+        publish.properties.encode_forwarded(|_| true, &mut forwarded).unwrap();
         let head = PublishHead {
             version: Version::V5,
             dup: false,

@@ -11,6 +11,7 @@ use crate::message::{Draft, Message, deadline};
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
 use crate::permit::{self, Permit, Topic};
 use crate::session::{Inbound, Session};
+use crate::verified;
 use keyward_mqtt::packet::{Delivery as Exchange, PacketId, Publish, Version};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
@@ -238,7 +239,7 @@ impl Shard {
         let session = self.sessions.get(slot as usize)?;
         self.forwarded.clear();
         self.forwarded.shrink_to(limits::KEPT_MESSAGE_MAX);
-        publish.properties.encode_forwarded(&mut self.forwarded).ok()?;
+        publish.properties.encode_forwarded(verified::passes, &mut self.forwarded).ok()?;
         Some(self.recycled.make(Draft {
             id,
             topic: topic.as_str(),

@@ -309,6 +309,36 @@ fn what_a_publisher_says_about_its_message_reaches_the_reader() {
     });
 }
 
+/// A device that says of its own message that it was verified would be believed by every reader.
+#[test]
+fn what_the_broker_says_of_messages_no_client_can_say() {
+    in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        w.subscribe(app, "#");
+        let user = &[
+            ("mqsec-verified", "0011223344556677,3"),
+            ("a", "1"),
+            ("MQsec-late", "1"),
+            ("mqsec-", ""),
+            ("mqsec", "2"),
+            ("x-mqsec-verified", "3"),
+        ];
+        let kept = [("a", "1"), ("mqsec", "2"), ("x-mqsec-verified", "3")];
+        let kept: Vec<_> = kept.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let pump = w.connect(hello5("device:pump", "pump").will("pump/gone", "gone").will_user(user));
+        let said = || PublishProperties { user: UserProperties::List(user), ..PublishProperties::default() };
+        for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+            w.publish(pump, letter("pump/a", "x").qos(qos, 1).with(said()).retained());
+            assert_eq!(w.messages(app).remove(0).user, kept, "{qos:?}");
+        }
+        w.lose(pump);
+        assert_eq!(w.messages(app).remove(0).user, kept, "its will");
+        let late = w.connect(hello5("user:app", "late"));
+        w.subscribe(late, "#");
+        assert_eq!(w.messages(late).remove(0).user, kept, "what is replayed");
+    });
+}
+
 #[test]
 fn a_message_expires_while_it_waits_and_the_remaining_time_is_told() {
     in_every_world(|w| {

@@ -5,7 +5,7 @@ use super::write::{Count, Sink};
 use super::{EncodeError, VARINT_MAX, publish, varint_len};
 use crate::frame::PacketType;
 use crate::packet::{Delivery, Version};
-use crate::property::{PropertyId, PublishProperties, SubscriptionIds};
+use crate::property::{PropertyId, PublishProperties, SubscriptionIds, UserProperties};
 use alloc::vec::Vec;
 use core::num::{NonZeroU16, NonZeroU32};
 
@@ -122,22 +122,42 @@ fn write_head(out: &mut Vec<u8>, head: &PublishHead<'_>, remaining: usize) -> Re
 
 impl PublishProperties<'_> {
     /// Appends the properties that a server passes on unaltered ([MQTT-3.3.2-4], -15, -16, -17, -20): payload format,
-    /// content type, response topic, correlation data, and user properties in their order. There is no length
-    /// before them.
+    /// content type, response topic, correlation data, and in their order those user properties whose name `passes`. There is no
+    /// length before them.
     ///
     /// # Errors
     /// A value is too long or holds NUL; `out` is then unchanged.
-    pub fn encode_forwarded(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub fn encode_forwarded(
+        &self,
+        passes: impl Fn(&str) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         // What belongs to one delivery is left out: expiry is counted down, alias and identifiers are the receiver's.
         let forwarded = PublishProperties {
             message_expiry: None,
             topic_alias: None,
             subscription_ids: SubscriptionIds::None,
+            user: UserProperties::None,
             ..self.clone()
         };
         let mut count = Count::default();
         forwarded.write_each(&mut count)?;
+        write_user(self.user, &passes, &mut count)?;
         out.reserve(count.0);
-        forwarded.write_each(out)
+        forwarded.write_each(out)?;
+        write_user(self.user, &passes, out)
     }
+}
+
+fn write_user(
+    properties: UserProperties<'_>,
+    passes: impl Fn(&str) -> bool,
+    sink: &mut impl Sink,
+) -> Result<(), EncodeError> {
+    for (name, value) in properties.into_iter().filter(|(name, _)| passes(name)) {
+        sink.u8(PropertyId::UserProperty as u8);
+        sink.text(name)?;
+        sink.text(value)?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::packets::any_packet;
 use keyward_mqtt::codec::{EncodeError, PublishHead, Sender, decode, encode_publish_head, publish_len};
 use keyward_mqtt::packet::{Delivery, Packet, Publish, Version};
-use keyward_mqtt::property::{PropertyId, PublishProperties, SubscriptionIds};
+use keyward_mqtt::property::{PropertyId, PublishProperties, SubscriptionIds, UserProperties};
 use keyward_mqtt::topic::TopicName;
 use proptest::prelude::*;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -63,6 +63,15 @@ fn a_head_that_cannot_be_written_leaves_nothing_behind() {
     }
 }
 
+#[test]
+fn user_properties_that_do_not_pass_are_left_out_and_the_others_keep_their_order() {
+    let user = [("a", "1"), ("own", "2"), ("b", "3"), ("own", "4"), ("a", "5")];
+    let sent = PublishProperties { user: UserProperties::List(&user), ..PublishProperties::default() };
+    let mut forwarded = Vec::new();
+    sent.encode_forwarded(|name| name != "own", &mut forwarded).unwrap();
+    assert_eq!(forwarded, b"\x26\x00\x01a\x00\x011\x26\x00\x01b\x00\x013\x26\x00\x01a\x00\x015");
+}
+
 proptest! {
     #[test]
     fn a_forwarded_publish_is_what_was_published_with_the_receivers_own_properties(
@@ -76,7 +85,7 @@ proptest! {
         let topic = publish.topic.unwrap_or(TopicName::parse("t").unwrap());
         let ids: Vec<NonZeroU32> = numbers.into_iter().filter_map(NonZeroU32::new).collect();
         let mut forwarded = Vec::new();
-        publish.properties.encode_forwarded(&mut forwarded).unwrap();
+        publish.properties.encode_forwarded(|_| true, &mut forwarded).unwrap();
         // Only 5.0 can leave out a topic, and only for an alias.
         let named = Some(topic).filter(|_| !(is_known && version.is_v5() && topic_alias.is_some()));
         let head = PublishHead {

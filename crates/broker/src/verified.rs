@@ -1,0 +1,14 @@
+//! The user properties by which the broker says what it has verified of a message.
+//!
+//! Their names begin with `mqsec-`. They are the broker's word alone: what a client says there, in a message or in its will, is
+//! removed from it, whether signatures are checked or not. So a reader that finds one knows who wrote it.
+
+/// Is what their names begin with.
+const PREFIX: &[u8] = b"mqsec-";
+
+/// Tells whether a user property of a client is passed on. In no spelling is one of ours: a reader may not heed case.
+pub(crate) fn passes(name: &str) -> bool {
+    let begins_so =
+        name.as_bytes().get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX));
+    !begins_so
+}
