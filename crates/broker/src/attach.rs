@@ -110,6 +110,13 @@ impl Attach {
         self
     }
 
+    /// Counts the login as one of another epoch: a credential that its identity had before was taken away because of it.
+    #[must_use]
+    pub fn under(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
     /// Returns the link.
     pub fn link(&self) -> LinkId {
         self.link

@@ -1,10 +1,12 @@
 //! What the server reads: the first bytes of a connection, certificates, the control socket, `keyward.toml`, names.
 
-use keyward_identity::{ServerName, decoders as identity, limits::DNS_NAME_BYTES};
+use keyward_envelope::{PublicKey, Purpose};
+use keyward_identity::{MessageKey, ServerName, decoders as identity, limits::DNS_NAME_BYTES};
 use keyward_mqtt::time::UnixMillis;
 use keyward_server::config::{Address, Config, EditError, Listener, MAX_LISTENERS, Place, Protocol};
 use keyward_server::config::{add_listener, remove_listener};
 use keyward_server::control::CallError;
+use keyward_server::enrolment::Request;
 use keyward_server::login::LoginRule;
 use keyward_server::names::parse_list;
 use keyward_server::plane::{HandshakeCause, Peer};
@@ -241,5 +243,19 @@ pub fn server_names(data: &[u8]) {
     match parse_list(text) {
         Ok(names) => assert!(names.len() <= text.split(',').count()),
         Err(why) => assert!(!why.contains(char::is_control), "{why:?}"),
+    }
+}
+
+/// Reads what a device sends that applies for a certificate. A key that is taken reads the same again, and as the library that
+/// verifies messages reads it; nobody claims level 3.
+pub fn enrolment(data: &[u8]) {
+    let Ok(request) = Request::read(data) else { return };
+    assert!(request.csr.len() <= data.len());
+    if let Ok(Some(key)) = request.message_key() {
+        assert!(key.level() < 3);
+        assert_eq!(MessageKey::read(&key.cose(), key.level()).as_ref(), Ok(&key));
+        let read =
+            PublicKey::from_cose(&key.cose()).map(|(public, purpose)| (*public.kid().as_bytes(), purpose));
+        assert_eq!(read.ok(), Some((*key.kid().as_bytes(), Purpose::Sign)));
     }
 }

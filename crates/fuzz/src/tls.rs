@@ -64,6 +64,7 @@ fn make_ends() -> Result<Ends, Box<dyn core::error::Error>> {
     let material = TlsMaterial {
         chain: vec![server],
         key: server_key,
+        root: None,
         device_roots: vec![root_der.clone()],
         device_issuers: Vec::new(),
         trusted: Vec::new(),

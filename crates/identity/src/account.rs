@@ -1,7 +1,8 @@
 //! What is known of one identity.
 
 use crate::{
-    clock::WallTime, message_key::HeldMessageKey, password::PasswordRecord, trusted::BoundName, wire,
+    clock::WallTime, invitation::Invitation, message_key::HeldMessageKey, password::PasswordRecord,
+    trusted::BoundName, wire,
 };
 use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub struct Account {
     /// The keys by which its messages are verified, oldest first; those too by which none is accepted any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub message_keys: Vec<HeldMessageKey>,
+    /// The claim code that it was given last, used or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<Invitation>,
     /// When the identity was added; for one that was added again, the last time.
     pub created: WallTime,
     /// What the operator wrote about it.
@@ -66,6 +70,13 @@ impl Account {
     /// it would not have to: who is marked `plain` uses it in clear here too, and nowhere else.
     pub fn has_exposed_password(&self) -> bool {
         self.password_exposed && self.password.is_some() && !self.plain
+    }
+
+    /// Returns the serial number of the certificate that the one with `serial` renews, if both open the door: it is to be
+    /// taken away when the new one is used.
+    pub fn renewed_by(&self, serial: &CertSerial) -> Option<&CertSerial> {
+        let renews = self.certificates.iter().find(|held| held.serial == *serial)?.renews.as_ref()?;
+        self.certificates.iter().map(|held| &held.serial).find(|held| *held == renews)
     }
 }
 
@@ -92,6 +103,19 @@ pub enum Standing {
     },
     /// A tombstone: the id may be added again, the old credentials never come back.
     Removed,
+}
+
+impl Standing {
+    /// Names it in a sentence.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Unconfirmed { .. } => "not confirmed since a restore",
+            Self::Revoked { .. } => "revoked",
+            Self::Removed => "removed",
+        }
+    }
 }
 
 /// Says who can lay hands on a device.
@@ -129,4 +153,15 @@ pub struct CertificateRecord {
     pub not_before: WallTime,
     /// When it ends to be valid.
     pub not_after: WallTime,
+    /// The certificate that is taken away when this one is used for the first time: this one renews it.
+    #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<CertSerial>,
+}
+
+impl CertificateRecord {
+    /// Returns when two thirds of its life are over: from then on it is to be renewed.
+    pub fn due(&self) -> WallTime {
+        let (begin, end) = (self.not_before.0, self.not_after.0);
+        WallTime(begin + end.saturating_sub(begin) / 3 * 2)
+    }
 }

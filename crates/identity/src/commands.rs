@@ -3,6 +3,7 @@
 use crate::{
     account::{Chip, Exposure},
     clock::WallTime,
+    invitation::ClaimCode,
     message_key::{Kid, MessageKey},
     names::ServerName,
     password::{ImportedHash, PasswordRecord},
@@ -137,6 +138,36 @@ pub enum Command {
         /// Which of its keys.
         #[serde(with = "wire::text")]
         kid: Kid,
+    },
+    /// Draws a claim code for a device that is there; one from before is void.
+    Invite {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        id: DeviceId,
+        /// For how many seconds the code may be used.
+        seconds: u64,
+        /// Whether the device may have certificates: they are taken away when the code is used.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// Voids the claim code of a device.
+    Uninvite {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        id: DeviceId,
+    },
+    /// Issues the certificate that a claim code is good for, in the place of all that the device has. A device asks for it.
+    Claim(Claim),
+    /// Issues a certificate that renews one which is past two thirds of its life. A device asks for it.
+    Renew(Renewal),
+    /// Takes away the certificate that another one renews: that one was used for the first time.
+    Succeed {
+        /// Whose they are.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The serial number of the new one.
+        #[serde(with = "wire::text")]
+        serial: CertSerial,
     },
     /// Accepts client certificates of an authority of others.
     TrustAuthority {
@@ -297,6 +328,11 @@ pub enum NewCredential {
     },
     /// A password.
     Password(NewPassword),
+    /// A claim code, by which a device fetches its certificate itself.
+    ClaimCode {
+        /// For how many seconds the code may be used.
+        seconds: u64,
+    },
     /// None: it logs in where a listener names it as the one that clients without a login become.
     None,
 }
@@ -325,6 +361,40 @@ pub enum NewPassword {
     Exposed(ImportedHash),
 }
 
+/// Asks for the certificate that a claim code is good for.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Claim {
+    /// Which device.
+    #[serde(with = "wire::text")]
+    pub id: DeviceId,
+    /// The code.
+    pub code: Secret,
+    /// The signing request (PKCS #10, PEM or DER) with the public key.
+    #[serde(with = "wire::base64")]
+    pub csr: Vec<u8>,
+    /// The key by which its messages are to be verified.
+    #[serde(default)]
+    pub message_key: Option<MessageKey>,
+    /// How long the certificate is valid, in days; the default of devices if absent.
+    pub lifetime_days: Option<u32>,
+}
+
+/// Asks for a certificate in the place of one. The caller has seen that who asks holds the key of that one.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Renewal {
+    /// Whose it is.
+    #[serde(with = "wire::text")]
+    pub identity: Identity,
+    /// The serial number of the one that it has.
+    #[serde(with = "wire::text")]
+    pub serial: CertSerial,
+    /// The signing request (PKCS #10, PEM or DER) with the public key.
+    #[serde(with = "wire::base64")]
+    pub csr: Vec<u8>,
+    /// How long the new one is valid, in days; the default of devices if absent.
+    pub lifetime_days: Option<u32>,
+}
+
 /// Is a new hash of an imported password.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Rehash {
@@ -348,6 +418,9 @@ pub struct Outcome {
     pub certificate: Option<IssuedCertificate>,
     /// The password that was generated: show it once.
     pub password: Option<Secret>,
+    /// The claim code that was drawn: show it once.
+    #[serde(default)]
+    pub claim_code: Option<ClaimCode>,
     /// Whether the server has a new certificate, or another imported one.
     pub server_certificate_changed: bool,
     /// Whether other authorities are trusted, or trusted differently.

@@ -89,6 +89,43 @@ pub enum Event {
         /// What the operator wrote about it.
         note: String,
     },
+    /// A claim code was drawn for a device; one from before is void.
+    Invited {
+        /// For whom.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// What is kept of the code.
+        code: PasswordRecord,
+        /// Until when it may be used.
+        expires: WallTime,
+    },
+    /// The claim code of a device was voided.
+    Uninvited {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// The claim code of a device was used.
+    Claimed {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The public key that was certified.
+        #[serde(with = "wire::text")]
+        key: KeyId,
+        /// The serial number of its certificate.
+        #[serde(with = "wire::text")]
+        serial: CertSerial,
+    },
+    /// A claim code that was used came again with another public key, for the first time.
+    ClaimConflicted {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The key that came.
+        #[serde(with = "wire::text")]
+        key: KeyId,
+    },
     /// A certificate was issued to an identity.
     CertificateIssued {
         /// To whom.
@@ -310,139 +347,4 @@ pub struct AuthorityCertificates {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::password::ImportedHash;
-
-    #[test]
-    fn the_marks_of_identities_are_written_as_ever() {
-        let identity: Identity = "device:a".parse().unwrap();
-        let events = [Event::MarkedPlain { identity: identity.clone() }, Event::UnmarkedPlain { identity }];
-        let json = concat!(
-            r#"[{"event":"marked-plain","identity":"device:a"},"#,
-            r#"{"event":"unmarked-plain","identity":"device:a"}]"#
-        );
-        assert_eq!(serde_json::to_string(&events).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
-    }
-
-    /// The names of events and fields are a format: a ledger written today is read in ten years.
-    #[test]
-    fn the_events_of_a_restore_are_written_as_ever() {
-        let restored = Event::Restored {
-            taken: WallTime(5),
-            known_until: WallTime(6),
-            unconfirmed: true,
-            lives: 1 << 40,
-        };
-        let identity: Identity = "device:a".parse().unwrap();
-        let events = [
-            restored,
-            Event::Unconfirmed { identity: identity.clone() },
-            Event::Confirmed { identity },
-            Event::AllConfirmed,
-        ];
-        let json = concat!(
-            r#"[{"event":"restored","taken":5,"known_until":6,"unconfirmed":true,"lives":1099511627776},"#,
-            r#"{"event":"unconfirmed","identity":"device:a"},{"event":"confirmed","identity":"device:a"},"#,
-            r#"{"event":"all-confirmed"}]"#
-        );
-        assert_eq!(serde_json::to_string(&events).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
-    }
-
-    #[test]
-    fn the_events_of_an_imported_password_are_written_as_ever() {
-        let text = format!("$7$101$MDEyMzQ1Njc4OWFi${}==", "A".repeat(86));
-        let record = PasswordRecord::Imported(ImportedHash::parse(&text).unwrap());
-        let identity: Identity = "user:a".parse().unwrap();
-        let json = format!(
-            concat!(
-                r#"[{{"event":"password-set","identity":"user:a","record":{{"imported":"{0}"}}}},"#,
-                r#"{{"event":"password-set","identity":"user:a","record":{{"imported":"{0}"}},"exposed":true}},"#,
-                r#"{{"event":"password-rehashed","identity":"user:a","record":{{"weak":"$argon2id$x"}}}}]"#
-            ),
-            text
-        );
-        let weak = serde_json::from_str(r#"{"weak":"$argon2id$x"}"#).unwrap();
-        let events = [
-            Event::PasswordSet { identity: identity.clone(), record: record.clone(), exposed: false },
-            Event::PasswordSet { identity: identity.clone(), record, exposed: true },
-            Event::PasswordRehashed { identity, record: weak },
-        ];
-        assert_eq!(serde_json::to_string(&events).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
-    }
-
-    #[test]
-    fn the_events_of_trusted_authorities_are_written_as_ever() {
-        let name: LocalName = "old-ca".parse().unwrap();
-        let identity: Identity = "device:a".parse().unwrap();
-        let bound = BoundName { authority: name.clone(), common_name: "A 1".into(), key: None };
-        let common_name = "A 1".to_owned();
-        let events = [
-            Event::AuthorityTrusted {
-                name: name.clone(),
-                proves: ProvenBy::CommonName,
-                certificates: vec![Der(vec![1])],
-                revocations: Vec::new(),
-            },
-            Event::AuthorityRevocationsSet { name: name.clone(), revocations: vec![Der(vec![2])] },
-            Event::AuthorityConfirmed { name: name.clone() },
-            Event::NameBound { identity: identity.clone(), bound },
-            Event::NameUnbound { identity, authority: name.clone(), common_name },
-            Event::AuthorityDistrusted { name },
-        ];
-        let json = concat!(
-            r#"[{"event":"authority-trusted","name":"old-ca","proves":"common-name","certificates":["AQ=="],"revocations":[]},"#,
-            r#"{"event":"authority-revocations-set","name":"old-ca","revocations":["Ag=="]},"#,
-            r#"{"event":"authority-confirmed","name":"old-ca"},"#,
-            r#"{"event":"name-bound","identity":"device:a","bound":{"authority":"old-ca","common_name":"A 1","key":null}},"#,
-            r#"{"event":"name-unbound","identity":"device:a","authority":"old-ca","common_name":"A 1"},"#,
-            r#"{"event":"authority-distrusted","name":"old-ca"}]"#
-        );
-        assert_eq!(serde_json::to_string(&events).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
-    }
-
-    #[test]
-    fn the_events_of_message_keys_are_written_as_ever() {
-        let kid = [0xd4, 0xc4, 0x2f, 0xec, 0x40, 0xd2, 0x7a, 0x42];
-        let cose = [&[0xa5, 1, 1, 2, 0x48][..], &kid, &[3, 0x27, 0x20, 6, 0x21, 0x58, 0x20], &[7; 32]];
-        let key = MessageKey::read(&cose.concat(), 2).unwrap();
-        let (identity, kid): (Identity, _) = ("device:a".parse().unwrap(), key.kid());
-        let events = [
-            Event::MessageKeyRegistered { identity: identity.clone(), key },
-            Event::MessageKeyRetired { identity: identity.clone(), kid, until: WallTime(9) },
-            Event::MessageKeyWithdrawn { identity, kid },
-        ];
-        let json = concat!(
-            r#"[{"event":"message-key-registered","identity":"device:a","key":{"cose":"pQEBAkjUxC/sQNJ6QgMnIAYhWCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==","level":2}},"#,
-            r#"{"event":"message-key-retired","identity":"device:a","kid":"d4c42fec40d27a42","until":9},"#,
-            r#"{"event":"message-key-withdrawn","identity":"device:a","kid":"d4c42fec40d27a42"}]"#
-        );
-        assert_eq!(serde_json::to_string(&events).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
-    }
-
-    #[test]
-    fn the_events_of_imported_server_certificates_are_written_as_ever() {
-        let name: LocalName = "old".parse().unwrap();
-        let key = KeyId::new([7; 32]);
-        let certificate = ImportedCertificate { chain: vec![Der(vec![1])], key, not_after: WallTime(9) };
-        let events = [
-            Event::ServerCertificateImported { name: name.clone(), certificate },
-            Event::ServerCertificateRemoved { name },
-        ];
-        let json = format!(
-            concat!(
-                r#"[{{"event":"server-certificate-imported","name":"old","#,
-                r#""certificate":{{"chain":["AQ=="],"key":"{}","not_after":9}}}},"#,
-                r#"{{"event":"server-certificate-removed","name":"old"}}]"#
-            ),
-            key
-        );
-        assert_eq!(serde_json::to_string(&events).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
-    }
-}
+mod tests;

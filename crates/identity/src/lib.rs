@@ -32,6 +32,7 @@ mod events;
 pub mod files;
 mod founding;
 mod imported;
+mod invitation;
 mod ledger;
 pub mod limits;
 mod message_key;
@@ -56,12 +57,13 @@ pub use account::{Account, CertificateRecord, Chip, Exposure, Standing};
 pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
 pub use clock::{ClockVerdict, WallTime};
 pub use commands::{
-    AddDevice, AddUser, Command, Context, IssuedCertificate, KeySource, NewCredential, NewPassword, Outcome,
-    Rehash,
+    AddDevice, AddUser, Claim, Command, Context, IssuedCertificate, KeySource, NewCredential, NewPassword,
+    Outcome, Rehash, Renewal,
 };
 pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
 pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdentity, read_private_key};
+pub use invitation::{ClaimCode, ClaimRefusal, Claimed, Conflict, Invitation};
 pub use ledger::{AuditEntry, AuditTrail, LedgerError};
 pub use message_key::{
     HeldMessageKey, Kid, KidError, MessageAlgorithm, MessageKey, MessageKeyRefusal, MessageKeyStatus,

@@ -91,6 +91,10 @@ pub const IMPORTED_ARGON2_LANES: u32 = 8;
 /// New hashes of imported passwords in one command.
 pub const REHASHES: usize = 64;
 
+/// For how many seconds a claim code may be used: a minute, for tests and robots, to a month, for a batch on its way from a
+/// factory. The command line gives a day.
+pub const CLAIM_SECONDS: std::ops::RangeInclusive<u64> = 60..=30 * 86_400;
+
 /// Authorities of others whose client certificates are accepted. One comes from Mosquitto, another while it is replaced; each
 /// costs a look at every handshake under a strange authority.
 pub const TRUSTED_AUTHORITIES: usize = 4;

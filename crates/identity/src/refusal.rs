@@ -4,6 +4,7 @@ use crate::{
     clock::{ClockVerdict, WallTime},
     csr::CsrRefusal,
     imported::ImportCertificateRefusal,
+    invitation::ClaimRefusal,
     message_key::{Kid, MessageKeyRefusal},
     names::{NameRefusal, ServerName},
     password::{ImportRefusal, PasswordRefusal},
@@ -11,7 +12,7 @@ use crate::{
     trusted::{LocalName, TrustRefusal},
     vault::VaultError,
 };
-use keyward_ids::{Identity, KeyId};
+use keyward_ids::{CertSerial, Identity, KeyId};
 
 /// Says why a command was refused. Nothing changed.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,43 @@ pub enum Refusal {
     Overlap {
         /// What was asked for, in seconds.
         given: u64,
+    },
+    /// A claim code gets no certificate.
+    #[error(transparent)]
+    Claim(#[from] ClaimRefusal),
+    /// A claim code is for a device.
+    #[error("{0} is no device; claim codes are for devices")]
+    NoDevice(Identity),
+    /// The device has certificates.
+    #[error(
+        "{0} has a certificate; the code would take its place: invite with --replace if it lost its key, else nothing is to do"
+    )]
+    HasCertificate(Identity),
+    /// A claim code cannot live so long, or so short.
+    #[error(
+        "a claim code may be used for {} seconds to {} days, not for {given} seconds",
+        crate::limits::CLAIM_SECONDS.start(),
+        crate::limits::CLAIM_SECONDS.end() / 86_400
+    )]
+    ClaimLife {
+        /// What was asked for, in seconds.
+        given: u64,
+    },
+    /// The identity has no such certificate to be renewed.
+    #[error("{identity} has no certificate {serial} that could be renewed; invite it: keyward device invite {} --replace", .identity.name())]
+    NothingToRenew {
+        /// Whose it would be.
+        identity: Identity,
+        /// Its serial number.
+        serial: CertSerial,
+    },
+    /// The certificate is not old enough.
+    #[error("the certificate of {identity} is to be renewed from {due} on, not before")]
+    RenewalEarly {
+        /// Whose it is.
+        identity: Identity,
+        /// From when on.
+        due: WallTime,
     },
     /// Certificates or lists of an authority are not taken.
     #[error(transparent)]

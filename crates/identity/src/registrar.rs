@@ -118,7 +118,7 @@ impl Registrar {
     /// Takes the time of two disk syncs; a chosen password costs tens of milliseconds more.
     ///
     /// # Errors
-    /// [`Refusal`] says why nothing changed.
+    /// [`Refusal`] says why nothing changed. A claim code that came with another key is written down, and refused.
     pub fn execute(&mut self, command: Command, context: Context<'_>) -> Result<Outcome, Refusal> {
         bounded("name of who gave the command", context.actor, limits::ACTOR_BYTES)?;
         let clerk = Clerk {
@@ -135,11 +135,12 @@ impl Registrar {
             changed: false,
             certificate: decision.certificate.take(),
             password: decision.password.take(),
+            claim_code: decision.claim_code.take(),
             server_certificate_changed: false,
             trust_changed: false,
         };
         if decision.events.is_empty() {
-            return Ok(outcome);
+            return decision.refusal.map_or(Ok(outcome), Err);
         }
         // What cannot be applied must not be written; what is not written must not be seen.
         let draft = self.ledger.draft(context.now, context.actor, decision.events)?;
@@ -163,7 +164,7 @@ impl Registrar {
         }
         outcome.changed = true;
         outcome.revision = self.state.registry.revision();
-        Ok(outcome)
+        decision.refusal.map_or(Ok(outcome), Err)
     }
 
     /// Reads the keys of the imported certificates that there are now, and deletes those that belong to none any more.
@@ -204,6 +205,7 @@ impl Registrar {
     /// Returns what the server accepts clients under.
     pub fn trust(&self) -> Trust {
         Trust {
+            server_root: self.state.authorities.server_root.clone(),
             device_root: self.state.authorities.device_root.clone(),
             device_issuing: self.state.authorities.device_issuing.clone(),
             others: self.state.registry.trusted().clone(),

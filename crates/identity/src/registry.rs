@@ -9,11 +9,13 @@ use crate::{
     account::{Account, CertificateRecord, Standing},
     clock::WallTime,
     cow_map::CowMap,
+    invitation::ClaimRefusal,
     limits,
+    password::Pepper,
     trusted::{BoundName, LocalName, ProvenBy, TrustedAuthority},
     wire,
 };
-use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, Kind};
+use keyward_ids::{CertSerial, DeviceId, Identity, InstallationId, KeyId, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -245,6 +247,27 @@ impl Registry {
         }
         check_standing(account)?;
         Ok(Some(account))
+    }
+
+    /// Returns the account of a device, if this is its claim code and may be used at the time `now`.
+    ///
+    /// # Errors
+    /// [`ClaimRefusal`] says why it may not; log it, do not tell the peer.
+    pub fn admit_code(
+        &self,
+        id: &DeviceId,
+        code: &[u8],
+        pepper: &Pepper,
+        now: WallTime,
+    ) -> Result<&Arc<Account>, ClaimRefusal> {
+        let not_invited = || ClaimRefusal::NotInvited(id.clone());
+        let account = self.find(&Identity::Device(id.clone())).ok_or_else(not_invited)?;
+        let invitation = account.invitation.as_ref().ok_or_else(not_invited)?;
+        invitation.admit(id, code, pepper, now)?;
+        match account.is_active() {
+            true => Ok(account),
+            false => Err(ClaimRefusal::ShutOut { id: id.clone(), standing: account.standing.name() }),
+        }
     }
 
     /// Returns the trusted authorities, those too that are not confirmed since a restore.

@@ -6,6 +6,7 @@ use crate::{
     clock::{ClockGuard, WallTime},
     events::{AuthorityCertificates, Event},
     imported::ImportedCertificates,
+    invitation::{Claimed, Conflict, Invitation},
     ledger::{AuditEntry, LedgerError},
     message_key::HeldMessageKey,
     names::{NameOrigin, ServerName, ServerNames},
@@ -129,6 +130,21 @@ impl State {
                 self.change(identity, |account| account.certificates.push(certificate.clone()))?;
                 Arc::make_mut(&mut self.registry).record_issued(identity, certificate.clone());
             }
+            Event::Invited { identity, code, expires } => self.change(identity, |account| {
+                account.invitation = Some(Invitation::new(code.clone(), *expires));
+            })?,
+            Event::Uninvited { identity } => self.change(identity, |account| account.invitation = None)?,
+            Event::Claimed { identity, key, serial } => self.change(identity, |account| {
+                if let Some(invitation) = &mut account.invitation {
+                    let (at, key, serial) = (entry.at, *key, serial.clone());
+                    invitation.claimed = Some(Claimed { at, key, serial });
+                }
+            })?,
+            Event::ClaimConflicted { identity, key } => self.change(identity, |account| {
+                if let Some(invitation) = &mut account.invitation {
+                    invitation.conflict = Some(Conflict { at: entry.at, key: *key });
+                }
+            })?,
             Event::CertificateWithdrawn { identity, serial } => self.change(identity, |account| {
                 account.certificates.retain(|held| held.serial != *serial);
                 account.epoch = entry.sequence;
@@ -178,6 +194,7 @@ impl State {
             Event::Restored { unconfirmed, lives, .. } => {
                 self.lives = *lives;
                 self.doubt_authorities();
+                self.void_codes();
                 if *unconfirmed {
                     self.doubt_all(entry);
                 }
@@ -214,6 +231,7 @@ impl State {
             password_exposed: false,
             bound_names: Vec::new(),
             message_keys: Vec::new(),
+            invitation: None,
             created: entry.at,
             note: note.clone(),
         });
@@ -228,6 +246,7 @@ impl State {
             account.password = None;
             account.bound_names.clear();
             account.message_keys.clear();
+            account.invitation = None;
             account.epoch = epoch;
         })
     }
@@ -252,6 +271,16 @@ impl State {
                 doubt(account, entry);
             }
         });
+    }
+
+    /// Voids every claim code: which were used in records that are lost, nobody knows.
+    fn void_codes(&mut self) {
+        let registry = Arc::make_mut(&mut self.registry);
+        let invited: Vec<Arc<Account>> =
+            registry.accounts().filter(|account| account.invitation.is_some()).cloned().collect();
+        for account in invited {
+            registry.put(Account { invitation: None, ..Arc::unwrap_or_clone(account) });
+        }
     }
 
     fn change_all(&mut self, change: impl Fn(&mut Account)) {

@@ -12,6 +12,7 @@ pub(crate) mod doctor;
 mod first_screen;
 pub(crate) mod healthcheck;
 pub(crate) mod import;
+mod invitation;
 pub(crate) mod keys;
 pub(crate) mod listener;
 pub(crate) mod man;

@@ -70,6 +70,10 @@ impl Live for Carrier {
         self.plane.listeners().into_iter().map(|bound| (bound.listener.name, bound.addresses)).collect()
     }
 
+    fn announce(&self, values: Vec<(String, String)>) {
+        self.plane.announce(values);
+    }
+
     fn retained(&self, filters: &[String], max: u16) -> Vec<String> {
         self.plane.retained_topics(filters, max)
     }

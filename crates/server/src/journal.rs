@@ -313,6 +313,8 @@ fn remedy(failure: &LoginFailure) -> Option<String> {
         LoginCause::Crowded(Crowded::Identity) => {
             Some("close what it left open, or raise limits.connections_per_identity".to_owned())
         }
+        // A right code names its remedy itself; for a wrong one nothing may be opened.
+        LoginCause::Enrolment(_) => Some("docs/enrolment.md says what a device sends to enrol".to_owned()),
         LoginCause::PasswordsWait => Some(
             "give devices certificates or generated passwords, or raise limits.password_threads".to_owned(),
         ),

@@ -16,6 +16,7 @@ pub mod control;
 pub mod decoders;
 pub mod denials;
 pub mod doctor;
+pub mod enrolment;
 pub mod escape;
 mod facts;
 pub mod home;

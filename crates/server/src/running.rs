@@ -8,9 +8,10 @@ use crate::{
     admin::Admin,
     clock,
     control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Reply, Request, Response},
+    enrolment::Enrolment,
     home::Home,
     installation,
-    plane::DataPlane,
+    plane::{ApplicationQueue, Applications, DataPlane},
     regular::Regular,
     service::Service,
     signals::{Ear, Heard},
@@ -54,6 +55,7 @@ pub struct Running {
     ear: Option<Ear>,
     upkeep: Option<Regular>,
     rehashing: Option<Regular>,
+    enrolment: Option<Enrolment>,
     sys: Option<Regular>,
     watch: Option<Regular>,
     service: Service,
@@ -64,6 +66,7 @@ fn attend(
     home: &Home,
     admin: Arc<Mutex<Admin>>,
     plane: Arc<DataPlane>,
+    (applications, queue): (Applications, ApplicationQueue),
     first_start: bool,
     sys_interval: Duration,
     options: &RunOptions,
@@ -102,6 +105,8 @@ fn attend(
         }
     });
     let rehashing = Some(rehashing.map_err(system("no thread for new hashes of passwords"))?);
+    let enrolment = Enrolment::start(&admin, applications, queue);
+    let enrolment = Some(enrolment.map_err(system("no thread for enrolment"))?);
     let sys = speak_of_itself(&plane, sys_interval).map_err(system("no thread for $SYS"))?;
     let watch = options.service.watch(Arc::clone(&plane)).map_err(system("no thread for the watchdog"))?;
     let (control, upkeep, service) = (Some(control), Some(upkeep), options.service.clone());
@@ -115,6 +120,7 @@ fn attend(
         ear,
         upkeep,
         rehashing,
+        enrolment,
         sys,
         watch,
         service,
@@ -190,6 +196,7 @@ impl Drop for Running {
         self.ear.take();
         self.upkeep.take();
         self.rehashing.take();
+        self.enrolment.take();
         self.sys.take();
         self.watch.take();
         self.plane.shutdown();

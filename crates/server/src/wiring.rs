@@ -54,6 +54,7 @@ pub fn tls_material(registrar: &Registrar) -> TlsMaterial {
     TlsMaterial {
         chain: identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect(),
         key: PrivatePkcs8KeyDer::from(identity.private_key.expose().to_vec()).into(),
+        root: Some(CertificateDer::from(trust.server_root)),
         device_roots: vec![CertificateDer::from(trust.device_root)],
         device_issuers: vec![CertificateDer::from(trust.device_issuing)],
         trusted: trusted(registrar),

@@ -64,8 +64,7 @@ pub struct ServerIdentity {
 impl ServerIdentity {
     /// Tells whether two thirds of the certificate's life are over.
     pub fn is_due(&self, now: WallTime) -> bool {
-        let (begin, end) = (self.certificate.not_before.0, self.certificate.not_after.0);
-        now.0 >= begin + end.saturating_sub(begin) / 3 * 2
+        now >= self.certificate.due()
     }
 
     /// Returns how many bytes the Certificate message of TLS 1.2 takes, with its header (RFC 5246 §7.4.2).
@@ -79,6 +78,8 @@ impl ServerIdentity {
 /// Holds what the server accepts clients under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
+    /// The server root, in DER: what clients verify the server under.
+    pub server_root: Vec<u8>,
     /// The device root, in DER: the one anchor of the client verifier.
     pub device_root: Vec<u8>,
     /// The device issuing authority, in DER: for clients that send their leaf alone.
@@ -115,6 +116,7 @@ pub(crate) fn inspect(der: &[u8]) -> Option<CertificateRecord> {
         key: key_id(tbs.subject_pki.raw),
         not_before: wall(tbs.validity.not_before.timestamp())?,
         not_after: wall(tbs.validity.not_after.timestamp())?,
+        renews: None,
     })
 }
 

@@ -59,6 +59,7 @@ impl Clerk<'_> {
                 self.certify(identity, key, *lifetime_days)?
             }
             NewCredential::Password(password) => self.give_password(identity, password)?,
+            NewCredential::ClaimCode { seconds } => self.draw_code(identity, *seconds)?,
             NewCredential::None => Decision::nothing(),
         };
         decision.events.insert(0, added);
@@ -155,14 +156,13 @@ pub(crate) fn check_free(state: &State, identity: &Identity) -> Result<(), Refus
 }
 
 fn refuse_existing(account: &Account) -> Result<(), Refusal> {
-    let (standing, remedy) = match account.standing {
+    let remedy = match account.standing {
         Standing::Removed => return Ok(()),
-        Standing::Active => ("active", "choose another name, or give it another credential"),
-        Standing::Disabled => ("disabled", "enable it, or remove it first"),
-        Standing::Unconfirmed { .. } => {
-            ("not confirmed since a restore", "confirm it (keyward store confirm), or remove it first")
-        }
-        Standing::Revoked { .. } => ("revoked", "remove it first, then add it again"),
+        Standing::Active => "choose another name, or give it another credential",
+        Standing::Disabled => "enable it, or remove it first",
+        Standing::Unconfirmed { .. } => "confirm it (keyward store confirm), or remove it first",
+        Standing::Revoked { .. } => "remove it first, then add it again",
     };
+    let standing = account.standing.name();
     Err(Refusal::Exists { identity: account.identity.clone(), standing, remedy })
 }

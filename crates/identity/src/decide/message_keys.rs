@@ -29,7 +29,7 @@ impl Clerk<'_> {
     }
 
     /// Refuses a key that anybody holds or ever held, for certificates or for messages.
-    fn check_unheld(&self, key: KeyId) -> Result<(), Refusal> {
+    pub(super) fn check_unheld(&self, key: KeyId) -> Result<(), Refusal> {
         if self.state.is_own_key(&key) {
             return Err(Refusal::AuthorityKey);
         }

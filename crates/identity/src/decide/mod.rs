@@ -2,6 +2,7 @@
 
 mod accounts;
 mod credentials;
+mod enrolment;
 mod message_keys;
 mod server;
 mod trusted;
@@ -13,6 +14,7 @@ use crate::{
     clock::{ClockVerdict, WallTime},
     commands::{Command, IssuedCertificate},
     events::Event,
+    invitation::ClaimCode,
     limits,
     password::Pepper,
     refusal::Refusal,
@@ -37,8 +39,11 @@ pub(crate) struct Decision {
     pub(crate) events: Vec<Event>,
     pub(crate) certificate: Option<IssuedCertificate>,
     pub(crate) password: Option<Secret>,
+    pub(crate) claim_code: Option<ClaimCode>,
     /// A key that is to be kept before the events are written.
     pub(crate) key: Option<(KeyId, Secret)>,
+    /// Why what was asked for is refused; the events say what is written down of it.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 impl From<Event> for Decision {
@@ -79,6 +84,11 @@ impl Clerk<'_> {
                 self.retire_message_key(identity, kid, overlap_secs)
             }
             Command::WithdrawMessageKey { identity, kid } => self.withdraw_message_key(identity, kid),
+            Command::Invite { id, seconds, replace } => self.invite(id, seconds, replace),
+            Command::Uninvite { id } => self.uninvite(id),
+            Command::Claim(claim) => self.claim(claim),
+            Command::Renew(renewal) => self.renew(renewal),
+            Command::Succeed { identity, serial } => Ok(self.succeed(&identity, &serial)),
             Command::TrustAuthority { name, proves, certificates, revocations } => {
                 self.trust_authority(name, proves, &certificates, revocations.as_deref())
             }

@@ -7,7 +7,7 @@ use super::{
     takings::{Reach, Takings},
 };
 use crate::{
-    account::Standing,
+    account::{Account, Standing},
     clock::WallTime,
     events::Event,
     files,
@@ -58,6 +58,8 @@ pub(super) fn rebuild(
     let known_until = known_until(old_ledger, chain.last_at(), options);
     let unknown = (!is_all_known(old_ledger, options)).then_some((known_until, options.now));
     let mut writing = Writing::begin(chain, options)?;
+    let is_open = |account: &Account| account.invitation.as_ref().is_some_and(|it| it.is_open(options.now));
+    let void_codes = writing.state.registry.accounts().filter(|account| is_open(account)).count();
     writing.note_restore(known_until, unknown.is_some())?;
     let (mut applied, mut strangers, mut outdated) = (Applied::default(), Vec::new(), Vec::new());
     for takings in [Some(&salvaged), options.revoked.map(|list| &list.takings)].into_iter().flatten() {
@@ -85,6 +87,7 @@ pub(super) fn rebuild(
         authorities: registry.trusted().keys().cloned().collect(),
         unknown,
         unconfirmed: unconfirmed.count(),
+        void_codes,
     })
 }
 

@@ -28,6 +28,8 @@ pub struct Report {
     pub unknown: Option<(WallTime, WallTime)>,
     /// How many identities start unconfirmed.
     pub unconfirmed: usize,
+    /// How many claim codes could have been used still, and are void.
+    pub void_codes: usize,
 }
 
 impl Report {
@@ -164,6 +166,14 @@ impl fmt::Display for Report {
                 f,
                 "The list names identities that the restored ledger does not know; is a name mistyped? {}",
                 names.join(", ")
+            )?;
+        }
+        if self.void_codes > 0 {
+            writeln!(
+                f,
+                "Claim codes that were open and are void now, for they may have been used since: {}. Draw new ones: keyward \
+                 device invite ID.",
+                self.void_codes
             )?;
         }
         match &self.unknown {

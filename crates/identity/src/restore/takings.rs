@@ -147,6 +147,11 @@ impl Takings {
                 | Event::ServerCertificateRemoved { .. }
                 | Event::CertificateIssued { .. }
                 | Event::MessageKeyRegistered { .. }
+                // A restore voids every claim code.
+                | Event::Invited { .. }
+                | Event::Uninvited { .. }
+                | Event::Claimed { .. }
+                | Event::ClaimConflicted { .. }
                 | Event::PasswordRehashed { .. }
                 // A restored ledger uses no trusted authority until an operator confirms it.
                 | Event::AuthorityTrusted { .. }

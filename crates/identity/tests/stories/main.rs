@@ -11,6 +11,7 @@ mod accounts;
 mod certificates;
 mod clock;
 mod damage;
+mod enrolment;
 mod keys;
 mod message_keys;
 mod restore;

@@ -1,6 +1,7 @@
 //! What was taken away after a backup stays taken away when that backup is restored.
 
 mod authorities;
+mod codes;
 mod doubt;
 mod ledger;
 mod list;

@@ -1,5 +1,6 @@
 //! Arguments of `device`.
 
+use super::broker::Span;
 use clap::{Args, Subcommand, ValueEnum};
 use keyward_ids::{DeviceId, SiteId, TypeId};
 use std::path::PathBuf;
@@ -19,6 +20,24 @@ Examples:
   keyward device add tasmota-7 --plain                  for one that cannot do TLS: a password for plain listeners
   keyward device add cam-7 --type camera --site roof --exposure public")]
     Add(DeviceAddArgs),
+    /// Draw a claim code: a string to scan, by which a device fetches its certificate itself, once
+    #[command(after_help = "\
+Examples:
+  keyward device invite pump-7 --type pump --site hall   a new device, for a day
+  keyward device invite pump-7 --expires 15m             another code; the one before is void
+  keyward device invite pump-7 --replace                 it lost its key: the code takes the old certificate away
+
+The string holds the code, the fingerprint of the server's root and where to go. docs/enrolment.md says what a device does
+with it.")]
+    Invite(DeviceInviteArgs),
+    /// Void the claim code of a device
+    #[command(after_help = "\
+Examples:
+  keyward device uninvite pump-7")]
+    Uninvite {
+        /// Which device
+        id: DeviceId,
+    },
     /// Give a device that is there already the rules of a preset, or take them away
     #[command(after_help = "\
 Examples:
@@ -160,6 +179,45 @@ pub(crate) struct DeviceAddArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// The name or address of the broker that the bundle uses [default: what the broker thinks best]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Accept that the device's topics overlap with those of somebody else
+    #[arg(long)]
+    pub(crate) allow_overlap: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceInviteArgs {
+    /// Which device; one that is not there is added
+    pub(crate) id: DeviceId,
+    /// What kind of device it is; rules can speak of types
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) device_type: Option<TypeId>,
+    /// Where it stands; rules can speak of sites
+    #[arg(long, value_name = "SITE")]
+    pub(crate) site: Option<SiteId>,
+    /// Who can touch it where it stands [default: workplace]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) exposure: Option<ExposureArg>,
+    /// Which chip it is, if whoever holds it can read its key
+    #[arg(long, value_enum, value_name = "CHIP")]
+    pub(crate) chip: Option<ChipArg>,
+    /// Give it the rules of this preset beside its own topics; `keyward preset list` names them
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) preset: Option<String>,
+    /// The topic that the preset is filled in with [default: ID]
+    #[arg(long, value_name = "TOPIC", requires = "preset")]
+    pub(crate) topic: Option<String>,
+    /// The MAC address of a Tasmota, so that it may announce itself to Home Assistant
+    #[arg(long, value_name = "MAC", requires = "preset")]
+    pub(crate) mac: Option<String>,
+    /// How long the code may be used: 1m to 30d
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub(crate) expires: Span,
+    /// The device may have a certificate, which is taken away when the code is used
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The name or address of the broker that the device goes to [default: what the broker thinks best]
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
     /// Accept that the device's topics overlap with those of somebody else

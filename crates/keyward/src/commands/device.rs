@@ -3,7 +3,7 @@
 use crate::args::{BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, ExposureArg};
 use crate::bundle::{self, Contents, Draft, no_key_for_flow};
 use crate::clock::{day, moment};
-use crate::commands::preset;
+use crate::commands::{invitation, preset};
 use crate::failure::{Failure, Outcome};
 use crate::keypair;
 use crate::reach::{Site, notes, unexpected};
@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
     match command {
         DeviceCommand::Add(args) => add(site, &args),
+        DeviceCommand::Invite(args) => invitation::invite(site, &args),
+        DeviceCommand::Uninvite { id } => site.change(Request::DeviceUninvite { id: id.to_string() }),
         DeviceCommand::List => list(site),
         DeviceCommand::Show { id } => show(site, id.to_string()),
         DeviceCommand::Disable { id } => site.change(Request::DeviceDisable { id: id.to_string() }),
@@ -104,7 +106,7 @@ pub(crate) fn read_csr(path: &Path) -> Outcome<NewCredential> {
     Ok(NewCredential::Csr(Der(files::read_regular(path, bundle::FILE_BYTES)?)))
 }
 
-fn exposure(exposure: ExposureArg) -> Exposure {
+pub(crate) fn exposure(exposure: ExposureArg) -> Exposure {
     match exposure {
         ExposureArg::Public => Exposure::Public,
         ExposureArg::Workplace => Exposure::Workplace,
@@ -124,10 +126,14 @@ fn chip(args: &DeviceAddArgs) -> Outcome<Option<Chip>> {
     if of_bundle.is_some() && args.chip.is_some() && of_bundle != args.chip {
         return Err(Failure::misuse("--chip and --bundle name two chips; leave --chip out"));
     }
-    Ok(of_bundle.or(args.chip).map(|chip| match chip {
+    Ok(of_bundle.or(args.chip).map(chip_of))
+}
+
+pub(crate) fn chip_of(chip: ChipArg) -> Chip {
+    match chip {
         ChipArg::Esp8266 => Chip::Esp8266,
         ChipArg::Esp32 => Chip::Esp32,
-    }))
+    }
 }
 
 fn contents<'a>(
@@ -335,6 +341,9 @@ fn tell_detail(detail: &DeviceDetail) -> String {
         text.push_str(
             "  mark      plain: it may log in on plain listeners, and with its password nowhere else\n",
         );
+    }
+    if let Some(invitation) = &detail.invitation {
+        text.push_str(&invitation::line(invitation));
     }
     if let Some(demands) = &detail.type_demands {
         let _ = writeln!(text, "  demanded  {} (its type), and what the listener demands", escape(demands));

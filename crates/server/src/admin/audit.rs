@@ -59,6 +59,17 @@ fn describe(event: &Event) -> String {
                 certificate.serial, certificate.not_after
             )
         }
+        Event::Invited { identity, expires, .. } => {
+            format!("claim code drawn for {identity}, until {expires}")
+        }
+        Event::Uninvited { identity } => format!("claim code of {identity} voided"),
+        Event::Claimed { identity, key, .. } => {
+            format!("claim code of {identity} used for the key {}", key.short())
+        }
+        Event::ClaimConflicted { identity, key } => format!(
+            "claim-conflict: the used claim code of {identity} came with another key, {}",
+            key.short()
+        ),
         Event::CertificateWithdrawn { identity, serial } => {
             format!("certificate {serial} taken from {identity}")
         }

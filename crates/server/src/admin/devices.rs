@@ -3,6 +3,7 @@
 use super::{
     Admin, Turn,
     accounts::{bad_name, credential, password, password_note, shown, standing, unconfirmed_since},
+    invitations::invitation,
     presets::PresetFile,
 };
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         Exposure, NewPassword, Reach, Refusal, RefusalCode, Response,
     },
     escape::escape_cut,
+    installation::wall_time,
     wiring::subject,
 };
 use keyward_identity::{self as identity, Account, AddDevice, Command};
@@ -30,15 +32,26 @@ pub(super) fn device(id: &str) -> Result<Identity, Refusal> {
 impl Turn<'_> {
     pub(super) fn add_device(&mut self, add: DeviceAdd) -> Result<Response, Refusal> {
         let new = parse(&add)?;
+        let config = self.admin.config()?;
+        let lifetime_days = config.days_of(new.device_type.as_ref());
+        let credential = credential(add.credential.clone(), lifetime_days)?;
+        let (outcome, notes) = self.add_new(&add, credential)?;
+        self.device_answer(&new, outcome, &config, notes)
+    }
+
+    /// Adds a device that proves itself with `credential`, whatever `add` says of that. Returns what is to be known, too.
+    pub(super) fn add_new(
+        &mut self,
+        add: &DeviceAdd,
+        credential: identity::NewCredential,
+    ) -> Result<(identity::Outcome, Vec<String>), Refusal> {
+        let new = parse(add)?;
         // What cannot be had at all comes before what can be accepted.
         self.admin.registrar.check_free(&new.identity)?;
         if !add.allow_overlap {
             self.admin.refuse_overlap(&new)?;
         }
         let preset = self.prepare_preset(add.preset.as_ref(), &new, add.allow_overlap)?;
-        let config = self.admin.config()?;
-        let lifetime_days = config.days_of(new.device_type.as_ref());
-        let credential = credential(add.credential, lifetime_days)?;
         let Identity::Device(id) = &new.identity else {
             return Err(Refusal::invalid("a device id is expected"));
         };
@@ -59,7 +72,7 @@ impl Turn<'_> {
         let (outcome, in_force) = self.with_preset(preset.as_ref(), |turn| turn.command(command))?;
         let mut notes: Vec<String> = super::incomplete(in_force).into_iter().collect();
         notes.extend(preset.iter().flat_map(PresetFile::notes));
-        self.device_answer(&new, outcome, &config, notes)
+        Ok((outcome, notes))
     }
 
     pub(super) fn set_device_password(&mut self, id: &str, new: NewPassword) -> Result<Response, Refusal> {
@@ -111,14 +124,19 @@ impl Turn<'_> {
         let identity = device(&revoke.id)?;
         let (keep_messages, publish_will) = (revoke.keep_messages, revoke.publish_will);
         let command = Command::Revoke { identity: identity.clone(), keep_messages, publish_will };
-        self.device_change(identity, command, "is revoked with all its credentials")
+        let before = self.admin.account(&identity)?;
+        let done = self.device_change(identity, command, "is revoked with all its credentials")?;
+        self.admin.end_conflict(&before);
+        Ok(done)
     }
 
     pub(super) fn remove_device(&mut self, id: &str) -> Result<Response, Refusal> {
         let identity = device(id)?;
+        let before = self.admin.account(&identity)?;
         let command = Command::Remove { identity: identity.clone() };
         let done =
             self.device_change(identity.clone(), command, "is removed; its old credentials never come back")?;
+        self.admin.end_conflict(&before);
         let notes = self.remove_preset(&identity);
         Ok(match done {
             Response::Changed(mut changed) => {
@@ -129,7 +147,7 @@ impl Turn<'_> {
         })
     }
 
-    fn device_change(
+    pub(super) fn device_change(
         &mut self,
         identity: Identity,
         command: Command,
@@ -201,6 +219,7 @@ impl Admin {
         Ok(Response::Device(Box::new(DeviceDetail {
             device: self.device_row(&account, self.policy().ok().as_deref(), &links),
             credentials: credentials(&account),
+            invitation: invitation(&account, wall_time()),
             type_demands: self.type_demands(&account),
             last_login: self.running.as_ref().and_then(|running| running.live.last_login(&account.identity)),
             rules: self.readable(&subject(&account)),
@@ -219,7 +238,12 @@ impl Admin {
         found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("there is no {identity}")))
     }
 
-    fn device_row(&self, account: &Account, policy: Option<&Policy>, links: &[usize]) -> DeviceRow {
+    pub(super) fn device_row(
+        &self,
+        account: &Account,
+        policy: Option<&Policy>,
+        links: &[usize],
+    ) -> DeviceRow {
         let connected = self.running.as_ref().map(|_| links.first().is_some_and(|links| *links > 0));
         DeviceRow {
             id: account.identity.name().to_owned(),
@@ -313,18 +337,19 @@ pub(super) fn refuse(
 }
 
 fn parse(add: &DeviceAdd) -> Result<Subject, Refusal> {
-    let device_type = add
-        .device_type
-        .as_deref()
-        .map(|name| TypeId::parse(name).map_err(|error| bad_name("type", name, &error)));
-    let site =
-        add.site.as_deref().map(|name| SiteId::parse(name).map_err(|error| bad_name("site", name, &error)));
-    Ok(Subject {
-        identity: device(&add.id)?,
-        device_type: device_type.transpose()?,
-        site: site.transpose()?,
-        machine_chosen: false,
-    })
+    let (device_type, site) = parse_names(add.device_type.as_deref(), add.site.as_deref())?;
+    Ok(Subject { identity: device(&add.id)?, device_type, site, machine_chosen: false })
+}
+
+/// Reads the names of a type and of a site.
+pub(super) fn parse_names(
+    device_type: Option<&str>,
+    site: Option<&str>,
+) -> Result<(Option<TypeId>, Option<SiteId>), Refusal> {
+    let device_type =
+        device_type.map(|name| TypeId::parse(name).map_err(|error| bad_name("type", name, &error)));
+    let site = site.map(|name| SiteId::parse(name).map_err(|error| bad_name("site", name, &error)));
+    Ok((device_type.transpose()?, site.transpose()?))
 }
 
 fn exposure(given: Option<Exposure>) -> identity::Exposure {

@@ -65,6 +65,9 @@ impl Live for Told {
     fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)> {
         Vec::new()
     }
+    fn announce(&self, values: Vec<(String, String)>) {
+        values.into_iter().for_each(|(topic, payload)| self.write(format!("{topic} {payload}")));
+    }
     fn retained(&self, filters: &[String], _: u16) -> Vec<String> {
         filters.iter().filter(|filter| filter.starts_with("kept/")).cloned().collect()
     }

@@ -43,6 +43,9 @@ pub trait Live: Send {
     /// Returns the listeners that are open, by name, with what they are bound to.
     fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)>;
 
+    /// Lets the broker itself publish these topics below `$` and payloads, retained.
+    fn announce(&self, values: Vec<(String, String)>);
+
     /// Returns at most `max` topics with a retained message that one of the filters matches.
     fn retained(&self, filters: &[String], max: u16) -> Vec<String>;
 

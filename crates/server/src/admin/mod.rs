@@ -13,6 +13,9 @@ mod bans;
 mod confirming;
 mod devices;
 mod doctor;
+mod enrolment;
+mod incidents;
+mod invitations;
 mod keys;
 mod listeners;
 mod live;
@@ -42,7 +45,7 @@ use crate::{
     names,
     rules::Rules,
 };
-use keyward_identity::{Command, Context, Outcome, Registrar, Rehash, WallTime, restore};
+use keyward_identity::{self as identity, Command, Context, Outcome, Registrar, Rehash, WallTime, restore};
 use keyward_mqtt::time::Millis;
 use keyward_policy::Policy;
 use keyward_store::Read;
@@ -161,6 +164,8 @@ impl Admin {
             Request::DeviceEnable { id } => turn.enable_device(&id),
             Request::DeviceRevoke(revoke) => turn.revoke_device(&revoke),
             Request::DeviceRemove { id } => turn.remove_device(&id),
+            Request::DeviceInvite(invite) => turn.invite_device(invite),
+            Request::DeviceUninvite { id } => turn.uninvite_device(&id),
             Request::DevicePasswd { id, password } => turn.set_device_password(&id, password),
             Request::DeviceReleaseKey { id, key } => turn.release_key(&id, key.as_deref()),
             Request::KeysList { id } => turn.admin.message_keys(id.as_deref()),
@@ -279,6 +284,11 @@ impl<'a> Turn<'a> {
 impl Turn<'_> {
     /// Executes a command of the registry and carries what changed into the running broker.
     fn command(&mut self, command: Command) -> Result<(Outcome, Option<InForce>), Refusal> {
+        Ok(self.execute(command)?)
+    }
+
+    /// The same, refused in the words of the registry.
+    fn execute(&mut self, command: Command) -> Result<(Outcome, Option<InForce>), identity::Refusal> {
         let context = Context { now: self.now, actor: self.actor };
         let outcome = self.admin.registrar.execute(command, context)?;
         let tls_changed = outcome.server_certificate_changed || outcome.trust_changed;

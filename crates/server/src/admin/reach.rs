@@ -16,7 +16,18 @@ pub(super) fn reach(
     registrar: &Registrar,
     in_container: bool,
 ) -> Reach {
-    let (name, address, configured) = match config.listeners.get(config.main_listener()) {
+    reach_of(config, config.main_listener(), bound, registrar, in_container)
+}
+
+/// The same for the listener in the given place of the configuration.
+pub(super) fn reach_of(
+    config: &Config,
+    place: usize,
+    bound: &[(String, Vec<SocketAddr>)],
+    registrar: &Registrar,
+    in_container: bool,
+) -> Reach {
+    let (name, address, configured) = match config.listeners.get(place) {
         Some(Listener { name, place: Place::Network { address, port }, .. }) => {
             (name.as_str(), *address, *port)
         }

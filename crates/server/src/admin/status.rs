@@ -40,6 +40,7 @@ impl Admin {
         for certificate in known.certificates.iter().filter(|certificate| certificate.not_after < ending) {
             warnings.push(format!("the {} certificate ends on {}", certificate.role, certificate.not_after));
         }
+        warnings.extend(self.incidents());
         warnings.extend(self.restore_warning());
         warnings.extend(self.import_warning());
         warnings.extend(self.unnamed_warning());

@@ -155,6 +155,16 @@ impl Config {
             .or(self.device_days)
     }
 
+    /// Returns the listener at which a device can use a claim code: over TLS, without a certificate, and with the server
+    /// certificate that the code's string vouches for; one that speaks MQTT without WebSocket, if there is one.
+    pub fn enrolment_listener(&self) -> Option<usize> {
+        let fits = |listener: &&Listener| {
+            listener.tls && !listener.login.needs_certificate() && listener.server_certificate.is_none()
+        };
+        let found = self.listeners.iter().enumerate().filter(|(_, listener)| fits(listener));
+        found.min_by_key(|(_, listener)| listener.protocol != Protocol::Mqtt).map(|(place, _)| place)
+    }
+
     /// Returns which listener clients are sent to if nothing else is said: the first that speaks MQTT over TLS, else the
     /// first over TLS, else the first.
     pub fn main_listener(&self) -> usize {

@@ -1,6 +1,9 @@
 //! What is asked of devices and users, and what is answered.
 
-use super::secret::{Der, Secret};
+use super::{
+    invitations::InvitationRow,
+    secret::{Der, Secret},
+};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a new device.
@@ -327,6 +330,9 @@ pub struct DeviceDetail {
     pub device: DeviceRow,
     /// Its credentials, oldest first.
     pub credentials: Vec<CredentialRow>,
+    /// The claim code that it was given last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<InvitationRow>,
     /// What its type demands of a login, beside what the listener demands.
     #[serde(default)]
     pub type_demands: Option<String>,

@@ -8,6 +8,7 @@
 mod accounts;
 mod certificates;
 pub(crate) mod client;
+mod invitations;
 mod keys;
 pub mod limits;
 pub(crate) mod line;
@@ -27,6 +28,7 @@ pub use certificates::{
     ServerNames, TrustedAuthorityRow,
 };
 pub use client::{CallError, Client, Stream};
+pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
 pub use keys::{KeysAdd, MessageKeyRow, MessageKeyState};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};
 pub use response::{

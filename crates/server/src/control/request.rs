@@ -3,6 +3,7 @@
 use super::{
     accounts::{DeviceAdd, DeviceRevoke, NewPassword, PresetGive, UserAdd},
     certificates::{AuthorityBind, AuthorityTrust, ServerCertificateImport},
+    invitations::DeviceInvite,
     keys::KeysAdd,
     secret::Der,
 };
@@ -46,6 +47,13 @@ pub enum Request {
     DeviceRevoke(DeviceRevoke),
     /// Removes a device; its id stays as a tombstone. Answer: [`super::Response::Changed`].
     DeviceRemove {
+        /// The device.
+        id: String,
+    },
+    /// Draws a claim code for a device, which is added if it is not there. Answer: [`super::Response::DeviceInvited`].
+    DeviceInvite(DeviceInvite),
+    /// Voids the claim code of a device. Answer: [`super::Response::Changed`].
+    DeviceUninvite {
         /// The device.
         id: String,
     },

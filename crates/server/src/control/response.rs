@@ -3,6 +3,7 @@
 use super::{
     accounts::{DeviceAdded, DeviceDetail, DeviceRow, UserAdded, UserRow},
     certificates::{ServerCertificateRow, ServerNames, TrustedAuthorityRow},
+    invitations::DeviceInvited,
     keys::MessageKeyRow,
 };
 use crate::{check::CheckReport, denials, doctor::Diagnosis, status::Status};
@@ -21,6 +22,8 @@ pub enum Response {
     Diagnosis(Box<Diagnosis>),
     /// The device is known and what it needs was issued.
     DeviceAdded(Box<DeviceAdded>),
+    /// The device has a claim code.
+    DeviceInvited(Box<DeviceInvited>),
     /// The devices, by id.
     Devices(Vec<DeviceRow>),
     /// One device.

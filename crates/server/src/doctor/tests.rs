@@ -36,13 +36,14 @@ fn account(identity: &str) -> Account {
         message_keys: Vec::new(),
         created: NOW,
         note: String::new(),
+        invitation: None,
     }
 }
 
 fn certificate(not_after: WallTime) -> CertificateRecord {
     let (serial, key) =
         ("0102030405060708090a0b0c0d0e0f10".parse().unwrap(), "ab".repeat(32).parse().unwrap());
-    CertificateRecord { serial, key, not_before: NOW, not_after }
+    CertificateRecord { serial, key, not_before: NOW, not_after, renews: None }
 }
 
 fn authority() -> Authority {

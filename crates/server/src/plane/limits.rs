@@ -64,6 +64,26 @@ pub const PACKET_RATE: u64 = 4 * 1024;
 /// Steps of one enhanced authentication: what methods have needs three at most.
 pub const AUTHENTICATION_STEPS: usize = 8;
 
+/// Bytes of a request for a certificate: a signing request for RSA 4096 as PEM, and what is said beside it.
+pub const ENROLMENT_BYTES: usize = 12 * 1024;
+
+/// Bytes of a packet on an enrolment link, as it is told to clients of 5.0: such a request, its topic and properties.
+pub const ENROLMENT_PACKET: u32 = 16 * 1024;
+
+/// Requests on one enrolment link: one, and a few that were refused for their form. Beyond it the link is closed (0x97).
+pub const APPLICATIONS_PER_LINK: usize = 4;
+
+/// Requests that wait to be decided, of all links. Each takes a signature and a sync: the last waits for about a second.
+/// Beyond it a link is closed (0x89).
+pub const APPLICATIONS_WAITING: usize = 64;
+
+/// Requests of one device in a minute. Beyond it they are refused for the rest of the minute: whoever holds a code must not
+/// keep the disk busy.
+pub const APPLICATIONS_PER_MINUTE: u32 = 8;
+
+/// Devices whose requests are counted for that; the one that began longest ago makes room.
+pub const APPLICANTS: usize = 1_024;
+
 /// Reads, packets and filters that a link collects before they are counted for its identity (`busy_rate`), so that most
 /// reads cost no look-up.
 pub const EFFORT_PORTION: u64 = 16;
@@ -160,6 +180,9 @@ pub struct Limits {
     pub handshake_time: Duration,
     /// From the end of the handshake (plain: from accept) to the end of CONNECT. 10 s.
     pub connect_time: Duration,
+    /// From CONNACK to the end of an enrolment link. 60 s: a chip that makes its key before it asks takes some seconds, and nothing
+    /// else is done there. Beyond it the link is closed (0xA0).
+    pub enrolment_time: Duration,
     /// How long after it began a failed login is answered. 1 s: guessing is slow, whatever the answer cost us.
     pub refusal_delay: Duration,
     /// Failed logins that wait for their answer. 512; beyond it the newest is closed without an answer, whatever its
@@ -230,6 +253,7 @@ impl Default for Limits {
             login_burst_per_identity: 400,
             handshake_time: Duration::from_secs(20),
             connect_time: Duration::from_secs(10),
+            enrolment_time: Duration::from_secs(60),
             refusal_delay: Duration::from_secs(1),
             refusals_waiting: 512,
             ban_after: 300,

@@ -9,6 +9,7 @@ use crate::plane::data_plane::{DataPlane, NotReported, locked};
 use crate::plane::door::gate::Gate;
 use crate::plane::door::passwords::PasswordPool;
 use crate::plane::door::{Door, DoorParts, DoorShared};
+use crate::plane::enrolment::Applications;
 use crate::plane::entrance::TypeRules;
 use crate::plane::events::{Reporter, Sink};
 use crate::plane::handover::WorkerMessage;
@@ -56,6 +57,8 @@ pub struct DataPlaneOptions {
     pub pepper: Arc<Pepper>,
     /// Methods of enhanced authentication, each with a name of its own.
     pub methods: Vec<Arc<dyn Method>>,
+    /// Where devices apply for certificates; `None` lets none apply.
+    pub applications: Option<Applications>,
     /// What TLS listeners show and demand; `None` allows plain ones only.
     pub tls: Option<TlsMaterial>,
     /// Where clients knock.
@@ -137,6 +140,7 @@ impl DataPlane {
             state,
             pepper,
             methods,
+            applications,
             tls,
             listeners,
             sink,
@@ -159,6 +163,7 @@ impl DataPlane {
         let shared = Arc::new(DoorShared {
             gate: Gate::new(state.registry.clone(), pepper, type_rules),
             methods,
+            applications,
             passwords: PasswordPool::start(&limits).map_err(no_thread)?,
             admission: Admission::new(&limits),
             bans: Bans::new(&limits),

@@ -10,7 +10,9 @@ use crate::{
     journal::Journal,
     logging::{self, LogOptions},
     names,
-    plane::{DataPlane, DataPlaneOptions, ListenError, RestartError, StartError as PlaneError, State},
+    plane::{
+        Applications, DataPlane, DataPlaneOptions, ListenError, RestartError, StartError as PlaneError, State,
+    },
     process,
     rules::{Rules, RulesError},
     service::Service,
@@ -138,7 +140,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     bring_up_to_date(&mut registrar, &wanted);
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
-    let (plane, directory, messages) = open_plane(&home, &config, &registrar, &policy, &journal)?;
+    let (applications, queue) = Applications::queue();
+    let (plane, directory, messages) =
+        open_plane(&home, &config, &registrar, &policy, &journal, &applications)?;
     let plane = Arc::new(plane);
     let sys_interval = config.sys_interval;
     let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
@@ -149,8 +153,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     );
     // Read again: the first start has written the file.
     admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
+    admin.tell_incidents();
     let admin = Arc::new(Mutex::new(admin));
-    let running = attend(&home, admin, plane, first_start, sys_interval, options)?;
+    let running = attend(&home, admin, plane, (applications, queue), first_start, sys_interval, options)?;
     drop(starting);
     for warning in running.status().warnings {
         tracing::warn!("{}", crate::escape::escape(&warning));
@@ -206,6 +211,7 @@ fn open_plane(
     registrar: &Registrar,
     policy: &Arc<Policy>,
     journal: &Arc<Journal>,
+    applications: &Applications,
 ) -> Result<Opened, StartError> {
     // What is missing is told before anything is opened.
     let missing = |error: wiring::Missing| StartError::Argument(error.to_string());
@@ -213,7 +219,8 @@ fn open_plane(
     let start = || -> Result<_, StartError> {
         let store = store::open(home, config.store)?;
         let messages = store.as_ref().map(|engine| engine.reader());
-        Ok(start_plane(config, registrar, policy, journal, store).map(|started| (started, messages)))
+        Ok(start_plane(config, registrar, policy, journal, applications, store)
+            .map(|started| (started, messages)))
     };
     let ((plane, directory), messages) = match start()? {
         Err(PlaneError::Restart(RestartError::Recovery(why @ RecoveryError::Unreadable(_)))) => {
@@ -232,12 +239,14 @@ fn start_plane(
     registrar: &Registrar,
     policy: &Arc<Policy>,
     journal: &Arc<Journal>,
+    applications: &Applications,
     store: Option<Box<dyn Engine>>,
 ) -> Result<(DataPlane, Arc<Directory>), PlaneError> {
     let registry = registrar.registry();
     let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
     let options = DataPlaneOptions {
         methods: Vec::new(),
+        applications: Some(applications.clone()),
         limits: process::with_descriptors(config.limits.plane.clone(), process::raise_descriptors()),
         broker_limits: config.limits.broker,
         workers: config.shards.unwrap_or(0),

@@ -4,6 +4,7 @@
 
 mod authorities_of_listeners;
 mod backups;
+mod claim_codes;
 mod documents;
 mod presets;
 mod running_broker;

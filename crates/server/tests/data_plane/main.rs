@@ -8,6 +8,7 @@ mod bad_input;
 mod bounds;
 mod changes;
 mod counts;
+mod enrolment;
 mod floods;
 mod fragments;
 mod frames;

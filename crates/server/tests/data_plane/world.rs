@@ -3,19 +3,21 @@
 use keyward_broker::{Denial, Directory, Notice};
 use keyward_identity::{
     AddDevice, AddUser, Command, Context, InitOptions, KeyProtection, KeySource, Lifetimes, NewCredential,
-    NewPassword, Outcome, Registrar, Secret, ServerName, WallTime,
+    NewPassword, Outcome, Refusal, Registrar, Secret, ServerName, WallTime,
 };
 use keyward_ids::{DeviceId, Identity, UserId};
 use keyward_policy::Policy;
 use keyward_server::clock;
 use keyward_server::plane::{
-    Applied, DataPlane, DataPlaneOptions, Exchange, HandshakeFailure, LimitHit, Limits, Listener, LoggedIn,
-    LoginFailure, Method, Protocol, Sink, State, TypeRules, Verdict, WebSocketFault,
+    Application, Applications, Applied, DataPlane, DataPlaneOptions, Exchange, HandshakeFailure, LimitHit,
+    Limits, Listener, LoggedIn, LoginFailure, Method, Protocol, Sink, State, TypeRules, Verdict,
+    WebSocketFault,
 };
 use keyward_server::wiring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -120,6 +122,8 @@ pub(crate) struct World {
     pub(crate) registrar: Registrar,
     pub(crate) plane: DataPlane,
     pub(crate) told: Arc<Recorder>,
+    /// Where devices apply for certificates; a test decides.
+    pub(crate) applications: Receiver<Application>,
     directory: Arc<Directory>,
     pub(crate) tls: SocketAddr,
     pub(crate) plain: SocketAddr,
@@ -152,8 +156,19 @@ impl World {
     }
 
     pub(crate) fn with_broker(limits: Limits, broker_limits: keyward_broker::Limits) -> Self {
+        Self::founded(now(), limits, broker_limits)
+    }
+
+    /// An installation that was made at the time `founded`.
+    pub(crate) fn founded(founded: WallTime, limits: Limits, broker_limits: keyward_broker::Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let registrar = create(dir.path());
+        let registrar = create(dir.path(), founded);
+        let (applications, queue) = Applications::queue();
+        // One waits in our hands, so that a test can give up waiting.
+        let (hand_on, applied) = sync_channel(0);
+        std::thread::spawn(move || {
+            while queue.next().is_some_and(|application| hand_on.send(application).is_ok()) {}
+        });
         let registry = registrar.registry();
         let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
         let told = Arc::new(Recorder::default());
@@ -172,6 +187,7 @@ impl World {
             },
             pepper: registrar.pepper(),
             methods: vec![Arc::new(Riddle)],
+            applications: Some(applications),
             tls: Some(wiring::tls_material(&registrar)),
             listeners: vec![
                 Listener::tls("mqtts", vec![loopback]),
@@ -186,7 +202,7 @@ impl World {
         .unwrap();
         let listeners = plane.listeners();
         let [tls, plain, wss, ws] = [0, 1, 2, 3].map(|index: usize| listeners[index].addresses[0]);
-        Self { _dir: dir, registrar, plane, told, directory, tls, plain, wss, ws }
+        Self { _dir: dir, registrar, plane, told, applications: applied, directory, tls, plain, wss, ws }
     }
 
     /// Executes a command and hands what follows from it to the data plane, as the control plane does.
@@ -200,11 +216,20 @@ impl World {
 
     /// The same, at the moment at which listeners do not know yet whom to trust.
     pub(crate) fn command_before_tls(&mut self, command: Command) -> (Outcome, Applied) {
-        let outcome = self.registrar.execute(command, Context { now: now(), actor: "test" }).unwrap();
+        self.command_at(now(), command).unwrap()
+    }
+
+    /// Executes a command that may be refused, as if it were `now`.
+    pub(crate) fn command_at(
+        &mut self,
+        now: WallTime,
+        command: Command,
+    ) -> Result<(Outcome, Applied), Refusal> {
+        let outcome = self.registrar.execute(command, Context { now, actor: "test" })?;
         let registry = self.registrar.registry();
         self.directory = Arc::new(wiring::directory(&registry, &self.directory));
         let applied = self.plane.set_directory(self.directory.clone(), registry).unwrap();
-        (outcome, applied)
+        Ok((outcome, applied))
     }
 
     pub(crate) fn add_device(&mut self, id: &str) -> Bundle {
@@ -244,14 +269,14 @@ impl World {
     }
 }
 
-fn create(dir: &std::path::Path) -> Registrar {
+fn create(dir: &std::path::Path, now: WallTime) -> Registrar {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
     let names = ["localhost", "127.0.0.1", "::1"].map(|name| name.parse::<ServerName>().unwrap());
     Registrar::create(
         dir,
         InitOptions {
-            now: now(),
+            now,
             build_time: BUILD,
             accept_clock: false,
             actor: "test",
@@ -302,14 +327,14 @@ impl Exchange for Asked {
 /// Another installation's device: its certificate is in order, but of another authority.
 pub(crate) fn stranger(id: &str) -> Bundle {
     let dir = tempfile::tempdir().unwrap();
-    let mut registrar = create(dir.path());
+    let mut registrar = create(dir.path(), now());
     let credential = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
     let outcome = registrar.execute(device(id, credential), Context { now: now(), actor: "test" }).unwrap();
     let issued = outcome.certificate.unwrap();
     bundle(&issued.chain_pem, issued.private_key_pem.unwrap().expose_text())
 }
 
-fn device(id: &str, credential: NewCredential) -> Command {
+pub(crate) fn device(id: &str, credential: NewCredential) -> Command {
     Command::AddDevice(AddDevice {
         id: DeviceId::parse(id).unwrap(),
         device_type: None,

@@ -2,9 +2,11 @@
 
 use crate::plane::admission::{Admission, ConnectionGuard};
 use crate::plane::authentication::Method;
+use crate::plane::door::enrolment::Enrolling;
 use crate::plane::door::exchange::Proving;
 use crate::plane::door::gate::Known;
 use crate::plane::door::slowdown::Guess;
+use crate::plane::door::succession::Succession;
 use crate::plane::entrance::Entrance;
 use crate::plane::events::LoginCause;
 use crate::plane::limits::{CONNECT_BYTES, DOOR_READ, HANDSHAKE_BYTES};
@@ -90,6 +92,10 @@ pub(crate) enum Stage {
     Proving(Box<Proving>),
     /// The pool that checks its password.
     Checking(Box<Candidate>),
+    /// What a device says that applies for a certificate, or the answer to it.
+    Enrolling(Box<Enrolling>),
+    /// The end of a certificate that the one renews by which it came.
+    Succeeding(Box<Succession>),
     /// The moment when it is told that it is refused.
     Refused { farewell: Farewell, _place: RefusalGuard },
 }
@@ -203,6 +209,14 @@ impl Arrival {
 
     /// Tells whether it is waited for, so that its socket is read.
     pub(crate) fn is_listened_to(&self) -> bool {
+        match &self.stage {
+            Stage::Enrolling(enrolling) => !enrolling.is_waiting(),
+            _ => self.is_unknown(),
+        }
+    }
+
+    /// Tells whether nobody knows yet who it is, and it is its turn: such a one may have to make room.
+    pub(crate) fn is_unknown(&self) -> bool {
         matches!(self.stage, Stage::Handshake | Stage::Connect | Stage::Proving(_))
     }
 
@@ -290,7 +304,7 @@ impl Arrival {
             ArrivalEnd::Transport(TransportFault::Web(fault)) => {
                 Some(HandshakeCause::WebSocket(fault.clone()))
             }
-            ArrivalEnd::Left if self.spoke && self.is_listened_to() => self.seen(cause_of_leaving),
+            ArrivalEnd::Left if self.spoke && self.is_unknown() => self.seen(cause_of_leaving),
             ArrivalEnd::Left | ArrivalEnd::Crowded | ArrivalEnd::Fragments => None,
         }
     }

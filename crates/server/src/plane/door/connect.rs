@@ -13,6 +13,10 @@ use keyward_mqtt::time::Now;
 use zeroize::Zeroizing;
 
 /// Says what the door does with a CONNECT.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would cost an allocation a login"
+)]
 pub(crate) enum Next {
     /// It hands the link over.
     HandOver(Claim),
@@ -84,7 +88,7 @@ pub(super) fn attach(
 }
 
 /// Draws a client id for a client that sent none: 128 random bits, which no other client guesses or meets.
-fn draw_client_id() -> Option<ClientId> {
+pub(super) fn draw_client_id() -> Option<ClientId> {
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).ok()?;
     Some(ClientId::new(&format!("auto-{:032x}", u128::from_be_bytes(random))))

@@ -6,6 +6,8 @@
 //! trusted only lets its holder knock, if that is all that it proves: a password says who it is. A password that could not
 //! let anybody in is not checked at all. What the peer is told says as little as it can; the cause goes to the operator.
 
+pub(crate) mod applicant;
+
 use crate::plane::door::slowdown::{Guess, SlowDown};
 use crate::plane::entrance::{Demand, Entrance, Evidence, TypeRules};
 use crate::plane::events::LoginCause;
@@ -14,7 +16,7 @@ use crate::plane::tls::certificate::ClientCertificate;
 use crate::plane::tls::trusted::TrustedVerifiers;
 use arc_swap::ArcSwap;
 use keyward_identity::{Account, CertificateRefusal, PasswordRecord, Pepper, Registry, Standing, WallTime};
-use keyward_ids::{Identity, TypeId};
+use keyward_ids::{CertSerial, Identity, TypeId};
 use keyward_mqtt::packet::Connect;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, Now};
@@ -43,12 +45,14 @@ pub(crate) struct Known {
     pub(crate) shown: Evidence,
     /// What was demanded.
     pub(crate) demand: Demand,
+    /// The certificate by which it came, if that one renews another, which is to be taken away.
+    pub(crate) renewing: Option<CertSerial>,
 }
 
 impl Known {
     fn of(account: &Account, shown: Evidence, demand: Demand) -> Self {
         let identity = account.identity.clone();
-        Self { identity, life: account.life, epoch: account.epoch, shown, demand }
+        Self { identity, life: account.life, epoch: account.epoch, shown, demand, renewing: None }
     }
 }
 
@@ -56,8 +60,8 @@ impl Known {
 struct Knock<'a> {
     entrance: &'a Entrance,
     source: Source,
-    /// Whether it showed a certificate, be it one that says nobody's name.
-    knocks: bool,
+    /// The certificate that it showed, be it one that says nobody's name.
+    shown: Option<&'a CertificateDer<'a>>,
 }
 
 /// Says what follows from the credentials of a CONNECT.
@@ -129,12 +133,14 @@ impl Gate {
     ) -> Verdict {
         let account = chain.map(|chain| self.certified(now, entrance, chain, connect.username)).transpose();
         let judged = account.and_then(|account| {
-            let knock = Knock { entrance, source, knocks: account.is_some() };
+            let knock = Knock { entrance, source, shown: chain.and_then(<[_]>::first) };
             match (account.flatten(), connect.username, connect.password) {
                 (Some(account), _, password) => self.by_certificate(now.mono, &knock, &account, password),
                 (None, Some(name), Some(password)) => self.by_password(now.mono, &knock, name, password),
                 (None, None, Some(_)) => Err(LoginCause::NoUserName),
-                (None, None, None) if !knock.knocks => self.by_nothing(entrance).map(Verdict::Admitted),
+                (None, None, None) if knock.shown.is_none() => {
+                    self.by_nothing(entrance).map(Verdict::Admitted)
+                }
                 (None, _, None) => Err(LoginCause::NoCredential),
             }
         });
@@ -224,7 +230,8 @@ impl Gate {
     ) -> Result<Verdict, LoginCause> {
         let password = match (self.enough(knock.entrance, account, Evidence::Certificate), password) {
             (Ok(demand), _) => {
-                return Ok(Verdict::Admitted(Known::of(account, Evidence::Certificate, demand)));
+                let known = Known::of(account, Evidence::Certificate, demand);
+                return Ok(Verdict::Admitted(Known { renewing: renewing(account, knock.shown), ..known }));
             }
             (Err(cause), None) => return Err(cause),
             (Err(_), Some(password)) => password,
@@ -235,7 +242,8 @@ impl Gate {
         let record = record.ok_or_else(|| LoginCause::NoPassword(account.identity.clone()))?;
         may_use_password(knock.entrance, account, shown)?;
         let guess = Guess::new(knock.source, account.identity.name(), Some(account));
-        self.check(now, guess, Some((Known::of(account, shown, demand), record)), password)
+        let known = Known { renewing: renewing(account, knock.shown), ..Known::of(account, shown, demand) };
+        self.check(now, guess, Some((known, record)), password)
     }
 
     fn by_password(
@@ -245,7 +253,7 @@ impl Gate {
         name: &str,
         password: &[u8],
     ) -> Result<Verdict, LoginCause> {
-        let shown = if knock.knocks { Evidence::KnockAndPassword } else { Evidence::Password };
+        let shown = if knock.shown.is_some() { Evidence::KnockAndPassword } else { Evidence::Password };
         let registry = self.registry.load();
         let account = registry.find_login(name);
         let guess = Guess::new(knock.source, name, account.map(|account| &**account));
@@ -346,6 +354,20 @@ impl Gate {
         Ok(Known { demand, ..known })
     }
 
+    /// Knows somebody anew whose older certificate was taken away.
+    pub(crate) fn succeeded(&self, known: Known) -> Result<Known, LoginCause> {
+        let registry = self.registry.load();
+        let account = registry.find(&known.identity).filter(|account| account.is_active());
+        let account = account.filter(|account| account.life == known.life);
+        let holds = |serial: &CertSerial| {
+            account.is_some_and(|account| account.certificates.iter().any(|held| held.serial == *serial))
+        };
+        match account.filter(|_| known.renewing.as_ref().is_some_and(holds)) {
+            Some(account) => Ok(Known { epoch: account.epoch, renewing: None, ..known }),
+            None => Err(self.shut_out(known.identity)),
+        }
+    }
+
     fn still_held(&self, known: Known) -> Result<Known, LoginCause> {
         match self.holds(&known) {
             true => Ok(known),
@@ -375,6 +397,14 @@ fn may_use_password(entrance: &Entrance, account: &Account, shown: Evidence) -> 
     }
 }
 
+/// Returns the serial number of the certificate that was shown, if it renews one that still opens the door.
+fn renewing(account: &Account, shown: Option<&CertificateDer<'_>>) -> Option<CertSerial> {
+    // Of most accounts nothing has to be read.
+    account.certificates.iter().find(|held| held.renews.is_some())?;
+    let serial = ClientCertificate::read(shown?)?.serial;
+    account.renewed_by(&serial).is_some().then_some(serial)
+}
+
 /// Tells whether a user name beside a certificate names the identity that the certificate shows, with its kind or
 /// without.
 fn names(name: &str, identity: &Identity) -> bool {
@@ -390,6 +420,7 @@ pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
         | LoginCause::CertificateUnusable
         | LoginCause::NotProven
         | LoginCause::NobodyAnonymous(_)
+        | LoginCause::Enrolment(_)
         | LoginCause::OtherName { .. } => ReasonCode::NotAuthorized,
         // A full queue too: only chosen passwords and unknown names wait in it.
         LoginCause::NoUserName
@@ -397,6 +428,7 @@ pub(crate) fn reason_of(cause: &LoginCause) -> ReasonCode {
         | LoginCause::NoPassword(_)
         | LoginCause::NotMarkedPlain { .. }
         | LoginCause::OnlyPlain { .. }
+        | LoginCause::Claim(_)
         | LoginCause::UnknownName
         | LoginCause::WrongPassword
         | LoginCause::ShutOut(_)

@@ -2,6 +2,8 @@
 
 use super::arrival::{Candidate, Claim, Said, Stage};
 use super::connect::{Next, decide, said};
+use super::enrolment;
+use super::gate::applicant::Applying;
 use super::gate::{Known, reason_of};
 use super::passwords::{Attempt, Outcome};
 use super::{Door, DoorMessage};
@@ -18,6 +20,9 @@ use zeroize::Zeroizing;
 impl Door {
     pub(super) fn read_connect(&mut self, id: LinkId) {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        if matches!(arrival.stage, Stage::Enrolling(_)) {
+            return self.serve_enrolment(id);
+        }
         if arrival.speaks_tls_to_plain_port() {
             let Some(arrival) = self.remove(id) else { return };
             return self.report_handshake(&arrival, HandshakeCause::TlsToPlainPort);
@@ -36,6 +41,12 @@ impl Door {
                     let data = connect.properties.authentication_data;
                     arrival.plain = Zeroizing::new(plain[size..].to_vec());
                     return self.begin_proof(id, said, method, data, Zeroizing::new(plain[..size].to_vec()));
+                }
+                if let Some(applying) = Applying::of(connect.username) {
+                    let admitted = enrolment::admit(shared, now, arrival, applying, &connect);
+                    let said = said(arrival, &connect);
+                    arrival.plain = Zeroizing::new(plain[size..].to_vec());
+                    return self.begin_enrolment(id, said, admitted);
                 }
                 let next = decide(&shared.gate, now, arrival, id, &connect, shared.client_id_bytes);
                 let said = said(arrival, &connect);
@@ -115,6 +126,7 @@ impl Door {
 
     /// Gives the link to its worker as one value.
     pub(super) fn hand_over(&mut self, id: LinkId, known: &Known, attach: Box<Attach>, said: &Said) {
+        let Some(attach) = self.begin_succession(id, known, attach, said) else { return };
         let shared = self.parts.shared.clone();
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
         if let Err(bound) = arrival.counted.identify(self.now.mono, &known.identity) {

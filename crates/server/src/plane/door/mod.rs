@@ -7,18 +7,21 @@
 mod accept;
 mod arrival;
 mod connect;
+mod enrolment;
 mod exchange;
 pub(crate) mod gate;
 mod login;
 pub(crate) mod passwords;
 mod refuse;
 mod slowdown;
+mod succession;
 
 use crate::clock::{self, millis};
 use crate::plane::admission::Admission;
 use crate::plane::authentication::Method;
 use crate::plane::bans::Bans;
 use crate::plane::changes::{Changes, Reporting};
+use crate::plane::enrolment::{Answer, Applications};
 use crate::plane::entrance::Entrance;
 use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::WorkerMessage;
@@ -73,6 +76,8 @@ pub(crate) struct DoorShared {
     pub(crate) gate: Gate,
     pub(crate) methods: Vec<Arc<dyn Method>>,
     pub(crate) passwords: PasswordPool,
+    /// Where devices apply for certificates.
+    pub(crate) applications: Option<Applications>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) bans: Bans,
     pub(crate) last_logins: LastLogins,
@@ -101,6 +106,8 @@ pub(crate) enum DoorMessage {
     Registry(u64),
     /// The pool has checked a password.
     Checked(LinkId, Outcome),
+    /// An application for a certificate was decided.
+    Answered(LinkId, Answer),
     /// Answered when everything before it is done.
     Acknowledge(SyncSender<()>),
     /// The broker stops.
@@ -257,6 +264,9 @@ impl Door {
     /// Ends an arrival that failed by itself. What a WebSocket had to say is seen off.
     fn fail(&mut self, id: LinkId, end: &ArrivalEnd) {
         if let Some(arrival) = self.remove(id) {
+            if matches!(arrival.stage, Stage::Enrolling(_)) {
+                return; // It has logged in, as far as it can.
+            }
             if let Some(cause) = arrival.cause(end) {
                 self.report_handshake(&arrival, cause);
             }
@@ -288,10 +298,14 @@ impl Door {
 
     fn deadline(&self, arrival: &Arrival) -> Option<Millis> {
         let limits = &self.parts.shared.limits;
-        let time = match arrival.stage {
+        let time = match &arrival.stage {
             Stage::Handshake => limits.handshake_time,
             // The whole exchange, not a step of it.
-            Stage::Connect | Stage::Proving(_) => limits.connect_time,
+            Stage::Connect | Stage::Proving(_) | Stage::Succeeding(_) => limits.connect_time,
+            Stage::Enrolling(enrolling) => {
+                let (time, silence) = (millis(limits.enrolment_time), arrival.connection.poll_timeout());
+                return Some(enrolling.deadline(arrival.begun, time, silence));
+            }
             Stage::Refused { .. } => limits.refusal_delay,
             Stage::Checking(_) => return None, // The pool answers in any case.
         };
@@ -307,6 +321,9 @@ impl Door {
             }
             match arrival.stage {
                 Stage::Refused { farewell, .. } => self.part(id, farewell),
+                Stage::Enrolling(_) => self.end_enrolment(id),
+                // The older certificate lives until the next login.
+                Stage::Succeeding(_) => self.settle_succession(id),
                 _ => self.run_out(id),
             }
         }
@@ -344,6 +361,7 @@ impl Door {
             DoorMessage::Secure(name, tls) => self.secure(&name, &tls),
             DoorMessage::Registry(revision) => self.close_strangers(revision),
             DoorMessage::Checked(id, outcome) => self.conclude(id, outcome),
+            DoorMessage::Answered(id, answer) => self.answer_application(id, &answer),
             DoorMessage::Acknowledge(answer) => {
                 // Whoever asked may have given up.
                 let _: Result<_, _> = answer.try_send(());

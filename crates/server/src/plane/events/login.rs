@@ -4,7 +4,7 @@ use super::LogLine;
 use crate::plane::admission::Crowded;
 use crate::plane::entrance::{Demand, Evidence};
 use crate::plane::source::Peer;
-use keyward_identity::{CertificateRefusal, WallTime};
+use keyward_identity::{CertificateRefusal, ClaimRefusal, WallTime};
 use keyward_ids::{Identity, UserId};
 use keyward_mqtt::codec::DecodeError;
 use std::fmt;
@@ -110,6 +110,10 @@ pub enum LoginCause {
     EnhancedAuthentication,
     /// It did not prove by enhanced authentication who it is.
     NotProven,
+    /// Its claim code gets it no certificate.
+    Claim(ClaimRefusal),
+    /// It wanted what an enrolment link cannot have, or to open one where there is none.
+    Enrolment(&'static str),
     /// Its client id is too long.
     ClientId,
     /// There was no place for it.
@@ -174,6 +178,8 @@ impl fmt::Display for LoginCause {
                 f.write_str("it asked for a method of enhanced authentication that is not offered")
             }
             Self::NotProven => f.write_str("it did not prove who it is by enhanced authentication"),
+            Self::Claim(refusal) => refusal.fmt(f),
+            Self::Enrolment(what) => write!(f, "no enrolment: {what}"),
             Self::ClientId => f.write_str("its client id is too long or holds control characters"),
             Self::Crowded(bound) => bound.fmt(f),
             Self::PasswordsWait => f.write_str("too many passwords wait to be checked"),
@@ -189,6 +195,9 @@ impl LoginCause {
     /// that nobody issued here: our own authority has signed what gets so far, before a restore of the ledger, say.
     pub fn is_held_against(&self) -> bool {
         use CertificateRefusal::KeyMismatch;
+        if let Self::Claim(refusal) = self {
+            return refusal.is_guess();
+        }
         matches!(
             self,
             Self::NoCredential

@@ -37,6 +37,8 @@ pub struct TlsMaterial {
     pub chain: Vec<CertificateDer<'static>>,
     /// The private key of the leaf.
     pub key: PrivateKeyDer<'static>,
+    /// The root of this chain, for devices that know its fingerprint alone.
+    pub root: Option<CertificateDer<'static>>,
     /// The roots under which clients' certificates must stand; the server's own root is not among them.
     pub device_roots: Vec<CertificateDer<'static>>,
     /// Issuers under these roots, for clients that send their leaf alone.
@@ -91,12 +93,12 @@ pub enum TlsError {
 /// Is checked material, from which each listener gets its configuration.
 pub(crate) struct TlsSettings {
     provider: Arc<CryptoProvider>,
-    certified: Arc<CertifiedKey>,
+    certified: Shown,
     roots: Arc<RootCertStore>,
     issuers: Arc<[CertificateDer<'static>]>,
     trusted: Arc<TrustedVerifiers>,
     names: Arc<ServerNames>,
-    listeners: BTreeMap<String, (Arc<CertifiedKey>, Arc<ServerNames>)>,
+    listeners: BTreeMap<String, (Shown, Arc<ServerNames>)>,
 }
 
 impl TlsSettings {
@@ -110,13 +112,13 @@ impl TlsSettings {
         for root in material.device_roots {
             roots.add(root).map_err(TlsError::Root)?;
         }
-        let (certified, roots) = (Arc::new(certified), Arc::new(roots));
+        let (certified, roots) = (Shown::new(certified, material.root), Arc::new(roots));
         let trusted = Arc::new(TrustedVerifiers::new(material.trusted, &provider));
         let mut listeners = BTreeMap::new();
         for ListenerCertificate { listener, chain, key } in material.listeners {
             let names = Arc::new(ServerNames::of(chain.first().ok_or(TlsError::NoCertificate)?));
             let certified = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::Key)?;
-            listeners.insert(listener, (Arc::new(certified), names));
+            listeners.insert(listener, (Shown::new(certified, None), names));
         }
         let issuers = material.device_issuers.into();
         Ok(Self { provider, certified, roots, issuers, trusted, names, listeners })
@@ -143,7 +145,7 @@ impl TlsSettings {
             LoginRule::Password => builder.with_no_client_auth(),
             _ => builder.with_client_cert_verifier(Arc::new(DeviceVerifier::new(self, entrance)?)),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(OneCertificate(certified)));
+        let mut config = builder.with_cert_resolver(Arc::new(certified));
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Provider)?;
         config.session_storage = ServerSessionMemoryCache::new(sessions);
         config.max_early_data_size = 0;
@@ -163,13 +165,34 @@ pub(crate) struct ListenerTls {
     pub(crate) names: Arc<ServerNames>,
 }
 
-/// Serves our one certificate whatever name was asked for: small clients send none, or an IP address.
-#[derive(Debug)]
-struct OneCertificate(Arc<CertifiedKey>);
+/// The protocol (RFC 7301) by which a device that is about to enrol asks for the root, too. It is not answered by name: what is
+/// spoken is MQTT in any case.
+const ENROLLING: &[u8] = b"keyward-enroll";
 
-impl ResolvesServerCert for OneCertificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.clone())
+/// Is the one certificate that a listener shows whatever name was asked for: small clients send none, or an IP address.
+#[derive(Debug, Clone)]
+struct Shown {
+    usual: Arc<CertifiedKey>,
+    /// The same with the root behind it. It is shown to who asks only, for small clients have no room for it, and most of no
+    /// use: they have it.
+    with_root: Option<Arc<CertifiedKey>>,
+}
+
+impl Shown {
+    fn new(usual: CertifiedKey, root: Option<CertificateDer<'static>>) -> Self {
+        let with_root = root.map(|root| {
+            let chain = usual.cert.iter().cloned().chain([root]).collect();
+            Arc::new(CertifiedKey::new(chain, usual.key.clone()))
+        });
+        Self { usual: Arc::new(usual), with_root }
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_enrolling = hello.alpn().is_some_and(|mut names| names.any(|name| name == ENROLLING));
+        let shown = self.with_root.as_ref().filter(|_| is_enrolling).unwrap_or(&self.usual);
+        Some(shown.clone())
     }
 }
 
@@ -313,8 +336,9 @@ mod tests {
     fn a_damaged_key_makes_no_listener() {
         let ours = settings();
         let material = TlsMaterial {
-            chain: ours.certified.cert.clone(),
+            chain: ours.certified.usual.cert.clone(),
             key: PrivateKeyDer::Pkcs8(vec![0; 8].into()),
+            root: None,
             device_roots: Vec::new(),
             device_issuers: Vec::new(),
             trusted: Vec::new(),

@@ -1,0 +1,64 @@
+//! `keyward device invite` and what `device show` says of claim codes.
+
+use crate::args::DeviceInviteArgs;
+use crate::clock::moment;
+use crate::commands::{device, preset};
+use crate::failure::Outcome;
+use crate::reach::{Site, notes};
+use keyward_server::control::{
+    DeviceInvite, DeviceInvited, InvitationRow, InvitationState, Request, Response,
+};
+use keyward_server::escape::escape;
+use std::fmt::Write;
+
+/// Draws a claim code and prints the string that the device scans.
+pub(crate) fn invite(site: &Site, args: &DeviceInviteArgs) -> Outcome {
+    let request = DeviceInvite {
+        id: args.id.to_string(),
+        device_type: args.device_type.as_ref().map(ToString::to_string),
+        site: args.site.as_ref().map(ToString::to_string),
+        exposure: args.exposure.map(device::exposure),
+        chip: args.chip.map(device::chip_of),
+        preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref()),
+        allow_overlap: args.allow_overlap,
+        expires_secs: args.expires.0.as_secs(),
+        replace: args.replace,
+        host: args.host.clone(),
+    };
+    site.show(&site.ask(Request::DeviceInvite(request))?, |response| match response {
+        Response::DeviceInvited(invited) => Some(tell(site, invited)),
+        _ => None,
+    })
+}
+
+fn tell(site: &Site, invited: &DeviceInvited) -> String {
+    let id = escape(&invited.device.id);
+    let mut text =
+        format!("Device {id} may fetch its certificate itself with this, once (shown only now):\n\n");
+    let _ = writeln!(text, "{}\n", site.screen.paint().strong(&escape(invited.uri.expose())));
+    let _ = writeln!(
+        text,
+        "Until {}. Whoever has it can be {id}: show it to the device, and to nobody else.",
+        moment(invited.expires_unix_ms)
+    );
+    let _ = writeln!(text, "Take it back: {}", site.program.command(&format!("device uninvite {id}")));
+    text + &notes(&invited.notes)
+}
+
+/// Writes a line about the claim code of a device.
+pub(crate) fn line(row: &InvitationRow) -> String {
+    let mut text = String::from("  claim     ");
+    let _ = match (row.state, row.used_unix_ms) {
+        (InvitationState::Open, _) => writeln!(text, "a code is open until {}", moment(row.expires_unix_ms)),
+        (InvitationState::Used, Some(at)) => writeln!(text, "the code was used at {}", moment(at)),
+        _ => writeln!(text, "the code ended unused at {}", moment(row.expires_unix_ms)),
+    };
+    if let Some(at) = row.conflict_unix_ms {
+        let _ = writeln!(
+            text,
+            "            it came with another key at {}: two hold it, or the device lost its key",
+            moment(at)
+        );
+    }
+    text
+}

@@ -1,0 +1,196 @@
+//! Decides what devices apply for, and tells what became of it.
+
+use super::{Admin, Turn};
+use crate::{
+    enrolment::{Certified, Rejection, Reply, Request},
+    plane::Wish,
+};
+use keyward_identity::{self as identity, Claim, ClaimRefusal, Command, IssuedCertificate, Renewal};
+use keyward_ids::{CertSerial, Identity};
+
+/// Says by what right a device applies.
+enum Right {
+    Code(identity::Secret),
+    Certificate(CertSerial),
+}
+
+impl Admin {
+    /// Carries out what `applicant` applies for; what the answer says is durable and in force. `None` where nobody waits for
+    /// words.
+    pub(crate) fn enrol(&mut self, applicant: &Identity, wish: Wish, actor: &str) -> Option<Reply> {
+        let mut turn = Turn::begin(self, actor);
+        match wish {
+            Wish::Claim { code, request } => Some(turn.apply(applicant, Right::Code(code), &request)),
+            Wish::Renew { serial, request } => {
+                Some(turn.apply(applicant, Right::Certificate(serial), &request))
+            }
+            Wish::Succeed { serial } => {
+                let succeeded = turn.command(Command::Succeed { identity: applicant.clone(), serial });
+                if let Err(refusal) = succeeded {
+                    tracing::warn!(identity = %applicant, "its old certificate lives on for now: {}", refusal.what);
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn apply(&mut self, applicant: &Identity, right: Right, request: &[u8]) -> Reply {
+        let command = match self.command_of(applicant, right, request) {
+            Ok(command) => command,
+            Err(reply) => return reply,
+        };
+        match self.execute(command).map(|(outcome, _)| outcome.certificate) {
+            Ok(Some(issued)) => self.certified(issued),
+            Ok(None) => later(applicant, "nothing was issued"),
+            Err(refusal) => self.rejected(applicant, refusal),
+        }
+    }
+
+    fn command_of(&self, applicant: &Identity, right: Right, request: &[u8]) -> Result<Command, Reply> {
+        let request = Request::read(request).map_err(|error| Reply::refused(Rejection::Request, error))?;
+        let message_key = request.message_key().map_err(|why| Reply::refused(Rejection::Key, why))?;
+        let registry = self.admin.registrar.registry();
+        let device_type = registry.find(applicant).and_then(|account| account.device_type.as_ref());
+        let config = self.admin.config().map_err(|refusal| later(applicant, refusal))?;
+        let (csr, lifetime_days) = (request.csr, config.days_of(device_type));
+        match (right, applicant) {
+            (Right::Code(code), Identity::Device(id)) => {
+                Ok(Command::Claim(Claim { id: id.clone(), code, csr, message_key, lifetime_days }))
+            }
+            (Right::Code(_), Identity::User(_)) => {
+                Err(Reply::refused(Rejection::Void, "claim codes are for devices"))
+            }
+            // A new message key is to be good beside the old one for a while: nothing for a renewal.
+            (Right::Certificate(_), _) if message_key.is_some() => Err(Reply::refused(
+                Rejection::Request,
+                "a message key comes with a claim code, not with a renewal",
+            )),
+            (Right::Certificate(serial), identity) => {
+                Ok(Command::Renew(Renewal { identity: identity.clone(), serial, csr, lifetime_days }))
+            }
+        }
+    }
+
+    fn certified(&self, issued: IssuedCertificate) -> Reply {
+        let registrar = &self.admin.registrar;
+        let registry = registrar.registry();
+        let account = registry.find(&issued.identity);
+        let record =
+            account.and_then(|account| account.certificates.iter().find(|held| held.serial == issued.serial));
+        let renew_from = record.map_or(issued.not_after, identity::CertificateRecord::due);
+        tracing::info!(identity = %issued.identity, by = self.actor, serial = %issued.serial, "certified");
+        Reply::Certified(Box::new(Certified {
+            device: issued.identity.name().to_owned(),
+            installation: registry.installation().to_string(),
+            certificate: issued.chain_pem,
+            server_root: registrar.ca_pem(),
+            expires: issued.not_after.to_string(),
+            renew_from: renew_from.to_string(),
+        }))
+    }
+
+    /// Tells a device why it gets nothing: it has shown its right to ask. Keys of others are not named to it.
+    fn rejected(&mut self, applicant: &Identity, refusal: identity::Refusal) -> Reply {
+        use identity::Refusal as R;
+        tracing::warn!(identity = %applicant, by = self.actor, "not certified: {refusal}");
+        let void = "this code is good for nothing any more; ask the operator for another one";
+        match refusal {
+            R::Claim(ClaimRefusal::OtherKey { id, .. }) => {
+                self.admin.tell_conflict(&Identity::Device(id));
+                let what = "this code was used with another key; ask the operator, who was told of it";
+                Reply::refused(Rejection::Conflict, what)
+            }
+            R::Claim(refusal @ ClaimRefusal::OtherMessageKey(_)) => Reply::refused(Rejection::Key, refusal),
+            R::Claim(_) => Reply::refused(Rejection::Void, void),
+            R::Csr(refusal) => Reply::refused(Rejection::Request, refusal),
+            R::KeyHeld { .. } | R::AuthorityKey => {
+                Reply::refused(Rejection::Key, "this key is not free; make another one")
+            }
+            R::RenewalEarly { .. } => Reply::refused(Rejection::Early, refusal),
+            R::NothingToRenew { .. } | R::IsRevoked(_) | R::NoSuchIdentity(_) => {
+                let what = "this certificate cannot be renewed any more; ask the operator for a claim code";
+                Reply::refused(Rejection::Void, what)
+            }
+            refusal => later(applicant, refusal),
+        }
+    }
+}
+
+/// Says that it is not the device's fault. The cause is for the operator.
+fn later(applicant: &Identity, cause: impl std::fmt::Display) -> Reply {
+    tracing::error!(identity = %applicant, "no certificate could be issued: {cause}");
+    Reply::refused(Rejection::Later, "the server cannot issue a certificate now; try again later")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::fixture::{Fixture, fixture};
+    use crate::control::{DeviceInvite, Request, Response};
+    use rcgen::KeyPair;
+    use serde_json::Value;
+
+    fn request(key: &KeyPair) -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.serialize_request(key).unwrap().der().to_vec()
+    }
+
+    /// Invites a device and returns the code.
+    fn invite(fixture: &mut Fixture, id: &str) -> String {
+        match fixture.admin.execute(Request::DeviceInvite(DeviceInvite::new(id, 900))) {
+            Ok(Response::DeviceInvited(invited)) => {
+                invited.uri.expose().split_once("code=").unwrap().1[..26].to_owned()
+            }
+            other => panic!("{:?}", other.err()),
+        }
+    }
+
+    fn claim(fixture: &mut Fixture, id: &str, code: &str, request: &[u8]) -> Value {
+        let wish = Wish::Claim { code: identity::Secret::new(code.into()), request: request.to_vec() };
+        let reply = fixture.admin.enrol(&id.parse().unwrap(), wish, "test").unwrap();
+        serde_json::from_slice(&reply.encode()).unwrap()
+    }
+
+    #[test]
+    fn what_a_device_is_told_stands_in_the_registry_and_what_went_wrong_with_the_operator() {
+        let mut fixture = fixture();
+        let code = invite(&mut fixture, "pump-1");
+        fixture.told.take();
+        let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let refused = claim(&mut fixture, "device:pump-1", &code, b"x");
+        assert_eq!((&refused["result"], &refused["error"]), (&"refused".into(), &"request".into()));
+        let certified = claim(&mut fixture, "device:pump-1", &code, &request(&key));
+        assert_eq!(certified["result"], "certified");
+        assert!(certified["renew_from"].as_str().unwrap() < certified["expires"].as_str().unwrap());
+        assert_eq!(certified["server_root"].as_str().unwrap(), fixture.admin.registrar.ca_pem());
+        assert!(fixture.told.take().is_empty(), "nobody has to be told");
+        let conflict = claim(&mut fixture, "device:pump-1", &code, &request(&other));
+        assert_eq!(conflict["error"], "conflict");
+        let told = fixture.told.take().concat();
+        assert!(told.starts_with("$keyward/incidents/claim-conflict/pump-1 {"), "{told}");
+        let (_, other_key) = told.split_once("other_key\":\"").unwrap();
+        assert!(!conflict.to_string().contains(&other_key[..64]), "keys are not for the device");
+        let warned = |fixture: &Fixture| fixture.admin.status().warnings.concat().contains("claim-conflict");
+        assert!(warned(&fixture));
+        fixture.admin.execute(Request::DeviceUninvite { id: "pump-1".to_owned() }).unwrap();
+        assert_eq!(fixture.told.take(), ["$keyward/incidents/claim-conflict/pump-1 "], "it is over");
+        assert!(!warned(&fixture));
+        assert_eq!(claim(&mut fixture, "device:pump-1", &code, &request(&key))["error"], "void");
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_not_the_fault_of_the_device() {
+        let mut fixture = fixture();
+        let code = invite(&mut fixture, "pump-1");
+        let key = KeyPair::generate().unwrap();
+        let mut turn = Turn::begin(&mut fixture.admin, "test");
+        turn.now = identity::WallTime(1);
+        let right = Right::Code(identity::Secret::new(code.into()));
+        let reply = turn.apply(&"device:pump-1".parse().unwrap(), right, &request(&key));
+        let reply: Value = serde_json::from_slice(&reply.encode()).unwrap();
+        assert_eq!(reply["error"], "later");
+    }
+}

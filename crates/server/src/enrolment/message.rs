@@ -1,0 +1,175 @@
+//! What a device sends on `$keyward/enroll`, and the JSON that it is answered.
+
+use base64ct::{Base64, Encoding};
+use keyward_identity::{MessageKey, MessageKeyRefusal};
+use serde::{Deserialize, Serialize};
+
+/// Is what a device sends: a signing request (PKCS #10, PEM or DER) as it is, or a JSON object that holds one as PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The signing request.
+    #[serde(deserialize_with = "text")]
+    pub csr: Vec<u8>,
+    /// The key by which the device will sign its messages.
+    #[serde(default)]
+    message_key: Option<SentKey>,
+}
+
+/// Is a message key as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentKey {
+    /// A `COSE_Key`, base64.
+    cose: String,
+    /// How well the device says that it keeps the private key.
+    level: u8,
+}
+
+/// Says that what was sent is no request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the request is neither a signing request (PEM or DER) nor a JSON object {{\"csr\": PEM}}: {0}")]
+pub struct RequestError(String);
+
+impl Request {
+    /// Reads what was published. Whether the signing request is sound is for `identity` to say.
+    ///
+    /// # Errors
+    /// [`RequestError`] if it is a JSON object of another form.
+    pub fn read(payload: &[u8]) -> Result<Self, RequestError> {
+        match payload.first() {
+            None => Err(RequestError("it is empty".to_owned())),
+            Some(b'{') => serde_json::from_slice(payload).map_err(|error| RequestError(error.to_string())),
+            Some(_) => Ok(Self { csr: payload.to_vec(), message_key: None }),
+        }
+    }
+
+    /// Reads the message key, if one was sent.
+    ///
+    /// # Errors
+    /// [`MessageKeyRefusal`] says what is wrong with it.
+    pub fn message_key(&self) -> Result<Option<MessageKey>, MessageKeyRefusal> {
+        let read = |sent: &SentKey| {
+            let cose = Base64::decode_vec(&sent.cose).map_err(|_| MessageKeyRefusal::Form)?;
+            // Level 3 is not claimed: hardware vouches for it.
+            match sent.level {
+                0..=2 => MessageKey::read(&cose, sent.level),
+                level => Err(MessageKeyRefusal::Level(level)),
+            }
+        };
+        self.message_key.as_ref().map(read).transpose()
+    }
+}
+
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    String::deserialize(deserializer).map(String::into_bytes)
+}
+
+/// Is what a device is answered.
+#[derive(Debug, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub(crate) enum Reply {
+    /// It is certified.
+    Certified(Box<Certified>),
+    /// It is not.
+    Refused {
+        /// What kind of refusal it is, for programs.
+        error: Rejection,
+        /// What is wrong and what to do, for people.
+        what: String,
+    },
+}
+
+/// Holds what a device needs to log in.
+#[derive(Debug, Serialize)]
+pub(crate) struct Certified {
+    /// Its id.
+    pub(crate) device: String,
+    /// The installation that its certificate names.
+    pub(crate) installation: String,
+    /// Its certificate and the issuer, PEM, its own first: what it shows.
+    pub(crate) certificate: String,
+    /// The server root, PEM: what it verifies the server under.
+    pub(crate) server_root: String,
+    /// When the certificate ends, RFC 3339.
+    pub(crate) expires: String,
+    /// From when on it may be renewed, RFC 3339.
+    pub(crate) renew_from: String,
+}
+
+/// Classes refusals for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Rejection {
+    /// The request cannot be read, or asks for what nobody gets: another one may do.
+    Request,
+    /// The key may not be certified: another key may do.
+    Key,
+    /// The code was used with another key: only a new code helps.
+    Conflict,
+    /// The code or the certificate is good for nothing any more: only a new code helps.
+    Void,
+    /// It is too early to renew.
+    Early,
+    /// The server cannot do it now: it may do later.
+    Later,
+}
+
+impl Reply {
+    /// Writes it.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // It cannot fail: the fields are texts.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub(crate) fn refused(error: Rejection, what: impl ToString) -> Self {
+        Self::Refused { error, what: what.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_signing_request_or_an_object_that_holds_one() {
+        let pem = "-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----\n";
+        let object = serde_json::json!({ "csr": pem }).to_string();
+        for payload in [pem.as_bytes(), object.as_bytes()] {
+            assert_eq!(Request::read(payload).unwrap().csr, pem.as_bytes());
+        }
+        assert_eq!(Request::read(b"0\x82\x01").unwrap().csr, b"0\x82\x01");
+        let with_key = |key: &str| {
+            let payload = format!(r#"{{"csr":"a","message_key":{key}}}"#);
+            Request::read(payload.as_bytes()).map(|request| request.message_key())
+        };
+        assert_eq!(with_key(r#"{"cose":"AQ==","level":0}"#), Ok(Err(MessageKeyRefusal::Form)));
+        assert_eq!(with_key(r#"{"cose":"!","level":0}"#), Ok(Err(MessageKeyRefusal::Form)));
+        assert_eq!(with_key(r#"{"cose":"AQ==","level":9}"#), Ok(Err(MessageKeyRefusal::Level(9))));
+        assert!(
+            with_key(r#"{"cose":"AQ=="}"#).is_err() && with_key(r#"{"cose":"AQ==","level":999}"#).is_err()
+        );
+        for bad in ["", "{", "{}", r#"{"csr":1}"#, r#"{"csr":"a","more":1}"#, r#"{"csr":"a"} x"#] {
+            assert!(Request::read(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_device_is_answered_is_written_as_ever() {
+        let refused = Reply::refused(Rejection::Conflict, "two \"devices\"").encode();
+        assert_eq!(refused, br#"{"result":"refused","error":"conflict","what":"two \"devices\""}"#);
+        let text = || "x".to_owned();
+        let (device, installation, certificate, server_root) = (text(), text(), text(), text());
+        let (expires, renew_from) = (text(), text());
+        let certified = Reply::Certified(Box::new(Certified {
+            device,
+            installation,
+            certificate,
+            server_root,
+            expires,
+            renew_from,
+        }));
+        let json = r#"{"result":"certified","device":"x","installation":"x","certificate":"x","server_root":"x","expires":"x","renew_from":"x"}"#;
+        assert_eq!(certified.encode(), json.as_bytes());
+    }
+}
