@@ -98,6 +98,9 @@ pub enum Event {
         code: PasswordRecord,
         /// Until when it may be used.
         expires: WallTime,
+        /// Whether the certificates of the device are taken away when it is used; else it gets none if it has one by then.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replace: bool,
     },
     /// The claim code of a device was voided.
     Uninvited {
@@ -117,14 +120,14 @@ pub enum Event {
         #[serde(with = "wire::text")]
         serial: CertSerial,
     },
-    /// A claim code that was used came again with another public key, for the first time.
+    /// A claim code that was used came again with another public key, or after its hour, for the first time.
     ClaimConflicted {
         /// Whose.
         #[serde(with = "wire::text")]
         identity: Identity,
-        /// The key that came.
-        #[serde(with = "wire::text")]
-        key: KeyId,
+        /// The key that came; none if the code came too late for one to be asked for.
+        #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+        key: Option<KeyId>,
     },
     /// A certificate was issued to an identity.
     CertificateIssued {
@@ -142,6 +145,9 @@ pub enum Event {
         /// Its serial number.
         #[serde(with = "wire::text")]
         serial: CertSerial,
+        /// Whether nobody ever used it: it renewed another one and was lost on the way. No link stands on it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unused: bool,
     },
     /// An identity got a password; the one before is void.
     PasswordSet {

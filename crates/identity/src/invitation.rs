@@ -25,22 +25,25 @@ pub struct Invitation {
     pub(crate) code: PasswordRecord,
     /// Until when it may be used for the first time.
     pub expires: WallTime,
+    /// Whether the certificates of the device are taken away when it is used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) replace: bool,
     /// What it was used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<Claimed>,
-    /// That it came with another key after it was used, the first time.
+    /// That it came with another key after it was used, or after its hour, the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<Conflict>,
 }
 
-/// Says that a claim code which was used came with another key: two hold it, or its device lost the key.
+/// Says that a claim code which was used came with another key, or after its hour: two hold it, or its device lost what it got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// When.
     pub at: WallTime,
-    /// The key that came.
-    #[serde(with = "wire::text")]
-    pub key: KeyId,
+    /// The key that came; none if the code came too late for one to be asked for.
+    #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
 }
 
 /// Says for what a claim code was used.
@@ -58,8 +61,8 @@ pub struct Claimed {
 
 impl Invitation {
     /// Makes one that nobody has used.
-    pub(crate) fn new(code: PasswordRecord, expires: WallTime) -> Self {
-        Self { code, expires, claimed: None, conflict: None }
+    pub(crate) fn new(code: PasswordRecord, expires: WallTime, replace: bool) -> Self {
+        Self { code, expires, replace, claimed: None, conflict: None }
     }
 
     /// Tells whether it may be used for the first time at the time `now`.
@@ -129,6 +132,12 @@ pub enum ClaimRefusal {
         /// When it was used.
         at: WallTime,
     },
+    /// It is the right code, and the device got a certificate in another way meanwhile.
+    #[error(
+        "the claim code of device:{0} is right, but the device has a certificate since; if the code is to take it away, draw another: \
+         keyward device invite {0} --replace"
+    )]
+    HasCertificate(DeviceId),
     /// It is the right code, and another key was certified by it.
     #[error(
         "the claim code of device:{id} came with the key {} after it was used for the key {}: two hold this code, or the device \
@@ -173,7 +182,7 @@ mod tests {
     fn what_is_kept_of_a_code_is_not_the_code() {
         let pepper = Pepper::new(&[7; Pepper::LEN]);
         let (code, record) = PasswordRecord::generate(&pepper).unwrap();
-        let invitation = Invitation::new(record, WallTime(1_000));
+        let invitation = Invitation::new(record, WallTime(1_000), false);
         let id: DeviceId = "pump".parse().unwrap();
         let admit = |code: &[u8], now| invitation.admit(&id, code, &pepper, WallTime(now));
         assert_eq!(admit(code.expose(), 1_000), Ok(()));

@@ -95,6 +95,14 @@ pub const REHASHES: usize = 64;
 /// factory. The command line gives a day.
 pub const CLAIM_SECONDS: std::ops::RangeInclusive<u64> = 60..=30 * 86_400;
 
+/// Certificates that renew the same one and were not used yet: one, and one more if the device lost power before it had stored
+/// the first key. They take each other's place only after [`RENEWAL_PAUSE`].
+pub const RENEWALS_OUTSTANDING: usize = 2;
+
+/// How long such a certificate stands before another one takes its place; an eighth of the last third of the old one's life
+/// if that is less. So a device that forgets its key each time writes two records a day.
+pub const RENEWAL_PAUSE: std::time::Duration = std::time::Duration::from_secs(86_400);
+
 /// Authorities of others whose client certificates are accepted. One comes from Mosquitto, another while it is replaced; each
 /// costs a look at every handshake under a strange authority.
 pub const TRUSTED_AUTHORITIES: usize = 4;

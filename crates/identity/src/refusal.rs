@@ -150,6 +150,14 @@ pub enum Refusal {
         /// From when on.
         due: WallTime,
     },
+    /// It was renewed with as many keys as may be under way.
+    #[error("the certificate of {identity} was renewed with other keys that were never used; again from {until} on")]
+    RenewedTooOften {
+        /// Whose it is.
+        identity: Identity,
+        /// From when on.
+        until: WallTime,
+    },
     /// Certificates or lists of an authority are not taken.
     #[error(transparent)]
     Trust(#[from] TrustRefusal),

@@ -130,8 +130,8 @@ impl State {
                 self.change(identity, |account| account.certificates.push(certificate.clone()))?;
                 Arc::make_mut(&mut self.registry).record_issued(identity, certificate.clone());
             }
-            Event::Invited { identity, code, expires } => self.change(identity, |account| {
-                account.invitation = Some(Invitation::new(code.clone(), *expires));
+            Event::Invited { identity, code, expires, replace } => self.change(identity, |account| {
+                account.invitation = Some(Invitation::new(code.clone(), *expires, *replace));
             })?,
             Event::Uninvited { identity } => self.change(identity, |account| account.invitation = None)?,
             Event::Claimed { identity, key, serial } => self.change(identity, |account| {
@@ -145,9 +145,11 @@ impl State {
                     invitation.conflict = Some(Conflict { at: entry.at, key: *key });
                 }
             })?,
-            Event::CertificateWithdrawn { identity, serial } => self.change(identity, |account| {
+            Event::CertificateWithdrawn { identity, serial, unused } => self.change(identity, |account| {
                 account.certificates.retain(|held| held.serial != *serial);
-                account.epoch = entry.sequence;
+                if !unused {
+                    account.epoch = entry.sequence;
+                }
             })?,
             Event::PasswordSet { identity, record, exposed } => self.change(identity, |account| {
                 account.password_exposed = *exposed;

@@ -27,6 +27,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// How long before it is issued a certificate begins to be valid, for clocks that are behind.
+pub(crate) const BACKDATED: Duration = DAY;
+
 /// Sets how long certificates are valid, in days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
@@ -134,7 +137,7 @@ pub(crate) fn validity(now: WallTime, days: u32, issuer_end: WallTime) -> Result
         return Err(SigningError::Expired(issuer_end));
     }
     Ok(Validity {
-        not_before: whole(now.before(DAY)),
+        not_before: whole(now.before(BACKDATED)),
         not_after: whole(now.after(DAY * days)).min(issuer_end),
     })
 }

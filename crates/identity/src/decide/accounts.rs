@@ -59,7 +59,7 @@ impl Clerk<'_> {
                 self.certify(identity, key, *lifetime_days)?
             }
             NewCredential::Password(password) => self.give_password(identity, password)?,
-            NewCredential::ClaimCode { seconds } => self.draw_code(identity, *seconds)?,
+            NewCredential::ClaimCode { seconds } => self.draw_code(identity, *seconds, false)?,
             NewCredential::None => Decision::nothing(),
         };
         decision.events.insert(0, added);

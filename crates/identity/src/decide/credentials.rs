@@ -1,6 +1,6 @@
 //! Certificates, passwords and keys of identities.
 
-use super::{Clerk, Decision};
+use super::{Clerk, Decision, enrolment::withdrawn};
 use crate::{
     account::Account,
     authority::{self, PublicKey, SigningKey},
@@ -30,9 +30,7 @@ impl Clerk<'_> {
         }
         let mut decision = self.certify(identity, key, lifetime_days)?;
         if replace {
-            let withdrawn =
-                |serial: CertSerial| Event::CertificateWithdrawn { identity: identity.clone(), serial };
-            decision.events.splice(0..0, held.iter().map(|held| withdrawn(held.serial.clone())));
+            decision.events.splice(0..0, held.iter().map(|held| withdrawn(identity, &held.serial)));
         }
         Ok(decision)
     }

@@ -3,7 +3,7 @@
 use super::{Clerk, Decision};
 use crate::{
     account::{Account, CertificateRecord},
-    authority::{PublicKey, Validity},
+    authority::{self, PublicKey, Validity},
     commands::{Claim, IssuedCertificate, KeySource, Renewal},
     csr,
     events::Event,
@@ -24,11 +24,16 @@ impl Clerk<'_> {
         if !replace && !account.certificates.is_empty() {
             return Err(Refusal::HasCertificate(identity));
         }
-        self.draw_code(&account.identity, seconds)
+        self.draw_code(&account.identity, seconds, replace)
     }
 
     /// Draws a code for a device that exists or is about to.
-    pub(super) fn draw_code(&self, identity: &Identity, seconds: u64) -> Result<Decision, Refusal> {
+    pub(super) fn draw_code(
+        &self,
+        identity: &Identity,
+        seconds: u64,
+        replace: bool,
+    ) -> Result<Decision, Refusal> {
         let Identity::Device(_) = identity else { return Err(Refusal::NoDevice(identity.clone())) };
         if !limits::CLAIM_SECONDS.contains(&seconds) {
             return Err(Refusal::ClaimLife { given: seconds });
@@ -37,7 +42,7 @@ impl Clerk<'_> {
         self.check_clock()?;
         let (code, record) = PasswordRecord::generate(self.pepper)?;
         let expires = self.now.after(Duration::from_secs(seconds));
-        let event = Event::Invited { identity: identity.clone(), code: record, expires };
+        let event = Event::Invited { identity: identity.clone(), code: record, expires, replace };
         Ok(Decision { claim_code: Some(ClaimCode { code, expires }), ..event.into() })
     }
 
@@ -52,11 +57,19 @@ impl Clerk<'_> {
     pub(super) fn claim(&self, claim: Claim) -> Result<Decision, Refusal> {
         let Claim { id, code, csr, message_key, lifetime_days } = claim;
         let registry = &self.state.registry;
-        let account = registry.admit_code(&id, code.expose(), self.pepper, self.now)?;
-        let claimed = account.invitation.as_ref().and_then(|invitation| invitation.claimed.as_ref());
+        let account = match registry.admit_code(&id, code.expose(), self.pepper, self.now) {
+            Err(late @ ClaimRefusal::Used { .. }) => return Ok(self.claim_late(id, late, &csr)),
+            admitted => admitted?,
+        };
+        let invitation = account.invitation.as_ref();
         let identity = &account.identity;
-        if let Some(claimed) = claimed {
+        if let Some(claimed) = invitation.and_then(|invitation| invitation.claimed.as_ref()) {
             return self.claim_again(&id, account, claimed, &csr, message_key.as_ref());
+        }
+        // It was given to a device that had none.
+        let may_replace = invitation.is_some_and(|invitation| invitation.replace);
+        if !may_replace && !account.certificates.is_empty() {
+            return Err(ClaimRefusal::HasCertificate(id).into());
         }
         let mut decision = self.add_certificate(identity, &KeySource::Csr(csr), lifetime_days, true)?;
         let issued = decision.certificate.as_ref().map(|issued| (issued.key, issued.serial.clone()));
@@ -112,11 +125,22 @@ impl Clerk<'_> {
             return self.issue_again(&account.identity, held, &key);
         }
         let refusal = ClaimRefusal::OtherKey { id: id.clone(), key: key.id(), certified: claimed.key };
-        let is_known = account.invitation.as_ref().is_some_and(|invitation| invitation.conflict.is_some());
-        let conflict = Event::ClaimConflicted { identity: account.identity.clone(), key: key.id() };
-        // Once: whoever holds a code must not write the ledger full.
-        let decision = if is_known { Decision::nothing() } else { conflict.into() };
-        Ok(Decision { refusal: Some(refusal.into()), ..decision })
+        Ok(conflict(account, Some(key.id()), refusal))
+    }
+
+    /// Refuses a code that was used more than an hour ago. Whoever has it now does not have what it was good for, unless it shows
+    /// the key that was certified: somebody else was there first, or the device lost its certificate.
+    fn claim_late(&self, id: DeviceId, late: ClaimRefusal, csr: &[u8]) -> Decision {
+        let registry = &self.state.registry;
+        let identity = Identity::Device(id);
+        let refused = || Decision { refusal: Some(late.clone().into()), ..Decision::nothing() };
+        let Some(account) = registry.find(&identity) else { return refused() };
+        let key = csr::take_key(csr, &identity, registry.installation()).ok().map(|key| key.id());
+        let claimed = account.invitation.as_ref().and_then(|invitation| invitation.claimed.as_ref());
+        match key.is_some() && key == claimed.map(|claimed| claimed.key) {
+            true => refused(),
+            false => conflict(account, key, late),
+        }
     }
 
     /// Signs a certificate again that was issued: number, key, names and validity are the same. It is not kept, for it is as
@@ -153,33 +177,81 @@ impl Clerk<'_> {
             return Err(Refusal::RenewalEarly { identity, due: old.due() });
         }
         let key = csr::take_key(&csr, &identity, self.state.registry.installation())?;
-        let unused = account.certificates.iter().find(|held| held.renews.as_ref() == Some(&serial));
-        if let Some(unused) = unused.filter(|unused| unused.key == key.id()) {
-            return self.issue_again(&identity, unused, &key); // The answer was lost.
+        let unused: Vec<_> = successors(account, &serial).collect();
+        if let Some(lost) = unused.iter().find(|unused| unused.key == key.id()) {
+            return self.issue_again(&identity, lost, &key); // The answer was lost.
         }
+        let withdrawn = self.make_room(&identity, old, &unused)?;
         let mut decision = self.certify(&identity, &KeySource::Csr(csr), lifetime_days)?;
         for event in &mut decision.events {
             if let Event::CertificateIssued { certificate, .. } = event {
                 certificate.renews = Some(serial.clone());
             }
         }
-        // One that was asked for before, with a key that the device has lost meanwhile.
-        let withdrawn = unused.map(|unused| Event::CertificateWithdrawn {
-            identity: identity.clone(),
-            serial: unused.serial.clone(),
-        });
-        decision.events.splice(0..0, withdrawn);
+        // That it renews is its first use, if it renewed another itself: or there would be more and more of them.
+        decision.events.splice(0..0, succession(account, &serial).into_iter().chain(withdrawn));
         Ok(decision)
+    }
+
+    /// Says which of the certificates that renew `old` makes room for another one: they were lost on the way, with their keys.
+    fn make_room(
+        &self,
+        identity: &Identity,
+        old: &CertificateRecord,
+        unused: &[&CertificateRecord],
+    ) -> Result<Option<Event>, Refusal> {
+        if unused.len() < limits::RENEWALS_OUTSTANDING {
+            return Ok(None);
+        }
+        let Some(oldest) = unused.iter().min_by_key(|unused| unused.not_before) else { return Ok(None) };
+        let last_third = Duration::from_millis(old.not_after.0.saturating_sub(old.due().0));
+        let pause = limits::RENEWAL_PAUSE.min(last_third / 8);
+        let until = oldest.not_before.after(authority::BACKDATED).after(pause);
+        if self.now < until {
+            return Err(Refusal::RenewedTooOften { identity: identity.clone(), until });
+        }
+        Ok(Some(Event::CertificateWithdrawn {
+            identity: identity.clone(),
+            serial: oldest.serial.clone(),
+            unused: true,
+        }))
     }
 
     pub(super) fn succeed(&self, identity: &Identity, serial: &CertSerial) -> Decision {
         let account = self.state.registry.find(identity);
-        let old = account.and_then(|account| account.renewed_by(serial).cloned());
-        match old {
-            Some(serial) => Event::CertificateWithdrawn { identity: identity.clone(), serial }.into(),
-            None => Decision::nothing(),
-        }
+        let events = account.map(|account| succession(account, serial)).unwrap_or_default();
+        Decision { events, ..Decision::nothing() }
     }
+}
+
+/// Refuses a code, and writes the conflict down; once, for whoever holds a code must not write the ledger full.
+fn conflict(account: &Account, key: Option<KeyId>, refusal: ClaimRefusal) -> Decision {
+    let is_known = account.invitation.as_ref().is_some_and(|invitation| invitation.conflict.is_some());
+    let conflict = Event::ClaimConflicted { identity: account.identity.clone(), key };
+    let decision = if is_known { Decision::nothing() } else { conflict.into() };
+    Decision { refusal: Some(refusal.into()), ..decision }
+}
+
+/// Returns the certificates that renew the one with `serial`, which none of them has replaced yet.
+fn successors<'a>(account: &'a Account, serial: &CertSerial) -> impl Iterator<Item = &'a CertificateRecord> {
+    account.certificates.iter().filter(move |held| held.renews.as_ref() == Some(serial))
+}
+
+/// Says what is taken away when the certificate with `serial` is used for the first time: the one that it renews, and the others
+/// that renew that one, which were lost on the way.
+fn succession(account: &Account, serial: &CertSerial) -> Vec<Event> {
+    let Some(old) = account.renewed_by(serial) else { return Vec::new() };
+    let others = successors(account, old).filter(|other| other.serial != *serial);
+    let others = others.map(|other| Event::CertificateWithdrawn {
+        identity: account.identity.clone(),
+        serial: other.serial.clone(),
+        unused: true,
+    });
+    std::iter::once(withdrawn(&account.identity, old)).chain(others).collect()
+}
+
+pub(super) fn withdrawn(identity: &Identity, serial: &CertSerial) -> Event {
+    Event::CertificateWithdrawn { identity: identity.clone(), serial: serial.clone(), unused: false }
 }
 
 fn held<'a>(account: &'a Account, serial: &CertSerial) -> Option<&'a CertificateRecord> {

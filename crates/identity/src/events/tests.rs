@@ -15,17 +15,20 @@ fn the_events_of_claim_codes_are_written_as_ever() {
             identity: identity.clone(),
             code: serde_json::from_str(&generated).unwrap(),
             expires: WallTime(9),
+            replace: false,
         },
         Event::Uninvited { identity: identity.clone() },
         Event::Claimed { identity: identity.clone(), key, serial: serial.clone() },
-        Event::ClaimConflicted { identity, key },
+        Event::ClaimConflicted { identity: identity.clone(), key: Some(key) },
+        Event::ClaimConflicted { identity, key: None },
     ];
     let json = format!(
         concat!(
             r#"[{{"event":"invited","identity":"device:a","code":{},"expires":9}},"#,
             r#"{{"event":"uninvited","identity":"device:a"}},"#,
             r#"{{"event":"claimed","identity":"device:a","key":"{}","serial":"{}"}},"#,
-            r#"{{"event":"claim-conflicted","identity":"device:a","key":"{}"}}]"#
+            r#"{{"event":"claim-conflicted","identity":"device:a","key":"{}"}},"#,
+            r#"{{"event":"claim-conflicted","identity":"device:a"}}]"#
         ),
         generated, key, serial, key
     );

@@ -113,7 +113,7 @@ impl Takings {
                     take(identity, Taken::Password);
                     take(identity, Taken::Mark { plain: false });
                 }
-                Event::CertificateWithdrawn { identity, serial } => {
+                Event::CertificateWithdrawn { identity, serial, .. } => {
                     take(identity, Taken::Certificate(serial.clone()));
                 }
                 Event::MessageKeyWithdrawn { identity, kid } => take(identity, Taken::MessageKey(*kid)),
@@ -251,7 +251,11 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
         Taken::Mark { plain: false } => Some(Event::UnmarkedPlain { identity }),
         Taken::Certificate(serial) => {
             let is_held = account.certificates.iter().any(|held| held.serial == *serial);
-            is_held.then(|| Event::CertificateWithdrawn { identity, serial: serial.clone() })
+            is_held.then(|| Event::CertificateWithdrawn {
+                identity,
+                serial: serial.clone(),
+                unused: false,
+            })
         }
         Taken::MessageKey(kid) => {
             message_key(account, *kid).map(|_| Event::MessageKeyWithdrawn { identity, kid: *kid })

@@ -83,6 +83,52 @@ fn a_code_gets_the_key_of_its_device_certified_and_is_void_then() {
     assert!(house.admit(&issued).is_ok());
 }
 
+/// A thief was first, and the device itself comes when the hour is over.
+#[test]
+fn a_code_that_comes_after_its_hour_is_written_down_once_unless_the_same_key_comes() {
+    let mut house = House::new();
+    let code = invite(&mut house, "pump-1");
+    let first = key();
+    house.run(claim("pump-1", &code, &first));
+    house.now.0 += HOUR + 1;
+    claim_refused(&mut house, claim("pump-1", &code, &first));
+    let conflict = |house: &House| house.account("device:pump-1").invitation.unwrap().conflict;
+    assert_eq!(conflict(&house), None, "it is the device: its answer was lost for an hour");
+    let keyless = |code: &str| match claim("pump-1", code, &first) {
+        Command::Claim(claim) => Command::Claim(Claim { csr: Vec::new(), ..claim }),
+        other => other,
+    };
+    assert!(claim_refused(&mut house, keyless("wrong")).is_guess());
+    assert_eq!(conflict(&house), None, "only the right code tells something");
+    for _ in 0..3 {
+        assert!(matches!(claim_refused(&mut house, keyless(&code)), ClaimRefusal::Used { .. }));
+    }
+    claim_refused(&mut house, claim("pump-1", &code, &key()));
+    let at = house.now;
+    house.open().unwrap();
+    let conflict = conflict(&house).unwrap();
+    assert_eq!((conflict.at, conflict.key), (at, None));
+    let written = events(&house).into_iter().filter(|event| matches!(event, Event::ClaimConflicted { .. }));
+    assert_eq!(written.count(), 1);
+}
+
+/// The code was photographed, and the operator carried a certificate to the device meanwhile.
+#[test]
+fn a_code_for_a_device_without_a_certificate_takes_no_later_one_away() {
+    let mut house = House::new();
+    let code = invite(&mut house, "pump-1");
+    let later = Command::AddCertificate {
+        identity: "device:pump-1".parse().unwrap(),
+        key: KeySource::Generate,
+        lifetime_days: None,
+        replace: false,
+    };
+    let carried = house.run(later).certificate.unwrap();
+    let refusal = claim_refused(&mut house, claim("pump-1", &code, &key()));
+    assert!(matches!(refusal, ClaimRefusal::HasCertificate(_)) && !refusal.is_guess(), "{refusal}");
+    assert!(house.admit(&carried).is_ok());
+}
+
 /// The answer was lost on the way, or the broker was killed before it sent it.
 #[test]
 fn the_same_key_gets_the_same_certificate_for_an_hour_also_after_a_restart() {
@@ -268,13 +314,64 @@ fn a_certificate_is_renewed_in_its_last_third_and_the_old_one_ends_with_the_firs
 
 /// The device lost power before it had stored the new key.
 #[test]
-fn a_renewal_with_yet_another_key_takes_the_place_of_the_one_that_was_not_used() {
+fn a_renewal_with_yet_another_key_leaves_the_one_that_was_not_used_until_one_is_used() {
     let mut house = House::new();
     let old = house.add_device("pump-1");
     house.now.0 += 3_000 * DAY;
     let lost = house.run(renew(&old, &key())).certificate.unwrap();
     let new = house.run(renew(&old, &key())).certificate.unwrap();
-    assert!(house.admit(&lost).is_err() && house.admit(&new).is_ok() && house.admit(&old).is_ok());
+    assert!([&lost, &new, &old].iter().all(|held| house.admit(held).is_ok()));
+    house.run(Command::Succeed { identity: new.identity.clone(), serial: new.serial.clone() });
+    assert!(house.admit(&lost).is_err() && house.admit(&old).is_err() && house.admit(&new).is_ok());
+}
+
+/// It forgets its key each time, or wants the ledger to grow.
+#[test]
+fn a_device_that_renews_with_another_key_each_time_gets_two_a_day_and_keeps_its_links() {
+    let mut house = House::new();
+    let old = house.add_device("pump-1");
+    house.now.0 += 3_000 * DAY;
+    let epoch = house.account("device:pump-1").epoch;
+    let mut issued = 0;
+    for _ in 0..3 * 24 {
+        match house.execute(renew(&old, &key())) {
+            Ok(outcome) => issued += usize::from(outcome.certificate.is_some()),
+            Err(Refusal::RenewedTooOften { until, .. }) => assert!(until > house.now),
+            Err(other) => panic!("{other}"),
+        }
+        house.now.0 += HOUR;
+    }
+    assert_eq!(issued, 6);
+    let account = house.account("device:pump-1");
+    assert_eq!(account.certificates.len(), 1 + limits::RENEWALS_OUTSTANDING);
+    assert_eq!(account.epoch, epoch, "what was never used has no links that would have to be closed");
+    assert!(house.admit(&old).is_ok());
+}
+
+/// Else each of two could be renewed by two.
+#[test]
+fn to_renew_by_a_certificate_is_to_use_it() {
+    let mut house = House::new();
+    let old = house.add_device("pump-1");
+    house.now.0 += 3_000 * DAY;
+    let days = |days| Command::Renew(Renewal {
+        identity: old.identity.clone(),
+        serial: old.serial.clone(),
+        csr: request(&key()),
+        lifetime_days: Some(days),
+    });
+    let (one, other) = (house.run(days(30)).certificate.unwrap(), house.run(days(30)).certificate.unwrap());
+    house.now.0 += 25 * DAY;
+    let next = house.run(renew(&one, &key())).certificate.unwrap();
+    assert!(house.admit(&old).is_err() && house.admit(&other).is_err());
+    assert!(house.admit(&one).is_ok() && house.admit(&next).is_ok());
+}
+
+#[test]
+fn who_may_not_act_renews_nothing_and_nothing_is_renewed_after_its_end() {
+    let mut house = House::new();
+    let old = house.add_device("pump-1");
+    house.now.0 += 3_000 * DAY;
     house.run(disable("device:pump-1"));
     house.refused(renew(&old, &key()));
     house.now.0 += 700 * DAY;

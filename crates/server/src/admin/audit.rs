@@ -70,7 +70,7 @@ fn describe(event: &Event) -> String {
             "claim-conflict: the used claim code of {identity} came with another key, {}",
             key.short()
         ),
-        Event::CertificateWithdrawn { identity, serial } => {
+        Event::CertificateWithdrawn { identity, serial, .. } => {
             format!("certificate {serial} taken from {identity}")
         }
         Event::PasswordSet { identity, record, exposed } if record.is_imported() => {
