@@ -151,7 +151,9 @@ pub enum Refusal {
         due: WallTime,
     },
     /// It was renewed with as many keys as may be under way.
-    #[error("the certificate of {identity} was renewed with other keys that were never used; again from {until} on")]
+    #[error(
+        "the certificate of {identity} was renewed with other keys that were never used; again from {until} on"
+    )]
     RenewedTooOften {
         /// Whose it is.
         identity: Identity,

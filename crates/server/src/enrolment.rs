@@ -64,7 +64,8 @@ fn decide(admin: &Weak<Mutex<Admin>>, paces: &mut Paces, application: Applicatio
     let Some(admin) = admin.upgrade() else { return };
     let (identity, peer) = (application.identity.clone(), application.peer);
     let (wish, answer) = application.open();
-    let is_paced = !matches!(wish, Wish::Succeed { .. });
+    // The door asks for these once.
+    let is_paced = !matches!(wish, Wish::Succeed { .. } | Wish::Late { .. });
     if is_paced && !paces.allow(clock::now().mono, &identity) {
         let what = "too many requests of this device; try again in a minute";
         return answer(Answer(Reply::refused(Rejection::Later, what).encode()));

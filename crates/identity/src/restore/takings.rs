@@ -251,11 +251,7 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
         Taken::Mark { plain: false } => Some(Event::UnmarkedPlain { identity }),
         Taken::Certificate(serial) => {
             let is_held = account.certificates.iter().any(|held| held.serial == *serial);
-            is_held.then(|| Event::CertificateWithdrawn {
-                identity,
-                serial: serial.clone(),
-                unused: false,
-            })
+            is_held.then(|| Event::CertificateWithdrawn { identity, serial: serial.clone(), unused: false })
         }
         Taken::MessageKey(kid) => {
             message_key(account, *kid).map(|_| Event::MessageKeyWithdrawn { identity, kid: *kid })

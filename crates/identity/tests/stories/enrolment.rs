@@ -354,12 +354,14 @@ fn to_renew_by_a_certificate_is_to_use_it() {
     let mut house = House::new();
     let old = house.add_device("pump-1");
     house.now.0 += 3_000 * DAY;
-    let days = |days| Command::Renew(Renewal {
-        identity: old.identity.clone(),
-        serial: old.serial.clone(),
-        csr: request(&key()),
-        lifetime_days: Some(days),
-    });
+    let days = |days| {
+        Command::Renew(Renewal {
+            identity: old.identity.clone(),
+            serial: old.serial.clone(),
+            csr: request(&key()),
+            lifetime_days: Some(days),
+        })
+    };
     let (one, other) = (house.run(days(30)).certificate.unwrap(), house.run(days(30)).certificate.unwrap());
     house.now.0 += 25 * DAY;
     let next = house.run(renew(&one, &key())).certificate.unwrap();

@@ -66,10 +66,13 @@ fn describe(event: &Event) -> String {
         Event::Claimed { identity, key, .. } => {
             format!("claim code of {identity} used for the key {}", key.short())
         }
-        Event::ClaimConflicted { identity, key } => format!(
+        Event::ClaimConflicted { identity, key: Some(key) } => format!(
             "claim-conflict: the used claim code of {identity} came with another key, {}",
             key.short()
         ),
+        Event::ClaimConflicted { identity, key: None } => {
+            format!("claim-conflict: the used claim code of {identity} came again after its hour")
+        }
         Event::CertificateWithdrawn { identity, serial, .. } => {
             format!("certificate {serial} taken from {identity}")
         }

@@ -24,6 +24,10 @@ impl Admin {
             Wish::Renew { serial, request } => {
                 Some(turn.apply(applicant, Right::Certificate(serial), &request))
             }
+            Wish::Late { code } => {
+                turn.note_late(applicant, code);
+                None
+            }
             Wish::Succeed { serial } => {
                 let succeeded = turn.command(Command::Succeed { identity: applicant.clone(), serial });
                 if let Err(refusal) = succeeded {
@@ -36,6 +40,20 @@ impl Admin {
 }
 
 impl Turn<'_> {
+    /// Writes down that a code came after its hour, and tells the operator.
+    fn note_late(&mut self, applicant: &Identity, code: identity::Secret) {
+        let Identity::Device(id) = applicant else { return };
+        let (id, csr) = (id.clone(), Vec::new());
+        let claim = Claim { id, code, csr, message_key: None, lifetime_days: None };
+        match self.execute(Command::Claim(claim)) {
+            Err(identity::Refusal::Claim(ClaimRefusal::Used { .. })) => self.admin.tell_conflict(applicant),
+            Ok(_) | Err(identity::Refusal::Claim(_)) => {} // There is another code meanwhile.
+            Err(refusal) => {
+                tracing::error!(identity = %applicant, "its incident is not written down: {refusal}")
+            }
+        }
+    }
+
     fn apply(&mut self, applicant: &Identity, right: Right, request: &[u8]) -> Reply {
         let command = match self.command_of(applicant, right, request) {
             Ok(command) => command,
@@ -103,12 +121,17 @@ impl Turn<'_> {
                 Reply::refused(Rejection::Conflict, what)
             }
             R::Claim(refusal @ ClaimRefusal::OtherMessageKey(_)) => Reply::refused(Rejection::Key, refusal),
+            R::Claim(ClaimRefusal::Used { id, .. }) => {
+                self.admin.tell_conflict(&Identity::Device(id));
+                Reply::refused(Rejection::Void, void)
+            }
             R::Claim(_) => Reply::refused(Rejection::Void, void),
             R::Csr(refusal) => Reply::refused(Rejection::Request, refusal),
             R::KeyHeld { .. } | R::AuthorityKey => {
                 Reply::refused(Rejection::Key, "this key is not free; make another one")
             }
             R::RenewalEarly { .. } => Reply::refused(Rejection::Early, refusal),
+            R::RenewedTooOften { .. } => Reply::refused(Rejection::Later, refusal),
             R::NothingToRenew { .. } | R::IsRevoked(_) | R::NoSuchIdentity(_) => {
                 let what = "this certificate cannot be renewed any more; ask the operator for a claim code";
                 Reply::refused(Rejection::Void, what)

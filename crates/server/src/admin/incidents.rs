@@ -19,7 +19,7 @@ struct ClaimConflict {
     at: String,
     /// The keys, as the ledger names them.
     certified_key: Option<String>,
-    other_key: String,
+    other_key: Option<String>,
     what: String,
 }
 
@@ -30,13 +30,17 @@ impl ClaimConflict {
         let invitation = account.invitation.as_ref()?;
         let conflict = invitation.conflict.as_ref()?;
         let device = account.identity.name().to_owned();
+        let how = match conflict.key {
+            Some(_) => "was used with two keys",
+            None => "was used, and came again more than an hour later",
+        };
         Some(Self {
             incident: Self::KIND,
             at: conflict.at.to_string(),
             certified_key: invitation.claimed.as_ref().map(|claimed| claimed.key.to_string()),
-            other_key: conflict.key.to_string(),
+            other_key: conflict.key.map(|key| key.to_string()),
             what: format!(
-                "the claim code of device {device} was used with two keys: somebody else may hold it. If you do not know why, \
+                "the claim code of device {device} {how}: somebody else may hold it. If you do not know why, \
                  revoke the device (keyward device revoke {device}); else give it a new code (keyward device invite {device} \
                  --replace)"
             ),

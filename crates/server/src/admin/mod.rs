@@ -290,7 +290,12 @@ impl Turn<'_> {
     /// The same, refused in the words of the registry.
     fn execute(&mut self, command: Command) -> Result<(Outcome, Option<InForce>), identity::Refusal> {
         let context = Context { now: self.now, actor: self.actor };
-        let outcome = self.admin.registrar.execute(command, context)?;
+        let before = self.admin.registrar.registry().revision();
+        let executed = self.admin.registrar.execute(command, context);
+        if executed.is_err() && self.admin.registrar.registry().revision() != before {
+            self.carry(false); // It was refused, and that was written down.
+        }
+        let outcome = executed?;
         let tls_changed = outcome.server_certificate_changed || outcome.trust_changed;
         let in_force = if outcome.changed { self.carry(tls_changed) } else { None };
         Ok((outcome, in_force))

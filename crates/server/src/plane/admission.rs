@@ -4,7 +4,9 @@
 //! What was counted is given back when the guard is dropped, wherever that happens: in the door, in an inbox, in a
 //! worker.
 
-use crate::plane::limits::{Limits, PACED_SOURCES};
+use crate::plane::limits::{
+    ENROLMENT_BURST_PER_IDENTITY, ENROLMENT_LINKS, ENROLMENT_LINKS_PER_IDENTITY, Limits, PACED_SOURCES,
+};
 use crate::plane::pace::{Rate, Spent};
 use crate::plane::source::Source;
 use keyward_ids::Identity;
@@ -30,10 +32,16 @@ pub enum Crowded {
     Rate,
     /// Its identity logs in more often than it may.
     LoginRate,
+    /// There are as many enrolment links as there may be, and each waits for an answer.
+    Enrolments,
+    /// Its identity has as many enrolment links as it may have.
+    Applicant,
+    /// Its identity opens enrolment links more often than it may.
+    ApplicantRate,
 }
 
 impl Crowded {
-    /// Returns the name of the bound: the key in `keyward.toml`.
+    /// Returns the name of the bound: the key in `keyward.toml`, or of a constant.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -43,6 +51,9 @@ impl Crowded {
             Self::PendingBytes => "pending_bytes",
             Self::Rate => "handshake_rate_per_address",
             Self::LoginRate => "login_rate_per_identity",
+            Self::Enrolments => "ENROLMENT_LINKS",
+            Self::Applicant => "ENROLMENT_LINKS_PER_IDENTITY",
+            Self::ApplicantRate => "ENROLMENT_BURST_PER_IDENTITY",
         }
     }
 
@@ -56,6 +67,9 @@ impl Crowded {
             Self::PendingBytes => limits.pending_bytes as u64,
             Self::Rate => limits.handshake_rate_per_address,
             Self::LoginRate => limits.login_rate_per_identity,
+            Self::Enrolments => ENROLMENT_LINKS as u64,
+            Self::Applicant => ENROLMENT_LINKS_PER_IDENTITY as u64,
+            Self::ApplicantRate => ENROLMENT_BURST_PER_IDENTITY,
         }
     }
 }
@@ -70,6 +84,9 @@ impl std::fmt::Display for Crowded {
             Self::PendingBytes => "connections that have not logged in hold too much memory",
             Self::Rate => "too many handshakes from this address",
             Self::LoginRate => "too many logins of this identity",
+            Self::Enrolments => "too many devices enrol at once",
+            Self::Applicant => "too many enrolment links of this identity",
+            Self::ApplicantRate => "this identity opens enrolment links too often",
         })
     }
 }
@@ -83,6 +100,8 @@ pub(crate) struct Admission {
     per_identity: usize,
     source_rate: Rate,
     identity_rate: Rate,
+    /// Of enrolment links of one identity.
+    applicant_rate: Rate,
     /// Of handshakes in all.
     rate: Rate,
 }
@@ -110,6 +129,9 @@ struct Counts {
     spent: HashMap<Source, Spent>,
     /// What identities have used up of their rate of logins.
     logins: HashMap<Identity, Spent>,
+    /// What identities have used up of their rate of enrolment links. Apart from their logins: whoever holds a code that was used
+    /// keeps nobody out by it.
+    applied: HashMap<Identity, Spent>,
     /// What all have used up of the rate of handshakes.
     handshakes: Spent,
 }
@@ -129,6 +151,7 @@ impl Admission {
                 per_second: limits.login_rate_per_identity,
                 burst: limits.login_burst_per_identity,
             },
+            applicant_rate: Rate { per_second: 1, burst: ENROLMENT_BURST_PER_IDENTITY },
             rate: Rate { per_second: limits.handshake_rate, burst: limits.handshake_burst },
         })
     }
@@ -170,6 +193,17 @@ impl Admission {
         let mut counts = self.counts();
         self.rate.spend(&mut counts.handshakes, now, 1);
         spend(self.source_rate, &mut counts.spent, now, &source);
+    }
+
+    /// Counts an enrolment link of `identity`, which is none of the links that it is connected by.
+    pub(crate) fn apply(&self, now: Millis, identity: &Identity) -> Result<(), Crowded> {
+        let mut counts = self.counts();
+        let spent = counts.applied.get(identity).copied().unwrap_or_default();
+        if self.applicant_rate.wait(spent, now).is_some() {
+            return Err(Crowded::ApplicantRate);
+        }
+        spend(self.applicant_rate, &mut counts.applied, now, identity);
+        Ok(())
     }
 
     /// Returns how many connections had an identity at the same time, at most so far.
@@ -366,6 +400,19 @@ mod tests {
         }
         assert_eq!(admission.counts().logins.len(), PACED_SOURCES);
         assert_eq!(log_in(60, &busy), Err(Crowded::LoginRate), "the busiest is remembered");
+    }
+
+    /// Whoever holds a code that was used must not keep its device out.
+    #[test]
+    fn an_identity_that_enrols_again_and_again_is_slowed_down_and_logs_in_as_ever() {
+        let admission = Admission::new(&Limits { login_burst_per_identity: 1, ..Limits::default() });
+        let [busy, other]: [Identity; 2] = ["device:a", "device:b"].map(|name| name.parse().unwrap());
+        assert!((0..ENROLMENT_BURST_PER_IDENTITY).all(|_| admission.apply(Millis(0), &busy).is_ok()));
+        assert_eq!(admission.apply(Millis(0), &busy), Err(Crowded::ApplicantRate));
+        assert_eq!(admission.apply(Millis(0), &other), Ok(()));
+        assert_eq!(admission.connections_of(&[&busy]), [0]);
+        admission.enter(source(1)).unwrap().identify(Millis(0), &busy).unwrap();
+        assert_eq!(admission.apply(Millis(1_001), &busy), Ok(()), "one a second");
     }
 
     #[test]

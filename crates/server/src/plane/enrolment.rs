@@ -33,6 +33,11 @@ pub enum Wish {
         /// The request.
         request: Vec<u8>,
     },
+    /// Nothing any more: its claim code is right, and was used more than an hour ago. Nobody waits for the answer.
+    Late {
+        /// The code.
+        code: Secret,
+    },
     /// Another certificate in the place of the one by which the link was opened.
     Renew {
         /// The serial number of that one.

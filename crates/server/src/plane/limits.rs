@@ -70,6 +70,27 @@ pub const ENROLMENT_BYTES: usize = 12 * 1024;
 /// Bytes of a packet on an enrolment link, as it is told to clients of 5.0: such a request, its topic and properties.
 pub const ENROLMENT_PACKET: u32 = 16 * 1024;
 
+/// The smallest Maximum Packet Size with which a client may enrol, in bytes: the answer with a certificate for RSA 4096, its issuer and
+/// the root fits, with correlation data.
+pub const ENROLMENT_ANSWER: u32 = 8 * 1024;
+
+/// Bytes of correlation data that come back with an answer. Beyond it the link is closed (0x95).
+pub const ENROLMENT_CORRELATION: usize = 256;
+
+/// Packets on one enrolment link in its life: its requests, a few SUBSCRIBE, and PINGREQ every three seconds. Beyond it the link is
+/// closed (0x97): each is answered, and by the door, which everybody waits for who logs in.
+pub const ENROLMENT_PACKETS: u32 = 24;
+
+/// Enrolment links of one door. Beyond it the oldest makes room that waits for no answer; if all do, a device is refused (0x89).
+pub const ENROLMENT_LINKS: usize = 128;
+
+/// Enrolment links of one identity at one door, apart from its other links. Beyond it the oldest makes room that waits for no
+/// answer; if all do, it is refused (0x89).
+pub const ENROLMENT_LINKS_PER_IDENTITY: usize = 2;
+
+/// Enrolment links that one identity opens at once after a pause; one a second comes back. Beyond it it is refused (0x89).
+pub const ENROLMENT_BURST_PER_IDENTITY: u64 = 20;
+
 /// Requests on one enrolment link: one, and a few that were refused for their form. Beyond it the link is closed (0x97).
 pub const APPLICATIONS_PER_LINK: usize = 4;
 

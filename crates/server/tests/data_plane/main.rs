@@ -9,6 +9,7 @@ mod bounds;
 mod changes;
 mod counts;
 mod enrolment;
+mod enrolment_abuse;
 mod floods;
 mod fragments;
 mod frames;

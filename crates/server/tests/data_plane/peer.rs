@@ -276,6 +276,12 @@ impl Peer {
         matches!(self.stream.read(&mut [0; 4096]), Ok(1..))
     }
 
+    /// Tells whether it is open, whatever it is told meanwhile.
+    pub(crate) fn try_alive(&mut self) -> bool {
+        let ping = encode(&Packet::PingReq, self.version);
+        self.try_send(&ping).is_ok() && self.frame().is_some()
+    }
+
     pub(crate) fn is_alive(&mut self) -> bool {
         let ping = encode(&Packet::PingReq, self.version);
         self.try_send(&ping).is_ok()

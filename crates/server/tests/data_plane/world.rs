@@ -232,6 +232,13 @@ impl World {
         Ok((outcome, applied))
     }
 
+    /// Hands the registry to the data plane as it is now.
+    pub(crate) fn refresh(&mut self) {
+        let registry = self.registrar.registry();
+        self.directory = Arc::new(wiring::directory(&registry, &self.directory));
+        self.plane.set_directory(self.directory.clone(), registry).unwrap();
+    }
+
     pub(crate) fn add_device(&mut self, id: &str) -> Bundle {
         let credential = NewCredential::Certificate { key: KeySource::Generate, lifetime_days: None };
         let (outcome, _) = self.command(device(id, credential));

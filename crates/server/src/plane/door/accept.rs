@@ -171,9 +171,9 @@ impl Door {
         }
     }
 
-    /// Drops the oldest unfinished connection that fits; false if there is none.
+    /// Drops the oldest unfinished connection that fits, or enrolment link that waits for no answer; false if there is none.
     fn evict(&mut self, fits: impl Fn(LinkId, &Arrival) -> bool) -> bool {
-        let fits = |(id, arrival): &(&LinkId, &Arrival)| arrival.is_unknown() && fits(**id, arrival);
+        let fits = |(id, arrival): &(&LinkId, &Arrival)| arrival.may_make_room() && fits(**id, arrival);
         let Some(id) = self.arrivals.iter().find(fits).map(|(id, _)| *id) else { return false };
         self.parts.shared.counts.evicted();
         if let Some(evicted) = self.remove(id) {

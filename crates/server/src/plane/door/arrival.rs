@@ -220,6 +220,19 @@ impl Arrival {
         matches!(self.stage, Stage::Handshake | Stage::Connect | Stage::Proving(_))
     }
 
+    /// Tells whether it may have to make room: nobody knows who it is, or it is an enrolment link that waits for no answer.
+    pub(crate) fn may_make_room(&self) -> bool {
+        self.is_unknown() || self.enrolling().is_some_and(|enrolling| !enrolling.is_waiting())
+    }
+
+    /// Returns what is known of it as an enrolment link, if it is one.
+    pub(crate) fn enrolling(&self) -> Option<&Enrolling> {
+        match &self.stage {
+            Stage::Enrolling(enrolling) => Some(enrolling),
+            _ => None,
+        }
+    }
+
     /// Reads once, answers what its transport has to answer, and keeps the MQTT bytes.
     pub(crate) fn hear(&mut self, buffers: &mut DoorBuffers) -> Result<Heard, ArrivalEnd> {
         let held = self.transport.restore(&mut buffers.wire);

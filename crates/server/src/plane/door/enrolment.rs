@@ -2,19 +2,26 @@
 //! will, and no topics but the two of enrolment, whatever the rules say.
 //!
 //! An application is answered when what the answer says is on disk; its PUBACK goes behind the answer. Until then nothing more
-//! is read from the link.
+//! is read from the link. Everybody who logs in waits for the door, so such a link has a handful of packets for its whole life, and
+//! what is answered to those that came together leaves in one record.
 
 use super::Door;
 use super::arrival::{Arrival, Said, Stage};
 use super::connect::draw_client_id;
 use super::gate::applicant::{Applicant, Applying, Shown};
 use super::{DoorMessage, DoorShared};
+use crate::plane::admission::Crowded;
 use crate::plane::enrolment::{ANSWER_TOPIC, Answer, Application, REQUEST_TOPIC, Wish};
-use crate::plane::events::LoginCause;
-use crate::plane::limits::{APPLICATIONS_PER_LINK, ENROLMENT_BYTES, ENROLMENT_PACKET};
+use crate::plane::events::{LoginCause, Offender};
+use crate::plane::limits::{
+    APPLICATIONS_PER_LINK, ENROLMENT_ANSWER, ENROLMENT_BYTES, ENROLMENT_CORRELATION, ENROLMENT_LINKS,
+    ENROLMENT_LINKS_PER_IDENTITY, ENROLMENT_PACKET, ENROLMENT_PACKETS,
+};
 use keyward_broker::LinkId;
+use keyward_identity::{ClaimRefusal, Secret};
+use keyward_ids::Identity;
 use keyward_mqtt::codec;
-use keyward_mqtt::connection::{Farewell, Step};
+use keyward_mqtt::connection::{Farewell, ServerConnection, Step};
 use keyward_mqtt::packet::{
     Ack, ConnAck, Connect, Delivery, Packet, PacketId, Publish, Qos, ReasonCodes, SubAck, Subscribe,
     Unsubscribe, Version,
@@ -24,7 +31,6 @@ use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
 use keyward_mqtt::topic::TopicName;
 use std::num::NonZeroU32;
-use zeroize::Zeroizing;
 
 /// Is an enrolment link.
 pub(crate) struct Enrolling {
@@ -33,6 +39,10 @@ pub(crate) struct Enrolling {
     /// Whether it wants to hear the answer.
     is_subscribed: bool,
     applications: usize,
+    /// Packets that it sent.
+    packets: u32,
+    /// Bytes of a packet that it takes.
+    packet_max: usize,
     /// Whose answer it waits for.
     pending: Option<Pending>,
 }
@@ -47,17 +57,34 @@ struct Pending {
 
 /// Says what a packet asks for.
 enum Asked {
-    /// This is said at once.
-    Say(Vec<u8>),
+    /// Nothing but the answer that was written.
+    Nothing,
     /// The application of the device.
     Apply { request: Vec<u8>, pending: Pending },
     /// The client leaves.
     Leave,
     /// What such a link cannot have.
     Breach(ReasonCode, &'static str),
+    /// It broke the protocol.
+    Part(Farewell),
+}
+
+/// Says how far the packets of a link were gone through.
+struct Visit {
+    /// Bytes that are done with.
+    size: usize,
+    /// What is answered.
+    said: Vec<u8>,
+    /// What the last packet asks for.
+    asked: Asked,
 }
 
 impl Enrolling {
+    /// Returns who applies.
+    pub(crate) fn applicant(&self) -> &Applicant {
+        &self.applicant
+    }
+
     /// Returns when it is to be closed that began at `begun`: its time is over, or its client was silent for too long. Who waits
     /// for us is not late.
     pub(super) fn deadline(&self, begun: Millis, time: Millis, silence: Option<Millis>) -> Millis {
@@ -70,15 +97,53 @@ impl Enrolling {
         self.pending.is_some()
     }
 
-    fn hear(&mut self, packet: &Packet<'_>) -> Asked {
+    /// Goes through the packets in `plain` up to the first that asks for more than an answer.
+    fn go_through(&mut self, now: Millis, connection: &mut ServerConnection, plain: &[u8]) -> Visit {
+        let mut visit = Visit { size: 0, said: Vec::new(), asked: Asked::Nothing };
+        while matches!(visit.asked, Asked::Nothing) && visit.size < plain.len() {
+            match connection.decode(now, &plain[visit.size..]) {
+                Ok(Step::Incomplete { need }) if need > ENROLMENT_PACKET as usize => {
+                    let what = "its packet is larger than it was told to send";
+                    visit.asked = Asked::Breach(ReasonCode::PacketTooLarge, what);
+                }
+                Ok(Step::Incomplete { .. }) => break,
+                Ok(Step::Packet { packet, size }) => {
+                    visit.asked = self.hear(&packet, &mut visit.said);
+                    visit.size += size;
+                }
+                Err(refused) => visit.asked = Asked::Part(refused.farewell),
+            }
+        }
+        visit
+    }
+
+    /// Says what a packet asks for, and writes the answer to it.
+    fn hear(&mut self, packet: &Packet<'_>, said: &mut Vec<u8>) -> Asked {
+        self.packets += 1;
+        if self.packets > ENROLMENT_PACKETS {
+            return Asked::Breach(ReasonCode::QuotaExceeded, "it sent too many packets");
+        }
         let version = self.said.version;
-        match packet {
-            Packet::Publish(publish) => self.hear_publish(publish),
-            Packet::Subscribe(subscribe) => Asked::Say(self.subscribe(subscribe, version)),
-            Packet::Unsubscribe(unsubscribe) => Asked::Say(self.unsubscribe(unsubscribe, version)),
-            Packet::PingReq => Asked::Say(encode(&Packet::PingResp, version)),
-            Packet::Disconnect(_) => Asked::Leave,
-            _ => Asked::Breach(ReasonCode::ProtocolError, "it sent a packet that enrolment has no use for"),
+        let answered = match packet {
+            Packet::Publish(publish) => return self.hear_publish(publish),
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe, version, said),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, version, said),
+            Packet::PingReq => encode(&Packet::PingResp, version, said),
+            Packet::Disconnect(_) => return Asked::Leave,
+            _ => {
+                return Asked::Breach(
+                    ReasonCode::ProtocolError,
+                    "it sent a packet that enrolment has no use for",
+                );
+            }
+        };
+        match answered {
+            true => Asked::Nothing,
+            // SUBACK of MQTT 3.1 has no word for a refusal.
+            false => Asked::Breach(
+                ReasonCode::NotAuthorized,
+                "it subscribed to another topic than $keyward/enroll/answer, in a version of MQTT that cannot be told so",
+            ),
         }
     }
 
@@ -111,16 +176,19 @@ impl Enrolling {
                 "it published before it subscribed to $keyward/enroll/answer, so it would not hear the answer",
             );
         }
+        let correlation = publish.properties.correlation_data.map(<[u8]>::to_vec);
+        if correlation.as_ref().is_some_and(|data| data.len() > ENROLMENT_CORRELATION) {
+            return Asked::Breach(ReasonCode::PacketTooLarge, "its correlation data is too long");
+        }
         self.applications += 1;
         if self.applications > APPLICATIONS_PER_LINK {
             return Asked::Breach(ReasonCode::QuotaExceeded, "it sent too many requests");
         }
-        let correlation = publish.properties.correlation_data.map(<[u8]>::to_vec);
         let pending = Pending { id: publish.delivery.id(), correlation };
         Asked::Apply { request: publish.payload.to_vec(), pending }
     }
 
-    fn subscribe(&mut self, subscribe: &Subscribe<'_>, version: Version) -> Vec<u8> {
+    fn subscribe(&mut self, subscribe: &Subscribe<'_>, version: Version, said: &mut Vec<u8>) -> bool {
         let grant = |filter: &str| match filter == ANSWER_TOPIC {
             true => ReasonCode::Success, // QoS 0
             false => ReasonCode::NotAuthorized,
@@ -129,17 +197,17 @@ impl Enrolling {
             subscribe.filters.into_iter().map(|(filter, _)| grant(filter)).collect();
         self.is_subscribed |= reasons.contains(&ReasonCode::Success);
         let (id, reasons) = (subscribe.id, ReasonCodes::List(&reasons));
-        encode(&Packet::SubAck(SubAck { id, properties: AckProperties::default(), reasons }), version)
+        encode(&Packet::SubAck(SubAck { id, properties: AckProperties::default(), reasons }), version, said)
     }
 
-    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>, version: Version) -> Vec<u8> {
+    fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>, version: Version, said: &mut Vec<u8>) -> bool {
         let mut end = |filter: &str| match filter == ANSWER_TOPIC && std::mem::take(&mut self.is_subscribed) {
             true => ReasonCode::Success,
             false => ReasonCode::NoSubscriptionExisted,
         };
         let reasons: Vec<ReasonCode> = unsubscribe.filters.into_iter().map(&mut end).collect();
         let (id, reasons) = (unsubscribe.id, ReasonCodes::List(&reasons));
-        encode(&Packet::UnsubAck(SubAck { id, properties: AckProperties::default(), reasons }), version)
+        encode(&Packet::UnsubAck(SubAck { id, properties: AckProperties::default(), reasons }), version, said)
     }
 
     fn wish(&self, request: Vec<u8>) -> Wish {
@@ -149,8 +217,8 @@ impl Enrolling {
         }
     }
 
-    /// Returns the packets that answer what is pending.
-    fn answer(&self, pending: &Pending, payload: &[u8]) -> Vec<u8> {
+    /// Returns the packets that answer what is pending; `None` if the client cannot be told.
+    fn answer(&self, pending: &Pending, payload: &[u8]) -> Option<Vec<u8>> {
         let version = self.said.version;
         let properties = PublishProperties {
             payload_format: Some(true),
@@ -166,30 +234,34 @@ impl Enrolling {
             properties,
             payload,
         };
-        let mut packets = match self.is_subscribed {
-            true => encode(&Packet::Publish(publish), version),
-            false => Vec::new(),
-        };
+        let mut packets = Vec::new();
+        let is_told = !self.is_subscribed || encode(&Packet::Publish(publish), version, &mut packets);
+        if !is_told || packets.len() > self.packet_max {
+            return None;
+        }
         if let Some(id) = pending.id {
             let ack = Ack { id, reason: ReasonCode::Success, properties: AckProperties::default() };
-            packets.extend(encode(&Packet::PubAck(ack), version));
+            encode(&Packet::PubAck(ack), version, &mut packets).then_some(())?;
         }
-        packets
+        Some(packets)
     }
 }
 
-/// Writes a packet of ours, whose parts all have lengths that fit.
-fn encode(packet: &Packet<'_>, version: Version) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let written = codec::encode(packet, version, &mut bytes);
-    debug_assert!(written.is_ok(), "what enrolment says always fits");
-    bytes
+/// Appends a packet; false if this version of MQTT has no words for it.
+fn encode(packet: &Packet<'_>, version: Version, said: &mut Vec<u8>) -> bool {
+    let before = said.len();
+    let written = codec::encode(packet, version, said).is_ok();
+    if !written {
+        said.truncate(before);
+    }
+    written
 }
 
 /// Is what follows from the CONNECT of a device that may apply.
 pub(super) struct Admitted {
     applicant: Applicant,
     keep_alive: u16,
+    packet_max: usize,
     /// The CONNACK.
     welcome: Vec<u8>,
 }
@@ -211,8 +283,13 @@ pub(super) fn admit(
     if connect.will.is_some() {
         return Err(LoginCause::Enrolment("it has a will"));
     }
+    let packet_max = connect.properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get);
+    if packet_max < ENROLMENT_ANSWER {
+        return Err(LoginCause::Enrolment("its Maximum Packet Size leaves no room for the answer"));
+    }
     let (entrance, chain) = (&arrival.origin.entrance, arrival.transport.peer_chain());
-    let applicant = shared.gate.judge_applicant(now, entrance, chain, applying, connect)?;
+    let applicant = shared.gate.judge_applicant(now, entrance, chain, applying, connect);
+    let applicant = applicant.inspect_err(|cause| note_late(shared, arrival, cause, connect))?;
     let assigned = match connect.client_id.is_empty() {
         true => Some(draw_client_id().ok_or(LoginCause::WorkerBusy)?),
         false => None,
@@ -229,28 +306,91 @@ pub(super) fn admit(
         ..ConnAckProperties::default()
     };
     let ack = ConnAck { session_present: false, reason: ReasonCode::Success, properties };
-    let welcome = encode(&Packet::ConnAck(ack), connect.version);
-    Ok(Admitted { applicant, keep_alive: connect.keep_alive, welcome })
+    let mut welcome = Vec::new();
+    match encode(&Packet::ConnAck(ack), connect.version, &mut welcome) {
+        true => Ok(Admitted {
+            applicant,
+            keep_alive: connect.keep_alive,
+            packet_max: packet_max as usize,
+            welcome,
+        }),
+        false => Err(LoginCause::Enrolment("its version of MQTT has no words for the welcome")),
+    }
+}
+
+/// Has it written down that the right code came after its hour, once. If there is no place for that now, the next try tells.
+fn note_late(shared: &DoorShared, arrival: &Arrival, cause: &LoginCause, connect: &Connect<'_>) {
+    let (LoginCause::Claim(ClaimRefusal::Used { id, .. }), Some(code)) = (cause, connect.password) else {
+        return;
+    };
+    if let (Some(applications), false) = (&shared.applications, shared.gate.is_conflict_known(id)) {
+        let wish = Wish::Late { code: Secret::new(code.to_vec()) };
+        let identity = Identity::Device(id.clone());
+        applications.offer(Application::new(identity, arrival.peer, wish, |_| {}));
+    }
 }
 
 impl Door {
     /// Opens an enrolment link, or refuses it.
     pub(super) fn begin_enrolment(&mut self, id: LinkId, said: Said, admitted: Result<Admitted, LoginCause>) {
-        let Admitted { applicant, keep_alive, welcome } = match admitted {
+        let Admitted { applicant, keep_alive, packet_max, welcome } = match admitted {
             Ok(admitted) => admitted,
             Err(cause) => return self.refuse(id, &said, cause),
         };
-        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
-        if let Err(bound) = arrival.counted.identify(self.now.mono, &applicant.identity) {
+        if let Err(bound) = self.take_enrolment_place(&applicant.identity) {
+            let who = Offender::Identity(applicant.identity.clone());
+            self.report_limit(who, bound.name(), bound.value(&self.parts.shared.limits));
             return self.refuse(id, &said, LoginCause::Crowded(bound));
         }
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
         arrival.connection.established(self.now.mono, keep_alive);
-        let (is_subscribed, applications) = (false, 0);
-        let enrolling = Enrolling { said, applicant, is_subscribed, applications, pending: None };
+        let enrolling = Enrolling {
+            said,
+            applicant,
+            is_subscribed: false,
+            applications: 0,
+            packets: 0,
+            packet_max,
+            pending: None,
+        };
         arrival.stage = Stage::Enrolling(Box::new(enrolling));
         arrival.begun = self.now.mono;
-        self.say(id, &welcome);
-        self.serve_enrolment(id);
+        if self.say(id, &welcome) {
+            self.serve_enrolment(id);
+        }
+    }
+
+    /// Counts an enrolment link. Where there are too many, the oldest makes room that waits for no answer: among all, or among those
+    /// of the same identity.
+    fn take_enrolment_place(&mut self, identity: &Identity) -> Result<(), Crowded> {
+        self.parts.shared.admission.apply(self.now.mono, identity)?;
+        let own = |enrolling: &Enrolling| enrolling.applicant.identity == *identity;
+        if self.enrolments(own) >= ENROLMENT_LINKS_PER_IDENTITY {
+            self.evict_enrolment(Crowded::Applicant, own)?;
+        }
+        if self.enrolments(|_| true) >= ENROLMENT_LINKS {
+            self.evict_enrolment(Crowded::Enrolments, |_| true)?;
+        }
+        Ok(())
+    }
+
+    fn enrolments(&self, fits: impl Fn(&Enrolling) -> bool) -> usize {
+        self.arrivals.values().filter_map(Arrival::enrolling).filter(|enrolling| fits(enrolling)).count()
+    }
+
+    /// Drops the oldest enrolment link that fits and waits for no answer.
+    fn evict_enrolment(&mut self, bound: Crowded, fits: impl Fn(&Enrolling) -> bool) -> Result<(), Crowded> {
+        let is_meant = |arrival: &Arrival| {
+            arrival.enrolling().is_some_and(|enrolling| !enrolling.is_waiting() && fits(enrolling))
+        };
+        let oldest = self.arrivals.iter().find(|(_, arrival)| is_meant(arrival)).map(|(id, _)| *id);
+        let evicted = oldest.and_then(|id| self.remove(id)).ok_or(bound)?;
+        self.parts.shared.counts.evicted();
+        if let Some(enrolling) = evicted.enrolling() {
+            let who = Offender::Identity(enrolling.applicant.identity.clone());
+            self.report_limit(who, bound.name(), bound.value(&self.parts.shared.limits));
+        }
+        Ok(())
     }
 
     /// Goes through the packets that came on an enrolment link.
@@ -261,28 +401,23 @@ impl Door {
     }
 
     fn go_through_packets(&mut self, id: LinkId) {
-        loop {
-            let Some(arrival) = self.arrivals.get_mut(&id) else { return };
-            let Stage::Enrolling(enrolling) = &mut arrival.stage else { return };
-            if enrolling.is_waiting() || arrival.plain.is_empty() {
-                return;
-            }
-            let plain = std::mem::take(&mut arrival.plain);
-            let (asked, size) = match arrival.connection.decode(self.now.mono, &plain) {
-                Ok(Step::Incomplete { .. }) => {
-                    arrival.plain = plain;
-                    return;
-                }
-                Ok(Step::Packet { packet, size }) => (enrolling.hear(&packet), size),
-                Err(refused) => return self.part(id, refused.farewell),
-            };
-            arrival.plain = Zeroizing::new(plain[size..].to_vec());
-            match asked {
-                Asked::Say(bytes) => self.say(id, &bytes),
-                Asked::Apply { request, pending } => self.apply(id, request, pending),
-                Asked::Leave => drop(self.remove(id)),
-                Asked::Breach(reason, what) => self.breach(id, reason, what),
-            }
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+        let Stage::Enrolling(enrolling) = &mut arrival.stage else { return };
+        if enrolling.is_waiting() {
+            return;
+        }
+        let Visit { size, said, asked } =
+            enrolling.go_through(self.now.mono, &mut arrival.connection, &arrival.plain);
+        arrival.plain.drain(..size);
+        if !said.is_empty() && !self.say(id, &said) {
+            return;
+        }
+        match asked {
+            Asked::Nothing => {}
+            Asked::Apply { request, pending } => self.apply(id, request, pending),
+            Asked::Leave => drop(self.remove(id)),
+            Asked::Breach(reason, what) => self.breach(id, reason, what),
+            Asked::Part(farewell) => self.part(id, farewell),
         }
     }
 
@@ -306,8 +441,13 @@ impl Door {
             Stage::Succeeding(_) => self.settle_succession(id),
             Stage::Enrolling(enrolling) => {
                 let Some(pending) = enrolling.pending.take() else { return };
-                let packets = enrolling.answer(&pending, &answer.0);
-                self.say(id, &packets);
+                let Some(packets) = enrolling.answer(&pending, &answer.0) else {
+                    let what = "the answer is larger than its Maximum Packet Size";
+                    return self.breach(id, ReasonCode::PacketTooLarge, what);
+                };
+                if !self.say(id, &packets) {
+                    return;
+                }
                 self.serve_enrolment(id);
                 // Its socket may have said something meanwhile, and does not say so twice.
                 self.again.insert(id);
@@ -316,12 +456,15 @@ impl Door {
         }
     }
 
-    fn say(&mut self, id: LinkId, packets: &[u8]) {
-        let Some(arrival) = self.arrivals.get_mut(&id) else { return };
+    /// Sends packets; false if that was the end of the link.
+    fn say(&mut self, id: LinkId, packets: &[u8]) -> bool {
+        let Some(arrival) = self.arrivals.get_mut(&id) else { return false };
         let said = arrival.transport.seal(packets, &mut arrival.unsent).is_ok() && arrival.flush().is_ok();
-        if !said || !self.charge(id) {
+        let goes_on = said && self.charge(id);
+        if !goes_on {
             drop(self.remove(id));
         }
+        goes_on
     }
 
     /// Closes an enrolment link that wants what it cannot have, and tells people.

@@ -15,7 +15,9 @@ use crate::plane::source::Source;
 use crate::plane::tls::certificate::ClientCertificate;
 use crate::plane::tls::trusted::TrustedVerifiers;
 use arc_swap::ArcSwap;
-use keyward_identity::{Account, CertificateRefusal, PasswordRecord, Pepper, Registry, Standing, WallTime};
+use keyward_identity::{
+    Account, CertificateRecord, CertificateRefusal, PasswordRecord, Pepper, Registry, Standing, WallTime,
+};
 use keyward_ids::{CertSerial, Identity, TypeId};
 use keyward_mqtt::packet::Connect;
 use keyward_mqtt::reason::ReasonCode;
@@ -354,8 +356,21 @@ impl Gate {
         Ok(Known { demand, ..known })
     }
 
-    /// Knows somebody anew whose older certificate was taken away.
-    pub(crate) fn succeeded(&self, known: Known) -> Result<Known, LoginCause> {
+    /// Returns the password by which somebody came, if it is the one still that was checked.
+    pub(crate) fn password_of(&self, known: &Known) -> Option<PasswordRecord> {
+        let registry = self.registry.load();
+        let account = registry.find(&known.identity).filter(|account| account.epoch == known.epoch)?;
+        account.password.clone()
+    }
+
+    /// Knows somebody anew whose older certificate was taken away. What else is demanded is asked anew: the password that was
+    /// checked, if one was, is still its own.
+    pub(crate) fn succeeded(
+        &self,
+        entrance: &Entrance,
+        known: Known,
+        password: Option<&PasswordRecord>,
+    ) -> Result<Known, LoginCause> {
         let registry = self.registry.load();
         let account = registry.find(&known.identity).filter(|account| account.is_active());
         let account = account.filter(|account| account.life == known.life);
@@ -363,7 +378,16 @@ impl Gate {
             account.is_some_and(|account| account.certificates.iter().any(|held| held.serial == *serial))
         };
         match account.filter(|_| known.renewing.as_ref().is_some_and(holds)) {
-            Some(account) => Ok(Known { epoch: account.epoch, renewing: None, ..known }),
+            Some(account) => {
+                let demand = self.enough(entrance, account, known.shown)?;
+                if known.shown == Evidence::CertificateAndPassword {
+                    may_use_password(entrance, account, known.shown)?;
+                    if password.is_none() || account.password.as_ref() != password {
+                        return Err(LoginCause::WrongPassword);
+                    }
+                }
+                Ok(Known { epoch: account.epoch, demand, renewing: None, ..known })
+            }
             None => Err(self.shut_out(known.identity)),
         }
     }
@@ -401,8 +425,14 @@ fn may_use_password(entrance: &Entrance, account: &Account, shown: Evidence) -> 
 fn renewing(account: &Account, shown: Option<&CertificateDer<'_>>) -> Option<CertSerial> {
     // Of most accounts nothing has to be read.
     account.certificates.iter().find(|held| held.renews.is_some())?;
-    let serial = ClientCertificate::read(shown?)?.serial;
-    account.renewed_by(&serial).is_some().then_some(serial)
+    let held = held(account, &ClientCertificate::read(shown?)?)?;
+    account.renewed_by(&held.serial).is_some().then(|| held.serial.clone())
+}
+
+/// Returns what is known of the certificate that was shown, if it is one of ours: another authority may have given the same
+/// serial number, but not for the same key.
+fn held<'a>(account: &'a Account, shown: &ClientCertificate) -> Option<&'a CertificateRecord> {
+    account.certificates.iter().find(|held| held.serial == shown.serial && held.key == shown.key)
 }
 
 /// Tells whether a user name beside a certificate names the identity that the certificate shows, with its kind or

@@ -401,11 +401,12 @@ impl Door {
 
     /// Closes logins under way that the registry does not hold any more (rule 6), and reports.
     fn close_strangers(&mut self, revision: u64) {
-        let shared = Arc::clone(&self.parts.shared);
+        let (shared, now) = (Arc::clone(&self.parts.shared), self.now);
         let closed = self.drop_those(|arrival| match &arrival.stage {
             Stage::Checking(candidate) => {
                 candidate.claim.as_ref().is_some_and(|claim| !shared.gate.holds(&claim.known))
             }
+            Stage::Enrolling(enrolling) => !shared.gate.holds_applicant(now, enrolling.applicant()),
             _ => false,
         });
         shared.changes.directory(self.parts.reporting, revision, closed);

@@ -7,12 +7,15 @@ use super::arrival::{Said, Stage};
 use super::gate::Known;
 use crate::plane::enrolment::{Application, Wish};
 use keyward_broker::{Attach, LinkId};
+use keyward_identity::PasswordRecord;
 
 /// Is a login that waits for the end of an older certificate.
 pub(crate) struct Succession {
     said: Said,
     known: Known,
     attach: Box<Attach>,
+    /// The password that was checked, if it was one.
+    password: Option<PasswordRecord>,
 }
 
 impl Door {
@@ -36,7 +39,8 @@ impl Door {
             return Some(attach);
         }
         let (said, known) = (said.clone(), known.clone());
-        arrival.stage = Stage::Succeeding(Box::new(Succession { said, known, attach }));
+        let password = self.parts.shared.gate.password_of(&known);
+        arrival.stage = Stage::Succeeding(Box::new(Succession { said, known, attach, password }));
         arrival.begun = self.now.mono;
         self.arm(id);
         None
@@ -48,8 +52,9 @@ impl Door {
         let Stage::Succeeding(waiting) = std::mem::replace(&mut arrival.stage, Stage::Connect) else {
             return;
         };
-        let Succession { said, known, attach } = *waiting;
-        match self.parts.shared.gate.succeeded(known) {
+        let Succession { said, known, attach, password } = *waiting;
+        let entrance = arrival.origin.entrance.clone();
+        match self.parts.shared.gate.succeeded(&entrance, known, password.as_ref()) {
             Ok(known) => {
                 let attach = Box::new(attach.under(known.epoch));
                 self.hand_over(id, &known, attach, &said);

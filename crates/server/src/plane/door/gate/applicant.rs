@@ -1,10 +1,10 @@
 //! Who applies for a certificate: by a claim code, or by the certificate that it has.
 
-use super::Gate;
+use super::{Gate, held, names};
 use crate::plane::entrance::{Entrance, Evidence};
 use crate::plane::events::LoginCause;
 use crate::plane::tls::certificate::ClientCertificate;
-use keyward_identity::{Secret, WallTime};
+use keyward_identity::{CertificateRefusal, Secret, WallTime};
 use keyward_ids::{CertSerial, DeviceId, Identity};
 use keyward_mqtt::packet::Connect;
 use keyward_mqtt::time::Now;
@@ -83,11 +83,49 @@ impl Gate {
         chain: Option<&[CertificateDer<'_>]>,
         name: &str,
     ) -> Result<Applicant, LoginCause> {
-        let chain = chain.ok_or(LoginCause::NoCredential)?;
-        let account = self.certified(now, entrance, chain, Some(name))?.ok_or(LoginCause::NoCredential)?;
-        self.enough(entrance, &account, Evidence::Certificate)?;
-        let shown = chain.first().and_then(ClientCertificate::read).ok_or(LoginCause::CertificateUnusable)?;
-        Ok(Applicant { identity: account.identity.clone(), shown: Shown::Certificate(shown.serial) })
+        let leaf = chain.ok_or(LoginCause::NoCredential)?.first().ok_or(LoginCause::NoCredential)?;
+        let shown = ClientCertificate::read(leaf).ok_or(LoginCause::CertificateUnusable)?;
+        let now = WallTime(now.wall.0);
+        let registry = self.registry.load();
+        // A certificate of another authority proves as much at the door, but nothing of ours comes for it.
+        let admitted = registry.admit_certificate(&shown.serial, &shown.key, now);
+        let account = admitted.map_err(|refusal| match refusal {
+            CertificateRefusal::UnknownSerial { .. } | CertificateRefusal::KeyMismatch { .. } => {
+                LoginCause::Enrolment("only certificates that were issued here are renewed here")
+            }
+            refusal => LoginCause::Certificate(refusal),
+        })?;
+        if !names(name, &account.identity) {
+            return Err(LoginCause::OtherName { shown: account.identity.clone() });
+        }
+        self.enough(entrance, account, Evidence::Certificate)?;
+        if !held(account, &shown).is_some_and(|held| held.due() <= now) {
+            return Err(LoginCause::Enrolment("its certificate is not to be renewed yet"));
+        }
+        let identity = account.identity.clone();
+        Ok(Applicant { identity, shown: Shown::Certificate(shown.serial) })
+    }
+
+    /// Tells whether an applicant has still what it showed.
+    pub(crate) fn holds_applicant(&self, now: Now, applicant: &Applicant) -> bool {
+        let registry = self.registry.load();
+        match (&applicant.shown, &applicant.identity) {
+            (Shown::Code(code), Identity::Device(id)) => {
+                registry.admit_code(id, code.expose(), &self.pepper, WallTime(now.wall.0)).is_ok()
+            }
+            (Shown::Code(_), Identity::User(_)) => false,
+            (Shown::Certificate(serial), identity) => registry.find(identity).is_some_and(|account| {
+                account.is_active() && account.certificates.iter().any(|held| held.serial == *serial)
+            }),
+        }
+    }
+
+    /// Tells whether it is known that the used code of a device came again: it is written down once.
+    pub(crate) fn is_conflict_known(&self, id: &DeviceId) -> bool {
+        let registry = self.registry.load();
+        let account = registry.find(&Identity::Device(id.clone()));
+        let invitation = account.and_then(|account| account.invitation.as_ref());
+        invitation.is_none_or(|invitation| invitation.conflict.is_some())
     }
 }
 
