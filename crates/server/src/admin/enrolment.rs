@@ -45,8 +45,13 @@ impl Turn<'_> {
         let Identity::Device(id) = applicant else { return };
         let (id, csr) = (id.clone(), Vec::new());
         let claim = Claim { id, code, csr, message_key: None, lifetime_days: None };
+        let before = self.admin.registrar.registry().revision();
         match self.execute(Command::Claim(claim)) {
-            Err(identity::Refusal::Claim(ClaimRefusal::Used { .. })) => self.admin.tell_conflict(applicant),
+            Err(identity::Refusal::Claim(ClaimRefusal::Used { .. })) => {
+                if self.admin.registrar.registry().revision() != before {
+                    self.admin.tell_conflict(applicant);
+                }
+            }
             Ok(_) | Err(identity::Refusal::Claim(_)) => {} // There is another code meanwhile.
             Err(refusal) => {
                 tracing::error!(identity = %applicant, "its incident is not written down: {refusal}")
@@ -202,6 +207,24 @@ mod tests {
         assert_eq!(fixture.told.take(), ["$keyward/incidents/claim-conflict/pump-1 "], "it is over");
         assert!(!warned(&fixture));
         assert_eq!(claim(&mut fixture, "device:pump-1", &code, &request(&key))["error"], "void");
+    }
+
+    #[test]
+    fn a_code_that_comes_after_its_hour_is_an_incident_that_is_told_once() {
+        let mut site = fixture();
+        let code = invite(&mut site, "pump-1");
+        claim(&mut site, "device:pump-1", &code, &request(&KeyPair::generate().unwrap()));
+        site.told.take();
+        for told in [1, 0] {
+            let mut turn = Turn::begin(&mut site.admin, "test");
+            turn.now.0 += 2 * 3_600_000;
+            turn.note_late(&"device:pump-1".parse().unwrap(), identity::Secret::new(code.clone().into()));
+            let heard = site.told.take();
+            assert_eq!(heard.len(), told, "{heard:?}");
+            assert!(heard.iter().all(|heard| heard.contains("came again more than an hour later")));
+        }
+        assert!(site.admin.status().warnings.concat().contains("claim-conflict"));
+        assert!(site.audit().concat().contains("came again after its hour"));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Whoever holds a code, or a copy of a certificate, keeps nobody out by it, and costs the door little.
 
-use crate::enrolment::{HOUR, aged, answer, codes, decide, end, invite, link, listening, renewal, request};
-use crate::peer::{Hello, Peer, encode, publish, subscribe};
-use crate::world::{PATIENCE, World, bundle, device, now};
-use keyward_identity::{Claim, Command, NewCredential, Secret, WallTime};
+use crate::enrolment::{
+    HOUR, aged, answer, codes, decide, decide_this, end, invite, link, listening, renewal, request,
+};
+use crate::peer::{Hello, Peer, encode, publish, subscribe, tls_config};
+use crate::trusted_authorities::{OldAuthority, bind, trust};
+use crate::world::{Bundle, PATIENCE, World, bundle, device, now};
+use keyward_identity::{Claim, Command, NewCredential, NewPassword, ProvenBy, Renewal, Secret, WallTime};
+use keyward_ids::{CertSerial, Identity};
 use keyward_mqtt::packet::{
     Connect, Packet, PacketId, Subscribe, SubscribeFilters, SubscribeOptions, Unsubscribe,
     UnsubscribeFilters, Version,
@@ -13,7 +17,9 @@ use keyward_mqtt::property::{
 };
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
-use keyward_server::plane::{ANSWER_TOPIC, Limits, REQUEST_TOPIC, Wish, limits};
+use keyward_server::login::LoginRule;
+use keyward_server::plane::{ANSWER_TOPIC, Entrance, Limits, Listener, REQUEST_TOPIC, Wish, limits};
+use std::time::Duration;
 
 fn claim_hello<'a>(name: &'a str, code: &'a str) -> Hello<'a> {
     Hello { username: Some(name), password: Some(code), ..Hello::default() }
@@ -125,7 +131,7 @@ fn idle_enrolment_links_make_room_and_those_that_wait_for_an_answer_do_not() {
     let held: Vec<Peer> = (1..12).map(|n| link(&world, &format!("pump-{n}"), &codes_of[n])).collect();
     let device = world.add_device("watch-1");
     Peer::tls(&world, Some(&device)).log_in("w");
-    crate::enrolment::decide_this(&mut world, application);
+    decide_this(&mut world, application);
     assert!(answer(&mut waiting, None).starts_with("-----BEGIN"));
     drop(held);
 }
@@ -169,7 +175,7 @@ fn the_right_code_after_its_hour_is_told_once_whoever_comes() {
     world.refresh();
     let hello = claim_hello("claim:pump-1", &code);
     assert_eq!(Peer::tls(&world, None).hello(&hello), ReasonCode::BadUserNameOrPassword);
-    assert!(world.applications.recv_timeout(std::time::Duration::ZERO).is_err(), "it is known");
+    assert!(world.applications.recv_timeout(Duration::ZERO).is_err(), "it is known");
 }
 
 #[test]
@@ -237,4 +243,69 @@ fn a_client_that_has_no_room_for_the_answer_is_refused_before_its_code_is_used()
     };
     peer.send(&encode(&Packet::Publish(publish), Version::V5));
     assert_eq!(end(&mut peer), Some(ReasonCode::PacketTooLarge));
+}
+
+/// Renews the certificate of pump-1 in the registry, and returns the new one and its serial number.
+fn renewed(world: &mut World) -> (Bundle, CertSerial) {
+    let identity: Identity = "device:pump-1".parse().unwrap();
+    let serial = world.registrar.registry().find(&identity).unwrap().certificates[0].serial.clone();
+    let (key, csr) = request();
+    let renewal = Renewal { identity, serial, csr, lifetime_days: None };
+    let issued = world.command_at(now(), Command::Renew(renewal)).unwrap().0.certificate.unwrap();
+    (bundle(&issued.chain_pem, &key), issued.serial)
+}
+
+/// A foreign certificate with the serial number of ours was exchanged for one of ours, and ended ours by its login.
+#[test]
+fn a_certificate_of_another_authority_renews_nothing_and_succeeds_nothing() {
+    let (mut world, old) = aged();
+    let authority = OldAuthority::new("Old CA");
+    trust(&mut world, &authority, ProvenBy::CommonName);
+    bind(&mut world, "device:pump-1", "pump-1", None);
+    let identity: Identity = "device:pump-1".parse().unwrap();
+    let serial = world.registrar.registry().find(&identity).unwrap().certificates[0].serial.clone();
+    let twin = authority.client_until("pump-1", serial.as_bytes(), 20);
+    Peer::tls(&world, Some(&twin)).log_in("twin");
+    let hello = Hello { username: Some("renew:pump-1"), ..Hello::default() };
+    assert_eq!(Peer::tls(&world, Some(&twin)).hello(&hello), ReasonCode::NotAuthorized);
+    world.told.login_cause("only certificates that were issued here");
+
+    let (new, serial) = renewed(&mut world);
+    let twin = authority.client_until("pump-1", serial.as_bytes(), 20);
+    Peer::tls(&world, Some(&twin)).log_in("twin");
+    assert!(world.applications.recv_timeout(Duration::ZERO).is_err(), "ours was not used yet");
+    Peer::tls(&world, Some(&old)).log_in("pump");
+    let mut successor = Peer::tls(&world, Some(&new));
+    successor.send(&Hello { client_id: "pump-new", ..Hello::default() }.bytes());
+    decide(&mut world);
+    assert_eq!(successor.connack(), ReasonCode::Success);
+}
+
+#[test]
+fn a_password_that_is_replaced_while_the_old_certificate_is_taken_away_does_not_count() {
+    let (mut world, _) = aged();
+    let entrance = Entrance { login: LoginRule::CertificateAndPassword, ..Entrance::default() };
+    let listener = Listener { entrance, ..Listener::tls("both", vec!["127.0.0.1:0".parse().unwrap()]) };
+    let at = world.plane.add_listener(listener).unwrap()[0];
+    let set_password = |world: &mut World| {
+        let identity = "device:pump-1".parse().unwrap();
+        let (outcome, _) = world.command(Command::SetPassword { identity, password: NewPassword::Generate });
+        outcome.password.unwrap().expose_text().to_owned()
+    };
+    let password = set_password(&mut world);
+    let (new, _) = renewed(&mut world);
+    let knock = |world: &World| {
+        let mut peer = Peer::tls_to(at, "localhost", tls_config(&world.ca_pem(), Some(&new)));
+        let hello = Hello { username: Some("pump-1"), password: Some(&password), ..Hello::default() };
+        peer.send(&hello.bytes());
+        let application = world.applications.recv_timeout(PATIENCE).expect("the old one is to end");
+        (peer, application)
+    };
+    let (mut peer, application) = knock(&world);
+    drop(application); // The disk hangs, say: it goes on as it was.
+    assert_eq!(peer.connack(), ReasonCode::Success);
+    let (mut peer, application) = knock(&world);
+    set_password(&mut world);
+    decide_this(&mut world, application);
+    assert_eq!(peer.connack(), ReasonCode::BadUserNameOrPassword);
 }

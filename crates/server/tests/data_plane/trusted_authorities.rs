@@ -16,7 +16,7 @@ use std::{fs, path::Path, process::Command as Program, sync::Arc};
 use time::OffsetDateTime;
 
 /// The authority that a fleet had before it came here.
-struct OldAuthority {
+pub(crate) struct OldAuthority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -35,7 +35,7 @@ fn moment(days: i64) -> OffsetDateTime {
 }
 
 impl OldAuthority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -45,7 +45,7 @@ impl OldAuthority {
     }
 
     /// Certifies a client until so many days from now.
-    fn client_until(&self, common_name: &str, serial: &[u8], days: i64) -> Bundle {
+    pub(crate) fn client_until(&self, common_name: &str, serial: &[u8], days: i64) -> Bundle {
         let mut params = named(common_name);
         params.serial_number = Some(SerialNumber::from_slice(serial));
         (params.not_before, params.not_after) = (moment(-20), moment(days));
@@ -81,12 +81,12 @@ fn old() -> LocalName {
     "old".parse().unwrap()
 }
 
-fn trust(world: &mut World, authority: &OldAuthority, proves: ProvenBy) {
+pub(crate) fn trust(world: &mut World, authority: &OldAuthority, proves: ProvenBy) {
     let certificates = authority.pem.clone().into_bytes();
     world.command(Command::TrustAuthority { name: old(), proves, certificates, revocations: None });
 }
 
-fn bind(world: &mut World, who: &str, common_name: &str, certificate: Option<&Bundle>) {
+pub(crate) fn bind(world: &mut World, who: &str, common_name: &str, certificate: Option<&Bundle>) {
     let identity: Identity = who.parse().unwrap();
     let certificate = certificate.map(|bundle| bundle.chain[0].to_vec());
     let common_name = common_name.to_owned();
