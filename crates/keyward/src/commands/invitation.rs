@@ -56,7 +56,7 @@ pub(crate) fn line(row: &InvitationRow) -> String {
     if let Some(at) = row.conflict_unix_ms {
         let _ = writeln!(
             text,
-            "            it came with another key at {}: two hold it, or the device lost its key",
+            "            it came again at {}, with another key or after its hour: two hold it, or the device lost its key",
             moment(at)
         );
     }

@@ -5,17 +5,18 @@
 //! is read from the link. Everybody who logs in waits for the door, so such a link has a handful of packets for its whole life, and
 //! what is answered to those that came together leaves in one record.
 
+mod places;
+
 use super::Door;
 use super::arrival::{Arrival, Said, Stage};
 use super::connect::draw_client_id;
 use super::gate::applicant::{Applicant, Applying, Shown};
 use super::{DoorMessage, DoorShared};
-use crate::plane::admission::Crowded;
 use crate::plane::enrolment::{ANSWER_TOPIC, Answer, Application, REQUEST_TOPIC, Wish};
 use crate::plane::events::{LoginCause, Offender};
 use crate::plane::limits::{
-    APPLICATIONS_PER_LINK, ENROLMENT_ANSWER, ENROLMENT_BYTES, ENROLMENT_CORRELATION, ENROLMENT_LINKS,
-    ENROLMENT_LINKS_PER_IDENTITY, ENROLMENT_PACKET, ENROLMENT_PACKETS,
+    APPLICATIONS_PER_LINK, ENROLMENT_ANSWER, ENROLMENT_BYTES, ENROLMENT_CORRELATION, ENROLMENT_PACKET,
+    ENROLMENT_PACKETS,
 };
 use keyward_broker::LinkId;
 use keyward_identity::{ClaimRefusal, Secret};
@@ -358,39 +359,6 @@ impl Door {
         if self.say(id, &welcome) {
             self.serve_enrolment(id);
         }
-    }
-
-    /// Counts an enrolment link. Where there are too many, the oldest makes room that waits for no answer: among all, or among those
-    /// of the same identity.
-    fn take_enrolment_place(&mut self, identity: &Identity) -> Result<(), Crowded> {
-        self.parts.shared.admission.apply(self.now.mono, identity)?;
-        let own = |enrolling: &Enrolling| enrolling.applicant.identity == *identity;
-        if self.enrolments(own) >= ENROLMENT_LINKS_PER_IDENTITY {
-            self.evict_enrolment(Crowded::Applicant, own)?;
-        }
-        if self.enrolments(|_| true) >= ENROLMENT_LINKS {
-            self.evict_enrolment(Crowded::Enrolments, |_| true)?;
-        }
-        Ok(())
-    }
-
-    fn enrolments(&self, fits: impl Fn(&Enrolling) -> bool) -> usize {
-        self.arrivals.values().filter_map(Arrival::enrolling).filter(|enrolling| fits(enrolling)).count()
-    }
-
-    /// Drops the oldest enrolment link that fits and waits for no answer.
-    fn evict_enrolment(&mut self, bound: Crowded, fits: impl Fn(&Enrolling) -> bool) -> Result<(), Crowded> {
-        let is_meant = |arrival: &Arrival| {
-            arrival.enrolling().is_some_and(|enrolling| !enrolling.is_waiting() && fits(enrolling))
-        };
-        let oldest = self.arrivals.iter().find(|(_, arrival)| is_meant(arrival)).map(|(id, _)| *id);
-        let evicted = oldest.and_then(|id| self.remove(id)).ok_or(bound)?;
-        self.parts.shared.counts.evicted();
-        if let Some(enrolling) = evicted.enrolling() {
-            let who = Offender::Identity(enrolling.applicant.identity.clone());
-            self.report_limit(who, bound.name(), bound.value(&self.parts.shared.limits));
-        }
-        Ok(())
     }
 
     /// Goes through the packets that came on an enrolment link.
