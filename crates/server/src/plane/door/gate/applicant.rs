@@ -99,7 +99,7 @@ impl Gate {
             return Err(LoginCause::OtherName { shown: account.identity.clone() });
         }
         self.enough(entrance, account, Evidence::Certificate)?;
-        if !held(account, &shown).is_some_and(|held| held.due() <= now) {
+        if held(account, &shown).is_none_or(|held| held.due() > now) {
             return Err(LoginCause::Enrolment("its certificate is not to be renewed yet"));
         }
         let identity = account.identity.clone();
