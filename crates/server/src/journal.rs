@@ -275,6 +275,12 @@ fn limit_remedy(limit: &str) -> &'static str {
         "client_id_bytes" | "will_bytes" | "topic_levels" | "topic_bytes" => {
             "refused: mend the client; docs/limits.md says why"
         }
+        "ENROLMENT_LINKS" | "ENROLMENT_LINKS_PER_IDENTITY" => {
+            "its oldest enrolment link that waited for nothing was closed, or this one refused; it comes again"
+        }
+        "ENROLMENT_BURST_PER_IDENTITY" => {
+            "refused: it enrols again and again; mend it, or revoke it if somebody else has its code or certificate"
+        }
         _ => "refused: mend the client, or raise it in keyward.toml; docs/limits.md says what that costs",
     }
 }
