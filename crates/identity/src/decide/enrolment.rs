@@ -205,8 +205,11 @@ impl Clerk<'_> {
         }
         let Some(oldest) = unused.iter().min_by_key(|unused| unused.not_before) else { return Ok(None) };
         let last_third = Duration::from_millis(old.not_after.0.saturating_sub(old.due().0));
-        let pause = limits::RENEWAL_PAUSE.min(last_third / 8);
-        let until = oldest.not_before.after(authority::BACKDATED).after(pause);
+        let issued = oldest.not_before.after(authority::BACKDATED);
+        // The nearer the end, the shorter: never is the pause longer than the certificate lasts.
+        let left = Duration::from_millis(old.not_after.0.saturating_sub(issued.0));
+        let pause = limits::RENEWAL_PAUSE.min(last_third / 8).min(left / 8);
+        let until = issued.after(pause);
         if self.now < until {
             return Err(Refusal::RenewedTooOften { identity: identity.clone(), until });
         }

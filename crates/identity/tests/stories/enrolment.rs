@@ -325,6 +325,23 @@ fn a_renewal_with_yet_another_key_leaves_the_one_that_was_not_used_until_one_is_
     assert!(house.admit(&lost).is_err() && house.admit(&old).is_err() && house.admit(&new).is_ok());
 }
 
+/// The pause was a day, whatever was left: a device that had lost two keys could not renew before its certificate ended.
+#[test]
+fn the_pause_between_renewals_is_over_before_the_certificate_is() {
+    let mut house = House::new();
+    let old = house.add_device("pump-1");
+    let end = house.account("device:pump-1").certificates[0].not_after;
+    house.now.0 = end.0 - 20 * HOUR;
+    house.run(renew(&old, &key()));
+    house.run(renew(&old, &key()));
+    let Err(Refusal::RenewedTooOften { until, .. }) = house.execute(renew(&old, &key())) else {
+        panic!("a third key at once")
+    };
+    assert!(until.0 < end.0 - 16 * HOUR, "{until:?}");
+    house.now = until;
+    house.run(renew(&old, &key()));
+}
+
 /// It forgets its key each time, or wants the ledger to grow.
 #[test]
 fn a_device_that_renews_with_another_key_each_time_gets_two_a_day_and_keeps_its_links() {

@@ -136,6 +136,22 @@ fn idle_enrolment_links_make_room_and_those_that_wait_for_an_answer_do_not() {
     drop(held);
 }
 
+/// Whoever only connected threw a device out that was making its key.
+#[test]
+fn strangers_make_room_before_a_device_that_was_let_in() {
+    let mut world = World::with(Limits { pending: 8, ..World::hasty() });
+    let code = invite(&mut world, "pump-1");
+    let mut device = link(&world, "pump-1", &code);
+    let watch = world.add_device("watch-1");
+    let strangers: Vec<_> = (0..40).map(|_| std::net::TcpStream::connect(world.tls).unwrap()).collect();
+    // Whoever comes behind them finds that they made room.
+    for _ in 0..4 {
+        Peer::tls(&world, Some(&watch)).log_in("w");
+    }
+    assert!(device.is_alive());
+    drop(strangers);
+}
+
 /// The thief was first; when the device came its code was just "used", and nobody was told.
 #[test]
 fn the_right_code_after_its_hour_is_told_once_whoever_comes() {

@@ -171,10 +171,16 @@ impl Door {
         }
     }
 
-    /// Drops the oldest unfinished connection that fits, or enrolment link that waits for no answer; false if there is none.
+    /// Drops the oldest unfinished connection that fits, or else the oldest enrolment link that waits for no answer: its device is
+    /// known, may be making its key, and is not for strangers to push out. False if there is none.
     fn evict(&mut self, fits: impl Fn(LinkId, &Arrival) -> bool) -> bool {
-        let fits = |(id, arrival): &(&LinkId, &Arrival)| arrival.may_make_room() && fits(**id, arrival);
-        let Some(id) = self.arrivals.iter().find(fits).map(|(id, _)| *id) else { return false };
+        let oldest = |may: fn(&Arrival) -> bool| {
+            let mut arrivals = self.arrivals.iter();
+            arrivals.find(|(id, arrival)| may(arrival) && fits(**id, arrival)).map(|(id, _)| *id)
+        };
+        let Some(id) = oldest(Arrival::is_unknown).or_else(|| oldest(Arrival::is_idle_enrolment)) else {
+            return false;
+        };
         self.parts.shared.counts.evicted();
         if let Some(evicted) = self.remove(id) {
             self.report_eviction(&evicted);

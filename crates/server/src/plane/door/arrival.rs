@@ -220,9 +220,9 @@ impl Arrival {
         matches!(self.stage, Stage::Handshake | Stage::Connect | Stage::Proving(_))
     }
 
-    /// Tells whether it may have to make room: nobody knows who it is, or it is an enrolment link that waits for no answer.
-    pub(crate) fn may_make_room(&self) -> bool {
-        self.is_unknown() || self.enrolling().is_some_and(|enrolling| !enrolling.is_waiting())
+    /// Tells whether it is an enrolment link that waits for no answer: such a one has to make room where no stranger can.
+    pub(crate) fn is_idle_enrolment(&self) -> bool {
+        self.enrolling().is_some_and(|enrolling| !enrolling.is_waiting())
     }
 
     /// Returns what is known of it as an enrolment link, if it is one.
