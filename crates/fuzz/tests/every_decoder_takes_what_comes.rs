@@ -7,6 +7,7 @@ use keyward_fuzz::{TARGETS, Target};
 use rustix::time::{ClockId, clock_gettime};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::env;
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -14,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long each target is fed with mutations.
-const TIME: Duration = Duration::from_secs(5);
+/// How many seconds each target is fed with mutations, unless `FUZZ_SECONDS` says another number.
+const SECONDS: u64 = 5;
 /// Targets at a time, at least; more where there are more cores.
 const THREADS: usize = 2;
 /// The most time of a processor that one input may take; the slowest takes a fiftieth of it in a debug build.
@@ -107,7 +108,8 @@ fn feed(target: &Target) -> Result<(usize, Cost), String> {
     // What a target makes once is not charged to an input.
     panics(target, &seeds[0]).map_err(|how| format!("{}: {how} by its first seed", target.name))?;
     seeds.iter().try_for_each(|seed| run(seed))?;
-    let (end, mut dice, mut count) = (now() + TIME, Dice::new(1), seeds.len());
+    let seconds = env::var("FUZZ_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
+    let (end, mut dice, mut count) = (now() + Duration::from_secs(seconds), Dice::new(1), seeds.len());
     let mut input = Vec::new();
     while count % 16 != 0 || now() < end {
         // Now and then a fresh seed; else a change upon changes.
