@@ -34,4 +34,4 @@ pub use client::Client;
 pub use error::ClientError;
 pub use heard::Greeting;
 pub use message::{Message, Publication};
-pub use options::{ClientOptions, Login, TlsIdentity, TlsOptions, Will};
+pub use options::{ClientOptions, Login, TlsIdentity, TlsKey, TlsOptions, Will};

@@ -1,6 +1,8 @@
 //! What a client is told before it connects.
 
 use keyward_mqtt::packet::{Qos, Version};
+use rustls::sign::SigningKey;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -69,8 +71,24 @@ pub struct TlsOptions {
 pub struct TlsIdentity {
     /// The certificate, then its issuer (PEM).
     pub chain_pem: Vec<u8>,
-    /// The private key (PEM, PKCS#8, SEC1 or PKCS#1).
-    pub key_pem: Zeroizing<Vec<u8>>,
+    /// The private key.
+    pub key: TlsKey,
+}
+
+/// Is a private key for TLS.
+#[derive(Clone)]
+pub enum TlsKey {
+    /// The key itself (PEM, PKCS#8, SEC1 or PKCS#1).
+    Pem(Zeroizing<Vec<u8>>),
+    /// A key that somebody else holds, and that signs for us: in a token or a TPM. It may block.
+    Held(Arc<dyn SigningKey>),
+}
+
+impl TlsIdentity {
+    /// Puts together a certificate with its chain and a key, both PEM.
+    pub fn from_pem(chain_pem: impl Into<Vec<u8>>, key_pem: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        Self { chain_pem: chain_pem.into(), key: TlsKey::Pem(key_pem.into()) }
+    }
 }
 
 /// Holds a user name and a password.

@@ -1,9 +1,11 @@
 //! TLS settings from PEM, and rustls' errors in the words of this crate.
 
 use crate::error::ClientError;
-use crate::options::{TlsIdentity, TlsOptions};
+use crate::options::{TlsIdentity, TlsKey, TlsOptions};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, RootCertStore};
 use std::sync::Arc;
 
@@ -27,10 +29,8 @@ fn config(options: &TlsOptions) -> Result<ClientConfig, ClientError> {
     match &options.identity {
         None => Ok(builder.with_no_client_auth()),
         Some(identity) => {
-            let (chain, key) = pair(identity)?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| {
-                credentials("certificate", format!("it does not go with the private key ({error})"))
-            })
+            let shown = certified(identity, builder.crypto_provider())?;
+            Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown))))
         }
     }
 }
@@ -48,18 +48,29 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, ClientError> {
     Ok(store)
 }
 
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn pair(identity: &TlsIdentity) -> Result<Pair, ClientError> {
+/// Puts certificate and key together; they must go with each other.
+fn certified(identity: &TlsIdentity, provider: &CryptoProvider) -> Result<CertifiedKey, ClientError> {
     let chain = CertificateDer::pem_slice_iter(&identity.chain_pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| credentials("certificate", not_pem(&error)))?;
     if chain.is_empty() {
         return Err(credentials("certificate", "the file holds none".to_owned()));
     }
-    let key = PrivateKeyDer::from_pem_slice(&identity.key_pem)
-        .map_err(|error| credentials("private key", not_pem(&error)))?;
-    Ok((chain, key))
+    let unfit = |error: rustls::Error| {
+        credentials("certificate", format!("it does not go with the private key ({error})"))
+    };
+    match &identity.key {
+        TlsKey::Pem(pem) => {
+            let key = PrivateKeyDer::from_pem_slice(pem)
+                .map_err(|error| credentials("private key", not_pem(&error)))?;
+            CertifiedKey::from_der(chain, key, provider).map_err(unfit)
+        }
+        TlsKey::Held(key) => {
+            let shown = CertifiedKey::new(chain, Arc::clone(key));
+            shown.keys_match().map_err(unfit)?;
+            Ok(shown)
+        }
+    }
 }
 
 /// Says why a file is not PEM. It quotes nothing, as the library would: what lies there may be a key.

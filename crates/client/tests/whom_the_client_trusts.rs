@@ -1,7 +1,7 @@
 //! TLS: the client trusts the anchor that it was given and nothing else, and understands how it is refused.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
-use keyward_client::{Client, ClientError, ClientOptions, TlsIdentity, TlsOptions};
+use keyward_client::{Client, ClientError, ClientOptions, TlsIdentity, TlsKey, TlsOptions};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -32,10 +32,7 @@ impl Authority {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
-        TlsIdentity {
-            chain_pem: certificate.pem().into_bytes(),
-            key_pem: zeroize::Zeroizing::new(key.serialize_pem().into_bytes()),
-        }
+        TlsIdentity::from_pem(certificate.pem(), key.serialize_pem().into_bytes())
     }
 }
 
@@ -55,7 +52,8 @@ fn serve(identity: &TlsIdentity, clients: Option<&Authority>) -> u16 {
         }
     };
     let chain = CertificateDer::pem_slice_iter(&identity.chain_pem).map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_slice(&identity.key_pem).unwrap();
+    let TlsKey::Pem(key) = &identity.key else { panic!("the authority makes keys in memory") };
+    let key = PrivateKeyDer::from_pem_slice(key).unwrap();
     let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -153,6 +151,6 @@ fn credentials_that_are_no_credentials_are_named() {
     let chain = broken(&|tls| tls.identity.as_mut().unwrap().chain_pem = Vec::new());
     assert!(chain.to_string().contains("certificate"), "{chain}");
     let other = right.issue(&[]);
-    let mismatch = broken(&|tls| tls.identity.as_mut().unwrap().key_pem = other.key_pem.clone());
+    let mismatch = broken(&|tls| tls.identity.as_mut().unwrap().key = other.key.clone());
     assert!(mismatch.to_string().contains("private key"), "{mismatch}");
 }

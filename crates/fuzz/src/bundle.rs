@@ -1,7 +1,6 @@
 //! What a client finds in its bundle: the address, the trust anchor, certificate and key.
 
 use keyward_client::{Address, ClientError, TlsIdentity, TlsOptions, decoders};
-use zeroize::Zeroizing;
 
 const CA: &[u8] = include_bytes!("../seeds/bundle/ca.pem");
 
@@ -17,7 +16,7 @@ pub fn bundle(data: &[u8]) {
     }
     let options =
         |roots: &[u8], identity| TlsOptions { roots_pem: roots.to_vec(), identity, server_name: None };
-    let both = TlsIdentity { chain_pem: data.to_vec(), key_pem: Zeroizing::new(data.to_vec()) };
+    let both = TlsIdentity::from_pem(data, data.to_vec());
     for options in [options(data, None), options(CA, Some(both))] {
         match decoders::tls_options(&options, "localhost") {
             Ok(()) => {}

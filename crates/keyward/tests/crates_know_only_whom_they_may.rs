@@ -16,10 +16,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("mosquitto", &[]),
     ("envelope", &[]),
     ("identity", &["ids"]),
+    ("device", &["ids", "mqtt", "envelope", "client"]),
     ("broker", &["ids", "mqtt", "policy", "store"]),
     ("server", &["ids", "mqtt", "policy", "identity", "broker", "store", "engine"]),
     ("import", &["ids", "policy", "identity", "mosquitto", "server"]),
-    ("keyward", &["ids", "mqtt", "policy", "identity", "broker", "client", "import", "server"]),
+    (
+        "keyward",
+        &["ids", "mqtt", "policy", "identity", "broker", "client", "device", "envelope", "import", "server"],
+    ),
     ("sim", &["ids", "mqtt", "store", "policy", "broker"]),
     (
         "fuzz",

@@ -63,10 +63,10 @@ fn identity(args: &ConnectArgs) -> Outcome<Option<TlsIdentity>> {
     let cert = args.cert.clone().or_else(|| in_bundle(CERT));
     let key = args.key.clone().or_else(|| in_bundle(KEY));
     match (cert, key) {
-        (Some(cert), Some(key)) => Ok(Some(TlsIdentity {
-            chain_pem: files::read_regular(&cert, FILE_BYTES)?,
-            key_pem: files::read_private(&key, FILE_BYTES)?,
-        })),
+        (Some(cert), Some(key)) => Ok(Some(TlsIdentity::from_pem(
+            files::read_regular(&cert, FILE_BYTES)?,
+            files::read_private(&key, FILE_BYTES)?,
+        ))),
         (Some(_), None) => Err(Failure::misuse(
             "the bundle holds no private key: it stayed where the signing request was made; name it with --key",
         )),

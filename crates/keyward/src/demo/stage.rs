@@ -183,7 +183,7 @@ fn application(control: &mut control::Client, name: &str) -> Outcome<Member> {
 
 fn member(chain: String, key: &keypair::NewKey) -> Member {
     let key_pem = zeroize::Zeroizing::new(key.key_pem.as_bytes().to_vec());
-    Member { identity: TlsIdentity { chain_pem: chain.into_bytes(), key_pem } }
+    Member { identity: TlsIdentity::from_pem(chain, key_pem) }
 }
 
 /// Collects what arrives before the message `marker`, which was published last: an empty list shows that nothing

@@ -1,7 +1,7 @@
 //! Those who do not belong: another authority, and a server with a device's key.
 
 use crate::failure::{Failure, Outcome};
-use keyward_client::TlsIdentity;
+use keyward_client::{TlsIdentity, TlsKey};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -12,7 +12,6 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// How long the impostor listens to its victim.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,10 +30,7 @@ fn forge(common_name: &str) -> Result<TlsIdentity, rcgen::Error> {
     let mut leaf = CertificateParams::default();
     leaf.distinguished_name.push(DnType::CommonName, common_name);
     let certificate = leaf.signed_by(&key, &issuer)?;
-    Ok(TlsIdentity {
-        chain_pem: certificate.pem().into_bytes(),
-        key_pem: Zeroizing::new(key.serialize_pem().into_bytes()),
-    })
+    Ok(TlsIdentity::from_pem(certificate.pem(), key.serialize_pem().into_bytes()))
 }
 
 /// Tells whether a chain leads from the certificate of `identity` to `anchor_pem`, whatever it was issued for.
@@ -89,7 +85,8 @@ impl Impostor {
 fn config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, String> {
     let text = |error: pem::Error| error.to_string();
     let chain = certificates(&identity.chain_pem).map_err(text)?;
-    let key = PrivateKeyDer::from_pem_slice(&identity.key_pem).map_err(text)?;
+    let TlsKey::Pem(key) = &identity.key else { return Err("the key is not at hand".to_owned()) };
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(text)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -36,7 +36,7 @@ impl Other {
         params.distinguished_name.push(DnType::CommonName, common_name);
         let key = KeyPair::generate().unwrap();
         let chain_pem = params.signed_by(&key, &self.issuer).unwrap().pem().into_bytes();
-        TlsIdentity { chain_pem, key_pem: key.serialize_pem().into_bytes().into() }
+        TlsIdentity::from_pem(chain_pem, key.serialize_pem().into_bytes())
     }
 }
 

@@ -70,10 +70,10 @@ impl Broker {
         options.client_id = added.device.id.clone();
         options.tls = Some(TlsOptions {
             roots_pem: added.ca_pem.clone().into_bytes(),
-            identity: Some(TlsIdentity {
-                chain_pem: added.certificate_pem.clone().unwrap().into_bytes(),
-                key_pem: keys.0.serialize_pem().into_bytes().into(),
-            }),
+            identity: Some(TlsIdentity::from_pem(
+                added.certificate_pem.clone().unwrap(),
+                keys.0.serialize_pem().into_bytes(),
+            )),
             server_name: None,
         });
         options

@@ -1,0 +1,10 @@
+//! The device side of Keyward: what a gateway, a meter or a camera links to be a device of the fleet.
+//!
+//! A device holds its keys in a [`KeyStore`]. Where that keeps them, in a file or in hardware, decides what is left to
+//! somebody who steals the device; [`Protection`] says it, and nothing here makes it sound better than it is.
+//!
+//! What is not here: how a message is signed (`envelope`), and how a packet is written (`mqtt`, `client`).
+
+mod keys;
+
+pub use keys::{Generation, KeyError, KeyStore, Protection, Role};
