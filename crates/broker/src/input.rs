@@ -8,6 +8,7 @@ use crate::persist::{Entry, Page, Publication};
 use crate::placement::ShardIndex;
 use crate::principal::Directory;
 use crate::session::SessionRef;
+use crate::signature::Checked;
 use core::num::NonZeroU32;
 use keyward_mqtt::packet::Packet;
 use keyward_policy::Policy;
@@ -40,6 +41,8 @@ pub enum Input<'a> {
     },
     /// The store was read, as [`Output::ReadPage`](crate::Output::ReadPage) asked.
     Page(Page),
+    /// The signature of a message was verified, as [`Output::Check`](crate::Output::Check) asked: its link may be fed again.
+    Checked(Checked),
     /// What the store can take from now on.
     Storage(Storage),
     /// All shards were given what was on disk ([`Shard::restore`](crate::Shard::restore)) and know of each other: what

@@ -6,7 +6,7 @@ use crate::principal::{Directory, Principal, Standing};
 use crate::{limits, retained};
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::topic::TopicName;
-use keyward_policy::{Action, Policy, Rights};
+use keyward_policy::{Action, Check, Policy, Rights};
 use std::sync::Arc;
 
 /// Holds the policy and the directory in force.
@@ -66,6 +66,10 @@ impl Law {
         self.directory.revision()
     }
 
+    pub(crate) fn installation(&self) -> Arc<str> {
+        self.directory.installation()
+    }
+
     pub(crate) fn stamp(&self) -> LawStamp {
         LawStamp { generation: self.generation, revision: self.revision() }
     }
@@ -123,6 +127,23 @@ impl Law {
         client: Option<&ClientId>,
         topic: TopicName<'_>,
     ) -> bool {
+        let Some(rights) = self.rights_of_absent(principal) else { return false };
+        match client {
+            Some(client) => {
+                let own = rights.of_client(client.as_str());
+                own.as_ref().unwrap_or(rights).decide(Action::Publish, topic).allowed
+            }
+            None => rights.some_client_may(Action::Publish, topic),
+        }
+    }
+
+    /// Tells whether what `principal` publishes to `topic` must be signed.
+    pub(crate) fn requires_signature(&mut self, principal: &Arc<Principal>, topic: TopicName<'_>) -> bool {
+        let Some(rights) = self.rights_of_absent(principal) else { return true };
+        rights.demand(topic).is_some_and(|demand| demand.check == Check::Require)
+    }
+
+    fn rights_of_absent(&mut self, principal: &Arc<Principal>) -> Option<&Rights> {
         let identity = &principal.subject.identity;
         let remembered =
             self.absent.get(identity).is_some_and(|absent| Arc::ptr_eq(&absent.principal, principal));
@@ -133,14 +154,7 @@ impl Law {
             let absent = Absent { principal: Arc::clone(principal), rights: self.rights(principal) };
             self.absent.insert(identity.clone(), absent);
         }
-        let Some(Absent { rights, .. }) = self.absent.get(identity) else { return false };
-        match client {
-            Some(client) => {
-                let own = rights.of_client(client.as_str());
-                own.as_ref().unwrap_or(rights).decide(Action::Publish, topic).allowed
-            }
-            None => rights.some_client_may(Action::Publish, topic),
-        }
+        self.absent.get(identity).map(|absent| &absent.rights)
     }
 
     /// Says whether a retained message may be delivered: its publisher must be one that may still write there. The

@@ -332,5 +332,11 @@ pub const REPLAY_SEEN_BYTES: usize = 20;
 /// sent to devices that are about to return.
 pub const RESTART_GRACE: Millis = Millis::from_secs(60);
 
+/// Messages that a link may send in [`UNFIT_TIME`] that are refused for their signature, this one included: then it is closed.
+pub const UNFIT_MESSAGES: u8 = 5;
+
+/// The time in which these are counted.
+pub const UNFIT_TIME: Millis = Millis::from_secs(60);
+
 /// Bytes of a will that are taken even when memory is short: "offline" fits in.
 pub const SMALL_WILL: usize = 1_024;

@@ -6,8 +6,10 @@ use crate::input::Ticket;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::replay::ReplayOrder;
+use crate::shard::Unchecked;
 use keyward_mqtt::packet::{PacketId, Version};
 use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::time::Millis;
 use std::collections::VecDeque;
 
 /// Is the link of a session.
@@ -39,6 +41,11 @@ pub(crate) struct Link {
     pub(crate) held: VecDeque<Held>,
     /// The bytes of these.
     pub(crate) held_bytes: usize,
+    /// A message whose signature is being verified.
+    pub(crate) unchecked: Option<Box<Unchecked>>,
+    /// Messages that were refused for their signature since then.
+    pub(crate) unfit: u8,
+    pub(crate) unfit_since: Millis,
 }
 
 /// Is an answer that may not leave yet.
@@ -110,6 +117,9 @@ impl Link {
             dirty: false,
             held: VecDeque::new(),
             held_bytes: 0,
+            unchecked: None,
+            unfit: 0,
+            unfit_since: Millis::ZERO,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::input::{ShardMessage, Ticket};
 use crate::outbox::Outbox;
 use crate::persist::PageAsk;
 use crate::placement::ShardIndex;
+use crate::signature::Check;
 use core::fmt;
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::reason::ReasonCode;
@@ -46,6 +47,10 @@ pub enum Output {
     /// Read what some messages on disk say, off the shard's thread, then give it back with
     /// [`Input::Page`](crate::Input::Page). Only with a store.
     ReadPage(PageAsk),
+    /// Verify the signature of a message, off the shard's thread, then give what was found back with
+    /// [`Input::Checked`](crate::Input::Checked). Until then its link is not to be fed
+    /// ([`Shard::is_held`](crate::Shard::is_held)): what it sends next waits in order.
+    Check(Box<Check>),
     /// Somebody was refused something.
     Denied(Denial),
     /// Something happened that is counted and shown.
@@ -118,6 +123,44 @@ pub enum DeniedAction {
     Will,
     /// To be connected at all: the registry does not know it, or not any more.
     Attach,
+    /// To publish a message that is not signed as it has to be.
+    Signed(Unfit),
+}
+
+/// Says why a message does not count as signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unfit {
+    /// It is no signed message.
+    Form,
+    /// It names a key that the device does not have.
+    Key,
+    /// Its key is retired.
+    Retired,
+    /// Its key is not kept well enough.
+    Level,
+    /// Its signature does not hold.
+    Signature,
+    /// It is too old, expired, from the future, or for another session.
+    Age,
+    /// Its number is so far below the newest one that nobody remembers whether it was seen.
+    Replay,
+    /// Another message of its number was seen: two hold the key, or the device has lost count.
+    Equivocation,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Form => "not signed",
+            Self::Key => "unknown key",
+            Self::Retired => "retired key",
+            Self::Level => "level of its key",
+            Self::Signature => "bad signature",
+            Self::Age => "age",
+            Self::Replay => "old number",
+            Self::Equivocation => "number used twice",
+        })
+    }
 }
 
 impl fmt::Display for DeniedAction {
@@ -127,6 +170,7 @@ impl fmt::Display for DeniedAction {
             Self::Subscribe => "subscribe",
             Self::Will => "will",
             Self::Attach => "attach",
+            Self::Signed(unfit) => return write!(f, "publish signed ({unfit})"),
         })
     }
 }
@@ -167,6 +211,13 @@ pub enum Notice {
     PublishWithheld {
         /// Whose message it was.
         publisher: Identity,
+    },
+    /// A message that is signed does not count as signed.
+    Unfit {
+        /// Who had published it.
+        publisher: Identity,
+        /// Why.
+        unfit: Unfit,
     },
     /// A will was not published because its owner may not publish any more.
     WillWithheld {

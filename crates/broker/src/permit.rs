@@ -102,7 +102,10 @@ pub(crate) fn publish_held(
         return Err(Refusal::Standing);
     }
     let Some(topic) = message.topic_name() else { return Err(Refusal::Rule) };
-    Permit::granted(law.may_publish(&principal, client, topic)).ok_or(Refusal::Rule)
+    // No will is signed for the moment at which it is published.
+    let is_unsigned = purpose == Purpose::Will && law.requires_signature(&principal, topic);
+    let allowed = !is_unsigned && law.may_publish(&principal, client, topic);
+    Permit::granted(allowed).ok_or(Refusal::Rule)
 }
 
 /// Permits the broker itself to publish to `topic`: where no client may, and nowhere else.

@@ -1,5 +1,6 @@
 //! Who the registry says there is, as the broker needs it. The shell makes these values from the registry.
 
+use crate::signature::MessageKey;
 use keyward_ids::Identity;
 use keyward_policy::Subject;
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ pub struct Principal {
     pub epoch: u64,
     /// What it may do at all.
     pub standing: Standing,
+    /// The keys by which its messages are verified.
+    pub message_keys: Vec<MessageKey>,
 }
 
 /// Says whether an identity may act.
@@ -42,6 +45,7 @@ pub enum Standing {
 #[derive(Debug, Default)]
 pub struct Directory {
     revision: u64,
+    installation: Arc<str>,
     principals: HashMap<Identity, Arc<Principal>>,
 }
 
@@ -51,7 +55,17 @@ impl Directory {
     pub fn new(revision: u64, principals: impl IntoIterator<Item = Arc<Principal>>) -> Self {
         let principals =
             principals.into_iter().map(|principal| (principal.subject.identity.clone(), principal)).collect();
-        Self { revision, principals }
+        Self { revision, installation: Arc::default(), principals }
+    }
+
+    /// Says of which installation this is: messages are signed for one.
+    #[must_use]
+    pub fn of_installation(self, installation: &str) -> Self {
+        Self { installation: installation.into(), ..self }
+    }
+
+    pub(crate) fn installation(&self) -> Arc<str> {
+        Arc::clone(&self.installation)
     }
 
     /// Returns the revision of the registry that this is.

@@ -199,10 +199,10 @@ impl Session {
             + self.rights_bytes
             + self.replays.iter().map(Replay::bytes).sum::<usize>()
             + self.shares.joining.len() * size_of::<Joining>()
-            + self
-                .link
-                .as_ref()
-                .map_or(0, |link| limits::LINK_OVERHEAD + link.held_bytes + link.aliases.bytes());
+            + self.link.as_ref().map_or(0, |link| {
+                let unchecked = link.unchecked.as_ref().map_or(0, |unchecked| unchecked.weight());
+                limits::LINK_OVERHEAD + link.held_bytes + link.aliases.bytes() + unchecked
+            });
         (core::mem::replace(&mut self.counted, after), after)
     }
 

@@ -17,8 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("envelope", &[]),
     ("identity", &["ids"]),
     ("device", &["ids", "mqtt", "envelope", "client"]),
-    ("broker", &["ids", "mqtt", "policy", "store"]),
-    ("server", &["ids", "mqtt", "policy", "identity", "broker", "store", "engine"]),
+    ("broker", &["ids", "mqtt", "policy", "envelope", "store"]),
+    ("server", &["ids", "mqtt", "policy", "envelope", "identity", "broker", "store", "engine"]),
     ("import", &["ids", "policy", "identity", "mosquitto", "server"]),
     (
         "keyward",
@@ -136,7 +136,12 @@ const PURE: &[(&str, &[&[&str]])] = &[
     ("envelope", &[CRYPTOGRAPHY]),
     (
         "broker",
-        &[&["keyward-ids", "keyward-mqtt", "keyward-policy", "keyward-store", "siphasher", "slab"], TOML],
+        &[
+            &["keyward-ids", "keyward-mqtt", "keyward-policy", "keyward-envelope", "keyward-store"],
+            &["siphasher", "slab"],
+            TOML,
+            CRYPTOGRAPHY,
+        ],
     ),
 ];
 

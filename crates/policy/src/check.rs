@@ -3,6 +3,7 @@
 use crate::{
     CitedRule, Policy, RuleRef, Subject, Unresolved,
     rule::{Rule, Tier},
+    signed::Signed,
 };
 use core::fmt;
 use keyward_ids::Identity;
@@ -42,6 +43,13 @@ impl Policy {
         for late in self.late().filter(|late| !subjects.iter().any(|subject| late.includes(subject))) {
             findings.push(Finding::SpeaksOfNobody { rule: RuleRef::of_late(late).cite() });
         }
+        for signed in self.signed() {
+            if !subjects.iter().any(|subject| signed.includes(subject)) {
+                let rule = RuleRef::of_signed(signed, 0).map(RuleRef::cite);
+                findings.extend(rule.map(|rule| Finding::SpeaksOfNobody { rule }));
+            }
+            findings.extend(undemanded(signed, subjects));
+        }
         for rule in self.rules() {
             if rule.tier != Tier::BUILT_IN && !subjects.iter().any(|subject| rule.includes(subject)) {
                 let rule = RuleRef::new(rule, 0).map(RuleRef::cite);
@@ -53,6 +61,23 @@ impl Policy {
         findings.extend(idle.map(|subject| Finding::MayDoNothing { subject: subject.identity.clone() }));
         findings
     }
+}
+
+/// Gathers the filters of a `[[signed]]` that demand nothing of whom it speaks of.
+fn undemanded(signed: &Signed, subjects: &[Subject]) -> Vec<Finding> {
+    let mut found: BTreeMap<(usize, Unresolved), Vec<Identity>> = BTreeMap::new();
+    for subject in subjects.iter().filter(|subject| signed.includes(subject)) {
+        for (topic, template) in signed.topics.iter().enumerate() {
+            if let Err(why) = template.resolve(|what| subject.value(what)) {
+                found.entry((topic, why)).or_default().push(subject.identity.clone());
+            }
+        }
+    }
+    let finding = |((topic, why), subjects)| {
+        let rule = RuleRef::of_signed(signed, topic)?.cite();
+        Some(Finding::DoesNotApply { rule, why, subjects })
+    };
+    found.into_iter().filter_map(finding).collect()
 }
 
 /// Gathers the filters of a rule that do not apply, one finding for each filter and reason.

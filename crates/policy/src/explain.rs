@@ -1,8 +1,8 @@
 //! Why something is allowed or denied, and what would allow it: the deciding function with tracing on.
 
 use crate::{
-    Action, Cause, CitedRule, Decision, Policy, Rights, RuleRef, SourceFile, Subject, Unresolved, filter,
-    limits,
+    Action, Cause, Check, CitedRule, Decision, Policy, Rights, RuleRef, SourceFile, Subject, Unresolved,
+    filter, limits,
     quote::{Quoted, as_template},
     rights::{Entry, Trace},
 };
@@ -32,6 +32,8 @@ pub struct Explanation {
     pub looked_at: Vec<Step>,
     /// For a filter: what of it would arrive.
     pub arriving: Vec<Arrival>,
+    /// What is demanded of the signature of such a message, in words, and the place that demands it.
+    pub demand: Option<(String, CitedRule)>,
     /// Rules that speak of the subject but mean nothing for it, with the reason.
     pub not_applying: Vec<(CitedRule, Unresolved)>,
     /// What would allow it; `None` if it is allowed.
@@ -107,6 +109,7 @@ impl Policy {
             cause: decision.cause,
             rule: decision.rule.map(RuleRef::cite),
             arriving: question.arriving(&rights),
+            demand: question.demand(&rights),
             not_applying: self.not_applying(subject, client).map(|(rule, why)| (rule.cite(), why)).collect(),
             remedy: (!decision.allowed).then(|| self.remedy((subject, client), &question, decision)),
             looked_at,
@@ -174,6 +177,19 @@ impl<'t> Question<'t> {
             Self::Topic(action, topic) => rights.decide_traced(action, topic, looked_at),
             Self::Subscribe { filter, shared } => rights.decide_subscribe(filter, shared),
         }
+    }
+
+    /// Says what is demanded of a message.
+    fn demand(&self, rights: &Rights) -> Option<(String, CitedRule)> {
+        let Self::Topic(Action::Publish, topic) = self else { return None };
+        let demand = rights.demand(*topic)?;
+        let what = match demand.check {
+            Check::Require => "must be signed",
+            Check::Observe | Check::Off => "is marked if it is signed",
+        };
+        let (level, hours) = (demand.level, demand.max_offline.as_secs() / 3_600);
+        let words = format!("{what} by a key of level {level} or more, at most {hours} hours ago");
+        Some((words, demand.rule.cite()))
     }
 
     fn arriving(&self, rights: &Rights) -> Vec<Arrival> {
@@ -252,6 +268,9 @@ impl Explanation {
         if let Some(rule) = &self.rule {
             lines.push(format!("by {rule}: {}", rule.text));
             lines.extend(rule.note.as_ref().map(|note| format!("note: {}", Quoted(note))));
+        }
+        if let Some((what, rule)) = &self.demand {
+            lines.push(format!("it {what}, by {rule}: {}", rule.text));
         }
         lines.extend(
             self.not_applying.iter().map(|(rule, why)| {

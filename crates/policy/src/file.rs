@@ -33,6 +33,8 @@ pub(crate) struct FileShape {
     pub(crate) rules: Vec<Spanned<RuleShape>>,
     #[serde(default, rename = "decide-late")]
     pub(crate) late: Vec<Spanned<LateShape>>,
+    #[serde(default)]
+    pub(crate) signed: Vec<Spanned<SignedShape>>,
 }
 
 /// Says from which preset a file was made, and with which values.
@@ -68,6 +70,17 @@ pub(crate) struct RuleShape {
 pub(crate) struct LateShape {
     pub(crate) who: Option<Spanned<Words>>,
     pub(crate) what: Option<Spanned<Words>>,
+    pub(crate) note: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignedShape {
+    pub(crate) who: Option<Spanned<Words>>,
+    pub(crate) topics: Option<Spanned<Words>>,
+    pub(crate) check: Option<Spanned<String>>,
+    pub(crate) level: Option<Spanned<i64>>,
+    pub(crate) max_offline: Option<Spanned<String>>,
     pub(crate) note: Option<Spanned<String>>,
 }
 

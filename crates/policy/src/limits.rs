@@ -42,6 +42,15 @@ pub const TIERS: core::ops::RangeInclusive<u8> = 1..=99;
 /// The tier of a file that names none.
 pub const DEFAULT_TIER: u8 = 10;
 
+/// The highest level of a key that can be demanded.
+pub const MAX_KEY_LEVEL: u8 = 3;
+
+/// How old a signed message may be where nothing is said, in seconds: a week off the network.
+pub const DEFAULT_MAX_OFFLINE_SECONDS: u64 = 7 * 86_400;
+
+/// How old a signed message may be at most, in seconds: a season.
+pub const MAX_OFFLINE_SECONDS: u64 = 92 * 86_400;
+
 /// The most errors that one load reports; a person mends the first ones anyhow.
 pub const MAX_ERRORS: usize = 50;
 

@@ -9,6 +9,7 @@ use crate::{
     limits,
     rights::Provision,
     rule::{Rule, Tier},
+    signed::{Demands, Signed},
     validate::{Roles, Validator},
 };
 use keyward_ids::Identity;
@@ -23,6 +24,7 @@ const BUILT_IN_TEXT: &str = include_str!("built_in.toml");
 pub struct Policy {
     rules: Vec<Arc<Rule>>,
     late: Vec<Arc<Late>>,
+    signed: Vec<Arc<Signed>>,
     presets: Vec<AppliedPreset>,
 }
 
@@ -31,6 +33,7 @@ pub struct Policy {
 struct Loaded {
     rules: Vec<Rule>,
     late: Vec<Late>,
+    signed: Vec<Signed>,
     presets: Vec<AppliedPreset>,
 }
 
@@ -42,7 +45,7 @@ impl Policy {
     pub fn load(files: &[SourceFile]) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
         let built_in = SourceFile::new(BUILT_IN_NAME, BUILT_IN_TEXT);
-        let Loaded { mut rules, late, presets } = load_files(files, &mut errors);
+        let Loaded { mut rules, late, signed, presets } = load_files(files, &mut errors);
         for mut rule in load_files(&[built_in], &mut errors).rules {
             rule.tier = Tier::BUILT_IN;
             rules.push(rule);
@@ -51,7 +54,8 @@ impl Policy {
             return Err(PolicyErrors::in_order(errors));
         }
         let late = late.into_iter().map(Arc::new).collect();
-        Ok(Self { rules: rules.into_iter().map(Arc::new).collect(), late, presets })
+        let signed = signed.into_iter().map(Arc::new).collect();
+        Ok(Self { rules: rules.into_iter().map(Arc::new).collect(), late, signed, presets })
     }
 
     /// Returns the policy without any file: devices have their own topics, users nothing.
@@ -70,10 +74,11 @@ impl Policy {
                 }
             }
         }
-        Rights::new(provisions, Lateness::of(&self.late, subject))
+        Rights::new(provisions, Lateness::of(&self.late, subject), Demands::of(&self.signed, subject))
     }
 
-    /// Returns this policy with the rules of one file more, which names no roles and decides nothing late.
+    /// Returns this policy with the rules of one file more, which names no roles, decides nothing late and demands no
+    /// signatures.
     ///
     /// # Errors
     /// [`PolicyErrors`] lists what is wrong in the file. The bounds of all files together are not looked at.
@@ -85,7 +90,7 @@ impl Policy {
         }
         let rules = added.rules.into_iter().map(Arc::new).chain(self.rules.iter().cloned()).collect();
         let presets = added.presets.into_iter().chain(self.presets.iter().cloned()).collect();
-        Ok(Self { rules, late: self.late.clone(), presets })
+        Ok(Self { rules, late: self.late.clone(), signed: self.signed.clone(), presets })
     }
 
     /// Returns this policy without the rules of one file.
@@ -94,6 +99,7 @@ impl Policy {
         Self {
             rules: self.rules.iter().filter(|rule| &*rule.file != name).cloned().collect(),
             late: self.late.iter().filter(|late| &*late.file != name).cloned().collect(),
+            signed: self.signed.iter().filter(|signed| &*signed.file != name).cloned().collect(),
             presets: self.presets.iter().filter(|preset| preset.file != name).cloned().collect(),
         }
     }
@@ -130,6 +136,10 @@ impl Policy {
 
     pub(crate) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules.iter()
+    }
+
+    pub(crate) fn signed(&self) -> impl Iterator<Item = &Arc<Signed>> {
+        self.signed.iter()
     }
 
     pub(crate) fn late(&self) -> impl Iterator<Item = &Arc<Late>> {
@@ -193,6 +203,7 @@ fn load_files(files: &[SourceFile], errors: &mut Vec<PolicyError>) -> Loaded {
         let mut validator = Validator { file, errors, all_read };
         loaded.rules.extend(validator.rules(shape, &roles));
         loaded.late.extend(validator.late(shape, &roles));
+        loaded.signed.extend(validator.signed(shape, &roles));
         loaded.presets.extend(validator.preset(shape));
     }
     check_totals(&loaded, &roles, errors);
@@ -209,10 +220,11 @@ fn shape(file: &SourceFile, errors: &mut Vec<PolicyError>) -> Option<FileShape> 
     file::parse(file).map_err(|error| errors.push(*error)).ok()
 }
 
-fn check_totals(Loaded { rules, late, .. }: &Loaded, roles: &Roles, errors: &mut Vec<PolicyError>) {
-    let filters = rules.iter().map(|rule| rule.topics.len()).sum();
+fn check_totals(Loaded { rules, late, signed, .. }: &Loaded, roles: &Roles, errors: &mut Vec<PolicyError>) {
+    let demanded: usize = signed.iter().map(|signed| signed.topics.len()).sum();
+    let filters = rules.iter().map(|rule| rule.topics.len()).sum::<usize>() + demanded;
     for (what, most, given) in [
-        ("rules", limits::MAX_RULES, rules.len() + late.len()),
+        ("rules", limits::MAX_RULES, rules.len() + late.len() + signed.len()),
         ("filters", limits::MAX_FILTERS, filters),
         ("roles", limits::MAX_ROLES, roles.len()),
     ] {

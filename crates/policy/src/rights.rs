@@ -10,6 +10,7 @@ use crate::{
     filter::{self, Filter},
     late::{Late, Lateness},
     rule::{Rule, Tier},
+    signed::{Demand, Demands},
 };
 use keyward_mqtt::topic::{Level, TopicFilter, TopicName};
 use std::{collections::BTreeSet, sync::Arc};
@@ -64,6 +65,7 @@ pub struct Rights {
     /// The most levels of any entry's filter.
     longest: usize,
     late: Lateness,
+    demands: Demands,
     /// All that applies, if something of it depends on the client id.
     provisions: Option<Arc<[Provision]>>,
 }
@@ -137,24 +139,24 @@ impl Rights {
         Self::default()
     }
 
-    pub(crate) fn new(mut provisions: Vec<Provision>, late: Lateness) -> Self {
+    pub(crate) fn new(mut provisions: Vec<Provision>, late: Lateness, demands: Demands) -> Self {
         provisions.sort_by_key(|provision| (provision.rule.tier, provision.rule.effect));
-        let rights = Self::of_entries(provisions.iter().filter_map(Provision::of_any_client), late);
+        let rights = Self::of_entries(provisions.iter().filter_map(Provision::of_any_client), late, demands);
         let depends = provisions.iter().any(Provision::depends_on_client);
         Self { provisions: depends.then(|| provisions.into()), ..rights }
     }
 
-    fn of_entries(entries: impl Iterator<Item = Entry>, late: Lateness) -> Self {
+    fn of_entries(entries: impl Iterator<Item = Entry>, late: Lateness, demands: Demands) -> Self {
         let entries: Box<[Entry]> = entries.collect();
         let longest = entries.iter().map(|entry| entry.filter.len()).max().unwrap_or(0);
-        Self { entries, longest, late, provisions: None }
+        Self { entries, longest, late, demands, provisions: None }
     }
 
     /// Returns what a client with this id may do; `None` if that does not depend on the client id.
     pub fn of_client(&self, client: &str) -> Option<Self> {
         let provisions = self.provisions.as_ref()?;
         let entries = provisions.iter().filter_map(|provision| provision.of_client(client));
-        Some(Self::of_entries(entries, self.late.clone()))
+        Some(Self::of_entries(entries, self.late.clone(), self.demands.clone()))
     }
 
     /// Returns about how many bytes these rights hold for themselves.
@@ -195,6 +197,12 @@ impl Rights {
     pub fn decide_will(&self, topic: TopicName<'_>) -> Decision<'_> {
         let decision = self.decide(Action::Publish, topic);
         if decision.allowed { decision } else { late_or(self.late.will.as_ref(), decision) }
+    }
+
+    /// Returns what is demanded of the signature of a message that the subject publishes on a topic; `None` where nothing is. Does not
+    /// allocate.
+    pub fn demand(&self, topic: TopicName<'_>) -> Option<Demand<'_>> {
+        self.demands.on(topic)
     }
 
     /// Decides one action on one topic. Does not allocate.

@@ -5,6 +5,7 @@ use crate::{
     action::ActionSet,
     late::{Late, LateSet},
     quote::Quoted,
+    signed::Signed,
     template::Template,
 };
 use core::fmt;
@@ -130,7 +131,7 @@ impl Rule {
     }
 }
 
-/// Points at one filter of one rule, or at a `[[decide-late]]`. Printed as `policy.d/app.toml:12`.
+/// Points at one filter of one rule or of a `[[signed]]`, or at a `[[decide-late]]`. Printed as `policy.d/app.toml:12`.
 #[derive(Clone, Copy)]
 pub struct RuleRef<'a>(Cited<'a>);
 
@@ -138,6 +139,7 @@ pub struct RuleRef<'a>(Cited<'a>);
 enum Cited<'a> {
     Rule { rule: &'a Rule, template: &'a Template },
     Late(&'a Late),
+    Signed { signed: &'a Signed, template: &'a Template },
 }
 
 impl<'a> RuleRef<'a> {
@@ -149,10 +151,15 @@ impl<'a> RuleRef<'a> {
         Self(Cited::Late(late))
     }
 
+    pub(crate) fn of_signed(signed: &'a Signed, topic: usize) -> Option<Self> {
+        signed.topics.get(topic).map(|template| Self(Cited::Signed { signed, template }))
+    }
+
     fn shared_file(self) -> &'a Arc<str> {
         match self.0 {
             Cited::Rule { rule, .. } => &rule.file,
             Cited::Late(late) => &late.file,
+            Cited::Signed { signed, .. } => &signed.file,
         }
     }
 
@@ -166,6 +173,7 @@ impl<'a> RuleRef<'a> {
         match self.0 {
             Cited::Rule { rule, .. } => rule.line,
             Cited::Late(late) => late.line,
+            Cited::Signed { signed, .. } => signed.line,
         }
     }
 
@@ -174,6 +182,7 @@ impl<'a> RuleRef<'a> {
         match self.0 {
             Cited::Rule { rule, .. } => rule.note.as_deref(),
             Cited::Late(late) => late.note.as_deref(),
+            Cited::Signed { signed, .. } => signed.note.as_deref(),
         }
     }
 
@@ -187,6 +196,10 @@ impl<'a> RuleRef<'a> {
             }
             Cited::Late(late) => {
                 format!("decide-late {} for {}", LateSet::words(late.what).join(", "), listed(&late.who))
+            }
+            Cited::Signed { signed, template } => {
+                let (who, topic) = (listed(&signed.who), Quoted(template.as_str()));
+                format!("signed: {} of {who} on {topic}, level {} or more", signed.check, signed.level)
             }
         }
     }

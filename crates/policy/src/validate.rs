@@ -4,13 +4,14 @@ use crate::{
     Action, AppliedPreset,
     action::ActionSet,
     error::{Fault, PolicyError, line_and_column},
-    file::{FileShape, LateShape, RoleShape, RuleShape, SourceFile, Words},
+    file::{FileShape, LateShape, RoleShape, RuleShape, SignedShape, SourceFile, Words},
     late::{Late, LateSet},
     limits,
     rule::{Effect, Role, Rule, Tier, Who},
+    signed::{Check, Signed},
     template::{Template, TemplateError},
 };
-use core::{fmt::Display, ops::Range, str::FromStr};
+use core::{fmt::Display, ops::Range, str::FromStr, time::Duration};
 use keyward_ids::{Identity, RoleId};
 use std::{collections::BTreeMap, sync::Arc};
 use toml::Spanned;
@@ -167,6 +168,70 @@ impl Validator<'_> {
         }
     }
 
+    /// Returns what this file demands of signatures.
+    pub(crate) fn signed(&mut self, shape: &FileShape, roles: &Roles) -> Vec<Signed> {
+        // A wrong tier was noted with the rules.
+        let tier = shape.tier.as_ref().and_then(|tier| u8::try_from(*tier.get_ref()).ok());
+        let tier = Tier(tier.unwrap_or(limits::DEFAULT_TIER));
+        let file: Arc<str> = self.file.name.as_str().into();
+        shape.signed.iter().map(|spanned| self.signed_one(spanned, &file, tier, roles)).collect()
+    }
+
+    fn signed_one(
+        &mut self,
+        spanned: &Spanned<SignedShape>,
+        file: &Arc<str>,
+        tier: Tier,
+        roles: &Roles,
+    ) -> Signed {
+        let (shape, span) = (spanned.get_ref(), spanned.span());
+        Signed {
+            file: Arc::clone(file),
+            line: line_and_column(&self.file.text, span.start).0,
+            tier,
+            who: self.whos(shape.who.as_ref(), &span, roles).into(),
+            topics: self.topics(shape.topics.as_ref(), &span, None).into(),
+            check: self.check(shape.check.as_ref(), &span),
+            level: self.level(shape.level.as_ref()),
+            max_offline: self.max_offline(shape.max_offline.as_ref()),
+            note: self.note_of(shape.note.as_ref()),
+        }
+    }
+
+    fn check(&mut self, given: Option<&Spanned<String>>, rule: &Range<usize>) -> Check {
+        let word = given.map_or("", |given| given.get_ref());
+        let found = Check::ALL.into_iter().find(|check| check.as_str() == word);
+        if found.is_none() {
+            let span = given.map_or(rule.clone(), Spanned::span);
+            let fault = Fault::new("check", "off, observe or require", CHECK_HELP);
+            self.note(fault.given(word), &span);
+        }
+        // What was noted is not loaded.
+        found.unwrap_or(Check::Require)
+    }
+
+    fn level(&mut self, given: Option<&Spanned<i64>>) -> u8 {
+        let Some(given) = given else { return 0 };
+        let level = u8::try_from(*given.get_ref()).ok().filter(|level| *level <= limits::MAX_KEY_LEVEL);
+        level.unwrap_or_else(|| {
+            let fault = Fault::new("level", format!("0 to {}", limits::MAX_KEY_LEVEL), LEVEL_HELP);
+            self.note(fault.given(&given.get_ref().to_string()), &given.span());
+            limits::MAX_KEY_LEVEL
+        })
+    }
+
+    fn max_offline(&mut self, given: Option<&Spanned<String>>) -> Duration {
+        let Some(given) = given else { return Duration::from_secs(limits::DEFAULT_MAX_OFFLINE_SECONDS) };
+        let longest = limits::MAX_OFFLINE_SECONDS;
+        let seconds = seconds(given.get_ref()).filter(|seconds| (1..=longest).contains(seconds));
+        if seconds.is_none() {
+            let expected = format!("1s to {}d", longest / 86_400);
+            let fault = Fault::new("max_offline", expected, "write a number and s, m, h or d: \"7d\"");
+            self.note(fault.given(given.get_ref()), &given.span());
+        }
+        Duration::from_secs(seconds.unwrap_or(0))
+    }
+
     fn whos(&mut self, value: Option<&Spanned<Words>>, rule: &Range<usize>, roles: &Roles) -> Vec<Who> {
         let words = self.words("who", value, rule, limits::MAX_WHO_PER_RULE, WHO_HELP);
         words.iter().filter_map(|(word, span)| self.who("who", word, span, Some(roles))).collect()
@@ -291,7 +356,22 @@ const WHO_HELP: &str =
 const MEMBERS_HELP: &str = "write user:NAME, device:ID, type:T or site:S";
 const ACTION_HELP: &str = "write publish, subscribe, receive or share";
 const LATE_HELP: &str = "write subscribe, will or both";
+const CHECK_HELP: &str = "off looks at nothing, observe marks what is signed, require refuses what is not";
+const LEVEL_HELP: &str = "0 a key in a file, 1 sealed, 2 in hardware, 3 in hardware that vouched for it";
 const TOPICS_HELP: &str = "write topic filters, such as {id}/status";
+
+/// Reads a span of time: a number and one of `s`, `m`, `h`, `d`.
+fn seconds(text: &str) -> Option<u64> {
+    let unit = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let number = text.get(..text.len() - 1).filter(|number| number.bytes().all(|b| b.is_ascii_digit()))?;
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
 
 fn template_fault(error: &TemplateError) -> Fault {
     let (expected, help) = match error {

@@ -13,7 +13,7 @@ use crate::{
     },
     status::NoticeRow,
 };
-use keyward_broker::{Denial, DeniedAction, Notice};
+use keyward_broker::{Denial, DeniedAction, Notice, Unfit};
 use keyward_identity::CertificateRefusal;
 use keyward_ids::{Identity, Kind, UserId};
 use keyward_mqtt::time::{Millis, Now};
@@ -156,6 +156,47 @@ fn action(action: DeniedAction) -> &'static str {
         DeniedAction::Subscribe => "subscribe",
         DeniedAction::Will => "will",
         DeniedAction::Attach => "connect",
+        DeniedAction::Signed(unfit) => match unfit {
+            Unfit::Form => "publish unsigned",
+            Unfit::Key => "publish signed by an unknown key",
+            Unfit::Retired => "publish signed by a retired key",
+            Unfit::Level => "publish signed by a key of too low a level",
+            Unfit::Signature => "publish with a wrong signature",
+            Unfit::Age => "publish signed at another time",
+            Unfit::Replay => "publish signed under an old number",
+            Unfit::Equivocation => "publish signed under a number used before",
+        },
+    }
+}
+
+/// Says the same of a message that does not count as signed.
+fn unfit_fact(publisher: &Identity, unfit: Unfit) -> (&'static str, &Identity, &'static str) {
+    match unfit {
+        Unfit::Equivocation => (
+            "INCIDENT equivocation: two messages under one number: two hold the key of this device, or it has lost count",
+            publisher,
+            "if it was flashed anew, give it a new key (keyward keys add) and withdraw the old one; else revoke it",
+        ),
+        Unfit::Signature => (
+            "INCIDENT bad-signature: a message names a key of this device that did not sign it",
+            publisher,
+            "look whether the device signs for this installation and topic; else somebody else speaks on its link",
+        ),
+        Unfit::Replay => (
+            "INCIDENT replay-old: a message with a number far below the newest of its key",
+            publisher,
+            "somebody may send what was captured again; a device that lost its counter needs a new key",
+        ),
+        Unfit::Key | Unfit::Retired => (
+            "message signed by a key that is not accepted",
+            publisher,
+            "see keyward keys list; register its key: keyward keys add",
+        ),
+        Unfit::Form | Unfit::Level | Unfit::Age => (
+            "signed message not accepted: not in form, the level of its key, or its age",
+            publisher,
+            "see keyward denials, and the `[[signed]]` that it names",
+        ),
     }
 }
 
@@ -192,6 +233,7 @@ fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
             publisher,
             "see keyward denials; if it is wanted, allow it and publish it again",
         ),
+        Notice::Unfit { publisher, unfit } => unfit_fact(publisher, *unfit),
         Notice::WillWithheld { owner } => {
             ("will not published: its owner may not", owner, "see keyward denials")
         }

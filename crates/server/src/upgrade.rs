@@ -148,7 +148,10 @@ mod tests {
     const SESSION: Table = Table::new(1);
 
     /// A format that never was: names of sessions were written in capitals.
-    const INVENTED: &[Upgrade] = &[Upgrade { from: 0, what: "names are in small letters", changes: lower }];
+    const INVENTED: &[Upgrade] = &[
+        Upgrade { from: 0, what: "names are in small letters", changes: lower },
+        keyward_broker::persist::UPGRADES[0],
+    ];
 
     fn lower(store: &dyn Read) -> Result<Batch, ReadError> {
         let mut batch = Batch::new();

@@ -7,9 +7,13 @@ use crate::{
         TypeRules,
     },
 };
-use keyward_broker::{Directory, Principal, Standing};
-use keyward_identity::{Account, LocalName, Registrar, Registry, Standing as Known, TrustedAuthority};
+use keyward_broker::{Directory, MessageKey, Principal, Standing};
+use keyward_envelope::PublicKey;
+use keyward_identity::{
+    Account, HeldMessageKey, LocalName, Registrar, Registry, Standing as Known, TrustedAuthority,
+};
 use keyward_ids::TypeId;
+use keyward_mqtt::time::UnixMillis;
 use keyward_policy::Subject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{net::SocketAddr, sync::Arc};
@@ -34,7 +38,7 @@ pub fn directory(registry: &Registry, before: &Directory) -> Directory {
             _ => Arc::new(principal),
         }
     });
-    Directory::new(registry.revision(), principals)
+    Directory::new(registry.revision(), principals).of_installation(registry.installation().as_str())
 }
 
 fn principal(account: &Account) -> Principal {
@@ -44,7 +48,20 @@ fn principal(account: &Account) -> Principal {
         Known::Revoked { keep_messages, publish_will } => Standing::Revoked { keep_messages, publish_will },
         Known::Removed => Standing::Removed,
     };
-    Principal { subject: subject(account), life: account.life, epoch: account.epoch, standing }
+    Principal {
+        subject: subject(account),
+        life: account.life,
+        epoch: account.epoch,
+        standing,
+        message_keys: account.message_keys.iter().filter_map(message_key).collect(),
+    }
+}
+
+/// Returns a key as the broker verifies with it; none for which everybody could sign.
+fn message_key(held: &HeldMessageKey) -> Option<MessageKey> {
+    let (public, _) = PublicKey::from_cose(&held.key.cose()).ok()?;
+    let until = held.until.map(|until| UnixMillis(until.0));
+    Some(MessageKey { kid: public.kid(), public, level: held.key.level(), until })
 }
 
 /// Returns what TLS listeners show and demand: the server's certificate and the devices' root, which never stand for

@@ -63,7 +63,13 @@ impl Operator {
     pub(crate) fn new(accounts: &[Identity], rules: &Arc<Rules>) -> Self {
         let principal = |identity: &Identity| {
             let subject = Subject::new(identity.clone());
-            Arc::new(Principal { subject, life: 1, epoch: 1, standing: Standing::Active })
+            Arc::new(Principal {
+                subject,
+                life: 1,
+                epoch: 1,
+                standing: Standing::Active,
+                message_keys: Vec::new(),
+            })
         };
         let principals: Vec<_> = accounts.iter().map(principal).collect();
         let directory = Arc::new(Directory::new(0, principals.iter().cloned()));
@@ -112,7 +118,8 @@ impl Operator {
         standing: Standing,
     ) {
         let subject = self.principals[account.0].subject.clone();
-        self.principals[account.0] = Arc::new(Principal { subject, life: epoch, epoch, standing });
+        self.principals[account.0] =
+            Arc::new(Principal { subject, life: epoch, epoch, standing, message_keys: Vec::new() });
         let revision = self.directory.revision() + 1;
         self.directory = Arc::new(Directory::new(revision, self.principals.iter().cloned()));
         broker.swap(self);

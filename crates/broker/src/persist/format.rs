@@ -5,13 +5,17 @@ use super::{FORMAT_KEY, META, NEEDS_KEY, RecoveryError};
 use keyward_store::{Batch, Read, ReadError};
 
 /// The version of all records; a broker refuses a store with a higher one.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The first release that reads [`FORMAT`]. It stands beside it in the store, so that an older program can name it.
 pub const NEEDS: &str = "0.1.0";
 
 /// The way from each older format to the next one, oldest first.
-pub const UPGRADES: &[Upgrade] = &[];
+pub const UPGRADES: &[Upgrade] = &[Upgrade {
+    from: 1,
+    what: "numbers of signed messages are remembered; there are none yet",
+    changes: |_| Ok(Batch::new()),
+}];
 
 const _: () = assert!(UPGRADES.len() as u32 + 1 == FORMAT, "each older format has a way to the next one");
 

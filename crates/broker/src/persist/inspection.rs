@@ -4,7 +4,7 @@ use super::format::read_format;
 use super::messages::Names;
 use super::recovery::RecoveryError;
 use super::wire::{Reader, Stage};
-use super::{ACCEPTED, GROUP, INBOUND, MESSAGE, META, PLACE, RETAINED, SESSION, SUBSCRIPTION, WILL};
+use super::{ACCEPTED, GROUP, INBOUND, MESSAGE, META, PLACE, RETAINED, SESSION, SUBSCRIPTION, WILL, WINDOW};
 use keyward_mqtt::time::Now;
 use keyward_store::{Read, Scan, Table};
 use siphasher::sip::SipHasher13;
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 
 /// The tables in the order in which they are looked through: what others refer to comes first.
-const TABLES: [(Table, &str); 10] = [
+const TABLES: [(Table, &str); 11] = [
     (META, "meta"),
     (SESSION, "sessions"),
     (GROUP, "shared groups"),
@@ -23,6 +23,7 @@ const TABLES: [(Table, &str); 10] = [
     (ACCEPTED, "QoS 2 accepted"),
     (RETAINED, "retained messages"),
     (WILL, "wills"),
+    (WINDOW, "numbers of signed messages"),
 ];
 
 /// How many keys of damaged rows are listed.
@@ -184,6 +185,11 @@ impl Judge {
             RETAINED => {
                 let message = Reader::new(value).message(self.now, &mut self.names)?;
                 (key == message.topic().as_bytes()).then_some(())?;
+            }
+            WINDOW => {
+                let (_, _, slot) = Reader::new(key).window_key()?;
+                let (_, seen) = Reader::new(value).window()?;
+                (seen.slot() == slot).then_some(())?;
             }
             WILL => {
                 number(key)?;

@@ -58,6 +58,9 @@ pub(crate) const WILL: Table = Table::new(8);
 /// Shared groups, by incarnation.
 pub(crate) const GROUP: Table = Table::new(9);
 
+/// Numbers of signed messages that were seen, by life, key and place in its window.
+pub(crate) const WINDOW: Table = Table::new(10);
+
 /// Says what a table's rows mean for those of others, where some of them are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

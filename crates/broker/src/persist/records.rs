@@ -1,9 +1,10 @@
 //! The records of sessions, subscriptions, packet ids, wills and groups, and the keys of all.
 
 use super::recorder::Recorder;
-use super::{GROUP, INBOUND, SESSION, SUBSCRIPTION, SessionTerms, WILL, wire};
+use super::{GROUP, INBOUND, SESSION, SUBSCRIPTION, SessionTerms, WILL, WINDOW, wire};
 use crate::attach::Testament;
 use crate::session::{Incarnation, SessionKey};
+use crate::windows::WindowKey;
 use core::num::NonZeroU32;
 use keyward_mqtt::packet::{PacketId, SubscribeOptions};
 use keyward_mqtt::time::Millis;
@@ -82,6 +83,25 @@ impl Recorder {
         });
     }
 
+    /// Records that a number of a key was seen, in the place of one that is too old by now.
+    pub(crate) fn window(&mut self, window: &WindowKey, seen: keyward_envelope::Record) {
+        self.record(|entry, writer, key, _| {
+            writer.window(&window.identity, seen);
+            window_key(key, window, seen.slot());
+            entry.changes.put(WINDOW, key, writer.bytes());
+        });
+    }
+
+    /// Forgets all numbers of a key.
+    pub(crate) fn window_gone(&mut self, window: &WindowKey) {
+        self.record(|entry, _, key, _| {
+            for slot in 0..keyward_envelope::limits::WINDOW as u16 {
+                window_key(key, window, slot);
+                entry.changes.delete(WINDOW, key);
+            }
+        });
+    }
+
     pub(crate) fn group(&mut self, incarnation: Incarnation, name: &str) {
         self.record(|entry, _, key, _| {
             number_key(key, incarnation);
@@ -95,6 +115,14 @@ impl Recorder {
             entry.changes.delete(GROUP, key);
         });
     }
+}
+
+/// Returns the key of a number in a window.
+fn window_key(key: &mut Vec<u8>, window: &WindowKey, slot: u16) {
+    key.clear();
+    key.extend_from_slice(&window.life.to_be_bytes());
+    key.extend_from_slice(&window.kid);
+    key.extend_from_slice(&slot.to_be_bytes());
 }
 
 fn number_key(key: &mut Vec<u8>, number: Incarnation) {

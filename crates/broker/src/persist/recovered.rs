@@ -6,7 +6,10 @@ use crate::message::Message;
 use crate::outbound::Parcel;
 use crate::placement::{HashKey, ShardIndex, group_home, shard_of, topic_home};
 use crate::session::Incarnation;
+use crate::windows::WindowKey;
 use core::num::NonZeroU32;
+use keyward_envelope::Record as Seen;
+use keyward_ids::ClientId;
 use keyward_mqtt::packet::SubscribeOptions;
 use keyward_store::{Batch, Table};
 use std::collections::BTreeMap;
@@ -21,6 +24,7 @@ pub struct Recovered {
     pub(super) groups: BTreeMap<Incarnation, GroupRecord>,
     pub(super) retained: Vec<Arc<Message>>,
     pub(super) accepted: Vec<Arc<Message>>,
+    pub(super) windows: Vec<(WindowKey, Seen)>,
     pub(super) survey: Survey,
 }
 
@@ -77,6 +81,7 @@ pub struct Portion {
     pub(crate) groups: Vec<(Incarnation, GroupRecord)>,
     pub(crate) retained: Vec<Arc<Message>>,
     pub(crate) accepted: Vec<Arc<Message>>,
+    pub(crate) windows: Vec<(WindowKey, Seen)>,
 }
 
 impl Recovered {
@@ -100,6 +105,7 @@ impl Recovered {
             groups: Vec::new(),
             retained: Vec::new(),
             accepted: Vec::new(),
+            windows: Vec::new(),
         };
         let mut split: Vec<Portion> = (0..shards.max(1)).map(|_| empty()).collect();
         let key = self.hash_key;
@@ -119,6 +125,11 @@ impl Recovered {
         for message in self.retained {
             let home = topic_home(&key, message.topic(), shards);
             split[at(home)].retained.push(message);
+        }
+        for (window, seen) in self.windows {
+            // Only devices have keys, and all sessions of one are on one shard.
+            let home = shard_of(&key, &window.identity, &ClientId::new(""), shards);
+            split[at(home)].windows.push((window, seen));
         }
         // In the order of their ids, which is that of each publisher's messages; any one shard can route them.
         split[0].accepted = self.accepted;

@@ -6,11 +6,13 @@ use super::records::numbered_key;
 use super::recovered::{GroupRecord, Place, Recovered, SessionRecord, Survey};
 use super::wire::{PlaceValue, Reader, Stage, WillRecord, parcel};
 use super::{ACCEPTED, FORMAT, GROUP, HASH_KEY, INBOUND, MESSAGE, META, NEEDS_KEY, PLACE, RETAINED, SESSION};
-use super::{SUBSCRIPTION, WILL};
+use super::{SUBSCRIPTION, WILL, WINDOW};
 use crate::message::{Message, MessageId};
 use crate::placement::HashKey;
 use crate::session::Incarnation;
+use crate::windows::WindowKey;
 use core::fmt;
+use keyward_envelope::Record as Seen;
 use keyward_mqtt::time::Now;
 use keyward_store::{Read, ReadError, Scan, Table};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,10 +88,11 @@ pub fn recover(store: &dyn Read, fresh: HashKey, now: Now) -> Result<Recovered, 
     let accepted = found.accepted(&mut messages)?;
     found.drop_unreferred(messages);
     let (retained, wills) = (found.retained()?, found.wills()?);
+    let windows = found.windows()?;
     let mut survey = found.survey;
     survey.sessions = sessions.len();
     survey.retained = retained.len();
-    Ok(Recovered { hash_key, sessions, wills, groups, retained, accepted, survey })
+    Ok(Recovered { hash_key, sessions, wills, groups, retained, accepted, windows, survey })
 }
 
 fn read_meta(store: &dyn Read, fresh: HashKey, survey: &mut Survey) -> Result<HashKey, RecoveryError> {
@@ -309,6 +312,23 @@ impl Found<'_> {
             Row::Taken
         })?;
         Ok(retained)
+    }
+
+    fn windows(&mut self) -> Result<Vec<(WindowKey, Seen)>, RecoveryError> {
+        let mut windows = Vec::new();
+        self.scan(WINDOW, |key, value, _| {
+            let (Some((life, kid, slot)), Some((identity, seen))) =
+                (Reader::new(key).window_key(), Reader::new(value).window())
+            else {
+                return Row::Damaged;
+            };
+            if seen.slot() != slot {
+                return Row::Damaged;
+            }
+            windows.push((WindowKey { identity, life, kid }, seen));
+            Row::Taken
+        })?;
+        Ok(windows)
     }
 
     fn wills(&mut self) -> Result<BTreeMap<Incarnation, WillRecord>, RecoveryError> {

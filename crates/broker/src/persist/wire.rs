@@ -8,6 +8,7 @@ use crate::message::{Content, Draft, Message, MessageId, Publisher};
 use crate::outbound::Parcel;
 use crate::session::{Incarnation, SessionKey};
 use core::num::NonZeroU32;
+use keyward_envelope::Record as Seen;
 use keyward_ids::{ClientId, Identity, Kind};
 use keyward_mqtt::packet::RetainHandling;
 use keyward_mqtt::packet::{Qos, SubscribeOptions};
@@ -149,6 +150,10 @@ impl Writer {
         self.u64(message.origin.0).u8(message.qos as u8).u8(flags);
         self.moment(Some(now.wall)).moment(expires);
         self.run(message.topic().as_bytes()).run(message.forwarded()).run(message.payload());
+    }
+
+    pub(crate) fn window(&mut self, identity: &Identity, seen: Seen) {
+        self.identity(identity).0.extend_from_slice(&seen.to_bytes());
     }
 
     pub(crate) fn will(&mut self, key: &SessionKey, life: u64, due: Option<UnixMillis>, will: &Testament) {
@@ -328,6 +333,17 @@ impl<'a> Reader<'a> {
             is_will: flags & 2 != 0,
         };
         self.end(draft)
+    }
+
+    pub(crate) fn window(mut self) -> Option<(Identity, Seen)> {
+        let seen = (self.identity()?, Seen::from_bytes(&self.take()?));
+        self.end(seen)
+    }
+
+    /// Reads the key of a number in a window: life, name of the key, place.
+    pub(crate) fn window_key(mut self) -> Option<(u64, [u8; 8], u16)> {
+        let key = (self.u64()?, self.take()?, self.u16()?);
+        self.end(key)
     }
 
     pub(crate) fn will(mut self) -> Option<WillRecord> {

@@ -21,6 +21,7 @@ use keyward_mqtt::property::ConnAckProperties;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::{Millis, UnixMillis};
 use keyward_mqtt::topic::{TopicFilter, TopicName};
+use keyward_policy::Check;
 use keyward_policy::CitedRule;
 use std::sync::Arc;
 
@@ -134,10 +135,12 @@ impl Shard {
         let rights = self.law.rights(principal);
         let rights = rights.of_client(key.client_id.as_str()).unwrap_or(rights);
         let decision = rights.decide_will(topic);
-        if decision.allowed {
+        // A will lies here until it is due: its signature would be older than any other message, and its number taken long before.
+        let unsigned = rights.demand(topic).filter(|demand| demand.check == Check::Require);
+        if decision.allowed && unsigned.is_none() {
             return Ok(());
         }
-        let rule = decision.rule.map(|rule| rule.cite());
+        let rule = unsigned.map(|demand| demand.rule).or(decision.rule).map(|rule| rule.cite());
         let denied = Some((DeniedAction::Will, will.topic.clone(), rule));
         Err(Refused { reason: ReasonCode::NotAuthorized, denied })
     }

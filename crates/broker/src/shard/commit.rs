@@ -22,13 +22,14 @@ pub(super) struct Commits {
     bytes: usize,
 }
 
-/// Is a QoS 2 message that goes to nobody before it is durable.
+/// Is a message that goes to nobody before it is durable: one of QoS 2, or a signed one of QoS 0 before its number is.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) ticket: Ticket,
     pub(super) message: Arc<Message>,
     pub(super) session: SessionRef,
-    pub(super) id: PacketId,
+    /// Its packet id; none if it is a signed message of QoS 0.
+    pub(super) id: Option<PacketId>,
 }
 
 impl Commits {
@@ -98,11 +99,12 @@ impl Shard {
         self.commits.waiting = waiting;
     }
 
-    /// Routes a QoS 2 message that is durable now.
+    /// Routes a message that is durable now.
     fn settle(&mut self, pending: Pending) {
         let Pending { ticket, message, session, id } = pending;
         // Its packet id may stand for another message by now.
-        if let Some(owner) = self.resolve(session)
+        if let Some(id) = id
+            && let Some(owner) = self.resolve(session)
             && let Some(known) = owner.inbound.get(&id.0.get()).copied()
             && known.waits_for == Some(ticket)
         {

@@ -19,6 +19,7 @@ impl Shard {
             + self.commits.bytes()
             + self.out.record.bytes()
             + self.out.pages.bytes()
+            + self.windows.bytes()
             + self.burden
     }
 

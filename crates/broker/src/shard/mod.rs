@@ -19,6 +19,7 @@ mod portion;
 mod publish;
 mod restore;
 mod settle;
+mod signed;
 mod stats;
 mod subscribe;
 mod sweep;
@@ -42,6 +43,7 @@ use crate::recycled::RecycledMessages;
 use crate::resident::Residents;
 use crate::retained::{Bounds, Fate, Holding, Retained};
 use crate::session::{Session, SessionKey, SessionRef};
+use crate::windows::Windows;
 use commit::Commits;
 use ending::Endings;
 use group::Groups;
@@ -59,6 +61,7 @@ use sweep::Sweep;
 use timers::Timer;
 use waiting::Waiting;
 
+pub(crate) use signed::Unchecked;
 pub use stats::ShardStats;
 
 /// Says what a shard is one of.
@@ -113,6 +116,7 @@ pub struct Shard {
     /// The forwarded properties of the message that is being made; kept for its buffer.
     forwarded: Vec<u8>,
     recycled: RecycledMessages,
+    windows: Windows,
     sweep: Option<Sweep>,
     is_stopping: bool,
     /// The session after those that the shutdown has come to.
@@ -163,6 +167,7 @@ impl Shard {
             frames: Frames::default(),
             forwarded: Vec::new(),
             recycled: RecycledMessages::default(),
+            windows: Windows::new(hash_key),
             sweep: None,
             is_stopping: false,
             stopping: None,
@@ -186,6 +191,7 @@ impl Shard {
             Input::FromShard(ShardMessage(letter)) => self.read(letter.from, letter.body),
             Input::Committed { through } => self.committed(through),
             Input::Page(page) => self.take_page(page),
+            Input::Checked(checked) => self.checked(&checked),
             Input::Storage(storage) => self.hear_of_store(storage),
             Input::Restored => self.resume(),
             Input::Policy { generation, policy } => {
@@ -279,6 +285,9 @@ impl Shard {
             }
         }
         self.record_emptied_slots();
+        if let Some(stale) = self.windows.next_stale() {
+            self.out.record.window_gone(&stale);
+        }
         while let Some(page) = self.out.pages.next(self.memory_left()) {
             self.out.say(Output::ReadPage(page));
         }
@@ -304,10 +313,19 @@ impl Shard {
             || self.groups.are_under_review()
             || self.stopping.is_some()
             || !self.endings.is_empty()
+            || self.windows.has_stale()
     }
 
     fn packet(&mut self, link: LinkId, packet: Packet<'_>) {
         let Some(slot) = self.by_link.get(&link).copied() else { return };
+        if self
+            .sessions
+            .get(slot as usize)
+            .is_some_and(|it| it.link.as_ref().is_some_and(|link| link.unchecked.is_some()))
+        {
+            // The shell does not feed a link that is held; what would overtake a message must not be taken.
+            return self.violation(slot, ReasonCode::ImplementationSpecificError);
+        }
         self.stats.packets_received += 1;
         match packet {
             Packet::Publish(publish) => self.publish(slot, &publish),

@@ -57,10 +57,24 @@ impl Shard {
                 return self.refuse_for_storage(slot, publish.delivery);
             }
         }
+        if self.is_looked_at(slot, topic) {
+            return self.examine(slot, topic, publish);
+        }
         let Some(message) = self.draft(slot, topic, publish) else {
             return self.violation(slot, ReasonCode::MalformedPacket);
         };
-        match publish.delivery {
+        self.take_publish(slot, permit, message, publish.delivery);
+    }
+
+    /// Takes a message that is permitted, and answers it.
+    pub(super) fn take_publish(
+        &mut self,
+        slot: u32,
+        permit: Permit<permit::Publish>,
+        message: Arc<Message>,
+        delivery: Exchange,
+    ) {
+        match delivery {
             Exchange::AtMostOnce => {
                 self.route(permit, message, false);
             }
@@ -70,7 +84,7 @@ impl Shard {
                 self.answer(slot, wait, Answer::PubAck(id, ReasonCode::Success));
             }
             Exchange::ExactlyOnce(id) => {
-                let digest = self.digest(publish);
+                let digest = self.digest_of(&message);
                 self.accept_exactly_once(slot, permit, id, digest, message);
             }
         }
@@ -87,7 +101,7 @@ impl Shard {
 
     /// Routes a QoS 2 message, at once or when it is durable; the permit of a message that waits is not kept but made
     /// again then (rule 7).
-    fn accept_exactly_once(
+    pub(super) fn accept_exactly_once(
         &mut self,
         slot: u32,
         permit: Permit<permit::Publish>,
@@ -117,7 +131,7 @@ impl Shard {
             if is_stored {
                 self.out.record.inbound(at.incarnation, id, digest);
             }
-            self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id });
+            self.commits.wait_for(Pending { ticket: wait.ticket, message, session: at, id: Some(id) });
         } else {
             self.route(permit, message, false);
         }
@@ -152,6 +166,11 @@ impl Shard {
         }
     }
 
+    /// Returns the same of a message that was made of one.
+    pub(super) fn digest_of(&self, message: &Message) -> u64 {
+        self.config.hash_key.hash(&(Some(message.topic()), message.payload()))
+    }
+
     fn digest(&self, publish: &Publish<'_>) -> u64 {
         let topic = publish.topic.map(TopicName::as_str);
         self.config.hash_key.hash(&(topic, publish.payload))
@@ -170,7 +189,11 @@ impl Shard {
         true
     }
 
-    fn permit_publish(&mut self, slot: u32, topic: TopicName<'_>) -> Option<Permit<permit::Publish>> {
+    pub(super) fn permit_publish(
+        &mut self,
+        slot: u32,
+        topic: TopicName<'_>,
+    ) -> Option<Permit<permit::Publish>> {
         let session = self.sessions.get_mut(slot as usize)?;
         let resident = self.residents.get_mut(session.resident)?;
         resident.refresh(&self.law, slot, &session.key.client_id);
@@ -194,7 +217,7 @@ impl Shard {
     }
 
     /// Answers a message that goes nowhere. 3.1.1 has no word for it: it is acknowledged.
-    fn refuse_publish(&mut self, slot: u32, delivery: Exchange, reason: ReasonCode) {
+    pub(super) fn refuse_publish(&mut self, slot: u32, delivery: Exchange, reason: ReasonCode) {
         match delivery {
             Exchange::AtMostOnce => {}
             Exchange::AtLeastOnce(id) => self.answer(slot, Wait::default(), Answer::PubAck(id, reason)),
@@ -215,7 +238,7 @@ impl Shard {
     }
 
     /// Refuses a message that would have to be stored (rule 19).
-    fn refuse_for_storage(&mut self, slot: u32, delivery: Exchange) {
+    pub(super) fn refuse_for_storage(&mut self, slot: u32, delivery: Exchange) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         self.out.notice(Notice::NoRoom { identity: session.key.identity.clone() });
         self.refuse_for_room(slot, delivery);
@@ -223,7 +246,7 @@ impl Shard {
 
     /// Refuses a message for which there is no room. To acknowledge it and drop it would be a lie, so a 3.1.1 client,
     /// which cannot be told, is closed.
-    fn refuse_for_room(&mut self, slot: u32, delivery: Exchange) {
+    pub(super) fn refuse_for_room(&mut self, slot: u32, delivery: Exchange) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         match session.version() {
             Version::V5 => self.refuse_publish(slot, delivery, ReasonCode::QuotaExceeded),
@@ -234,7 +257,12 @@ impl Shard {
         }
     }
 
-    fn draft(&mut self, slot: u32, topic: TopicName<'_>, publish: &Publish<'_>) -> Option<Arc<Message>> {
+    pub(super) fn draft(
+        &mut self,
+        slot: u32,
+        topic: TopicName<'_>,
+        publish: &Publish<'_>,
+    ) -> Option<Arc<Message>> {
         let id = self.next_message_id();
         let session = self.sessions.get(slot as usize)?;
         self.forwarded.clear();

@@ -67,6 +67,9 @@ impl Shard {
                 self.retained.put(topic, message);
             }
         }
+        for (window, seen) in portion.windows {
+            self.windows.restore(&window, seen);
+        }
         self.restoring.accepted = portion.accepted;
         self.finish_input();
     }

@@ -35,6 +35,7 @@ impl Shard {
         sweep.revisions.push(revision);
         if revision >= self.law.revision() {
             self.law.enact_directory(directory);
+            self.forget_windows();
             self.ask_members_again();
         }
         self.sweep = Some(sweep);

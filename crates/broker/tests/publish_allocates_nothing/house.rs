@@ -72,7 +72,13 @@ impl House {
         };
         let policy = Arc::new(Policy::load(&[SourceFile::new("policy.d/test.toml", RULES)]).unwrap());
         let subject = Subject::new(identity);
-        let principal = Arc::new(Principal { subject, life: 1, epoch: 1, standing: Standing::Active });
+        let principal = Arc::new(Principal {
+            subject,
+            life: 1,
+            epoch: 1,
+            standing: Standing::Active,
+            message_keys: Vec::new(),
+        });
         let directory = Arc::new(Directory::new(1, [principal]));
         for shard in 0..house.shards.len() {
             house.give(shard, Input::Policy { generation: 1, policy: Arc::clone(&policy) });

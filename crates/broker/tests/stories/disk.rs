@@ -42,6 +42,7 @@ impl World {
     /// Starts a broker on records that are there already, of any format.
     pub(crate) fn on_records(shards: u16, records: &Batch) -> Self {
         let mut world = Self::new(shards, Limits::default());
+        world.message_keys("device:lamp", vec![crate::signed_messages_count_once::key(1, 2)]);
         let disk = world.disk.insert(Disk::default());
         disk.engine.append(records).unwrap();
         for upgrade in upgrades(&disk.engine, UPGRADES).unwrap() {

@@ -5,6 +5,7 @@
 //! older ones stay as they are.
 
 use crate::peer::{Got, at, hello5, letter};
+use crate::signed_messages_count_once::{key, packet, sealed};
 use crate::world::{World, rule};
 use core::fmt::Write as _;
 use keyward_broker::persist::{FORMAT, UPGRADES, Upgrade, recover, upgrades};
@@ -16,7 +17,7 @@ use keyward_store::memory::MemoryEngine;
 use keyward_store::{Batch, Engine as _, Table};
 
 const META: Table = Table::new(0);
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "meta",
     "session",
     "subscription",
@@ -27,11 +28,16 @@ const NAMES: [&str; 10] = [
     "retained",
     "will",
     "group",
+    "window",
 ];
+
+/// The lamp signs what it says on `lamp/x/signed`.
+const SIGNED: &str = "[[signed]]\nwho = \"device:lamp\"\ntopics = [\"lamp/x/signed\"]\ncheck = \"require\"\n";
 
 fn all_may_everything() -> String {
     rule("users", "allow", &["publish", "subscribe", "share"], &["#"])
         + &rule("devices", "allow", &["publish", "subscribe", "share"], &["#"])
+        + SIGNED
 }
 
 /// Leaves a record of each kind: `away` and `member` are away, `half` has half of a QoS 2 exchange, `pump` has the other half
@@ -76,11 +82,30 @@ fn scene() -> World {
     w.slow_store();
     w.publish(pump, letter("pump/late", "late").qos2(4));
     w.store();
+    w.message_keys("device:lamp", vec![key(1, 2)]);
+    let lamp = w.connect(hello5("device:lamp", "lamp").expiry(0));
+    let signed = sealed(w, 1, "lamp/x/signed", 7, 0, "on");
+    w.send(lamp, &packet("lamp/x/signed", &signed, Qos::AtMostOnce, 1));
+    w.store();
     world
 }
 
+/// What the lamp had signed counts once.
+fn a_signed_message_is_known(w: &mut World) {
+    let passing = w.connect(hello5("user:app", "listening").expiry(0));
+    w.subscribe(passing, "lamp/x/signed");
+    let lamp = w.connect(hello5("device:lamp", "lamp").expiry(0));
+    let [known, new] = [7, 8].map(|number| sealed(w, 1, "lamp/x/signed", number, 0, "on"));
+    for payload in [known, new] {
+        w.send(lamp, &packet("lamp/x/signed", &payload, Qos::AtLeastOnce, 1));
+    }
+    assert_eq!(w.messages(passing).len(), 1);
+    w.disconnect(lamp);
+    w.disconnect(passing);
+}
+
 /// Finds what the scene left.
-fn is_all_there(mut world: World) {
+fn is_all_there(mut world: World, format: u32) {
     let w = &mut world;
     w.rules(&all_may_everything());
     let (away, present) = w.resume(hello5("user:app", "away"));
@@ -101,6 +126,9 @@ fn is_all_there(mut world: World) {
     assert_eq!((asks.correlation.as_deref(), &*asks.subscription_ids), (Some(&b"42"[..]), &[7][..]));
     half_an_exchange_goes_on(w);
     the_group_goes_on(w);
+    if format >= 2 {
+        a_signed_message_is_known(w);
+    }
     let passing = w.connect(hello5("user:app", "passing").expiry(0));
     w.subscribe(passing, "pump/#");
     assert_eq!(w.payloads(passing), ["on", "0"], "what was retained");
@@ -203,7 +231,7 @@ fn a_store_of_every_format_is_read_with_all_that_is_in_it() {
     for format in 1..=FORMAT {
         let records = parse(&fixture(format));
         for shards in 1..=3 {
-            is_all_there(World::on_records(shards, &records));
+            is_all_there(World::on_records(shards, &records), format);
             the_will_is_published(World::on_records(shards, &records));
         }
     }
@@ -221,19 +249,22 @@ fn what_is_written_today_is_the_format_of_today_byte_by_byte() {
 #[test]
 fn a_newer_format_is_refused_with_the_release_that_it_needs() {
     let refused = refusal(&store_of(FORMAT + 1, Some("9.9.9")));
-    assert!(refused.contains("format 2") && refused.contains("start Keyward 9.9.9 or newer"), "{refused}");
+    assert!(refused.contains("format 3") && refused.contains("start Keyward 9.9.9 or newer"), "{refused}");
     assert!(refusal(&store_of(FORMAT + 1, None)).contains("start a newer Keyward"));
 }
 
 #[test]
 fn an_older_format_is_brought_up_to_date_step_by_step_and_one_that_nobody_knows_is_refused() {
-    assert!(refusal(&store_of(0, None)).contains("format 0, from which nothing leads to 1"));
+    assert!(refusal(&store_of(0, None)).contains("format 0, from which nothing leads to 2"));
     let nothing = Upgrade { from: 0, what: "invented for this test", changes: |_| Ok(Batch::new()) };
     let mut store = store_of(0, None);
-    let steps = upgrades(&store, core::slice::from_ref(&nothing)).unwrap();
-    assert_eq!(steps.len(), 1);
-    let batch = steps[0].batch(&store).unwrap();
-    store.append(&batch).unwrap();
+    let known: Vec<Upgrade> = [nothing].into_iter().chain(UPGRADES.iter().copied()).collect();
+    let steps = upgrades(&store, &known).unwrap();
+    assert_eq!(steps.len(), FORMAT as usize);
+    for step in steps {
+        let batch = step.batch(&store).unwrap();
+        store.append(&batch).unwrap();
+    }
     assert!(upgrades(&store, UPGRADES).unwrap().is_empty(), "it has today's format now");
 }
 

@@ -26,6 +26,7 @@ mod sessions_live_as_long_as_asked;
 mod shared_groups_lose_no_message;
 mod shared_groups_pass_over_who_may_not_read;
 mod shared_groups_share_fairly;
+mod signed_messages_count_once;
 mod stored_messages_are_read_before_their_turn;
 mod subscriptions_follow_their_options;
 mod the_broker_speaks_of_itself;

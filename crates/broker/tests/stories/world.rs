@@ -6,8 +6,8 @@ use keyward_broker::output::Report;
 use keyward_broker::persist::PageAsk;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
-    Attach, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, Notice, Output, Principal,
-    Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Storage, Ticket,
+    Attach, Check, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, MessageKey, Notice,
+    Output, Principal, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Storage, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};
@@ -16,6 +16,9 @@ use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use keyward_policy::{Policy, SourceFile, Subject};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// The installation that messages are signed for.
+pub(crate) const INSTALLATION: &str = "k7m2q9xw4hp3a8cd";
 
 /// Is a broker with its clients.
 pub(crate) struct World {
@@ -36,6 +39,8 @@ pub(crate) struct World {
     unstored: Option<Vec<(usize, Ticket)>>,
     /// Pages that are not read yet, if reading takes its time.
     unread: Option<Vec<(usize, PageAsk)>>,
+    /// Signatures that are not verified yet, if verifying takes its time.
+    unchecked: Option<Vec<(usize, Check)>>,
     /// What survives the process, if anything does.
     pub(crate) disk: Option<Disk>,
     /// What the shards said, in words, if that is recorded.
@@ -96,6 +101,7 @@ impl World {
             links: 0,
             unstored: None,
             unread: None,
+            unchecked: None,
             disk: None,
             record: None,
             denials: Vec::new(),
@@ -160,7 +166,10 @@ impl World {
     pub(crate) fn set_only(&mut self, name: &str, life: u64, standing: Standing) {
         // A new life has new credentials.
         let subject = Subject::new(identity(name));
-        self.principals.insert(identity(name), Principal { subject, life, epoch: life, standing });
+        self.principals.insert(
+            identity(name),
+            Principal { subject, life, epoch: life, standing, message_keys: Vec::new() },
+        );
         self.publish_directory();
     }
 
@@ -174,7 +183,10 @@ impl World {
     /// Does the same and lets nothing else happen.
     pub(crate) fn renew_only(&mut self, name: &str, epoch: u64, standing: Standing) {
         let subject = Subject::new(identity(name));
-        self.principals.insert(identity(name), Principal { subject, life: 1, epoch, standing });
+        self.principals.insert(
+            identity(name),
+            Principal { subject, life: 1, epoch, standing, message_keys: Vec::new() },
+        );
         self.publish_directory();
     }
 
@@ -186,7 +198,7 @@ impl World {
     pub(crate) fn publish_directory(&mut self) {
         self.revision += 1;
         let principals = self.principals.values().cloned().map(Arc::new);
-        let directory = Arc::new(Directory::new(self.revision, principals));
+        let directory = Arc::new(Directory::new(self.revision, principals).of_installation(INSTALLATION));
         self.tell_all(|| Input::Directory(Arc::clone(&directory)));
     }
 
@@ -406,6 +418,34 @@ impl World {
         count
     }
 
+    /// Makes verifying slow: signatures wait for [`World::verify`].
+    pub(crate) fn slow_checks(&mut self) {
+        self.unchecked = Some(Vec::new());
+    }
+
+    /// Verifies the signatures that wait, and lets all that follows happen. Returns how many there were.
+    pub(crate) fn verify(&mut self) -> usize {
+        let unchecked = self.unchecked.replace(Vec::new()).unwrap_or_default();
+        let count = unchecked.len();
+        for (shard, check) in unchecked {
+            self.give(shard, Input::Checked(check.run_in_software()));
+        }
+        self.settle();
+        count
+    }
+
+    /// Tells whether packets of the peer wait for the check of its last message.
+    pub(crate) fn is_held(&self, peer: Peer) -> bool {
+        self.shards[self.shard_of(peer)].is_held(peer.link)
+    }
+
+    /// Gives a device these keys.
+    pub(crate) fn message_keys(&mut self, name: &str, keys: Vec<MessageKey>) {
+        self.principals.get_mut(&identity(name)).unwrap().message_keys = keys;
+        self.publish_directory();
+        self.settle();
+    }
+
     /// Tells every shard what the store can take from now on.
     pub(crate) fn storage(&mut self, storage: Storage) {
         self.tell_all(|| Input::Storage(storage));
@@ -495,6 +535,13 @@ impl World {
                 Some(unread) => unread.push((shard, ask)),
                 None => self.read_page(shard, ask),
             },
+            Output::Check(check) => {
+                assert!(self.shards[shard].is_held(check.link()));
+                match &mut self.unchecked {
+                    Some(unchecked) => unchecked.push((shard, *check)),
+                    None => self.handle(shard, Input::Checked(check.run_in_software())),
+                }
+            }
             Output::Denied(denial) => self.denials.push(denial),
             Output::Notice(notice) => self.notices.push(notice),
             Output::Reported(report) => self.reports.push(report),

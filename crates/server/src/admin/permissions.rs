@@ -109,6 +109,11 @@ fn advice(policy: &Policy, subject: &Subject, action: &str, topic: &str) -> Opti
     let action = match action {
         "publish" | "will" => Action::Publish,
         "subscribe" => Action::Subscribe,
+        signed if signed.starts_with("publish ") => {
+            let what =
+                "its messages there have to be signed: see docs/signed-messages.md, and keyward keys list";
+            return Some(Advice::Say(what.to_owned()));
+        }
         _ => return None,
     };
     if topic.chars().count() > DENIAL_TEXT {

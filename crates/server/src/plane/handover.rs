@@ -5,7 +5,7 @@ use crate::plane::authentication::Method;
 use crate::plane::stream::Stream;
 use crate::plane::transport::Transport;
 use keyward_broker::persist::{Entry, Page};
-use keyward_broker::{Attach, Directory, ShardMessage, ShardStats, Storage, Ticket};
+use keyward_broker::{Attach, Checked, Directory, ShardMessage, ShardStats, Storage, Ticket};
 use keyward_ids::Identity;
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
@@ -83,6 +83,8 @@ pub(crate) enum WorkerMessage {
     },
     /// What some messages on disk say was read.
     Page(Page),
+    /// The signature of a message was verified.
+    Checked(Checked),
     /// What the store can take from now on.
     Storage(Storage),
     /// The broker stops.

@@ -32,6 +32,7 @@ mod parting;
 mod pending;
 mod pulse;
 mod restart;
+mod signatures;
 mod socket_file;
 mod source;
 mod start;

@@ -20,6 +20,7 @@ use crate::plane::listener::{ListenError, Listener};
 use crate::plane::pages::{PageDesk, PageReader};
 use crate::plane::pending::Pending;
 use crate::plane::restart::{Restart, RestartError};
+use crate::plane::signatures::{SignatureChecker, SignatureDesk};
 use crate::plane::stats::DoorCounts;
 use crate::plane::tls::{TlsError, TlsMaterial};
 use crate::plane::worker::{WAKER, Worker, WorkerParts};
@@ -221,6 +222,7 @@ impl DataPlane {
         let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
         let (mut desk, mut pages) = (None, None);
+        let signatures = self.run_signature_checkers()?;
         if let Some(mut restart) = restart {
             said = restart.restore(&mut shards, state)?;
             pages = Some(self.run_page_reader(restart.engine.reader())?);
@@ -235,6 +237,7 @@ impl DataPlane {
                 said,
                 desk: desk.clone(),
                 pages: pages.clone(),
+                signatures: signatures.clone(),
                 inboxes: self.shared.workers.clone(),
                 index: index16,
                 sender: Sender(self.doors.len() + index),
@@ -272,6 +275,22 @@ impl DataPlane {
         })?;
         // It ends after the workers, which are its only askers.
         locked(&self.worker_threads).push(thread);
+        Ok(desk)
+    }
+
+    /// Starts the threads that verify signatures: half as many as there are cores, so that a flood of signed messages leaves the rest
+    /// their part.
+    fn run_signature_checkers(&mut self) -> Result<SignatureDesk, StartError> {
+        let (checker, desk) = SignatureChecker::new(self.shared.workers.clone());
+        for index in 0..threads(0, THREADS).div_ceil(2) {
+            let checker = checker.clone();
+            let thread = spawn(format!("signatures-{index}"), move || {
+                checker.run();
+                Ok(())
+            })?;
+            // They end after the workers, which are their only askers.
+            locked(&self.worker_threads).push(thread);
+        }
         Ok(desk)
     }
 

@@ -18,6 +18,7 @@ mod links;
 mod logins;
 mod peer;
 mod resumption;
+mod signed_messages;
 mod topic_aliases;
 mod trusted_authorities;
 mod unix_sockets;

@@ -220,7 +220,11 @@ impl Shell {
             Output::Denied(denial) => What::Denies { shard, denial: denial.clone() },
             Output::Notice(notice) => What::Notes { shard, notice: notice.clone() },
             Output::Reported(report) => What::Reports { shard, change: serial(report) },
-            Output::Established { .. } | Output::Dirty(_) | Output::Commit(_) | Output::ReadPage(_) => return,
+            Output::Established { .. }
+            | Output::Dirty(_)
+            | Output::Commit(_)
+            | Output::ReadPage(_)
+            | Output::Check(_) => return,
         };
         around.log.say(what);
     }
@@ -255,6 +259,8 @@ impl Shell {
                 around.log.say(What::WantsPage { shard: self.no() });
                 around.engine.ask(self.index, ask);
             }
+            // No device of this world signs yet.
+            Output::Check(_) => {}
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
             Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) => {}
         }

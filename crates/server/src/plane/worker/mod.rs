@@ -24,6 +24,7 @@ use crate::plane::inbox::{Inbox, Room, Sender};
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::pages::PageDesk;
 use crate::plane::parting::Parting;
+use crate::plane::signatures::SignatureDesk;
 use crate::plane::timers::{Timers, until};
 use burden::Burden;
 use commits::Commits;
@@ -55,6 +56,8 @@ pub(crate) struct WorkerParts {
     pub(crate) desk: Option<Arc<Desk>>,
     /// Who reads what is on disk, if there is a store.
     pub(crate) pages: Option<PageDesk>,
+    /// Who verifies signatures.
+    pub(crate) signatures: SignatureDesk,
     /// The inboxes of all workers, in the order of their shards.
     pub(crate) inboxes: Arc<[Inbox<WorkerMessage>]>,
     pub(crate) index: ShardIndex,
@@ -264,6 +267,7 @@ impl Worker {
                     pages.ask(self.parts.index, ask);
                 }
             }
+            Output::Check(check) => self.parts.signatures.ask(self.parts.index, check),
             Output::Denied(denial) => self.parts.reporter.denied(denial),
             Output::Notice(Notice::Limit { identity, bound }) => {
                 let value = bound.value(&self.parts.broker_limits);
@@ -322,6 +326,12 @@ impl Worker {
                 }
             }
             WorkerMessage::Page(page) => self.handle(Input::Page(page)),
+            WorkerMessage::Checked(checked) => {
+                let link = checked.link();
+                self.handle(Input::Checked(checked));
+                // What it sent meanwhile lies with us already.
+                self.enqueue(link);
+            }
             WorkerMessage::Storage(storage) => self.handle(Input::Storage(storage)),
             WorkerMessage::Link(handover) => self.attach(*handover),
             WorkerMessage::Shard(message) => self.handle(Input::FromShard(message)),

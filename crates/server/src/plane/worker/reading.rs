@@ -80,6 +80,9 @@ impl Worker {
     fn read_link(&mut self, id: LinkId, budget: &mut Budget) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.queued = false;
+        if self.parts.shard.is_held(id) {
+            return; // It is read when its last message is verified.
+        }
         let owes_too_much =
             || self.parts.shard.outbox_bytes_of(id) > UNSENT_BYTES || link.owes_more_than(UNSENT_BYTES);
         if link.is_blocked() && owes_too_much() {
@@ -109,7 +112,7 @@ impl Worker {
             *packets -= 1;
             share -= 1;
             // Work that the packet left comes before the next packet.
-            match share == 0 || is_too_fast || (!is_behind && is_due(shard, now)) {
+            match share == 0 || is_too_fast || shard.is_held(id) || (!is_behind && is_due(shard, now)) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }

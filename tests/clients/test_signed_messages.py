@@ -1,0 +1,120 @@
+"""Signed messages with a client and a signer that nobody of Keyward wrote: paho, and openssl over bytes that are put together here."""
+
+import hashlib
+import subprocess
+import time
+
+from conftest import Client
+
+RULES = """
+[[signed]]
+who = "devices"
+topics = ["{id}/#"]
+check = "require"
+
+[[rule]]
+who = "user:reader"
+allow = ["subscribe"]
+topics = ["#"]
+"""
+
+
+def head(kind, number):
+    """The head of a CBOR item, in its shortest form."""
+    for most, more in [(24, None), (1 << 8, 24), (1 << 16, 25), (1 << 32, 26), (1 << 64, 27)]:
+        if number < most:
+            if more is None:
+                return bytes([kind << 5 | number])
+            return bytes([kind << 5 | more]) + number.to_bytes(1 << (more - 24), "big")
+
+
+def bstr(content):
+    return head(2, len(content)) + content
+
+
+def tstr(text):
+    return head(3, len(text.encode())) + text.encode()
+
+
+class Device:
+    """A device with a certificate, and a message key that openssl made and keeps."""
+
+    def __init__(self, keyward, name):
+        self.name, self.folder = name, keyward.folder
+        self.bundle = keyward.device(name)
+        self.key, public = keyward.folder / f"{name}.key", keyward.folder / f"{name}.pub"
+        self.openssl("genpkey", "-algorithm", "ed25519", "-out", self.key)
+        self.openssl("pkey", "-in", self.key, "-pubout", "-out", public)
+        der = self.openssl("pkey", "-in", self.key, "-pubout", "-outform", "DER")
+        self.kid = hashlib.sha256(bytes.fromhex("a301012006215820") + der[-32:]).digest()[:8]
+        keyward.run("keys", "add", name, str(public))
+        assert keyward.json("keys", "list", name)["message_keys"][0]["kid"] == self.kid.hex()
+        self.installation = keyward.json("status")["status"]["installation"]
+
+    @staticmethod
+    def openssl(*args):
+        return subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True).stdout
+
+    def sealed(self, topic, number, text):
+        """A message as docs/mqsec1.md has it."""
+        claims = b"\xa2\x06" + head(0, int(time.time())) + b"\x07" + bstr(number.to_bytes(1, "big"))
+        protected = b"\xa3\x01\x27\x04" + bstr(self.kid) + b"\x0f" + claims
+        external = b"\x86" + tstr("mqsec1") + b"\x00" + tstr(self.installation) + tstr(self.name) + tstr(topic) + b"\xf6"
+        payload = text.encode()
+        (self.folder / "tbs").write_bytes(
+            b"\x84" + tstr("Signature1") + bstr(protected) + bstr(external) + bstr(payload)
+        )
+        signature = self.openssl("pkeyutl", "-sign", "-rawin", "-inkey", self.key, "-in", self.folder / "tbs")
+        return b"\xd2\x84" + bstr(protected) + b"\xa0" + bstr(payload) + bstr(signature)
+
+
+def house(keyward):
+    keyward.rules("signed", RULES)
+    pump = Device(keyward, "pump-1")
+    reader = Client(keyward.user("reader")).connect()
+    reader.subscribe("#")
+    return pump, reader
+
+
+def test_a_signed_message_is_marked_and_any_other_is_refused(keyward):
+    pump, reader = house(keyward)
+    sealed = pump.sealed("pump-1/flow", 1, "21.5")
+    source = Client(pump.bundle).connect()
+    assert source.publish("pump-1/flow", sealed) == 0
+    message = reader.messages.get(timeout=10)
+    assert message.payload == sealed
+    assert message.properties.UserProperty == [("mqsec-verified", f"{pump.kid.hex()},0")]
+    assert source.publish("pump-1/flow", "21.5") == 0x99
+    assert source.publish("pump-1/other", sealed) == 0x87, "it was signed for another topic"
+    said = keyward.run("denials").stdout
+    assert "unsigned" in said and "wrong signature" in said and "signed.toml:2" in said, said
+    assert "must be signed" in keyward.run("policy", "explain", "--as", "device:pump-1", "publish", "pump-1/flow").stdout
+    reader.close()
+    source.close()
+
+
+def test_what_was_captured_counts_for_nothing_after_the_broker_was_killed(keyward):
+    pump, reader = house(keyward)
+    source = Client(pump.bundle).connect()
+    captured = [pump.sealed("pump-1/valve", number, "open") for number in range(1, 6)]
+    for sealed in captured:
+        assert source.publish("pump-1/valve", sealed) == 0
+    for sealed in captured:
+        assert reader.messages.get(timeout=10).payload == sealed
+    reader.close()
+    source.close()
+    keyward.kill()
+    keyward.start()
+    # With a session of its own: what an old one had not acknowledged durably may come to it again.
+    reader = Client(reader.who).connect()
+    reader.subscribe("#")
+    source = Client(pump.bundle).connect()
+    for sealed in captured:
+        assert source.publish("pump-1/valve", sealed) == 0, "it is a repeat: answered"
+    assert source.publish("pump-1/valve", pump.sealed("pump-1/valve", 5, "close")) == 0x87, "another under its number"
+    new = pump.sealed("pump-1/valve", 6, "shut")
+    assert source.publish("pump-1/valve", new) == 0
+    assert reader.messages.get(timeout=10).payload == new, "nothing of what was captured came before it"
+    assert "equivocation" in keyward.said()
+    reader.close()
+    source.close()
