@@ -91,7 +91,7 @@ pub const TARGETS: &[Target] = &[
     row("names", identity::names, 64, &["ids/src/identity.rs", "ids/src/keys.rs", "ids/src/names.rs"]),
     row("server_names", server::server_names, 64, &["identity/src/names.rs", "server/src/names.rs", "server/src/admin/server.rs"]),
     row("ledger_record", store::ledger_record, 64, &["identity/src/ledger/record.rs", "identity/src/wire.rs", "identity/src/secret.rs"]),
-    row("ledger_files", store::ledger_files, 512, &["identity/src/ledger/mod.rs", "identity/src/ledger/scan.rs", "identity/src/ledger/mend.rs", "identity/src/files.rs"]),
+    row("ledger_files", store::ledger_files, 512, &["identity/src/ledger/mod.rs", "identity/src/ledger/scan.rs", "identity/src/ledger/mend.rs", "files/src/lib.rs"]),
     row("ledger_remains", store::ledger_remains, 512, &["identity/src/ledger/remains.rs"]),
     row("revoked_list", identity::revoked_list, 256, &["identity/src/restore/list.rs"]),
     row("snapshot", store::snapshot, 512, &["identity/src/ledger/snapshot.rs", "identity/src/registry.rs", "identity/src/replay.rs"]),

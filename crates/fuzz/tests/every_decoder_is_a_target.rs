@@ -7,8 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that go into the product.
-const PRODUCT: [&str; 13] = [
+const PRODUCT: [&str; 15] = [
     "ids",
+    "files",
+    "device",
     "mqtt",
     "policy",
     "client",

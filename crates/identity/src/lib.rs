@@ -29,7 +29,6 @@ mod decide;
 #[cfg(feature = "decoders")]
 pub mod decoders;
 mod events;
-pub mod files;
 mod founding;
 mod imported;
 mod invitation;
@@ -64,6 +63,7 @@ pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
 pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdentity, read_private_key};
 pub use invitation::{ClaimCode, ClaimRefusal, Claimed, Conflict, Invitation};
+pub use keyward_files as files;
 pub use ledger::{AuditEntry, AuditTrail, LedgerError};
 pub use message_key::{
     HeldMessageKey, Kid, KidError, MessageAlgorithm, MessageKey, MessageKeyRefusal, MessageKeyStatus,

@@ -3,7 +3,7 @@
 //! Every function takes the path of something inside a directory that belongs to this user. A file appears under its
 //! name complete and synced or not at all; files are 0600, directories 0700.
 
-use crate::secret;
+use aws_lc_rs::{error::Unspecified, rand};
 use rustix::{
     fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags},
     io::Errno,
@@ -221,10 +221,12 @@ fn put(
     fs::fsync(&dir).map_err(failed(path, "sync the directory of"))
 }
 
-fn draft_name(name: &OsStr) -> Result<std::ffi::OsString, secret::NoRandomness> {
+fn draft_name(name: &OsStr) -> Result<std::ffi::OsString, Unspecified> {
     let mut draft = std::ffi::OsString::from(".");
+    let mut random = [0; 8];
+    rand::fill(&mut random)?;
     draft.push(name);
-    draft.push(format!(".{:016x}", u64::from_le_bytes(secret::random()?)));
+    draft.push(format!(".{:016x}", u64::from_le_bytes(random)));
     Ok(draft)
 }
 
