@@ -2,7 +2,7 @@
 
 use crate::clock::{self, Clock};
 use crate::error::ClientError;
-use crate::heard::{Answer, Goodbye, Greeting, Heard};
+use crate::heard::{Answer, Event, Goodbye, Greeting, Heard};
 use crate::message::{Message, Publication};
 use crate::options::ClientOptions;
 use crate::transport::{Received, Transport};
@@ -15,6 +15,7 @@ use keyward_mqtt::property::{DisconnectProperties, SubscribeProperties, Unsubscr
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long a client that was cut off looks for the broker's last words.
@@ -32,16 +33,36 @@ pub struct Client {
     heard: Heard,
 }
 
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.transport.as_fd()
+    }
+}
+
 impl Client {
     /// Connects, logs in, and returns when the broker has said yes.
     ///
     /// # Errors
     /// [`ClientError`] says which step failed, whose fault it is, and what to do.
     pub fn connect(options: &ClientOptions) -> Result<Self, ClientError> {
+        Self::open(options, None)
+    }
+
+    /// Connects as [`Client::connect`] does, to a server that is known by the SHA-256 of its root's certificate alone. The hello asks to
+    /// be shown that root (ALPN `keyward-enroll`), and nothing is said to a server whose chain does not end there. What
+    /// [`ClientOptions::tls`] says does not count.
+    ///
+    /// # Errors
+    /// As [`Client::connect`]; [`ClientError::Untrusted`] if the server has another root.
+    pub fn connect_to_root(options: &ClientOptions, fingerprint: &[u8; 32]) -> Result<Self, ClientError> {
+        Self::open(options, Some(fingerprint))
+    }
+
+    fn open(options: &ClientOptions, root: Option<&[u8; 32]>) -> Result<Self, ClientError> {
         let deadline = clock::now() + options.timeout;
         let mut client = Self {
             connection: ClientConnection::new(ClientLimits::default()),
-            transport: Transport::connect(options, deadline)?,
+            transport: Transport::connect(options, root, deadline)?,
             clock: Clock::start(),
             timeout: options.timeout,
             input: Vec::new(),
@@ -72,6 +93,23 @@ impl Client {
     /// # Errors
     /// [`ClientError::PublishRefused`] if the broker did not take the message; the link goes on.
     pub fn publish(&mut self, publication: &Publication<'_>) -> Result<ReasonCode, ClientError> {
+        let Some(id) = self.begin(publication)? else { return Ok(ReasonCode::Success) };
+        let answer = self.answer(id, "acknowledgement")?;
+        match answer.reasons.first().copied() {
+            Some(reason) if reason.is_failure() => Err(ClientError::PublishRefused {
+                topic: publication.topic.to_owned(),
+                reason,
+                said: answer.said,
+            }),
+            reason => Ok(reason.unwrap_or(ReasonCode::Success)),
+        }
+    }
+
+    /// Sends a message and does not wait: [`Event::Published`] with this identifier tells the end of it; of QoS 0 there is none.
+    ///
+    /// # Errors
+    /// [`ClientError::Request`] if too much is under way, or the message cannot be said; the link goes on.
+    pub fn begin(&mut self, publication: &Publication<'_>) -> Result<Option<PacketId>, ClientError> {
         let topic = TopicName::parse(publication.topic)
             .map_err(|error| ClientError::Request(format!("the topic {:?} {error}", publication.topic)))?;
         let message = OutMessage {
@@ -82,19 +120,34 @@ impl Client {
             properties: publication.properties.clone(),
         };
         self.alive()?;
-        let Some(id) = self.connection.publish(self.clock.millis(), &message).map_err(explain)? else {
-            self.flush()?;
-            return Ok(ReasonCode::Success);
-        };
-        let answer = self.answer(id, "acknowledgement")?;
-        match answer.reasons.first().copied() {
-            Some(reason) if reason.is_failure() => Err(ClientError::PublishRefused {
-                topic: publication.topic.to_owned(),
-                reason,
-                said: answer.said,
-            }),
-            reason => Ok(reason.unwrap_or(ReasonCode::Success)),
+        let id = self.connection.publish(self.clock.millis(), &message).map_err(explain)?;
+        self.flush()?;
+        Ok(id)
+    }
+
+    /// Returns what happened next: a message came, or one that was [begun](Self::begin) is through; `None` if nothing did within
+    /// `within`. Keeps the link alive meanwhile.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the link ended; what came before is returned first.
+    pub fn next_event(&mut self, within: Duration) -> Result<Option<Event>, ClientError> {
+        let deadline = clock::now() + within;
+        loop {
+            if let Some(event) = self.heard.event() {
+                return Ok(Some(event));
+            }
+            match self.advance(deadline, "event") {
+                Ok(()) => {}
+                Err(ClientError::TimedOut { awaited: "event" }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
         }
+    }
+
+    /// Returns when [`next_event`](Self::next_event) has to be called at the latest, for a sign of life is due; who waits for
+    /// [`as_fd`](AsFd::as_fd) and something else waits no longer.
+    pub fn due(&self) -> Option<Instant> {
+        self.connection.poll_timeout().and_then(|at| self.clock.instant(at))
     }
 
     /// Subscribes to one filter and returns the granted quality of service.

@@ -6,6 +6,7 @@ use crate::wire::owned;
 use keyward_mqtt::connection::ClientEvent;
 use keyward_mqtt::packet::{ConnAck, PacketId};
 use keyward_mqtt::reason::ReasonCode;
+use std::num::NonZeroU32;
 
 /// Holds what was heard on a link, apart from the link: an event borrows from the connection.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub struct Greeting {
     pub server_keep_alive: Option<u16>,
     /// Seconds that the broker keeps the session, if it keeps it otherwise than the client asked for.
     pub session_expiry: Option<u32>,
+    /// Bytes of a packet that the broker takes at most; `None` is no bound.
+    pub maximum_packet_size: Option<u32>,
 }
 
 impl Greeting {
@@ -37,8 +40,25 @@ impl Greeting {
             assigned_client_id: owned(connack.properties.assigned_client_id),
             server_keep_alive: connack.properties.server_keep_alive,
             session_expiry: connack.properties.session_expiry,
+            maximum_packet_size: connack.properties.maximum_packet_size.map(NonZeroU32::get),
         }
     }
+}
+
+/// Is what happened on a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A message came.
+    Message(Message),
+    /// The broker answered a message that was begun.
+    Published {
+        /// The one that [`Client::begin`](crate::Client::begin) returned.
+        id: PacketId,
+        /// Whether it took the message.
+        reason: ReasonCode,
+        /// The broker's own words, if it sent any.
+        said: Option<String>,
+    },
 }
 
 /// Is the answer to one exchange.
@@ -69,6 +89,16 @@ impl Goodbye {
 }
 
 impl Heard {
+    /// Takes out what happened: answers before messages, because they make room.
+    pub(crate) fn event(&mut self) -> Option<Event> {
+        if self.answers.is_empty() {
+            return self.inbox.pop().map(Event::Message);
+        }
+        let Answer { id, reasons, said } = self.answers.remove(0);
+        let reason = reasons.first().copied().unwrap_or(ReasonCode::Success);
+        Some(Event::Published { id, reason, said })
+    }
+
     /// Notes what happened; an error if it was the end.
     pub(crate) fn note(&mut self, event: ClientEvent<'_>) -> Result<(), ClientError> {
         match event {

@@ -2,6 +2,7 @@
 
 use crate::error::ClientError;
 use crate::options::{TlsIdentity, TlsKey, TlsOptions};
+use crate::pin::PinnedRoot;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -16,6 +17,25 @@ pub(crate) fn start(options: &TlsOptions, host: &str) -> Result<ClientConnection
         credentials("server name", format!("{name:?} is neither a host name nor an IP address"))
     })?;
     let config = config(options)?;
+    ClientConnection::new(Arc::new(config), name).map_err(|error| explain(error, host))
+}
+
+/// The protocol (RFC 7301) by whose name a device that enrols asks to be shown the root.
+const ENROL: &[u8] = b"keyward-enroll";
+
+/// Starts a TLS connection to `host` that trusts only a chain whose root has this SHA-256, and asks to be shown that root.
+pub(crate) fn start_pinned(fingerprint: &[u8; 32], host: &str) -> Result<ClientConnection, ClientError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+        credentials("server name", format!("{host:?} is neither a host name nor an IP address"))
+    })?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError::Tls(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PinnedRoot::new(*fingerprint, provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ENROL.to_vec()];
     ClientConnection::new(Arc::new(config), name).map_err(|error| explain(error, host))
 }
 

@@ -10,6 +10,7 @@ use crate::tls;
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// The most bytes that one read takes.
@@ -34,14 +35,27 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Connects, and completes the TLS handshake if there is one.
-    pub(crate) fn connect(options: &ClientOptions, deadline: Instant) -> Result<Self, ClientError> {
+    /// Connects, and completes the TLS handshake if there is one. With the fingerprint of a root it trusts that root alone, and
+    /// whatever else the options say of TLS counts for nothing.
+    pub(crate) fn connect(
+        options: &ClientOptions,
+        root: Option<&[u8; 32]>,
+        deadline: Instant,
+    ) -> Result<Self, ClientError> {
         let socket = dial(options, deadline)?;
         socket.set_nodelay(true).map_err(ClientError::Broken)?;
-        let tls = options.tls.as_ref().map(|tls| tls::start(tls, &options.host)).transpose()?;
+        let tls = match root {
+            Some(fingerprint) => Some(tls::start_pinned(fingerprint, &options.host)?),
+            None => options.tls.as_ref().map(|tls| tls::start(tls, &options.host)).transpose()?,
+        };
         let mut transport = Self { socket, tls: tls.map(Box::new), host: options.host.clone() };
         transport.shake_hands(deadline)?;
         Ok(transport)
+    }
+
+    /// Returns the socket, to wait for it together with others.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Returns the address of this end.

@@ -154,3 +154,39 @@ fn credentials_that_are_no_credentials_are_named() {
     let mismatch = broken(&|tls| tls.identity.as_mut().unwrap().key = other.key.clone());
     assert!(mismatch.to_string().contains("private key"), "{mismatch}");
 }
+
+/// Shows a chain with its root behind it, and says what the client sent after the handshake.
+fn serve_with_root(authority: &Authority) -> (u16, [u8; 32]) {
+    let mut identity = authority.issue(&["localhost"]);
+    identity.chain_pem.extend_from_slice(authority.pem.as_bytes());
+    let root = CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &root);
+    (serve(&identity, None), digest.as_ref().try_into().unwrap())
+}
+
+#[test]
+fn a_root_that_is_known_by_its_fingerprint_alone_is_trusted() {
+    let (port, fingerprint) = serve_with_root(&authority());
+    let client = Client::connect_to_root(&ClientOptions::new("localhost", port), &fingerprint).unwrap();
+    client.disconnect().unwrap();
+}
+
+#[test]
+fn a_server_with_another_root_is_not_spoken_to() {
+    let (port, _) = serve_with_root(&authority());
+    let (_, other) = serve_with_root(&authority());
+    let error = Client::connect_to_root(&ClientOptions::new("localhost", port), &other).err().unwrap();
+    assert!(matches!(error, ClientError::Untrusted { .. }), "{error}");
+}
+
+#[test]
+fn a_chain_that_only_ends_in_the_root_is_not_believed() {
+    let (ours, strangers) = (authority(), authority());
+    let mut identity = strangers.issue(&["localhost"]);
+    identity.chain_pem.extend_from_slice(ours.pem.as_bytes());
+    let root = CertificateDer::from_pem_slice(ours.pem.as_bytes()).unwrap();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &root);
+    let options = ClientOptions::new("localhost", serve(&identity, None));
+    let error = Client::connect_to_root(&options, &digest.as_ref().try_into().unwrap()).err().unwrap();
+    assert!(matches!(error, ClientError::Untrusted { .. }), "{error}");
+}
