@@ -7,4 +7,4 @@
 
 mod keys;
 
-pub use keys::{Generation, KeyError, KeyStore, Protection, Role};
+pub use keys::{Counter, Generation, KeyError, KeyStore, Protection, Role};

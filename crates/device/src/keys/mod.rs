@@ -46,6 +46,16 @@ impl Protection {
     }
 }
 
+/// Says which of the hardware's two counters is meant. They are two, because who compares one with what is on disk has to know that
+/// nobody else raised it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counter {
+    /// Counts the starts of the device: the upper half of its messages' numbers. Raised at every start.
+    Starts,
+    /// Counts states of the sealed store, so that an older copy is recognised. Raised rarely: a TPM bears some 100,000 writes.
+    Store,
+}
+
 /// Keeps the keys of one device.
 ///
 /// Keys are made when the store is created, and never leave it by this interface. Every method may block: a TPM needs tens of
@@ -101,13 +111,13 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`KeyError`].
-    fn counter(&self) -> Result<Option<u64>, KeyError>;
+    fn counter(&self, counter: Counter) -> Result<Option<u64>, KeyError>;
 
-    /// Raises that number by one and returns it.
+    /// Raises that number by one and returns it; the other stays as it is.
     ///
     /// # Errors
     /// [`KeyError`].
-    fn raise_counter(&self) -> Result<Option<u64>, KeyError>;
+    fn raise_counter(&self, counter: Counter) -> Result<Option<u64>, KeyError>;
 
     /// Destroys every key for good: the device is nobody from here on, and its sealed store cannot be opened.
     ///
