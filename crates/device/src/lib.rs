@@ -6,5 +6,9 @@
 //! What is not here: how a message is signed (`envelope`), and how a packet is written (`mqtt`, `client`).
 
 mod keys;
+pub mod limits;
 
-pub use keys::{Counter, Generation, KeyError, KeyStore, Protection, Role};
+pub use keys::{
+    Counter, FileStore, Generation, KeyError, KeyStore, MessageSigner, Opener, Protection, Role,
+    SystemRandom, TlsSigner, cose_key, signing_request,
+};

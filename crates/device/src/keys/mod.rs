@@ -1,5 +1,19 @@
 //! The keys of a device, wherever they are kept.
 
+mod file;
+mod folder;
+mod messages;
+mod random;
+mod request;
+mod software;
+mod tls;
+
+pub use file::FileStore;
+pub use messages::{MessageSigner, Opener};
+pub use random::SystemRandom;
+pub use request::{cose_key, signing_request};
+pub use tls::TlsSigner;
+
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -14,8 +28,34 @@ pub enum Role {
     Agreement,
 }
 
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 3] = [Self::Tls, Self::Message, Self::Agreement];
+
+    /// Returns the name by which files and labels call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Message => "message",
+            Self::Agreement => "agreement",
+        }
+    }
+
+    /// Returns what an error calls the key of this role.
+    pub(crate) fn key(self, generation: Generation) -> &'static str {
+        match (self, generation) {
+            (Self::Tls, Generation::Current) => "key for TLS",
+            (Self::Message, Generation::Current) => "key for messages",
+            (Self::Agreement, Generation::Current) => "key to agree with",
+            (Self::Tls, Generation::Next) => "next key for TLS",
+            (Self::Message, Generation::Next) => "next key for messages",
+            (Self::Agreement, Generation::Next) => "next key to agree with",
+        }
+    }
+}
+
 /// Says which key of a role is meant: the one in use, or the one that will follow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Generation {
     /// The key in use.
     Current,
@@ -142,6 +182,9 @@ pub enum KeyError {
     /// What is to be opened was not closed here, or was changed since.
     #[error("this was sealed by another key store, or was changed since; a copied disk opens nothing")]
     Foreign,
+    /// A file or folder is not as private as it must be, or in use.
+    #[error(transparent)]
+    Place(#[from] keyward_files::FileError),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {
@@ -166,4 +209,12 @@ pub enum KeyError {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+}
+
+/// Says that the other side of an agreement gave no point of the curve.
+pub(crate) fn bad_peer() -> KeyError {
+    KeyError::Invalid {
+        what: "the public key of the other side".to_owned(),
+        problem: "it is no point of P-256".to_owned(),
+    }
 }
