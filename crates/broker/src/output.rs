@@ -6,6 +6,7 @@ use crate::input::{ShardMessage, Ticket};
 use crate::outbox::Outbox;
 use crate::persist::PageAsk;
 use crate::placement::ShardIndex;
+use crate::second_holder::SecondHolder;
 use crate::signature::Check;
 use core::fmt;
 use keyward_ids::{ClientId, Identity};
@@ -51,6 +52,8 @@ pub enum Output {
     /// [`Input::Checked`](crate::Input::Checked). Until then its link is not to be fed
     /// ([`Shard::is_held`](crate::Shard::is_held)): what it sends next waits in order.
     Check(Box<Check>),
+    /// Two hold a message key, or its device has lost count. Said of each message that proves it.
+    SecondHolder(Box<SecondHolder>),
     /// Somebody was refused something.
     Denied(Denial),
     /// Something happened that is counted and shown.

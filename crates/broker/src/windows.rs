@@ -1,8 +1,10 @@
 //! Which numbers of which keys were seen: each signed message counts once (rule 21).
 
 use crate::placement::{HashKey, Map};
+use crate::second_holder::HolderSign;
 use core::fmt;
-use keyward_envelope::{Decision, Digest, Kid, Record, Sequence, Window};
+use keyward_envelope::limits::FUTURE_SECONDS;
+use keyward_envelope::{Claims, Decision, Digest, Kid, Record, Sequence, Window};
 use keyward_ids::Identity;
 use std::collections::VecDeque;
 
@@ -20,9 +22,17 @@ impl WindowKey {
     }
 }
 
+/// Is what is remembered of one key.
+#[derive(Default)]
+struct Memory {
+    window: Window,
+    /// When the message with the highest number was made, in seconds since 1970; after a restart, the latest that it can have been.
+    newest: u64,
+}
+
 /// Holds the windows of the devices that live on a shard.
 pub(crate) struct Windows {
-    windows: Map<WindowKey, Box<Window>>,
+    windows: Map<WindowKey, Box<Memory>>,
     /// Those whose key is gone; their records are to be deleted.
     stale: VecDeque<WindowKey>,
 }
@@ -38,23 +48,55 @@ impl Windows {
         Self { windows: Map::with_hasher(hash_key), stale: VecDeque::new() }
     }
 
-    /// Decides about the number of a verified message, and takes it if it is new.
+    /// Decides about the number of a verified message, and takes it if it is new; `now` is seconds since 1970.
     pub(crate) fn take(
         &mut self,
         key: &WindowKey,
-        number: Sequence,
+        claims: &Claims,
         digest: Digest,
         secret: &HashKey,
+        now: u64,
     ) -> Decision {
-        self.window(key).take(number, digest.tag(secret.as_bytes()))
+        let memory = self.memory(key);
+        let decision = memory.window.take(claims.sequence, digest.tag(secret.as_bytes()));
+        if matches!(decision, Decision::New(_)) && memory.window.highest() == Some(claims.sequence) {
+            memory.newest = claims.issued.unwrap_or(now);
+        }
+        decision
     }
 
-    /// Puts a record back that was on disk.
-    pub(crate) fn restore(&mut self, key: &WindowKey, record: Record) {
-        self.window(key).restore(record);
+    /// Tells what a number that was refused says of who holds the key, and which number is the highest. A number behind the window is no
+    /// proof by itself: whoever captured the message may send it again, or the device itself, late. It is one if the message was made
+    /// after the one with the highest number.
+    pub(crate) fn second_holder(
+        &self,
+        key: &WindowKey,
+        claims: &Claims,
+        digest: Digest,
+        secret: &HashKey,
+    ) -> Option<(HolderSign, Sequence)> {
+        let memory = self.windows.get(key)?;
+        let highest = memory.window.highest()?;
+        let tag = digest.tag(secret.as_bytes());
+        let sign = match memory.window.judge(claims.sequence, tag) {
+            Decision::Equivocation => {
+                let earlier = memory.window.tag_of(claims.sequence)?.into();
+                HolderSign::Equivocation { tag: tag.into(), earlier }
+            }
+            Decision::TooOld if claims.issued.is_some_and(|made| made > memory.newest) => HolderSign::Behind,
+            _ => return None,
+        };
+        Some((sign, highest))
     }
 
-    fn window(&mut self, key: &WindowKey) -> &mut Window {
+    /// Puts a record back that was on disk; `now` is seconds since 1970.
+    pub(crate) fn restore(&mut self, key: &WindowKey, record: Record, now: u64) {
+        let memory = self.memory(key);
+        memory.window.restore(record);
+        memory.newest = now.saturating_add(FUTURE_SECONDS);
+    }
+
+    fn memory(&mut self, key: &WindowKey) -> &mut Memory {
         self.windows.entry(key.clone()).or_default()
     }
 
@@ -75,6 +117,6 @@ impl Windows {
 
     /// Returns the bytes that they hold.
     pub(crate) fn bytes(&self) -> usize {
-        self.windows.len() * (size_of::<Window>() + size_of::<(WindowKey, Box<Window>)>())
+        self.windows.len() * (size_of::<Memory>() + size_of::<(WindowKey, Box<Memory>)>())
     }
 }

@@ -19,6 +19,12 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag(u32);
 
+impl From<Tag> for u32 {
+    fn from(tag: Tag) -> Self {
+        tag.0
+    }
+}
+
 impl Digest {
     /// Returns the tag of a message, keyed with a secret of the verifier, the same for ever.
     pub fn tag(&self, secret: &[u8; 16]) -> Tag {
@@ -136,6 +142,13 @@ impl Window {
         if same && record.number.0 <= self.highest && !self.is_below(record.number) {
             self.mark(record.slot(), false);
         }
+    }
+
+    /// Returns the tag of a number that was seen and is not behind the window.
+    pub fn tag_of(&self, number: Sequence) -> Option<Tag> {
+        let slot = Record { number, tag: Tag(0) }.slot();
+        let is_seen = number.0 <= self.highest && !self.is_below(number) && self.has(slot);
+        self.tags.get(usize::from(slot)).filter(|_| is_seen).map(|tag| Tag(*tag))
     }
 
     /// Returns the highest number that was taken, nothing before the first.

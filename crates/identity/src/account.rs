@@ -2,7 +2,7 @@
 
 use crate::{
     clock::WallTime, invitation::Invitation, message_key::HeldMessageKey, password::PasswordRecord,
-    trusted::BoundName, wire,
+    second_holder::FoundHolder, trusted::BoundName, wire,
 };
 use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,11 @@ impl Account {
     /// it would not have to: who is marked `plain` uses it in clear here too, and nowhere else.
     pub fn has_exposed_password(&self) -> bool {
         self.password_exposed && self.password.is_some() && !self.plain
+    }
+
+    /// Returns the message key that two hold, as far as is known, and since when and why that is known.
+    pub fn second_holder(&self) -> Option<(&HeldMessageKey, &FoundHolder)> {
+        self.message_keys.iter().find_map(|held| Some((held, held.second_holder.as_ref()?)))
     }
 
     /// Returns the serial number of the certificate that the one with `serial` renews, if both open the door: it is to be

@@ -7,6 +7,7 @@ use crate::{
     message_key::{Kid, MessageKey},
     names::ServerName,
     password::{ImportedHash, PasswordRecord},
+    second_holder::SecondHolder,
     secret::Secret,
     trusted::{LocalName, ProvenBy},
     wire,
@@ -138,6 +139,18 @@ pub enum Command {
         /// Which of its keys.
         #[serde(with = "wire::text")]
         kid: Kid,
+    },
+    /// Writes down that two hold a message key, or that its device has lost count. Nothing changes if that is known of a key of the
+    /// device already.
+    NoteSecondHolder {
+        /// Whose key it is.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Which of its keys.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// What proves it.
+        evidence: SecondHolder,
     },
     /// Draws a claim code for a device that is there; one from before is void.
     Invite {

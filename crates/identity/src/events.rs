@@ -10,6 +10,7 @@ use crate::{
     message_key::{Kid, MessageKey},
     names::ServerName,
     password::PasswordRecord,
+    second_holder::SecondHolder,
     trusted::{BoundName, Der, LocalName, ProvenBy},
     wire,
 };
@@ -201,6 +202,17 @@ pub enum Event {
         /// Which of its keys.
         #[serde(with = "wire::text")]
         kid: Kid,
+    },
+    /// It was proven that two hold a message key, or that its device has lost count; the first time.
+    SecondHolderFound {
+        /// Whose key it is.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Which of its keys.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// What proves it.
+        evidence: SecondHolder,
     },
     /// Client certificates of an authority of others are accepted from here on.
     AuthorityTrusted {

@@ -44,6 +44,7 @@ mod registrar;
 mod registry;
 mod replay;
 pub mod restore;
+mod second_holder;
 mod secret;
 mod state;
 mod status;
@@ -78,6 +79,7 @@ pub use password::{
 pub use refusal::Refusal;
 pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
+pub use second_holder::{FoundHolder, SecondHolder, SecondHolderSign};
 pub use secret::{NoRandomness, Secret};
 pub use status::{CertificateStatus, IMPORTED_ROLE, Status};
 pub use trusted::{

@@ -91,6 +91,12 @@ pub const IMPORTED_ARGON2_LANES: u32 = 8;
 /// New hashes of imported passwords in one command.
 pub const REHASHES: usize = 64;
 
+/// Bytes that are kept of the topic of a message that proves a second holder of a key.
+pub const EVIDENCE_TOPIC_BYTES: usize = 256;
+
+/// Links of the device that are named beside such a proof.
+pub const EVIDENCE_HOSTS: usize = 8;
+
 /// For how many seconds a claim code may be used: a minute, for tests and robots, to a month, for a batch on its way from a
 /// factory. The command line gives a day.
 pub const CLAIM_SECONDS: std::ops::RangeInclusive<u64> = 60..=30 * 86_400;

@@ -6,7 +6,7 @@
 //!
 //! What is not here: verifying (`envelope`), and what the broker demands of a message (`policy`).
 
-use crate::{authority::key_id, clock::WallTime, limits, pem, wire};
+use crate::{authority::key_id, clock::WallTime, limits, pem, second_holder::FoundHolder, wire};
 use aws_lc_rs::{
     digest::{SHA256, digest},
     signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey},
@@ -20,6 +20,11 @@ use std::{fmt, str::FromStr};
 pub struct Kid([u8; 8]);
 
 impl Kid {
+    /// Makes a name of its 8 bytes.
+    pub fn new(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
     /// Returns the 8 bytes.
     pub fn as_bytes(&self) -> &[u8; 8] {
         &self.0
@@ -179,6 +184,9 @@ pub struct HeldMessageKey {
     /// Until when messages signed by it are accepted; no end if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<WallTime>,
+    /// That two hold it, as far as is known, or that its device has lost count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_holder: Option<FoundHolder>,
 }
 
 /// Says whether messages signed by a key are accepted.

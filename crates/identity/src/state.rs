@@ -11,6 +11,7 @@ use crate::{
     message_key::HeldMessageKey,
     names::{NameOrigin, ServerName, ServerNames},
     registry::Registry,
+    second_holder::FoundHolder,
     wire,
 };
 use keyward_ids::{Identity, KeyId};
@@ -165,13 +166,24 @@ impl State {
                 account.epoch = entry.sequence;
             })?,
             Event::MessageKeyRegistered { identity, key } => {
-                let held = HeldMessageKey { key: key.clone(), registered: entry.at, until: None };
+                let held = HeldMessageKey {
+                    key: key.clone(),
+                    registered: entry.at,
+                    until: None,
+                    second_holder: None,
+                };
                 self.change(identity, |account| account.message_keys.push(held))?;
                 Arc::make_mut(&mut self.registry).record_key(identity, key.id());
             }
             Event::MessageKeyRetired { identity, kid, until } => self.change(identity, |account| {
                 let keys = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
-                keys.for_each(|held| held.until = Some(*until));
+                // It is dealt with; whoever goes on with the key until then is found again.
+                keys.for_each(|held| (held.until, held.second_holder) = (Some(*until), None));
+            })?,
+            Event::SecondHolderFound { identity, kid, evidence } => self.change(identity, |account| {
+                let keys = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
+                let found = FoundHolder { at: entry.at, evidence: evidence.clone() };
+                keys.for_each(|held| held.second_holder = Some(found.clone()));
             })?,
             Event::MessageKeyWithdrawn { identity, kid } => {
                 self.change(identity, |account| account.message_keys.retain(|held| held.key.kid() != *kid))?

@@ -173,9 +173,9 @@ fn action(action: DeniedAction) -> &'static str {
 fn unfit_fact(publisher: &Identity, unfit: Unfit) -> (&'static str, &Identity, &'static str) {
     match unfit {
         Unfit::Equivocation => (
-            "INCIDENT equivocation: two messages under one number: two hold the key of this device, or it has lost count",
+            "signed message not accepted: another one has its number, so two hold the key or the device has lost count",
             publisher,
-            "if it was flashed anew, give it a new key (keyward keys add) and withdraw the old one; else revoke it",
+            "see the incident that keyward status shows",
         ),
         Unfit::Signature => (
             "INCIDENT bad-signature: a message names a key of this device that did not sign it",

@@ -11,7 +11,7 @@ use crate::{
     enrolment::Enrolment,
     home::Home,
     installation,
-    plane::{ApplicationQueue, Applications, DataPlane},
+    plane::{ApplicationQueue, Applications, DataPlane, Proof},
     regular::Regular,
     service::Service,
     signals::{Ear, Heard},
@@ -39,6 +39,9 @@ const UPKEEP: Duration = Duration::from_secs(300);
 /// How often new hashes of imported passwords are put into the ledger.
 const REHASHING: Duration = Duration::from_secs(1);
 
+/// How often proofs are taken that two hold a key.
+const PROVING: Duration = Duration::from_secs(1);
+
 /// Who does what nobody asked for, in the audit.
 const BROKER: &str = "broker";
 
@@ -55,6 +58,7 @@ pub struct Running {
     ear: Option<Ear>,
     upkeep: Option<Regular>,
     rehashing: Option<Regular>,
+    proving: Option<Regular>,
     enrolment: Option<Enrolment>,
     sys: Option<Regular>,
     watch: Option<Regular>,
@@ -104,6 +108,13 @@ fn attend(
             lock(&keeper).keep_rehashed(rehashes, BROKER);
         }
     });
+    let (judge, seen) = (Arc::clone(&admin), Arc::clone(&plane));
+    let proving = Regular::start("proofs", PROVING, move || {
+        for Proof { identity, kid, evidence } in seen.proofs() {
+            lock(&judge).two_holders(&identity, kid, evidence, BROKER);
+        }
+    });
+    let proving = Some(proving.map_err(system("no thread for proofs of second holders"))?);
     let rehashing = Some(rehashing.map_err(system("no thread for new hashes of passwords"))?);
     let enrolment = Enrolment::start(&admin, applications, queue);
     let enrolment = Some(enrolment.map_err(system("no thread for enrolment"))?);
@@ -120,6 +131,7 @@ fn attend(
         ear,
         upkeep,
         rehashing,
+        proving,
         enrolment,
         sys,
         watch,
@@ -196,6 +208,7 @@ impl Drop for Running {
         self.ear.take();
         self.upkeep.take();
         self.rehashing.take();
+        self.proving.take();
         self.enrolment.take();
         self.sys.take();
         self.watch.take();

@@ -68,7 +68,7 @@ impl Shard {
             }
         }
         for (window, seen) in portion.windows {
-            self.windows.restore(&window, seen);
+            self.windows.restore(&window, seen, now.wall.0 / 1_000);
         }
         self.restoring.accepted = portion.accepted;
         self.finish_input();

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::message::{Draft, Message};
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output, Unfit};
+use crate::second_holder::SecondHolder;
 use crate::signature::{Check, Checked, MessageKey};
 use crate::verified;
 use crate::windows::WindowKey;
@@ -182,14 +183,34 @@ impl Shard {
             freshness::of_reading(&held.claims, now, None, demand.max_offline).map_err(|_| Unfit::Age)?;
         let session = self.sessions.get(slot as usize).ok_or(Unfit::Key)?;
         let window = WindowKey::new(&session.key.identity, session.life, key.kid);
-        let decision = self.windows.take(&window, held.claims.sequence, digest, &self.config.hash_key);
-        match decision {
-            Decision::Equivocation => Err(Unfit::Equivocation),
-            Decision::TooOld => Err(Unfit::Replay),
+        let decision = self.windows.take(&window, &held.claims, digest, &self.config.hash_key, now);
+        let unfit = match decision {
             Decision::New(_) | Decision::Repeat => {
-                Ok(Counted { key, is_late: age == freshness::Age::Late, decision })
+                return Ok(Counted { key, is_late: age == freshness::Age::Late, decision });
             }
-        }
+            Decision::Equivocation => Unfit::Equivocation,
+            Decision::TooOld => Unfit::Replay,
+        };
+        self.look_for_second_holder(slot, held, &window, digest);
+        Err(unfit)
+    }
+
+    /// Says that two hold a key, if a message whose number was refused proves it.
+    fn look_for_second_holder(&mut self, slot: u32, held: &Unchecked, window: &WindowKey, digest: Digest) {
+        let found = self.windows.second_holder(window, &held.claims, digest, &self.config.hash_key);
+        let link = self.sessions.get(slot as usize).and_then(|session| session.link.as_ref());
+        let (Some((sign, highest)), Some(link)) = (found, link) else { return };
+        let found = SecondHolder {
+            identity: window.identity.clone(),
+            link: link.id,
+            kid: held.kid,
+            topic: held.message.topic().into(),
+            number: held.claims.sequence,
+            highest,
+            digest,
+            sign,
+        };
+        self.out.say(Output::SecondHolder(Box::new(found)));
     }
 
     /// Returns the message with what was verified of it beside what its publisher said.

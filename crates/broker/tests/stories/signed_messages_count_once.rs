@@ -3,7 +3,9 @@
 use crate::disk::in_every_stored_world;
 use crate::peer::{Got, Peer, hello, hello5, letter};
 use crate::world::{INSTALLATION, World, app_may_everything, in_every_world, in_every_world_and_version};
-use keyward_broker::{CloseCause, DeniedAction, Limits, MessageKey, Notice, Standing, Storage, Unfit};
+use keyward_broker::{
+    CloseCause, DeniedAction, HolderSign, Limits, MessageKey, Notice, Standing, Storage, Unfit,
+};
 use keyward_envelope::software::Ed25519Key;
 use keyward_envelope::{Claims, Context, Direction, Message, Sequence, sign};
 use keyward_mqtt::packet::{Delivery, Packet, PacketId, Publish, Qos};
@@ -436,4 +438,72 @@ fn a_number_waits_with_its_message_for_places_on_other_shards() {
         assert_eq!(w.messages(app).len(), 1, "{reader}");
     }
     assert!(is_elsewhere);
+}
+
+fn refused(w: &mut World, pump: Peer, number: u64, ago: u64, text: &str) {
+    w.pass(61);
+    let payload = sealed(w, 1, "pump/a", number, ago, text);
+    publish(w, pump, &payload, Qos::AtLeastOnce, 9);
+    assert_eq!(acks(w, pump), [ReasonCode::NotAuthorized], "{text}");
+}
+
+#[test]
+fn two_messages_of_one_number_prove_a_second_holder_each_time() {
+    in_every_world(|w| {
+        let (_, pump) = begin(w);
+        for (number, text) in [(5, "21.5"), (900, "22")] {
+            let payload = sealed(w, 1, "pump/a", number, 0, text);
+            publish(w, pump, &payload, Qos::AtLeastOnce, 1);
+            publish(w, pump, &payload, Qos::AtLeastOnce, 2);
+        }
+        acks(w, pump);
+        assert!(w.second_holders.is_empty(), "a repeat proves nothing");
+        refused(w, pump, 5, 0, "99.9");
+        let found = w.second_holders.pop().unwrap();
+        assert_eq!((found.number, found.highest, &*found.topic), (Sequence(5), Sequence(900), "pump/a"));
+        assert_eq!((found.identity.name(), found.kid), ("pump", key(1, 2).kid));
+        assert!(matches!(found.sign, HolderSign::Equivocation { tag, earlier } if tag != earlier));
+        refused(w, pump, 5, 0, "88");
+        let again = w.second_holders.pop().unwrap();
+        assert!(again.digest != found.digest, "it is the message that came");
+        assert!(w.second_holders.is_empty());
+    });
+}
+
+/// What was captured and what was kept while offline have old numbers too. Only who counts anew signs an old number later than the highest.
+#[test]
+fn a_number_behind_the_window_proves_a_second_holder_if_it_was_made_after_the_highest() {
+    in_every_world(|w| {
+        let (_, pump) = begin(w);
+        let highest = sealed(w, 1, "pump/a", 5_000, 0, "x");
+        publish(w, pump, &highest, Qos::AtLeastOnce, 1);
+        acks(w, pump);
+        refused(w, pump, 5_000 - 1_024, 61, "made in the second of the highest");
+        refused(w, pump, 7, 200, "kept for a while");
+        assert!(w.second_holders.is_empty());
+        refused(w, pump, 5_000 - 1_024, 0, "made just now");
+        let found = w.second_holders.pop().unwrap();
+        assert_eq!((found.sign, found.highest), (HolderSign::Behind, Sequence(5_000)));
+        w.rules(&demand("check = \"observe\""));
+        let payload = sealed(w, 1, "pump/a", 7, 0, "seen where nothing is refused");
+        publish(w, pump, &payload, Qos::AtLeastOnce, 9);
+        assert_eq!((acks(w, pump), w.second_holders.len()), (vec![ReasonCode::Success], 1));
+    });
+}
+
+#[test]
+fn after_a_restart_the_highest_counts_as_made_as_late_as_it_can_have_been() {
+    in_every_stored_world(|w| {
+        let (_, pump) = begin(w);
+        let highest = sealed(w, 1, "pump/a", 5_000, 0, "x");
+        publish(w, pump, &highest, Qos::AtLeastOnce, 1);
+        w.crash();
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.got(pump);
+        refused(w, pump, 7, 0, "perhaps before the highest, by a clock that is ahead");
+        assert!(w.second_holders.is_empty());
+        w.pass(300);
+        refused(w, pump, 8, 0, "surely after it");
+        assert_eq!(w.second_holders.pop().unwrap().sign, HolderSign::Behind);
+    });
 }

@@ -7,7 +7,8 @@ use keyward_broker::persist::PageAsk;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
     Attach, Check, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, MessageKey, Notice,
-    Output, Principal, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing, Storage, Ticket,
+    Output, Principal, SecondHolder, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing,
+    Storage, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};
@@ -46,6 +47,7 @@ pub(crate) struct World {
     /// What the shards said, in words, if that is recorded.
     record: Option<Vec<String>>,
     pub(crate) denials: Vec<Denial>,
+    pub(crate) second_holders: Vec<SecondHolder>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) reports: Vec<Report>,
 }
@@ -105,6 +107,7 @@ impl World {
             disk: None,
             record: None,
             denials: Vec::new(),
+            second_holders: Vec::new(),
             notices: Vec::new(),
             reports: Vec::new(),
         };
@@ -542,6 +545,7 @@ impl World {
                     None => self.handle(shard, Input::Checked(check.run_in_software())),
                 }
             }
+            Output::SecondHolder(found) => self.second_holders.push(*found),
             Output::Denied(denial) => self.denials.push(denial),
             Output::Notice(notice) => self.notices.push(notice),
             Output::Reported(report) => self.reports.push(report),

@@ -7,6 +7,7 @@ use crate::{
     limits,
     message_key::{HeldMessageKey, Kid, MessageKey},
     refusal::Refusal,
+    second_holder::SecondHolder,
 };
 use keyward_ids::{Identity, KeyId, Kind};
 use std::time::Duration;
@@ -62,6 +63,20 @@ impl Clerk<'_> {
     pub(super) fn withdraw_message_key(&self, identity: Identity, kid: Kid) -> Result<Decision, Refusal> {
         self.message_key(&identity, kid)?;
         Ok(Event::MessageKeyWithdrawn { identity, kid }.into())
+    }
+
+    pub(super) fn note_second_holder(
+        &self,
+        identity: Identity,
+        kid: Kid,
+        evidence: SecondHolder,
+    ) -> Result<Decision, Refusal> {
+        let is_accepted = self.message_key(&identity, kid)?.until.is_none_or(|until| self.now < until);
+        let is_known = self.signing(&identity)?.second_holder().is_some();
+        match is_accepted && !is_known {
+            true => Ok(Event::SecondHolderFound { identity, kid, evidence: evidence.bounded() }.into()),
+            false => Ok(Decision::nothing()),
+        }
     }
 
     fn message_key(&self, identity: &Identity, kid: Kid) -> Result<&HeldMessageKey, Refusal> {

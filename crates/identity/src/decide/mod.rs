@@ -84,6 +84,9 @@ impl Clerk<'_> {
                 self.retire_message_key(identity, kid, overlap_secs)
             }
             Command::WithdrawMessageKey { identity, kid } => self.withdraw_message_key(identity, kid),
+            Command::NoteSecondHolder { identity, kid, evidence } => {
+                self.note_second_holder(identity, kid, evidence)
+            }
             Command::Invite { id, seconds, replace } => self.invite(id, seconds, replace),
             Command::Uninvite { id } => self.uninvite(id),
             Command::Claim(claim) => self.claim(claim),

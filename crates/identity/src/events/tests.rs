@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::password::ImportedHash;
+use crate::second_holder::SecondHolderSign;
 
 #[test]
 fn the_events_of_claim_codes_are_written_as_ever() {
@@ -129,15 +130,28 @@ fn the_events_of_message_keys_are_written_as_ever() {
     let cose = [&[0xa5, 1, 1, 2, 0x48][..], &kid, &[3, 0x27, 0x20, 6, 0x21, 0x58, 0x20], &[7; 32]];
     let key = MessageKey::read(&cose.concat(), 2).unwrap();
     let (identity, kid): (Identity, _) = ("device:a".parse().unwrap(), key.kid());
+    let (topic, hosts) = ("t".to_owned(), vec!["h".to_owned()]);
+    let sign = SecondHolderSign::Equivocation { tag: 1, earlier: 2 };
+    let evidence = SecondHolder { sign, number: 3, highest: 4, digest: [7; 32], topic, hosts };
     let events = [
         Event::MessageKeyRegistered { identity: identity.clone(), key },
         Event::MessageKeyRetired { identity: identity.clone(), kid, until: WallTime(9) },
-        Event::MessageKeyWithdrawn { identity, kid },
+        Event::MessageKeyWithdrawn { identity: identity.clone(), kid },
+        Event::SecondHolderFound { identity: identity.clone(), kid, evidence: evidence.clone() },
+        Event::SecondHolderFound {
+            identity,
+            kid,
+            evidence: SecondHolder { sign: SecondHolderSign::Behind, ..evidence },
+        },
     ];
     let json = concat!(
         r#"[{"event":"message-key-registered","identity":"device:a","key":{"cose":"pQEBAkjUxC/sQNJ6QgMnIAYhWCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==","level":2}},"#,
         r#"{"event":"message-key-retired","identity":"device:a","kid":"d4c42fec40d27a42","until":9},"#,
-        r#"{"event":"message-key-withdrawn","identity":"device:a","kid":"d4c42fec40d27a42"}]"#
+        r#"{"event":"message-key-withdrawn","identity":"device:a","kid":"d4c42fec40d27a42"},"#,
+        r#"{"event":"second-holder-found","identity":"device:a","kid":"d4c42fec40d27a42","evidence":{"sign":{"is":"equivocation","tag":1,"earlier":2},"#,
+        r#""number":3,"highest":4,"digest":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=","topic":"t","hosts":["h"]}},"#,
+        r#"{"event":"second-holder-found","identity":"device:a","kid":"d4c42fec40d27a42","evidence":{"sign":{"is":"behind"},"#,
+        r#""number":3,"highest":4,"digest":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=","topic":"t","hosts":["h"]}}]"#
     );
     assert_eq!(serde_json::to_string(&events).unwrap(), json);
     assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);

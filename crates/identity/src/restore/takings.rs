@@ -147,6 +147,7 @@ impl Takings {
                 | Event::ServerCertificateRemoved { .. }
                 | Event::CertificateIssued { .. }
                 | Event::MessageKeyRegistered { .. }
+                | Event::SecondHolderFound { .. }
                 // A restore voids every claim code.
                 | Event::Invited { .. }
                 | Event::Uninvited { .. }

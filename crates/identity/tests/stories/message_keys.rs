@@ -2,7 +2,9 @@
 
 use crate::support::*;
 
-use keyward_identity::{Command, Kid, MessageKey, MessageKeyStatus, Refusal};
+use keyward_identity::{
+    Command, Kid, MessageKey, MessageKeyStatus, Refusal, SecondHolder, SecondHolderSign, limits,
+};
 use keyward_ids::Identity;
 use rcgen::{KeyPair, PublicKeyData};
 
@@ -149,4 +151,40 @@ fn revocation_and_removal_end_the_keys_and_only_devices_have_some() {
     let user: Identity = "user:app".parse().unwrap();
     let refusal = house.refused(register(&user.to_string(), &message_key(4, 0)));
     assert!(matches!(refusal, Refusal::SignsNothing(of) if of == user));
+}
+
+#[test]
+fn the_first_proof_that_two_hold_a_key_stands_in_the_ledger_until_the_key_goes() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    let (old, new) = (message_key(1, 0), message_key(2, 0));
+    house.run(register("device:pump-1", &old));
+    house.run(register("device:pump-1", &new));
+    let note = |number, kid| Command::NoteSecondHolder {
+        identity: "device:pump-1".parse().unwrap(),
+        kid,
+        evidence: SecondHolder {
+            sign: SecondHolderSign::Equivocation { tag: 1, earlier: 2 },
+            number,
+            highest: 9,
+            digest: [7; 32],
+            topic: "ü".repeat(70_000),
+            hosts: vec!["192.0.2.1".to_owned(); 100],
+        },
+    };
+    assert!(house.run(note(7, old.kid())).changed);
+    assert!(!house.run(note(8, old.kid())).changed, "whoever has the key must not write the ledger full");
+    assert!(!house.run(note(8, new.kid())).changed, "one of a device is enough");
+    let account = house.account("device:pump-1");
+    let (held, found) = account.second_holder().unwrap();
+    assert_eq!((held.key.kid(), found.evidence.number, found.at), (old.kid(), 7, house.now));
+    assert!(found.evidence.topic.len() <= limits::EVIDENCE_TOPIC_BYTES && found.evidence.topic.len() > 250);
+    assert_eq!(found.evidence.hosts.len(), limits::EVIDENCE_HOSTS);
+    house.run(withdraw("device:pump-1", old.kid()));
+    assert!(house.account("device:pump-1").second_holder().is_none());
+    assert!(matches!(house.refused(note(9, old.kid())), Refusal::NoSuchMessageKey { .. }));
+    assert!(house.run(note(9, new.kid())).changed);
+    house.run(retire("device:pump-1", new.kid(), 60));
+    assert!(house.account("device:pump-1").second_holder().is_none());
+    assert!(house.run(note(10, new.kid())).changed, "it goes on until then");
 }

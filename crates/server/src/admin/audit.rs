@@ -5,7 +5,7 @@ use crate::{
     control::{AuditRow, Refusal, RefusalCode, Response, limits::AUDIT_ROWS},
     escape::escape,
 };
-use keyward_identity::Event;
+use keyward_identity::{Event, SecondHolderSign};
 use std::collections::VecDeque;
 
 impl Admin {
@@ -95,6 +95,16 @@ fn describe(event: &Event) -> String {
             format!("message key {kid} of {identity} accepted until {until} only")
         }
         Event::MessageKeyWithdrawn { identity, kid } => format!("message key {kid} taken from {identity}"),
+        Event::SecondHolderFound { identity, kid, evidence } => {
+            let how = match evidence.sign {
+                SecondHolderSign::Equivocation { .. } => "has two messages",
+                SecondHolderSign::Behind => "is far behind the newest",
+            };
+            format!(
+                "equivocation: two hold the message key {kid} of {identity}, or it has lost count: the number {} {how}",
+                evidence.number
+            )
+        }
         Event::ServerCertificateImported { name, certificate } => {
             format!("server certificate {name} imported, ends {}", certificate.not_after)
         }

@@ -124,19 +124,14 @@ impl Turn<'_> {
         let identity = device(&revoke.id)?;
         let (keep_messages, publish_will) = (revoke.keep_messages, revoke.publish_will);
         let command = Command::Revoke { identity: identity.clone(), keep_messages, publish_will };
-        let before = self.admin.account(&identity)?;
-        let done = self.device_change(identity, command, "is revoked with all its credentials")?;
-        self.admin.end_conflict(&before);
-        Ok(done)
+        self.device_change(identity, command, "is revoked with all its credentials")
     }
 
     pub(super) fn remove_device(&mut self, id: &str) -> Result<Response, Refusal> {
         let identity = device(id)?;
-        let before = self.admin.account(&identity)?;
         let command = Command::Remove { identity: identity.clone() };
         let done =
             self.device_change(identity.clone(), command, "is removed; its old credentials never come back")?;
-        self.admin.end_conflict(&before);
         let notes = self.remove_preset(&identity);
         Ok(match done {
             Response::Changed(mut changed) => {

@@ -1,6 +1,6 @@
 //! Decides what devices apply for, and tells what became of it.
 
-use super::{Admin, Turn};
+use super::{Admin, Turn, incidents::Kind};
 use crate::{
     enrolment::{Certified, Rejection, Reply, Request},
     plane::Wish,
@@ -49,7 +49,7 @@ impl Turn<'_> {
         match self.execute(Command::Claim(claim)) {
             Err(identity::Refusal::Claim(ClaimRefusal::Used { .. })) => {
                 if self.admin.registrar.registry().revision() != before {
-                    self.admin.tell_conflict(applicant);
+                    self.admin.tell(Kind::ClaimConflict, applicant);
                 }
             }
             Ok(_) | Err(identity::Refusal::Claim(_)) => {} // There is another code meanwhile.
@@ -121,13 +121,13 @@ impl Turn<'_> {
         let void = "this code is good for nothing any more; ask the operator for another one";
         match refusal {
             R::Claim(ClaimRefusal::OtherKey { id, .. }) => {
-                self.admin.tell_conflict(&Identity::Device(id));
+                self.admin.tell(Kind::ClaimConflict, &Identity::Device(id));
                 let what = "this code was used with another key; ask the operator, who was told of it";
                 Reply::refused(Rejection::Conflict, what)
             }
             R::Claim(refusal @ ClaimRefusal::OtherMessageKey(_)) => Reply::refused(Rejection::Key, refusal),
             R::Claim(ClaimRefusal::Used { id, .. }) => {
-                self.admin.tell_conflict(&Identity::Device(id));
+                self.admin.tell(Kind::ClaimConflict, &Identity::Device(id));
                 Reply::refused(Rejection::Void, void)
             }
             R::Claim(_) => Reply::refused(Rejection::Void, void),

@@ -1,92 +1,129 @@
-//! Incidents: what points at an attack, with what is known of it. There is one kind yet: a claim code that two hold.
+//! Incidents: what points at an attack, with what is known of it.
 //!
 //! An incident is told in the ledger, in the log, by `status`, and on `$keyward/incidents/KIND/ID`, retained until what it is
-//! about was dealt with.
+//! about was dealt with. Each kind is read off an account, so that it ends with what it is about and survives a restart.
 
-use super::Admin;
-use keyward_identity::Account;
+mod claim_conflict;
+mod two_holders;
+
+use super::{Admin, Turn};
+use keyward_identity::{Account, Command, Kid, SecondHolder, WallTime};
 use keyward_ids::Identity;
 use serde::Serialize;
 
 /// Below this each incident has its topic.
 const TOPICS: &str = "$keyward/incidents";
 
-/// Is a claim code that came with another key after it was used.
+/// Names a kind of incident; a device has at most one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// A claim code that two hold.
+    ClaimConflict,
+    /// A message key that two hold, or whose device has lost count.
+    TwoHolders,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::ClaimConflict, Self::TwoHolders];
+
+    /// Returns the word that stands in topics.
+    fn word(self) -> &'static str {
+        match self {
+            Self::ClaimConflict => "claim-conflict",
+            Self::TwoHolders => "equivocation",
+        }
+    }
+
+    /// Returns what of this kind an account is in.
+    fn of(self, account: &Account) -> Option<Incident> {
+        let (at, evidence, what) = match self {
+            Self::ClaimConflict => claim_conflict::of(account)?,
+            Self::TwoHolders => two_holders::of(account)?,
+        };
+        let device = account.identity.name().to_owned();
+        Some(Incident { incident: self.word(), device, at: at.to_string(), evidence, what })
+    }
+
+    fn topic(self, identity: &Identity) -> String {
+        format!("{TOPICS}/{}/{}", self.word(), identity.name())
+    }
+}
+
+/// Is when something came about, what is known of it for programs, and what a person is told.
+type Known = (WallTime, serde_json::Value, String);
+
+/// Is one incident as it is published.
 #[derive(Serialize)]
-struct ClaimConflict {
+struct Incident {
     incident: &'static str,
     device: String,
     at: String,
-    /// The keys, as the ledger names them.
-    certified_key: Option<String>,
-    other_key: Option<String>,
+    #[serde(flatten)]
+    evidence: serde_json::Value,
     what: String,
 }
 
-impl ClaimConflict {
-    const KIND: &str = "claim-conflict";
-
-    fn of(account: &Account) -> Option<Self> {
-        let invitation = account.invitation.as_ref()?;
-        let conflict = invitation.conflict.as_ref()?;
-        let device = account.identity.name().to_owned();
-        let how = match conflict.key {
-            Some(_) => "was used with two keys",
-            None => "was used, and came again more than an hour later",
-        };
-        Some(Self {
-            incident: Self::KIND,
-            at: conflict.at.to_string(),
-            certified_key: invitation.claimed.as_ref().map(|claimed| claimed.key.to_string()),
-            other_key: conflict.key.map(|key| key.to_string()),
-            what: format!(
-                "the claim code of device {device} {how}: somebody else may hold it. If you do not know why, \
-                 revoke the device (keyward device revoke {device}); else give it a new code (keyward device invite {device} \
-                 --replace)"
-            ),
-            device,
-        })
-    }
-
-    fn topic(identity: &Identity) -> String {
-        format!("{TOPICS}/{}/{}", Self::KIND, identity.name())
-    }
-}
-
 impl Admin {
+    /// Takes a proof that two hold a message key of a device, or that it has lost count. The first proof of a device stands in the ledger
+    /// until its key is withdrawn or retired. When this returns it is durable and told. Whatever else is to follow from a proof follows
+    /// here, where it is known to be new.
+    pub(crate) fn two_holders(&mut self, identity: &Identity, kid: Kid, evidence: SecondHolder, actor: &str) {
+        let command = Command::NoteSecondHolder { identity: identity.clone(), kid, evidence };
+        match Turn::begin(self, actor).command(command) {
+            Ok((outcome, _)) if outcome.changed => self.tell(Kind::TwoHolders, identity),
+            Ok(_) => {} // It is known, or the key is gone.
+            Err(refusal) => {
+                tracing::error!(%identity, "its incident is not written down: {}", refusal.what);
+            }
+        }
+    }
+
     /// Publishes every incident that is not dealt with: nothing is retained of it through a restart.
-    pub(crate) fn tell_incidents(&self) {
+    pub(crate) fn tell_incidents(&mut self) {
         let registry = self.registrar.registry();
-        let conflicts = registry.accounts().filter(|account| ClaimConflict::of(account).is_some());
-        conflicts.for_each(|account| self.tell_conflict(&account.identity));
+        for kind in Kind::ALL {
+            let concerned = registry.accounts().filter(|account| kind.of(account).is_some());
+            concerned.for_each(|account| self.tell(kind, &account.identity));
+        }
     }
 
-    /// Publishes the conflict of a device, if there is one.
-    pub(super) fn tell_conflict(&self, identity: &Identity) {
+    /// Publishes an incident of a device, if it is in one.
+    pub(super) fn tell(&mut self, kind: Kind, identity: &Identity) {
         let registry = self.registrar.registry();
-        let conflict = registry.find(identity).and_then(|account| ClaimConflict::of(account));
-        let (Some(running), Some(conflict)) = (&self.running, conflict) else { return };
-        tracing::warn!(incident = ClaimConflict::KIND, %identity, "{}", conflict.what);
-        let payload = serde_json::to_string(&conflict).unwrap_or_default();
-        running.live.announce(vec![(ClaimConflict::topic(identity), payload)]);
+        let incident = registry.find(identity).and_then(|account| kind.of(account));
+        let (Some(running), Some(incident)) = (&self.running, incident) else { return };
+        tracing::warn!(incident = kind.word(), %identity, "{}", incident.what);
+        let payload = serde_json::to_string(&incident).unwrap_or_default();
+        running.live.announce(vec![(kind.topic(identity), payload)]);
+        self.told.insert((kind, identity.clone()));
     }
 
-    /// Takes the message about a conflict away that was dealt with: the account was `before` as it is not any more.
-    pub(super) fn end_conflict(&self, before: &Account) {
-        if let (Some(running), Some(_)) = (&self.running, ClaimConflict::of(before)) {
-            running.live.announce(vec![(ClaimConflict::topic(&before.identity), String::new())]);
+    /// Takes the messages about incidents away that were dealt with.
+    pub(super) fn end_incidents(&mut self) {
+        let registry = self.registrar.registry();
+        let is_over = |(kind, identity): &(Kind, Identity)| {
+            registry.find(identity).and_then(|account| kind.of(account)).is_none()
+        };
+        for (kind, identity) in self.told.extract_if(.., is_over) {
+            if let Some(running) = &self.running {
+                running.live.announce(vec![(kind.topic(&identity), String::new())]);
+            }
         }
     }
 
     /// Lists incidents for `status`, a line each.
     pub(super) fn incidents(&self) -> Vec<String> {
         let registry = self.registrar.registry();
+        let of = |account: &Account| Kind::ALL.map(|kind| kind.of(account)).into_iter().flatten().collect();
         let mut lines: Vec<String> = registry
             .accounts()
-            .filter_map(|account| ClaimConflict::of(account))
-            .map(|conflict| format!("incident {} ({}): {}", conflict.incident, conflict.at, conflict.what))
+            .flat_map(|account| -> Vec<Incident> { of(account) })
+            .map(|incident| format!("incident {} ({}): {}", incident.incident, incident.at, incident.what))
             .collect();
         lines.sort();
         lines
     }
 }
+
+#[cfg(test)]
+mod tests;

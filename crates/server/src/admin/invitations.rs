@@ -33,7 +33,6 @@ impl Turn<'_> {
                 let Identity::Device(id) = account.identity.clone() else { return Err(no_device()) };
                 let (seconds, replace) = (invite.expires_secs, invite.replace);
                 let (outcome, in_force) = self.command(Command::Invite { id, seconds, replace })?;
-                self.admin.end_conflict(&account);
                 (outcome, Vec::from_iter(super::incomplete(in_force)))
             }
             None => {
@@ -57,10 +56,7 @@ impl Turn<'_> {
     pub(super) fn uninvite_device(&mut self, id: &str) -> Result<Response, Refusal> {
         let identity = device(id)?;
         let Identity::Device(id) = identity.clone() else { return Err(no_device()) };
-        let before = self.admin.account(&identity)?;
-        let changed = self.device_change(identity, Command::Uninvite { id }, "has no claim code any more")?;
-        self.admin.end_conflict(&before);
-        Ok(changed)
+        self.device_change(identity, Command::Uninvite { id }, "has no claim code any more")
     }
 }
 

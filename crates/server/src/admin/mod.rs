@@ -46,16 +46,19 @@ use crate::{
     rules::Rules,
 };
 use keyward_identity::{self as identity, Command, Context, Outcome, Registrar, Rehash, WallTime, restore};
+use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
 use keyward_policy::Policy;
 use keyward_store::Read;
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 /// Executes requests on the registry, the configuration and the rule files.
 pub struct Admin {
     home: Home,
     registrar: Registrar,
     running: Option<InRun>,
+    /// The incidents that were published and are not over.
+    told: BTreeSet<(incidents::Kind, Identity)>,
 }
 
 /// Holds what is in force in a running broker, and the way into it.
@@ -98,7 +101,7 @@ pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal
     }
     let protection = installation::protection(options.passphrase_file.as_deref())?;
     let registrar = installation::open(home, protection)?;
-    Ok(Admin { home: home.clone(), registrar, running: None })
+    Ok(Admin { home: home.clone(), registrar, running: None, told: BTreeSet::new() })
 }
 
 /// Reaches the installation in `home`, whether a broker runs there or not.
@@ -134,7 +137,7 @@ impl Operator {
 impl Admin {
     /// Takes the store of a broker that runs.
     pub(crate) fn running(home: Home, registrar: Registrar, running: InRun) -> Self {
-        Self { home, registrar, running: Some(running) }
+        Self { home, registrar, running: Some(running), told: BTreeSet::new() }
     }
 
     /// Carries `request` out for the user of this process.
@@ -312,6 +315,7 @@ impl Turn<'_> {
             tracing::error!(what = %refusal.what, "not every listener could be given its certificates anew");
         }
         let in_force = running.live.put_registry(&self.admin.registrar.registry());
+        self.admin.end_incidents();
         Some(InForce { complete: in_force.complete && secured.is_ok(), ..in_force })
     }
 

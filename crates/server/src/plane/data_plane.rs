@@ -12,6 +12,7 @@ use crate::plane::listener::{
     Bound, Endpoint, ListenError, Listener, ListenerName, Protocol, Security, open_all,
 };
 use crate::plane::pending::Pending;
+use crate::plane::proofs::{Proof, Proofs};
 use crate::plane::socket_file::{self, SocketFile};
 use crate::plane::stats::PlaneStats;
 use crate::plane::stream::ListenSocket;
@@ -53,6 +54,7 @@ pub struct Stopped {
 /// Is a running data plane; dropping it stops it.
 pub struct DataPlane {
     pub(super) shared: Arc<DoorShared>,
+    pub(super) proofs: Arc<Proofs>,
     pub(super) doors: Vec<Arc<Inbox<DoorMessage>>>,
     pub(super) pending: Vec<Arc<Pending>>,
     pub(super) door_threads: Mutex<Vec<JoinHandle<()>>>,
@@ -202,6 +204,11 @@ impl DataPlane {
     /// [`keyward_identity::limits::REHASHES`]. More that come meanwhile are lost, and made again at the next login.
     pub fn rehashed(&self) -> Vec<keyward_identity::Rehash> {
         self.shared.passwords.rehashed()
+    }
+
+    /// Returns what shards found out about message keys that two hold since this was asked last, one proof for each device.
+    pub fn proofs(&self) -> Vec<Proof> {
+        self.proofs.take()
     }
 
     /// Opens a listener; returns where it listens in fact, which is at no address for a Unix socket.

@@ -149,6 +149,9 @@ pub const BAN_LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Identities whose last login is remembered, for `device show`; the older half makes room.
 pub const LAST_LOGINS: usize = 16_384;
 
+/// Devices of which a proof waits that two hold their key; others find no place until the next second, when all are taken.
+pub const PROOFS: usize = 1_024;
+
 /// Sources whose handshakes are counted for their rate; the one that has used up least makes room.
 pub const PACED_SOURCES: usize = 4_096;
 

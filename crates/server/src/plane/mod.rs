@@ -30,6 +30,7 @@ mod pace;
 mod pages;
 mod parting;
 mod pending;
+mod proofs;
 mod pulse;
 mod restart;
 mod signatures;
@@ -55,6 +56,7 @@ pub use events::{HandshakeFailure, LimitHit, LogLine, LoggedIn, LoginCause, Logi
 pub use last_logins::LastLogin;
 pub use limits::Limits;
 pub use listener::{Bound, Endpoint, ListenError, Listener, ListenerName, Protocol, Security};
+pub use proofs::Proof;
 pub use pulse::{Pulse, Vitals};
 pub use restart::RestartError;
 pub use source::{Host, Peer};

@@ -31,6 +31,14 @@ impl Stream {
         }
     }
 
+    /// Returns who is at the other end; `None` once the connection is gone.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok().map(Peer::Remote),
+            Self::Unix(stream) => peer::user(stream).ok().map(|uid| Peer::Local { uid }),
+        }
+    }
+
     /// Closes one half or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {

@@ -224,7 +224,8 @@ impl Shell {
             | Output::Dirty(_)
             | Output::Commit(_)
             | Output::ReadPage(_)
-            | Output::Check(_) => return,
+            | Output::Check(_)
+            | Output::SecondHolder(_) => return,
         };
         around.log.say(what);
     }
@@ -262,7 +263,7 @@ impl Shell {
             // No device of this world signs yet.
             Output::Check(_) => {}
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
-            Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) => {}
+            Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) | Output::SecondHolder(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ use crate::plane::handover::Handover;
 use crate::plane::limits::{PIECE_BYTES, READ_PER_LINK, WORKER_READ};
 use crate::plane::pace::Spent;
 use crate::plane::parting::Parting;
+use crate::plane::source::Peer;
 use crate::plane::stream::Stream;
 use crate::plane::transport::{Ending, Transport, TransportFault};
 use crate::plane::websocket::WebSocketFault;
@@ -175,6 +176,11 @@ impl Link {
             counted,
         };
         (link, attach)
+    }
+
+    /// Returns who is at the other end; `None` once the connection is gone.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        self.socket.peer()
     }
 
     pub(crate) fn socket(&mut self) -> &mut Stream {

@@ -24,13 +24,15 @@ use crate::plane::inbox::{Inbox, Room, Sender};
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::pages::PageDesk;
 use crate::plane::parting::Parting;
+use crate::plane::proofs::{Proof, Proofs};
 use crate::plane::signatures::SignatureDesk;
 use crate::plane::timers::{Timers, until};
 use burden::Burden;
 use commits::Commits;
 use effort::Efforts;
 use keyward_broker::output::Report;
-use keyward_broker::{Input, LinkId, Notice, Output, Shard, ShardIndex};
+use keyward_broker::{Input, LinkId, Notice, Output, SecondHolder, Shard, ShardIndex};
+use keyward_identity::limits::EVIDENCE_HOSTS;
 use keyward_ids::Identity;
 use keyward_mqtt::time::{Millis, Now};
 use keyward_mqtt::topic::TopicFilter;
@@ -58,6 +60,8 @@ pub(crate) struct WorkerParts {
     pub(crate) pages: Option<PageDesk>,
     /// Who verifies signatures.
     pub(crate) signatures: SignatureDesk,
+    /// What shards found out about keys that two hold.
+    pub(crate) proofs: Arc<Proofs>,
     /// The inboxes of all workers, in the order of their shards.
     pub(crate) inboxes: Arc<[Inbox<WorkerMessage>]>,
     pub(crate) index: ShardIndex,
@@ -268,6 +272,7 @@ impl Worker {
                 }
             }
             Output::Check(check) => self.parts.signatures.ask(self.parts.index, check),
+            Output::SecondHolder(found) => self.keep_proof(*found),
             Output::Denied(denial) => self.parts.reporter.denied(denial),
             Output::Notice(Notice::Limit { identity, bound }) => {
                 let value = bound.value(&self.parts.broker_limits);
@@ -285,6 +290,19 @@ impl Worker {
                 self.parts.changes.directory(self.parts.reporting, revision, closed);
             }
         }
+    }
+
+    /// Keeps a proof that two hold a key, with the hosts from which the device is connected, that of the message first. All links of
+    /// a device are here.
+    fn keep_proof(&self, found: SecondHolder) {
+        if !self.parts.proofs.is_news(&found.identity) {
+            return;
+        }
+        let others =
+            self.links.values().filter(|link| link.identity == found.identity && link.id != found.link);
+        let links = self.links.get(&found.link).into_iter().chain(others).take(EVIDENCE_HOSTS);
+        let hosts = links.filter_map(Link::peer).map(|peer| peer.host().to_string()).collect();
+        self.parts.proofs.add(Proof::new(found, hosts));
     }
 
     fn establish(&mut self, id: LinkId, keep_alive: u16) {
