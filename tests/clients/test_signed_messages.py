@@ -1,6 +1,7 @@
 """Signed messages with a client and a signer that nobody of Keyward wrote: paho, and openssl over bytes that are put together here."""
 
 import hashlib
+import json
 import subprocess
 import time
 
@@ -42,14 +43,19 @@ class Device:
     def __init__(self, keyward, name):
         self.name, self.folder = name, keyward.folder
         self.bundle = keyward.device(name)
-        self.key, public = keyward.folder / f"{name}.key", keyward.folder / f"{name}.pub"
-        self.openssl("genpkey", "-algorithm", "ed25519", "-out", self.key)
-        self.openssl("pkey", "-in", self.key, "-pubout", "-out", public)
-        der = self.openssl("pkey", "-in", self.key, "-pubout", "-outform", "DER")
-        self.kid = hashlib.sha256(bytes.fromhex("a301012006215820") + der[-32:]).digest()[:8]
-        keyward.run("keys", "add", name, str(public))
+        self.key, self.kid = self.key_pair(self.folder, name)
+        keyward.run("keys", "add", name, str(self.folder / f"{name}.pub"))
         assert keyward.json("keys", "list", name)["message_keys"][0]["kid"] == self.kid.hex()
         self.installation = keyward.json("status")["status"]["installation"]
+
+    @classmethod
+    def key_pair(cls, folder, name):
+        """Makes a key; returns its file and its name, and leaves NAME.pub beside it."""
+        key = folder / f"{name}.key"
+        cls.openssl("genpkey", "-algorithm", "ed25519", "-out", key)
+        cls.openssl("pkey", "-in", key, "-pubout", "-out", folder / f"{name}.pub")
+        der = cls.openssl("pkey", "-in", key, "-pubout", "-outform", "DER")
+        return key, hashlib.sha256(bytes.fromhex("a301012006215820") + der[-32:]).digest()[:8]
 
     @staticmethod
     def openssl(*args):
@@ -115,6 +121,43 @@ def test_what_was_captured_counts_for_nothing_after_the_broker_was_killed(keywar
     new = pump.sealed("pump-1/valve", 6, "shut")
     assert source.publish("pump-1/valve", new) == 0
     assert reader.messages.get(timeout=10).payload == new, "nothing of what was captured came before it"
-    assert "equivocation" in keyward.said()
+    keyward.until(lambda: "incident=\"equivocation\"" in keyward.said(), "the incident in the log")
+    reader.close()
+    source.close()
+
+
+def test_two_holders_of_a_key_are_an_incident_until_the_device_gets_another_one(keyward):
+    pump, reader = house(keyward)
+    keyward.rules("incidents", '[[rule]]\nwho = "user:reader"\nallow = ["subscribe"]\ntopics = ["$keyward/incidents/#"]\n')
+    reader.subscribe("$keyward/incidents/#")
+    source = Client(pump.bundle).connect()
+    assert source.publish("pump-1/flow", pump.sealed("pump-1/flow", 7, "21.5")) == 0
+    assert reader.messages.get(timeout=10).topic == "pump-1/flow"
+    assert source.publish("pump-1/flow", pump.sealed("pump-1/flow", 7, "99.9")) == 0x87
+    message = reader.messages.get(timeout=10)
+    assert message.topic == "$keyward/incidents/equivocation/pump-1"
+    incident = json.loads(message.payload)
+    assert (incident["proof"], incident["number"], incident["key"]) == ("two-messages", "7", pump.kid.hex())
+    assert incident["topic"] == "pump-1/flow" and incident["hosts"] == ["127.0.0.1"]
+    assert incident["tag"] != incident["earlier_tag"]
+    reader.close()
+    source.close()
+    keyward.kill()
+    keyward.start()
+    assert "equivocation" in keyward.run("status").stdout, "it survives"
+    reader = Client(reader.who).connect()
+    reader.subscribe("$keyward/incidents/#")
+    assert reader.messages.get(timeout=10).topic == message.topic
+    other = Device.key_pair(keyward.folder, "other")
+    keyward.run("device", "rekey", "pump-1", "--key", str(keyward.folder / "other.pub"))
+    assert reader.messages.get(timeout=10).payload == b"", "it is over"
+    assert "equivocation" not in keyward.run("status").stdout
+    source = Client(pump.bundle).connect()
+    assert source.publish("pump-1/flow", pump.sealed("pump-1/flow", 8, "x")) == 0x87, "the old key counts no more"
+    pump.key, pump.kid = other
+    assert source.publish("pump-1/flow", pump.sealed("pump-1/flow", 7, "x")) == 0, "the new one counts anew"
+    code = keyward.run("device", "rekey", "pump-1").stdout
+    assert "code=" in code and pump.kid.hex() in code
+    assert source.publish("pump-1/flow", pump.sealed("pump-1/flow", 8, "x")) == 0x87
     reader.close()
     source.close()

@@ -140,6 +140,14 @@ pub enum Command {
         #[serde(with = "wire::text")]
         kid: Kid,
     },
+    /// Takes all message keys away from a device and gives it another one, or a claim code by which it brings one.
+    Rekey {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        id: DeviceId,
+        /// What it gets.
+        with: NewMessageKey,
+    },
     /// Writes down that two hold a message key, or that its device has lost count. Nothing changes if that is known of a key of the
     /// device already.
     NoteSecondHolder {
@@ -348,6 +356,19 @@ pub enum NewCredential {
     },
     /// None: it logs in where a listener names it as the one that clients without a login become.
     None,
+}
+
+/// Says where a message key comes from that takes the place of all others of its device.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewMessageKey {
+    /// It is known.
+    Key(MessageKey),
+    /// The device brings it with a claim code, and gets a certificate in the place of those that it has.
+    ClaimCode {
+        /// For how many seconds the code may be used.
+        seconds: u64,
+    },
 }
 
 /// Says where the key of a certificate comes from.

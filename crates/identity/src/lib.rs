@@ -57,8 +57,8 @@ pub use account::{Account, CertificateRecord, Chip, Exposure, Standing};
 pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
 pub use clock::{ClockVerdict, WallTime};
 pub use commands::{
-    AddDevice, AddUser, Claim, Command, Context, IssuedCertificate, KeySource, NewCredential, NewPassword,
-    Outcome, Rehash, Renewal,
+    AddDevice, AddUser, Claim, Command, Context, IssuedCertificate, KeySource, NewCredential, NewMessageKey,
+    NewPassword, Outcome, Rehash, Renewal,
 };
 pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};

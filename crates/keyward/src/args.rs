@@ -22,7 +22,9 @@ pub(crate) use keys::{KeysAddArgs, KeysCommand};
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
-pub(crate) use things::{BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, DeviceInviteArgs, ExposureArg};
+pub(crate) use things::{
+    BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, DeviceInviteArgs, ExposureArg, RekeyArgs,
+};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

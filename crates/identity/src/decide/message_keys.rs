@@ -3,13 +3,14 @@
 use super::{Clerk, Decision};
 use crate::{
     account::Account,
+    commands::NewMessageKey,
     events::Event,
     limits,
     message_key::{HeldMessageKey, Kid, MessageKey},
     refusal::Refusal,
     second_holder::SecondHolder,
 };
-use keyward_ids::{Identity, KeyId, Kind};
+use keyward_ids::{DeviceId, Identity, KeyId, Kind};
 use std::time::Duration;
 
 impl Clerk<'_> {
@@ -63,6 +64,22 @@ impl Clerk<'_> {
     pub(super) fn withdraw_message_key(&self, identity: Identity, kid: Kid) -> Result<Decision, Refusal> {
         self.message_key(&identity, kid)?;
         Ok(Event::MessageKeyWithdrawn { identity, kid }.into())
+    }
+
+    pub(super) fn rekey(&self, id: DeviceId, with: NewMessageKey) -> Result<Decision, Refusal> {
+        let identity = Identity::Device(id);
+        let account = self.unrevoked(&identity)?;
+        let mut decision = match with {
+            NewMessageKey::Key(key) => {
+                self.check_unheld(key.id())?;
+                Event::MessageKeyRegistered { identity: identity.clone(), key }.into()
+            }
+            NewMessageKey::ClaimCode { seconds } => self.draw_code(&identity, seconds, true)?,
+        };
+        let kids = account.message_keys.iter().map(|held| held.key.kid());
+        let withdrawn = kids.map(|kid| Event::MessageKeyWithdrawn { identity: identity.clone(), kid });
+        decision.events.splice(0..0, withdrawn);
+        Ok(decision)
     }
 
     pub(super) fn note_second_holder(

@@ -84,6 +84,7 @@ impl Clerk<'_> {
                 self.retire_message_key(identity, kid, overlap_secs)
             }
             Command::WithdrawMessageKey { identity, kid } => self.withdraw_message_key(identity, kid),
+            Command::Rekey { id, with } => self.rekey(id, with),
             Command::NoteSecondHolder { identity, kid, evidence } => {
                 self.note_second_holder(identity, kid, evidence)
             }

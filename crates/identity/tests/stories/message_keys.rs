@@ -3,7 +3,8 @@
 use crate::support::*;
 
 use keyward_identity::{
-    Command, Kid, MessageKey, MessageKeyStatus, Refusal, SecondHolder, SecondHolderSign, limits,
+    Command, Kid, MessageKey, MessageKeyStatus, NewMessageKey, Refusal, SecondHolder, SecondHolderSign,
+    limits,
 };
 use keyward_ids::Identity;
 use rcgen::{KeyPair, PublicKeyData};
@@ -187,4 +188,31 @@ fn the_first_proof_that_two_hold_a_key_stands_in_the_ledger_until_the_key_goes()
     house.run(retire("device:pump-1", new.kid(), 60));
     assert!(house.account("device:pump-1").second_holder().is_none());
     assert!(house.run(note(10, new.kid())).changed, "it goes on until then");
+}
+
+#[test]
+fn a_device_that_lost_count_gets_another_key_or_a_code_and_its_old_ones_never_come_back() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    let rekey = |with| Command::Rekey { id: "pump-1".parse().unwrap(), with };
+    for n in 1..=4 {
+        house.run(register("device:pump-1", &message_key(n, 0)));
+    }
+    let again = house.refused(rekey(NewMessageKey::Key(message_key(2, 0))));
+    assert!(matches!(again, Refusal::KeyHeld { .. }), "it signed under numbers that are lost: {again}");
+    let revision = house.account("device:pump-1").epoch;
+    let outcome = house.run(rekey(NewMessageKey::Key(message_key(5, 2))));
+    assert!(outcome.changed && outcome.claim_code.is_none());
+    assert_eq!(kids(&house, "device:pump-1"), [message_key(5, 2).kid()]);
+    assert_eq!(house.account("device:pump-1").epoch, revision, "its certificate stays");
+    let code = house.run(rekey(NewMessageKey::ClaimCode { seconds: 3_600 })).claim_code;
+    assert!(code.is_some());
+    assert_eq!(kids(&house, "device:pump-1"), []);
+    assert_eq!(house.account("device:pump-1").certificates.len(), 1, "until the code is used");
+    let short = house.refused(rekey(NewMessageKey::ClaimCode { seconds: 1 }));
+    assert!(matches!(short, Refusal::ClaimLife { .. }), "{short}");
+    for n in 1..=5 {
+        let held = house.refused(register("device:pump-1", &message_key(n, 0)));
+        assert!(matches!(held, Refusal::KeyHeld { .. }), "{held}");
+    }
 }

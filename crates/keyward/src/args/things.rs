@@ -38,6 +38,14 @@ Examples:
         /// Which device
         id: DeviceId,
     },
+    /// Take all message keys away from a device and give it another one: it was flashed anew, or two hold its key
+    #[command(after_help = "\
+Examples:
+  keyward device rekey pump-7                                  by a claim code, as `device invite --replace`
+  keyward device rekey pump-7 --key pump-7.pub --level 2       its certificate stays
+
+What it signs by an old key counts no more from now on. This ends the incident that two hold its key.")]
+    Rekey(RekeyArgs),
     /// Give a device that is there already the rules of a preset, or take them away
     #[command(after_help = "\
 Examples:
@@ -223,6 +231,24 @@ pub(crate) struct DeviceInviteArgs {
     /// Accept that the device's topics overlap with those of somebody else
     #[arg(long)]
     pub(crate) allow_overlap: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RekeyArgs {
+    /// Which device
+    pub(crate) id: DeviceId,
+    /// Its new public key for messages: PEM as openssl writes it (P-256 or Ed25519), or a COSE_Key [default: draw a claim code]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// How well the device keeps the private key: 0 in a file, 1 sealed to the machine, 2 in hardware, 3 in hardware that vouched for it
+    #[arg(long, value_name = "LEVEL", default_value = "0", requires = "key", value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub(crate) level: u8,
+    /// How long the code may be used: 1m to 30d
+    #[arg(long, value_name = "TIME", default_value = "24h", conflicts_with = "key")]
+    pub(crate) expires: Span,
+    /// The name or address of the broker that the device goes to [default: what the broker thinks best]
+    #[arg(long, value_name = "HOST", conflicts_with = "key")]
+    pub(crate) host: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

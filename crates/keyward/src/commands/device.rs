@@ -24,6 +24,7 @@ pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
     match command {
         DeviceCommand::Add(args) => add(site, &args),
         DeviceCommand::Invite(args) => invitation::invite(site, &args),
+        DeviceCommand::Rekey(args) => invitation::rekey(site, &args),
         DeviceCommand::Uninvite { id } => site.change(Request::DeviceUninvite { id: id.to_string() }),
         DeviceCommand::List => list(site),
         DeviceCommand::Show { id } => show(site, id.to_string()),

@@ -1,12 +1,14 @@
 //! `keyward device invite` and what `device show` says of claim codes.
 
-use crate::args::DeviceInviteArgs;
+use crate::args::{DeviceInviteArgs, RekeyArgs};
+use crate::bundle::FILE_BYTES;
 use crate::clock::moment;
 use crate::commands::{device, preset};
 use crate::failure::Outcome;
 use crate::reach::{Site, notes};
+use keyward_identity::files;
 use keyward_server::control::{
-    DeviceInvite, DeviceInvited, InvitationRow, InvitationState, Request, Response,
+    Der, DeviceInvite, DeviceInvited, DeviceRekey, InvitationRow, InvitationState, Request, Response,
 };
 use keyward_server::escape::escape;
 use std::fmt::Write;
@@ -26,6 +28,25 @@ pub(crate) fn invite(site: &Site, args: &DeviceInviteArgs) -> Outcome {
         host: args.host.clone(),
     };
     site.show(&site.ask(Request::DeviceInvite(request))?, |response| match response {
+        Response::DeviceInvited(invited) => Some(tell(site, invited)),
+        _ => None,
+    })
+}
+
+/// Gives a device another message key, or a code by which it brings one.
+pub(crate) fn rekey(site: &Site, args: &RekeyArgs) -> Outcome {
+    let key = args.key.as_ref().map(|file| files::read_regular(file, FILE_BYTES)).transpose()?;
+    let request = Request::DeviceRekey(DeviceRekey {
+        id: args.id.to_string(),
+        key: key.map(Der),
+        level: args.level,
+        expires_secs: args.expires.0.as_secs(),
+        host: args.host.clone(),
+    });
+    if args.key.is_some() {
+        return site.change(request);
+    }
+    site.show(&site.ask(request)?, |response| match response {
         Response::DeviceInvited(invited) => Some(tell(site, invited)),
         _ => None,
     })

@@ -8,14 +8,15 @@ use super::{
 use crate::{
     container,
     control::{
-        DeviceAdd, DeviceInvite, DeviceInvited, InvitationRow, InvitationState, NewCredential, Reach,
-        Refusal, RefusalCode, Response, Secret,
+        Der, DeviceAdd, DeviceInvite, DeviceInvited, DeviceRekey, InvitationRow, InvitationState,
+        NewCredential, Reach, Refusal, RefusalCode, Response, Secret,
     },
     enrolment::claim_uri,
     installation::wall_time,
 };
 use keyward_identity::{
-    Account, ClaimCode, Command, NewCredential as Credential, ServerName, Standing, WallTime,
+    Account, ClaimCode, Command, MessageKey, NewCredential as Credential, NewMessageKey, ServerName,
+    Standing, WallTime,
 };
 use keyward_ids::Identity;
 
@@ -40,17 +41,56 @@ impl Turn<'_> {
                 self.add_new(&DeviceAdd::from(&invite), code)?
             }
         };
-        let ClaimCode { code, expires } = outcome.claim_code.ok_or_else(no_device)?;
+        let code = outcome.claim_code.ok_or_else(no_device)?;
         notes.extend(self.admin.of_invitation(invite.host.is_none()));
-        let account = self.admin.account(&identity)?;
+        self.invited(&identity, code, &hosts, notes)
+    }
+
+    /// Shows a code that was drawn: the string to scan.
+    fn invited(
+        &self,
+        identity: &Identity,
+        code: ClaimCode,
+        hosts: &[(String, u16)],
+        notes: Vec<String>,
+    ) -> Result<Response, Refusal> {
+        let ClaimCode { code, expires } = code;
+        let account = self.admin.account(identity)?;
         let uri =
-            claim_uri(account.identity.name(), &hosts, code.expose_text(), &self.admin.root_fingerprint());
+            claim_uri(account.identity.name(), hosts, code.expose_text(), &self.admin.root_fingerprint());
         Ok(Response::DeviceInvited(Box::new(DeviceInvited {
             device: self.admin.device_row(&account, self.admin.policy().ok().as_deref(), &[]),
             uri: Secret::new(uri),
             expires_unix_ms: expires.0,
             notes,
         })))
+    }
+
+    /// Takes all message keys away from a device and gives it another one, or a code by which it brings one.
+    pub(super) fn rekey_device(&mut self, rekey: DeviceRekey) -> Result<Response, Refusal> {
+        let identity = device(&rekey.id)?;
+        let before = self.admin.account(&identity)?;
+        let Identity::Device(id) = identity.clone() else { return Err(no_device()) };
+        let device = before.identity.name();
+        let taken: Vec<_> = before.message_keys.iter().map(|held| held.key.kid().to_string()).collect();
+        let taken = match taken.is_empty() {
+            true => format!("device {device} had no message keys"),
+            false => format!("taken from device {device}, with their numbers: {}", taken.join(", ")),
+        };
+        if let Some(Der(bytes)) = &rekey.key {
+            let key = MessageKey::read_file(bytes, rekey.level).map_err(keyward_identity::Refusal::from)?;
+            let what = format!("What device {device} signs by {} is accepted, and nothing else.", key.kid());
+            let (_, in_force) = self.command(Command::Rekey { id, with: NewMessageKey::Key(key) })?;
+            return Ok(Response::Changed(self.changed(what, in_force, vec![taken])));
+        }
+        // What can fail comes before the code is drawn: it is shown once.
+        let hosts = self.admin.enrolment_hosts(rekey.host.as_deref())?;
+        let with = NewMessageKey::ClaimCode { seconds: rekey.expires_secs };
+        let (outcome, in_force) = self.command(Command::Rekey { id, with })?;
+        let code = outcome.claim_code.ok_or_else(no_device)?;
+        let of_invitation = self.admin.of_invitation(rekey.host.is_none());
+        let notes = [taken].into_iter().chain(super::incomplete(in_force)).chain(of_invitation);
+        self.invited(&identity, code, &hosts, notes.collect())
     }
 
     pub(super) fn uninvite_device(&mut self, id: &str) -> Result<Response, Refusal> {

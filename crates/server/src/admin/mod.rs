@@ -169,6 +169,7 @@ impl Admin {
             Request::DeviceRemove { id } => turn.remove_device(&id),
             Request::DeviceInvite(invite) => turn.invite_device(invite),
             Request::DeviceUninvite { id } => turn.uninvite_device(&id),
+            Request::DeviceRekey(rekey) => turn.rekey_device(rekey),
             Request::DevicePasswd { id, password } => turn.set_device_password(&id, password),
             Request::DeviceReleaseKey { id, key } => turn.release_key(&id, key.as_deref()),
             Request::KeysList { id } => turn.admin.message_keys(id.as_deref()),

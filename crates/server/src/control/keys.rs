@@ -16,6 +16,25 @@ pub struct KeysAdd {
     pub level: u8,
 }
 
+/// Asks that a device gets another message key in the place of all that it has.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRekey {
+    /// The device.
+    pub id: String,
+    /// The public key: a `COSE_Key`, or a PEM file. Absent: a claim code is drawn, by which the device brings one.
+    #[serde(default)]
+    pub key: Option<Der>,
+    /// How well the device keeps the private key: 0 to 3.
+    #[serde(default)]
+    pub level: u8,
+    /// For how many seconds the code may be used.
+    pub expires_secs: u64,
+    /// The name or address of the server that the code leads to; what the broker thinks best if absent.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
 /// Holds one message key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageKeyRow {

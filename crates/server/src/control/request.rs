@@ -4,7 +4,7 @@ use super::{
     accounts::{DeviceAdd, DeviceRevoke, NewPassword, PresetGive, UserAdd},
     certificates::{AuthorityBind, AuthorityTrust, ServerCertificateImport},
     invitations::DeviceInvite,
-    keys::KeysAdd,
+    keys::{DeviceRekey, KeysAdd},
     secret::Der,
 };
 use crate::doctor::Profile;
@@ -57,6 +57,9 @@ pub enum Request {
         /// The device.
         id: String,
     },
+    /// Takes all message keys away from a device and gives it another one, or a claim code. Answer: [`super::Response::Changed`], or
+    /// [`super::Response::DeviceInvited`] with a code.
+    DeviceRekey(DeviceRekey),
     /// Gives a device a password, in place of the one that it had; its certificates stay. Answer:
     /// [`super::Response::DeviceAdded`].
     DevicePasswd {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::admin::fixture::{Fixture, fixture};
 use crate::control::Request;
-use keyward_identity::{MessageKey, NewCredential, SecondHolderSign};
+use keyward_identity::{MessageKey, NewCredential, NewMessageKey, SecondHolderSign};
 use serde_json::Value;
 
 const TOPIC: &str = "$keyward/incidents/equivocation/pump-1";
@@ -91,7 +91,11 @@ fn the_first_proof_of_a_device_is_written_down_and_told_and_others_are_not() {
 fn it_ends_when_the_key_is_taken_away_or_retired_however_that_comes_about() {
     let kid = key(7).kid();
     type End = fn(&mut Fixture, Kid);
-    let ends: [End; 4] = [
+    let ends: [End; 5] = [
+        |site, _| {
+            let with = NewMessageKey::Key(key(8));
+            run(site, Command::Rekey { id: "pump-1".parse().unwrap(), with })
+        },
         |site, kid| run(site, Command::WithdrawMessageKey { identity: pump(), kid }),
         |site, kid| run(site, Command::RetireMessageKey { identity: pump(), kid, overlap_secs: 60 }),
         |site, _| drop(site.admin.execute(Request::DeviceRemove { id: "pump-1".to_owned() }).unwrap()),

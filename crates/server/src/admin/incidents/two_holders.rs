@@ -19,8 +19,7 @@ pub(super) fn of(account: &Account) -> Option<Known> {
     };
     let what = format!(
         "the message key {kid} of device {device} {how}: two hold it, or the device has lost count. If you flashed the device \
-         anew, give it another key (keyward keys add {device}) and take this one away (keyward keys withdraw {device} {kid}); \
-         else revoke it (keyward device revoke {device})"
+         anew, give it another key (keyward device rekey {device}); else revoke it (keyward device revoke {device})"
     );
     Some((found.at, evidence_of(&kid.to_string(), evidence), what))
 }
