@@ -14,6 +14,7 @@ pub use random::SystemRandom;
 pub use request::{cose_key, signing_request};
 pub use tls::TlsSigner;
 
+use keyward_tpm::{Challenge, Evidence};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -158,6 +159,26 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`KeyError`].
     fn raise_counter(&self, counter: Counter) -> Result<Option<u64>, KeyError>;
+
+    /// Returns what the chip says of the keys in use for the device `id`, so that the server can see that they live in it; `None`
+    /// where nothing could be shown.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    fn vouch(&self, id: &str) -> Result<Option<Evidence>, KeyError> {
+        let _ = id;
+        Ok(None)
+    }
+
+    /// Opens the challenge that the server answers to such evidence: that the chip can is the proof.
+    ///
+    /// # Errors
+    /// [`KeyError::Foreign`] if it was drawn for another chip; [`KeyError::Missing`] where there is none.
+    fn activate(&self, challenge: &Challenge) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let _ = challenge;
+        let store = format!("{self:?}");
+        Err(KeyError::Missing { store, what: "key that could answer this", help: "only a TPM is challenged" })
+    }
 
     /// Destroys every key for good: the device is nobody from here on, and its sealed store cannot be opened.
     ///
