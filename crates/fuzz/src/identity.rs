@@ -1,8 +1,8 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
 use keyward_identity::{
-    ImportedCertificate, Kid, LocalName, MessageKey, ProvenBy, TrustedAuthority, WallTime, decoders,
-    read_private_key, restore::RevokedList,
+    AgreementKey, ImportedCertificate, Kid, LocalName, MessageKey, ProvenBy, TrustedAuthority, WallTime,
+    decoders, read_private_key, restore::RevokedList,
 };
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
 use std::path::Path;
@@ -86,6 +86,10 @@ pub fn message_key(data: &[u8]) {
         let again = MessageKey::read(&key.cose(), 3);
         assert_eq!(again.as_ref(), Ok(&key), "{:02x?}", key.cose());
         assert_eq!(key.kid().to_string().parse().as_ref(), Ok(&key.kid()));
+    }
+    if let Ok(key) = AgreementKey::read_file(data) {
+        assert_eq!(AgreementKey::read(&key.cose()).as_ref(), Ok(&key), "{:02x?}", key.cose());
+        assert!(MessageKey::read(&key.cose(), 0).is_err(), "no key does both");
     }
     if let Ok(text) = core::str::from_utf8(data)
         && let Ok(kid) = text.parse::<Kid>()

@@ -99,7 +99,7 @@ pub const TARGETS: &[Target] = &[
     row("stored_records", messages::stored_records, 512, &["broker/src/persist/"]),
     row("key_file", store::key_file, 128, &["identity/src/vault.rs", "identity/src/pem.rs"]),
     row("signing_request", identity::signing_request, 64, &["identity/src/csr.rs"]),
-    row("message_key", identity::message_key, 64, &["identity/src/message_key.rs"]),
+    row("message_key", identity::message_key, 64, &["identity/src/message_key.rs", "identity/src/agreement_key.rs", "identity/src/cose_key.rs"]),
     row("enrolment", server::enrolment, 64, &["server/src/enrolment/message.rs"]),
     row("imported_hash", identity::imported_hash, 64, &["identity/src/password/imported.rs"]),
     row("trusted_authority", identity::trusted_authority, 256, &["identity/src/trusted.rs", "identity/src/imported.rs"]),

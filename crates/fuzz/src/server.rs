@@ -258,4 +258,9 @@ pub fn enrolment(data: &[u8]) {
             PublicKey::from_cose(&key.cose()).map(|(public, purpose)| (*public.kid().as_bytes(), purpose));
         assert_eq!(read.ok(), Some((*key.kid().as_bytes(), Purpose::Sign)));
     }
+    if let Ok(Some(key)) = request.agreement_key() {
+        let read =
+            PublicKey::from_cose(&key.cose()).map(|(public, purpose)| (*public.kid().as_bytes(), purpose));
+        assert_eq!(read.ok(), Some((*key.kid().as_bytes(), Purpose::Agree)));
+    }
 }

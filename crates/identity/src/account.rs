@@ -1,8 +1,9 @@
 //! What is known of one identity.
 
 use crate::{
-    clock::WallTime, invitation::Invitation, message_key::HeldMessageKey, password::PasswordRecord,
-    second_holder::FoundHolder, trusted::BoundName, wire,
+    agreement_key::HeldAgreementKey, clock::WallTime, cose_key::Kid, invitation::Invitation,
+    message_key::HeldMessageKey, password::PasswordRecord, second_holder::FoundHolder, trusted::BoundName,
+    wire,
 };
 use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub struct Account {
     /// The keys by which its messages are verified, oldest first; those too by which none is accepted any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub message_keys: Vec<HeldMessageKey>,
+    /// The keys to which is encrypted for it, oldest first; those too to which nothing is encrypted any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreement_keys: Vec<HeldAgreementKey>,
     /// The claim code that it was given last, used or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation: Option<Invitation>,
@@ -75,6 +79,19 @@ impl Account {
     /// Returns the message key that two hold, as far as is known, and since when and why that is known.
     pub fn second_holder(&self) -> Option<(&HeldMessageKey, &FoundHolder)> {
         self.message_keys.iter().find_map(|held| Some((held, held.second_holder.as_ref()?)))
+    }
+
+    /// Names the keys for messages that it has, for either purpose.
+    pub(crate) fn kids(&self) -> impl Iterator<Item = Kid> {
+        let signing = self.message_keys.iter().map(|held| held.key.kid());
+        signing.chain(self.agreement_keys.iter().map(|held| held.key.kid()))
+    }
+
+    /// Returns the end that was set to one of these keys; nothing if it has no such key.
+    pub(crate) fn end_of_key(&self, kid: Kid) -> Option<Option<WallTime>> {
+        let signing = self.message_keys.iter().map(|held| (held.key.kid(), held.until));
+        let agreeing = self.agreement_keys.iter().map(|held| (held.key.kid(), held.until));
+        signing.chain(agreeing).find(|(of, _)| *of == kid).map(|(_, until)| until)
     }
 
     /// Returns the serial number of the certificate that the one with `serial` renews, if both open the door: it is to be

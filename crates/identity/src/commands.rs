@@ -2,9 +2,11 @@
 
 use crate::{
     account::{Chip, Exposure},
+    agreement_key::AgreementKey,
     clock::WallTime,
+    cose_key::Kid,
     invitation::ClaimCode,
-    message_key::{Kid, MessageKey},
+    message_key::MessageKey,
     names::ServerName,
     password::{ImportedHash, PasswordRecord},
     second_holder::SecondHolder,
@@ -120,7 +122,15 @@ pub enum Command {
         /// The key.
         key: MessageKey,
     },
-    /// Lets what is signed by a message key be accepted for a while only.
+    /// Registers a key to which messages and keys of groups are encrypted for a device or user.
+    RegisterAgreementKey {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The key.
+        key: AgreementKey,
+    },
+    /// Lets a key for messages, of either purpose, be used for a while only.
     RetireMessageKey {
         /// Whose.
         #[serde(with = "wire::text")]
@@ -131,7 +141,7 @@ pub enum Command {
         /// For how many seconds; at most [`crate::limits::MESSAGE_KEY_OVERLAP_SECONDS`].
         overlap_secs: u64,
     },
-    /// Takes a message key away from a device; it never comes back.
+    /// Takes a key for messages, of either purpose, away; it never comes back.
     WithdrawMessageKey {
         /// From whom.
         #[serde(with = "wire::text")]
@@ -409,6 +419,9 @@ pub struct Claim {
     /// The key by which its messages are to be verified.
     #[serde(default)]
     pub message_key: Option<MessageKey>,
+    /// The key to which messages and keys of groups are to be encrypted for it.
+    #[serde(default)]
+    pub agreement_key: Option<AgreementKey>,
     /// How long the certificate is valid, in days; the default of devices if absent.
     pub lifetime_days: Option<u32>,
 }

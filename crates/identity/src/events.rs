@@ -5,9 +5,11 @@
 
 use crate::{
     account::{CertificateRecord, Chip, Exposure},
+    agreement_key::AgreementKey,
     clock::WallTime,
+    cose_key::Kid,
     imported::ImportedCertificate,
-    message_key::{Kid, MessageKey},
+    message_key::MessageKey,
     names::ServerName,
     password::PasswordRecord,
     second_holder::SecondHolder,
@@ -183,7 +185,15 @@ pub enum Event {
         /// The key.
         key: MessageKey,
     },
-    /// What is signed by a message key is accepted for a while only.
+    /// A device or user got a key to which messages and keys of groups are encrypted.
+    AgreementKeyRegistered {
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The key.
+        key: AgreementKey,
+    },
+    /// A key for messages, of either purpose, is used for a while only.
     MessageKeyRetired {
         /// Whose.
         #[serde(with = "wire::text")]
@@ -194,7 +204,7 @@ pub enum Event {
         /// Until when.
         until: WallTime,
     },
-    /// A message key was taken away from a device: nothing that is signed by it counts any more.
+    /// A key for messages, of either purpose, was taken away: nothing that is signed by it counts any more, nothing is encrypted to it.
     MessageKeyWithdrawn {
         /// From whom.
         #[serde(with = "wire::text")]

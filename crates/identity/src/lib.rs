@@ -20,9 +20,11 @@
 //! ```
 
 mod account;
+mod agreement_key;
 mod authority;
 mod clock;
 mod commands;
+mod cose_key;
 mod cow_map;
 mod csr;
 mod decide;
@@ -54,21 +56,21 @@ mod vault;
 mod wire;
 
 pub use account::{Account, CertificateRecord, Chip, Exposure, Standing};
+pub use agreement_key::{AgreementKey, HeldAgreementKey};
 pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
 pub use clock::{ClockVerdict, WallTime};
 pub use commands::{
     AddDevice, AddUser, Claim, Command, Context, IssuedCertificate, KeySource, NewCredential, NewMessageKey,
     NewPassword, Outcome, Rehash, Renewal,
 };
+pub use cose_key::{KeyPurpose, Kid, KidError};
 pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
 pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdentity, read_private_key};
 pub use invitation::{ClaimCode, ClaimRefusal, Claimed, Conflict, Invitation};
 pub use keyward_files as files;
 pub use ledger::{AuditEntry, AuditTrail, LedgerError};
-pub use message_key::{
-    HeldMessageKey, Kid, KidError, MessageAlgorithm, MessageKey, MessageKeyRefusal, MessageKeyStatus,
-};
+pub use message_key::{HeldMessageKey, MessageAlgorithm, MessageKey, MessageKeyRefusal, MessageKeyStatus};
 pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
 };

@@ -8,7 +8,7 @@ pub const ACCOUNTS: usize = 1_000_000;
 /// for a user with several machines.
 pub const CERTIFICATES_PER_ACCOUNT: usize = 8;
 
-/// Message keys that one account may hold at a time. Two are needed while one replaces the other; four leave room for those that
+/// Message keys that one account may hold at a time, and as many to which is encrypted. Two are needed while one replaces the other; four leave room for those that
 /// verify only what is old.
 pub const MESSAGE_KEYS_PER_ACCOUNT: usize = 4;
 

@@ -1,56 +1,18 @@
-//! The keys by which a device signs its messages: their public halves, as `COSE_Key` (RFC 9052 §7).
-//!
-//! One spelling is taken: deterministic (RFC 8949 §4.2), with the labels that such a key needs and no other. So what is read is what
-//! would be written, and a key has one name. How well the device keeps the other half, its *level*, is the word of whoever registers
-//! the key.
+//! The keys by which a device signs its messages: their public halves. How well the device keeps the other half, its *level*, is the
+//! word of whoever registers the key.
 //!
 //! What is not here: verifying (`envelope`), and what the broker demands of a message (`policy`).
 
-use crate::{authority::key_id, clock::WallTime, limits, pem, second_holder::FoundHolder, wire};
-use aws_lc_rs::{
-    digest::{SHA256, digest},
-    signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey},
+use crate::{
+    authority::key_id,
+    clock::WallTime,
+    cose_key::{KeyPurpose, Kid, Point},
+    limits, pem,
+    second_holder::FoundHolder,
+    wire,
 };
 use keyward_ids::KeyId;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
-
-/// Names a message key among those of one device: the first 8 bytes of its thumbprint (RFC 9679), printed as 16 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kid([u8; 8]);
-
-impl Kid {
-    /// Makes a name of its 8 bytes.
-    pub fn new(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    /// Returns the 8 bytes.
-    pub fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Kid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// Says that a text names no message key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no name of a message key; it has 16 hexadecimal digits, as `keyward keys list` prints them")]
-pub struct KidError;
-
-impl FromStr for Kid {
-    type Err = KidError;
-
-    fn from_str(text: &str) -> Result<Self, KidError> {
-        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u64::from_str_radix(text, 16).ok().filter(|_| is_hex).ok_or(KidError)?;
-        Ok(Self(number.to_be_bytes()))
-    }
-}
 
 /// Names the algorithm of a message key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +70,7 @@ impl MessageKey {
     /// # Errors
     /// [`MessageKeyRefusal`] says what is wrong with it.
     pub fn read(cose: &[u8], level: u8) -> Result<Self, MessageKeyRefusal> {
-        let (point, kid) = Point::of_cose(cose).ok_or(MessageKeyRefusal::Form)?;
+        let (point, kid) = Point::of_cose(cose, KeyPurpose::Sign).ok_or(MessageKeyRefusal::Form)?;
         if kid != point.kid() {
             return Err(MessageKeyRefusal::OtherKid);
         }
@@ -120,18 +82,9 @@ impl MessageKey {
     /// # Errors
     /// [`MessageKeyRefusal`] says what is wrong with it.
     pub fn read_file(bytes: &[u8], level: u8) -> Result<Self, MessageKeyRefusal> {
-        let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN ")) else {
-            return Self::read(bytes, level);
-        };
-        let blocks = pem::decode(text).ok_or(MessageKeyRefusal::Form)?;
-        if blocks.iter().any(|block| block.label.ends_with("PRIVATE KEY")) {
-            return Err(MessageKeyRefusal::HoldsPrivateKey);
-        }
-        match blocks.as_slice() {
-            [block] if block.label == "PUBLIC KEY" => {
-                Self::of_point(Point::of_spki(&block.bytes).ok_or(MessageKeyRefusal::Form)?, level)
-            }
-            _ => Err(MessageKeyRefusal::Form),
+        match read_pem(bytes)? {
+            Some(point) => Self::of_point(point, level),
+            None => Self::read(bytes, level),
         }
     }
 
@@ -147,7 +100,7 @@ impl MessageKey {
 
     /// Returns the key as `COSE_Key`.
     pub fn cose(&self) -> Vec<u8> {
-        self.point.cose()
+        self.point.cose(KeyPurpose::Sign)
     }
 
     /// Returns its name among the keys of its device.
@@ -189,31 +142,38 @@ pub struct HeldMessageKey {
     pub second_holder: Option<FoundHolder>,
 }
 
-/// Says whether messages signed by a key are accepted.
+/// Says whether a key is used: whether messages signed by it are accepted, or whether anything is encrypted to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKeyStatus {
-    /// They are.
+    /// It is.
     Active,
-    /// They are, for a while: another key is to take its place.
+    /// It is, for a while: another key is to take its place.
     Overlapping {
         /// The end of that while.
         until: WallTime,
     },
-    /// They are not; what was signed by it earlier can still be verified.
+    /// It is not; what was signed by it earlier can still be verified.
     Retired {
         /// Since when.
         since: WallTime,
     },
 }
 
+impl MessageKeyStatus {
+    /// Says it of a key that is used until then, or without end.
+    pub(crate) fn of(until: Option<WallTime>, now: WallTime) -> Self {
+        match until {
+            None => Self::Active,
+            Some(until) if now < until => Self::Overlapping { until },
+            Some(since) => Self::Retired { since },
+        }
+    }
+}
+
 impl HeldMessageKey {
     /// Says whether messages signed by it are accepted at the time `now`.
     pub fn status(&self, now: WallTime) -> MessageKeyStatus {
-        match self.until {
-            None => MessageKeyStatus::Active,
-            Some(until) if now < until => MessageKeyStatus::Overlapping { until },
-            Some(since) => MessageKeyStatus::Retired { since },
-        }
+        MessageKeyStatus::of(self.until, now)
     }
 }
 
@@ -231,6 +191,12 @@ pub enum MessageKeyRefusal {
         "this file holds a private key; give the public one alone (openssl pkey -pubout), and keep the key where it is"
     )]
     HoldsPrivateKey,
+    /// It is no key to which can be encrypted.
+    #[error(
+        "this is no key to encrypt to: give a public key of P-256 in PEM, or a COSE_Key of P-256 with no key operations (4: []), \
+         deterministic, with the labels 1, 2, 4, -1, -2, -3 and nothing else"
+    )]
+    AgreementForm,
     /// Its name is not the beginning of its thumbprint.
     #[error(
         "the message key has another kid (label 2) than its own, which is the first 8 bytes of its thumbprint (RFC 9679)"
@@ -246,98 +212,20 @@ pub enum MessageKeyRefusal {
     Level(u8),
 }
 
-/// Is a point of one of the two curves; on the curve only where that was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Point {
-    P256 { x: [u8; 32], y: [u8; 32] },
-    Ed25519 { x: [u8; 32] },
-}
-
-/// Stand before the coordinates in a DER `SubjectPublicKeyInfo` (RFC 5480 §2, uncompressed; RFC 8410 §4).
-const SPKI_P256: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
-];
-const SPKI_ED25519: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
-impl Point {
-    /// Writes `{1: kty, 2: kid, 3: alg, -1: crv, -2: x, -3: y}`.
-    fn cose(&self) -> Vec<u8> {
-        let kid = self.kid();
-        match self {
-            Self::P256 { x, y } => [
-                &[0xa6, 0x01, 0x02, 0x02, 0x48],
-                kid.as_bytes().as_slice(),
-                &[0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20],
-                x,
-                &[0x22, 0x58, 0x20],
-                y,
-            ]
-            .concat(),
-            Self::Ed25519 { x } => [
-                &[0xa5, 0x01, 0x01, 0x02, 0x48],
-                kid.as_bytes().as_slice(),
-                &[0x03, 0x27, 0x20, 0x06, 0x21, 0x58, 0x20],
-                x,
-            ]
-            .concat(),
+/// Reads the one public key of a PEM file; nothing if this is no PEM.
+pub(crate) fn read_pem(bytes: &[u8]) -> Result<Option<Point>, MessageKeyRefusal> {
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN ")) else {
+        return Ok(None);
+    };
+    let blocks = pem::decode(text).ok_or(MessageKeyRefusal::Form)?;
+    if blocks.iter().any(|block| block.label.ends_with("PRIVATE KEY")) {
+        return Err(MessageKeyRefusal::HoldsPrivateKey);
+    }
+    match blocks.as_slice() {
+        [block] if block.label == "PUBLIC KEY" => {
+            Point::of_spki(&block.bytes).map(Some).ok_or(MessageKeyRefusal::Form)
         }
-    }
-
-    /// Reads that, and the kid that stands in it.
-    fn of_cose(bytes: &[u8]) -> Option<(Self, Kid)> {
-        let kid = Kid(*bytes.get(5..)?.first_chunk()?);
-        let x = *bytes.get(20..)?.first_chunk()?;
-        let point = match bytes.get(55..) {
-            Some(y) => Self::P256 { x, y: *y.first_chunk()? },
-            None => Self::Ed25519 { x },
-        };
-        let mut written = point.cose();
-        written.get_mut(5..13)?.copy_from_slice(kid.as_bytes());
-        (written == bytes).then_some((point, kid))
-    }
-
-    /// Returns the first 8 bytes of the thumbprint: SHA-256 of `{1: kty, -1: crv, -2: x, -3: y}` (RFC 9679 §3).
-    fn kid(&self) -> Kid {
-        let required = match self {
-            Self::P256 { x, y } => {
-                [[0xa4, 0x01, 0x02, 0x20, 0x01, 0x21, 0x58, 0x20].as_slice(), x, &[0x22, 0x58, 0x20], y]
-                    .concat()
-            }
-            Self::Ed25519 { x } => [[0xa3, 0x01, 0x01, 0x20, 0x06, 0x21, 0x58, 0x20].as_slice(), x].concat(),
-        };
-        let mut kid = [0; 8];
-        kid.copy_from_slice(&digest(&SHA256, &required).as_ref()[..8]);
-        Kid(kid)
-    }
-
-    fn spki(&self) -> Vec<u8> {
-        match self {
-            Self::P256 { x, y } => [SPKI_P256, x, y].concat(),
-            Self::Ed25519 { x } => [SPKI_ED25519, x].concat(),
-        }
-    }
-
-    fn of_spki(der: &[u8]) -> Option<Self> {
-        let point = match der.strip_prefix(SPKI_ED25519) {
-            Some(x) => Self::Ed25519 { x: *x.first_chunk()? },
-            None => {
-                let (x, y) = der.strip_prefix(SPKI_P256)?.split_first_chunk()?;
-                Self::P256 { x: *x, y: *y.first_chunk()? }
-            }
-        };
-        (point.spki() == der).then_some(point)
-    }
-
-    /// Tells whether it is a point of P-256. Of Ed25519 the verifier finds that out: there each half of all numbers is one.
-    fn is_on_curve(&self) -> bool {
-        match self {
-            Self::P256 { x, y } => {
-                let sec1 = [[4].as_slice(), x, y].concat();
-                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, sec1).is_ok()
-            }
-            Self::Ed25519 { .. } => true,
-        }
+        _ => Err(MessageKeyRefusal::Form),
     }
 }
 
@@ -345,6 +233,7 @@ impl Point {
 mod tests {
     use super::*;
     use crate::authority::{PublicKey, SigningKey};
+    use crate::cose_key::KidError;
     use rcgen::PublicKeyData as _;
 
     fn ed25519() -> Point {
@@ -376,7 +265,7 @@ mod tests {
     #[test]
     fn a_key_is_read_as_it_is_written_and_every_other_spelling_is_refused() {
         for point in [ed25519(), p256(&SigningKey::generate().unwrap())] {
-            let good = point.cose();
+            let good = point.cose(KeyPurpose::Sign);
             let key = MessageKey::read(&good, 3).unwrap();
             assert_eq!((key.cose(), key.level()), (good.clone(), 3));
             assert_eq!(MessageKey::read(&good, 4), Err(MessageKeyRefusal::Level(4)));
@@ -395,7 +284,7 @@ mod tests {
     #[test]
     fn a_point_beside_the_curve_is_refused() {
         let beside = Point::P256 { x: [1; 32], y: [2; 32] };
-        assert_eq!(MessageKey::read(&beside.cose(), 0), Err(MessageKeyRefusal::Point));
+        assert_eq!(MessageKey::read(&beside.cose(KeyPurpose::Sign), 0), Err(MessageKeyRefusal::Point));
     }
 
     #[test]
@@ -406,7 +295,10 @@ mod tests {
         assert_eq!(key, MessageKey::read_file(&key.cose(), 1).unwrap());
         assert_eq!(key.id(), PublicKey::of(&pair).unwrap().id());
         let text = pem::encode("PUBLIC KEY", &ed25519().spki());
-        assert_eq!(MessageKey::read_file(text.as_bytes(), 1).unwrap().cose(), ed25519().cose());
+        assert_eq!(
+            MessageKey::read_file(text.as_bytes(), 1).unwrap().cose(),
+            ed25519().cose(KeyPurpose::Sign)
+        );
         let refused = |text: &str| MessageKey::read_file(text.as_bytes(), 0).unwrap_err();
         assert_eq!(refused(&text.repeat(2)), MessageKeyRefusal::Form, "which of the two?");
         assert_eq!(refused(&text[..40]), MessageKeyRefusal::Form);

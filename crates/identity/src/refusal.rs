@@ -2,10 +2,11 @@
 
 use crate::{
     clock::{ClockVerdict, WallTime},
+    cose_key::Kid,
     csr::CsrRefusal,
     imported::ImportCertificateRefusal,
     invitation::ClaimRefusal,
-    message_key::{Kid, MessageKeyRefusal},
+    message_key::MessageKeyRefusal,
     names::{NameRefusal, ServerName},
     password::{ImportRefusal, PasswordRefusal},
     secret::NoRandomness,
@@ -76,7 +77,9 @@ pub enum Refusal {
     #[error(transparent)]
     MessageKey(#[from] MessageKeyRefusal),
     /// Only devices sign messages.
-    #[error("{0} is no device; message keys are for devices")]
+    #[error(
+        "{0} is no device, and devices alone sign; a user may have a key to encrypt to (--purpose encrypt)"
+    )]
     SignsNothing(Identity),
     /// The device has this message key, or one with the same name.
     #[error("{identity} has a message key {kid} already; make another key")]
@@ -87,7 +90,7 @@ pub enum Refusal {
         kid: Kid,
     },
     /// The device has no such message key.
-    #[error("{identity} has no message key {kid}; keyward keys list {} shows those that it has", .identity.name())]
+    #[error("{identity} has no message key {kid}; keyward keys list {identity} shows those that it has")]
     NoSuchMessageKey {
         /// Which device.
         identity: Identity,
@@ -96,9 +99,8 @@ pub enum Refusal {
     },
     /// The device has as many message keys as it may.
     #[error(
-        "{identity} has {} message keys, as many as a device may; withdraw one first: keyward keys withdraw {} KID",
-        crate::limits::MESSAGE_KEYS_PER_ACCOUNT,
-        .identity.name()
+        "{identity} has {} keys of this purpose, as many as it may; withdraw one first: keyward keys withdraw {identity} KID",
+        crate::limits::MESSAGE_KEYS_PER_ACCOUNT
     )]
     TooManyMessageKeys {
         /// Which device.

@@ -2,6 +2,7 @@
 
 use crate::{
     account::{Account, CertificateRecord, Standing},
+    agreement_key::HeldAgreementKey,
     authority,
     clock::{ClockGuard, WallTime},
     events::{AuthorityCertificates, Event},
@@ -175,19 +176,27 @@ impl State {
                 self.change(identity, |account| account.message_keys.push(held))?;
                 Arc::make_mut(&mut self.registry).record_key(identity, key.id());
             }
-            Event::MessageKeyRetired { identity, kid, until } => self.change(identity, |account| {
-                let keys = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
-                // It is dealt with; whoever goes on with the key until then is found again.
-                keys.for_each(|held| (held.until, held.second_holder) = (Some(*until), None));
-            })?,
             Event::SecondHolderFound { identity, kid, evidence } => self.change(identity, |account| {
                 let keys = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
                 let found = FoundHolder { at: entry.at, evidence: evidence.clone() };
                 keys.for_each(|held| held.second_holder = Some(found.clone()));
             })?,
-            Event::MessageKeyWithdrawn { identity, kid } => {
-                self.change(identity, |account| account.message_keys.retain(|held| held.key.kid() != *kid))?
+            Event::AgreementKeyRegistered { identity, key } => {
+                let held = HeldAgreementKey { key: key.clone(), registered: entry.at, until: None };
+                self.change(identity, |account| account.agreement_keys.push(held))?;
+                Arc::make_mut(&mut self.registry).record_key(identity, key.id());
             }
+            Event::MessageKeyRetired { identity, kid, until } => self.change(identity, |account| {
+                let signing = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
+                // It is dealt with; whoever goes on with the key until then is found again.
+                signing.for_each(|held| (held.until, held.second_holder) = (Some(*until), None));
+                let agreeing = account.agreement_keys.iter_mut().filter(|held| held.key.kid() == *kid);
+                agreeing.for_each(|held| held.until = Some(*until));
+            })?,
+            Event::MessageKeyWithdrawn { identity, kid } => self.change(identity, |account| {
+                account.message_keys.retain(|held| held.key.kid() != *kid);
+                account.agreement_keys.retain(|held| held.key.kid() != *kid);
+            })?,
             Event::AuthorityTrusted { .. }
             | Event::AuthorityRevocationsSet { .. }
             | Event::AuthorityConfirmed { .. }
@@ -245,6 +254,7 @@ impl State {
             password_exposed: false,
             bound_names: Vec::new(),
             message_keys: Vec::new(),
+            agreement_keys: Vec::new(),
             invitation: None,
             created: entry.at,
             note: note.clone(),
@@ -260,6 +270,7 @@ impl State {
             account.password = None;
             account.bound_names.clear();
             account.message_keys.clear();
+            account.agreement_keys.clear();
             account.invitation = None;
             account.epoch = epoch;
         })

@@ -18,7 +18,7 @@ pub(crate) use broker::{
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use import::{ImportArgs, ImportCommand, SourceVersion};
-pub(crate) use keys::{KeysAddArgs, KeysCommand};
+pub(crate) use keys::{KeysAddArgs, KeysCommand, Purpose};
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};

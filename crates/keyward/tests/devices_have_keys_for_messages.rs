@@ -85,9 +85,37 @@ fn what_is_no_key_for_messages_is_refused_with_what_to_do() {
     let refused = story.refused(&["keys", "add", "dev01", path(&public)]);
     assert!(refused.contains("already"), "{refused}");
     let refused = story.refused(&["keys", "withdraw", "dev01", "0011223344556677"]);
-    assert!(refused.contains("keyward keys list dev01"), "{refused}");
+    assert!(refused.contains("keyward keys list device:dev01"), "{refused}");
     let refused = story.refused(&["keys", "retire", "dev01", "0011223344556677", "--overlap", "93d"]);
     assert!(refused.contains("92 days"), "{refused}");
     let output = story.run(&["keys", "add", "dev01", path(&public), "--level", "4"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn devices_and_users_have_keys_to_encrypt_to() {
+    let story = Story::stopped();
+    story.ok(&["device", "add", "dev01"]);
+    story.ok(&["user", "add", "app"]);
+    let p256 = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let [(_, of_device), (_, of_user)] = ["device", "user"].map(|name| key_pair(&story, name, &p256));
+    for (id, holder, file) in [("dev01", "device:dev01", &of_device), ("user:app", "user:app", &of_user)] {
+        let told = story.ok(&["keys", "add", id, path(file), "--purpose", "encrypt"]);
+        assert!(told.contains(&format!("the key to which is encrypted for {holder}")), "{told}");
+        assert!(!told.contains("Level"), "{told}");
+    }
+    let refused = story.refused(&["keys", "add", "user:app", path(&of_user)]);
+    assert!(refused.contains("--purpose encrypt"), "{refused}");
+    let (_, other) = ed25519(&story, "other");
+    let refused = story.refused(&["keys", "add", "dev01", path(&other), "--purpose", "encrypt"]);
+    assert!(refused.contains("P-256"), "{refused}");
+    let listed = story.json(&["keys", "list", "user:app", "--json"]);
+    let row = &listed["message_keys"][0];
+    assert_eq!((&row["purpose"], &row["user"]), (&"encrypt".into(), &"app".into()));
+    assert!(story.ok(&["keys", "list"]).contains("user:app"));
+    let kid = row["kid"].as_str().unwrap();
+    let told = story.ok(&["keys", "retire", "user:app", kid]);
+    assert!(told.contains("is encrypted to the key"), "{told}");
+    story.ok(&["keys", "withdraw", "user:app", kid]);
+    assert!(story.ok(&["audit"]).contains("to which is encrypted for user:app"));
 }

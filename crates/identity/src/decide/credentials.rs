@@ -107,7 +107,10 @@ impl Clerk<'_> {
     }
 
     fn is_in_use(&self, holder: &Identity, key: &KeyId) -> bool {
-        let signs = |account: &Arc<Account>| account.message_keys.iter().any(|held| held.key.id() == *key);
+        let signs = |account: &Arc<Account>| {
+            account.message_keys.iter().any(|held| held.key.id() == *key)
+                || account.agreement_keys.iter().any(|held| held.key.id() == *key)
+        };
         self.is_certified(holder, key) || self.state.registry.find(holder).is_some_and(signs)
     }
 

@@ -3,13 +3,15 @@
 use super::{Clerk, Decision};
 use crate::{
     account::{Account, CertificateRecord},
+    agreement_key::AgreementKey,
     authority::{self, PublicKey, Validity},
     commands::{Claim, IssuedCertificate, KeySource, Renewal},
+    cose_key::Kid,
     csr,
     events::Event,
     invitation::{ClaimCode, ClaimRefusal, Claimed},
     limits,
-    message_key::{HeldMessageKey, MessageKey},
+    message_key::MessageKey,
     password::PasswordRecord,
     pem,
     refusal::Refusal,
@@ -55,7 +57,8 @@ impl Clerk<'_> {
     }
 
     pub(super) fn claim(&self, claim: Claim) -> Result<Decision, Refusal> {
-        let Claim { id, code, csr, message_key, lifetime_days } = claim;
+        let Claim { id, code, csr, message_key, agreement_key, lifetime_days } = claim;
+        let keys = SentKeys { message: message_key, agreement: agreement_key };
         let registry = &self.state.registry;
         let account = match registry.admit_code(&id, code.expose(), self.pepper, self.now) {
             Err(late @ ClaimRefusal::Used { .. }) => return Ok(self.claim_late(id, late, &csr)),
@@ -64,7 +67,7 @@ impl Clerk<'_> {
         let invitation = account.invitation.as_ref();
         let identity = &account.identity;
         if let Some(claimed) = invitation.and_then(|invitation| invitation.claimed.as_ref()) {
-            return self.claim_again(&id, account, claimed, &csr, message_key.as_ref());
+            return self.claim_again(&id, account, claimed, &csr, &keys);
         }
         // It was given to a device that had none.
         let may_replace = invitation.is_some_and(|invitation| invitation.replace);
@@ -74,33 +77,43 @@ impl Clerk<'_> {
         let mut decision = self.add_certificate(identity, &KeySource::Csr(csr), lifetime_days, true)?;
         let issued = decision.certificate.as_ref().map(|issued| (issued.key, issued.serial.clone()));
         if let Some((key, serial)) = issued {
-            decision.events.extend(self.message_keys_of_claim(account, message_key, key)?);
+            decision.events.extend(self.keys_of_claim(account, keys, key)?);
             decision.events.push(Event::Claimed { identity: identity.clone(), key, serial });
         }
         Ok(decision)
     }
 
-    /// Takes the message keys away that the device had, as its certificates, and registers the one that comes with the claim,
-    /// which is not the key that was `certified`.
-    fn message_keys_of_claim(
+    /// Takes the keys for messages away that the device had, as its certificates, and registers those that come with the claim,
+    /// which are neither the key that was `certified` nor one key.
+    fn keys_of_claim(
         &self,
         account: &Account,
-        message_key: Option<MessageKey>,
+        keys: SentKeys,
         certified: KeyId,
     ) -> Result<Vec<Event>, Refusal> {
         let identity = || account.identity.clone();
-        let is_sent = |held: &HeldMessageKey| message_key.as_ref() == Some(&held.key);
-        let (kept, taken): (Vec<_>, Vec<_>) = account.message_keys.iter().partition(|held| is_sent(held));
-        let take =
-            |held: &HeldMessageKey| Event::MessageKeyWithdrawn { identity: identity(), kid: held.key.kid() };
-        let mut events: Vec<Event> = taken.into_iter().map(take).collect();
-        if let Some(key) = message_key.filter(|_| kept.is_empty()) {
-            self.check_unheld(key.id())?;
-            if key.id() == certified {
-                let remedy = "make another key for messages: this one is for the certificate";
-                return Err(Refusal::KeyHeld { key: certified, holder: identity(), remedy });
+        let taken = account.kids().filter(|kid| !keys.hold(account, *kid));
+        let mut events: Vec<Event> =
+            taken.map(|kid| Event::MessageKeyWithdrawn { identity: identity(), kid }).collect();
+        let mut seen = vec![certified];
+        let mut check = |id: KeyId| {
+            if seen.contains(&id) {
+                let remedy =
+                    "make another key for messages: one is for the certificate, one signs, one agrees";
+                return Err(Refusal::KeyHeld { key: id, holder: identity(), remedy });
             }
+            seen.push(id);
+            self.check_unheld(id)
+        };
+        if let Some(key) = keys.message.filter(|sent| !account.message_keys.iter().any(|it| it.key == *sent))
+        {
+            check(key.id())?;
             events.push(Event::MessageKeyRegistered { identity: identity(), key });
+        }
+        let is_held = |sent: &AgreementKey| account.agreement_keys.iter().any(|it| it.key == *sent);
+        if let Some(key) = keys.agreement.filter(|sent| !is_held(sent)) {
+            check(key.id())?;
+            events.push(Event::AgreementKeyRegistered { identity: identity(), key });
         }
         Ok(events)
     }
@@ -112,12 +125,11 @@ impl Clerk<'_> {
         account: &Account,
         claimed: &Claimed,
         csr: &[u8],
-        message_key: Option<&MessageKey>,
+        keys: &SentKeys,
     ) -> Result<Decision, Refusal> {
         let key = csr::take_key(csr, &account.identity, self.state.registry.installation())?;
         if key.id() == claimed.key {
-            let is_held = |key: &MessageKey| account.message_keys.iter().any(|held| held.key == *key);
-            if !message_key.is_none_or(is_held) {
+            if !keys.are_held(account) {
                 return Err(ClaimRefusal::OtherMessageKey(id.clone()).into());
             }
             let used = || ClaimRefusal::Used { id: id.clone(), at: claimed.at };
@@ -224,6 +236,29 @@ impl Clerk<'_> {
         let account = self.state.registry.find(identity);
         let events = account.map(|account| succession(account, serial)).unwrap_or_default();
         Decision { events, ..Decision::nothing() }
+    }
+}
+
+/// Holds the keys for messages that come with a claim.
+struct SentKeys {
+    message: Option<MessageKey>,
+    agreement: Option<AgreementKey>,
+}
+
+impl SentKeys {
+    /// Tells whether one that the account has is among them.
+    fn hold(&self, account: &Account, kid: Kid) -> bool {
+        let signs = account.message_keys.iter().find(|held| held.key.kid() == kid);
+        let agrees = account.agreement_keys.iter().find(|held| held.key.kid() == kid);
+        signs.is_some_and(|held| self.message.as_ref() == Some(&held.key))
+            || agrees.is_some_and(|held| self.agreement.as_ref() == Some(&held.key))
+    }
+
+    /// Tells whether the account has all of them.
+    fn are_held(&self, account: &Account) -> bool {
+        let signs = |key: &MessageKey| account.message_keys.iter().any(|held| held.key == *key);
+        let agrees = |key: &AgreementKey| account.agreement_keys.iter().any(|held| held.key == *key);
+        self.message.as_ref().is_none_or(signs) && self.agreement.as_ref().is_none_or(agrees)
     }
 }
 

@@ -1,14 +1,9 @@
-//! The keys by which devices sign.
+//! The keys by which devices sign, and those to which is encrypted for devices and users.
 
 use super::{Clerk, Decision};
 use crate::{
-    account::Account,
-    commands::NewMessageKey,
-    events::Event,
-    limits,
-    message_key::{HeldMessageKey, Kid, MessageKey},
-    refusal::Refusal,
-    second_holder::SecondHolder,
+    account::Account, agreement_key::AgreementKey, clock::WallTime, commands::NewMessageKey, cose_key::Kid,
+    events::Event, limits, message_key::MessageKey, refusal::Refusal, second_holder::SecondHolder,
 };
 use keyward_ids::{DeviceId, Identity, KeyId, Kind};
 use std::time::Duration;
@@ -19,15 +14,35 @@ impl Clerk<'_> {
         identity: Identity,
         key: MessageKey,
     ) -> Result<Decision, Refusal> {
-        let held = &self.signing(&identity)?.message_keys;
-        if held.iter().any(|held| held.key.kid() == key.kid()) {
-            return Err(Refusal::HasMessageKey { identity, kid: key.kid() });
+        if identity.kind() == Kind::User {
+            return Err(Refusal::SignsNothing(identity));
         }
-        self.check_unheld(key.id())?;
-        if held.len() >= limits::MESSAGE_KEYS_PER_ACCOUNT {
-            return Err(Refusal::TooManyMessageKeys { identity });
-        }
+        let account = self.unrevoked(&identity)?;
+        self.check_new(account, key.kid(), key.id(), account.message_keys.len())?;
         Ok(Event::MessageKeyRegistered { identity, key }.into())
+    }
+
+    pub(super) fn register_agreement_key(
+        &self,
+        identity: Identity,
+        key: AgreementKey,
+    ) -> Result<Decision, Refusal> {
+        let account = self.unrevoked(&identity)?;
+        self.check_new(account, key.kid(), key.id(), account.agreement_keys.len())?;
+        Ok(Event::AgreementKeyRegistered { identity, key }.into())
+    }
+
+    /// Refuses a key that is not new, or is one too many beside the `held` of its purpose.
+    fn check_new(&self, account: &Account, kid: Kid, key: KeyId, held: usize) -> Result<(), Refusal> {
+        let identity = || account.identity.clone();
+        if account.kids().any(|of| of == kid) {
+            return Err(Refusal::HasMessageKey { identity: identity(), kid });
+        }
+        self.check_unheld(key)?;
+        match held >= limits::MESSAGE_KEYS_PER_ACCOUNT {
+            true => Err(Refusal::TooManyMessageKeys { identity: identity() }),
+            false => Ok(()),
+        }
     }
 
     /// Refuses a key that anybody holds or ever held, for certificates or for messages.
@@ -52,17 +67,17 @@ impl Clerk<'_> {
         if overlap_secs > limits::MESSAGE_KEY_OVERLAP_SECONDS {
             return Err(Refusal::Overlap { given: overlap_secs });
         }
-        let held = self.message_key(&identity, kid)?;
+        let end = self.end_of_key(&identity, kid)?;
         let until = self.now.after(Duration::from_secs(overlap_secs));
         // What was taken is not given back by a later word.
-        match held.until.is_some_and(|earlier| earlier <= until) {
+        match end.is_some_and(|earlier| earlier <= until) {
             true => Ok(Decision::nothing()),
             false => Ok(Event::MessageKeyRetired { identity, kid, until }.into()),
         }
     }
 
     pub(super) fn withdraw_message_key(&self, identity: Identity, kid: Kid) -> Result<Decision, Refusal> {
-        self.message_key(&identity, kid)?;
+        self.end_of_key(&identity, kid)?;
         Ok(Event::MessageKeyWithdrawn { identity, kid }.into())
     }
 
@@ -88,25 +103,19 @@ impl Clerk<'_> {
         kid: Kid,
         evidence: SecondHolder,
     ) -> Result<Decision, Refusal> {
-        let is_accepted = self.message_key(&identity, kid)?.until.is_none_or(|until| self.now < until);
-        let is_known = self.signing(&identity)?.second_holder().is_some();
-        match is_accepted && !is_known {
+        let account = self.unrevoked(&identity)?;
+        let missing = || Refusal::NoSuchMessageKey { identity: identity.clone(), kid };
+        let held = account.message_keys.iter().find(|held| held.key.kid() == kid).ok_or_else(missing)?;
+        let is_accepted = held.until.is_none_or(|until| self.now < until);
+        match is_accepted && account.second_holder().is_none() {
             true => Ok(Event::SecondHolderFound { identity, kid, evidence: evidence.bounded() }.into()),
             false => Ok(Decision::nothing()),
         }
     }
 
-    fn message_key(&self, identity: &Identity, kid: Kid) -> Result<&HeldMessageKey, Refusal> {
-        let account = self.signing(identity)?;
+    /// Returns the end that was set to a key of somebody who may have keys.
+    fn end_of_key(&self, identity: &Identity, kid: Kid) -> Result<Option<WallTime>, Refusal> {
         let missing = || Refusal::NoSuchMessageKey { identity: identity.clone(), kid };
-        account.message_keys.iter().find(|held| held.key.kid() == kid).ok_or_else(missing)
-    }
-
-    /// Returns the account of a device that may have message keys.
-    fn signing(&self, identity: &Identity) -> Result<&Account, Refusal> {
-        match identity.kind() {
-            Kind::Device => self.unrevoked(identity),
-            Kind::User => Err(Refusal::SignsNothing(identity.clone())),
-        }
+        self.unrevoked(identity)?.end_of_key(kid).ok_or_else(missing)
     }
 }

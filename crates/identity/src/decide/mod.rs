@@ -80,6 +80,7 @@ impl Clerk<'_> {
                 self.add_certificate(&identity, &key, lifetime_days, replace)
             }
             Command::RegisterMessageKey { identity, key } => self.register_message_key(identity, key),
+            Command::RegisterAgreementKey { identity, key } => self.register_agreement_key(identity, key),
             Command::RetireMessageKey { identity, kid, overlap_secs } => {
                 self.retire_message_key(identity, kid, overlap_secs)
             }

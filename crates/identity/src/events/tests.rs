@@ -158,6 +158,16 @@ fn the_events_of_message_keys_are_written_as_ever() {
 }
 
 #[test]
+fn the_events_of_keys_to_encrypt_to_are_written_as_ever() {
+    let json = concat!(
+        r#"[{"event":"agreement-key-registered","identity":"user:a","key":{"cose":"#,
+        r#""pgECAkjqLdLSEuG2WASAIAEhWCAgnDF7Y3k13T2hxU9jSV37Mfl9KT3whXEDIFlcmqy4PyJYIN3kxp/Begx0wgzGkmYvBJiSujekukfSxwzYqZmGOR+b"}}]"#
+    );
+    let events = serde_json::from_str::<Vec<Event>>(json);
+    assert_eq!(serde_json::to_string(&events.unwrap()).unwrap(), json);
+}
+
+#[test]
 fn the_events_of_imported_server_certificates_are_written_as_ever() {
     let name: LocalName = "old".parse().unwrap();
     let key = KeyId::new([7; 32]);

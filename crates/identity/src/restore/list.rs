@@ -23,9 +23,9 @@ use super::takings::{Record, Taken, Taking, Takings};
 use super::takings_of_authorities::TakenOfAuthority;
 use crate::{
     clock::WallTime,
+    cose_key::Kid,
     files::{self, FileError},
     limits,
-    message_key::Kid,
     trusted::{self, LocalName},
 };
 use keyward_ids::{Identity, InstallationId};

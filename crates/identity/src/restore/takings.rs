@@ -5,9 +5,9 @@ use super::takings_of_authorities::{TakenOfAuthority, Withdrawals};
 use crate::{
     account::{Account, Standing},
     clock::WallTime,
+    cose_key::Kid,
     events::Event,
     ledger::AuditEntry,
-    message_key::{HeldMessageKey, Kid},
     state::State,
     trusted::{BoundName, LocalName},
 };
@@ -148,6 +148,7 @@ impl Takings {
                 | Event::CertificateIssued { .. }
                 | Event::MessageKeyRegistered { .. }
                 | Event::SecondHolderFound { .. }
+                | Event::AgreementKeyRegistered { .. }
                 // A restore voids every claim code.
                 | Event::Invited { .. }
                 | Event::Uninvited { .. }
@@ -255,12 +256,11 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
             is_held.then(|| Event::CertificateWithdrawn { identity, serial: serial.clone(), unused: false })
         }
         Taken::MessageKey(kid) => {
-            message_key(account, *kid).map(|_| Event::MessageKeyWithdrawn { identity, kid: *kid })
+            account.end_of_key(*kid).map(|_| Event::MessageKeyWithdrawn { identity, kid: *kid })
         }
         Taken::MessageKeyAfter { kid, until } => {
             let (kid, until) = (*kid, *until);
-            let held = message_key(account, kid)?;
-            let is_so = held.until.is_some_and(|earlier| earlier <= until);
+            let is_so = account.end_of_key(kid)?.is_some_and(|earlier| earlier <= until);
             (!is_so).then_some(Event::MessageKeyRetired { identity, kid, until })
         }
         Taken::Name { authority, common_name } => {
@@ -271,8 +271,4 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
             is_held.then_some(Event::NameUnbound { identity, authority, common_name })
         }
     }
-}
-
-fn message_key(account: &Account, kid: Kid) -> Option<&HeldMessageKey> {
-    account.message_keys.iter().find(|held| held.key.kid() == kid)
 }

@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use keyward_identity::{
-    Claim, ClaimRefusal, Command, CsrRefusal, Event, IssuedCertificate, KeySource, Kid, MessageKey,
-    NewCredential, Outcome, Refusal, Renewal, WallTime, limits,
+    AgreementKey, Claim, ClaimRefusal, Command, CsrRefusal, Event, IssuedCertificate, KeySource, Kid,
+    MessageKey, NewCredential, Outcome, Refusal, Renewal, WallTime, limits,
 };
 use keyward_ids::DeviceId;
 use rcgen::KeyPair;
@@ -33,7 +33,8 @@ pub fn invite(house: &mut House, id: &str) -> String {
 
 pub fn claim(id: &str, code: &str, key: &KeyPair) -> Command {
     let (id, code) = (id.parse().unwrap(), keyward_identity::Secret::new(code.as_bytes().to_vec()));
-    Command::Claim(Claim { id, code, csr: request(key), message_key: None, lifetime_days: None })
+    let (message_key, agreement_key) = (None, None);
+    Command::Claim(Claim { id, code, csr: request(key), message_key, agreement_key, lifetime_days: None })
 }
 
 pub fn claim_refused(house: &mut House, command: Command) -> ClaimRefusal {
@@ -240,6 +241,7 @@ fn a_bad_request_does_not_use_the_code_up() {
             code: secret(),
             csr,
             message_key: None,
+            agreement_key: None,
             lifetime_days: None,
         });
         match house.refused(command) {
@@ -459,4 +461,40 @@ fn a_message_key_is_no_key_of_a_certificate_and_nobody_elses() {
         assert!(matches!(refusal, Refusal::KeyHeld { .. }), "{refusal}");
     }
     house.run(with(claim("pump-2", &code, &own), &message_key(2, 0)));
+}
+
+#[test]
+fn a_key_to_encrypt_to_comes_with_the_claim_and_takes_the_place_of_those_before() {
+    let mut house = House::new();
+    let code = invite(&mut house, "pump-1");
+    let (tls, first, second) = (key(), agreement_key(), agreement_key());
+    let with = |command: Command, key: &AgreementKey| match command {
+        Command::Claim(claim) => Command::Claim(Claim { agreement_key: Some(key.clone()), ..claim }),
+        other => other,
+    };
+    house.run(with(claim("pump-1", &code, &tls), &first));
+    house.open().unwrap();
+    let held = |house: &House| -> Vec<Kid> {
+        house.account("device:pump-1").agreement_keys.iter().map(|held| held.key.kid()).collect()
+    };
+    assert_eq!(held(&house), [first.kid()]);
+    assert!(
+        house.run(with(claim("pump-1", &code, &tls), &first)).certificate.is_some(),
+        "the answer was lost"
+    );
+    let other = claim_refused(&mut house, with(claim("pump-1", &code, &tls), &second));
+    assert!(matches!(other, ClaimRefusal::OtherMessageKey(_)), "{other}");
+    for (sent, expected) in
+        [(Some(&first), vec![first.kid()]), (Some(&second), vec![second.kid()]), (None, vec![])]
+    {
+        let outcome = house.run(invite_again("pump-1", true));
+        let claim = claim("pump-1", &code_of(outcome), &key());
+        house.run(sent.map_or(claim.clone(), |key| with(claim, key)));
+        assert_eq!(held(&house), expected);
+    }
+    let code = invite(&mut house, "pump-2");
+    let own = key();
+    let same = AgreementKey::read_file(own.public_key_pem().as_bytes()).unwrap();
+    let refusal = house.refused(with(claim("pump-2", &code, &own), &same));
+    assert!(matches!(refusal, Refusal::KeyHeld { .. }), "it is the key of the certificate: {refusal}");
 }

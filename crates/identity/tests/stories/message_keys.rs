@@ -1,10 +1,10 @@
-//! The keys by which devices sign: registered, rotated with an overlap, withdrawn, and never two holders of one key.
+//! The keys by which devices sign, and those to which is encrypted: registered, rotated with an overlap, withdrawn, and never two holders of one key.
 
 use crate::support::*;
 
 use keyward_identity::{
-    Command, Kid, MessageKey, MessageKeyStatus, NewMessageKey, Refusal, SecondHolder, SecondHolderSign,
-    limits,
+    AgreementKey, Command, Kid, MessageKey, MessageKeyStatus, NewMessageKey, Refusal, SecondHolder,
+    SecondHolderSign, limits,
 };
 use keyward_ids::Identity;
 use rcgen::{KeyPair, PublicKeyData};
@@ -80,11 +80,11 @@ fn a_device_has_a_key_once_and_four_at_most() {
     let again = house.refused(register("device:pump-1", &message_key(3, 1)));
     assert!(matches!(again, Refusal::HasMessageKey { .. }), "{again}");
     let fifth = house.refused(register("device:pump-1", &message_key(5, 0)));
-    assert!(fifth.to_string().contains("keyward keys withdraw pump-1 KID"), "{fifth}");
+    assert!(fifth.to_string().contains("keyward keys withdraw device:pump-1 KID"), "{fifth}");
     house.run(withdraw("device:pump-1", message_key(2, 0).kid()));
     house.run(register("device:pump-1", &message_key(5, 0)));
     let unknown = house.refused(withdraw("device:pump-1", message_key(2, 0).kid()));
-    assert!(unknown.to_string().contains("keyward keys list pump-1"), "{unknown}");
+    assert!(unknown.to_string().contains("keyward keys list device:pump-1"), "{unknown}");
 }
 
 /// What was signed by a key that was withdrawn could be sent again, if the key came back to a device whose numbers are forgotten.
@@ -215,4 +215,54 @@ fn a_device_that_lost_count_gets_another_key_or_a_code_and_its_old_ones_never_co
         let held = house.refused(register("device:pump-1", &message_key(n, 0)));
         assert!(matches!(held, Refusal::KeyHeld { .. }), "{held}");
     }
+}
+
+#[test]
+fn devices_and_users_have_keys_to_encrypt_to_which_are_nobodys_other_key() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    house.run(user("app", generated_password()));
+    for id in ["device:pump-1", "user:app"] {
+        let key = agree(&mut house, id);
+        house.open().unwrap();
+        assert_eq!(house.account(id).agreement_keys[0].key, key);
+        let again = Command::RegisterAgreementKey { identity: id.parse().unwrap(), key: key.clone() };
+        assert!(matches!(house.refused(again), Refusal::HasMessageKey { .. }));
+        let signs = MessageKey::read_file(&signing_form(&key), 0).unwrap();
+        for other in ["device:pump-1", "user:app"] {
+            house.refused(register(other, &signs));
+        }
+    }
+    for _ in 2..=limits::MESSAGE_KEYS_PER_ACCOUNT {
+        agree(&mut house, "user:app");
+    }
+    let fifth = Command::RegisterAgreementKey { identity: "user:app".parse().unwrap(), key: agreement_key() };
+    assert!(matches!(house.refused(fifth), Refusal::TooManyMessageKeys { .. }));
+}
+
+/// Spells a key to encrypt to as one that signs: two bytes differ.
+fn signing_form(key: &AgreementKey) -> Vec<u8> {
+    let mut cose = key.cose();
+    cose[13..15].copy_from_slice(&[0x03, 0x26]);
+    cose
+}
+
+#[test]
+fn a_key_to_encrypt_to_is_retired_withdrawn_and_ends_with_its_holder() {
+    let mut house = House::new();
+    house.add_device("pump-1");
+    let (first, second) = (agree(&mut house, "device:pump-1"), agree(&mut house, "device:pump-1"));
+    let identity = || "device:pump-1".parse().unwrap();
+    house.run(Command::RetireMessageKey { identity: identity(), kid: first.kid(), overlap_secs: 60 });
+    let held = house.account("device:pump-1").agreement_keys;
+    assert!(matches!(held[0].status(house.now), MessageKeyStatus::Overlapping { .. }));
+    assert_eq!(held[1].status(house.now), MessageKeyStatus::Active);
+    house.run(withdraw("device:pump-1", first.kid()));
+    house.refused(withdraw("device:pump-1", first.kid()));
+    let back = Command::RegisterAgreementKey { identity: identity(), key: first };
+    assert!(matches!(house.refused(back), Refusal::KeyHeld { .. }));
+    let release = Command::ReleaseKey { key: second.id() };
+    assert!(matches!(house.refused(release), Refusal::KeyHeld { .. }), "it is in use");
+    house.run(revoke("device:pump-1"));
+    assert_eq!(house.account("device:pump-1").agreement_keys, []);
 }

@@ -200,6 +200,20 @@ pub fn message_key(n: u8, level: u8) -> MessageKey {
     MessageKey::read_file(public_pem(&spki).as_bytes(), level).unwrap()
 }
 
+/// Returns a key to encrypt to: another one each time.
+pub fn agreement_key() -> AgreementKey {
+    use rcgen::PublicKeyData as _;
+    let pair = rcgen::KeyPair::generate().unwrap();
+    AgreementKey::read_file(public_pem(&pair.subject_public_key_info()).as_bytes()).unwrap()
+}
+
+/// Registers a key to encrypt to, and returns it.
+pub fn agree(house: &mut House, identity: &str) -> AgreementKey {
+    let key = agreement_key();
+    house.run(Command::RegisterAgreementKey { identity: identity.parse().unwrap(), key: key.clone() });
+    key
+}
+
 /// Writes a DER `SubjectPublicKeyInfo` as PEM.
 pub fn public_pem(spki: &[u8]) -> String {
     use base64ct::{Base64, Encoding};

@@ -1,13 +1,13 @@
-//! `keyward keys`: the keys by which devices sign their messages.
+//! `keyward keys`: the keys by which devices sign their messages, and those to which is encrypted.
 
-use crate::args::{KeysAddArgs, KeysCommand};
+use crate::args::{KeysAddArgs, KeysCommand, Purpose as AskedPurpose};
 use crate::bundle::FILE_BYTES;
 use crate::clock::day;
 use crate::failure::Outcome;
 use crate::reach::Site;
 use crate::screen::table;
 use keyward_identity::files;
-use keyward_server::control::{Der, KeysAdd, MessageKeyRow, MessageKeyState, Request, Response};
+use keyward_server::control::{Der, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, Request, Response};
 use keyward_server::escape::escape;
 
 /// Runs the command.
@@ -39,7 +39,11 @@ fn list(site: &Site, request: Request) -> Outcome {
 
 fn add(site: &Site, args: &KeysAddArgs) -> Outcome {
     let key = Der(files::read_regular(&args.file, FILE_BYTES)?);
-    let request = Request::KeysAdd(KeysAdd { id: args.id.to_string(), key, level: args.level });
+    let purpose = match args.purpose {
+        AskedPurpose::Sign => Purpose::Sign,
+        AskedPurpose::Encrypt => Purpose::Encrypt,
+    };
+    let request = Request::KeysAdd(KeysAdd { id: args.id.to_string(), key, purpose, level: args.level });
     site.show(&site.ask(request)?, |response| match response {
         Response::MessageKeys(rows) => Some(rows.iter().map(tell_added).collect()),
         _ => None,
@@ -47,21 +51,30 @@ fn add(site: &Site, args: &KeysAddArgs) -> Outcome {
 }
 
 fn tell_added(row: &MessageKeyRow) -> String {
+    let (kid, holder) = (&row.kid, holder(row));
     let warning = match row.level {
-        0 => "Level 0: whoever copies the file of the private key can sign as this device.\n",
-        1 => "Level 1: whoever has the whole machine can sign as this device.\n",
+        None => return format!("{kid} is the key to which is encrypted for {holder} from now on.\n"),
+        Some(0) => "Level 0: whoever copies the file of the private key can sign as this device.\n",
+        Some(1) => "Level 1: whoever has the whole machine can sign as this device.\n",
         _ => "",
     };
-    format!("{} is a message key of device:{} ({}).\n{warning}", row.kid, escape(&row.device), row.algorithm)
+    format!("{kid} is a message key of {holder} ({}).\n{warning}", row.algorithm)
+}
+
+fn holder(row: &MessageKeyRow) -> String {
+    match (&row.device, &row.user) {
+        (Some(device), _) => format!("device:{}", escape(device)),
+        (None, user) => format!("user:{}", escape(user.as_deref().unwrap_or_default())),
+    }
 }
 
 fn listing(rows: &[MessageKeyRow]) -> String {
     let rows = rows.iter().map(|row| {
         [
-            row.device.clone(),
+            row.device.clone().unwrap_or_else(|| holder(row)),
             row.kid.clone(),
             row.algorithm.clone(),
-            level(row.level),
+            row.level.map(level).unwrap_or_default(),
             match row.state {
                 MessageKeyState::Active => "active",
                 MessageKeyState::Overlapping => "overlapping",

@@ -91,8 +91,11 @@ fn describe(event: &Event) -> String {
             key.algorithm().name(),
             key.level()
         ),
+        Event::AgreementKeyRegistered { identity, key } => {
+            format!("key {} registered, to which is encrypted for {identity}", key.kid())
+        }
         Event::MessageKeyRetired { identity, kid, until } => {
-            format!("message key {kid} of {identity} accepted until {until} only")
+            format!("message key {kid} of {identity} used until {until} only")
         }
         Event::MessageKeyWithdrawn { identity, kid } => format!("message key {kid} taken from {identity}"),
         Event::SecondHolderFound { identity, kid, evidence } => {

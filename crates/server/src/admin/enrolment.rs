@@ -44,7 +44,8 @@ impl Turn<'_> {
     fn note_late(&mut self, applicant: &Identity, code: identity::Secret) {
         let Identity::Device(id) = applicant else { return };
         let (id, csr) = (id.clone(), Vec::new());
-        let claim = Claim { id, code, csr, message_key: None, lifetime_days: None };
+        let (message_key, agreement_key) = (None, None);
+        let claim = Claim { id, code, csr, message_key, agreement_key, lifetime_days: None };
         let before = self.admin.registrar.registry().revision();
         match self.execute(Command::Claim(claim)) {
             Err(identity::Refusal::Claim(ClaimRefusal::Used { .. })) => {
@@ -73,23 +74,28 @@ impl Turn<'_> {
 
     fn command_of(&self, applicant: &Identity, right: Right, request: &[u8]) -> Result<Command, Reply> {
         let request = Request::read(request).map_err(|error| Reply::refused(Rejection::Request, error))?;
-        let message_key = request.message_key().map_err(|why| Reply::refused(Rejection::Key, why))?;
+        let key = |why| Reply::refused(Rejection::Key, why);
+        let message_key = request.message_key().map_err(key)?;
+        let agreement_key = request.agreement_key().map_err(key)?;
         let registry = self.admin.registrar.registry();
         let device_type = registry.find(applicant).and_then(|account| account.device_type.as_ref());
         let config = self.admin.config().map_err(|refusal| later(applicant, refusal))?;
         let (csr, lifetime_days) = (request.csr, config.days_of(device_type));
         match (right, applicant) {
             (Right::Code(code), Identity::Device(id)) => {
-                Ok(Command::Claim(Claim { id: id.clone(), code, csr, message_key, lifetime_days }))
+                let id = id.clone();
+                Ok(Command::Claim(Claim { id, code, csr, message_key, agreement_key, lifetime_days }))
             }
             (Right::Code(_), Identity::User(_)) => {
                 Err(Reply::refused(Rejection::Void, "claim codes are for devices"))
             }
             // A new message key is to be good beside the old one for a while: nothing for a renewal.
-            (Right::Certificate(_), _) if message_key.is_some() => Err(Reply::refused(
-                Rejection::Request,
-                "a message key comes with a claim code, not with a renewal",
-            )),
+            (Right::Certificate(_), _) if message_key.is_some() || agreement_key.is_some() => {
+                Err(Reply::refused(
+                    Rejection::Request,
+                    "keys for messages come with a claim code, not with a renewal",
+                ))
+            }
             (Right::Certificate(serial), identity) => {
                 Ok(Command::Renew(Renewal { identity: identity.clone(), serial, csr, lifetime_days }))
             }

@@ -1,17 +1,31 @@
-//! What is asked of message keys, and what is answered.
+//! What is asked of keys for messages, and what is answered.
 
 use super::secret::Der;
 use serde::{Deserialize, Serialize};
 
-/// Asks that messages of a device are verified by a key.
+/// Says what a key for messages is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Messages of a device are verified by it.
+    #[default]
+    Sign,
+    /// Messages and keys of groups are encrypted to it.
+    Encrypt,
+}
+
+/// Asks that a key is registered for messages.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeysAdd {
-    /// The device.
+    /// A device's id, `device:ID` or `user:NAME`. Devices alone sign.
     pub id: String,
     /// The public key: a `COSE_Key`, or a PEM file.
     pub key: Der,
-    /// How well the device keeps the private key: 0 to 3.
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// How well the device keeps the private key of one that signs: 0 to 3.
     #[serde(default)]
     pub level: u8,
 }
@@ -35,19 +49,27 @@ pub struct DeviceRekey {
     pub host: Option<String>,
 }
 
-/// Holds one message key.
+/// Holds one key for messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageKeyRow {
-    /// The device.
-    pub device: String,
-    /// Its name among the keys of the device: 16 hexadecimal digits.
+    /// The id of the device that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// The name of the user that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its name among the keys of its holder: 16 hexadecimal digits.
     pub kid: String,
-    /// `ES256` or `EdDSA`.
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// `ES256` or `EdDSA`; `ECDH-ES` of a key to which is encrypted.
     pub algorithm: String,
-    /// How well the device keeps the private key: 0 in a file, 1 sealed to the machine, 2 in hardware, 3 in hardware that vouched
-    /// for it.
-    pub level: u8,
-    /// Whether what it signs is accepted.
+    /// How well the device keeps the private key of one that signs: 0 in a file, 1 sealed to the machine, 2 in hardware, 3 in
+    /// hardware that vouched for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
+    /// Whether it is used.
     pub state: MessageKeyState,
     /// When that ends, or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +80,7 @@ pub struct MessageKeyRow {
     pub public_key: String,
 }
 
-/// Says whether what a message key signs is accepted.
+/// Says whether a key for messages is used: whether what it signs is accepted, or whether anything is encrypted to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKeyState {

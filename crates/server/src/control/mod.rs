@@ -29,7 +29,7 @@ pub use certificates::{
 };
 pub use client::{CallError, Client, Stream};
 pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
-pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState};
+pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};
 pub use response::{
     AuditRow, BackupBegun, BanRow, Changed, Health, ListenerRow, PolicyChecked, PolicyExplained, Refusal,

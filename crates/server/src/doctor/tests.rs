@@ -34,6 +34,7 @@ fn account(identity: &str) -> Account {
         password_exposed: false,
         bound_names: Default::default(),
         message_keys: Vec::new(),
+        agreement_keys: Vec::new(),
         created: NOW,
         note: String::new(),
         invitation: None,

@@ -1,7 +1,7 @@
 //! What a device sends on `$keyward/enroll`, and the JSON that it is answered.
 
 use base64ct::{Base64, Encoding};
-use keyward_identity::{MessageKey, MessageKeyRefusal};
+use keyward_identity::{AgreementKey, MessageKey, MessageKeyRefusal};
 use serde::{Deserialize, Serialize};
 
 /// Is what a device sends: a signing request (PKCS #10, PEM or DER) as it is, or a JSON object that holds one as PEM.
@@ -14,6 +14,9 @@ pub struct Request {
     /// The key by which the device will sign its messages.
     #[serde(default)]
     message_key: Option<SentKey>,
+    /// The key to which is to be encrypted for the device.
+    #[serde(default)]
+    agreement_key: Option<SentAgreementKey>,
 }
 
 /// Is a message key as it is sent.
@@ -24,6 +27,14 @@ struct SentKey {
     cose: String,
     /// How well the device says that it keeps the private key.
     level: u8,
+}
+
+/// Is a key to encrypt to as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentAgreementKey {
+    /// A `COSE_Key`, base64.
+    cose: String,
 }
 
 /// Says that what was sent is no request.
@@ -40,7 +51,7 @@ impl Request {
         match payload.first() {
             None => Err(RequestError("it is empty".to_owned())),
             Some(b'{') => serde_json::from_slice(payload).map_err(|error| RequestError(error.to_string())),
-            Some(_) => Ok(Self { csr: payload.to_vec(), message_key: None }),
+            Some(_) => Ok(Self { csr: payload.to_vec(), message_key: None, agreement_key: None }),
         }
     }
 
@@ -58,6 +69,18 @@ impl Request {
             }
         };
         self.message_key.as_ref().map(read).transpose()
+    }
+
+    /// Reads the key to which is to be encrypted, if one was sent.
+    ///
+    /// # Errors
+    /// [`MessageKeyRefusal`] says what is wrong with it.
+    pub fn agreement_key(&self) -> Result<Option<AgreementKey>, MessageKeyRefusal> {
+        let read = |sent: &SentAgreementKey| {
+            let cose = Base64::decode_vec(&sent.cose).map_err(|_| MessageKeyRefusal::AgreementForm)?;
+            AgreementKey::read(&cose)
+        };
+        self.agreement_key.as_ref().map(read).transpose()
     }
 }
 
@@ -149,6 +172,13 @@ mod tests {
         assert!(
             with_key(r#"{"cose":"AQ=="}"#).is_err() && with_key(r#"{"cose":"AQ==","level":999}"#).is_err()
         );
+        let agreement_key = |key: &str| {
+            let payload = format!(r#"{{"csr":"a","agreement_key":{key}}}"#);
+            Request::read(payload.as_bytes()).map(|request| request.agreement_key())
+        };
+        assert_eq!(agreement_key(r#"{"cose":"AQ=="}"#), Ok(Err(MessageKeyRefusal::AgreementForm)));
+        assert_eq!(agreement_key(r#"{"cose":"!"}"#), Ok(Err(MessageKeyRefusal::AgreementForm)));
+        assert!(agreement_key(r#"{"cose":"AQ==","level":0}"#).is_err(), "nobody asks how well it is kept");
         for bad in ["", "{", "{}", r#"{"csr":1}"#, r#"{"csr":"a","more":1}"#, r#"{"csr":"a"} x"#] {
             assert!(Request::read(bad.as_bytes()).is_err(), "{bad}");
         }

@@ -69,6 +69,7 @@ pub(crate) fn decide_this(world: &mut World, application: Application) {
             code,
             csr: request,
             message_key: None,
+            agreement_key: None,
             lifetime_days: None,
         }),
         Wish::Renew { serial, request } => {
@@ -79,6 +80,7 @@ pub(crate) fn decide_this(world: &mut World, application: Application) {
             code,
             csr: Vec::new(),
             message_key: None,
+            agreement_key: None,
             lifetime_days: None,
         }),
         Wish::Succeed { serial } => Command::Succeed { identity, serial },

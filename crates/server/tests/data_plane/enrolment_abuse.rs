@@ -166,6 +166,7 @@ fn the_right_code_after_its_hour_is_told_once_whoever_comes() {
         code: Secret::new(code.clone().into_bytes()),
         csr: request().1,
         message_key: None,
+        agreement_key: None,
         lifetime_days: None,
     });
     world.command_at(then, thief).unwrap();
@@ -185,6 +186,7 @@ fn the_right_code_after_its_hour_is_told_once_whoever_comes() {
         code: late,
         csr: Vec::new(),
         message_key: None,
+        agreement_key: None,
         lifetime_days: None,
     });
     world.command_at(now(), note).err().expect("it is refused, and written down");

@@ -72,3 +72,23 @@ fn what_is_behind_a_damage_is_salvaged() {
     house.run(Command::ConfirmAll);
     assert_taken(&house, retired);
 }
+
+#[test]
+fn no_key_to_encrypt_to_comes_back() {
+    let mut house = House::new();
+    house.run(user("app", generated_password()));
+    let [withdrawn, retired, kept] = [(); 3].map(|()| agree(&mut house, "user:app"));
+    let backup = back_up(&house);
+    house.now.0 += HOUR;
+    let identity = || "user:app".parse().unwrap();
+    house.run(Command::WithdrawMessageKey { identity: identity(), kid: withdrawn.kid() });
+    house.run(Command::RetireMessageKey { identity: identity(), kid: retired.kid(), overlap_secs: 0 });
+    let list = printed(&house);
+    house.close();
+    fs::remove_dir_all(house.path("ledger")).unwrap();
+    let report = restore(&mut house, &backup, Some(&list));
+    assert_eq!(report.applied, Applied { message_keys: 2, ..Applied::default() });
+    let held = house.account("user:app").agreement_keys;
+    assert_eq!(held.iter().map(|held| held.key.kid()).collect::<Vec<_>>(), [retired.kid(), kept.kid()]);
+    assert!(matches!(held[0].status(house.now), MessageKeyStatus::Retired { .. }));
+}
