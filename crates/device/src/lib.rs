@@ -5,10 +5,12 @@
 //!
 //! What is not here: how a message is signed (`envelope`), and how a packet is written (`mqtt`, `client`).
 
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod keys;
 pub mod limits;
 
 pub use keys::{
-    Counter, FileStore, Generation, KeyError, KeyStore, MessageSigner, Opener, Protection, Role,
-    SystemRandom, TlsSigner, cose_key, signing_request,
+    Counter, FileStore, Generation, KeyError, KeySpec, KeyStore, MessageSigner, Opener, Protection, Role,
+    SealingSecret, SecretPlace, SystemRandom, TlsSigner, TokenSpec, TpmPlace, cose_key, signing_request,
 };

@@ -1,8 +1,6 @@
 //! TLS, certificates and messages use the keys of a store without seeing them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
-mod contract;
-
 use keyward_device::{
     FileStore, Generation, KeyStore, MessageSigner, Opener, Role, SystemRandom, TlsSigner, cose_key,
     signing_request,
@@ -155,7 +153,7 @@ fn feed(mut bytes: &[u8], mut read: impl FnMut(&mut dyn std::io::Read) -> std::i
 #[test]
 fn a_key_signs_for_tls_only_as_it_can() {
     let (_dir, store) = store();
-    let key = contract::tls_signer(store);
+    let key = TlsSigner::new(store, Generation::Current).unwrap();
     assert!(key.choose_scheme(&[SignatureScheme::ECDSA_NISTP384_SHA384, SignatureScheme::ED25519]).is_none());
     let signer = key
         .choose_scheme(&[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256])

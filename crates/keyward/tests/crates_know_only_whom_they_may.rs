@@ -34,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "mqtt",
             "policy",
             "client",
+            "device",
             "mosquitto",
             "envelope",
             "identity",

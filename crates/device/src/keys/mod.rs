@@ -2,16 +2,25 @@
 
 mod file;
 mod folder;
+mod form;
 mod messages;
 mod random;
 mod request;
+mod sealed;
+mod secret_place;
 mod software;
+mod spec;
 mod tls;
 
 pub use file::FileStore;
 pub use messages::{MessageSigner, Opener};
 pub use random::SystemRandom;
 pub use request::{cose_key, signing_request};
+pub use sealed::SealingSecret;
+pub use secret_place::SecretPlace;
+#[cfg(feature = "decoders")]
+pub(crate) use software::{SoftwareKey, unwrap};
+pub use spec::{KeySpec, TokenSpec, TpmPlace};
 pub use tls::TlsSigner;
 
 use keyward_tpm::{Challenge, Evidence};
@@ -83,6 +92,15 @@ impl Protection {
             Self::File => 0,
             Self::Sealed => 1,
             Self::Hardware => 2,
+        }
+    }
+
+    /// Says what a thief gets, for a listing.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::File => "who reads the disk once is the device for ever",
+            Self::Sealed => "a copied disk opens nothing; who runs code on the device can copy the keys",
+            Self::Hardware => "the keys cannot be copied; who holds the device uses them while they hold it",
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What every key store has to do, wherever its keys are.
-#![allow(dead_code, reason = "each program of tests uses a part")]
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use keyward_device::{Generation, KeyError, KeyStore, Role, TlsSigner, signing_request};
+use keyward_device::{Generation, KeyError, KeyStore, Role, signing_request};
 use keyward_envelope::software::P256Agreement;
 use keyward_envelope::{Agreement, PublicKey};
 use std::sync::Arc;
@@ -132,9 +131,4 @@ fn is_gone(store: &dyn KeyStore, wrapped: &[u8]) {
     }
     assert!(store.sign(Role::Tls, Generation::Current, &[1; 32]).is_err());
     store.destroy().unwrap();
-}
-
-/// Shows a store's key in a handshake, which the other end verifies.
-pub(crate) fn tls_signer(store: Arc<dyn KeyStore>) -> TlsSigner {
-    TlsSigner::new(store, Generation::Current).unwrap()
 }
