@@ -71,7 +71,7 @@ pub enum Input<'a> {
     },
     /// The broker itself publishes these topics and payloads, retained: what `$SYS/` holds. A topic that does not begin
     /// with `$` is left out.
-    Announce(&'a [(String, String)]),
+    Announce(&'a [(String, Vec<u8>)]),
     /// The time of [`Shard::poll_timeout`](crate::Shard::poll_timeout) has come.
     Timeout,
     /// The broker stops: every link is told and closed. Nothing but `Timeout` comes after.

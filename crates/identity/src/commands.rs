@@ -170,6 +170,39 @@ pub enum Command {
         /// What proves it.
         evidence: SecondHolder,
     },
+    /// Makes the keys of the server that are missing, and deletes command keys whose time is over.
+    KeepServerKeys,
+    /// Makes another key that signs commands. It joins the key set at once and signs after `lead_secs`; those before it leave the
+    /// set `overlap_secs` after that. Both at most [`crate::limits::COMMAND_KEY_SECONDS`].
+    RotateCommandKey {
+        /// After how many seconds it signs.
+        lead_secs: u64,
+        /// For how many seconds more the old ones are believed.
+        overlap_secs: u64,
+    },
+    /// Writes down a key set that the caller has signed, for the keys that are there.
+    KeepKeySet {
+        /// Its version; higher than any before.
+        version: u64,
+        /// Until when it is good.
+        expires: WallTime,
+        /// The signed message.
+        #[serde(with = "wire::base64")]
+        message: Vec<u8>,
+    },
+    /// Gives a number for a command to a device that the caller is about to sign.
+    SignCommand {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The topic that it is for; at most [`crate::limits::COMMAND_TOPIC_BYTES`] bytes.
+        topic: String,
+    },
+    /// Gives numbers for other messages that the caller is about to sign by the command key.
+    ReserveNumbers {
+        /// How many; at most [`crate::limits::RESERVED_NUMBERS`].
+        count: u32,
+    },
     /// Draws a claim code for a device that is there; one from before is void.
     Invite {
         /// Which device.
@@ -468,6 +501,9 @@ pub struct Outcome {
     /// The claim code that was drawn: show it once.
     #[serde(default)]
     pub claim_code: Option<ClaimCode>,
+    /// The first of the numbers that were given.
+    #[serde(default)]
+    pub number: Option<u64>,
     /// Whether the server has a new certificate, or another imported one.
     pub server_certificate_changed: bool,
     /// Whether other authorities are trusted, or trusted differently.

@@ -224,6 +224,65 @@ pub enum Event {
         /// What proves it.
         evidence: SecondHolder,
     },
+    /// The key was made that signs key sets; devices pin it.
+    InstallationKeyMade {
+        /// Its public half.
+        key: MessageKey,
+    },
+    /// A key was made that signs commands.
+    CommandKeyMade {
+        /// Its public half.
+        key: MessageKey,
+        /// From when on it signs.
+        signs_from: WallTime,
+    },
+    /// A key that signs commands is to leave the key set.
+    CommandKeyRetired {
+        /// Which.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// When.
+        until: WallTime,
+    },
+    /// A key that signed commands left the key set; it is deleted.
+    CommandKeyRemoved {
+        /// Which.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+    },
+    /// A key set was signed.
+    KeySetSigned {
+        /// Its version.
+        version: u64,
+        /// Until when it is good.
+        expires: WallTime,
+        /// The keys in it.
+        #[serde(with = "wire::texts")]
+        kids: Vec<Kid>,
+        /// The signed message.
+        #[serde(with = "wire::base64")]
+        message: Vec<u8>,
+    },
+    /// A command to a device was signed.
+    CommandSigned {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The topic that it is for.
+        topic: String,
+        /// The key.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// Its number.
+        number: u64,
+    },
+    /// Numbers of signed messages were set aside, for grants.
+    CommandNumbersReserved {
+        /// The first.
+        first: u64,
+        /// How many.
+        count: u32,
+    },
     /// Client certificates of an authority of others are accepted from here on.
     AuthorityTrusted {
         /// Its name here.

@@ -12,7 +12,7 @@
 //! DIR/lock            held by the process that owns the store
 //! DIR/ca.pem          the server root: the trust anchor of bundles (a copy; the ledger holds it)
 //! DIR/ledger/         a.log and b.log, the ledger kept twice; snapshot
-//! DIR/keys/           issuing keys, server key, password pepper (sealed if there is a passphrase)
+//! DIR/keys/           issuing keys, server key, installation and command keys, password pepper (sealed if there is a passphrase)
 //! DIR/authority/      the authorities' certificates (copies)
 //! DIR/offline/        the two root keys; never opened by a running broker, may be carried away
 //! DIR/creating/       an installation that is being made; DIR/restoring/ one that is being restored
@@ -48,6 +48,7 @@ mod replay;
 pub mod restore;
 mod second_holder;
 mod secret;
+mod server_keys;
 mod state;
 mod status;
 mod store;
@@ -83,6 +84,7 @@ pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};
 pub use second_holder::{FoundHolder, SecondHolder, SecondHolderSign};
 pub use secret::{NoRandomness, Secret};
+pub use server_keys::{CommandKey, ServerKeys, SignedKeySet};
 pub use status::{CertificateStatus, IMPORTED_ROLE, Status};
 pub use trusted::{
     BoundName, Der, LocalName, LocalNameError, ProvenBy, TrustRefusal, TrustSummary, TrustedAuthority, Unfit,

@@ -135,6 +135,18 @@ pub const COMMON_NAME_BYTES: usize = 128;
 /// Certificates of this server that other authorities made: one a listener.
 pub const IMPORTED_CERTIFICATES: usize = 16;
 
+/// Command keys of the server at one time: one, its successor, and room for a second hurry. A key set has 8 places.
+pub const COMMAND_KEYS: usize = 4;
+
+/// The longest time that one command key waits for another, in seconds: 90 days, as long as a key set is good.
+pub const COMMAND_KEY_SECONDS: u64 = 90 * 86_400;
+
+/// The longest topic of a signed command, in bytes: it stands in the ledger.
+pub const COMMAND_TOPIC_BYTES: usize = 1_024;
+
+/// Numbers that are set aside at once: one for each member of a group.
+pub const RESERVED_NUMBERS: u32 = 65_536;
+
 /// The largest file with the key of such a certificate, in bytes. RSA 4096 takes 3,300.
 pub const SERVER_KEY_BYTES: usize = 8 * 1024;
 

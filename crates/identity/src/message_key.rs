@@ -4,7 +4,7 @@
 //! What is not here: verifying (`envelope`), and what the broker demands of a message (`policy`).
 
 use crate::{
-    authority::key_id,
+    authority::{SigningKey, key_id},
     clock::WallTime,
     cose_key::{KeyPurpose, Kid, Point},
     limits, pem,
@@ -12,6 +12,7 @@ use crate::{
     wire,
 };
 use keyward_ids::KeyId;
+use rcgen::PublicKeyData as _;
 use serde::{Deserialize, Serialize};
 
 /// Names the algorithm of a message key.
@@ -86,6 +87,11 @@ impl MessageKey {
             Some(point) => Self::of_point(point, level),
             None => Self::read(bytes, level),
         }
+    }
+
+    /// Returns the public half of a key pair of ours.
+    pub(crate) fn of_pair(pair: &SigningKey) -> Option<Self> {
+        Point::of_spki(&pair.subject_public_key_info()).map(|point| Self { point, level: 0 })
     }
 
     fn of_point(point: Point, level: u8) -> Result<Self, MessageKeyRefusal> {
@@ -232,9 +238,8 @@ pub(crate) fn read_pem(bytes: &[u8]) -> Result<Option<Point>, MessageKeyRefusal>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::{PublicKey, SigningKey};
+    use crate::authority::PublicKey;
     use crate::cose_key::KidError;
-    use rcgen::PublicKeyData as _;
 
     fn ed25519() -> Point {
         let hex = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";

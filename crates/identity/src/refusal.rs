@@ -56,6 +56,28 @@ pub enum Refusal {
     /// The public key belongs to this installation's own authorities or server.
     #[error("this public key belongs to Keyward's own authorities; a device needs a key of its own")]
     AuthorityKey,
+    /// The server has no key that signs commands.
+    #[error(
+        "the server has no command key yet; start the broker once, or make one (keyward keys rotate-command)"
+    )]
+    NoCommandKey,
+    /// The times of a rotation are too long.
+    #[error(
+        "a command key may overlap with another for at most {} days, not for {given} seconds",
+        crate::limits::COMMAND_KEY_SECONDS / 86_400
+    )]
+    CommandKeyTime {
+        /// What was asked for.
+        given: u64,
+    },
+    /// A key set has no higher version than one before.
+    #[error("the key set has version {given}, and there was one of version {newest}; sign another")]
+    OldKeySet {
+        /// The version.
+        given: u64,
+        /// The newest that there was.
+        newest: u64,
+    },
     /// Nobody holds the key.
     #[error("nobody holds the key {0}")]
     NoSuchKey(KeyId),

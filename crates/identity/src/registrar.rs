@@ -22,13 +22,14 @@ use crate::{
     replay::replay,
     restore::{self, LedgerCopy, RevokedList},
     secret::Secret,
+    server_keys::{self, CommandKey, PrivateKeys, ServerKeys},
     state::State,
     status::{CertificateStatus, IMPORTED_ROLE, Status},
     store::Store,
     trusted::LocalName,
     vault::{KeyFile, Vault, VaultError},
 };
-use keyward_ids::{Identity, KeyId, Kind};
+use keyward_ids::{Identity, Kind};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// Holds the store of one installation.
@@ -41,6 +42,7 @@ pub struct Registrar {
     server: Arc<ServerIdentity>,
     vault: Vault,
     imported: BTreeMap<LocalName, ImportedIdentity>,
+    private_keys: PrivateKeys,
     lifetimes: Lifetimes,
     build_time: WallTime,
     keys_sealed: bool,
@@ -97,6 +99,7 @@ impl Registrar {
         let server = server_identity(&state, &signers)?;
         export(&store, &state.authorities)?;
         let imported = load_imported(&mut vault, &state, &mut mended);
+        let private_keys = server_keys::load(&mut vault, &state.server_keys, &mut mended);
         Ok(Self {
             pepper: Arc::new(Pepper::new(pepper)),
             server: Arc::new(server),
@@ -105,6 +108,7 @@ impl Registrar {
             keys_sealed: vault.is_sealed(),
             vault,
             imported,
+            private_keys,
             store,
             ledger,
             state,
@@ -136,6 +140,7 @@ impl Registrar {
             certificate: decision.certificate.take(),
             password: decision.password.take(),
             claim_code: decision.claim_code.take(),
+            number: decision.number,
             server_certificate_changed: false,
             trust_changed: false,
         };
@@ -146,9 +151,9 @@ impl Registrar {
         let draft = self.ledger.draft(context.now, context.actor, decision.events)?;
         let mut next = self.state.clone();
         next.apply(&draft.entry)?;
-        if let Some((key, private)) = &decision.key {
-            // One that is kept and not written into the ledger is replaced by the next try, and used by nobody.
-            self.vault.store(KeyFile::Imported(*key), private.expose())?;
+        for (file, private) in &decision.keys {
+            // One that is kept and not written into the ledger is replaced by the next try, or lies unused.
+            self.vault.store(*file, private.expose())?;
         }
         self.ledger.append(draft)?;
         outcome.trust_changed = next.registry.trusted() != self.state.registry.trusted();
@@ -158,6 +163,9 @@ impl Registrar {
         let before = std::mem::replace(&mut self.state, next);
         if is_imported {
             self.settle_imported(&before);
+        }
+        if self.state.server_keys.files() != before.server_keys.files() {
+            self.settle_server_keys(&before);
         }
         if outcome.server_certificate_changed {
             self.server = Arc::new(server_identity(&self.state, &self.signers)?);
@@ -171,14 +179,45 @@ impl Registrar {
     fn settle_imported(&mut self, before: &State) {
         let mut trouble = Vec::new();
         self.imported = load_imported(&mut self.vault, &self.state, &mut trouble);
-        let used: Vec<KeyId> = self.state.imported.values().map(|certificate| certificate.key).collect();
-        for certificate in before.imported.values().filter(|certificate| !used.contains(&certificate.key)) {
-            let file = KeyFile::Imported(certificate.key);
+        let files = |state: &State| -> Vec<KeyFile> {
+            state.imported.values().map(|certificate| KeyFile::Imported(certificate.key)).collect()
+        };
+        self.mended.extend(trouble);
+        self.forget(files(before), &files(&self.state));
+    }
+
+    /// The same for the keys of the server that devices believe.
+    fn settle_server_keys(&mut self, before: &State) {
+        let mut trouble = Vec::new();
+        self.private_keys = server_keys::load(&mut self.vault, &self.state.server_keys, &mut trouble);
+        self.mended.extend(trouble);
+        self.forget(before.server_keys.files(), &self.state.server_keys.files());
+    }
+
+    /// Deletes the key files that are used no more.
+    fn forget(&mut self, before: Vec<KeyFile>, used: &[KeyFile]) {
+        for file in before.into_iter().filter(|file| !used.contains(file)) {
             if let Err(error) = self.vault.forget(file) {
-                trouble.push(format!("{} could not be deleted: {error}", self.vault.path(file).display()));
+                let path = self.vault.path(file);
+                self.mended.push(format!("{} could not be deleted: {error}", path.display()));
             }
         }
-        self.mended.extend(trouble);
+    }
+
+    /// Returns what the ledger knows of the keys of the server that devices believe.
+    pub fn server_keys(&self) -> &ServerKeys {
+        &self.state.server_keys
+    }
+
+    /// Returns the private half of the installation key, a secret number of P-256, 32 bytes; none if there is none that can be read.
+    pub fn installation_secret(&self) -> Option<&Secret> {
+        self.private_keys.installation.as_ref()
+    }
+
+    /// Returns the key that signs commands at the time `now`, and its private half, likewise.
+    pub fn command_secret(&self, now: WallTime) -> Option<(&CommandKey, &Secret)> {
+        let key = self.state.server_keys.signing(now)?;
+        Some((key, self.private_keys.commands.get(&key.key.kid())?))
     }
 
     /// Returns the certificates of this server that other authorities made.

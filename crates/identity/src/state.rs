@@ -13,12 +13,14 @@ use crate::{
     names::{NameOrigin, ServerName, ServerNames},
     registry::Registry,
     second_holder::FoundHolder,
+    server_keys::ServerKeys,
     wire,
 };
 use keyward_ids::{Identity, KeyId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+mod server_keys;
 mod trust;
 
 /// Holds everything that the ledger tells. Cheap to clone: the registry is shared.
@@ -34,6 +36,9 @@ pub(crate) struct State {
     /// Certificates of this server that other authorities made.
     #[serde(default)]
     pub(crate) imported: ImportedCertificates,
+    /// The keys of the server that devices believe.
+    #[serde(default)]
+    pub(crate) server_keys: ServerKeys,
     pub(crate) clock: ClockGuard,
     /// What lives are counted from: drawn anew by each restore, which makes it the mark of a ledger's branch too.
     pub(crate) lives: u64,
@@ -88,6 +93,7 @@ impl State {
             server_names: ServerNames::default(),
             server_certificate: None,
             imported: ImportedCertificates::default(),
+            server_keys: ServerKeys::default(),
             clock: ClockGuard::default(),
             lives: 0,
         };
@@ -197,6 +203,13 @@ impl State {
                 account.message_keys.retain(|held| held.key.kid() != *kid);
                 account.agreement_keys.retain(|held| held.key.kid() != *kid);
             })?,
+            Event::InstallationKeyMade { .. }
+            | Event::CommandKeyMade { .. }
+            | Event::CommandKeyRetired { .. }
+            | Event::CommandKeyRemoved { .. }
+            | Event::KeySetSigned { .. }
+            | Event::CommandSigned { .. }
+            | Event::CommandNumbersReserved { .. } => self.server_keys.apply(entry.at, event),
             Event::AuthorityTrusted { .. }
             | Event::AuthorityRevocationsSet { .. }
             | Event::AuthorityConfirmed { .. }
@@ -216,6 +229,7 @@ impl State {
             }
             Event::Restored { unconfirmed, lives, .. } => {
                 self.lives = *lives;
+                self.server_keys.doubt();
                 self.doubt_authorities();
                 self.void_codes();
                 if *unconfirmed {
@@ -323,7 +337,7 @@ impl State {
 
     /// Tells whether `key` belongs to an authority or to the server.
     pub(crate) fn is_own_key(&self, key: &KeyId) -> bool {
-        *key == self.server_key || self.authorities.keys().contains(key)
+        *key == self.server_key || self.authorities.keys().contains(key) || self.server_keys.holds(key)
     }
 
     /// Tells whether a certificate with this serial number exists.

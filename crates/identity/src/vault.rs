@@ -15,6 +15,7 @@ pub(crate) mod cheap;
 
 use crate::{
     authority::Role,
+    cose_key::Kid,
     files::{self, FileError},
     limits, pem,
     secret::{NoRandomness, Secret, random},
@@ -87,10 +88,16 @@ pub(crate) enum KeyFile {
     Pepper,
     /// The key of a certificate of this server that another authority made, by its public half.
     Imported(KeyId),
+    /// The key that signs key sets, which devices pin.
+    Installation,
+    /// A key that signs commands and grants, by its public half.
+    Command(Kid),
 }
 
 /// How the names of files with such keys begin.
 pub(crate) const IMPORTED_PREFIX: &str = "imported-";
+/// How the names of files with keys begin that sign commands.
+pub(crate) const COMMAND_PREFIX: &str = "command-";
 
 impl KeyFile {
     pub(crate) fn name(self) -> String {
@@ -99,12 +106,14 @@ impl KeyFile {
             Self::Server => "server.key".to_owned(),
             Self::Pepper => "pepper".to_owned(),
             Self::Imported(key) => format!("{IMPORTED_PREFIX}{key}.key"),
+            Self::Installation => "installation.key".to_owned(),
+            Self::Command(kid) => format!("{COMMAND_PREFIX}{kid}.key"),
         }
     }
 
     fn label(self) -> &'static str {
         match self {
-            Self::Authority(_) | Self::Server => pem::PRIVATE_KEY,
+            Self::Authority(_) | Self::Server | Self::Installation | Self::Command(_) => pem::PRIVATE_KEY,
             Self::Pepper => "KEYWARD PEPPER",
             // PKCS #8, PKCS #1 or SEC 1: as it came.
             Self::Imported(_) => "KEYWARD IMPORTED KEY",

@@ -70,7 +70,7 @@ impl Live for Carrier {
         self.plane.listeners().into_iter().map(|bound| (bound.listener.name, bound.addresses)).collect()
     }
 
-    fn announce(&self, values: Vec<(String, String)>) {
+    fn announce(&self, values: Vec<(String, Vec<u8>)>) {
         self.plane.announce(values);
     }
 

@@ -7,7 +7,7 @@ use crate::{
     config::{Config, DEFAULT_TEXT, MAX_CONFIG_BYTES},
     control::Client,
     home::Home,
-    names,
+    names, server_keys,
 };
 use keyward_identity::{
     InitOptions, KeyProtection, LedgerError, Lifetimes, OpenError, OpenOptions, Registrar, Secret,
@@ -147,7 +147,18 @@ pub fn create(
         protection,
         lifetimes: Lifetimes::default(),
     };
-    Ok(Registrar::create(home.directory(), options)?)
+    let mut registrar = Registrar::create(home.directory(), options)?;
+    keep_server_keys(&mut registrar, wall_time(), "first start");
+    Ok(registrar)
+}
+
+/// Brings the keys up to date that devices believe; tells whether there is another key set. A trouble is told in the log: the broker
+/// works without them, and signs nothing.
+pub(crate) fn keep_server_keys(registrar: &mut Registrar, now: WallTime, actor: &str) -> bool {
+    server_keys::keep(registrar, now, actor).unwrap_or_else(|refusal| {
+        tracing::warn!("the keys by which the server signs stay as they are: {refusal}");
+        false
+    })
 }
 
 /// Says why the configuration could not be read. What was in force stays.

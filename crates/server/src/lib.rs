@@ -33,6 +33,7 @@ mod regular;
 pub mod rules;
 pub mod running;
 mod salvage;
+mod server_keys;
 pub mod service;
 mod signals;
 mod socket_path;

@@ -267,7 +267,7 @@ fn speak_of_itself(plane: &Arc<DataPlane>, every: Duration) -> io::Result<Option
     let mut sys = Sys::new(clock::now().mono);
     Regular::start("sys", every, move || {
         let values = sys.changes(clock::now().mono, &plane.stats());
-        plane.announce(values);
+        plane.announce(values.into_iter().map(|(topic, value)| (topic, value.into_bytes())).collect());
     })
     .map(Some)
 }

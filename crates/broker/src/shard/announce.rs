@@ -13,7 +13,7 @@ use std::sync::Arc;
 const NO_SESSION: Incarnation = Incarnation(u64::MAX);
 
 impl Shard {
-    pub(super) fn publish_own(&mut self, values: &[(String, String)]) {
+    pub(super) fn publish_own(&mut self, values: &[(String, Vec<u8>)]) {
         let Some(publisher) = Publisher::broker() else { return };
         for (topic, payload) in values {
             let Some(permit) = TopicName::parse(topic).ok().and_then(permit::publish_as_broker) else {
@@ -24,7 +24,7 @@ impl Shard {
                 id,
                 topic,
                 forwarded: &[],
-                payload: payload.as_bytes(),
+                payload,
                 qos: Qos::AtMostOnce,
                 retain: true,
                 expires: None,

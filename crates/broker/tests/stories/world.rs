@@ -482,8 +482,10 @@ impl World {
 
     /// Lets the broker itself publish.
     pub(crate) fn announce(&mut self, values: &[(&str, &str)]) {
-        let values: Vec<_> =
-            values.iter().map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned())).collect();
+        let values: Vec<_> = values
+            .iter()
+            .map(|(topic, payload)| ((*topic).to_owned(), payload.as_bytes().to_vec()))
+            .collect();
         self.give(0, Input::Announce(&values));
         self.settle();
     }

@@ -6,6 +6,7 @@ use crate::{
 };
 use aws_lc_rs::{
     digest,
+    encoding::{AsBigEndian as _, EcPrivateKeyBin},
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
 };
@@ -47,6 +48,12 @@ impl SigningKey {
     /// Returns the key as PKCS #8 in PEM.
     pub(crate) fn to_pem(&self) -> Secret {
         pem::encode_secret(pem::PRIVATE_KEY, self.pkcs8.expose())
+    }
+
+    /// Returns the secret number, 32 bytes big-endian.
+    pub(crate) fn secret_number(&self) -> Option<Secret> {
+        let number: EcPrivateKeyBin = self.pair.private_key().as_be_bytes().ok()?;
+        Some(Secret::new(number.as_ref().to_vec()))
     }
 
     pub(crate) fn id(&self) -> KeyId {

@@ -5,6 +5,7 @@ mod credentials;
 mod enrolment;
 mod message_keys;
 mod server;
+mod server_keys;
 mod trusted;
 
 pub(crate) use accounts::check_free;
@@ -20,8 +21,8 @@ use crate::{
     refusal::Refusal,
     secret::Secret,
     state::State,
+    vault::KeyFile,
 };
-use keyward_ids::KeyId;
 
 /// Holds everything that a decision rests on.
 pub(crate) struct Clerk<'a> {
@@ -40,8 +41,10 @@ pub(crate) struct Decision {
     pub(crate) certificate: Option<IssuedCertificate>,
     pub(crate) password: Option<Secret>,
     pub(crate) claim_code: Option<ClaimCode>,
-    /// A key that is to be kept before the events are written.
-    pub(crate) key: Option<(KeyId, Secret)>,
+    /// Keys that are to be kept before the events are written.
+    pub(crate) keys: Vec<(KeyFile, Secret)>,
+    /// The first of the numbers that are given.
+    pub(crate) number: Option<u64>,
     /// Why what was asked for is refused; the events say what is written down of it.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -89,6 +92,13 @@ impl Clerk<'_> {
             Command::NoteSecondHolder { identity, kid, evidence } => {
                 self.note_second_holder(identity, kid, evidence)
             }
+            Command::KeepServerKeys => self.keep_server_keys(),
+            Command::RotateCommandKey { lead_secs, overlap_secs } => {
+                self.rotate_command_key(lead_secs, overlap_secs)
+            }
+            Command::KeepKeySet { version, expires, message } => self.keep_key_set(version, expires, message),
+            Command::SignCommand { identity, topic } => self.sign_command(identity, topic),
+            Command::ReserveNumbers { count } => self.reserve_numbers(count),
             Command::Invite { id, seconds, replace } => self.invite(id, seconds, replace),
             Command::Uninvite { id } => self.uninvite(id),
             Command::Claim(claim) => self.claim(claim),

@@ -11,6 +11,7 @@ use crate::{
     refusal::Refusal,
     secret::Secret,
     trusted::LocalName,
+    vault::KeyFile,
 };
 use keyward_ids::{Identity, Kind};
 
@@ -90,8 +91,8 @@ impl Clerk<'_> {
                 max: limits::IMPORTED_CERTIFICATES,
             });
         }
-        let key = Some((certificate.key, key));
-        Ok(Decision { key, ..Event::ServerCertificateImported { name, certificate }.into() })
+        let keys = vec![(KeyFile::Imported(certificate.key), key)];
+        Ok(Decision { keys, ..Event::ServerCertificateImported { name, certificate }.into() })
     }
 
     pub(super) fn remove_server_certificate(&self, name: LocalName) -> Result<Decision, Refusal> {

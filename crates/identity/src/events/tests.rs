@@ -187,3 +187,34 @@ fn the_events_of_imported_server_certificates_are_written_as_ever() {
     assert_eq!(serde_json::to_string(&events).unwrap(), json);
     assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
 }
+
+#[test]
+fn the_events_of_the_keys_of_the_server_are_written_as_ever() {
+    let kid = [0xd4, 0xc4, 0x2f, 0xec, 0x40, 0xd2, 0x7a, 0x42];
+    let cose = [&[0xa5, 1, 1, 2, 0x48][..], &kid, &[3, 0x27, 0x20, 6, 0x21, 0x58, 0x20], &[7; 32]];
+    let key = MessageKey::read(&cose.concat(), 0).unwrap();
+    let (identity, kid): (Identity, _) = ("device:a".parse().unwrap(), key.kid());
+    let events = [
+        Event::InstallationKeyMade { key: key.clone() },
+        Event::CommandKeyMade { key, signs_from: WallTime(9) },
+        Event::CommandKeyRetired { kid, until: WallTime(9) },
+        Event::CommandKeyRemoved { kid },
+        Event::KeySetSigned { version: 1, expires: WallTime(9), kids: vec![kid], message: vec![1] },
+        Event::CommandSigned { identity, topic: "a/set".into(), kid, number: 1 << 62 },
+        Event::CommandNumbersReserved { first: 5, count: 6 },
+    ];
+    let key =
+        r#"{"cose":"pQEBAkjUxC/sQNJ6QgMnIAYhWCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==","level":0}"#;
+    let json = [
+        format!(r#"[{{"event":"installation-key-made","key":{key}}},"#),
+        format!(r#"{{"event":"command-key-made","key":{key},"signs_from":9}},"#),
+        r#"{"event":"command-key-retired","kid":"d4c42fec40d27a42","until":9},"#.to_owned(),
+        r#"{"event":"command-key-removed","kid":"d4c42fec40d27a42"},"#.to_owned(),
+        r#"{"event":"key-set-signed","version":1,"expires":9,"kids":["d4c42fec40d27a42"],"message":"AQ=="},"#.to_owned(),
+        r#"{"event":"command-signed","identity":"device:a","topic":"a/set","kid":"d4c42fec40d27a42","number":4611686018427387904},"#.to_owned(),
+        r#"{"event":"command-numbers-reserved","first":5,"count":6}]"#.to_owned(),
+    ]
+    .concat();
+    assert_eq!(serde_json::to_string(&events).unwrap(), json);
+    assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
+}

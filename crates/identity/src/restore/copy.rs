@@ -3,7 +3,7 @@
 use crate::{
     authority::Role,
     files::FileError,
-    vault::{IMPORTED_PREFIX, KeyFile},
+    vault::{COMMAND_PREFIX, IMPORTED_PREFIX, KeyFile},
 };
 use keyward_ids::InstallationId;
 use std::{
@@ -69,8 +69,8 @@ pub fn files(dir: &Path) -> Result<Vec<BackupFile>, FileError> {
     let roots = ROOTS.iter().map(|role| (format!("offline/{}.key", role.file()), Secrecy::PrivateKey));
     let pepper = [(format!("keys/{}", KeyFile::Pepper.name()), Secrecy::Secret)];
     let mut found = Vec::new();
-    let imported = imported_keys(dir)?.into_iter().map(|path| (path, Secrecy::PrivateKey));
-    for (path, secrecy) in public.chain(pepper).chain(keys).chain(roots).chain(imported) {
+    let further = further_keys(dir)?.into_iter().map(|path| (path, Secrecy::PrivateKey));
+    for (path, secrecy) in public.chain(pepper).chain(keys).chain(roots).chain(further) {
         match dir.join(&path).symlink_metadata() {
             Ok(_) => found.push(BackupFile { path: path.into(), secrecy }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -81,8 +81,9 @@ pub fn files(dir: &Path) -> Result<Vec<BackupFile>, FileError> {
     Ok(found)
 }
 
-/// Lists the keys of imported server certificates. Without them the broker starts, but not their listeners.
-fn imported_keys(dir: &Path) -> Result<Vec<String>, FileError> {
+/// Lists the keys of imported server certificates, and those that sign what devices believe. Without them the broker starts, but
+/// does not what they are for.
+fn further_keys(dir: &Path) -> Result<Vec<String>, FileError> {
     let folder = dir.join("keys");
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -90,7 +91,10 @@ fn imported_keys(dir: &Path) -> Result<Vec<String>, FileError> {
         Err(source) => return Err(FileError::Io { path: folder, action: "list", source }),
     };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let is_one = |name: &String| name.starts_with(IMPORTED_PREFIX) && name.ends_with(".key");
+    let is_one = |name: &String| {
+        let is_listed = [IMPORTED_PREFIX, COMMAND_PREFIX].iter().any(|prefix| name.starts_with(prefix));
+        is_listed && name.ends_with(".key") || *name == KeyFile::Installation.name()
+    };
     Ok(names.filter(is_one).map(|name| format!("keys/{name}")).collect())
 }
 

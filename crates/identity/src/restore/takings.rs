@@ -161,7 +161,15 @@ impl Takings {
                 | Event::NameBound { .. }
                 | Event::KeyReleased { .. }
                 | Event::ClockAccepted { .. }
-                | Event::ConfigChanged { .. } => {}
+                | Event::ConfigChanged { .. }
+                // A restore makes another command key in any case.
+                | Event::InstallationKeyMade { .. }
+                | Event::CommandKeyMade { .. }
+                | Event::CommandKeyRetired { .. }
+                | Event::CommandKeyRemoved { .. }
+                | Event::KeySetSigned { .. }
+                | Event::CommandSigned { .. }
+                | Event::CommandNumbersReserved { .. } => {}
             }
         }
     }

@@ -15,6 +15,7 @@ mod enrolment;
 mod keys;
 mod message_keys;
 mod restore;
+mod server_keys;
 mod server_names;
 mod store;
 mod support;

@@ -108,6 +108,19 @@ fn describe(event: &Event) -> String {
                 evidence.number
             )
         }
+        Event::InstallationKeyMade { key } => format!("installation key {} made", key.kid()),
+        Event::CommandKeyMade { key, signs_from } => {
+            format!("command key {} made, signs from {signs_from}", key.kid())
+        }
+        Event::CommandKeyRetired { kid, until } => format!("command key {kid} leaves the key set at {until}"),
+        Event::CommandKeyRemoved { kid } => format!("command key {kid} deleted"),
+        Event::KeySetSigned { version, kids, .. } => {
+            format!("key set {version} signed, with {} command keys", kids.len())
+        }
+        Event::CommandSigned { identity, topic, kid, number } => {
+            format!("command {number} to {identity} on '{}' signed by {kid}", escape(topic))
+        }
+        Event::CommandNumbersReserved { count, .. } => format!("{count} numbers set aside for grants"),
         Event::ServerCertificateImported { name, certificate } => {
             format!("server certificate {name} imported, ends {}", certificate.not_after)
         }

@@ -4,7 +4,9 @@ use super::{Admin, Turn, incidents::Kind};
 use crate::{
     enrolment::{Certified, Rejection, Reply, Request},
     plane::Wish,
+    server_keys,
 };
+use base64ct::{Base64, Encoding};
 use keyward_identity::{self as identity, Claim, ClaimRefusal, Command, IssuedCertificate, Renewal};
 use keyward_ids::{CertSerial, Identity};
 
@@ -109,12 +111,15 @@ impl Turn<'_> {
         let record =
             account.and_then(|account| account.certificates.iter().find(|held| held.serial == issued.serial));
         let renew_from = record.map_or(issued.not_after, identity::CertificateRecord::due);
+        let believed = server_keys::for_devices(registrar);
         tracing::info!(identity = %issued.identity, by = self.actor, serial = %issued.serial, "certified");
         Reply::Certified(Box::new(Certified {
             device: issued.identity.name().to_owned(),
             installation: registry.installation().to_string(),
             certificate: issued.chain_pem,
             server_root: registrar.ca_pem(),
+            installation_key: believed.as_ref().map(|it| Base64::encode_string(&it.installation_key)),
+            key_set: believed.and_then(|it| it.key_set).map(|set| Base64::encode_string(&set)),
             expires: issued.not_after.to_string(),
             renew_from: renew_from.to_string(),
         }))

@@ -65,8 +65,9 @@ impl Live for Told {
     fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)> {
         Vec::new()
     }
-    fn announce(&self, values: Vec<(String, String)>) {
-        values.into_iter().for_each(|(topic, payload)| self.write(format!("{topic} {payload}")));
+    fn announce(&self, values: Vec<(String, Vec<u8>)>) {
+        let text = |payload: Vec<u8>| String::from_utf8(payload).unwrap_or_else(|_| "bytes".to_owned());
+        values.into_iter().for_each(|(topic, payload)| self.write(format!("{topic} {}", text(payload))));
     }
     fn retained(&self, filters: &[String], _: u16) -> Vec<String> {
         filters.iter().filter(|filter| filter.starts_with("kept/")).cloned().collect()

@@ -94,7 +94,7 @@ impl Admin {
         let (Some(running), Some(incident)) = (&self.running, incident) else { return };
         tracing::warn!(incident = kind.word(), %identity, "{}", incident.what);
         let payload = serde_json::to_string(&incident).unwrap_or_default();
-        running.live.announce(vec![(kind.topic(identity), payload)]);
+        running.live.announce(vec![(kind.topic(identity), payload.into_bytes())]);
         self.told.insert((kind, identity.clone()));
     }
 
@@ -106,7 +106,7 @@ impl Admin {
         };
         for (kind, identity) in self.told.extract_if(.., is_over) {
             if let Some(running) = &self.running {
-                running.live.announce(vec![(kind.topic(&identity), String::new())]);
+                running.live.announce(vec![(kind.topic(&identity), Vec::new())]);
             }
         }
     }

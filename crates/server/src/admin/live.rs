@@ -44,7 +44,7 @@ pub trait Live: Send {
     fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)>;
 
     /// Lets the broker itself publish these topics below `$` and payloads, retained.
-    fn announce(&self, values: Vec<(String, String)>);
+    fn announce(&self, values: Vec<(String, Vec<u8>)>);
 
     /// Returns at most `max` topics with a retained message that one of the filters matches.
     fn retained(&self, filters: &[String], max: u16) -> Vec<String>;

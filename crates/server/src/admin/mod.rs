@@ -27,6 +27,7 @@ mod refusal;
 mod reload;
 mod server;
 mod server_certificates;
+mod server_keys;
 mod status;
 mod storage;
 mod users;
@@ -176,6 +177,11 @@ impl Admin {
             Request::KeysAdd(add) => turn.add_message_key(&add),
             Request::KeysRetire { id, kid, overlap_secs } => turn.retire_message_key(&id, &kid, overlap_secs),
             Request::KeysWithdraw { id, kid } => turn.withdraw_message_key(&id, &kid),
+            Request::KeysServer => Ok(turn.admin.server_keys()),
+            Request::KeysRotateCommand { lead_secs, overlap_secs } => {
+                turn.rotate_command_key(lead_secs, overlap_secs)
+            }
+            Request::SealCommand(seal) => turn.seal_command(*seal),
             Request::UserAdd(add) => turn.add_user(add),
             Request::UserList => turn.admin.list_users(),
             Request::UserRemove { name } => turn.remove_user(&name),
@@ -232,7 +238,7 @@ impl Admin {
         }
     }
 
-    /// Looks after what changes by itself: the addresses of the machine and the age of the server certificate.
+    /// Looks after what changes by itself: the addresses of the machine, the age of the server certificate and of the key set.
     /// `now` is the time on the wall.
     pub(crate) fn upkeep(&mut self, actor: &str, now: WallTime) {
         let mut commands = vec![Command::FindServerNames { names: names::find() }];
@@ -244,6 +250,9 @@ impl Admin {
             if let Err(refusal) = turn.command(command) {
                 tracing::warn!("the server certificate stays as it is: {}", refusal.what);
             }
+        }
+        if installation::keep_server_keys(&mut self.registrar, now, actor) {
+            self.tell_key_set();
         }
     }
 

@@ -43,6 +43,7 @@ impl From<identity::Refusal> for Refusal {
             | R::LastServerName(_)
             | R::TooManyCertificates(_)
             | R::TooManyMessageKeys { .. }
+            | R::NoCommandKey
             | R::Full { .. } => RefusalCode::Forbidden,
             R::NoRandomness(_) | R::Signing(_) | R::Ledger(_) | R::Vault(_) => RefusalCode::Failed,
             _ => RefusalCode::Invalid,

@@ -8,6 +8,15 @@ pub const CONTROL_CONNECTIONS: usize = 8;
 /// The longest request, in bytes. The largest one holds a signing request of 8 KiB as base64.
 pub const CONTROL_REQUEST_BYTES: usize = 64 * 1024;
 
+/// The longest payload of a command that is signed over the socket, in bytes: as base64 it fits into a request.
+pub const COMMAND_BYTES: usize = 40 * 1024;
+
+/// The longest correlation data of such a command, in bytes.
+pub const CORRELATION_BYTES: usize = 1_024;
+
+/// The longest time that such a command is good, in seconds: 7 days, for a device that is switched on once a week.
+pub const COMMAND_SECONDS: u64 = 7 * 86_400;
+
 /// The longest answer that a client reads, in bytes: the list of a million devices.
 pub const CONTROL_ANSWER_BYTES: usize = 512 * 1024 * 1024;
 

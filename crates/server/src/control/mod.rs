@@ -14,6 +14,7 @@ pub mod limits;
 pub(crate) mod line;
 mod request;
 mod response;
+mod sealing;
 mod secret;
 pub(crate) mod socket;
 mod stream;
@@ -35,6 +36,7 @@ pub use response::{
     AuditRow, BackupBegun, BanRow, Changed, Health, ListenerRow, PolicyChecked, PolicyExplained, Refusal,
     RefusalCode, Reloaded, Response, StoreRevoked,
 };
+pub use sealing::{KeySetRow, SealCommand, Sealed, ServerKeyRow, ServerKeyRows, ServerKeyState};
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler, Reply, Streaming};
 pub use stream::Pieces;

@@ -5,6 +5,7 @@ use super::{
     certificates::{AuthorityBind, AuthorityTrust, ServerCertificateImport},
     invitations::DeviceInvite,
     keys::{DeviceRekey, KeysAdd},
+    sealing::SealCommand,
     secret::Der,
 };
 use crate::doctor::Profile;
@@ -99,6 +100,17 @@ pub enum Request {
         /// The key, 16 hexadecimal digits.
         kid: String,
     },
+    /// Lists the keys of the server that devices believe. Answer: [`super::Response::ServerKeys`].
+    KeysServer,
+    /// Makes another key that signs commands. Answer: [`super::Response::Changed`].
+    KeysRotateCommand {
+        /// After how many seconds it signs.
+        lead_secs: u64,
+        /// For how many seconds more the old ones are believed.
+        overlap_secs: u64,
+    },
+    /// Signs a command to a device. Answer: [`super::Response::Sealed`].
+    SealCommand(Box<SealCommand>),
     /// Adds a user. Answer: [`super::Response::UserAdded`].
     UserAdd(UserAdd),
     /// Lists the users. Answer: [`super::Response::Users`].

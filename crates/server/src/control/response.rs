@@ -5,6 +5,7 @@ use super::{
     certificates::{ServerCertificateRow, ServerNames, TrustedAuthorityRow},
     invitations::DeviceInvited,
     keys::MessageKeyRow,
+    sealing::{Sealed, ServerKeyRows},
 };
 use crate::{check::CheckReport, denials, doctor::Diagnosis, status::Status};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,10 @@ pub enum Response {
     TrustedAuthorities(Vec<TrustedAuthorityRow>),
     /// Message keys, by device, oldest first.
     MessageKeys(Vec<MessageKeyRow>),
+    /// The keys of the server that devices believe.
+    ServerKeys(Box<ServerKeyRows>),
+    /// A signed command.
+    Sealed(Box<Sealed>),
     /// The imported certificates of this server.
     ServerCertificates(Vec<ServerCertificateRow>),
     /// The names of the server certificate now.

@@ -114,6 +114,12 @@ pub(crate) struct Certified {
     pub(crate) certificate: String,
     /// The server root, PEM: what it verifies the server under.
     pub(crate) server_root: String,
+    /// The key that signs the server's key sets, a `COSE_Key`, base64: what it pins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) installation_key: Option<String>,
+    /// The key set that is in force, a signed message for `$keyward/keys/server`, base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_set: Option<String>,
     /// When the certificate ends, RFC 3339.
     pub(crate) expires: String,
     /// From when on it may be renewed, RFC 3339.
@@ -191,15 +197,18 @@ mod tests {
         let text = || "x".to_owned();
         let (device, installation, certificate, server_root) = (text(), text(), text(), text());
         let (expires, renew_from) = (text(), text());
+        let (installation_key, key_set) = (Some(text()), None);
         let certified = Reply::Certified(Box::new(Certified {
             device,
             installation,
             certificate,
             server_root,
+            installation_key,
+            key_set,
             expires,
             renew_from,
         }));
-        let json = r#"{"result":"certified","device":"x","installation":"x","certificate":"x","server_root":"x","expires":"x","renew_from":"x"}"#;
+        let json = r#"{"result":"certified","device":"x","installation":"x","certificate":"x","server_root":"x","installation_key":"x","expires":"x","renew_from":"x"}"#;
         assert_eq!(certified.encode(), json.as_bytes());
     }
 }

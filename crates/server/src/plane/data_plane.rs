@@ -355,8 +355,8 @@ impl DataPlane {
         stats
     }
 
-    /// Lets the broker itself publish what `$SYS/` holds: topics and payloads.
-    pub fn announce(&self, values: Vec<(String, String)>) {
+    /// Lets the broker itself publish, retained, what lies below `$`: topics and payloads.
+    pub fn announce(&self, values: Vec<(String, Vec<u8>)>) {
         if let Some(worker) = self.shared.workers.first().filter(|_| !values.is_empty()) {
             worker.command(WorkerMessage::Announce(values));
         }

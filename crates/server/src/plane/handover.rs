@@ -64,7 +64,7 @@ pub(crate) enum WorkerMessage {
         answer: SyncSender<Vec<usize>>,
     },
     /// The broker itself publishes.
-    Announce(Vec<(String, String)>),
+    Announce(Vec<(String, Vec<u8>)>),
     /// Somebody wants to know which topics below these filters hold a retained message.
     RetainedTopics {
         /// The filters.

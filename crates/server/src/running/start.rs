@@ -154,6 +154,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     // Read again: the first start has written the file.
     admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
     admin.tell_incidents();
+    admin.tell_key_set();
     let admin = Arc::new(Mutex::new(admin));
     let running = attend(&home, admin, plane, (applications, queue), first_start, sys_interval, options)?;
     drop(starting);
@@ -194,6 +195,7 @@ fn bring_up_to_date(registrar: &mut Registrar, wanted: &[ServerName]) {
     if registrar.server_renewal_due(installation::wall_time()) {
         try_command(registrar, Command::RenewServer);
     }
+    installation::keep_server_keys(registrar, installation::wall_time(), BROKER);
 }
 
 fn try_command(registrar: &mut Registrar, command: Command) {

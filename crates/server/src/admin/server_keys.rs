@@ -1,0 +1,280 @@
+//! The keys of the server that devices believe, and the commands that it signs.
+
+use super::{Admin, Turn, devices::device};
+use crate::{
+    control::{
+        Der, KeySetRow, Refusal, Response, SealCommand, Sealed, ServerKeyRow, ServerKeyRows, ServerKeyState,
+        limits::{COMMAND_BYTES, COMMAND_SECONDS, CORRELATION_BYTES},
+    },
+    installation,
+    server_keys::{KEY_SET_TOPIC, Spoken, sign_command},
+};
+use base64ct::{Base64, Encoding};
+use keyward_envelope::{Format, Nonce};
+use keyward_identity::{Command, CommandKey, MessageKey, ServerKeys, WallTime};
+use keyward_ids::Identity;
+use keyward_mqtt::topic::TopicName;
+use std::time::Duration;
+
+impl Admin {
+    /// Publishes the key set that is in force: nothing is retained of it through a restart.
+    pub(crate) fn tell_key_set(&self) {
+        let key_set = self.registrar.server_keys().key_set();
+        if let (Some(running), Some(key_set)) = (&self.running, key_set) {
+            running.live.announce(vec![(KEY_SET_TOPIC.to_owned(), key_set.message.clone())]);
+        }
+    }
+
+    /// Lists the keys.
+    pub(super) fn server_keys(&self) -> Response {
+        let keys = self.registrar.server_keys();
+        let now = installation::wall_time();
+        let key_set = keys.key_set().map(|set| KeySetRow {
+            version: set.version,
+            signed_unix_ms: set.signed.0,
+            expires_unix_ms: set.expires.0,
+            message: Base64::encode_string(&set.message),
+        });
+        Response::ServerKeys(Box::new(ServerKeyRows {
+            installation: keys.installation().map(|key| row(key, ServerKeyState::Pinned)),
+            commands: keys.commands().iter().map(|key| command_row(keys, key, now)).collect(),
+            key_set,
+        }))
+    }
+}
+
+fn row(key: &MessageKey, state: ServerKeyState) -> ServerKeyRow {
+    let (kid, public_key) = (key.kid().to_string(), Base64::encode_string(&key.cose()));
+    ServerKeyRow { kid, state, signs_from_unix_ms: None, until_unix_ms: None, public_key }
+}
+
+fn command_row(keys: &ServerKeys, key: &CommandKey, now: WallTime) -> ServerKeyRow {
+    let is_signing = keys.signing(now).is_some_and(|signing| signing.key == key.key);
+    let state = match key.signs_from > now {
+        _ if is_signing => ServerKeyState::Signing,
+        true => ServerKeyState::Waiting,
+        false => ServerKeyState::Leaving,
+    };
+    let signs_from_unix_ms = (state == ServerKeyState::Waiting).then_some(key.signs_from.0);
+    let until_unix_ms = key.until.map(|until| until.0);
+    ServerKeyRow { signs_from_unix_ms, until_unix_ms, ..row(&key.key, state) }
+}
+
+impl Turn<'_> {
+    /// Makes another command key, and a key set that names it.
+    pub(super) fn rotate_command_key(
+        &mut self,
+        lead_secs: u64,
+        overlap_secs: u64,
+    ) -> Result<Response, Refusal> {
+        let (_, in_force) = self.command(Command::RotateCommandKey { lead_secs, overlap_secs })?;
+        crate::server_keys::keep(&mut self.admin.registrar, self.now, self.actor)?;
+        self.admin.tell_key_set();
+        let keys = self.admin.registrar.server_keys();
+        let newest = keys.commands().last().map(|key| (key.key.kid().to_string(), key.signs_from));
+        let (kid, signs_from) = newest.unwrap_or_default();
+        let what = match signs_from > self.now {
+            true => format!("The command key {kid} is in the key set, and signs from {signs_from} on."),
+            false => format!("The command key {kid} is in the key set, and signs from now on."),
+        };
+        let old = keys.commands().iter().filter_map(|key| Some((key.key.kid(), key.until?)));
+        let notes = old.map(|(kid, until)| format!("{kid} is believed until {until}")).collect();
+        Ok(Response::Changed(self.changed(what, in_force, notes)))
+    }
+
+    /// Signs a command to a device. It is written into the ledger, without what it says, before it is signed.
+    pub(super) fn seal_command(&mut self, seal: SealCommand) -> Result<Response, Refusal> {
+        // The spelling under which it is registered is the one that it knows.
+        let identity = self.admin.account(&device(&seal.device)?)?.identity.clone();
+        let Identity::Device(id) = &identity else {
+            return Err(Refusal::invalid("a device id is expected"));
+        };
+        check(&seal)?;
+        let nonce = seal.nonce.as_ref().map(|Der(bytes)| nonce(bytes)).transpose()?;
+        let command = Command::SignCommand { identity: identity.clone(), topic: seal.topic.clone() };
+        let outcome = self.execute(command)?.0;
+        let number = outcome.number.ok_or_else(|| Refusal::invalid("no number was given"))?;
+        let expires = seal.valid_secs.map(|secs| self.now.after(Duration::from_secs(secs)));
+        let spoken = Spoken {
+            device: id,
+            topic: &seal.topic,
+            correlation: seal.correlation.as_ref().map(|Der(bytes)| bytes.as_slice()),
+            number,
+            expires,
+            nonce,
+            format: seal.format.map(Format),
+            payload: &seal.payload.0,
+            to: None,
+        };
+        let registrar = &self.admin.registrar;
+        let message = sign_command(registrar, self.now, &spoken)?;
+        let kid = registrar.command_secret(self.now).map(|(key, _)| key.key.kid().to_string());
+        tracing::info!(%identity, topic = %crate::escape::escape(&seal.topic), number, by = self.actor, "command signed");
+        Ok(Response::Sealed(Box::new(Sealed {
+            message: Der(message),
+            kid: kid.unwrap_or_default(),
+            number,
+            expires_unix_ms: expires.map(|expires| expires.0),
+        })))
+    }
+}
+
+/// Refuses what could not be signed before a number is used up.
+fn check(seal: &SealCommand) -> Result<(), Refusal> {
+    if TopicName::parse(&seal.topic).is_err() {
+        return Err(Refusal::invalid("the topic is none to publish on: it is empty, a filter, or too long"));
+    }
+    let correlation = seal.correlation.as_ref().map_or(0, |Der(bytes)| bytes.len());
+    for (what, len, max) in [
+        ("payload", seal.payload.0.len(), COMMAND_BYTES),
+        ("correlation data", correlation, CORRELATION_BYTES),
+    ] {
+        if len > max {
+            return Err(Refusal::invalid(format!(
+                "the {what} of a command has at most {max} bytes, not {len}"
+            )));
+        }
+    }
+    if matches!(seal.format, Some(16 | 96)) {
+        return Err(Refusal::invalid("content formats 16 and 96 are for encrypted payloads; leave it away"));
+    }
+    match seal.valid_secs {
+        Some(secs) if !(1..=COMMAND_SECONDS).contains(&secs) => Err(Refusal::invalid(format!(
+            "a command is good for 1 second to {} days, not {secs} seconds",
+            COMMAND_SECONDS / 86_400
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn nonce(bytes: &[u8]) -> Result<Nonce, Refusal> {
+    Nonce::new(bytes).ok_or_else(|| Refusal::invalid("a nonce has 8 to 16 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::fixture::{Fixture, fixture};
+    use crate::control::{DeviceInvite, Request};
+    use keyward_envelope::PublicKey;
+    use keyward_envelope::{Content, Context, Direction, KeySet, Purpose, inspect};
+
+    fn installation(fixture: &Fixture) -> String {
+        fixture.admin.registrar.registry().installation().to_string()
+    }
+
+    /// Reads the key set that is in force as a device does, which knows the installation key alone.
+    fn key_set(fixture: &Fixture) -> KeySet {
+        let told = crate::server_keys::for_devices(&fixture.admin.registrar).unwrap();
+        let (root, _) = PublicKey::from_cose(&told.installation_key).unwrap();
+        let id = installation(fixture);
+        let (direction, topic) = (Direction::All, "$keyward/keys/server");
+        let context = Context { direction, installation: &id, topic, correlation: None };
+        KeySet::read(&inspect(&told.key_set.unwrap()).unwrap().verify(&root, &context).unwrap()).unwrap()
+    }
+
+    fn add(fixture: &mut Fixture, id: &str) {
+        fixture.admin.execute(Request::DeviceInvite(DeviceInvite::new(id, 900))).unwrap();
+        fixture.told.take();
+    }
+
+    fn seal(payload: &[u8]) -> SealCommand {
+        let (device, topic, payload) = ("PUMP-1".to_owned(), "pump-1/set".to_owned(), Der(payload.to_vec()));
+        SealCommand { device, topic, correlation: None, valid_secs: None, nonce: None, format: None, payload }
+    }
+
+    fn sealed(fixture: &mut Fixture, seal: SealCommand) -> Sealed {
+        match fixture.admin.execute(Request::SealCommand(Box::new(seal))) {
+            Ok(Response::Sealed(sealed)) => *sealed,
+            other => panic!("{:?}", other.err()),
+        }
+    }
+
+    #[test]
+    fn a_device_that_pins_the_installation_key_believes_a_command_and_no_other() {
+        let mut fixture = fixture();
+        add(&mut fixture, "pump-1");
+        let keys = key_set(&fixture);
+        let mut seal = seal(b"open");
+        (seal.nonce, seal.valid_secs) = (Some(Der(vec![9; 8])), Some(30));
+        seal.correlation = Some(Der(vec![1, 2]));
+        let sealed = sealed(&mut fixture, seal);
+        let message = inspect(&sealed.message.0).unwrap();
+        let key = keys.find(message.kid(), Purpose::Sign).unwrap();
+        let id = installation(&fixture);
+        let (direction, correlation) = (Direction::Down { device: "pump-1" }, Some([1, 2].as_slice()));
+        let context = Context { direction, installation: &id, topic: "pump-1/set", correlation };
+        let verified = message.verify(key, &context).unwrap();
+        assert!(matches!(verified.content(), Ok(Content::Plain { payload: b"open", .. })));
+        let claims = verified.claims();
+        assert_eq!((claims.sequence.0, claims.nonce.unwrap().as_bytes()), (sealed.number, [9; 8].as_slice()));
+        assert_eq!(claims.expires, claims.issued.map(|issued| issued + 30));
+        let elsewhere = Context { topic: "pump-1/other", ..context };
+        assert!(inspect(&sealed.message.0).unwrap().verify(key, &elsewhere).is_err());
+        let audit = fixture.audit().concat();
+        assert!(
+            audit.contains(&format!("command {} to device:pump-1 on 'pump-1/set'", sealed.number)),
+            "{audit}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_signed_uses_up_no_number_and_is_refused_with_its_bound() {
+        let mut fixture = fixture();
+        add(&mut fixture, "pump-1");
+        let before = fixture.audit().len();
+        let of = |change: fn(&mut SealCommand)| {
+            let mut seal = seal(b"open");
+            change(&mut seal);
+            seal
+        };
+        for (seal, expected) in [
+            (of(|it| it.topic = "a/#".to_owned()), "topic"),
+            (of(|it| it.topic = String::new()), "topic"),
+            (of(|it| it.valid_secs = Some(0)), "1 second to 7 days"),
+            (of(|it| it.nonce = Some(Der(vec![0; 7]))), "8 to 16 bytes"),
+            (of(|it| it.format = Some(96)), "16 and 96"),
+            (of(|it| it.payload = Der(vec![0; COMMAND_BYTES + 1])), "at most 40960 bytes"),
+            (of(|it| it.correlation = Some(Der(vec![0; CORRELATION_BYTES + 1]))), "at most 1024 bytes"),
+            (of(|it| it.device = "pump-2".to_owned()), "pump-2"),
+            (of(|it| it.device = "a/b".to_owned()), "a/b"),
+        ] {
+            let refused = fixture.admin.execute(Request::SealCommand(Box::new(seal))).err().unwrap();
+            assert!(refused.what.contains(expected), "{}", refused.what);
+        }
+        assert_eq!(fixture.audit().len(), before);
+    }
+
+    #[test]
+    fn a_rotation_is_told_to_the_devices_at_once() {
+        let mut fixture = fixture();
+        add(&mut fixture, "pump-1");
+        let before = key_set(&fixture);
+        let old = sealed(&mut fixture, seal(b"1")).kid;
+        let rotate = Request::KeysRotateCommand { lead_secs: 3_600, overlap_secs: 3_600 };
+        fixture.admin.execute(rotate).unwrap();
+        assert_eq!(fixture.told.take(), ["$keyward/keys/server bytes"]);
+        let after = key_set(&fixture);
+        assert!(after.version() > before.version() && after.keys().count() == 2);
+        assert_eq!(sealed(&mut fixture, seal(b"2")).kid, old, "the new one waits until it is known");
+        let Ok(Response::ServerKeys(rows)) = fixture.admin.execute(Request::KeysServer) else { panic!() };
+        let states: Vec<_> = rows.commands.iter().map(|row| row.state).collect();
+        assert_eq!(states, [ServerKeyState::Signing, ServerKeyState::Waiting]);
+        fixture.admin.execute(Request::KeysRotateCommand { lead_secs: 0, overlap_secs: 0 }).unwrap();
+        let stolen = key_set(&fixture);
+        assert_eq!((stolen.keys().count(), sealed(&mut fixture, seal(b"3")).kid != old), (1, true));
+    }
+
+    #[test]
+    fn the_key_set_is_renewed_by_itself_before_it_ends() {
+        let mut fixture = fixture();
+        fixture.told.take();
+        let before = key_set(&fixture).version();
+        let now = installation::wall_time();
+        fixture.admin.upkeep("test", now.after(Duration::from_secs(86_400)));
+        assert!(!fixture.told.take().concat().contains("keys/server"), "there is time");
+        fixture.admin.upkeep("test", now.after(Duration::from_secs(31 * 86_400)));
+        assert!(fixture.told.take().concat().contains("$keyward/keys/server"));
+        assert!(key_set(&fixture).version() > before);
+    }
+}
