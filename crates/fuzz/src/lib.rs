@@ -97,7 +97,7 @@ pub const TARGETS: &[Target] = &[
     row("revoked_list", identity::revoked_list, 256, &["identity/src/restore/list.rs"]),
     row("snapshot", store::snapshot, 512, &["identity/src/ledger/snapshot.rs", "identity/src/registry.rs", "identity/src/replay.rs"]),
     row("stored_records", messages::stored_records, 512, &["broker/src/persist/"]),
-    row("key_file", store::key_file, 128, &["identity/src/vault.rs", "identity/src/pem.rs"]),
+    row("key_file", store::key_file, 128, &["identity/src/vault.rs", "identity/src/pem.rs", "identity/src/groups.rs"]),
     row("signing_request", identity::signing_request, 64, &["identity/src/csr.rs"]),
     row("message_key", identity::message_key, 64, &["identity/src/message_key.rs", "identity/src/agreement_key.rs", "identity/src/cose_key.rs"]),
     row("enrolment", server::enrolment, 64, &["server/src/enrolment/message.rs"]),

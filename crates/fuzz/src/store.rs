@@ -149,6 +149,7 @@ const KEY: [u8; 32] = [7; 32];
 /// Reads a key file, or a sealed key if the first byte is zero: opening stays within its bounds, an open key can be
 /// sealed and opened again, and under the passphrase opens only what was sealed under it.
 pub fn key_file(data: &[u8]) {
+    assert_ne!(decoders::group_keys_survive_a_trip(data), Some(false));
     let text = match data.split_first() {
         Some((0, sealed)) => decoders::sealed_key_file(sealed),
         _ => data.to_vec(),

@@ -1,21 +1,22 @@
-//! What can be asked of the registrar, and what it gives back. Why it refuses: [`Refusal`](crate::Refusal).
+//! What can be asked of the registrar. What it gives back: [`Outcome`](crate::Outcome); why it refuses: [`Refusal`](crate::Refusal).
 
 use crate::{
-    account::{Chip, Exposure},
     agreement_key::AgreementKey,
     clock::WallTime,
     cose_key::Kid,
-    invitation::ClaimCode,
     message_key::MessageKey,
     names::ServerName,
-    password::{ImportedHash, PasswordRecord},
     second_holder::SecondHolder,
     secret::Secret,
     trusted::{LocalName, ProvenBy},
     wire,
 };
-use keyward_ids::{CertSerial, DeviceId, Identity, KeyId, SiteId, TypeId, UserId};
+use keyward_ids::{CertSerial, DeviceId, GroupId, Identity, KeyId};
 use serde::{Deserialize, Serialize};
+
+mod parts;
+
+pub use parts::*;
 
 /// Says when a command is given and by whom.
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +204,52 @@ pub enum Command {
         /// How many; at most [`crate::limits::RESERVED_NUMBERS`].
         count: u32,
     },
+    /// Makes a group whose members share a key.
+    CreateGroup {
+        /// Its name.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+    },
+    /// Deletes a group, and its keys.
+    DeleteGroup {
+        /// Which one.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+    },
+    /// Makes identities members of a group: they get its current key and later ones.
+    AddToGroup {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// Who; at most [`crate::limits::GROUP_MEMBERS`].
+        #[serde(with = "wire::texts")]
+        identities: Vec<Identity>,
+    },
+    /// Takes members out of a group, which gets a new key.
+    RemoveFromGroup {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// Who; at most [`crate::limits::GROUP_MEMBERS`].
+        #[serde(with = "wire::texts")]
+        identities: Vec<Identity>,
+    },
+    /// Gives a group a new key.
+    RotateGroup {
+        /// Which one.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+    },
+    /// Gives those groups a new key that need one, and forgets old keys.
+    KeepGroups(GroupAges),
+    /// Writes down that the key of a group is handed out ([`Registrar::group_keys`](crate::Registrar::group_keys) has it).
+    ShowGroupKey {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// Which epoch; the current one if absent.
+        epoch: Option<u32>,
+    },
     /// Draws a claim code for a device that is there; one from before is void.
     Invite {
         /// Which device.
@@ -331,202 +378,4 @@ pub enum Command {
         /// What changed: at most [`crate::limits::CONFIG_NOTE_BYTES`] bytes.
         summary: String,
     },
-}
-
-/// Describes a device to add.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct AddDevice {
-    /// Its id.
-    #[serde(with = "wire::text")]
-    pub id: DeviceId,
-    /// Its type.
-    #[serde(with = "wire::optional_text", default)]
-    pub device_type: Option<TypeId>,
-    /// Where it stands.
-    #[serde(with = "wire::optional_text", default)]
-    pub site: Option<SiteId>,
-    /// Who can lay hands on it.
-    #[serde(default)]
-    pub exposure: Option<Exposure>,
-    /// Which chip it is, if it is one that cannot protect its key.
-    pub chip: Option<Chip>,
-    /// Whether a machine chose the id.
-    #[serde(default)]
-    pub machine_chosen: bool,
-    /// Whether it may log in where passwords can be read on the network, and with its password nowhere else.
-    #[serde(default)]
-    pub plain: bool,
-    /// A note of at most [`crate::limits::NOTE_BYTES`] bytes.
-    #[serde(default)]
-    pub note: String,
-    /// Its first credential.
-    pub credential: NewCredential,
-}
-
-/// Describes a user to add.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct AddUser {
-    /// The user's name.
-    #[serde(with = "wire::text")]
-    pub id: UserId,
-    /// Whether it may log in where passwords can be read on the network, and with its password nowhere else.
-    #[serde(default)]
-    pub plain: bool,
-    /// A note of at most [`crate::limits::NOTE_BYTES`] bytes.
-    #[serde(default)]
-    pub note: String,
-    /// The first credential.
-    pub credential: NewCredential,
-}
-
-/// Says which credential a new identity gets.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NewCredential {
-    /// A certificate.
-    Certificate {
-        /// For which key.
-        key: KeySource,
-        /// How long it is valid, in days; the default of devices if absent.
-        lifetime_days: Option<u32>,
-    },
-    /// A password.
-    Password(NewPassword),
-    /// A claim code, by which a device fetches its certificate itself.
-    ClaimCode {
-        /// For how many seconds the code may be used.
-        seconds: u64,
-    },
-    /// None: it logs in where a listener names it as the one that clients without a login become.
-    None,
-}
-
-/// Says where a message key comes from that takes the place of all others of its device.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NewMessageKey {
-    /// It is known.
-    Key(MessageKey),
-    /// The device brings it with a claim code, and gets a certificate in the place of those that it has.
-    ClaimCode {
-        /// For how many seconds the code may be used.
-        seconds: u64,
-    },
-}
-
-/// Says where the key of a certificate comes from.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeySource {
-    /// Keyward makes a P-256 key and hands it out once.
-    Generate,
-    /// A signing request (PKCS #10, PEM or DER) holds the public key.
-    Csr(#[serde(with = "wire::base64")] Vec<u8>),
-}
-
-/// Says where a password comes from.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NewPassword {
-    /// Keyward draws 128 random bits and shows them once.
-    Generate,
-    /// A person chose it.
-    Chosen(Secret),
-    /// It is known by the hash that another broker kept.
-    Imported(ImportedHash),
-    /// So it is, and may have been read on a network there.
-    Exposed(ImportedHash),
-}
-
-/// Asks for the certificate that a claim code is good for.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Claim {
-    /// Which device.
-    #[serde(with = "wire::text")]
-    pub id: DeviceId,
-    /// The code.
-    pub code: Secret,
-    /// The signing request (PKCS #10, PEM or DER) with the public key.
-    #[serde(with = "wire::base64")]
-    pub csr: Vec<u8>,
-    /// The key by which its messages are to be verified.
-    #[serde(default)]
-    pub message_key: Option<MessageKey>,
-    /// The key to which messages and keys of groups are to be encrypted for it.
-    #[serde(default)]
-    pub agreement_key: Option<AgreementKey>,
-    /// How long the certificate is valid, in days; the default of devices if absent.
-    pub lifetime_days: Option<u32>,
-}
-
-/// Asks for a certificate in the place of one. The caller has seen that who asks holds the key of that one.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Renewal {
-    /// Whose it is.
-    #[serde(with = "wire::text")]
-    pub identity: Identity,
-    /// The serial number of the one that it has.
-    #[serde(with = "wire::text")]
-    pub serial: CertSerial,
-    /// The signing request (PKCS #10, PEM or DER) with the public key.
-    #[serde(with = "wire::base64")]
-    pub csr: Vec<u8>,
-    /// How long the new one is valid, in days; the default of devices if absent.
-    pub lifetime_days: Option<u32>,
-}
-
-/// Is a new hash of an imported password.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Rehash {
-    /// Whose password it is.
-    #[serde(with = "wire::text")]
-    pub identity: Identity,
-    /// The record by which it was found right.
-    pub before: PasswordRecord,
-    /// What [`PasswordRecord::rehash`] made of it.
-    pub after: PasswordRecord,
-}
-
-/// Says what a command did. What it asserts is on disk.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The revision of the registry that knows the change.
-    pub revision: u64,
-    /// Whether anything changed; `false` if it was so already.
-    pub changed: bool,
-    /// The certificate that was issued to a device or user.
-    pub certificate: Option<IssuedCertificate>,
-    /// The password that was generated: show it once.
-    pub password: Option<Secret>,
-    /// The claim code that was drawn: show it once.
-    #[serde(default)]
-    pub claim_code: Option<ClaimCode>,
-    /// The first of the numbers that were given.
-    #[serde(default)]
-    pub number: Option<u64>,
-    /// Whether the server has a new certificate, or another imported one.
-    pub server_certificate_changed: bool,
-    /// Whether other authorities are trusted, or trusted differently.
-    #[serde(default)]
-    pub trust_changed: bool,
-}
-
-/// Holds a certificate on its way out.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct IssuedCertificate {
-    /// Whose it is.
-    #[serde(with = "wire::text")]
-    pub identity: Identity,
-    /// Its serial number.
-    #[serde(with = "wire::text")]
-    pub serial: CertSerial,
-    /// Its public key.
-    #[serde(with = "wire::text")]
-    pub key: KeyId,
-    /// When it ends to be valid.
-    pub not_after: WallTime,
-    /// The leaf and its issuer as two PEM blocks: what a client sends.
-    pub chain_pem: String,
-    /// The private key as PKCS #8 PEM, if Keyward made it: hand it out once.
-    pub private_key_pem: Option<Secret>,
 }

@@ -5,7 +5,7 @@ pub use crate::vault::cheap::KeyFileContent;
 use crate::authority::inspect;
 use crate::ledger::{self, AuditEntry, Ledger, LedgerError, remains::Remains, snapshot};
 use crate::vault::cheap;
-use crate::{ImportedHash, account::CertificateRecord, csr};
+use crate::{GroupKeys, ImportedHash, account::CertificateRecord, csr};
 use keyward_ids::{Identity, InstallationId, KeyId, Kind};
 use std::path::Path;
 
@@ -62,6 +62,14 @@ pub fn seal_key(key: &[u8], passphrase: &str) -> Option<Vec<u8>> {
 /// Returns the file around a sealed key.
 pub fn sealed_key_file(sealed: &[u8]) -> Vec<u8> {
     cheap::wrap(sealed)
+}
+
+/// Reads the keys of groups as a key file holds them. `None` if they are refused, else whether they are written as they were
+/// read, but for order and repetition.
+pub fn group_keys_survive_a_trip(bytes: &[u8]) -> Option<bool> {
+    let written = GroupKeys::read(bytes)?.write();
+    let again = GroupKeys::read(&written)?;
+    Some(written.len() <= bytes.len() && *again.write() == *written)
 }
 
 /// Reads a signing request for one device: the key that would be certified. `None` if it is refused.

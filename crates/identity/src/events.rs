@@ -16,7 +16,7 @@ use crate::{
     trusted::{BoundName, Der, LocalName, ProvenBy},
     wire,
 };
-use keyward_ids::{CertSerial, Identity, InstallationId, KeyId, SiteId, TypeId};
+use keyward_ids::{CertSerial, GroupId, Identity, InstallationId, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
 
 /// One change of the installation.
@@ -283,6 +283,62 @@ pub enum Event {
         /// How many.
         count: u32,
     },
+    /// A group was made whose members share a key.
+    GroupCreated {
+        /// Its name.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// The epoch of its first key.
+        epoch: u32,
+    },
+    /// Somebody became a member of a group: it gets the key of the current epoch and later ones.
+    GroupMemberAdded {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// Somebody is no member of a group any more.
+    GroupMemberRemoved {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// A group got a new key.
+    GroupRotated {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// The epoch of the new key.
+        epoch: u32,
+    },
+    /// Old keys of a group were forgotten.
+    GroupEpochsEnded {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// The first epoch that is kept.
+        before: u32,
+    },
+    /// A key of a group was handed to an operator.
+    GroupKeyShown {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// The epoch of the key.
+        epoch: u32,
+    },
+    /// A group was deleted, with its keys.
+    GroupDeleted {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+    },
     /// Client certificates of an authority of others are accepted from here on.
     AuthorityTrusted {
         /// Its name here.
@@ -433,5 +489,6 @@ pub struct AuthorityCertificates {
     pub device_issuing: Vec<u8>,
 }
 
+mod concerns;
 #[cfg(test)]
 mod tests;

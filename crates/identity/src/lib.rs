@@ -12,7 +12,8 @@
 //! DIR/lock            held by the process that owns the store
 //! DIR/ca.pem          the server root: the trust anchor of bundles (a copy; the ledger holds it)
 //! DIR/ledger/         a.log and b.log, the ledger kept twice; snapshot
-//! DIR/keys/           issuing keys, server key, installation and command keys, password pepper (sealed if there is a passphrase)
+//! DIR/keys/           issuing keys, server key, installation and command keys, password pepper, keys of groups (sealed if there is
+//!                     a passphrase)
 //! DIR/authority/      the authorities' certificates (copies)
 //! DIR/offline/        the two root keys; never opened by a running broker, may be carried away
 //! DIR/creating/       an installation that is being made; DIR/restoring/ one that is being restored
@@ -32,6 +33,7 @@ mod decide;
 pub mod decoders;
 mod events;
 mod founding;
+mod groups;
 mod imported;
 mod invitation;
 mod ledger;
@@ -39,6 +41,7 @@ pub mod limits;
 mod message_key;
 mod names;
 mod opening;
+mod outcome;
 mod password;
 mod pem;
 mod refusal;
@@ -61,12 +64,13 @@ pub use agreement_key::{AgreementKey, HeldAgreementKey};
 pub use authority::{Lifetimes, ServerIdentity, Trust, fingerprint};
 pub use clock::{ClockVerdict, WallTime};
 pub use commands::{
-    AddDevice, AddUser, Claim, Command, Context, IssuedCertificate, KeySource, NewCredential, NewMessageKey,
-    NewPassword, Outcome, Rehash, Renewal,
+    AddDevice, AddUser, Claim, Command, Context, GroupAges, KeySource, NewCredential, NewMessageKey,
+    NewPassword, Rehash, Renewal,
 };
 pub use cose_key::{KeyPurpose, Kid, KidError};
 pub use csr::CsrRefusal;
 pub use events::{AuthorityCertificates, Event};
+pub use groups::{Epoch, Group, GroupKeys, GroupRefusal, Groups, Member, member_name};
 pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdentity, read_private_key};
 pub use invitation::{ClaimCode, ClaimRefusal, Claimed, Conflict, Invitation};
 pub use keyward_files as files;
@@ -76,6 +80,7 @@ pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
 };
 pub use opening::{InitOptions, OpenError, OpenOptions};
+pub use outcome::{IssuedCertificate, Outcome};
 pub use password::{
     ImportRefusal, ImportedForm, ImportedHash, PasswordMemory, PasswordRecord, PasswordRefusal, Pepper,
 };

@@ -18,6 +18,23 @@ pub const MESSAGE_KEY_LEVEL: u8 = 3;
 /// The longest time for which a message key that is retired is accepted still, in seconds: a season, for devices that wake rarely.
 pub const MESSAGE_KEY_OVERLAP_SECONDS: u64 = 92 * 86_400;
 
+/// Groups whose members share a key. All their keys of [`GROUP_EPOCHS`] fit into one small file.
+pub const GROUPS: usize = 64;
+
+/// Members of one group. Each gets a message of its own with each new key.
+pub const GROUP_MEMBERS: usize = 1_024;
+
+/// Members of all groups together: at most so many messages are signed when every group gets a new key.
+pub const MEMBERSHIPS: usize = 20_480;
+
+/// Epochs of a group's key that are kept: seven days of one a day, and sixteen more that began because somebody left. With one
+/// more the oldest ends before its time.
+pub const GROUP_EPOCHS: usize = 24;
+
+/// The longest time for which the key of an old epoch is kept, in seconds: as long as messages may be on their way
+/// ([`MESSAGE_KEY_OVERLAP_SECONDS`]).
+pub const GROUP_EPOCH_SECONDS: u64 = MESSAGE_KEY_OVERLAP_SECONDS;
+
 /// Names and addresses of this server: found, added and hidden ones together.
 pub const SERVER_NAMES: usize = 64;
 
@@ -156,3 +173,13 @@ const _: () = assert!(
 );
 
 const _: () = assert!(CONFIG_NOTE_BYTES * 6 < LEDGER_RECORD_BYTES, "a note fits into a record");
+
+const _: () = assert!(
+    (GROUP_MEMBERS + 1) * 240 < LEDGER_RECORD_BYTES,
+    "a group is deleted in one record, with a line for each member: two names of 64 bytes and the words around them"
+);
+
+const _: () = assert!(
+    (GROUPS * (GROUP_EPOCHS + 1) * 20 * 4 / 3) * 4 / 3 * 66 / 64 + 1_024 < SMALL_FILE_BYTES,
+    "the keys of groups fit into a key file, sealed and in base64 twice, with those that are about to be forgotten"
+);

@@ -4,6 +4,7 @@ use crate::{
     clock::{ClockVerdict, WallTime},
     cose_key::Kid,
     csr::CsrRefusal,
+    groups::GroupRefusal,
     imported::ImportCertificateRefusal,
     invitation::ClaimRefusal,
     message_key::MessageKeyRefusal,
@@ -137,6 +138,9 @@ pub enum Refusal {
         /// What was asked for, in seconds.
         given: u64,
     },
+    /// A group is not changed.
+    #[error(transparent)]
+    Group(#[from] GroupRefusal),
     /// A claim code gets no certificate.
     #[error(transparent)]
     Claim(#[from] ClaimRefusal),

@@ -5,16 +5,18 @@ use crate::{
         Authority, Lifetimes, Role, ServerIdentity, Signers, SigningKey, Trust, fingerprint, inspect,
     },
     clock::{ClockGuard, ClockVerdict, WallTime},
-    commands::{Command, Context, Outcome},
+    commands::{Command, Context},
     decide::{Clerk, bounded, check_free},
     events::AuthorityCertificates,
     files::{self, FileError},
     founding::found,
+    groups::{GroupKeys, must_rotate},
     imported::{ImportedCertificate, ImportedIdentity},
     ledger::{AuditTrail, Ledger, LedgerError},
     limits,
     names::ServerNames,
     opening::{InitOptions, OpenError, OpenOptions},
+    outcome::Outcome,
     password::Pepper,
     pem,
     refusal::Refusal,
@@ -29,8 +31,11 @@ use crate::{
     trusted::LocalName,
     vault::{KeyFile, Vault, VaultError},
 };
+use group_keys::{load_group_keys, with_new_epochs};
 use keyward_ids::{Identity, Kind};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+mod group_keys;
 
 /// Holds the store of one installation.
 pub struct Registrar {
@@ -39,6 +44,7 @@ pub struct Registrar {
     state: State,
     signers: Signers,
     pepper: Arc<Pepper>,
+    group_keys: Arc<GroupKeys>,
     server: Arc<ServerIdentity>,
     vault: Vault,
     imported: BTreeMap<LocalName, ImportedIdentity>,
@@ -96,12 +102,14 @@ impl Registrar {
         let pepper = vault.load(KeyFile::Pepper)?;
         let pepper: &[u8; Pepper::LEN] =
             pepper.as_slice().try_into().map_err(|_| VaultError::Malformed(vault.path(KeyFile::Pepper)))?;
+        let group_keys = load_group_keys(&mut vault, &state, &mut mended);
         let server = server_identity(&state, &signers)?;
         export(&store, &state.authorities)?;
         let imported = load_imported(&mut vault, &state, &mut mended);
         let private_keys = server_keys::load(&mut vault, &state.server_keys, &mut mended);
         Ok(Self {
             pepper: Arc::new(Pepper::new(pepper)),
+            group_keys: Arc::new(group_keys),
             server: Arc::new(server),
             lifetimes: options.lifetimes,
             build_time: options.build_time,
@@ -129,6 +137,7 @@ impl Registrar {
             state: &self.state,
             signers: &self.signers,
             pepper: &self.pepper,
+            group_keys: &self.group_keys,
             lifetimes: self.lifetimes,
             build_time: self.build_time,
             now: context.now,
@@ -142,20 +151,32 @@ impl Registrar {
             claim_code: decision.claim_code.take(),
             number: decision.number,
             server_certificate_changed: false,
+            rotated_groups: Vec::new(),
             trust_changed: false,
         };
         if decision.events.is_empty() {
             return decision.refusal.map_or(Ok(outcome), Err);
         }
         // What cannot be applied must not be written; what is not written must not be seen.
-        let draft = self.ledger.draft(context.now, context.actor, decision.events)?;
+        let mut draft = self.ledger.draft(context.now, context.actor, decision.events)?;
         let mut next = self.state.clone();
         next.apply(&draft.entry)?;
+        outcome.rotated_groups = must_rotate(&self.state, &next, &draft.entry.events);
+        if !outcome.rotated_groups.is_empty() {
+            let events = with_new_epochs(&next.groups, &outcome.rotated_groups, draft.entry.events);
+            draft = self.ledger.draft(context.now, context.actor, events)?;
+            next = self.state.clone();
+            next.apply(&draft.entry)?;
+        }
+        let group_keys = self.draw_group_keys(&draft.entry.events);
         for (file, private) in &decision.keys {
             // One that is kept and not written into the ledger is replaced by the next try, or lies unused.
             self.vault.store(*file, private.expose())?;
         }
         self.ledger.append(draft)?;
+        if let Some(keys) = group_keys {
+            self.settle_group_keys(keys, &next);
+        }
         outcome.trust_changed = next.registry.trusted() != self.state.registry.trusted();
         let is_imported = next.imported != self.state.imported;
         outcome.server_certificate_changed =

@@ -6,6 +6,7 @@ use crate::{
     authority,
     clock::{ClockGuard, WallTime},
     events::{AuthorityCertificates, Event},
+    groups::Groups,
     imported::ImportedCertificates,
     invitation::{Claimed, Conflict, Invitation},
     ledger::{AuditEntry, LedgerError},
@@ -39,6 +40,9 @@ pub(crate) struct State {
     /// The keys of the server that devices believe.
     #[serde(default)]
     pub(crate) server_keys: ServerKeys,
+    /// Groups whose members share a key.
+    #[serde(default)]
+    pub(crate) groups: Arc<Groups>,
     pub(crate) clock: ClockGuard,
     /// What lives are counted from: drawn anew by each restore, which makes it the mark of a ledger's branch too.
     pub(crate) lives: u64,
@@ -94,6 +98,7 @@ impl State {
             server_certificate: None,
             imported: ImportedCertificates::default(),
             server_keys: ServerKeys::default(),
+            groups: Arc::default(),
             clock: ClockGuard::default(),
             lives: 0,
         };
@@ -210,6 +215,16 @@ impl State {
             | Event::KeySetSigned { .. }
             | Event::CommandSigned { .. }
             | Event::CommandNumbersReserved { .. } => self.server_keys.apply(entry.at, event),
+            Event::GroupKeyShown { .. } => {}
+            Event::GroupCreated { group, .. }
+            | Event::GroupMemberAdded { group, .. }
+            | Event::GroupMemberRemoved { group, .. }
+            | Event::GroupRotated { group, .. }
+            | Event::GroupEpochsEnded { group, .. }
+            | Event::GroupDeleted { group } => {
+                let applied = Arc::make_mut(&mut self.groups).apply(entry.at, event);
+                applied.ok_or_else(|| Unknown(format!("group {group}")))?;
+            }
             Event::AuthorityTrusted { .. }
             | Event::AuthorityRevocationsSet { .. }
             | Event::AuthorityConfirmed { .. }
@@ -231,6 +246,7 @@ impl State {
                 self.lives = *lives;
                 self.server_keys.doubt();
                 self.doubt_authorities();
+                Arc::make_mut(&mut self.groups).restore(entry.at);
                 self.void_codes();
                 if *unconfirmed {
                     self.doubt_all(entry);
@@ -277,6 +293,9 @@ impl State {
 
     /// Takes all credentials away for good.
     fn end(&mut self, identity: &Identity, epoch: u64, standing: Standing) -> Result<(), Unknown> {
+        if self.groups.of(identity).next().is_some() {
+            Arc::make_mut(&mut self.groups).forget(identity);
+        }
         self.change(identity, |account| {
             account.standing = standing;
             account.plain = false;

@@ -86,6 +86,8 @@ pub(crate) enum KeyFile {
     Server,
     /// The key of generated passwords' hashes.
     Pepper,
+    /// The keys of groups, of all epochs that are kept.
+    Groups,
     /// The key of a certificate of this server that another authority made, by its public half.
     Imported(KeyId),
     /// The key that signs key sets, which devices pin.
@@ -105,6 +107,7 @@ impl KeyFile {
             Self::Authority(role) => format!("{}.key", role.file()),
             Self::Server => "server.key".to_owned(),
             Self::Pepper => "pepper".to_owned(),
+            Self::Groups => "groups".to_owned(),
             Self::Imported(key) => format!("{IMPORTED_PREFIX}{key}.key"),
             Self::Installation => "installation.key".to_owned(),
             Self::Command(kid) => format!("{COMMAND_PREFIX}{kid}.key"),
@@ -115,6 +118,7 @@ impl KeyFile {
         match self {
             Self::Authority(_) | Self::Server | Self::Installation | Self::Command(_) => pem::PRIVATE_KEY,
             Self::Pepper => "KEYWARD PEPPER",
+            Self::Groups => "KEYWARD GROUP KEYS",
             // PKCS #8, PKCS #1 or SEC 1: as it came.
             Self::Imported(_) => "KEYWARD IMPORTED KEY",
         }
@@ -170,6 +174,14 @@ impl Vault {
     pub(crate) fn store(&mut self, file: KeyFile, key: &[u8]) -> Result<(), VaultError> {
         let content = self.protect(file, &pem::encode(file.label(), key))?;
         Ok(files::replace(&self.path(file), content.as_bytes())?)
+    }
+
+    /// Reads a key file; nothing if there is none.
+    pub(crate) fn load_if_there(&mut self, file: KeyFile) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        match self.load(file) {
+            Err(VaultError::File(error)) if error.is_not_found() => Ok(None),
+            loaded => loaded.map(Some),
+        }
     }
 
     /// Deletes a key file. One that cannot be deleted is told in the log of the caller.

@@ -14,5 +14,5 @@ mod names;
 pub use identity::{Identity, IdentityError, Kind};
 pub use keys::{CertSerial, HexError, KeyId};
 pub use names::{
-    ClientId, DeviceId, InstallationId, MAX_NAME_LEN, NameError, RoleId, SiteId, TypeId, UserId,
+    ClientId, DeviceId, GroupId, InstallationId, MAX_NAME_LEN, NameError, RoleId, SiteId, TypeId, UserId,
 };

@@ -143,6 +143,11 @@ name! {
     RoleId
 }
 
+name! {
+    /// Names a group whose members share a key for messages.
+    GroupId
+}
+
 /// Names one installation of Keyward for ever: 16 lower-case letters and digits, drawn at random at the first start.
 ///
 /// It stands in the identity of every certificate, so that two installations never share a device name.

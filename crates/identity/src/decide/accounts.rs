@@ -5,12 +5,13 @@ use crate::{
     account::{Account, Standing},
     commands::{AddDevice, AddUser, NewCredential},
     events::Event,
+    groups::GroupRefusal,
     limits,
     names::check_new_name,
     refusal::Refusal,
     state::State,
 };
-use keyward_ids::Identity;
+use keyward_ids::{Identity, Kind};
 
 impl Clerk<'_> {
     pub(super) fn add_device(&self, device: AddDevice) -> Result<Decision, Refusal> {
@@ -50,6 +51,7 @@ impl Clerk<'_> {
         credential: &NewCredential,
     ) -> Result<Decision, Refusal> {
         check_free(self.state, identity)?;
+        self.check_is_no_members_name(identity)?;
         bounded("note", note, limits::NOTE_BYTES)?;
         if self.state.registry.find(identity).is_none() && self.state.registry.len() >= limits::ACCOUNTS {
             return Err(Refusal::Full { what: "accounts", max: limits::ACCOUNTS });
@@ -67,6 +69,17 @@ impl Clerk<'_> {
             decision.events.insert(1, Event::MarkedPlain { identity: identity.clone() });
         }
         Ok(decision)
+    }
+
+    /// Refuses a device the name under which a user is a member of a group: it would read what is for that one.
+    fn check_is_no_members_name(&self, identity: &Identity) -> Result<(), Refusal> {
+        let Identity::Device(id) = identity else { return Ok(()) };
+        let folded = id.folded();
+        let user = folded.strip_prefix("user.").and_then(|name| Identity::new(Kind::User, name).ok());
+        match user.filter(|user| self.state.groups.of(user).next().is_some()) {
+            Some(user) => Err(GroupRefusal::Called { user, device: identity.clone() }.into()),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn mark_plain(&self, identity: Identity, plain: bool) -> Result<Decision, Refusal> {

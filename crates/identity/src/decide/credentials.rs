@@ -4,10 +4,11 @@ use super::{Clerk, Decision, enrolment::withdrawn};
 use crate::{
     account::Account,
     authority::{self, PublicKey, SigningKey},
-    commands::{IssuedCertificate, KeySource, NewPassword, Rehash},
+    commands::{KeySource, NewPassword, Rehash},
     csr,
     events::Event,
     limits,
+    outcome::IssuedCertificate,
     password::PasswordRecord,
     pem,
     refusal::Refusal,

@@ -3,6 +3,7 @@
 mod accounts;
 mod credentials;
 mod enrolment;
+mod groups;
 mod message_keys;
 mod server;
 mod server_keys;
@@ -13,10 +14,12 @@ pub(crate) use accounts::check_free;
 use crate::{
     authority::{Lifetimes, Signers, SigningError},
     clock::{ClockVerdict, WallTime},
-    commands::{Command, IssuedCertificate},
+    commands::Command,
     events::Event,
+    groups::GroupKeys,
     invitation::ClaimCode,
     limits,
+    outcome::IssuedCertificate,
     password::Pepper,
     refusal::Refusal,
     secret::Secret,
@@ -29,6 +32,7 @@ pub(crate) struct Clerk<'a> {
     pub(crate) state: &'a State,
     pub(crate) signers: &'a Signers,
     pub(crate) pepper: &'a Pepper,
+    pub(crate) group_keys: &'a GroupKeys,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) build_time: WallTime,
     pub(crate) now: WallTime,
@@ -99,6 +103,13 @@ impl Clerk<'_> {
             Command::KeepKeySet { version, expires, message } => self.keep_key_set(version, expires, message),
             Command::SignCommand { identity, topic } => self.sign_command(identity, topic),
             Command::ReserveNumbers { count } => self.reserve_numbers(count),
+            Command::CreateGroup { group } => self.create_group(group),
+            Command::DeleteGroup { group } => self.delete_group(&group),
+            Command::AddToGroup { group, identities } => self.add_to_group(&group, &identities),
+            Command::RemoveFromGroup { group, identities } => self.remove_from_group(&group, &identities),
+            Command::RotateGroup { group } => self.rotate_group(&group),
+            Command::KeepGroups(ages) => self.keep_groups(ages),
+            Command::ShowGroupKey { group, epoch } => self.show_group_key(&group, epoch),
             Command::Invite { id, seconds, replace } => self.invite(id, seconds, replace),
             Command::Uninvite { id } => self.uninvite(id),
             Command::Claim(claim) => self.claim(claim),

@@ -168,6 +168,31 @@ fn the_events_of_keys_to_encrypt_to_are_written_as_ever() {
 }
 
 #[test]
+fn the_events_of_groups_are_written_as_ever() {
+    let (group, identity): (GroupId, Identity) = ("plant".parse().unwrap(), "device:a".parse().unwrap());
+    let events = [
+        Event::GroupCreated { group: group.clone(), epoch: 1 },
+        Event::GroupMemberAdded { group: group.clone(), identity: identity.clone() },
+        Event::GroupMemberRemoved { group: group.clone(), identity },
+        Event::GroupRotated { group: group.clone(), epoch: 2 },
+        Event::GroupEpochsEnded { group: group.clone(), before: 2 },
+        Event::GroupKeyShown { group: group.clone(), epoch: 2 },
+        Event::GroupDeleted { group },
+    ];
+    let json = concat!(
+        r#"[{"event":"group-created","group":"plant","epoch":1},"#,
+        r#"{"event":"group-member-added","group":"plant","identity":"device:a"},"#,
+        r#"{"event":"group-member-removed","group":"plant","identity":"device:a"},"#,
+        r#"{"event":"group-rotated","group":"plant","epoch":2},"#,
+        r#"{"event":"group-epochs-ended","group":"plant","before":2},"#,
+        r#"{"event":"group-key-shown","group":"plant","epoch":2},"#,
+        r#"{"event":"group-deleted","group":"plant"}]"#
+    );
+    assert_eq!(serde_json::to_string(&events).unwrap(), json);
+    assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+}
+
+#[test]
 fn the_events_of_imported_server_certificates_are_written_as_ever() {
     let name: LocalName = "old".parse().unwrap();
     let key = KeyId::new([7; 32]);

@@ -48,8 +48,8 @@ pub enum Secrecy {
     /// backup, for without it no generated password can be checked on another host. It opens nothing by itself: such
     /// passwords have 128 random bits, which nobody guesses even with pepper and hash in hand.
     Secret,
-    /// A private key of an authority or of the server: who has it can make devices, or be the server. It goes into a
-    /// backup only when it is asked for. A running broker never reads those in `offline/`.
+    /// A private key of an authority or of the server: who has it can make devices, or be the server; or the keys of groups: who has
+    /// them reads what members said. It goes into a backup only when it is asked for; groups without their keys get new ones. A running broker never reads those in `offline/`.
     PrivateKey,
 }
 
@@ -65,7 +65,8 @@ const ROOTS: [Role; 2] = [Role::ServerRoot, Role::DeviceRoot];
 pub fn files(dir: &Path) -> Result<Vec<BackupFile>, FileError> {
     let certificates = Role::ALL.iter().map(|role| format!("authority/{}.pem", role.file()));
     let public = certificates.chain(["ca.pem".to_owned()]).map(|path| (path, Secrecy::Public));
-    let keys = needed_keys().map(|path| (path, Secrecy::PrivateKey));
+    let groups = format!("keys/{}", KeyFile::Groups.name());
+    let keys = needed_keys().chain([groups]).map(|path| (path, Secrecy::PrivateKey));
     let roots = ROOTS.iter().map(|role| (format!("offline/{}.key", role.file()), Secrecy::PrivateKey));
     let pepper = [(format!("keys/{}", KeyFile::Pepper.name()), Secrecy::Secret)];
     let mut found = Vec::new();

@@ -11,6 +11,7 @@
 //! user:app     password-replaced record=33
 //! device:dev04 disabled
 //! device:dev03 message-key-withdrawn 496bd8afadf307e5 record=31
+//! device:dev04 group-left plant record=32
 //! device:dev05 name-unbound old Kitchen%201 record=34
 //! authority:old removed record=35
 //! authority:gate list-replaced record=36
@@ -40,7 +41,7 @@ const VERSION: &str = "1";
 
 /// What may stand behind an identity, for people.
 const WORDS: &str = "revoked, removed, disabled, unconfirmed, password-replaced, marked-plain, unmarked-plain, \
-     certificate-withdrawn SERIAL, message-key-withdrawn KID, message-key-retired KID TIME or name-unbound AUTHORITY NAME";
+     certificate-withdrawn SERIAL, message-key-withdrawn KID, message-key-retired KID TIME, group-left GROUP or name-unbound AUTHORITY NAME";
 
 /// What a line about an authority of others begins with.
 const AUTHORITY: &str = "authority:";
@@ -209,6 +210,10 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
             kid: kid(words.next().unwrap_or_default())?,
             until: moment(words.next().unwrap_or_default())?,
         },
+        "group-left" => {
+            let group = words.next().unwrap_or_default();
+            Taken::Membership(group.parse().map_err(|error| format!("the group {} {error}", shown(group)))?)
+        }
         "name-unbound" => {
             let authority = authority(words.next().unwrap_or_default())?;
             let common_name = decoded(words.next().unwrap_or_default())?;
@@ -344,6 +349,7 @@ impl fmt::Display for Taking {
             Taken::Certificate(serial) => write!(f, "certificate-withdrawn {serial}")?,
             Taken::MessageKey(kid) => write!(f, "message-key-withdrawn {kid}")?,
             Taken::MessageKeyAfter { kid, until } => write!(f, "message-key-retired {kid} {until}")?,
+            Taken::Membership(group) => write!(f, "group-left {group}")?,
             Taken::Name { authority, common_name } => {
                 write!(f, "name-unbound {authority} {}", encoded(common_name))?;
             }
@@ -414,7 +420,7 @@ mod tests {
             "{HEAD}complete-until: 2026-11-29T18:10:00+01:00\ndevice:a removed record=5\ndevice:a disabled record=9\n\
              device:a unmarked-plain record=10\ndevice:a message-key-withdrawn 496bd8afadf307e5 record=10\n\
              device:a message-key-retired 496bd8afadf307e6 2026-11-29T18:10:00Z record=10\n\
-             device:b name-unbound old K%c3%bcche%201%23 record=11\ndevice:b unconfirmed record=7.1f\n\
+             device:b group-left plant record=10\ndevice:b name-unbound old K%c3%bcche%201%23 record=11\ndevice:b unconfirmed record=7.1f\n\
              authority:gate list-replaced record=13\nauthority:old removed record=12\nuser:c certificate-withdrawn 01ff record=8\n"
         );
         let list = parse(&text).unwrap();
@@ -448,6 +454,7 @@ mod tests {
                 &format!("{HEAD}device:a message-key-retired 496bd8afadf307e5 soon\n"),
                 "'soon' is not a moment",
             ),
+            (&format!("{HEAD}device:a group-left\n"), "list:3: the group '' is empty"),
             (&format!("{HEAD}device:a removed record=-1\n"), "list:3: 'record=-1' is not understood"),
             (&format!("{HEAD}device:a removed record=1 device:b\n"), "list:3: 'device:b' is too much"),
             (&format!("{HEAD}device:a removed\u{1b}[2J\n"), "\\u{1b}"),

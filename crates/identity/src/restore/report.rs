@@ -75,6 +75,8 @@ pub struct Applied {
     pub certificates: usize,
     /// Message keys taken away, or accepted for a while only.
     pub message_keys: usize,
+    /// Members taken out of groups.
+    pub memberships: usize,
     /// Marks `plain` set or cleared.
     pub marks: usize,
     /// Common names that stand for nobody any more.
@@ -94,6 +96,7 @@ impl Applied {
             Event::PasswordWithdrawn { .. } => self.passwords += 1,
             Event::CertificateWithdrawn { .. } => self.certificates += 1,
             Event::MessageKeyWithdrawn { .. } | Event::MessageKeyRetired { .. } => self.message_keys += 1,
+            Event::GroupMemberRemoved { .. } => self.memberships += 1,
             Event::MarkedPlain { .. } | Event::UnmarkedPlain { .. } => self.marks += 1,
             Event::NameUnbound { .. } => self.names += 1,
             Event::AuthorityDistrusted { .. } => self.authorities += 1,
@@ -109,6 +112,7 @@ impl Applied {
         self.passwords += other.passwords;
         self.certificates += other.certificates;
         self.message_keys += other.message_keys;
+        self.memberships += other.memberships;
         self.marks += other.marks;
         self.names += other.names;
         self.authorities += other.authorities;
@@ -135,6 +139,9 @@ impl fmt::Display for Report {
         }
         if self.applied.message_keys > 0 {
             writeln!(f, "Message keys withdrawn or retired as before: {}.", self.applied.message_keys)?;
+        }
+        if self.applied.memberships > 0 {
+            writeln!(f, "Members taken out of groups as before: {}.", self.applied.memberships)?;
         }
         if marks > 0 {
             writeln!(f, "Marks \"plain\" set or cleared as before: {marks}.")?;

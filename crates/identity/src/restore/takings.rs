@@ -11,7 +11,7 @@ use crate::{
     state::State,
     trusted::{BoundName, LocalName},
 };
-use keyward_ids::{CertSerial, Identity};
+use keyward_ids::{CertSerial, GroupId, Identity};
 use std::collections::BTreeMap;
 
 /// Says what was taken away from an identity.
@@ -36,6 +36,8 @@ pub(super) enum Taken {
         kid: Kid,
         until: WallTime,
     },
+    /// It is no member of a group any more.
+    Membership(GroupId),
     /// A common name in certificates of a trusted authority stands for it no more.
     Name {
         authority: LocalName,
@@ -120,6 +122,12 @@ impl Takings {
                 Event::MessageKeyRetired { identity, kid, until } => {
                     take(identity, Taken::MessageKeyAfter { kid: *kid, until: *until });
                 }
+                Event::GroupMemberRemoved { group, identity } => {
+                    take(identity, Taken::Membership(group.clone()));
+                }
+                Event::GroupMemberAdded { group, identity } => {
+                    self.give(identity, &Taken::Membership(group.clone()));
+                }
                 Event::Enabled { identity } => self.give(identity, &Taken::Disabled),
                 Event::Confirmed { identity } => self.give(identity, &Taken::Unconfirmed),
                 Event::AllConfirmed => {
@@ -149,6 +157,12 @@ impl Takings {
                 | Event::MessageKeyRegistered { .. }
                 | Event::SecondHolderFound { .. }
                 | Event::AgreementKeyRegistered { .. }
+                // A restored ledger gives every group another key.
+                | Event::GroupCreated { .. }
+                | Event::GroupRotated { .. }
+                | Event::GroupEpochsEnded { .. }
+                | Event::GroupKeyShown { .. }
+                | Event::GroupDeleted { .. }
                 // A restore voids every claim code.
                 | Event::Invited { .. }
                 | Event::Uninvited { .. }
@@ -221,7 +235,7 @@ impl Takings {
                 }
                 continue;
             };
-            for event in news.iter().filter_map(|taking| event(account, &taking.taken)) {
+            for event in news.iter().filter_map(|taking| event(state, account, &taking.taken)) {
                 applied.count(&event);
                 let is_end = matches!(event, Event::Removed { .. } | Event::Revoked { .. });
                 events.push(event);
@@ -240,7 +254,7 @@ fn drop_of(takings: &mut Vec<Taking>, taken: &Taken) {
 }
 
 /// Returns the event that takes something away from an account; `None` if it does not have it.
-fn event(account: &Account, taken: &Taken) -> Option<Event> {
+fn event(state: &State, account: &Account, taken: &Taken) -> Option<Event> {
     let identity = account.identity.clone();
     let is_there = account.standing != Standing::Removed;
     let may_return = !matches!(account.standing, Standing::Removed | Standing::Revoked { .. });
@@ -270,6 +284,10 @@ fn event(account: &Account, taken: &Taken) -> Option<Event> {
             let (kid, until) = (*kid, *until);
             let is_so = account.end_of_key(kid)?.is_some_and(|earlier| earlier <= until);
             (!is_so).then_some(Event::MessageKeyRetired { identity, kid, until })
+        }
+        Taken::Membership(group) => {
+            let group = state.groups.get(group).filter(|group| group.members.contains_key(&identity))?;
+            Some(Event::GroupMemberRemoved { group: group.name.clone(), identity })
         }
         Taken::Name { authority, common_name } => {
             let (authority, common_name) = (authority.clone(), common_name.clone());

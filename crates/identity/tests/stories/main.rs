@@ -12,6 +12,7 @@ mod certificates;
 mod clock;
 mod damage;
 mod enrolment;
+mod groups;
 mod keys;
 mod message_keys;
 mod restore;

@@ -3,6 +3,7 @@
 mod authorities;
 mod codes;
 mod doubt;
+mod groups;
 mod ledger;
 mod list;
 mod message_keys;

@@ -121,6 +121,15 @@ fn describe(event: &Event) -> String {
             format!("command {number} to {identity} on '{}' signed by {kid}", escape(topic))
         }
         Event::CommandNumbersReserved { count, .. } => format!("{count} numbers set aside for grants"),
+        Event::GroupCreated { group, epoch } => format!("group {group} made, key {epoch}"),
+        Event::GroupMemberAdded { group, identity } => format!("{identity} added to the group {group}"),
+        Event::GroupMemberRemoved { group, identity } => format!("{identity} taken out of the group {group}"),
+        Event::GroupRotated { group, epoch } => format!("group {group} got another key, {epoch}"),
+        Event::GroupEpochsEnded { group, before } => {
+            format!("keys of the group {group} before {before} forgotten")
+        }
+        Event::GroupKeyShown { group, epoch } => format!("key {epoch} of the group {group} handed out"),
+        Event::GroupDeleted { group } => format!("group {group} deleted"),
         Event::ServerCertificateImported { name, certificate } => {
             format!("server certificate {name} imported, ends {}", certificate.not_after)
         }

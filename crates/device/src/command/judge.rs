@@ -1,0 +1,171 @@
+//! Whether a device obeys: a command is signed by a key of the server's, made for this device and topic, fresh, and comes once.
+
+use keyward_envelope::freshness::{self, Stale};
+use keyward_envelope::{
+    Content, Context, Direction, Format, KeySet, Kid, Nonce, PublicKey, Purpose, Sequence, inspect,
+};
+use keyward_ids::{DeviceId, InstallationId};
+use std::fmt;
+
+/// Where the server's keys lie.
+pub const KEY_SET_TOPIC: &str = "$keyward/keys/server";
+
+/// Is a command that the device may obey, once its number is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Where it came.
+    pub topic: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// What the payload is, a number of the registry of CoAP content formats.
+    pub format: Option<u16>,
+    /// Where an answer is expected.
+    pub response_topic: Option<String>,
+    /// What the answer has to carry.
+    pub correlation: Option<Vec<u8>>,
+    /// The key that signed it, and its number among those of that key.
+    pub signer: Kid,
+    /// See `signer`.
+    pub number: Sequence,
+}
+
+/// Says why a device does not obey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disobeyed {
+    /// It is not signed: no message of the profile.
+    Unsigned,
+    /// The device knows no key of the server's.
+    NoKeys,
+    /// The key is none of the server's.
+    OtherKey,
+    /// The signature does not hold for this device, topic and installation.
+    Signature,
+    /// It is too old, from the future, or for another session.
+    Stale(Stale),
+    /// It was obeyed before, or is older than what is remembered.
+    Seen,
+    /// It is encrypted, and this device cannot open it.
+    Sealed,
+}
+
+impl fmt::Display for Disobeyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned => f.write_str("it is not signed: send commands with `keyward seal`"),
+            Self::NoKeys => f.write_str("this device knows no key of the server: enrol it again"),
+            Self::OtherKey => f.write_str("the key that signed it is none of the server's"),
+            Self::Signature => f.write_str(
+                "its signature does not hold: it was made for another device, topic or installation, or changed",
+            ),
+            Self::Stale(stale) => stale.fmt(f),
+            Self::Seen => f.write_str("it came before, or newer ones did long ago"),
+            Self::Sealed => f.write_str("it is encrypted, and not to this device"),
+        }
+    }
+}
+
+/// Says why a key set was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadKeySet {
+    /// It is none, or not signed by the installation's key.
+    #[error("it is no key set that the installation's key signed")]
+    Foreign,
+    /// A newer one is known.
+    #[error("a newer one was seen")]
+    Older,
+    /// It was good until a time that has passed.
+    #[error("it has expired")]
+    Expired,
+}
+
+/// Holds whom the device obeys.
+#[derive(Debug, Clone)]
+pub struct Master {
+    device: DeviceId,
+    installation: InstallationId,
+    pinned: Option<PublicKey>,
+    keys: Option<KeySet>,
+}
+
+impl Master {
+    /// Takes the installation's key as it was pinned at enrolment, a `COSE_Key`; without one no command is obeyed.
+    pub fn new(device: DeviceId, installation: InstallationId, pinned: Option<&[u8]>) -> Self {
+        let pinned = pinned.and_then(|cose| PublicKey::from_cose(cose).ok()).map(|(key, _)| key);
+        Self { device, installation, pinned, keys: None }
+    }
+
+    /// Takes a key set, signed, unless it is older than the one that is known. True if it is newer.
+    ///
+    /// # Errors
+    /// [`BadKeySet`]; the one before stays.
+    pub fn learn(&mut self, bytes: &[u8], now: Option<u64>) -> Result<bool, BadKeySet> {
+        let pinned = self.pinned.as_ref().ok_or(BadKeySet::Foreign)?;
+        let context = Context {
+            direction: Direction::All,
+            installation: self.installation.as_str(),
+            topic: KEY_SET_TOPIC,
+            correlation: None,
+        };
+        let found = inspect(bytes).map_err(|_| BadKeySet::Foreign)?;
+        let verified = found.verify(pinned, &context).map_err(|_| BadKeySet::Foreign)?;
+        let keys = KeySet::read(&verified).map_err(|_| BadKeySet::Foreign)?;
+        let version = self.keys.as_ref().map(KeySet::version);
+        if version.is_some_and(|known| keys.version() < known) {
+            return Err(BadKeySet::Older);
+        }
+        if verified.claims().expires.zip(now).is_some_and(|(end, now)| now > end) {
+            return Err(BadKeySet::Expired);
+        }
+        let is_new = version != Some(keys.version());
+        if is_new {
+            self.keys = Some(keys);
+        }
+        Ok(is_new)
+    }
+
+    /// Returns the version of the key set that is known.
+    pub fn version(&self) -> Option<Sequence> {
+        self.keys.as_ref().map(KeySet::version)
+    }
+
+    /// Judges what came on `topic`. Whether its number was seen is for the caller to say and to store, before it acts.
+    ///
+    /// # Errors
+    /// [`Disobeyed`].
+    pub fn judge(
+        &self,
+        topic: &str,
+        payload: &[u8],
+        correlation: Option<&[u8]>,
+        now: Option<u64>,
+        nonce: Option<&Nonce>,
+    ) -> Result<Command, Disobeyed> {
+        let found = inspect(payload).map_err(|_| Disobeyed::Unsigned)?;
+        let keys = self.keys.as_ref().ok_or(Disobeyed::NoKeys)?;
+        let key = keys.find(found.kid(), Purpose::Sign).ok_or(Disobeyed::OtherKey)?;
+        let context = Context {
+            direction: Direction::Down { device: self.device.as_str() },
+            installation: self.installation.as_str(),
+            topic,
+            correlation,
+        };
+        let verified = found.verify(key, &context).map_err(|_| Disobeyed::Signature)?;
+        freshness::of_command(verified.claims(), now, nonce).map_err(Disobeyed::Stale)?;
+        match verified.content() {
+            Ok(Content::Plain { format, payload }) => Ok(Command {
+                topic: topic.to_owned(),
+                payload: payload.to_vec(),
+                format: format.map(|Format(number)| number),
+                response_topic: None,
+                correlation: correlation.map(<[u8]>::to_vec),
+                signer: verified.kid(),
+                number: verified.claims().sequence,
+            }),
+            Ok(_) => Err(Disobeyed::Sealed),
+            Err(_) => Err(Disobeyed::Unsigned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

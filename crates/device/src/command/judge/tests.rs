@@ -1,0 +1,111 @@
+use super::*;
+use keyward_envelope::software::P256Key;
+use keyward_envelope::{Claims, Message, Signer, sign, sign_key_set};
+
+const NOW: u64 = 1_795_000_000;
+const INSTALLATION: &str = "k7m2q9xw4hp3a8cd";
+
+fn key(secret: u8) -> P256Key {
+    P256Key::from_secret(&[secret; 32]).unwrap()
+}
+
+fn context<'a>(direction: Direction<'a>, topic: &'a str) -> Context<'a> {
+    Context { direction, installation: INSTALLATION, topic, correlation: None }
+}
+
+fn key_set(root: u8, version: u64, keys: &[u8], expires: u64) -> Vec<u8> {
+    let keys: Vec<_> = keys.iter().map(|secret| (key(*secret).public(), Purpose::Sign)).collect();
+    let claims = Claims::issued_at(Sequence(version), NOW).until(expires);
+    let mut out = vec![0; 2_048];
+    let context = context(Direction::All, KEY_SET_TOPIC);
+    let len = sign_key_set(&keys, claims, &context, &mut key(root), &mut out).unwrap();
+    out.truncate(len);
+    out
+}
+
+fn command(signer: u8, device: &str, topic: &str, claims: Claims) -> Vec<u8> {
+    let mut out = vec![0; 512];
+    let message = Message { claims, format: Some(Format::JSON), payload: b"{\"valve\":\"open\"}" };
+    let context = context(Direction::Down { device }, topic);
+    let len = sign(&message, &context, &mut key(signer), &mut out).unwrap();
+    out.truncate(len);
+    out
+}
+
+/// A device that pins key 1 and knows key 2.
+fn master() -> Master {
+    let mut cose = [0; 128];
+    let len = key(1).public().to_cose(Purpose::Sign, &mut cose).unwrap();
+    let (device, installation) = ("Pump-1".parse().unwrap(), INSTALLATION.parse().unwrap());
+    let mut master = Master::new(device, installation, Some(&cose[..len]));
+    assert_eq!(master.learn(&key_set(1, 5, &[2], NOW + 99), Some(NOW)), Ok(true));
+    master
+}
+
+fn judge(bytes: &[u8], topic: &str) -> Result<Command, Disobeyed> {
+    master().judge(topic, bytes, None, Some(NOW), None)
+}
+
+#[test]
+fn what_the_server_signed_for_this_device_and_topic_just_now_is_obeyed() {
+    let bytes = command(2, "pump-1", "pump-1/set", Claims::issued_at(Sequence(7), NOW));
+    let obeyed = judge(&bytes, "pump-1/set").unwrap();
+    assert_eq!((obeyed.payload.as_slice(), obeyed.number), (b"{\"valve\":\"open\"}".as_slice(), Sequence(7)));
+    assert_eq!((obeyed.signer, obeyed.format), (key(2).kid(), Some(50)));
+}
+
+#[test]
+fn everything_else_is_not_obeyed() {
+    let fresh = Claims::issued_at(Sequence(7), NOW);
+    let topic = "pump-1/set";
+    let refused = |bytes: &[u8]| judge(bytes, topic).unwrap_err();
+    assert_eq!(refused(b"open"), Disobeyed::Unsigned);
+    assert_eq!(refused(&command(3, "pump-1", topic, fresh)), Disobeyed::OtherKey);
+    assert_eq!(
+        refused(&command(1, "pump-1", topic, fresh)),
+        Disobeyed::OtherKey,
+        "the pinned key signs key sets alone"
+    );
+    assert_eq!(refused(&command(2, "pump-2", topic, fresh)), Disobeyed::Signature);
+    assert_eq!(refused(&command(2, "pump-1", "pump-1/other", fresh)), Disobeyed::Signature);
+    let old = Claims::issued_at(Sequence(7), NOW - 61);
+    assert_eq!(refused(&command(2, "pump-1", topic, old)), Disobeyed::Stale(Stale::TooOld));
+    let over = old.until(NOW - 1);
+    assert_eq!(refused(&command(2, "pump-1", topic, over)), Disobeyed::Stale(Stale::Expired));
+    assert!(judge(&command(2, "pump-1", topic, old.until(NOW)), topic).is_ok());
+    let mut changed = command(2, "pump-1", topic, fresh);
+    *changed.last_mut().unwrap() ^= 1;
+    assert_eq!(refused(&changed), Disobeyed::Signature);
+}
+
+#[test]
+fn a_command_with_a_nonce_is_for_the_session_that_gave_it_out() {
+    let nonce = Nonce::new(&[7; 8]).unwrap();
+    let bytes = command(2, "pump-1", "t", Claims::in_session(Sequence(7), nonce));
+    let judge = |nonce: Option<Nonce>| master().judge("t", &bytes, None, None, nonce.as_ref()).map(drop);
+    assert_eq!(judge(Some(nonce)), Ok(()));
+    assert_eq!(judge(None), Err(Disobeyed::Stale(Stale::OtherSession)));
+    assert_eq!(judge(Nonce::new(&[8; 8])), Err(Disobeyed::Stale(Stale::OtherSession)));
+}
+
+#[test]
+fn a_key_set_is_replaced_by_a_newer_one_alone() {
+    let mut master = master();
+    assert_eq!(master.learn(&key_set(1, 4, &[3], NOW + 99), Some(NOW)), Err(BadKeySet::Older));
+    assert_eq!(master.learn(&key_set(1, 5, &[2], NOW + 99), Some(NOW)), Ok(false));
+    assert_eq!(master.learn(&key_set(2, 6, &[3], NOW + 99), Some(NOW)), Err(BadKeySet::Foreign));
+    assert_eq!(master.learn(&key_set(1, 6, &[3], NOW - 1), Some(NOW)), Err(BadKeySet::Expired));
+    assert_eq!(master.learn(&key_set(1, 6, &[3], NOW + 99), Some(NOW)), Ok(true));
+    let old = command(2, "pump-1", "t", Claims::issued_at(Sequence(1), NOW));
+    assert_eq!(master.judge("t", &old, None, Some(NOW), None), Err(Disobeyed::OtherKey));
+    assert_eq!(master.version(), Some(Sequence(6)));
+}
+
+#[test]
+fn a_device_without_a_pinned_key_obeys_nobody() {
+    let (device, installation) = ("pump-1".parse().unwrap(), INSTALLATION.parse().unwrap());
+    let mut free = Master::new(device, installation, None);
+    assert_eq!(free.learn(&key_set(1, 5, &[2], NOW + 99), Some(NOW)), Err(BadKeySet::Foreign));
+    let bytes = command(2, "pump-1", "t", Claims::issued_at(Sequence(1), NOW));
+    assert_eq!(free.judge("t", &bytes, None, Some(NOW), None), Err(Disobeyed::NoKeys));
+}

@@ -1,0 +1,5 @@
+//! What the server tells a device to do.
+
+mod judge;
+
+pub use judge::{BadKeySet, Command, Disobeyed, KEY_SET_TOPIC, Master};

@@ -1,0 +1,239 @@
+//! The exchange with the server: proves the server, shows the code or the old certificate, and keeps the answer.
+
+use super::answer::{Answer, AnswerError, Certified, Rejection};
+use super::claim::{Claim, Host};
+use super::membership::{Membership, MembershipError};
+use crate::keys::{Generation, KeyError, KeyStore, Role, TlsSigner, cose_key, signing_request};
+use crate::limits::APPLICATION_TIME;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64ct::{Base64, Encoding};
+use keyward_client::{
+    Client, ClientError, ClientOptions, Login, Publication, TlsIdentity, TlsKey, TlsOptions,
+};
+use keyward_ids::DeviceId;
+use keyward_mqtt::packet::Qos;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::sign::CertifiedKey;
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const REQUEST: &str = "$keyward/enroll";
+const ANSWER: &str = "$keyward/enroll/answer";
+
+/// Says why a device was not certified.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// No host let the device speak; holds what each said.
+    #[error("no server could be asked: {}", .0.join("; "))]
+    NoServer(Vec<String>),
+    /// The code or certificate was not taken: a login tells nobody why.
+    #[error(
+        "the server takes neither code nor certificate any more ({0}): it was used, voided or has expired; ask for another claim: keyward device invite ID"
+    )]
+    NotLetIn(ClientError),
+    /// The server said no.
+    #[error("the server refused: {what} ({})", remedy(*.rejection))]
+    Refused {
+        /// What kind of refusal it is.
+        rejection: Rejection,
+        /// Its own sentence.
+        what: String,
+    },
+    /// What it said is no answer.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// The answer does not belong to this device, root or key.
+    #[error("the server's answer is not believed: {0}")]
+    Mismatch(&'static str),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// What was answered cannot be kept.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+}
+
+impl EnrolError {
+    /// Tells whether the same may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NoServer(_) => true,
+            Self::Refused { rejection, .. } => matches!(rejection, Rejection::Later | Rejection::Early),
+            _ => false,
+        }
+    }
+}
+
+fn remedy(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::Request => "this program asks in a way that the server does not take: update one of them",
+        Rejection::Key => "another device holds this key: make a new key store",
+        Rejection::Conflict => "somebody else used the code, or this device lost the key that it made first",
+        Rejection::Void => "ask for another claim: keyward device invite ID",
+        Rejection::Early => "it may be renewed later",
+        Rejection::Later => "try again in some minutes",
+        Rejection::Unknown => "this version does not know that refusal",
+    }
+}
+
+/// Enrols the device with a claim: the hosts are tried in their order, the server proves itself before it learns the code, and what it
+/// answers is in `folder`, durable, when this returns. The same claim and keys may come again for an hour, after a crash for instance.
+///
+/// # Errors
+/// [`EnrolError`]; nothing was kept then.
+pub fn enrol(claim: &Claim, keys: &Arc<dyn KeyStore>, folder: &Path) -> Result<Membership, EnrolError> {
+    let login = Login { username: format!("claim:{}", claim.id), password: code_of(claim) };
+    let request = request(keys.as_ref(), Generation::Current, true)?;
+    let certified = at_some_host(&claim.hosts, |options| {
+        options.login = Some(login.clone());
+        let client = Client::connect_to_root(options, &claim.root)?;
+        exchange(client, &request)
+    })?;
+    check(&certified, &claim.id, keys, Generation::Current)?;
+    if sha256_of(&certified.server_root) != Some(claim.root) {
+        return Err(EnrolError::Mismatch("its root is not the one that the claim names"));
+    }
+    let tls_key = keys.public(Role::Tls, Generation::Current)?;
+    let membership = Membership::of(certified, claim.hosts.clone(), tls_key);
+    membership.save(folder)?;
+    Ok(membership)
+}
+
+fn code_of(claim: &Claim) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(claim.expose_code().as_bytes().to_vec())
+}
+
+/// Renews the certificate, with a new key. What the server answers is durable in `folder`, and its key in use, when this returns.
+///
+/// # Errors
+/// [`EnrolError`]; the certificate in use is then as it was.
+pub fn renew(
+    membership: &Membership,
+    keys: &Arc<dyn KeyStore>,
+    folder: &Path,
+) -> Result<Membership, EnrolError> {
+    let next = keys.prepare(Role::Tls)?;
+    let request = request(keys.as_ref(), Generation::Next, false)?;
+    let login = Login { username: format!("renew:{}", membership.device), password: Zeroizing::default() };
+    let identity = identity(membership, keys, Generation::Current)?;
+    let mut certified = at_some_host(&membership.hosts, |options| {
+        options.login = Some(login.clone());
+        options.tls = Some(tls(membership, identity.clone()));
+        exchange(Client::connect(options)?, &request)
+    })?;
+    check(&certified, &membership.device, keys, Generation::Next)?;
+    if sha256_of(&certified.server_root) != sha256_of(&membership.server_root) {
+        return Err(EnrolError::Mismatch("it names another root than the one that this device believes"));
+    }
+    // What is pinned stays pinned, and a newer key set comes on its topic.
+    certified.installation_key = membership.installation_key.clone().or(certified.installation_key);
+    certified.key_set = membership.key_set.clone().or(certified.key_set);
+    let renewed = Membership::of(certified, membership.hosts.clone(), next);
+    renewed.save(folder)?;
+    keys.promote(Role::Tls)?;
+    Ok(renewed)
+}
+
+/// Returns whom to trust and what to show on a link of a certified device.
+pub(crate) fn tls(membership: &Membership, identity: TlsIdentity) -> TlsOptions {
+    let roots_pem = membership.server_root.clone().into_bytes();
+    TlsOptions { roots_pem, identity: Some(identity), server_name: None }
+}
+
+/// Returns the certificate with the key that the store holds.
+pub(crate) fn identity(
+    membership: &Membership,
+    keys: &Arc<dyn KeyStore>,
+    generation: Generation,
+) -> Result<TlsIdentity, KeyError> {
+    let key = TlsSigner::new(Arc::clone(keys), generation)?;
+    let chain_pem = membership.certificate.clone().into_bytes();
+    Ok(TlsIdentity { chain_pem, key: TlsKey::Held(Arc::new(key)) })
+}
+
+/// Writes the application: the signing request, and at enrolment the keys for messages.
+fn request(keys: &dyn KeyStore, generation: Generation, with_message_key: bool) -> Result<Vec<u8>, KeyError> {
+    let csr = signing_request(keys, generation, None)?;
+    let mut request = serde_json::json!({ "csr": csr });
+    if with_message_key {
+        let cose = Base64::encode_string(&cose_key(keys, Role::Message, Generation::Current)?);
+        request["message_key"] = serde_json::json!({ "cose": cose, "level": keys.protection().level() });
+    }
+    Ok(request.to_string().into_bytes())
+}
+
+/// Asks one host after the other until one answers.
+fn at_some_host(
+    hosts: &[Host],
+    ask: impl Fn(&mut ClientOptions) -> Result<Answer, EnrolStep>,
+) -> Result<Certified, EnrolError> {
+    let mut said = Vec::new();
+    for host in hosts {
+        let mut options = ClientOptions::new(&host.name, host.port);
+        options.timeout = APPLICATION_TIME;
+        match ask(&mut options) {
+            Ok(Answer::Certified(certified)) => return Ok(*certified),
+            Ok(Answer::Refused { rejection: Rejection::Later, what }) => said.push(what),
+            Ok(Answer::Refused { rejection, what }) => return Err(EnrolError::Refused { rejection, what }),
+            Err(EnrolStep::Client(error @ ClientError::Refused { .. })) if is_final(&error) => {
+                return Err(EnrolError::NotLetIn(error));
+            }
+            Err(EnrolStep::Client(error)) => said.push(format!("{}:{}: {error}", host.name, host.port)),
+            Err(EnrolStep::Answer(error)) => return Err(error.into()),
+        }
+    }
+    Err(EnrolError::NoServer(said))
+}
+
+/// Tells a login that will never be taken from a server that is busy.
+fn is_final(error: &ClientError) -> bool {
+    use keyward_mqtt::reason::ReasonCode as R;
+    matches!(error.reason(), Some(R::NotAuthorized | R::BadUserNameOrPassword))
+}
+
+enum EnrolStep {
+    Client(ClientError),
+    Answer(AnswerError),
+}
+
+impl From<ClientError> for EnrolStep {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+fn exchange(mut client: Client, request: &[u8]) -> Result<Answer, EnrolStep> {
+    client.subscribe(ANSWER, Qos::AtMostOnce)?;
+    client.publish(&Publication::new(REQUEST, request))?;
+    let Some(message) = client.next_message(APPLICATION_TIME)? else {
+        return Err(ClientError::TimedOut { awaited: "answer to the application" }.into());
+    };
+    // It said what it has to say.
+    drop(client.disconnect());
+    Answer::read(&message.payload).map_err(EnrolStep::Answer)
+}
+
+/// Checks that an answer is for this device and for its key.
+fn check(
+    certified: &Certified,
+    id: &DeviceId,
+    keys: &Arc<dyn KeyStore>,
+    generation: Generation,
+) -> Result<(), EnrolError> {
+    if certified.device != *id {
+        return Err(EnrolError::Mismatch("it certifies another device"));
+    }
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certified.certificate.as_bytes()).collect();
+    let chain = chain.map_err(|_| EnrolError::Mismatch("its certificate cannot be read"))?;
+    if chain.is_empty() {
+        return Err(EnrolError::Mismatch("it holds no certificate"));
+    }
+    let shown = CertifiedKey::new(chain, Arc::new(TlsSigner::new(Arc::clone(keys), generation)?));
+    shown.keys_match().map_err(|_| EnrolError::Mismatch("its certificate is for another key"))
+}
+
+fn sha256_of(pem: &str) -> Option<[u8; 32]> {
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    digest(&SHA256, &certificate).as_ref().try_into().ok()
+}

@@ -1,0 +1,12 @@
+//! Enrolment, the device's side of `docs/enrolment.md`: from a string that is scanned to a certificate that is kept, and renewed.
+
+mod answer;
+mod apply;
+mod claim;
+mod membership;
+
+pub use answer::{Answer, AnswerError, Certified, Rejection};
+pub use apply::{EnrolError, enrol, renew};
+pub(crate) use apply::{identity, tls};
+pub use claim::{Claim, ClaimError, Host};
+pub use membership::{Membership, MembershipError};

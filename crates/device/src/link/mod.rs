@@ -1,0 +1,4 @@
+//! The link to the server.
+
+mod backoff;
+mod flight;
