@@ -12,5 +12,6 @@ pub mod limits;
 
 pub use keys::{
     Counter, FileStore, Generation, KeyError, KeySpec, KeyStore, MessageSigner, Opener, Protection, Role,
-    SealingSecret, SecretPlace, SystemRandom, TlsSigner, TokenSpec, TpmPlace, cose_key, signing_request,
+    SealingSecret, SecretPlace, SystemRandom, TlsSigner, TokenSpec, TokenStore, TpmPlace, cose_key,
+    signing_request,
 };

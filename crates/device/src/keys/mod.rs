@@ -11,6 +11,7 @@ mod secret_place;
 mod software;
 mod spec;
 mod tls;
+mod token;
 
 pub use file::FileStore;
 pub use messages::{MessageSigner, Opener};
@@ -22,6 +23,7 @@ pub use secret_place::SecretPlace;
 pub(crate) use software::{SoftwareKey, unwrap};
 pub use spec::{KeySpec, TokenSpec, TpmPlace};
 pub use tls::TlsSigner;
+pub use token::TokenStore;
 
 use keyward_tpm::{Challenge, Evidence};
 use std::fmt;

@@ -73,7 +73,7 @@ impl SoftwareKey {
 }
 
 /// Says what is closed, so that nothing else opens as it.
-const WRAPPED: &[u8] = b"keyward wrapped secret 1";
+pub(super) const WRAPPED: &[u8] = b"keyward wrapped secret 1";
 
 /// Closes 32 bytes under a key of 32: a nonce of 12, what is encrypted, a tag of 16 (AES-256 in GCM).
 pub(crate) fn wrap(key: &[u8; 32], secret: &[u8; 32]) -> Result<Vec<u8>, KeyError> {

@@ -8,7 +8,7 @@ pub use token::TokenSpec;
 pub use tpm::TpmPlace;
 
 use super::sealed::SealingSecret;
-use super::{FileStore, KeyError, KeyStore, Protection, SecretPlace};
+use super::{FileStore, KeyError, KeyStore, Protection, SecretPlace, TokenStore};
 use crate::limits::{KEY_SPEC_BYTES, SEALING_SECRET_BYTES};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ impl KeySpec {
             Self::Sealed { dir, secret } => {
                 Arc::new(FileStore::open_sealed(dir, sealing_secret(dir, secret)?)?)
             }
-            Self::Token(spec) => return Err(wrong(format!("{spec} is not built yet"))),
+            Self::Token(spec) => Arc::new(TokenStore::open(spec)?),
             Self::Tpm { dir, place } => tpm::open(dir, place)?,
         })
     }
@@ -77,7 +77,7 @@ impl KeySpec {
             Self::Sealed { dir, secret } => {
                 Arc::new(FileStore::create_sealed(dir, sealing_secret(dir, secret)?)?)
             }
-            Self::Token(spec) => return Err(wrong(format!("{spec} is not built yet"))),
+            Self::Token(spec) => Arc::new(TokenStore::create(spec)?),
             Self::Tpm { dir, place } => tpm::create(dir, place)?,
         })
     }
