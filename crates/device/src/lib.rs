@@ -5,8 +5,11 @@
 //!
 //! What is not here: how a message is signed (`envelope`), and how a packet is written (`mqtt`, `client`).
 
+pub mod command;
 #[cfg(feature = "decoders")]
 pub mod decoders;
+pub mod enrol;
+pub mod heartbeat;
 mod keys;
 pub mod limits;
 

@@ -1,5 +1,7 @@
 //! What the device side holds and reads at most: bound, unit, default, reason.
 
+use std::time::Duration;
+
 /// Bytes of a file that holds one key. A key of P-256 has 241 as PEM, and a sealed one some more.
 pub const KEY_FILE_BYTES: usize = 4 * 1024;
 
@@ -14,3 +16,49 @@ pub const KEY_SPEC_BYTES: usize = 4 * 1024;
 
 /// Bytes of the PIN of a token. 255: what PKCS #11 libraries take.
 pub const PIN_BYTES: usize = 255;
+
+/// Bytes of the string that a device scans. 1 KiB: an id, a code, a fingerprint and eight hosts have less; a QR code holds 2,953.
+pub const CLAIM_BYTES: usize = 1_024;
+
+/// Hosts of that string. 8: names and addresses of one server.
+pub const CLAIM_HOSTS: usize = 8;
+
+/// Bytes of the answer to an application, and of what is kept of it. 64 KiB: two certificates, a root and eight keys have 8 KiB.
+pub const ANSWER_BYTES: usize = 64 * 1_024;
+
+/// How long a server may take to connect, and to answer an application. 20 seconds: as long as for CONNACK.
+pub const APPLICATION_TIME: Duration = Duration::from_secs(20);
+
+/// Messages of the outbox under way at once. 16: hides a round trip; after a lost link as many are sent again.
+pub const IN_FLIGHT: usize = 16;
+
+/// The longest first pause before a link is tried again; it doubles with each failure. 1 second.
+pub const PAUSE_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest pause between two tries. 5 minutes: a server that comes back is found before people ask.
+pub const PAUSE_LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// How long a link must have stood for the pauses to begin anew. 1 minute: a server that lets in and closes is none that works.
+pub const LINK_STANDS: Duration = Duration::from_secs(60);
+
+/// How long the outbox waits after a message that the server could not take now. 5 seconds.
+pub const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long what a server has to answer may take. 10 seconds.
+pub const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// Seconds between signs of life. 60.
+pub const KEEP_ALIVE: u16 = 60;
+
+/// Bytes of one reading, before it is signed. 63 KiB: with its signature it is a message of 64 KiB.
+pub const READING_BYTES: usize = 63 * 1_024;
+
+/// Bytes of a topic. 1 KiB: what MQTT could take, 64 KiB, nobody reads.
+pub const TOPIC_BYTES: usize = 1_024;
+
+/// Numbers that may lie between the oldest message that waits and one that is sent ahead of it. 900: a server remembers 1,024, and what is
+/// further below than that would be refused for good.
+pub const AHEAD_NUMBERS: u64 = 900;
+
+/// Filters of topics on which a device obeys. 16.
+pub const COMMAND_FILTERS: usize = 16;
