@@ -129,3 +129,30 @@ fn a_credential_that_nobody_gave_is_asked_for_in_the_words_of_a_unit() {
     let error = spec.create().unwrap_err().to_string();
     assert!(error.contains("LoadCredentialEncrypted=keyward-keys"), "{error}");
 }
+
+/// What systemd sets is set for a whole process, so that the story has one of its own.
+#[test]
+fn a_credential_of_systemd_opens_the_keys() {
+    let (_dir, keys) = place();
+    if std::env::var_os("KEYWARD_TEST_CREDENTIAL").is_some() {
+        let spec: KeySpec = format!("sealed:{}?credential=keyward-keys", keys.display()).parse().unwrap();
+        let public = spec.create().unwrap().public(Role::Tls, Generation::Current).unwrap();
+        assert_eq!(spec.open().unwrap().public(Role::Tls, Generation::Current).unwrap(), public);
+        let credential =
+            PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY").unwrap()).join("keyward-keys");
+        write_secret(&credential, 0o444);
+        assert!(spec.open().unwrap_err().to_string().contains("open to others"));
+        return;
+    }
+    let Some(credentials) = elsewhere(&keys) else { return };
+    // An access list of systemd shows as the bits of the group.
+    write_secret(&credentials.path().join("keyward-keys"), 0o440);
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_credential_of_systemd_opens_the_keys", "--nocapture"])
+        .env("CREDENTIALS_DIRECTORY", credentials.path())
+        .env("KEYWARD_TEST_CREDENTIAL", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}

@@ -168,6 +168,8 @@ impl Objects {
             Attribute::Extractable(false),
             Attribute::Encrypt(true),
             Attribute::Decrypt(true),
+            Attribute::Wrap(false),
+            Attribute::Unwrap(false),
             Attribute::Label(wrapping_label(object).into_bytes()),
         ];
         self.wrapping = Some(session.generate_key(&Mechanism::AesKeyGen, &template)?);
@@ -203,6 +205,9 @@ impl Objects {
             Attribute::Extractable(false),
             Attribute::Sign(signs),
             Attribute::Derive(!signs),
+            // What is not said some tokens allow.
+            Attribute::Decrypt(false),
+            Attribute::Unwrap(false),
             name,
             id,
         ];
