@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "keyward",
         &["ids", "mqtt", "policy", "identity", "broker", "client", "device", "envelope", "import", "server"],
     ),
-    ("sim", &["ids", "mqtt", "store", "policy", "broker"]),
+    ("sim", &["ids", "mqtt", "store", "policy", "envelope", "broker"]),
     (
         "fuzz",
         &[

@@ -20,6 +20,8 @@ pub mod records;
 pub mod rules;
 pub mod run;
 pub mod setup;
+mod signed;
+mod signing;
 mod wire;
 mod words;
 pub mod world;

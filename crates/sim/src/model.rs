@@ -43,6 +43,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach(String);
 
+impl Breach {
+    /// Says what was broken.
+    pub(crate) fn new(what: String) -> Self {
+        Self(what)
+    }
+}
+
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

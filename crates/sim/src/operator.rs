@@ -6,8 +6,10 @@ use crate::broker::inbox::Mail;
 use crate::event::{AccountNo, Change, Serial, What};
 use crate::log::Log;
 use crate::rules::Rules;
-use keyward_broker::{Directory, Principal, Standing};
-use keyward_ids::Identity;
+use crate::setup::Setup;
+use crate::signing;
+use keyward_broker::{Directory, MessageKey, Principal, Standing};
+use keyward_ids::{Identity, Kind};
 use keyward_policy::{Policy, Subject};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ pub(crate) struct Operator {
     directory: Arc<Directory>,
     generation: u64,
     policy: Arc<Policy>,
+    is_signed: bool,
     /// Orders with the next shard that gets them.
     handing: VecDeque<(Order, usize)>,
     /// Shards that have not reported.
@@ -60,7 +63,8 @@ impl Operator {
     ///
     /// # Panics
     /// The rules do not compile: the setup is wrong.
-    pub(crate) fn new(accounts: &[Identity], rules: &Arc<Rules>) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        let is_signed = setup.signed;
         let principal = |identity: &Identity| {
             let subject = Subject::new(identity.clone());
             Arc::new(Principal {
@@ -68,16 +72,18 @@ impl Operator {
                 life: 1,
                 epoch: 1,
                 standing: Standing::Active,
-                message_keys: Vec::new(),
+                message_keys: keys_of(identity, is_signed),
             })
         };
-        let principals: Vec<_> = accounts.iter().map(principal).collect();
-        let directory = Arc::new(Directory::new(0, principals.iter().cloned()));
+        let principals: Vec<_> = setup.accounts.iter().map(principal).collect();
+        let directory = Directory::new(0, principals.iter().cloned()).of_installation(signing::INSTALLATION);
+        let directory = Arc::new(directory);
         Self {
             principals,
             directory,
             generation: 0,
-            policy: compile(rules),
+            policy: compile(&setup.rules, is_signed),
+            is_signed,
             handing: VecDeque::new(),
             awaited: BTreeMap::new(),
         }
@@ -103,7 +109,7 @@ impl Operator {
     /// Puts other rules on disk and on their way.
     pub(crate) fn set_rules(&mut self, log: &mut Log, broker: &Broker, rules: Rules) {
         self.generation += 1;
-        self.policy = compile(&rules);
+        self.policy = compile(&rules, self.is_signed);
         let change = Change::Rules { generation: self.generation, rules: Arc::new(rules) };
         self.begin(log, broker, change, self.order_policy());
     }
@@ -118,10 +124,12 @@ impl Operator {
         standing: Standing,
     ) {
         let subject = self.principals[account.0].subject.clone();
+        let message_keys = keys_of(&subject.identity, self.is_signed);
         self.principals[account.0] =
-            Arc::new(Principal { subject, life: epoch, epoch, standing, message_keys: Vec::new() });
+            Arc::new(Principal { subject, life: epoch, epoch, standing, message_keys });
         let revision = self.directory.revision() + 1;
-        self.directory = Arc::new(Directory::new(revision, self.principals.iter().cloned()));
+        let directory = Directory::new(revision, self.principals.iter().cloned());
+        self.directory = Arc::new(directory.of_installation(signing::INSTALLATION));
         broker.swap(self);
         let change = Change::Account { revision, account, epoch, standing };
         self.begin(log, broker, change, Order::Directory(Arc::clone(&self.directory)));
@@ -165,8 +173,13 @@ impl Operator {
     }
 }
 
-fn compile(rules: &Rules) -> Arc<Policy> {
-    match rules.compile() {
+fn keys_of(identity: &Identity, is_signed: bool) -> Vec<MessageKey> {
+    let signs = is_signed && identity.kind() == Kind::Device;
+    signs.then(signing::key).into_iter().collect()
+}
+
+fn compile(rules: &Rules, is_signed: bool) -> Arc<Policy> {
+    match rules.compile_with(if is_signed { signing::DEMAND } else { "" }) {
         Ok(policy) => Arc::new(policy),
         Err(errors) => panic!("the rules of the world do not compile: {errors}"),
     }

@@ -82,6 +82,10 @@ races! {
     RestoredWithMessages = 20, "a session came back from disk with messages that had not arrived";
     PageRead = 20, "what messages say was read from disk before their turn";
     LinkLostWhileReading = 20, "a link was lost while something was being read for its shard";
+    CrashBeforeNumberIsDurable = 21, "the broker died with a signed message whose number was perhaps not durable";
+    PlayedBackAfterCrash = 21, "a signed message that had counted before a crash was sent again after it";
+    TwoContentsOfOneNumber = 21, "a message was sent under a number that another one has";
+    NoRoomForNumber = 21, "a signed message was refused because the store was full";
 }
 
 impl Race {
@@ -154,7 +158,7 @@ mod tests {
 
     #[test]
     fn every_rule_that_is_built_has_a_race() {
-        for rule in 1..=20 {
+        for rule in 1..=21 {
             assert!(Race::ALL.iter().any(|race| race.rule() == rule), "rule {rule} has none");
         }
         assert!(Race::ALL.is_sorted_by_key(|race| race.rule()));

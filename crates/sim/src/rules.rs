@@ -28,7 +28,12 @@ impl Rules {
     /// # Errors
     /// A filter is none, or a rule is empty.
     pub fn compile(&self) -> Result<Policy, PolicyErrors> {
-        Policy::load(&[SourceFile::new("policy.d/world.toml", self.to_toml())])
+        self.compile_with("")
+    }
+
+    /// Compiles the rules with more text behind them.
+    pub(crate) fn compile_with(&self, more: &str) -> Result<Policy, PolicyErrors> {
+        Policy::load(&[SourceFile::new("policy.d/world.toml", self.to_toml() + more)])
     }
 
     fn to_toml(&self) -> String {

@@ -1,9 +1,10 @@
 //! One run: a seed, its steps, and what became of them.
 
 use crate::event::Event;
-use crate::model::Model;
+use crate::model::{Breach, Model};
 use crate::races::Races;
 use crate::setup::Setup;
+use crate::signed;
 use crate::world::World;
 use core::fmt::{self, Write as _};
 use core::hash::Hasher as _;
@@ -66,15 +67,19 @@ pub enum Trace {
 /// # Errors
 /// A promise was broken, or something panicked.
 pub fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
-    let mut run = Run::new(plan, trace);
+    let setup = Setup::draw(plan.seed, plan.shards, plan.disk);
+    let model = Model::new(&setup);
+    let mut run = Run::new(plan, trace, World::new(setup), model);
     for step in 0..plan.steps {
         run.act(step, World::step)?;
     }
     run.act(plan.steps, World::settle)?;
     run.act(plan.steps + 1, World::abandon)?;
-    let Run { events, digest, model, .. } = run;
-    let races = model.races().clone();
-    Ok(Outcome { events, digest: digest.map(|digest| digest.0.finish()), races })
+    let mut outcome = run.end();
+    let signed = signed::run(plan, trace)?;
+    outcome.events += signed.events;
+    outcome.races.add(&signed.races);
+    Ok(outcome)
 }
 
 /// Runs a plan again, without the model, and returns the digest of its trace; `None` if something panicked.
@@ -94,10 +99,30 @@ pub fn retrace(plan: Plan) -> Option<u64> {
     catch_unwind(again).ok()
 }
 
-struct Run {
+/// Knows what must be true of a run.
+pub(crate) trait Promises {
+    /// Takes the next event; fails if it breaks a promise.
+    fn observe(&mut self, event: &Event) -> Result<(), Breach>;
+
+    /// Returns how often each race occurred.
+    fn races(&self) -> &Races;
+}
+
+impl Promises for Model {
+    fn observe(&mut self, event: &Event) -> Result<(), Breach> {
+        self.observe(event)
+    }
+
+    fn races(&self) -> &Races {
+        self.races()
+    }
+}
+
+/// Is a run under way.
+pub(crate) struct Run<M> {
     plan: Plan,
     world: World,
-    model: Model,
+    model: M,
     recent: VecDeque<Event>,
     events: u64,
     digest: Option<Digest>,
@@ -123,13 +148,12 @@ impl Digest {
     }
 }
 
-impl Run {
-    fn new(plan: Plan, trace: Trace) -> Self {
-        let setup = Setup::draw(plan.seed, plan.shards, plan.disk);
+impl<M: Promises> Run<M> {
+    pub(crate) fn new(plan: Plan, trace: Trace, world: World, model: M) -> Self {
         Self {
             plan,
-            model: Model::new(&setup),
-            world: World::new(setup),
+            model,
+            world,
             recent: VecDeque::new(),
             events: 0,
             digest: (trace == Trace::Digest).then(|| Digest(SipHasher13::new())),
@@ -138,7 +162,7 @@ impl Run {
     }
 
     /// Lets something happen and looks at what did.
-    fn act(&mut self, step: u32, act: impl FnOnce(&mut World)) -> Result<(), Failure> {
+    pub(crate) fn act(&mut self, step: u32, act: impl FnOnce(&mut World)) -> Result<(), Failure> {
         let acted = catch_unwind(AssertUnwindSafe(|| act(&mut self.world)));
         let seen = self.look();
         match (acted, seen) {
@@ -146,6 +170,12 @@ impl Run {
             (Err(_), _) => Err(self.failure(step, last_panic())),
             (Ok(()), Err(breach)) => Err(self.failure(step, breach)),
         }
+    }
+
+    /// Says what became of it.
+    pub(crate) fn end(self) -> Outcome {
+        let digest = self.digest.map(|digest| digest.0.finish());
+        Outcome { events: self.events, digest, races: self.model.races().clone() }
     }
 
     fn look(&mut self) -> Result<(), String> {

@@ -29,6 +29,8 @@ pub struct Setup {
     pub engine: EngineSetup,
     /// Whether what a slow engine has on disk is there after a crash; if not, the next broker begins with nothing.
     pub disk: bool,
+    /// Whether what devices publish must be signed. A device has a key that the world knows.
+    pub signed: bool,
     /// Bytes that each sender may have in an inbox; `None`: drawn anew for each broker process.
     pub inbox_bytes: Option<usize>,
 }
@@ -96,7 +98,18 @@ impl Setup {
         let rules = Arc::new(draw_rules(&mut dice, &accounts));
         let engine = dice.one_of([EngineSetup::Memory, EngineSetup::Faulty, EngineSetup::Faulty]);
         let limits = draw_limits(&mut dice);
-        Self { seed, shards, limits, accounts, clients, rules, engine, disk, inbox_bytes: None }
+        Self {
+            seed,
+            shards,
+            limits,
+            accounts,
+            clients,
+            rules,
+            engine,
+            disk,
+            signed: false,
+            inbox_bytes: None,
+        }
     }
 }
 

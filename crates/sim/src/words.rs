@@ -19,8 +19,9 @@ pub(crate) fn payload(number: MessageNo, large: bool) -> Vec<u8> {
     payload
 }
 
-/// Reads the number out of a payload.
+/// Reads the number out of a payload, signed or not.
 pub(crate) fn number(payload: &[u8]) -> Option<MessageNo> {
+    let payload = crate::signing::content(payload).unwrap_or(payload);
     let text = core::str::from_utf8(payload).ok()?;
     text.strip_prefix('m')?.split_once(';')?.0.parse().ok().map(MessageNo)
 }

@@ -65,7 +65,7 @@ impl World {
     fn begin(setup: Setup, mut dice: Dice) -> Self {
         let mut log = Log::beginning_at(BEGIN);
         let (mut wires, mut reports) = (Wires::new(), Vec::new());
-        let operator = Operator::new(&setup.accounts, &setup.rules);
+        let operator = Operator::new(&setup);
         let client = |(no, client): (usize, &crate::setup::ClientSetup)| {
             Client::new(ClientNo(no), client.clone(), setup.accounts[client.account].clone())
         };
@@ -133,6 +133,11 @@ impl World {
     /// Has a client publish; it does not if its packet ids or the broker's receive maximum are used up.
     pub fn publish(&mut self, client: ClientNo, draft: Draft) {
         self.with(client, |client, desk| client.publish(desk, draft));
+    }
+
+    /// Has a client publish these bytes, in which the number of the draft is.
+    pub(crate) fn publish_sealed(&mut self, client: ClientNo, draft: Draft, bytes: Vec<u8>) {
+        self.with(client, |client, desk| client.publish_bytes(desk, draft, Some(bytes)));
     }
 
     /// Has a client subscribe.

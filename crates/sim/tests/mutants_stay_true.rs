@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The rules of "The order of things" that are built.
-const RULES: [&str; 20] = [
+const RULES: [&str; 21] = [
     "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17",
-    "18", "19", "20",
+    "18", "19", "20", "21",
 ];
 
 fn patches() -> Vec<PathBuf> {

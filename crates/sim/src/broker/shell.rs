@@ -12,15 +12,19 @@ use super::engine::Engine;
 use super::inbox::{Handover, Mail};
 use super::link::{Link, Parting};
 use crate::event::{Serial, ShardNo, What};
+use crate::signing;
 use keyward_broker::output::Report;
 use keyward_broker::persist::Portion;
-use keyward_broker::{Input, LinkId, Outbox, Output, Shard, ShardStats, Ticket};
+use keyward_broker::{Check, Input, LinkId, Outbox, Output, Shard, ShardStats, Ticket};
 use keyward_mqtt::packet::Version;
 use keyward_mqtt::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Messages taken from the inbox in one tick.
 const INBOX_PER_TICK: usize = 32;
+
+/// How often a signature is verified in a later tick only, of a thousand.
+const LATE: u64 = 500;
 
 /// How often a tick ends with handing in what nobody waits for, of a thousand.
 const LAZY: u64 = 100;
@@ -37,6 +41,8 @@ pub(crate) struct Shell {
     /// Links that the shard has closed and the shell has not yet.
     closed: BTreeSet<LinkId>,
     stopping: bool,
+    /// Messages whose signatures are being verified, in order.
+    unchecked: VecDeque<Box<Check>>,
     /// What the shard was told last that the shell holds.
     burden: usize,
 }
@@ -53,6 +59,7 @@ impl Shell {
             outputs: VecDeque::new(),
             closed: BTreeSet::new(),
             stopping: false,
+            unchecked: VecDeque::new(),
             burden: 0,
         }
     }
@@ -75,6 +82,7 @@ impl Shell {
             && self.ready.is_empty()
             && self.dirty.is_empty()
             && self.partings.is_empty()
+            && self.unchecked.is_empty()
             && self.links.values().all(|link| link.established)
     }
 
@@ -117,6 +125,7 @@ impl Shell {
         self.run_shard(around);
         self.read_links(around);
         self.empty_inbox(around);
+        self.check_some(around);
         self.write_links(around);
         self.advance_partings(around);
         self.weigh(around);
@@ -260,10 +269,21 @@ impl Shell {
                 around.log.say(What::WantsPage { shard: self.no() });
                 around.engine.ask(self.index, ask);
             }
-            // No device of this world signs yet.
-            Output::Check(_) => {}
+            Output::Check(check) => self.unchecked.push_back(check),
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
             Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) | Output::SecondHolder(_) => {}
+        }
+    }
+
+    /// Gives the shard what was found of some signatures; whose message it was is read again.
+    fn check_some(&mut self, around: &mut Surroundings<'_>) {
+        while !self.unchecked.is_empty() && !around.dice.chance(LATE) {
+            let Some(check) = self.unchecked.pop_front() else { break };
+            if !self.stopping {
+                let link = check.link();
+                self.handle(around, Input::Checked(check.run(signing::check)));
+                self.enqueue(link);
+            }
         }
     }
 

@@ -164,6 +164,11 @@ impl Client {
 
     /// Publishes a message, if its terms with the broker leave room for it.
     pub(crate) fn publish(&mut self, desk: &mut Desk<'_>, draft: Draft) {
+        self.publish_bytes(desk, draft, None);
+    }
+
+    /// Does so with these bytes, in which the number of the draft is, in the place of those that it would write itself.
+    pub(crate) fn publish_bytes(&mut self, desk: &mut Desk<'_>, draft: Draft, bytes: Option<Vec<u8>>) {
         let Some(line) = self.line.as_ref().filter(|line| line.is_open) else { return };
         if draft.qos != Qos::AtMostOnce && self.memory.under_way(line.id) >= line.send_maximum {
             return;
@@ -177,6 +182,7 @@ impl Client {
         };
         let link = line.id;
         let (publish, payload) = self.compose(draft, id);
+        let payload = bytes.unwrap_or(payload);
         self.send_publish(desk, publish.clone(), &payload);
         if let Some(id) = id {
             self.memory.outgoing.push(memory::Outgoing { id, publish, payload, stage: Stage::Sent, link });

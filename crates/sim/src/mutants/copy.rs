@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The crates that the world is made of.
-const CRATES: [&str; 6] = ["ids", "mqtt", "store", "policy", "broker", "sim"];
+const CRATES: [&str; 7] = ["ids", "mqtt", "store", "policy", "envelope", "broker", "sim"];
 
 /// After so long a run is said to hang.
 const PATIENCE: Duration = Duration::from_secs(900);

@@ -38,6 +38,11 @@ impl World {
         self.log.say(What::Settled);
     }
 
+    /// Lets everything happen that needs no time, and nobody come back.
+    pub(crate) fn bring_to_rest(&mut self) {
+        self.rest(|_| {});
+    }
+
     /// Lets everybody leave and time pass until nothing more happens.
     ///
     /// # Panics

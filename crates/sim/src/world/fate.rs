@@ -65,6 +65,19 @@ impl World {
         self.turn_of_the_clients();
     }
 
+    /// Gives each part of the world its turn, or does not.
+    pub(crate) fn take_turns(&mut self) {
+        self.carry();
+        self.turn_of_the_broker();
+        for client in 0..self.clients.len() {
+            if self.dice.chance(750) {
+                self.listen(ClientNo(client));
+            }
+            let all = self.dice.chance(500);
+            self.acknowledge(ClientNo(client), all);
+        }
+    }
+
     fn draw_time(&mut self) {
         let span = match self.dice.below(200) {
             0 => Millis::from_secs(self.dice.between(10, 700) as u64),

@@ -20,6 +20,7 @@ impl Cast {
         // Aliases have a scenario of their own; elsewhere topics are said in full.
         let limits = Limits { topic_alias_max: 0, ..Limits::default() };
         Self(Setup {
+            signed: false,
             seed: 0,
             shards,
             limits,

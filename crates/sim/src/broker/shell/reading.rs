@@ -110,6 +110,9 @@ impl Shell {
         let mut share = PACKETS_PER_LINK.min(*packets);
         let now = around.log.now.mono;
         loop {
+            if self.shard.is_held(id) {
+                return Drained::Yes;
+            }
             let size = match decoder.connection.decode(now, &decoder.bytes) {
                 Err(refused) => return Drained::Refused(refused.farewell),
                 Ok(Step::Packet { packet, size }) => {
