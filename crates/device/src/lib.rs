@@ -5,16 +5,27 @@
 //!
 //! What is not here: how a message is signed (`envelope`), and how a packet is written (`mqtt`, `client`).
 
+mod bytes;
 pub mod command;
 #[cfg(feature = "decoders")]
 pub mod decoders;
+mod disk;
 pub mod enrol;
 pub mod heartbeat;
 mod keys;
 pub mod limits;
+mod log;
+mod numbers;
+mod outbox;
+mod state;
+#[cfg(test)]
+mod testing;
 
 pub use keys::{
     Counter, FileStore, Generation, KeyError, KeySpec, KeyStore, MessageSigner, Opener, Protection, Role,
     SealingSecret, SecretPlace, SystemRandom, TlsSigner, TokenSpec, TokenStore, TpmPlace, cose_key,
     signing_request,
 };
+pub use numbers::{SeenCommands, Sequencer};
+pub use outbox::{Entry, Full, Outbox, Properties, Settings, Status, Waiting};
+pub use state::StateError;

@@ -62,3 +62,34 @@ pub const AHEAD_NUMBERS: u64 = 900;
 
 /// Filters of topics on which a device obeys. 16.
 pub const COMMAND_FILTERS: usize = 16;
+/// Bytes of one record of a log, before encryption: a batch of an outbox, a change of a sealed store. 160 KiB: the longest message (64 KiB)
+/// on the longest topic (64 KiB) fits in.
+pub const RECORD_BYTES: usize = 160 * 1024;
+
+/// Bytes of a folder's key as the key store closed it. 4 KiB: a sealed object of a TPM has some 300.
+pub const WRAPPED_KEY_BYTES: usize = 4 * 1024;
+
+/// Messages that an outbox holds. Default 65,536, 18 hours at one a second; at most a million, each may need 32 bytes of memory.
+pub const OUTBOX_ENTRIES: u64 = 65_536;
+
+/// Messages that an outbox may be told to hold, at most.
+pub const OUTBOX_ENTRIES_MOST: u64 = 1_000_000;
+
+/// Bytes on disk of an outbox. Default 64 MiB; at least [`OUTBOX_BYTES_LEAST`].
+pub const OUTBOX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes on disk that an outbox may be told to use, at least. 1 MiB: some of the longest messages, and a segment in reserve.
+pub const OUTBOX_BYTES_LEAST: u64 = 1024 * 1024;
+
+/// Bytes of a segment of an outbox, at most: the step in which room is given back. 1 MiB; of a small outbox an eighth.
+pub const SEGMENT_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of messages that one look into an outbox returns, beyond the first. 256 KiB: what a link takes at a time.
+pub const PEEK_BYTES: usize = 256 * 1024;
+
+/// User properties of a message in an outbox. 64: more than anybody sends.
+pub const OUTBOX_USER_PROPERTIES: usize = 64;
+
+/// Acknowledgements after which an outbox writes down how far they go, if no message comes that takes it along. 256: as many are sent again
+/// after a power cut, and a verifier remembers 1,024 numbers.
+pub const ACKNOWLEDGED_UNWRITTEN: u64 = 256;

@@ -44,7 +44,6 @@ mod opening;
 mod outcome;
 mod password;
 mod pem;
-mod quarantine;
 mod refusal;
 mod registrar;
 mod registry;
@@ -85,7 +84,6 @@ pub use outcome::{IssuedCertificate, Outcome};
 pub use password::{
     ImportRefusal, ImportedForm, ImportedHash, PasswordMemory, PasswordRecord, PasswordRefusal, Pepper,
 };
-pub use quarantine::{Quarantine, QuarantinedBy};
 pub use refusal::Refusal;
 pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};

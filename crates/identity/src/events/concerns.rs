@@ -30,8 +30,6 @@ impl Event {
             | Self::NameUnbound { identity, .. }
             | Self::MarkedPlain { identity }
             | Self::UnmarkedPlain { identity }
-            | Self::Quarantined { identity, .. }
-            | Self::Released { identity }
             | Self::Disabled { identity }
             | Self::Enabled { identity }
             | Self::Revoked { identity, .. }

@@ -15,7 +15,6 @@ mod enrolment;
 mod groups;
 mod keys;
 mod message_keys;
-mod quarantine;
 mod restore;
 mod server_keys;
 mod server_names;

@@ -4,7 +4,6 @@
 //! about was dealt with. Each kind is read off an account, so that it ends with what it is about and survives a restart.
 
 mod claim_conflict;
-mod quarantine;
 mod two_holders;
 
 use super::{Admin, Turn};
@@ -13,7 +12,7 @@ use keyward_ids::Identity;
 use serde::Serialize;
 
 /// Below this each incident has its topic.
-pub(super) const TOPICS: &str = "$keyward/incidents";
+const TOPICS: &str = "$keyward/incidents";
 
 /// Names a kind of incident; a device has at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,19 +21,16 @@ pub(super) enum Kind {
     ClaimConflict,
     /// A message key that two hold, or whose device has lost count.
     TwoHolders,
-    /// A device in quarantine.
-    Quarantine,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::ClaimConflict, Self::TwoHolders, Self::Quarantine];
+    const ALL: [Self; 2] = [Self::ClaimConflict, Self::TwoHolders];
 
     /// Returns the word that stands in topics.
     fn word(self) -> &'static str {
         match self {
             Self::ClaimConflict => "claim-conflict",
             Self::TwoHolders => "equivocation",
-            Self::Quarantine => "quarantine",
         }
     }
 
@@ -43,7 +39,6 @@ impl Kind {
         let (at, evidence, what) = match self {
             Self::ClaimConflict => claim_conflict::of(account)?,
             Self::TwoHolders => two_holders::of(account)?,
-            Self::Quarantine => quarantine::of(account)?,
         };
         let device = account.identity.name().to_owned();
         Some(Incident { incident: self.word(), device, at: at.to_string(), evidence, what })
@@ -73,14 +68,9 @@ impl Admin {
     /// until its key is withdrawn or retired. When this returns it is durable and told. Whatever else is to follow from a proof follows
     /// here, where it is known to be new.
     pub(crate) fn two_holders(&mut self, identity: &Identity, kid: Kid, evidence: SecondHolder, actor: &str) {
-        let (verdict, because) = self.judge_proof(identity, kid, &evidence);
-        let (identity, quarantine) = (identity.clone(), because);
-        let command = Command::NoteSecondHolder { identity: identity.clone(), kid, evidence, quarantine };
+        let command = Command::NoteSecondHolder { identity: identity.clone(), kid, evidence };
         match Turn::begin(self, actor).command(command) {
-            Ok((outcome, _)) if outcome.changed => {
-                self.tell(Kind::TwoHolders, &identity);
-                self.tell_verdict(&identity, verdict);
-            }
+            Ok((outcome, _)) if outcome.changed => self.tell(Kind::TwoHolders, identity),
             Ok(_) => {} // It is known, or the key is gone.
             Err(refusal) => {
                 tracing::error!(%identity, "its incident is not written down: {}", refusal.what);
@@ -119,7 +109,6 @@ impl Admin {
                 running.live.announce(vec![(kind.topic(&identity), Vec::new())]);
             }
         }
-        self.forget_left_out();
     }
 
     /// Lists incidents for `status`, a line each.
@@ -137,4 +126,4 @@ impl Admin {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
