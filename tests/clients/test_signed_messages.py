@@ -75,6 +75,9 @@ class Device:
 
 
 def house(keyward):
+    # What follows from proof of two holders is told in test_quarantine.py.
+    settings = keyward.dir / "keyward.toml"
+    settings.write_text(settings.read_text().replace("# two_holders = true", "two_holders = false"))
     keyward.rules("signed", RULES)
     pump = Device(keyward, "pump-1")
     reader = Client(keyward.user("reader")).connect()

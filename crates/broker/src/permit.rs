@@ -195,6 +195,7 @@ mod tests {
             device_type: None,
             site: None,
             machine_chosen: false,
+            quarantined: false,
         };
         let rights = Policy::builtin().rights(&subject);
         let entitled = Entitled { rights: Some(&rights), stamp: 1 };

@@ -1,9 +1,9 @@
 //! What is known of one identity.
 
 use crate::{
-    agreement_key::HeldAgreementKey, clock::WallTime, cose_key::Kid, invitation::Invitation,
-    message_key::HeldMessageKey, password::PasswordRecord, second_holder::FoundHolder, trusted::BoundName,
-    wire,
+    agreement_key::HeldAgreementKey, authority::BACKDATED, clock::WallTime, cose_key::Kid,
+    invitation::Invitation, message_key::HeldMessageKey, password::PasswordRecord, quarantine::Quarantine,
+    second_holder::FoundHolder, trusted::BoundName, wire,
 };
 use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,9 @@ pub struct Account {
     /// The claim code that it was given last, used or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation: Option<Invitation>,
+    /// The quarantine that the device is in: it may act on its recovery topics only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
     /// When the identity was added; for one that was added again, the last time.
     pub created: WallTime,
     /// What the operator wrote about it.
@@ -68,6 +71,20 @@ impl Account {
     /// Tells whether the identity may act now.
     pub fn is_active(&self) -> bool {
         self.standing == Standing::Active
+    }
+
+    /// Tells whether it is one to share secrets with: it may act, and nobody doubts that it is who it was. Keys of groups go to such
+    /// devices alone.
+    pub fn is_trusted(&self) -> bool {
+        self.is_active() && self.quarantine.is_none()
+    }
+
+    /// Tells whether it has a key still that it had when it was put into quarantine; `false` if it is in none.
+    pub fn has_key_of_before_quarantine(&self) -> bool {
+        let Some(since) = self.quarantine.as_ref().map(|quarantine| quarantine.since) else { return false };
+        let issued = |held: &CertificateRecord| held.not_before.after(BACKDATED);
+        self.certificates.iter().any(|held| issued(held) <= since)
+            || self.message_keys.iter().any(|held| held.registered <= since)
     }
 
     /// Tells whether it has a password that was used elsewhere where it may have been read on a network, and opens doors here that

@@ -6,6 +6,7 @@ use crate::{
     cose_key::Kid,
     message_key::MessageKey,
     names::ServerName,
+    quarantine::QuarantinedBy,
     second_holder::SecondHolder,
     secret::Secret,
     trusted::{LocalName, ProvenBy},
@@ -55,6 +56,22 @@ pub enum Command {
     },
     /// Lets all identities act again that were not confirmed since a restore; those that were disabled stay so.
     ConfirmAll,
+    /// Puts a device into quarantine: it stays connected, and may speak and hear on its recovery topics only.
+    Quarantine {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Who says so.
+        by: QuarantinedBy,
+        /// Why: one line of at most [`crate::limits::QUARANTINE_REASON_BYTES`].
+        because: String,
+    },
+    /// Releases a device from quarantine. Its links are closed, so that it begins anew.
+    Release {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
     /// Takes all credentials away from an identity for good.
     Revoke {
         /// Who.
@@ -170,6 +187,9 @@ pub enum Command {
         kid: Kid,
         /// What proves it.
         evidence: SecondHolder,
+        /// Puts the device into quarantine in the same record, for this reason.
+        #[serde(default)]
+        quarantine: Option<String>,
     },
     /// Makes the keys of the server that are missing, and deletes command keys whose time is over.
     KeepServerKeys,

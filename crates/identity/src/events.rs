@@ -12,6 +12,7 @@ use crate::{
     message_key::MessageKey,
     names::ServerName,
     password::PasswordRecord,
+    quarantine::QuarantinedBy,
     second_holder::SecondHolder,
     trusted::{BoundName, Der, LocalName, ProvenBy},
     wire,
@@ -406,6 +407,22 @@ pub enum Event {
     /// A disabled identity was enabled.
     Enabled {
         /// Who.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+    },
+    /// A device was put into quarantine: it stays connected, and may speak and hear on its recovery topics only.
+    Quarantined {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Who put it there.
+        by: QuarantinedBy,
+        /// Why.
+        because: String,
+    },
+    /// An operator released a device from quarantine.
+    Released {
+        /// Which device.
         #[serde(with = "wire::text")]
         identity: Identity,
     },

@@ -120,7 +120,7 @@ impl Group {
 
     /// Returns the member whose account this is, if the group has it and it may have keys of the group.
     pub fn serves(&self, account: &Account) -> Option<Member> {
-        self.members.get(&account.identity).copied().filter(|_| account.is_active())
+        self.members.get(&account.identity).copied().filter(|_| account.is_trusted())
     }
 
     /// Returns the keys to which the group's key was, or may be, encrypted for somebody.

@@ -44,6 +44,7 @@ mod opening;
 mod outcome;
 mod password;
 mod pem;
+mod quarantine;
 mod refusal;
 mod registrar;
 mod registry;
@@ -84,6 +85,7 @@ pub use outcome::{IssuedCertificate, Outcome};
 pub use password::{
     ImportRefusal, ImportedForm, ImportedHash, PasswordMemory, PasswordRecord, PasswordRefusal, Pepper,
 };
+pub use quarantine::{Quarantine, QuarantinedBy};
 pub use refusal::Refusal;
 pub use registrar::Registrar;
 pub use registry::{CertificateRefusal, Counts, Registry};

@@ -55,6 +55,9 @@ pub const DNS_NAME_BYTES: usize = 253;
 /// The longest note on an account, in bytes: one line that a person wrote.
 pub const NOTE_BYTES: usize = 256;
 
+/// The longest reason of a quarantine, in bytes: one line, of a person or with the evidence of the broker.
+pub const QUARANTINE_REASON_BYTES: usize = 512;
+
 /// The longest name of who gave a command, in bytes.
 pub const ACTOR_BYTES: usize = 128;
 

@@ -41,6 +41,24 @@ pub enum Refusal {
     /// The identity was disabled by an operator, not by a restore.
     #[error("{0} was disabled by an operator, which a restore does not undo; enable it instead")]
     IsDisabled(Identity),
+    /// Only devices are put into quarantine.
+    #[error(
+        "{0} is no device, and quarantine is for devices: the rules of policy.d say what a user may do, and a new password ends \
+         its connections"
+    )]
+    NoQuarantine(Identity),
+    /// A quarantine needs a reason.
+    #[error(
+        "a quarantine needs a reason: one line of at most {} bytes",
+        crate::limits::QUARANTINE_REASON_BYTES
+    )]
+    NoReason,
+    /// The device is in quarantine.
+    #[error(
+        "{0} is in quarantine, where no certificate is renewed; a claim code replaces it: keyward device invite {name} --replace",
+        name = .0.name()
+    )]
+    InQuarantine(Identity),
     /// The signing request is refused.
     #[error(transparent)]
     Csr(#[from] CsrRefusal),

@@ -152,6 +152,8 @@ pub struct Counts {
     pub revoked: usize,
     /// Tombstones.
     pub removed: usize,
+    /// Those that are in quarantine, whatever their standing.
+    pub quarantined: usize,
 }
 
 impl Counts {
@@ -341,6 +343,7 @@ impl Registry {
                 Standing::Revoked { .. } => &mut counts.revoked,
                 Standing::Removed => &mut counts.removed,
             } += 1;
+            counts.quarantined += usize::from(account.quarantine.is_some());
         }
         counts
     }

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::{
         AddDevice, AuditEntry, Chip, Command, Context, InitOptions, KeyProtection, KeySource, Lifetimes,
-        NewCredential, NewPassword, Registrar, WallTime,
+        NewCredential, NewPassword, QuarantinedBy, Registrar, WallTime,
     };
     use proptest::prelude::*;
     use std::os::unix::fs::PermissionsExt;
@@ -87,6 +87,8 @@ mod tests {
             6 => Command::Remove { identity },
             7 => Command::SetPassword { identity, password: NewPassword::Generate },
             8 => Command::WithdrawPassword { identity },
+            13 => Command::Quarantine { identity, by: QuarantinedBy::Broker, because: "two".into() },
+            14 => Command::Release { identity },
             10 | 11 => Command::MarkPlain { identity, plain: kind == 10 },
             9 => Command::AddCertificate {
                 identity,
@@ -194,7 +196,7 @@ mod tests {
 
         #[test]
         fn a_snapshot_and_what_follows_it_give_the_state_of_the_whole_ledger(
-            commands in proptest::collection::vec((0u8..13, 0u8..3), 1..24),
+            commands in proptest::collection::vec((0u8..15, 0u8..3), 1..24),
             cut in any::<prop::sample::Index>(),
         ) {
             let closed = std::fs::Permissions::from_mode(0o700);

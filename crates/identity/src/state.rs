@@ -12,6 +12,7 @@ use crate::{
     ledger::{AuditEntry, LedgerError},
     message_key::HeldMessageKey,
     names::{NameOrigin, ServerName, ServerNames},
+    quarantine::Quarantine,
     registry::Registry,
     second_holder::FoundHolder,
     server_keys::ServerKeys,
@@ -242,6 +243,16 @@ impl State {
             Event::Enabled { identity } => {
                 self.change(identity, |account| account.standing = Standing::Active)?;
             }
+            Event::Quarantined { identity, by, because } => self.change(identity, |account| {
+                // Its links stay: they are how it can be reached.
+                let (since, by, because) = (entry.at, *by, because.clone());
+                account.quarantine = Some(Quarantine { since, by, because });
+            })?,
+            Event::Released { identity } => self.change(identity, |account| {
+                account.quarantine = None;
+                // It begins anew, with subscriptions and a will that were refused meanwhile.
+                account.epoch = entry.sequence;
+            })?,
             Event::Restored { unconfirmed, lives, .. } => {
                 self.lives = *lives;
                 self.server_keys.doubt();
@@ -286,6 +297,7 @@ impl State {
             message_keys: Vec::new(),
             agreement_keys: Vec::new(),
             invitation: None,
+            quarantine: None,
             created: entry.at,
             note: note.clone(),
         });
@@ -305,6 +317,7 @@ impl State {
             account.message_keys.clear();
             account.agreement_keys.clear();
             account.invitation = None;
+            account.quarantine = None;
             account.epoch = epoch;
         })
     }

@@ -71,6 +71,8 @@ pub enum Remedy {
     ChangeRule(CitedRule),
     /// No rule can allow it: clients publish to no topic that begins with `$`.
     Never,
+    /// It is in quarantine, where no rule counts: an operator has to release it.
+    Release(Identity),
     /// The topic is longer or deeper than a rule's filter may be: allow a filter that ends earlier with `#`.
     WiderFilter,
 }
@@ -129,6 +131,9 @@ impl Policy {
     ) -> Remedy {
         if refused.cause == Cause::Reserved {
             return Remedy::Never;
+        }
+        if subject.quarantined {
+            return Remedy::Release(subject.identity.clone());
         }
         let mut in_the_way = refused.rule.map(RuleRef::cite);
         for tier in self.tiers_to_try() {
@@ -299,7 +304,7 @@ impl Remedy {
     pub fn file(&self) -> Option<&str> {
         match self {
             Self::AddFile(text) => Some(text),
-            Self::ChangeRule(_) | Self::Never | Self::WiderFilter => None,
+            Self::ChangeRule(_) | Self::Never | Self::Release(_) | Self::WiderFilter => None,
         }
     }
 }
@@ -313,6 +318,13 @@ impl fmt::Display for Remedy {
                 write!(f, "change {rule}: it stands in the first tier, so no other rule can allow it")
             }
             Self::Never => f.write_str("no rule can allow it"),
+            Self::Release(identity) => {
+                let id = identity.name();
+                write!(
+                    f,
+                    "no rule counts while it is in quarantine; see why: keyward device show {id}, then release it: keyward device release {id}"
+                )
+            }
             Self::WiderFilter => {
                 f.write_str("it is too long or deep for a rule: allow a filter that ends earlier with '#'")
             }

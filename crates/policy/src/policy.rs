@@ -18,11 +18,16 @@ use std::sync::Arc;
 const BUILT_IN_NAME: &str = "built-in";
 const BUILT_IN_TEXT: &str = include_str!("built_in.toml");
 
+const QUARANTINE_NAME: &str = "quarantine";
+const QUARANTINE_TEXT: &str = include_str!("quarantine.toml");
+
 /// Holds every rule and role. Immutable: a reload makes another one, and whoever holds this one decides by it
 /// alone (one decision is never made by two generations).
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     rules: Vec<Arc<Rule>>,
+    /// What holds for devices in quarantine, in the place of all else. Without it they may do nothing.
+    quarantine: Vec<Arc<Rule>>,
     late: Vec<Arc<Late>>,
     signed: Vec<Arc<Signed>>,
     presets: Vec<AppliedPreset>,
@@ -50,12 +55,13 @@ impl Policy {
             rule.tier = Tier::BUILT_IN;
             rules.push(rule);
         }
+        let quarantine = quarantine_rules(&mut errors);
         if !errors.is_empty() {
             return Err(PolicyErrors::in_order(errors));
         }
         let late = late.into_iter().map(Arc::new).collect();
         let signed = signed.into_iter().map(Arc::new).collect();
-        Ok(Self { rules: rules.into_iter().map(Arc::new).collect(), late, signed, presets })
+        Ok(Self { rules: rules.into_iter().map(Arc::new).collect(), quarantine, late, signed, presets })
     }
 
     /// Returns the policy without any file: devices have their own topics, users nothing.
@@ -66,15 +72,12 @@ impl Policy {
 
     /// Compiles what applies to one subject.
     pub fn rights(&self, subject: &Subject) -> Rights {
-        let mut provisions = Vec::new();
-        for rule in &self.rules {
-            for (topic, filter) in resolved(rule, subject) {
-                if let Ok(filter) = filter {
-                    provisions.push(Provision { rule: Arc::clone(rule), topic, filter });
-                }
-            }
+        let demands = Demands::of(&self.signed, subject);
+        if subject.quarantined {
+            return Rights::of_quarantine(provisions(&self.quarantine, subject), demands);
         }
-        Rights::new(provisions, Lateness::of(&self.late, subject), Demands::of(&self.signed, subject))
+        let late = Lateness::of(&self.late, subject);
+        Rights::new(provisions(&self.rules, subject), late, demands)
     }
 
     /// Returns this policy with the rules of one file more, which names no roles, decides nothing late and demands no
@@ -90,7 +93,8 @@ impl Policy {
         }
         let rules = added.rules.into_iter().map(Arc::new).chain(self.rules.iter().cloned()).collect();
         let presets = added.presets.into_iter().chain(self.presets.iter().cloned()).collect();
-        Ok(Self { rules, late: self.late.clone(), signed: self.signed.clone(), presets })
+        let (quarantine, late) = (self.quarantine.clone(), self.late.clone());
+        Ok(Self { rules, quarantine, late, signed: self.signed.clone(), presets })
     }
 
     /// Returns this policy without the rules of one file.
@@ -98,6 +102,7 @@ impl Policy {
     pub fn without_file(&self, name: &str) -> Self {
         Self {
             rules: self.rules.iter().filter(|rule| &*rule.file != name).cloned().collect(),
+            quarantine: self.quarantine.clone(),
             late: self.late.iter().filter(|late| &*late.file != name).cloned().collect(),
             signed: self.signed.iter().filter(|signed| &*signed.file != name).cloned().collect(),
             presets: self.presets.iter().filter(|preset| preset.file != name).cloned().collect(),
@@ -152,13 +157,33 @@ impl Policy {
         subject: &'a Subject,
         client: Option<&'a str>,
     ) -> impl Iterator<Item = (RuleRef<'a>, Unresolved)> + 'a {
-        self.rules.iter().flat_map(move |rule| {
+        let rules = if subject.quarantined { &self.quarantine } else { &self.rules };
+        rules.iter().flat_map(move |rule| {
             resolved(rule, subject).filter_map(move |(topic, filter)| {
                 let why = filter.and_then(|filter| for_client(rule, &filter, client)).err()?;
                 RuleRef::new(rule, topic).map(|rule| (rule, why))
             })
         })
     }
+}
+
+fn quarantine_rules(errors: &mut Vec<PolicyError>) -> Vec<Arc<Rule>> {
+    let rules = load_files(&[SourceFile::new(QUARANTINE_NAME, QUARANTINE_TEXT)], errors).rules;
+    let placed = rules.into_iter().map(|rule| Rule { tier: Tier::of_quarantine(rule.effect), ..rule });
+    placed.map(Arc::new).collect()
+}
+
+/// Resolves those of `rules` that speak of a subject.
+fn provisions(rules: &[Arc<Rule>], subject: &Subject) -> Vec<Provision> {
+    let mut provisions = Vec::new();
+    for rule in rules {
+        for (topic, filter) in resolved(rule, subject) {
+            if let Ok(filter) = filter {
+                provisions.push(Provision { rule: Arc::clone(rule), topic, filter });
+            }
+        }
+    }
+    provisions
 }
 
 /// Says why a filter means nothing for a client.

@@ -66,6 +66,8 @@ pub struct Rights {
     longest: usize,
     late: Lateness,
     demands: Demands,
+    /// Whether these are the rights of a device in quarantine.
+    quarantined: bool,
     /// All that applies, if something of it depends on the client id.
     provisions: Option<Arc<[Provision]>>,
 }
@@ -146,10 +148,20 @@ impl Rights {
         Self { provisions: depends.then(|| provisions.into()), ..rights }
     }
 
+    /// Makes the rights of a device in quarantine.
+    pub(crate) fn of_quarantine(provisions: Vec<Provision>, demands: Demands) -> Self {
+        Self { quarantined: true, ..Self::new(provisions, Lateness::default(), demands) }
+    }
+
+    /// Tells whether these are the rights of a device in quarantine.
+    pub fn is_quarantined(&self) -> bool {
+        self.quarantined
+    }
+
     fn of_entries(entries: impl Iterator<Item = Entry>, late: Lateness, demands: Demands) -> Self {
         let entries: Box<[Entry]> = entries.collect();
         let longest = entries.iter().map(|entry| entry.filter.len()).max().unwrap_or(0);
-        Self { entries, longest, late, demands, provisions: None }
+        Self { entries, longest, late, demands, quarantined: false, provisions: None }
     }
 
     /// Returns what a client with this id may do; `None` if that does not depend on the client id.
@@ -193,10 +205,16 @@ impl Rights {
     }
 
     /// Decides whether a CONNECT with a will of this topic is accepted. What may be published is decided when the will
-    /// is due, as ever.
+    /// is due, as ever. A device in quarantine may have any: it would have to connect without, else, and cannot know.
     pub fn decide_will(&self, topic: TopicName<'_>) -> Decision<'_> {
         let decision = self.decide(Action::Publish, topic);
-        if decision.allowed { decision } else { late_or(self.late.will.as_ref(), decision) }
+        if decision.allowed {
+            return decision;
+        }
+        match self.quarantined && decision.cause != Cause::Reserved {
+            true => Decision { allowed: true, cause: Cause::Late, ..decision },
+            false => late_or(self.late.will.as_ref(), decision),
+        }
     }
 
     /// Returns what is demanded of the signature of a message that the subject publishes on a topic; `None` where nothing is. Does not

@@ -36,6 +36,14 @@ pub(crate) struct Tier(pub(crate) u8);
 
 impl Tier {
     pub(crate) const BUILT_IN: Self = Self(u8::MAX);
+
+    /// The tier of a rule of quarantine: what is allowed there comes before what is denied.
+    pub(crate) fn of_quarantine(effect: Effect) -> Self {
+        match effect {
+            Effect::Allow => Self(0),
+            Effect::Deny => Self(1),
+        }
+    }
 }
 
 /// Is one entry of a rule's `who`.

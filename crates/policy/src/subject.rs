@@ -14,12 +14,14 @@ pub struct Subject {
     pub site: Option<SiteId>,
     /// Tells that a machine chose the id, so that it may not claim a first topic level of its own.
     pub machine_chosen: bool,
+    /// Tells that it is a device in quarantine: the rules of quarantine take the place of all others.
+    pub quarantined: bool,
 }
 
 impl Subject {
     /// Makes a subject without type and site whose id a person chose.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, device_type: None, site: None, machine_chosen: false }
+        Self { identity, device_type: None, site: None, machine_chosen: false, quarantined: false }
     }
 
     /// Returns the text that stands for `placeholder` in this subject's filters; `None` if it has no such thing.

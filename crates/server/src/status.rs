@@ -24,6 +24,9 @@ pub struct Status {
     pub devices: usize,
     /// How many of them are disabled or revoked.
     pub devices_shut_out: usize,
+    /// How many of them are in quarantine.
+    #[serde(default)]
+    pub devices_quarantined: usize,
     /// How many users are known.
     pub users: usize,
     /// How many devices and users may log in on plain listeners.

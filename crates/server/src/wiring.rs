@@ -25,6 +25,7 @@ pub fn subject(account: &Account) -> Subject {
         device_type: account.device_type.clone(),
         site: account.site.clone(),
         machine_chosen: account.machine_chosen,
+        quarantined: account.quarantine.is_some(),
     }
 }
 

@@ -9,6 +9,7 @@ use core::num::NonZeroU32;
 use keyward_mqtt::packet::{Ack, ConnAck, Packet, PacketId, ReasonCodes, SubAck};
 use keyward_mqtt::property::{AckProperties, ConnAckProperties};
 use keyward_mqtt::reason::ReasonCode;
+use keyward_policy::Rights;
 
 impl Delivery<'_> {
     /// Answers a packet, at once or when what it waits for has come and all answers before it have left.
@@ -155,7 +156,9 @@ impl Delivery<'_> {
         packet: impl Fn(AckProperties<'static>) -> Packet<'r>,
     ) {
         let wanted = self.session.link.as_ref().is_some_and(|link| link.problem_information);
-        let reason_string = reason.filter(|_| wanted).and_then(reason_string);
+        let in_quarantine = self.entitled.rights.is_some_and(Rights::is_quarantined);
+        let words = |reason| reason_string(reason, in_quarantine);
+        let reason_string = reason.filter(|_| wanted).and_then(words);
         let wordy = packet(AckProperties { reason_string, ..AckProperties::default() });
         let packet = if self.fits(&wordy) { wordy } else { packet(AckProperties::default()) };
         self.write_packet(&packet);
@@ -184,8 +187,10 @@ impl Delivery<'_> {
 }
 
 /// Says in words what a client did not get. Which rule decided is not told to peers; `keyward denials` shows it.
-fn reason_string(reason: ReasonCode) -> Option<&'static str> {
+fn reason_string(reason: ReasonCode, in_quarantine: bool) -> Option<&'static str> {
     match reason {
+        // A device that stores and forwards keeps what it has, and stops sending until it is connected anew.
+        ReasonCode::NotAuthorized if in_quarantine => Some("quarantined"),
         ReasonCode::NotAuthorized => Some("not allowed by the broker's rules"),
         ReasonCode::QuotaExceeded => Some("a limit of the broker is reached"),
         ReasonCode::TopicFilterInvalid => Some("not a valid topic filter"),

@@ -16,6 +16,7 @@ mod messages_arrive_as_their_qos_promises;
 mod nobody_gets_what_is_not_theirs;
 mod one_identity_takes_no_more_than_its_share;
 mod permissions_hold_at_every_moment;
+mod quarantine_leaves_recovery_alone;
 mod queues_have_bounds;
 mod random_histories_break_no_promise;
 mod remembered_routes_grant_nothing;

@@ -193,6 +193,13 @@ impl World {
         self.publish_directory();
     }
 
+    /// Puts a device into quarantine, or takes it out with its links left open.
+    pub(crate) fn quarantine(&mut self, name: &str, quarantined: bool) {
+        self.principals.get_mut(&identity(name)).unwrap().subject.quarantined = quarantined;
+        self.publish_directory();
+        self.settle();
+    }
+
     /// Revokes an identity; nothing of it is kept.
     pub(crate) fn revoke(&mut self, name: &str) {
         self.set(name, 1, Standing::Revoked { keep_messages: false, publish_will: false });

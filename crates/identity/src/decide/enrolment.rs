@@ -186,6 +186,10 @@ impl Clerk<'_> {
         let is_valid = |held: &&CertificateRecord| (held.not_before..=held.not_after).contains(&self.now);
         let old =
             held(account, &serial).filter(is_valid).filter(|_| account.is_active()).ok_or_else(nothing)?;
+        if account.quarantine.is_some() {
+            // Two hold its key: whoever asks may be the wrong one.
+            return Err(Refusal::InQuarantine(identity));
+        }
         if self.now < old.due() {
             return Err(Refusal::RenewalEarly { identity, due: old.due() });
         }

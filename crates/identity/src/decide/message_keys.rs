@@ -3,7 +3,8 @@
 use super::{Clerk, Decision};
 use crate::{
     account::Account, agreement_key::AgreementKey, clock::WallTime, commands::NewMessageKey, cose_key::Kid,
-    events::Event, limits, message_key::MessageKey, refusal::Refusal, second_holder::SecondHolder,
+    events::Event, limits, message_key::MessageKey, quarantine::QuarantinedBy, refusal::Refusal,
+    second_holder::SecondHolder,
 };
 use keyward_ids::{DeviceId, Identity, KeyId, Kind};
 use std::time::Duration;
@@ -102,15 +103,20 @@ impl Clerk<'_> {
         identity: Identity,
         kid: Kid,
         evidence: SecondHolder,
+        because: Option<String>,
     ) -> Result<Decision, Refusal> {
         let account = self.unrevoked(&identity)?;
         let missing = || Refusal::NoSuchMessageKey { identity: identity.clone(), kid };
         let held = account.message_keys.iter().find(|held| held.key.kid() == kid).ok_or_else(missing)?;
         let is_accepted = held.until.is_none_or(|until| self.now < until);
-        match is_accepted && account.second_holder().is_none() {
-            true => Ok(Event::SecondHolderFound { identity, kid, evidence: evidence.bounded() }.into()),
-            false => Ok(Decision::nothing()),
+        if !is_accepted || account.second_holder().is_some() {
+            return Ok(Decision::nothing());
         }
+        let quarantine =
+            because.map(|because| self.quarantine(identity.clone(), QuarantinedBy::Broker, because));
+        let mut decision = quarantine.transpose()?.unwrap_or_default();
+        decision.events.insert(0, Event::SecondHolderFound { identity, kid, evidence: evidence.bounded() });
+        Ok(decision)
     }
 
     /// Returns the end that was set to a key of somebody who may have keys.

@@ -5,6 +5,7 @@ mod credentials;
 mod enrolment;
 mod groups;
 mod message_keys;
+mod quarantine;
 mod server;
 mod server_keys;
 mod trusted;
@@ -73,6 +74,8 @@ impl Clerk<'_> {
             Command::AddUser(user) => self.add_user(user),
             Command::Disable { identity } => self.disable(identity),
             Command::Enable { identity } => self.enable(identity),
+            Command::Quarantine { identity, by, because } => self.quarantine(identity, by, because),
+            Command::Release { identity } => self.release(identity),
             Command::Confirm { identity } => self.confirm(identity),
             Command::ConfirmAll => Ok(self.confirm_all()),
             Command::Revoke { identity, keep_messages, publish_will } => {
@@ -93,8 +96,8 @@ impl Clerk<'_> {
             }
             Command::WithdrawMessageKey { identity, kid } => self.withdraw_message_key(identity, kid),
             Command::Rekey { id, with } => self.rekey(id, with),
-            Command::NoteSecondHolder { identity, kid, evidence } => {
-                self.note_second_holder(identity, kid, evidence)
+            Command::NoteSecondHolder { identity, kid, evidence, quarantine } => {
+                self.note_second_holder(identity, kid, evidence, quarantine)
             }
             Command::KeepServerKeys => self.keep_server_keys(),
             Command::RotateCommandKey { lead_secs, overlap_secs } => {

@@ -30,6 +30,8 @@ impl Event {
             | Self::NameUnbound { identity, .. }
             | Self::MarkedPlain { identity }
             | Self::UnmarkedPlain { identity }
+            | Self::Quarantined { identity, .. }
+            | Self::Released { identity }
             | Self::Disabled { identity }
             | Self::Enabled { identity }
             | Self::Revoked { identity, .. }

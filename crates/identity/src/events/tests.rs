@@ -193,6 +193,24 @@ fn the_events_of_groups_are_written_as_ever() {
 }
 
 #[test]
+fn the_events_of_a_quarantine_are_written_as_ever() {
+    let identity: Identity = "device:a".parse().unwrap();
+    let because = || "two hold it".to_owned();
+    let events = [
+        Event::Quarantined { identity: identity.clone(), by: QuarantinedBy::Operator, because: because() },
+        Event::Quarantined { identity: identity.clone(), by: QuarantinedBy::Broker, because: because() },
+        Event::Released { identity },
+    ];
+    let json = concat!(
+        r#"[{"event":"quarantined","identity":"device:a","by":"operator","because":"two hold it"},"#,
+        r#"{"event":"quarantined","identity":"device:a","by":"broker","because":"two hold it"},"#,
+        r#"{"event":"released","identity":"device:a"}]"#
+    );
+    assert_eq!(serde_json::to_string(&events).unwrap(), json);
+    assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+}
+
+#[test]
 fn the_events_of_imported_server_certificates_are_written_as_ever() {
     let name: LocalName = "old".parse().unwrap();
     let key = KeyId::new([7; 32]);

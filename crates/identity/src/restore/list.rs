@@ -10,6 +10,7 @@
 //! device:dev03 certificate-withdrawn 4f2a… record=30
 //! user:app     password-replaced record=33
 //! device:dev04 disabled
+//! device:dev06 quarantined broker two%20hold%20its%20key record=32
 //! device:dev03 message-key-withdrawn 496bd8afadf307e5 record=31
 //! device:dev04 group-left plant record=32
 //! device:dev05 name-unbound old Kitchen%201 record=34
@@ -27,11 +28,13 @@ use crate::{
     cose_key::Kid,
     files::{self, FileError},
     limits,
+    quarantine::{QuarantinedBy, is_reason},
     trusted::{self, LocalName},
 };
 use keyward_ids::{Identity, InstallationId};
 use std::{
     fmt,
+    iter::Peekable,
     path::{Path, PathBuf},
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -40,7 +43,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const VERSION: &str = "1";
 
 /// What may stand behind an identity, for people.
-const WORDS: &str = "revoked, removed, disabled, unconfirmed, password-replaced, marked-plain, unmarked-plain, \
+const WORDS: &str = "revoked, removed, disabled, unconfirmed, quarantined, password-replaced, marked-plain, unmarked-plain, \
      certificate-withdrawn SERIAL, message-key-withdrawn KID, message-key-retired KID TIME, group-left GROUP or name-unbound AUTHORITY NAME";
 
 /// What a line about an authority of others begins with.
@@ -196,6 +199,7 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
         "removed" => Taken::Removed,
         "disabled" => Taken::Disabled,
         "unconfirmed" => Taken::Unconfirmed,
+        "quarantined" => quarantine(&mut words)?,
         "password-replaced" => Taken::Password,
         "marked-plain" => Taken::Mark { plain: true },
         "unmarked-plain" => Taken::Mark { plain: false },
@@ -216,12 +220,27 @@ fn taking(line: &str) -> Result<(Identity, Taking), String> {
         }
         "name-unbound" => {
             let authority = authority(words.next().unwrap_or_default())?;
-            let common_name = decoded(words.next().unwrap_or_default())?;
+            let word = words.next().unwrap_or_default();
+            let common_name = decoded(word, trusted::is_common_name).ok_or_else(|| {
+                format!("the common name {} cannot be read; write a space as %20", shown(word))
+            })?;
             Taken::Name { authority, common_name }
         }
         _ => return Err(format!("{} is none of {WORDS}", shown(word))),
     };
     Ok((identity, Taking { taken, record: end_of_line(words)? }))
+}
+
+/// Reads by whom a device was put into quarantine, and why. A person may leave both out.
+fn quarantine<'a>(words: &mut Peekable<impl Iterator<Item = &'a str>>) -> Result<Taken, String> {
+    let Some(by) = words.peek().and_then(|word| QuarantinedBy::read(word)) else {
+        let because = "it was in quarantine before the ledger was restored".to_owned();
+        return Ok(Taken::Freedom { by: QuarantinedBy::Operator, because });
+    };
+    words.next();
+    let word = words.next().unwrap_or_default();
+    let wrong = || format!("the reason {} cannot be read; write a space as %20", shown(word));
+    Ok(Taken::Freedom { by, because: decoded(word, is_reason).ok_or_else(wrong)? })
 }
 
 fn kid(word: &str) -> Result<Kid, String> {
@@ -255,10 +274,10 @@ fn end_of_line<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Option<Re
     }
 }
 
-/// Writes a common name as one word: bytes that are no letter, digit, `.`, `-` or `_` as `%` and two hexadecimal digits.
-fn encoded(common_name: &str) -> String {
+/// Writes a text as one word: bytes that are no letter, digit, `.`, `-` or `_` as `%` and two hexadecimal digits.
+fn encoded(written: &str) -> String {
     let mut text = String::new();
-    for byte in common_name.bytes() {
+    for byte in written.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => text.push(byte.into()),
             byte => text.push_str(&format!("%{byte:02x}")),
@@ -267,23 +286,20 @@ fn encoded(common_name: &str) -> String {
     text
 }
 
-fn decoded(word: &str) -> Result<String, String> {
-    let read = || {
-        let (mut bytes, mut rest) = (Vec::new(), word.as_bytes());
-        while let [first, behind @ ..] = rest {
-            rest = behind;
-            bytes.push(match first {
-                b'%' => {
-                    let (digits, behind) = rest.split_at_checked(2)?;
-                    rest = behind;
-                    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
-                }
-                byte => *byte,
-            });
-        }
-        String::from_utf8(bytes).ok().filter(|name| trusted::is_common_name(name))
-    };
-    read().ok_or_else(|| format!("the common name {} cannot be read; write a space as %20", shown(word)))
+fn decoded(word: &str, fits: fn(&str) -> bool) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::new(), word.as_bytes());
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        bytes.push(match first {
+            b'%' => {
+                let (digits, behind) = rest.split_at_checked(2)?;
+                rest = behind;
+                u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
+            }
+            byte => *byte,
+        });
+    }
+    String::from_utf8(bytes).ok().filter(|text| fits(text))
 }
 
 fn record(word: &str) -> Result<Record, String> {
@@ -343,6 +359,9 @@ impl fmt::Display for Taking {
             }
             Taken::Disabled => f.write_str("disabled")?,
             Taken::Unconfirmed => f.write_str("unconfirmed")?,
+            Taken::Freedom { by, because } => {
+                write!(f, "quarantined {} {}", by.name(), encoded(because))?;
+            }
             Taken::Password => f.write_str("password-replaced")?,
             Taken::Mark { plain: true } => f.write_str("marked-plain")?,
             Taken::Mark { plain: false } => f.write_str("unmarked-plain")?,
@@ -403,14 +422,15 @@ mod tests {
     fn what_a_person_writes_is_read() {
         let text = format!(
             "# by Ada\r\n{HEAD}\r\n  device:dev01   revoked  # stolen\r\nuser:app password-replaced\r\n\
-             device:dev02 revoked keep-messages publish-will\ndevice:dev03 certificate-withdrawn 4f2a\n"
+             device:dev04 quarantined  # twice on the map\ndevice:dev02 revoked keep-messages publish-will\ndevice:dev03 certificate-withdrawn 4f2a\n"
         );
         let list = parse(&text).unwrap();
-        assert_eq!((list.takings.identities.len(), list.complete_until), (4, None));
+        assert_eq!((list.takings.identities.len(), list.complete_until), (5, None));
         let of = |name: &str| list.takings.identities[&name.parse().unwrap()][0].to_string();
         assert_eq!(of("device:dev01"), "revoked");
         assert_eq!(of("device:dev02"), "revoked keep-messages publish-will");
         assert_eq!(of("device:dev03"), "certificate-withdrawn 4f2a");
+        assert!(of("device:dev04").starts_with("quarantined operator it%20was"), "{}", of("device:dev04"));
         assert_eq!(of("user:app"), "password-replaced");
     }
 
@@ -418,7 +438,7 @@ mod tests {
     fn a_list_is_read_as_it_was_printed() {
         let text = format!(
             "{HEAD}complete-until: 2026-11-29T18:10:00+01:00\ndevice:a removed record=5\ndevice:a disabled record=9\n\
-             device:a unmarked-plain record=10\ndevice:a message-key-withdrawn 496bd8afadf307e5 record=10\n\
+             device:a quarantined broker two%20hold%20it record=10\ndevice:a unmarked-plain record=10\ndevice:a message-key-withdrawn 496bd8afadf307e5 record=10\n\
              device:a message-key-retired 496bd8afadf307e6 2026-11-29T18:10:00Z record=10\n\
              device:b group-left plant record=10\ndevice:b name-unbound old K%c3%bcche%201%23 record=11\ndevice:b unconfirmed record=7.1f\n\
              authority:gate list-replaced record=13\nauthority:old removed record=12\nuser:c certificate-withdrawn 01ff record=8\n"
@@ -455,6 +475,7 @@ mod tests {
                 "'soon' is not a moment",
             ),
             (&format!("{HEAD}device:a group-left\n"), "list:3: the group '' is empty"),
+            (&format!("{HEAD}device:a quarantined broker %0a\n"), "the reason '%0a' cannot be read"),
             (&format!("{HEAD}device:a removed record=-1\n"), "list:3: 'record=-1' is not understood"),
             (&format!("{HEAD}device:a removed record=1 device:b\n"), "list:3: 'device:b' is too much"),
             (&format!("{HEAD}device:a removed\u{1b}[2J\n"), "\\u{1b}"),

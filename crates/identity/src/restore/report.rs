@@ -77,6 +77,8 @@ pub struct Applied {
     pub message_keys: usize,
     /// Members taken out of groups.
     pub memberships: usize,
+    /// Devices put into quarantine.
+    pub quarantined: usize,
     /// Marks `plain` set or cleared.
     pub marks: usize,
     /// Common names that stand for nobody any more.
@@ -97,6 +99,7 @@ impl Applied {
             Event::CertificateWithdrawn { .. } => self.certificates += 1,
             Event::MessageKeyWithdrawn { .. } | Event::MessageKeyRetired { .. } => self.message_keys += 1,
             Event::GroupMemberRemoved { .. } => self.memberships += 1,
+            Event::Quarantined { .. } => self.quarantined += 1,
             Event::MarkedPlain { .. } | Event::UnmarkedPlain { .. } => self.marks += 1,
             Event::NameUnbound { .. } => self.names += 1,
             Event::AuthorityDistrusted { .. } => self.authorities += 1,
@@ -113,6 +116,7 @@ impl Applied {
         self.certificates += other.certificates;
         self.message_keys += other.message_keys;
         self.memberships += other.memberships;
+        self.quarantined += other.quarantined;
         self.marks += other.marks;
         self.names += other.names;
         self.authorities += other.authorities;
@@ -142,6 +146,9 @@ impl fmt::Display for Report {
         }
         if self.applied.memberships > 0 {
             writeln!(f, "Members taken out of groups as before: {}.", self.applied.memberships)?;
+        }
+        if self.applied.quarantined > 0 {
+            writeln!(f, "Put back into quarantine: {}.", self.applied.quarantined)?;
         }
         if marks > 0 {
             writeln!(f, "Marks \"plain\" set or cleared as before: {marks}.")?;

@@ -8,6 +8,7 @@ use crate::{
     cose_key::Kid,
     events::Event,
     ledger::AuditEntry,
+    quarantine::QuarantinedBy,
     state::State,
     trusted::{BoundName, LocalName},
 };
@@ -24,6 +25,11 @@ pub(super) enum Taken {
     },
     Disabled,
     Unconfirmed,
+    /// It was put into quarantine.
+    Freedom {
+        by: QuarantinedBy,
+        because: String,
+    },
     Password,
     /// The mark `plain` was set or cleared: either takes a door away from the password.
     Mark {
@@ -86,6 +92,12 @@ impl Reach {
     }
 }
 
+impl Taking {
+    fn is_quarantine(&self) -> bool {
+        matches!(self.taken, Taken::Freedom { .. })
+    }
+}
+
 impl Takings {
     /// Adds what a record takes away, which stands on `branch`. What it gives ends what was taken only for a time.
     pub(super) fn note(&mut self, entry: &AuditEntry, branch: u64) {
@@ -105,6 +117,13 @@ impl Takings {
                 }
                 Event::Disabled { identity } => take(identity, Taken::Disabled),
                 Event::Unconfirmed { identity } => take(identity, Taken::Unconfirmed),
+                Event::Quarantined { identity, by, because } => {
+                    take(identity, Taken::Freedom { by: *by, because: because.clone() });
+                }
+                Event::Released { identity } => {
+                    let takings = self.identities.get_mut(identity);
+                    takings.into_iter().for_each(|takings| takings.retain(|earlier| !earlier.is_quarantine()));
+                }
                 Event::PasswordSet { identity, .. } if added == Some(identity) => {}
                 Event::PasswordSet { identity, .. } | Event::PasswordWithdrawn { identity } => {
                     take(identity, Taken::Password);
@@ -194,6 +213,7 @@ impl Takings {
         match &taking.taken {
             Taken::Removed => takings.clear(),
             Taken::Revoked { .. } => takings.retain(|earlier| earlier.taken == Taken::Removed),
+            Taken::Freedom { .. } => takings.retain(|earlier| !earlier.is_quarantine()),
             Taken::Mark { .. } => takings.retain(|earlier| !matches!(earlier.taken, Taken::Mark { .. })),
             Taken::MessageKey(kid) | Taken::MessageKeyAfter { kid, .. } => {
                 takings.retain(
@@ -269,6 +289,14 @@ fn event(state: &State, account: &Account, taken: &Taken) -> Option<Event> {
             (may_return && account.standing != Standing::Disabled).then_some(Event::Disabled { identity })
         }
         Taken::Unconfirmed => account.is_active().then_some(Event::Unconfirmed { identity }),
+        Taken::Freedom { by, because } => {
+            let (by, because) = (*by, because.clone());
+            (may_return && account.quarantine.is_none()).then_some(Event::Quarantined {
+                identity,
+                by,
+                because,
+            })
+        }
         Taken::Password => account.password.is_some().then_some(Event::PasswordWithdrawn { identity }),
         Taken::Mark { plain } if !may_return || account.plain == *plain => None,
         Taken::Mark { plain: true } => Some(Event::MarkedPlain { identity }),

@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use keyward_identity::{
-    AuditEntry, Command, Event, Group, GroupAges, GroupRefusal, KeyProtection, Kid, OpenOptions, Refusal,
-    Registrar, WallTime, limits,
+    AuditEntry, Command, Event, Group, GroupAges, GroupRefusal, KeyProtection, Kid, OpenOptions,
+    QuarantinedBy, Refusal, Registrar, WallTime, limits,
 };
 use keyward_ids::{GroupId, Identity};
 use proptest::prelude::*;
@@ -90,6 +90,7 @@ fn losses(house: &House) -> Vec<(&'static str, Command)> {
         ("removed from the group", take_out("plant", &["device:pump-1"])),
         ("key withdrawn", Command::WithdrawMessageKey { identity, kid }),
         ("disabled", disable("device:pump-1")),
+        ("put into quarantine", crate::quarantine::quarantine("device:pump-1", QuarantinedBy::Broker)),
         ("revoked", revoke("device:pump-1")),
         ("removed", remove("device:pump-1")),
     ]
@@ -305,7 +306,8 @@ fn served(house: &House) -> BTreeMap<u32, Vec<Kid>> {
     let registry = house.registrar().registry();
     let of = |group: &Arc<Group>| {
         let accounts = group.members.keys().filter_map(|identity| registry.find(identity));
-        let keys = accounts.filter(|account| account.is_active()).flat_map(|account| &account.agreement_keys);
+        let keys =
+            accounts.filter(|account| account.is_trusted()).flat_map(|account| &account.agreement_keys);
         (group.current().number, keys.map(|held| held.key.kid()).collect())
     };
     house.registrar().groups().iter().map(of).collect()

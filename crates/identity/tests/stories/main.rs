@@ -15,6 +15,7 @@ mod enrolment;
 mod groups;
 mod keys;
 mod message_keys;
+mod quarantine;
 mod restore;
 mod server_keys;
 mod server_names;

@@ -172,6 +172,7 @@ fn the_first_proof_that_two_hold_a_key_stands_in_the_ledger_until_the_key_goes()
             topic: "ü".repeat(70_000),
             hosts: vec!["192.0.2.1".to_owned(); 100],
         },
+        quarantine: Some("two hold it".to_owned()),
     };
     assert!(house.run(note(7, old.kid())).changed);
     assert!(!house.run(note(8, old.kid())).changed, "whoever has the key must not write the ledger full");
@@ -181,6 +182,8 @@ fn the_first_proof_that_two_hold_a_key_stands_in_the_ledger_until_the_key_goes()
     assert_eq!((held.key.kid(), found.evidence.number, found.at), (old.kid(), 7, house.now));
     assert!(found.evidence.topic.len() <= limits::EVIDENCE_TOPIC_BYTES && found.evidence.topic.len() > 250);
     assert_eq!(found.evidence.hosts.len(), limits::EVIDENCE_HOSTS);
+    assert!(account.quarantine.is_some(), "in the same record");
+    assert!(!account.is_trusted());
     house.run(withdraw("device:pump-1", old.kid()));
     assert!(house.account("device:pump-1").second_holder().is_none());
     assert!(matches!(house.refused(note(9, old.kid())), Refusal::NoSuchMessageKey { .. }));

@@ -8,6 +8,7 @@ mod ledger;
 mod list;
 mod message_keys;
 mod place;
+mod quarantine;
 
 use crate::support::*;
 use keyward_identity::{

@@ -113,6 +113,31 @@ Examples:
         /// Which device
         id: DeviceId,
     },
+    /// Leave a device its recovery topics and nothing else, until you release it; it stays connected
+    #[command(after_help = "\
+Examples:
+  keyward device quarantine dev01 --because 'seen in two places'
+  keyward device release dev01                                       when it is sound again
+
+It may publish and subscribe below devices/dev01/recovery/ only, whatever the rules say, and gets no renewed certificate. The
+broker does this by itself when two prove to hold the key by which a device signs (docs/devices.md#quarantine).")]
+    Quarantine {
+        /// Which device
+        #[arg(value_parser = no_user)]
+        id: DeviceId,
+        /// Why, in one line: it stands in the ledger
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
+    /// Release a device from quarantine; its live connections are closed, so that it begins anew
+    #[command(after_help = "\
+Examples:
+  keyward device rekey dev01      new keys first, if somebody may hold a copy of the old ones
+  keyward device release dev01")]
+    Release {
+        /// Which device
+        id: DeviceId,
+    },
     /// Refuse a device for ever, with all its credentials; its live connections are closed within a second
     #[command(after_help = "\
 Examples:
@@ -138,6 +163,16 @@ Examples:
         #[arg(long, value_name = "KEY")]
         key: Option<keyward_ids::KeyId>,
     },
+}
+
+/// Reads the id of a device, where somebody may mean a user.
+fn no_user(text: &str) -> Result<DeviceId, String> {
+    if text.starts_with("user:") {
+        return Err(
+            "users are not put into quarantine: the rules of policy.d say what a user may do".to_owned()
+        );
+    }
+    DeviceId::parse(text).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

@@ -30,6 +30,10 @@ pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
         DeviceCommand::Show { id } => show(site, id.to_string()),
         DeviceCommand::Disable { id } => site.change(Request::DeviceDisable { id: id.to_string() }),
         DeviceCommand::Enable { id } => site.change(Request::DeviceEnable { id: id.to_string() }),
+        DeviceCommand::Quarantine { id, because } => {
+            site.change(Request::DeviceQuarantine { id: id.to_string(), because })
+        }
+        DeviceCommand::Release { id } => site.change(Request::DeviceRelease { id: id.to_string() }),
         DeviceCommand::Revoke(args) => site.change(Request::DeviceRevoke(DeviceRevoke {
             id: args.id.to_string(),
             keep_messages: args.keep_messages,
@@ -232,7 +236,7 @@ fn listing(rows: &[DeviceRow]) -> String {
     let rows = rows.iter().map(|row| {
         [
             row.id.clone(),
-            standing_since(row.standing, row.unconfirmed_since_unix_ms),
+            standing_of(row),
             connected(row.connected).to_owned(),
             row.device_type.clone().unwrap_or_default(),
             row.site.clone().unwrap_or_default(),
@@ -260,6 +264,12 @@ fn listing(rows: &[DeviceRow]) -> String {
         "password",
     ];
     table(heading, rows)
+}
+
+/// Says whether a device may act, and whether it is in quarantine.
+fn standing_of(row: &DeviceRow) -> String {
+    let standing = standing_since(row.standing, row.unconfirmed_since_unix_ms);
+    if row.quarantine.is_some() { format!("{standing}, in quarantine") } else { standing }
 }
 
 /// Says whether an identity may act.
@@ -319,15 +329,15 @@ fn show(site: &Site, id: String) -> Outcome {
 
 fn tell_detail(detail: &DeviceDetail) -> String {
     let row = &detail.device;
-    let mut text = format!(
-        "device:{} is {}",
-        escape(&row.id),
-        standing_since(row.standing, row.unconfirmed_since_unix_ms)
-    );
+    let mut text = format!("device:{} is {}", escape(&row.id), standing_of(row));
     if let Some(now) = row.connected {
         let _ = write!(text, ", {}", connected(Some(now)));
     }
     let _ = writeln!(text, "; added {}", moment(row.added_unix_ms));
+    if let Some(quarantine) = &row.quarantine {
+        let (since, by) = (moment(quarantine.since_unix_ms), escape(&quarantine.by));
+        let _ = writeln!(text, "  quarantine  since {since}, by the {by}: {}", escape(&quarantine.because));
+    }
     for (name, value) in [("type", &row.device_type), ("site", &row.site), ("preset", &row.preset)] {
         if let Some(value) = value {
             let _ = writeln!(text, "  {name:9} {}", escape(value));

@@ -125,6 +125,7 @@ pub(crate) mod tests {
             ca_fingerprint: "AB:CD".to_owned(),
             devices: 0,
             devices_shut_out: 0,
+            devices_quarantined: 0,
             users: 0,
             marked_plain: 0,
             certificates: Vec::new(),

@@ -60,6 +60,9 @@ fn known(status: &Status) -> String {
     if status.marked_plain > 0 {
         let _ = write!(text, "; {} marked plain", status.marked_plain);
     }
+    if status.devices_quarantined > 0 {
+        let _ = write!(text, "; {} of the devices in quarantine", status.devices_quarantined);
+    }
     if status.devices_shut_out > 0 {
         let _ = write!(text, "; {} of the devices disabled or revoked", status.devices_shut_out);
     }

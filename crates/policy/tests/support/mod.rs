@@ -55,6 +55,12 @@ pub(crate) fn found(id: &str) -> Subject {
     Subject { machine_chosen: true, ..device(id) }
 }
 
+/// Makes a device that is in quarantine.
+#[allow(dead_code, reason = "not every test has one")]
+pub(crate) fn quarantined(id: &str) -> Subject {
+    Subject { quarantined: true, ..device(id) }
+}
+
 /// Asks questions in words.
 pub(crate) trait Ask {
     fn may(&self, action: &str, text: &str) -> bool;

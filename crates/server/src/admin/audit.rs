@@ -152,6 +152,10 @@ fn describe(event: &Event) -> String {
         }
         Event::Disabled { identity } => format!("{identity} disabled"),
         Event::Enabled { identity } => format!("{identity} enabled"),
+        Event::Quarantined { identity, by, because } => {
+            format!("{identity} put into quarantine by the {}: {}", by.name(), escape(because))
+        }
+        Event::Released { identity } => format!("{identity} released from quarantine"),
         Event::Revoked { identity, keep_messages, publish_will } => {
             let kept = if *keep_messages { ", its messages are still delivered" } else { "" };
             let will = if *publish_will { ", its will is published" } else { "" };

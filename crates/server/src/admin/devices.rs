@@ -5,6 +5,7 @@ use super::{
     accounts::{bad_name, credential, password, password_note, shown, standing, unconfirmed_since},
     invitations::invitation,
     presets::PresetFile,
+    quarantine::quarantine_row,
 };
 use crate::{
     container,
@@ -244,6 +245,7 @@ impl Admin {
             id: account.identity.name().to_owned(),
             standing: standing(account),
             unconfirmed_since_unix_ms: unconfirmed_since(account),
+            quarantine: quarantine_row(account),
             device_type: account.device_type.as_ref().map(ToString::to_string),
             site: account.site.as_ref().map(ToString::to_string),
             exposure: match account.exposure {
@@ -333,7 +335,7 @@ pub(super) fn refuse(
 
 fn parse(add: &DeviceAdd) -> Result<Subject, Refusal> {
     let (device_type, site) = parse_names(add.device_type.as_deref(), add.site.as_deref())?;
-    Ok(Subject { identity: device(&add.id)?, device_type, site, machine_chosen: false })
+    Ok(Subject { device_type, site, ..Subject::new(device(&add.id)?) })
 }
 
 /// Reads the names of a type and of a site.

@@ -147,6 +147,10 @@ impl Turn<'_> {
                 Reply::refused(Rejection::Key, "this key is not free; make another one")
             }
             R::RenewalEarly { .. } => Reply::refused(Rejection::Early, refusal),
+            R::InQuarantine(_) => {
+                let what = "this device is in quarantine, where no certificate is renewed; ask the operator";
+                Reply::refused(Rejection::Later, what)
+            }
             R::RenewedTooOften { .. } => Reply::refused(Rejection::Later, refusal),
             R::NothingToRenew { .. } | R::IsRevoked(_) | R::NoSuchIdentity(_) => {
                 let what = "this certificate cannot be renewed any more; ask the operator for a claim code";

@@ -4,6 +4,7 @@
 //! about was dealt with. Each kind is read off an account, so that it ends with what it is about and survives a restart.
 
 mod claim_conflict;
+mod quarantine;
 mod two_holders;
 
 use super::{Admin, Turn};
@@ -12,7 +13,7 @@ use keyward_ids::Identity;
 use serde::Serialize;
 
 /// Below this each incident has its topic.
-const TOPICS: &str = "$keyward/incidents";
+pub(super) const TOPICS: &str = "$keyward/incidents";
 
 /// Names a kind of incident; a device has at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,16 +22,19 @@ pub(super) enum Kind {
     ClaimConflict,
     /// A message key that two hold, or whose device has lost count.
     TwoHolders,
+    /// A device in quarantine.
+    Quarantine,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::ClaimConflict, Self::TwoHolders];
+    const ALL: [Self; 3] = [Self::ClaimConflict, Self::TwoHolders, Self::Quarantine];
 
     /// Returns the word that stands in topics.
     fn word(self) -> &'static str {
         match self {
             Self::ClaimConflict => "claim-conflict",
             Self::TwoHolders => "equivocation",
+            Self::Quarantine => "quarantine",
         }
     }
 
@@ -39,6 +43,7 @@ impl Kind {
         let (at, evidence, what) = match self {
             Self::ClaimConflict => claim_conflict::of(account)?,
             Self::TwoHolders => two_holders::of(account)?,
+            Self::Quarantine => quarantine::of(account)?,
         };
         let device = account.identity.name().to_owned();
         Some(Incident { incident: self.word(), device, at: at.to_string(), evidence, what })
@@ -68,9 +73,14 @@ impl Admin {
     /// until its key is withdrawn or retired. When this returns it is durable and told. Whatever else is to follow from a proof follows
     /// here, where it is known to be new.
     pub(crate) fn two_holders(&mut self, identity: &Identity, kid: Kid, evidence: SecondHolder, actor: &str) {
-        let command = Command::NoteSecondHolder { identity: identity.clone(), kid, evidence };
+        let (verdict, because) = self.judge_proof(identity, kid, &evidence);
+        let (identity, quarantine) = (identity.clone(), because);
+        let command = Command::NoteSecondHolder { identity: identity.clone(), kid, evidence, quarantine };
         match Turn::begin(self, actor).command(command) {
-            Ok((outcome, _)) if outcome.changed => self.tell(Kind::TwoHolders, identity),
+            Ok((outcome, _)) if outcome.changed => {
+                self.tell(Kind::TwoHolders, &identity);
+                self.tell_verdict(&identity, verdict);
+            }
             Ok(_) => {} // It is known, or the key is gone.
             Err(refusal) => {
                 tracing::error!(%identity, "its incident is not written down: {}", refusal.what);
@@ -109,6 +119,7 @@ impl Admin {
                 running.live.announce(vec![(kind.topic(&identity), Vec::new())]);
             }
         }
+        self.forget_left_out();
     }
 
     /// Lists incidents for `status`, a line each.
@@ -126,4 +137,4 @@ impl Admin {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -17,11 +17,13 @@ mod enrolment;
 mod incidents;
 mod invitations;
 mod keys;
+pub mod limits;
 mod listeners;
 mod live;
 mod marks;
 mod permissions;
 mod presets;
+mod quarantine;
 mod reach;
 mod refusal;
 mod reload;
@@ -60,6 +62,8 @@ pub struct Admin {
     running: Option<InRun>,
     /// The incidents that were published and are not over.
     told: BTreeSet<(incidents::Kind, Identity)>,
+    /// What the broker did about quarantine by itself.
+    quarantining: quarantine::Quarantining,
 }
 
 /// Holds what is in force in a running broker, and the way into it.
@@ -102,7 +106,8 @@ pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal
     }
     let protection = installation::protection(options.passphrase_file.as_deref())?;
     let registrar = installation::open(home, protection)?;
-    Ok(Admin { home: home.clone(), registrar, running: None, told: BTreeSet::new() })
+    let (told, quarantining) = (BTreeSet::new(), quarantine::Quarantining::default());
+    Ok(Admin { home: home.clone(), registrar, running: None, told, quarantining })
 }
 
 /// Reaches the installation in `home`, whether a broker runs there or not.
@@ -138,7 +143,8 @@ impl Operator {
 impl Admin {
     /// Takes the store of a broker that runs.
     pub(crate) fn running(home: Home, registrar: Registrar, running: InRun) -> Self {
-        Self { home, registrar, running: Some(running), told: BTreeSet::new() }
+        let quarantining = quarantine::Quarantining::of(&registrar.registry());
+        Self { home, registrar, running: Some(running), told: BTreeSet::new(), quarantining }
     }
 
     /// Carries `request` out for the user of this process.
@@ -166,6 +172,8 @@ impl Admin {
             Request::DeviceShow { id } => turn.admin.show_device(&id),
             Request::DeviceDisable { id } => turn.disable_device(&id),
             Request::DeviceEnable { id } => turn.enable_device(&id),
+            Request::DeviceQuarantine { id, because } => turn.quarantine_device(&id, because),
+            Request::DeviceRelease { id } => turn.release_device(&id),
             Request::DeviceRevoke(revoke) => turn.revoke_device(&revoke),
             Request::DeviceRemove { id } => turn.remove_device(&id),
             Request::DeviceInvite(invite) => turn.invite_device(invite),

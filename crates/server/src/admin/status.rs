@@ -40,6 +40,7 @@ impl Admin {
         for certificate in known.certificates.iter().filter(|certificate| certificate.not_after < ending) {
             warnings.push(format!("the {} certificate ends on {}", certificate.role, certificate.not_after));
         }
+        warnings.extend(self.quarantining.warning());
         warnings.extend(self.incidents());
         warnings.extend(self.restore_warning());
         warnings.extend(self.import_warning());
@@ -58,6 +59,7 @@ impl Admin {
             ca_fingerprint: known.ca_fingerprint,
             devices: known.devices.existing(),
             devices_shut_out: known.devices.existing() - known.devices.active,
+            devices_quarantined: known.devices.quarantined,
             users: known.users.existing(),
             marked_plain: self.marked_plain(),
             certificates: known

@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) store: Store,
     pub(super) certificates: Certificates,
     pub(super) types: BTreeMap<Spanned<String>, DeviceType>,
+    pub(super) quarantine: Quarantine,
     pub(super) log: Log,
 }
 
@@ -79,6 +80,13 @@ pub(super) struct Certificates {
 pub(super) struct DeviceType {
     pub(super) login: Option<Spanned<LoginRule>>,
     pub(super) device_lifetime: Option<Spanned<Span>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Quarantine {
+    pub(super) two_holders: Option<bool>,
+    pub(super) never: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

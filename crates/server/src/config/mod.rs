@@ -9,6 +9,7 @@ mod file;
 mod listener;
 mod network;
 mod place;
+mod quarantine;
 mod types;
 mod unit;
 
@@ -19,6 +20,7 @@ pub use file::{Durability, LogFormat, Protocol};
 pub use listener::{Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT};
 pub use network::Network;
 pub use place::{Address, Place, SocketMode};
+pub use quarantine::{Exception, MAX_NEVER, Quarantine};
 pub use types::{DeviceType, MAX_TYPES};
 pub use unit::{ByteSize, Span};
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub device_days: Option<u32>,
     /// What is particular of a type of device.
     pub types: BTreeMap<TypeId, DeviceType>,
+    /// What the broker does by itself about devices of which two hold the key.
+    pub quarantine: Quarantine,
     /// How log lines look and how many there are.
     pub log: Log,
 }
@@ -114,6 +118,7 @@ impl Config {
         let sys_interval = collect(sys_interval(&raw.server, &places), &mut errors);
         let device_days = collect(device_days(&raw.certificates, &places), &mut errors);
         let types = collect(types::validate(&raw.types, &places), &mut errors);
+        let quarantine = collect(quarantine::validate(&raw.quarantine, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
@@ -132,6 +137,7 @@ impl Config {
             },
             device_days,
             types,
+            quarantine,
             log,
         })
     }
@@ -199,6 +205,7 @@ impl Default for Config {
             store: Store::default(),
             device_days: None,
             types: BTreeMap::new(),
+            quarantine: Quarantine::default(),
             log: Log::default(),
         }
     }

@@ -248,6 +248,9 @@ pub struct DeviceRow {
     /// It is disabled since the ledger was restored at this moment, because nobody confirmed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed_since_unix_ms: Option<u64>,
+    /// The quarantine that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<QuarantineRow>,
     /// Its type.
     pub device_type: Option<String>,
     /// Where it stands.
@@ -274,6 +277,17 @@ pub struct DeviceRow {
     /// What is to be known of its password: that it was imported, that it is weak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_note: Option<String>,
+}
+
+/// Says since when a device is in quarantine, by whom and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineRow {
+    /// Since when.
+    pub since_unix_ms: u64,
+    /// `operator` or `broker`.
+    pub by: String,
+    /// Why.
+    pub because: String,
 }
 
 /// Holds one line of the user list.

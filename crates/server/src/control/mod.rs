@@ -21,8 +21,8 @@ mod stream;
 
 pub use accounts::{
     Chip, CredentialRow, DeviceAdd, DeviceAdded, DeviceDetail, DeviceRevoke, DeviceRow, Exposure,
-    LastLoginRow, NewCredential, NewPassword, PresetChoice, PresetGive, Reach, Standing, UserAdd, UserAdded,
-    UserRow,
+    LastLoginRow, NewCredential, NewPassword, PresetChoice, PresetGive, QuarantineRow, Reach, Standing,
+    UserAdd, UserAdded, UserRow,
 };
 pub use certificates::{
     AuthorityBind, AuthorityTrust, BoundRow, Proves, ServerCertificateImport, ServerCertificateRow,

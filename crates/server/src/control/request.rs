@@ -44,6 +44,18 @@ pub enum Request {
         /// The device.
         id: String,
     },
+    /// Puts a device into quarantine. Answer: [`super::Response::Changed`].
+    DeviceQuarantine {
+        /// The device.
+        id: String,
+        /// Why, in one line.
+        because: String,
+    },
+    /// Releases a device from quarantine. Answer: [`super::Response::Changed`].
+    DeviceRelease {
+        /// The device.
+        id: String,
+    },
     /// Shuts a device out for ever, with all its credentials. Answer: [`super::Response::Changed`].
     DeviceRevoke(DeviceRevoke),
     /// Removes a device; its id stays as a tombstone. Answer: [`super::Response::Changed`].

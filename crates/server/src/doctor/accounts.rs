@@ -14,6 +14,12 @@ pub(super) const CHECKS: &[Check] = &[
         look: unconfirmed,
     },
     Check {
+        name: "quarantine",
+        from: Profile::Home,
+        why: "it reports nothing and takes no commands until a person has looked after it",
+        look: quarantined,
+    },
+    Check {
         name: "weak-password",
         from: Profile::Home,
         why: "it was carried over from another broker, and is guessed quickly, by whoever has the file or by whoever tries",
@@ -66,6 +72,26 @@ fn unconfirmed(facts: &Facts) -> Vec<Weakness> {
     }
     let what = format!("{count} devices and users are not confirmed since a restore");
     vec![Weakness::new(what, Step::keyward("store confirm --help"))]
+}
+
+fn quarantined(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |account: &std::sync::Arc<Account>| {
+        let (name, quarantine) = (account.identity.name(), account.quarantine.as_ref()?);
+        let what = format!(
+            "{} is in quarantine since {}, put there by the {}: {}",
+            account.identity,
+            quarantine.since,
+            quarantine.by.name(),
+            quarantine.because
+        );
+        let mend = vec![
+            Step::by("look at the device: is it where it was, and is it one?"),
+            Step::keyward(format!("device rekey {name}")),
+            Step::keyward(format!("device release {name}")),
+        ];
+        Some(Weakness::new(what, mend))
+    };
+    facts.accounts.iter().filter_map(weakness).collect()
 }
 
 fn weak_passwords(facts: &Facts) -> Vec<Weakness> {

@@ -5,7 +5,9 @@ use super::*;
 use crate::config::{Config, Durability};
 use crate::login::LoginRule;
 use crate::status::{CertificateRow, ClockState, RunningStatus, Status, StorageState};
-use keyward_identity::{Account, CertificateRecord, Chip, Exposure, Standing, WallTime};
+use keyward_identity::{
+    Account, CertificateRecord, Chip, Exposure, Quarantine, QuarantinedBy, Standing, WallTime,
+};
 use keyward_ids::Identity;
 use keyward_policy::{Filling, Policy, Preset, SourceFile, Subject};
 use std::sync::Arc;
@@ -38,6 +40,7 @@ fn account(identity: &str) -> Account {
         created: NOW,
         note: String::new(),
         invitation: None,
+        quarantine: None,
     }
 }
 
@@ -70,6 +73,7 @@ fn status() -> Status {
         ca_fingerprint: "AB:CD".to_owned(),
         devices: 1,
         devices_shut_out: 0,
+        devices_quarantined: 0,
         marked_plain: 0,
         users: 1,
         certificates: vec![CertificateRow {
@@ -146,6 +150,10 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     }),
     ("rules-for-nobody", |facts| {
         facts.policy = rules("[[rule]]\nwho = \"user:ghost\"\nallow = [\"publish\"]\ntopics = [\"a\"]\n");
+    }),
+    ("quarantine", |facts| {
+        let because = "two hold its key".to_owned();
+        first(facts).quarantine = Some(Quarantine { since: NOW, by: QuarantinedBy::Broker, because });
     }),
     ("unconfirmed", |facts| first(facts).standing = Standing::Unconfirmed { restored: NOW }),
     ("plain-listener", |facts| facts.config.as_mut().unwrap().listeners[0].tls = false),

@@ -17,6 +17,7 @@ mod handshakes;
 mod links;
 mod logins;
 mod peer;
+mod quarantine;
 mod resumption;
 mod signed_messages;
 mod topic_aliases;

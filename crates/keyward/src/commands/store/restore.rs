@@ -121,6 +121,7 @@ fn value(restored: &Restored) -> Value {
         "revoked": report.applied.revoked,
         "removed": report.applied.removed,
         "disabled": report.applied.disabled,
+        "quarantined": report.applied.quarantined,
         "passwords_taken": report.applied.passwords,
         "certificates_taken": report.applied.certificates,
         "strangers": report.strangers.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const TOPIC: &str = "$keyward/incidents/equivocation/pump-1";
 
-fn key(n: u8) -> MessageKey {
+pub(in crate::admin) fn key(n: u8) -> MessageKey {
     let cose = |kid: [u8; 8]| {
         let label = [&[0xa5, 1, 1, 2, 0x48][..], &kid, &[3, 0x27, 0x20, 6, 0x21, 0x58, 0x20], &[n; 32]];
         label.concat()
@@ -16,14 +16,15 @@ fn key(n: u8) -> MessageKey {
     MessageKey::read(&cose(thumbprint.as_ref()[..8].try_into().unwrap()), 0).unwrap()
 }
 
-fn evidence(number: u64, sign: SecondHolderSign) -> SecondHolder {
+pub(in crate::admin) fn evidence(number: u64, sign: SecondHolderSign) -> SecondHolder {
     let (topic, hosts) = ("pump-1/t".to_owned(), vec!["192.0.2.7".to_owned()]);
     SecondHolder { sign, number, highest: 1 << 60, digest: [0xab; 32], topic, hosts }
 }
 
-/// An installation with a pump that has a message key.
+/// An installation with a pump that has a message key, where proof is an incident and nothing else.
 fn with_pump() -> Fixture {
     let mut site = fixture();
+    site.admin.running.as_mut().unwrap().config.quarantine.two_holders = false;
     let add = keyward_identity::AddDevice {
         id: "pump-1".parse().unwrap(),
         device_type: None,
