@@ -7,9 +7,10 @@ mod contract;
 mod softhsm;
 
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::types::AuthPin;
 use keyward_device::{Generation, KeyError, KeyStore, Protection, Role};
+use keyward_envelope::software::P256Key;
 use softhsm::{PIN, with_a_token};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -53,7 +54,7 @@ fn no_private_key_can_be_read_out_of_the_token() {
 #[test]
 fn a_key_that_could_be_taken_out_is_refused() {
     with_a_token("a_key_that_could_be_taken_out_is_refused", |token| {
-        drop(token.spec().create().unwrap());
+        let store = token.spec().create().unwrap();
         let session = token.session();
         let half = |private: bool| {
             let own = if private {
@@ -72,6 +73,11 @@ fn a_key_that_could_be_taken_out_is_refused() {
         session.generate_key_pair(&Mechanism::EccKeyPairGen, &half(false), &half(true)).unwrap();
         let error = token.spec().open().unwrap_err().to_string();
         assert!(error.contains("keyward:pump-7:tls:2") && error.contains("not level 2"), "{error}");
+        drop(session);
+        token.lose_sessions();
+        assert!(store.sign(Role::Tls, Generation::Current, &[1; 32]).is_err());
+        store.destroy().unwrap();
+        assert!(matches!(token.spec().open(), Err(KeyError::Missing { .. })), "it keeps no other key alive");
     });
 }
 
@@ -245,5 +251,87 @@ fn without_the_wrapping_key_what_is_left_is_nobodys() {
         let store = token.spec().create().unwrap();
         assert_ne!(tls(&*store), old);
         assert_eq!(token.find(&session, "tls:1").len(), 2);
+    });
+}
+
+#[test]
+fn a_key_that_was_brought_in_is_refused() {
+    with_a_token("a_key_that_was_brought_in_is_refused", |token| {
+        drop(token.spec().create().unwrap());
+        let session = token.session();
+        let common = [
+            Attribute::Token(true),
+            Attribute::KeyType(KeyType::EC),
+            Attribute::EcParams(P256.to_vec()),
+            Attribute::Label(b"keyward:pump-7:message:2".to_vec()),
+            Attribute::Id(b"brought in".to_vec()),
+        ];
+        let private = [
+            Attribute::Class(ObjectClass::PRIVATE_KEY),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Sign(true),
+            Attribute::Derive(false),
+            Attribute::Value(vec![9; 32]),
+        ];
+        session.create_object(&[&common[..], &private].concat()).unwrap();
+        let theirs = P256Key::from_secret(&[9; 32]).unwrap().public().to_sec1().unwrap();
+        let public = [
+            Attribute::Class(ObjectClass::PUBLIC_KEY),
+            Attribute::EcPoint([&[0x04, 0x41][..], &theirs].concat()),
+        ];
+        session.create_object(&[&common[..], &public].concat()).unwrap();
+        let error = token.spec().open().unwrap_err().to_string();
+        assert!(error.contains("was not made in the token"), "{error}");
+    });
+}
+
+#[test]
+fn a_public_key_that_was_planted_in_the_token_is_recognised() {
+    with_a_token("a_public_key_that_was_planted_in_the_token_is_recognised", |token| {
+        for (number, role) in ["message", "agreement", "tls"].into_iter().enumerate() {
+            let object = format!("pump-{number}");
+            let spec = token.named(&format!("token=fleet%201;object={object}"));
+            drop(spec.create().unwrap());
+            let session = token.session();
+            let label = Attribute::Label(format!("keyward:{object}:{role}:1").into_bytes());
+            let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), label.clone()];
+            let real = session.find_objects(&template).unwrap()[0];
+            let id = session.get_attributes(real, &[AttributeType::Id]).unwrap()[0].clone();
+            session.destroy_object(real).unwrap();
+            let theirs = P256Key::from_secret(&[9; 32]).unwrap().public().to_sec1().unwrap();
+            let planted = [
+                Attribute::Class(ObjectClass::PUBLIC_KEY),
+                Attribute::Token(true),
+                Attribute::KeyType(KeyType::EC),
+                Attribute::EcParams(P256.to_vec()),
+                Attribute::EcPoint([&[0x04, 0x41][..], &theirs].concat()),
+                label,
+                id,
+            ];
+            session.create_object(&planted).unwrap();
+            let error = spec.open().unwrap_err().to_string();
+            assert!(error.contains("do not belong together") && error.contains(role), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_key_in_use_whose_public_half_was_removed_is_not_destroyed_for_it() {
+    with_a_token("a_key_in_use_whose_public_half_was_removed_is_not_destroyed_for_it", |token| {
+        drop(token.spec().create().unwrap());
+        let session = token.session();
+        let label = Attribute::Label(b"keyward:pump-7:tls:1".to_vec());
+        let public = [Attribute::Class(ObjectClass::PUBLIC_KEY), label];
+        let half = session.find_objects(&public).unwrap()[0];
+        let asked = [AttributeType::EcPoint, AttributeType::Id, AttributeType::EcParams];
+        let copied = session.get_attributes(half, &asked).unwrap();
+        session.destroy_object(half).unwrap();
+        let error = token.spec().open().unwrap_err().to_string();
+        assert!(error.contains("public half") && error.contains("tls:1"), "{error}");
+        let rest = [Attribute::Token(true), Attribute::KeyType(KeyType::EC)];
+        session.create_object(&[&public[..], &copied, &rest].concat()).unwrap();
+        token.spec().open().unwrap().sign(Role::Tls, Generation::Current, &[1; 32]).unwrap();
     });
 }

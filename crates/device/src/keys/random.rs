@@ -4,13 +4,16 @@ use super::KeyError;
 use aws_lc_rs::rand;
 use keyward_envelope::{Random, Unavailable};
 
+/// The code of [`Unavailable`] for a system that gives no random bytes.
+const NO_RANDOMNESS: Unavailable = Unavailable(17);
+
 /// Gives the random bytes of this system to whatever encrypts ([`keyward_envelope::Random`]).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
     fn fill(&mut self, out: &mut [u8]) -> Result<(), Unavailable> {
-        rand::fill(out).map_err(|_| Unavailable(3))
+        rand::fill(out).map_err(|_| NO_RANDOMNESS)
     }
 }
 

@@ -6,7 +6,9 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::agreement::{self, ECDH_P256, UnparsedPublicKey};
 use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
+};
 use base64ct::{Base64, Encoding as _};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -70,6 +72,13 @@ impl SoftwareKey {
         })
         .ok()
     }
+}
+
+/// Tells whether `signature` (r‖s) is one of `digest` by the private half of `point`.
+pub(super) fn verifies(point: &[u8; 65], digest: &[u8; 32], signature: &[u8; 64]) -> bool {
+    let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+    let digest = Digest::import_less_safe(digest, &SHA256);
+    key.is_ok_and(|key| digest.is_ok_and(|digest| key.verify_digest_sig(&digest, signature).is_ok()))
 }
 
 /// Says what is closed, so that nothing else opens as it.

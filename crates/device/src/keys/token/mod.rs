@@ -3,6 +3,7 @@
 mod failure;
 mod link;
 mod objects;
+mod uses;
 
 use super::software::WRAPPED;
 use super::spec::TokenSpec;
@@ -10,8 +11,7 @@ use super::{Counter, Generation, KeyError, KeyStore, Protection, Role, random};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
-use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::types::AuthPin;
 use failure::{Outcome, failed};
@@ -107,7 +107,8 @@ impl TokenStore {
             .into());
         }
         // What a cut-off making or destruction left behind: nobody uses it.
-        objects.destroy(session)?;
+        objects::destroy_all(session, &self.spec.object)?;
+        *objects = Objects::default();
         for role in Role::ALL {
             objects.make(session, (&self.spec.object, &self.name), role, Generation::Current)?;
         }
@@ -207,8 +208,8 @@ impl KeyStore for TokenStore {
             return Err(self.missing("key of this role that signs", "sign with the key for messages"));
         }
         self.with_pair(role, generation, |session, pair| {
-            let signature = session.sign(&Mechanism::Ecdsa, pair.private, digest)?;
-            signature.try_into().map_err(|_| self.odd("a signature of another length").into())
+            uses::sign(session, pair.private, digest)?
+                .ok_or_else(|| self.odd("a signature of another length").into())
         })
     }
 
@@ -216,16 +217,7 @@ impl KeyStore for TokenStore {
         // Looked at here, for a token might not, and a point beside the curve would draw the key out of it.
         keyward_envelope::PublicKey::p256(peer).map_err(|_| super::bad_peer())?;
         self.with_pair(Role::Agreement, generation, |session, pair| {
-            let derived = match derive(session, pair.private, peer) {
-                // Some want the point in a DER octet string.
-                Err(Error::Pkcs11(RvError::MechanismParamInvalid | RvError::ArgumentsBad, _)) => {
-                    derive(session, pair.private, &[&[0x04, 0x41][..], peer].concat())?
-                }
-                other => other?,
-            };
-            let secret = value(session, derived);
-            session.destroy_object(derived)?;
-            secret?.ok_or_else(|| self.odd("no shared secret").into())
+            uses::agree(session, pair.private, peer)?.ok_or_else(|| self.odd("no shared secret").into())
         })
     }
 
@@ -293,8 +285,22 @@ impl KeyStore for TokenStore {
     }
 
     fn destroy(&self) -> Result<(), KeyError> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).known.clear();
-        self.with(|link| link.objects.destroy(&link.session))
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.known.clear();
+        let mut session = state.link.take().map(|link| link.session);
+        for last in [false, true] {
+            // Not by what was found and checked: a key that somebody planted must not keep the others alive.
+            let open = match session.take() {
+                Some(open) => Ok(open),
+                None => link::connect(&self.spec, self.pin.as_ref(), &mut state.refused),
+            };
+            match open.and_then(|open| objects::destroy_all(&open, &self.spec.object)) {
+                Ok(()) => break,
+                Err(failure) if last || !failure.is_gone() => return Err(failure.of(&self.name)),
+                Err(_) => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -322,29 +328,6 @@ fn says_that_it_was_changed(error: &Error) -> bool {
             _
         )
     )
-}
-
-/// Lets the token agree; the secret is an object of this session alone.
-fn derive(session: &Session, private: ObjectHandle, peer: &[u8]) -> Result<ObjectHandle, Error> {
-    let template = [
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::GENERIC_SECRET),
-        Attribute::ValueLen(32.into()),
-        Attribute::Token(false),
-        Attribute::Sensitive(false),
-        Attribute::Extractable(true),
-    ];
-    let mechanism = Mechanism::Ecdh1Derive(Ecdh1DeriveParams::new(EcKdf::null(), peer));
-    session.derive_key(&mechanism, private, &template)
-}
-
-/// Reads a derived secret.
-fn value(session: &Session, key: ObjectHandle) -> Outcome<Option<Zeroizing<[u8; 32]>>> {
-    let found = session.get_attributes(key, &[AttributeType::Value])?;
-    Ok(found.into_iter().find_map(|attribute| match attribute {
-        Attribute::Value(bytes) => Zeroizing::new(bytes).as_slice().try_into().map(Zeroizing::new).ok(),
-        _ => None,
-    }))
 }
 
 impl fmt::Debug for TokenStore {

@@ -9,8 +9,10 @@
 //! A pair has one `CKA_ID`, drawn at random, by which its two halves are found.
 
 use super::super::random::draw;
+use super::super::software::{SoftwareKey, verifies};
 use super::super::{Generation, KeyError, Role};
 use super::failure::{Outcome, failed};
+use super::uses;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -114,12 +116,16 @@ impl Objects {
             objects.leftovers.extend(halves.into_iter().map(|(half, _)| half.handle));
             let Some((half, meaning)) = newest else { continue };
             let Some(at) = publics.iter().position(|public| public.id == half.id) else {
+                if key.1 == Generation::Current && objects.wrapping.is_some() {
+                    return Err(halfless(&half, store).into());
+                }
                 objects.leftovers.push(half.handle);
                 continue;
             };
             let public = publics.swap_remove(at);
             check(session, &half, key.0, store)?;
             let point = point(session, public.handle, store)?;
+            prove(session, &half, key.0, &point, store)?;
             let pair = Pair { private: half.handle, public: public.handle, number: meaning.number, point };
             objects.pairs.insert(key, pair);
         }
@@ -231,15 +237,19 @@ impl Objects {
         }
         Ok(())
     }
+}
 
-    /// Destroys everything, the wrapping key first; goes on where something fails and returns the first failure.
-    pub(super) fn destroy(&mut self, session: &Session) -> Outcome<()> {
-        let pairs =
-            std::mem::take(&mut self.pairs).into_values().flat_map(|pair| [pair.private, pair.public]);
-        let all = self.wrapping.take().into_iter().chain(pairs).chain(std::mem::take(&mut self.leftovers));
-        let failures: Vec<_> = all.filter_map(|handle| session.destroy_object(handle).err()).collect();
-        failures.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+/// Destroys every object of the device, the wrapping key first, whatever is wrong with one of them; goes on where something fails and
+/// returns the first failure.
+pub(super) fn destroy_all(session: &Session, object: &str) -> Outcome<()> {
+    let name = Attribute::Label(wrapping_label(object).into_bytes());
+    let mut all = session.find_objects(&[Attribute::Token(true), name])?;
+    for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+        all.extend(halves(session, class, object)?.into_iter().map(|half| half.handle));
     }
+    let failures: Vec<_> =
+        all.into_iter().filter_map(|handle| session.destroy_object(handle).err()).collect();
+    failures.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn wrapping(session: &Session, object: &str, store: &str) -> Outcome<Option<ObjectHandle>> {
@@ -254,6 +264,16 @@ fn wrapping(session: &Session, object: &str, store: &str) -> Outcome<Option<Obje
         stays_inside(session, *handle, &name, store)?;
     }
     Ok(found.first().copied())
+}
+
+/// Says that the public half of a key in use is gone. The private one is not swept away for it: somebody else may have removed it.
+fn halfless(half: &Half, store: &str) -> KeyError {
+    let problem = format!(
+        "the public half of the key {:?} is gone; put it back from a copy (its CKA_ID is the same), or remove the \
+         keys with the token's own tool and make new ones",
+        half.label
+    );
+    failed(store, problem)
 }
 
 /// Refuses a key that can be taken out, or was brought in: that is not what level 2 says. Also one that can do what it is not for.
@@ -295,6 +315,30 @@ fn stays_inside(session: &Session, key: ObjectHandle, label: &str, store: &str) 
     let problem = format!(
         "the key {label:?} was not made in the token, or can be taken out of it, so that a copy may be anywhere; \
          that is not level 2. Remove it and let the keys be made there"
+    );
+    Err(failed(store, problem).into())
+}
+
+/// Lets the private half show that it is the other one of the public half. Some tokens let everybody write what is public, and who
+/// plants a public key there would have his own registered as the device's.
+fn prove(session: &Session, half: &Half, role: Role, point: &[u8; 65], store: &str) -> Outcome<()> {
+    let is_shown = match role {
+        Role::Agreement => {
+            let other = SoftwareKey::generate()?;
+            uses::agree(session, half.handle, &other.public())? == other.agree(point)
+        }
+        Role::Tls | Role::Message => {
+            let digest = draw::<32>()?;
+            let signature = uses::sign(session, half.handle, &digest)?;
+            signature.is_some_and(|signature| verifies(point, &digest, &signature))
+        }
+    };
+    if is_shown {
+        return Ok(());
+    }
+    let problem = format!(
+        "the two halves of the key {:?} do not belong together: somebody replaced the public one. Make the keys anew",
+        half.label
     );
     Err(failed(store, problem).into())
 }
@@ -349,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_point_is_read_in_both_forms() {
-        let point = super::super::super::software::SoftwareKey::generate().unwrap().public();
+        let point = SoftwareKey::generate().unwrap().public();
         let wrapped = [&[0x04, 0x41][..], &point].concat();
         assert_eq!((read_point(&point), read_point(&wrapped)), (Some(point), Some(point)));
         assert_eq!(read_point(&wrapped[..66]), None);
