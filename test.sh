@@ -113,11 +113,11 @@ demo() { "target/$target/release/keyward" demo; }
 foreign_clients() {
   KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider -n 3 --dist loadfile tests/clients
 }
-# Other libraries for COSE on every form of mqsec1, and a device in C that is linked with its library.
+# Other libraries for COSE on every form of mqsec1 and on what keyward seal and open do, and a device in C that is linked with its library.
 envelope() {
   cargo build --locked --quiet -p keyward-envelope --example forms &&
     (cd crates/envelope/c && cargo fmt --check && cargo build --locked --quiet --release) &&
-    .venv/bin/python -m pytest -q -p no:cacheprovider tests/envelope
+    KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/envelope
 }
 # Mosquitto and Keyward on the same files with the same clients; spoilt rules must be noticed.
 mosquitto_comparison() { python3 tests/mosquitto/compare.py --bin "$PWD/target/$target/release/keyward" --rounds 1 --mutants; }

@@ -39,6 +39,7 @@ mod invitation;
 mod ledger;
 pub mod limits;
 mod message_key;
+mod message_secret;
 mod names;
 mod opening;
 mod outcome;
@@ -77,6 +78,7 @@ pub use invitation::{ClaimCode, ClaimRefusal, Claimed, Conflict, Invitation};
 pub use keyward_files as files;
 pub use ledger::{AuditEntry, AuditTrail, LedgerError};
 pub use message_key::{HeldMessageKey, MessageAlgorithm, MessageKey, MessageKeyRefusal, MessageKeyStatus};
+pub use message_secret::MessageSecret;
 pub use names::{
     NameOrigin, NameRefusal, ServerName, ServerNameError, ServerNames, check_new_name, reserved_words,
 };

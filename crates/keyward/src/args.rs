@@ -7,6 +7,7 @@ mod import;
 mod keys;
 mod messages;
 mod people;
+mod sealing;
 mod store;
 mod things;
 
@@ -21,6 +22,7 @@ pub(crate) use import::{ImportArgs, ImportCommand, SourceVersion};
 pub(crate) use keys::{KeysAddArgs, KeysCommand, Purpose};
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
+pub(crate) use sealing::{Hex, OpenArgs, SealArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
 pub(crate) use things::{
     BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, DeviceInviteArgs, ExposureArg, RekeyArgs,
@@ -168,6 +170,12 @@ Examples:
     /// Take over users, rules and listeners of another broker
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Sign a message, as a device or to one; nothing is published
+    #[command(after_help = SEAL_EXAMPLES)]
+    Seal(SealArgs),
+    /// Verify a signed message, and show what it says: exit code 0 if it holds, else 1
+    #[command(after_help = OPEN_EXAMPLES)]
+    Open(OpenArgs),
     /// Publish a message
     #[command(after_help = PUB_EXAMPLES)]
     Pub(PubArgs),
@@ -209,6 +217,24 @@ Examples:
   keyward pub --bundle-dir dev01 -t dev01/status -m '21.5'
   keyward pub --bundle-dir dev01 -t dev01/photo --file photo.jpg -q 1 --retain
   echo on | keyward pub --host localhost --ca ca.pem --user app --password-file app.password -t dev01/display";
+
+const SEAL_EXAMPLES: &str = "\
+Examples:
+  keyward seal --to-device dev01 -t dev01/set open --valid 30s --output open.cose
+  keyward seal --to-device dev01 -t dev01/set --nonce 0123456789abcdef open | keyward pub --bundle-dir app -t dev01/set
+  keyward seal --key dev01.key --as dev01 --installation k7m2q9xw4hp3a8cd -t dev01/power 21.5 > reading.cose
+
+A command is good for a minute, or as long as --valid says, or for who gave out --nonce. It is written down who had it signed, not what it
+says. A reading that is signed with a key file takes its number from KEY.sequence beside it.";
+
+const OPEN_EXAMPLES: &str = "\
+Examples:
+  keyward open --from-device dev01 -t dev01/power reading.cose
+  keyward open --to-device dev01 -t dev01/set open.cose --json
+  keyward open --to-all -t '$keyward/keys/server' key-set.cose
+  keyward open --from-device dev01 -t dev01/power --key dev01.pub --installation k7m2q9xw4hp3a8cd reading.cose
+
+Without --key the keys are those that the installation here knows, also retired ones.";
 
 const SUB_EXAMPLES: &str = "\
 Examples:

@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod demo;
 mod failure;
+mod hex;
 mod keypair;
 mod program;
 mod reach;
@@ -16,8 +17,9 @@ use args::{Cli, Command};
 use clap::Parser;
 use commands::import as import_command;
 use commands::{
-    audit, authority, bans, completions, denials, device, doctor, healthcheck, keys, listener, man, policy,
-    preset, publish, reload, server_certificate, server_name, status, store, subscribe, up, user,
+    audit, authority, bans, completions, denials, device, doctor, healthcheck, keys, listener, man, open,
+    policy, preset, publish, reload, seal, server_certificate, server_name, status, store, subscribe, up,
+    user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -84,6 +86,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Audit(args) => audit::run(&site()?, &args),
         Command::Store(command) => store::run(&site()?, command),
         Command::Import(command) => import_command::run(&site()?, command),
+        Command::Seal(args) => seal::run(site, screen, &args),
+        Command::Open(args) => open::run(site, screen, &args),
         Command::Pub(args) => publish::run(screen, &args, &cli.global),
         Command::Sub(args) => subscribe::run(screen, &args, &cli.global),
         Command::Completions { shell } => completions::run(screen, shell),

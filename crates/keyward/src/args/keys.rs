@@ -48,6 +48,25 @@ Examples:
         #[arg(long, value_name = "TIME", default_value = "7d")]
         overlap: Span,
     },
+    /// Show the keys of the server that devices believe: the one that they pin, those that sign commands, the key set
+    #[command(after_help = "\
+Examples:
+  keyward keys server
+  keyward keys server --json                       with the public keys and the signed key set, in base64")]
+    Server,
+    /// Make another key that signs commands: in the key set at once, in use when devices have heard of it
+    #[command(after_help = "\
+Examples:
+  keyward keys rotate-command                      it signs tomorrow, and the old one is believed a week longer
+  keyward keys rotate-command --after 0s --overlap 0s      the old one was stolen: nobody believes it any more")]
+    RotateCommand {
+        /// When the new one begins to sign: devices that are offline longer refuse its commands until they have the key set
+        #[arg(long, value_name = "TIME", default_value = "1d")]
+        after: Span,
+        /// For how long the old ones are believed after that, at most 90d
+        #[arg(long, value_name = "TIME", default_value = "7d")]
+        overlap: Span,
+    },
     /// Take a key away: stolen, or not needed any more; it never comes back
     #[command(after_help = "\
 Examples:

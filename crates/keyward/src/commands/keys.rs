@@ -2,18 +2,26 @@
 
 use crate::args::{KeysAddArgs, KeysCommand, Purpose as AskedPurpose};
 use crate::bundle::FILE_BYTES;
-use crate::clock::day;
+use crate::clock::{day, moment};
 use crate::failure::Outcome;
 use crate::reach::Site;
 use crate::screen::table;
 use keyward_identity::files;
-use keyward_server::control::{Der, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, Request, Response};
+use keyward_server::control::{
+    Der, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, Request, Response, ServerKeyRow, ServerKeyRows,
+    ServerKeyState,
+};
 use keyward_server::escape::escape;
 
 /// Runs the command.
 pub(crate) fn run(site: &Site, command: KeysCommand) -> Outcome {
     match command {
         KeysCommand::List { id } => list(site, Request::KeysList { id: id.map(|id| id.to_string()) }),
+        KeysCommand::Server => server(site),
+        KeysCommand::RotateCommand { after, overlap } => site.change(Request::KeysRotateCommand {
+            lead_secs: after.0.as_secs(),
+            overlap_secs: overlap.0.as_secs(),
+        }),
         KeysCommand::Add(args) => add(site, &args),
         KeysCommand::Retire { id, kid, overlap } => site.change(Request::KeysRetire {
             id: id.to_string(),
@@ -35,6 +43,38 @@ fn list(site: &Site, request: Request) -> Outcome {
         Response::MessageKeys(rows) => Some(listing(rows)),
         _ => None,
     })
+}
+
+fn server(site: &Site) -> Outcome {
+    site.show(&site.ask(Request::KeysServer)?, |response| match response {
+        Response::ServerKeys(rows) => Some(server_listing(rows)),
+        _ => None,
+    })
+}
+
+fn server_listing(keys: &ServerKeyRows) -> String {
+    let row = |row: &ServerKeyRow| {
+        let (does, from) = match row.state {
+            ServerKeyState::Pinned => ("signs key sets; devices pin it", None),
+            ServerKeyState::Signing => ("signs commands", None),
+            ServerKeyState::Waiting => ("is to sign commands", row.signs_from_unix_ms),
+            ServerKeyState::Leaving => ("signed commands, believed still", None),
+        };
+        let of = |time: Option<u64>| time.map(moment).unwrap_or_default();
+        [row.kid.clone(), does.to_owned(), of(from), of(row.until_unix_ms)]
+    };
+    let mut text =
+        table(["key", "does", "from", "until"], keys.installation.iter().chain(&keys.commands).map(row));
+    match &keys.key_set {
+        Some(set) => {
+            let end = moment(set.expires_unix_ms);
+            text.push_str(&format!("Key set {}: on $keyward/keys/server, good until {end}.\n", set.version));
+        }
+        None => {
+            text.push_str("There is no key set yet; start the broker, and look at its log if none comes.\n")
+        }
+    }
+    text
 }
 
 fn add(site: &Site, args: &KeysAddArgs) -> Outcome {
