@@ -32,6 +32,10 @@ fn it_publishes_and_reads_below_its_recovery_topics_and_nowhere_else() {
     for topic in ["pump/a", "devices/pump/a", "devices/pump", "devices/lamp/recovery/a", "$SYS/uptime"] {
         assert!(!rights.may("publish", topic) && !rights.may("receive", topic), "{topic}");
     }
+    for topic in ["$keyward/keys/server", "$keyward/nonce"] {
+        assert!(rights.may("subscribe", topic) && !rights.may("publish", topic), "{topic}");
+    }
+    assert!(!rights.may("subscribe", "$keyward/keys/plant/7/pump"), "keys of groups are withheld");
     assert_eq!(rights.class("devices/pump/recovery/#"), Reading::Covered);
     assert_eq!(rights.class("#"), Reading::Mixed);
     assert_eq!(rights.class("pump/#"), Reading::Never);
