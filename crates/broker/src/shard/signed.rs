@@ -178,21 +178,33 @@ impl Shard {
         if key.level < demand.level {
             return Err(Unfit::Level);
         }
-        let now = self.now.wall.0 / 1_000;
-        let age =
-            freshness::of_reading(&held.claims, now, None, demand.max_offline).map_err(|_| Unfit::Age)?;
         let session = self.sessions.get(slot as usize).ok_or(Unfit::Key)?;
         let window = WindowKey::new(&session.key.identity, session.life, key.kid);
-        let decision = self.windows.take(&window, &held.claims, digest, &self.config.hash_key, now);
-        let unfit = match decision {
-            Decision::New(_) | Decision::Repeat => {
-                return Ok(Counted { key, is_late: age == freshness::Age::Late, decision });
-            }
+        // The number before the age: what was taken is answered as it was, however old it is by now.
+        let unfit = match self.windows.judge(&window, &held.claims, digest, &self.config.hash_key) {
+            Decision::Repeat => return Ok(Counted { key, is_late: false, decision: Decision::Repeat }),
+            Decision::New(_) => return self.count(held, key, window, demand, digest),
             Decision::Equivocation => Unfit::Equivocation,
             Decision::TooOld => Unfit::Replay,
         };
         self.look_for_second_holder(slot, held, &window, digest);
         Err(unfit)
+    }
+
+    /// Takes the number of a message that is not too old.
+    fn count(
+        &mut self,
+        held: &Unchecked,
+        key: MessageKey,
+        window: WindowKey,
+        demand: &Demand,
+        digest: Digest,
+    ) -> Result<Counted, Unfit> {
+        let now = self.now.wall.0 / 1_000;
+        let age =
+            freshness::of_reading(&held.claims, now, None, demand.max_offline).map_err(|_| Unfit::Age)?;
+        let decision = self.windows.take(&window, &held.claims, digest, &self.config.hash_key, now);
+        Ok(Counted { key, is_late: age == freshness::Age::Late, decision })
     }
 
     /// Says that two hold a key, if a message whose number was refused proves it.

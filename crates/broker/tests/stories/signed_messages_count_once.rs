@@ -184,6 +184,25 @@ fn the_same_message_again_is_answered_and_goes_nowhere_and_another_of_its_number
 }
 
 #[test]
+fn a_message_that_comes_again_is_answered_as_it_was_however_old_it_is_by_now() {
+    in_every_world(|w| {
+        let (app, pump) = begin(w);
+        w.rules(&demand("check = \"require\"\nmax_offline = \"1h\""));
+        let payload = sealed(w, 1, "pump/a", 5, 0, "21.5");
+        publish(w, pump, &payload, Qos::AtLeastOnce, 7);
+        w.now.0 += 3_700_000;
+        // Its acknowledgement was lost, and the device was away: told that it is too old, it would say the same under a new number.
+        publish(w, pump, &payload, Qos::AtLeastOnce, 7);
+        assert_eq!(acks(w, pump), [ReasonCode::Success, ReasonCode::Success]);
+        assert_eq!(w.messages(app).len(), 1);
+        // Another message of that number is a proof, whatever date it has.
+        let other = sealed(w, 1, "pump/a", 5, 3_700, "99.9");
+        publish(w, pump, &other, Qos::AtLeastOnce, 8);
+        assert_eq!(w.denials.pop().unwrap().action, DeniedAction::Signed(Unfit::Equivocation));
+    });
+}
+
+#[test]
 fn a_link_waits_for_its_check_and_no_other_does() {
     in_every_world(|w| {
         let (app, pump) = begin(w);
