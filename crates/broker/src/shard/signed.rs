@@ -87,6 +87,11 @@ impl Shard {
             Ok(found) => found,
             Err(unfit) => return self.unfit(slot, publish.delivery, message, unfit),
         };
+        let Some(place) = self.unchecked.enter(message.weight(), limits::UNCHECKED_BYTES) else {
+            let Some(session) = self.sessions.get(slot as usize) else { return };
+            self.out.notice(Notice::VerifiersBehind { publisher: session.key.identity.clone() });
+            return self.refuse_for_room(slot, publish.delivery);
+        };
         let (delivery, kid, claims) = (publish.delivery, found.kid(), *found.claims());
         let correlation = publish.properties.correlation_data.map(Box::from);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
@@ -99,6 +104,7 @@ impl Shard {
             correlation,
             key: key.public,
             message: Arc::clone(&message),
+            _place: place,
         };
         link.unchecked = Some(Box::new(Unchecked { message, delivery, kid, claims }));
         self.weigh(slot);
@@ -148,6 +154,7 @@ impl Shard {
         };
         match counted.decision {
             Decision::New(record) => {
+                self.stats.verified += 1;
                 let marked = self.marked(&message, &counted);
                 self.take_counted(
                     slot,
@@ -159,6 +166,7 @@ impl Shard {
             }
             // What was seen is acknowledged when that is durable, and goes to nobody again.
             _ => {
+                self.stats.repeated += 1;
                 let ticket = self.out.record.issued();
                 self.acknowledge(slot, Wait { ticket, ..Wait::default() }, held.delivery);
             }
@@ -295,6 +303,9 @@ impl Shard {
         let Some(permit) = self.permit_publish(slot, topic) else {
             return self.refuse_publish(slot, delivery, ReasonCode::NotAuthorized);
         };
+        if let Some(count) = self.stats.unfit.get_mut(unfit as usize) {
+            *count += 1;
+        }
         let demand = self.demand(slot, topic);
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let (identity, client_id) = (session.key.identity.clone(), session.key.client_id.clone());
