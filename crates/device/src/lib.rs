@@ -17,6 +17,7 @@ pub mod limits;
 mod log;
 mod numbers;
 mod outbox;
+mod sealed;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -28,4 +29,5 @@ pub use keys::{
 };
 pub use numbers::{SeenCommands, Sequencer};
 pub use outbox::{Entry, Full, Outbox, Properties, Settings, Status, Waiting};
+pub use sealed::SealedStore;
 pub use state::StateError;
