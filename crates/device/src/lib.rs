@@ -6,22 +6,28 @@
 //! What is not here: how a message is signed (`envelope`), and how a packet is written (`mqtt`, `client`).
 
 mod bytes;
+mod clock;
 pub mod command;
 #[cfg(feature = "decoders")]
 pub mod decoders;
+mod device;
 mod disk;
 pub mod enrol;
 pub mod heartbeat;
 mod keys;
 pub mod limits;
+pub mod line;
+mod link;
 mod log;
 mod numbers;
 mod outbox;
-mod sealed;
+mod pen;
 mod state;
+mod tamper;
 #[cfg(test)]
 mod testing;
 
+pub use device::{Device, DeviceSettings, DeviceStatus, Log, StartError, found};
 pub use keys::{
     Counter, FileStore, Generation, KeyError, KeySpec, KeyStore, MessageSigner, Opener, Protection, Role,
     SealingSecret, SecretPlace, SystemRandom, TlsSigner, TokenSpec, TokenStore, TpmPlace, cose_key,
@@ -29,5 +35,6 @@ pub use keys::{
 };
 pub use numbers::{SeenCommands, Sequencer};
 pub use outbox::{Entry, Full, Outbox, Properties, Settings, Status, Waiting};
-pub use sealed::SealedStore;
+pub use pen::{Reading, ReportError};
 pub use state::StateError;
+pub use tamper::OnTamper;

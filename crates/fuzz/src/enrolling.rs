@@ -2,6 +2,7 @@
 
 use keyward_device::command::{KEY_SET_TOPIC, Master};
 use keyward_device::enrol::{Answer, Claim, Membership};
+use keyward_device::line::Line;
 
 /// Reads a text as the string that a device scans. What is refused is not quoted, for it may hold a code.
 pub fn claim(data: &[u8]) {
@@ -42,6 +43,18 @@ pub fn command(data: &[u8]) {
         let _ = master.learn(data, now);
     }
     let _ = master.judge("pump-1/set", data, None, Some(1_795_000_000), None);
+}
+
+/// Reads what a program says to the agent: a reading holds no more than was said.
+pub fn agent_line(data: &[u8]) {
+    match Line::read(data) {
+        Ok(Line::Report { topic, payload, is_json, .. }) => {
+            assert!(topic.len() + payload.len() <= data.len());
+            assert!(!is_json || core::str::from_utf8(&payload).is_ok());
+        }
+        Ok(_) => {}
+        Err(error) => harmless(&error.to_string()),
+    }
 }
 
 fn harmless(text: &str) {

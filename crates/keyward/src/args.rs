@@ -1,5 +1,6 @@
 //! The command line as data: every command, argument and help text. What a command does is in the module of its name in `commands`.
 
+mod agent;
 mod authority;
 mod broker;
 mod confirming;
@@ -11,6 +12,7 @@ mod sealing;
 mod store;
 mod things;
 
+pub(crate) use agent::{AgentCommand, AgentEnrollArgs};
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
     AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
@@ -176,6 +178,9 @@ Examples:
     /// Verify a signed message, and show what it says: exit code 0 if it holds, else 1
     #[command(after_help = OPEN_EXAMPLES)]
     Open(OpenArgs),
+    /// Make this machine a device, and report what its programs say
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Publish a message
     #[command(after_help = PUB_EXAMPLES)]
     Pub(PubArgs),

@@ -1,6 +1,7 @@
 //! What each command does, one module a command. Arguments are in `args`; what several commands need is beside this
 //! folder (`reach`, `screen`, `bundle`, `secret`).
 
+pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod authority;
 pub(crate) mod bans;

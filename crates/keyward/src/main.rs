@@ -1,5 +1,6 @@
 //! The `keyward` command: parses the command line, runs one command, and ends with its exit code.
 
+mod agent;
 mod args;
 mod bundle;
 mod clock;
@@ -15,6 +16,7 @@ mod secret;
 
 use args::{Cli, Command};
 use clap::Parser;
+use commands::agent as agent_command;
 use commands::import as import_command;
 use commands::{
     audit, authority, bans, completions, denials, device, doctor, healthcheck, keys, listener, man, open,
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Import(command) => import_command::run(&site()?, command),
         Command::Seal(args) => seal::run(site, screen, &args),
         Command::Open(args) => open::run(site, screen, &args),
+        Command::Agent(command) => agent_command::run(screen, &command),
         Command::Pub(args) => publish::run(screen, &args, &cli.global),
         Command::Sub(args) => subscribe::run(screen, &args, &cli.global),
         Command::Completions { shell } => completions::run(screen, shell),

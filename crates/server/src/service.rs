@@ -86,8 +86,8 @@ impl Service {
         Regular::start("starting", EXTEND_EVERY, extend).ok()
     }
 
-    /// Says that the broker listens.
-    pub(crate) fn ready(&self, status: &str) {
+    /// Says that the program does its work.
+    pub fn ready(&self, status: &str) {
         self.say(&format!("READY=1\nSTATUS={status}"));
     }
 
@@ -100,9 +100,9 @@ impl Service {
         ));
     }
 
-    /// Says that the broker stops.
-    pub(crate) fn stopping(&self) {
-        self.say("STOPPING=1\nSTATUS=stopping: clients are told and their links closed");
+    /// Says that the program stops.
+    pub fn stopping(&self) {
+        self.say("STOPPING=1\nSTATUS=stopping");
     }
 
     /// Says a line about how it is.

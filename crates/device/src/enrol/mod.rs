@@ -7,5 +7,6 @@ mod membership;
 
 pub use answer::{Answer, AnswerError, Certified, Rejection};
 pub use apply::{EnrolError, enrol, renew};
+pub(crate) use apply::{identity, tls};
 pub use claim::{Claim, ClaimError, Host};
 pub use membership::{Membership, MembershipError};

@@ -136,7 +136,7 @@ impl Nameplate {
 }
 
 /// Returns the seconds since the machine came up, times of sleep included.
-pub fn uptime() -> u64 {
+pub(crate) fn uptime() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or_default()
 }

@@ -90,6 +90,12 @@ impl Flight {
         self.highest = self.highest.max(Some(entry));
     }
 
+    /// Notes that an entry was sent, or will not be, and has no answer to wait for.
+    pub(crate) fn sent_without_answer(&mut self, entry: u64) {
+        self.entries.insert(entry, true);
+        self.highest = self.highest.max(Some(entry));
+    }
+
     /// Notes an answer; returns the entry that it is for and what it means, nothing if it is for none of the outbox. An entry that is refused
     /// [for good](Verdict::Never) has no answer until [`settled`](Self::settled) says that it is kept aside.
     pub(crate) fn answered(&mut self, packet: PacketId, reason: ReasonCode) -> Option<(u64, Verdict)> {
@@ -188,7 +194,9 @@ mod tests {
             flight.sent(entry, packet(20 + u16::try_from(entry).unwrap()));
         }
         assert!(flight.was_sent_ahead(5) && !flight.was_sent_ahead(5));
-        (22..25).for_each(|id| drop(flight.answered(packet(id), ReasonCode::Success)));
+        for id in 22..25 {
+            flight.answered(packet(id), ReasonCode::Success);
+        }
         assert_eq!((flight.take_through(), flight.highest()), (Some(5), Some(5)));
     }
 

@@ -24,6 +24,7 @@ pub(crate) enum Kind {
     /// Of the outbox.
     Outbox,
     /// Of the sealed store.
+    #[expect(dead_code, reason = "for the sealed store")]
     Sealed,
 }
 

@@ -1,0 +1,504 @@
+//! The device: what an application calls.
+
+use crate::clock;
+use crate::command::{Command, Disobeyed, KEY_SET_TOPIC, Master};
+use crate::enrol::{Host, Membership, MembershipError};
+use crate::heartbeat::{Condition, Event, Nameplate, ResetCause, uptime};
+use crate::keys::KeyStore;
+use crate::limits::{ASIDE, COMMANDS_WAITING};
+use crate::link::{self, Waker};
+use crate::numbers::{SeenCommands, Sequencer};
+use crate::outbox::{Full, Outbox, Settings as OutboxSettings, Status as OutboxStatus, Waiting};
+use crate::pen::{Pen, Reading, ReportError};
+use crate::state::StateError;
+use crate::tamper::{self, OnTamper};
+use keyward_client::Message;
+use keyward_envelope::{Format, Sequence};
+use keyward_files::{self as files, FileError};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Takes lines about what happens, for a log.
+pub type Log = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Says how a device behaves.
+pub struct DeviceSettings {
+    /// How large the outbox may become.
+    pub outbox: OutboxSettings,
+    /// Topic filters of commands, at most 16.
+    pub commands: Vec<String>,
+    /// Seconds that the broker keeps commands for a device that is away.
+    pub session_seconds: u32,
+    /// How often the device says how it is while the link stands.
+    pub heartbeat_every: Duration,
+    /// What stands in each heartbeat.
+    pub nameplate: Nameplate,
+    /// What becomes of the keys when somebody opens the device.
+    pub on_tamper: OnTamper,
+    /// Where lines about what happens go.
+    pub log: Log,
+}
+
+impl Default for DeviceSettings {
+    fn default() -> Self {
+        Self {
+            outbox: OutboxSettings::default(),
+            commands: Vec::new(),
+            session_seconds: 3_600,
+            heartbeat_every: Duration::from_secs(60),
+            nameplate: Nameplate::default(),
+            on_tamper: OnTamper::Report,
+            log: Box::new(|_| {}),
+        }
+    }
+}
+
+/// Says why a device does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It is not enrolled, or what it keeps of that cannot be used.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// Its state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Keys or numbers cannot be used.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// A file is not as it should be.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It was opened, and its keys are destroyed.
+    #[error(
+        "this device was tampered with ({0}), and its keys were destroyed by policy; make new keys in a new folder and enrol it with a claim of `keyward device invite ID --replace`"
+    )]
+    Destroyed(String),
+    /// The system gave no thread or socket.
+    #[error("the link cannot be started: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Says how a device stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceStatus {
+    /// Who it is.
+    pub device: String,
+    /// Where it belongs.
+    pub installation: String,
+    /// The host that it is linked to.
+    pub connected: Option<Host>,
+    /// How well its keys are kept, 0 to 2.
+    pub level: u8,
+    /// When its certificate ends, seconds since 1970.
+    pub expires: u64,
+    /// The version of the server's key set that it believes.
+    pub key_set: Option<u64>,
+    /// What waits.
+    pub outbox: OutboxStatus,
+    /// Messages that the server refused for good, kept aside.
+    pub aside: u64,
+    /// Commands that were not obeyed, since the start.
+    pub refused_commands: u64,
+    /// How often it was started.
+    pub boot_count: u32,
+}
+
+/// Is what the application and the link's thread share.
+pub(crate) struct Shared {
+    pub(crate) keys: Arc<dyn KeyStore>,
+    pub(crate) folder: PathBuf,
+    pub(crate) settings: DeviceSettings,
+    membership: Mutex<Membership>,
+    pen: Mutex<Pen>,
+    aside: Mutex<Outbox>,
+    master: Mutex<Master>,
+    seen: Mutex<SeenCommands>,
+    reset_cause: ResetCause,
+    refused_commands: AtomicU64,
+    news: Mutex<News>,
+    changed: Condvar,
+    stopping: AtomicBool,
+    waker: Waker,
+}
+
+/// Holds what one side tells the other.
+#[derive(Default)]
+struct News {
+    connected: Option<Host>,
+    commands: VecDeque<Command>,
+    urgent: Vec<u64>,
+    /// Urgent messages that the server has.
+    taken: Vec<u64>,
+    stop_at: Option<Instant>,
+    destroyed: Option<String>,
+}
+
+/// Is a device that runs: signs, stores and sends what it is given, and hears commands.
+///
+/// Dropped without [`Device::halt`] it sends no more; what waits is sent after the next start.
+pub struct Device {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Makes what a device counts by, once, when it is enrolled.
+///
+/// # Errors
+/// [`StateError`].
+pub fn found(folder: &Path, keys: &dyn KeyStore) -> Result<(), StateError> {
+    Sequencer::create(&folder.join("numbers"), keys)
+}
+
+impl Device {
+    /// Starts the device that was enrolled in `folder` with these keys.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(
+        folder: &Path,
+        keys: Arc<dyn KeyStore>,
+        settings: DeviceSettings,
+    ) -> Result<Self, StartError> {
+        files::check_private_dir(folder)?;
+        if let Some(reason) = tamper::destroyed(folder)? {
+            return Err(StartError::Destroyed(reason));
+        }
+        let membership = Membership::load(folder)?;
+        membership.settle(keys.as_ref())?;
+        let pen = Pen::take_up(&membership, &keys, folder, settings.outbox)?;
+        let (waker, wakes) = Waker::pair()?;
+        let pinned = membership.installation_key.as_deref();
+        let mut master = Master::new(membership.device.clone(), membership.installation.clone(), pinned);
+        if let Some(set) = &membership.key_set
+            && let Err(problem) = master.learn(set, None)
+        {
+            (settings.log)(&format!("the key set that was kept is not believed: {problem}"));
+        }
+        let aside =
+            OutboxSettings { max_entries: ASIDE, full: Full::DropOldest, ..OutboxSettings::default() };
+        let shared = Arc::new(Shared {
+            aside: Mutex::new(Outbox::open(&folder.join("aside"), aside, keys.as_ref())?),
+            seen: Mutex::new(SeenCommands::open(&folder.join("commands"))?),
+            reset_cause: reset_cause(folder)?,
+            membership: Mutex::new(membership),
+            pen: Mutex::new(pen),
+            master: Mutex::new(master),
+            folder: folder.to_owned(),
+            keys,
+            settings,
+            refused_commands: AtomicU64::new(0),
+            news: Mutex::default(),
+            changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            waker,
+        });
+        let linked = Arc::clone(&shared);
+        let thread =
+            thread::Builder::new().name("link".to_owned()).spawn(move || link::run(&linked, wakes))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Signs and stores readings in their order; they will be sent whatever happens to power and network once this has returned, with one
+    /// sync for all. Returns the number of the first in the outbox; the others follow it.
+    ///
+    /// # Errors
+    /// [`ReportError`]; none of them was stored.
+    pub fn report(&self, readings: &[Reading<'_>]) -> Result<u64, ReportError> {
+        let first = self.shared.write(readings)?;
+        self.shared.waker.wake();
+        Ok(first)
+    }
+
+    /// Says that the power is failing: one signed message on the alarm topic, stored, and sent ahead of all that waits if not too much
+    /// does. Returns whether the server had it within `within`; if not, it is sent after the next start.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub fn power_lost(&self, within: Duration) -> Result<bool, ReportError> {
+        let entry = self.shared.say_now(Event::PowerLost)?;
+        Ok(self.shared.wait_taken(entry, within))
+    }
+
+    /// Says that somebody opened the device, and does what the policy wants: reports, or reports and then destroys the keys and all that
+    /// only they open. Returns whether the server had the report within `within`.
+    ///
+    /// # Errors
+    /// [`ReportError`]; keys that were to be destroyed are, whether the report could be made or not, or the error says that they are not.
+    pub fn tamper(&self, reason: &str, within: Duration) -> Result<bool, ReportError> {
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(200).collect();
+        let said = self.shared.say_now(Event::Tamper(&reason));
+        let heard = said.as_ref().is_ok_and(|entry| self.shared.wait_taken(*entry, within));
+        if self.shared.settings.on_tamper == OnTamper::Destroy {
+            self.shared.destroy(&reason)?;
+        }
+        said.map(|_| heard)
+    }
+
+    /// Returns the next command that was obeyed: signed by the server for this device, fresh, and new. Its number is stored as seen, so it
+    /// does not come again. Nothing if none came within `within`.
+    pub fn next_command(&self, within: Duration) -> Option<Command> {
+        let deadline = clock::now() + within;
+        let mut news = self.shared.news();
+        loop {
+            if let Some(command) = news.commands.pop_front() {
+                return Some(command);
+            }
+            let left = deadline.saturating_duration_since(clock::now());
+            if left.is_zero() {
+                return None;
+            }
+            news = self.shared.changed.wait_timeout(news, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Says how the device stands.
+    pub fn status(&self) -> DeviceStatus {
+        let membership = self.shared.membership();
+        let condition = self.shared.condition();
+        let pen = self.shared.pen();
+        DeviceStatus {
+            device: membership.device.to_string(),
+            installation: membership.installation.to_string(),
+            connected: self.shared.news().connected.clone(),
+            level: condition.key_level,
+            expires: membership.expires,
+            key_set: lock(&self.shared.master).version().map(|Sequence(version)| version),
+            outbox: pen.outbox.status(),
+            aside: condition.aside,
+            refused_commands: condition.refused_commands,
+            boot_count: pen.boot_count(),
+        }
+    }
+
+    /// Halts: sends what waits for `within` at most, says goodbye, and writes down how far the server got.
+    ///
+    /// # Errors
+    /// [`StateError`]: what the server has may be sent to it once more, which it knows for a repeat.
+    pub fn halt(&self, within: Duration) -> Result<(), StateError> {
+        self.end(within);
+        self.shared.pen().outbox.flush()
+    }
+
+    fn end(&self, within: Duration) {
+        self.shared.news().stop_at = Some(clock::now() + within);
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.waker.wake();
+        if let Some(thread) = lock(&self.thread).take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn pen(&self) -> MutexGuard<'_, Pen> {
+        lock(&self.pen)
+    }
+
+    fn news(&self) -> MutexGuard<'_, News> {
+        lock(&self.news)
+    }
+
+    pub(crate) fn membership(&self) -> Membership {
+        lock(&self.membership).clone()
+    }
+
+    pub(crate) fn replace_membership(&self, membership: Membership) {
+        *lock(&self.membership) = membership;
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<Host> {
+        lock(&self.membership).hosts.clone()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn stop_at(&self) -> Option<Instant> {
+        self.news().stop_at
+    }
+
+    /// Tells whether the time to send what waits is over.
+    pub(crate) fn stops_now(&self) -> bool {
+        self.stop_at().is_some_and(|at| clock::now() >= at)
+    }
+
+    pub(crate) fn tell(&self, line: &str) {
+        (self.settings.log)(line);
+    }
+
+    pub(crate) fn tell_connected(&self, host: Option<&Host>) {
+        if let Some(host) = host {
+            self.tell(&format!("connected to {}:{}", host.name, host.port));
+        }
+        self.news().connected = host.cloned();
+        self.changed.notify_all();
+    }
+
+    fn write(&self, readings: &[Reading<'_>]) -> Result<u64, ReportError> {
+        if let Some(reason) = &self.news().destroyed {
+            return Err(ReportError::Destroyed(reason.clone()));
+        }
+        self.pen().write(readings)
+    }
+
+    /// Says something of the device on its heartbeat topic, or its alarm topic, in its turn.
+    pub(crate) fn say(&self, event: Event<'_>) -> Result<u64, ReportError> {
+        let payload = self.settings.nameplate.write(event, &self.condition());
+        let last = if event == Event::Heartbeat { "heartbeat" } else { "alarm" };
+        let topic = format!("devices/{}/{last}", lock(&self.membership).device);
+        let reading = Reading { format: Some(Format::CBOR), ..Reading::new(&topic, &payload) };
+        self.write(&[reading])
+    }
+
+    fn say_now(&self, event: Event<'_>) -> Result<u64, ReportError> {
+        let entry = self.say(event)?;
+        self.news().urgent.push(entry);
+        self.waker.wake();
+        Ok(entry)
+    }
+
+    fn wait_taken(&self, entry: u64, within: Duration) -> bool {
+        let deadline = clock::now() + within;
+        let mut news = self.news();
+        loop {
+            if news.taken.contains(&entry) {
+                news.taken.retain(|taken| *taken != entry);
+                return true;
+            }
+            let left = deadline.saturating_duration_since(clock::now());
+            if left.is_zero() || news.connected.is_none() {
+                return false;
+            }
+            news = self.changed.wait_timeout(news, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(crate) fn take_urgent(&self) -> Vec<u64> {
+        self.news().urgent.clone()
+    }
+
+    /// Notes that the server has a message; who waits for it is told.
+    pub(crate) fn tell_taken(&self, entry: u64) {
+        let mut news = self.news();
+        if let Some(place) = news.urgent.iter().position(|urgent| *urgent == entry) {
+            news.urgent.swap_remove(place);
+            news.taken.push(entry);
+            self.changed.notify_all();
+        }
+    }
+
+    fn condition(&self) -> Condition {
+        let pen = self.pen();
+        Condition {
+            uptime: uptime(),
+            boot_count: pen.boot_count().into(),
+            reset_cause: self.reset_cause,
+            key_level: self.keys.protection().level(),
+            store_generation: None,
+            outbox: pen.outbox.status().entries,
+            aside: lock(&self.aside).status().entries,
+            refused_commands: self.refused_commands.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Keeps a message that the server will never take, durable, and tells.
+    pub(crate) fn put_aside(&self, waiting: &Waiting, problem: &str) -> Result<(), StateError> {
+        lock(&self.aside).append(std::slice::from_ref(&waiting.entry))?;
+        self.tell(&format!(
+            "message {} to {} was refused for good and is kept aside: {problem}; `keyward denials` on the broker names the rule",
+            waiting.id, waiting.entry.topic
+        ));
+        self.news().urgent.retain(|urgent| *urgent != waiting.id);
+        Ok(())
+    }
+
+    /// Takes what came: a key set, or what may be a command.
+    pub(crate) fn hear(&self, message: Message) {
+        if message.topic == KEY_SET_TOPIC {
+            return self.learn(&message.payload);
+        }
+        let topic = message.topic.clone();
+        if let Err(problem) = self.obey(message) {
+            self.refused_commands.fetch_add(1, Ordering::Relaxed);
+            self.tell(&format!("not obeyed: what came on {topic}: {problem}"));
+        }
+    }
+
+    fn learn(&self, set: &[u8]) {
+        let learned = lock(&self.master).learn(set, clock::unix_seconds());
+        match learned {
+            Ok(false) => {}
+            Ok(true) => {
+                let mut membership = lock(&self.membership);
+                membership.key_set = Some(set.to_vec());
+                // Kept or not, it is believed; after a restart the server tells it again.
+                if let Err(error) = membership.save(&self.folder) {
+                    self.tell(&format!("the server's keys are not kept: {error}"));
+                }
+            }
+            Err(problem) => self.tell(&format!("the server's keys are not taken: {problem}")),
+        }
+    }
+
+    fn obey(&self, message: Message) -> Result<(), String> {
+        let correlation = message.correlation_data.as_deref();
+        let now = clock::unix_seconds();
+        let judged = lock(&self.master).judge(&message.topic, &message.payload, correlation, now, None);
+        let mut command = judged.map_err(|problem| problem.to_string())?;
+        command.response_topic = message.response_topic;
+        if self.news().commands.len() >= COMMANDS_WAITING {
+            return Err("too many commands wait for the application".to_owned());
+        }
+        // Stored before anybody acts: what was obeyed and forgotten could be done to the device again.
+        match lock(&self.seen).take(command.signer, command.number) {
+            Ok(true) => {}
+            Ok(false) => return Err(Disobeyed::Seen.to_string()),
+            Err(error) => return Err(error.to_string()),
+        }
+        self.news().commands.push_back(command);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Destroys the keys, and what only they open.
+    fn destroy(&self, reason: &str) -> Result<(), ReportError> {
+        self.news().destroyed = Some(reason.to_owned());
+        // First the mark: a device that finds neither keys nor a mark would not know what happened to it.
+        let marked = tamper::mark(&self.folder, reason);
+        let destroyed = self.keys.destroy();
+        self.tell(&format!("the device was tampered with ({reason}): its keys are destroyed"));
+        destroyed?;
+        marked.map_err(|error| ReportError::State(StateError::Folder(error)))
+    }
+}
+
+/// Says why the device started: the kernel's id of this boot differs from the one before, and the watchdog says whether it was it.
+fn reset_cause(folder: &Path) -> Result<ResetCause, FileError> {
+    let path = folder.join("boot_id");
+    let read = |path: &Path| files::read_regular(path, 64).ok();
+    let now = read(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    if read(&path).is_some_and(|before| before == now) {
+        return Ok(ResetCause::Program);
+    }
+    files::replace(&path, &now)?;
+    // WDIOF_CARDRESET of linux/watchdog.h.
+    let status = read(Path::new("/sys/class/watchdog/watchdog0/bootstatus"));
+    let flags = status.and_then(|text| String::from_utf8(text).ok()?.trim().parse::<u32>().ok());
+    Ok(if flags.is_some_and(|flags| flags & 0x20 != 0) { ResetCause::Watchdog } else { ResetCause::Boot })
+}

@@ -1,0 +1,304 @@
+//! The thread of the link: connects again and again, with pauses, and on each link sends, hears, says how the device is and renews.
+
+use super::backoff::Backoff;
+use super::flight::{Flight, Verdict};
+use super::waker::Wakes;
+use crate::clock;
+use crate::command::KEY_SET_TOPIC;
+use crate::device::Shared;
+use crate::enrol::{self, EnrolError, Host};
+use crate::heartbeat::Event as Word;
+use crate::keys::Generation;
+use crate::limits::{ANSWER_TIME, IN_FLIGHT, KEEP_ALIVE, REFUSED_PAUSE};
+use crate::outbox::{Entry, Waiting};
+use keyward_client::{Client, ClientError, ClientOptions, Event, Publication};
+use keyward_mqtt::packet::{PacketId, Qos, SubscribeOptions};
+use keyward_mqtt::property::{PublishProperties, UserProperties};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a renewal that failed is tried again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// Keeps the link until the device stops.
+pub(crate) fn run(shared: &Arc<Shared>, mut wakes: Wakes) {
+    let mut backoff = Backoff::default();
+    let mut next_host = 0;
+    while !shared.is_stopping() {
+        let hosts = shared.hosts();
+        let host = hosts[next_host % hosts.len()].clone();
+        let opened = clock::now();
+        let (stood, problem) = match Session::open(shared, &host) {
+            Ok(mut session) => {
+                shared.tell_connected(Some(&host));
+                let end = session.serve(&mut wakes);
+                let orderly = end.is_none();
+                session.close(orderly);
+                shared.tell_connected(None);
+                (Some(clock::now().saturating_duration_since(opened)), end)
+            }
+            Err(error) => {
+                next_host += 1;
+                (None, Some(error.to_string()))
+            }
+        };
+        let Some(problem) = problem else { continue };
+        let pause = backoff.pause(stood, draw());
+        shared.tell(&format!("{}:{}: {problem}; next try in {} s", host.name, host.port, pause.as_secs()));
+        let until = clock::now() + pause;
+        while clock::now() < until && !shared.is_stopping() {
+            wakes.wait(None, until);
+        }
+    }
+}
+
+fn draw() -> u64 {
+    let mut bytes = [0; 8];
+    // Without random bytes the pauses are short: a nuisance for the server, and nothing else works then.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u64::from_be_bytes(bytes)
+}
+
+/// Is one link.
+struct Session<'a> {
+    shared: &'a Arc<Shared>,
+    client: Client,
+    flight: Flight,
+    /// Until when the outbox waits after the server could not take something.
+    paused_until: Option<Instant>,
+    heartbeat_at: Instant,
+    renew_at: Instant,
+}
+
+impl<'a> Session<'a> {
+    fn open(shared: &'a Arc<Shared>, host: &Host) -> Result<Self, SessionError> {
+        let membership = shared.membership();
+        let identity = enrol::identity(&membership, &shared.keys, Generation::Current)?;
+        let mut options = ClientOptions::new(&host.name, host.port);
+        options.tls = Some(enrol::tls(&membership, identity));
+        options.client_id = membership.device.to_string();
+        options.clean_start = false;
+        options.session_expiry = shared.settings.session_seconds;
+        options.keep_alive = KEEP_ALIVE;
+        options.timeout = ANSWER_TIME;
+        let mut client = Client::connect(&options)?;
+        subscribe(shared, &mut client)?;
+        let now = clock::now();
+        let flight = Flight::new(IN_FLIGHT);
+        Ok(Self { shared, client, flight, paused_until: None, heartbeat_at: now, renew_at: now })
+    }
+
+    /// Serves the link until it breaks, which returns why, or the device stops and nothing is left to send, which returns nothing.
+    fn serve(&mut self, wakes: &mut Wakes) -> Option<String> {
+        loop {
+            if let Err(error) = self.turn() {
+                return Some(error.to_string());
+            }
+            if self.shared.is_stopping() && (self.is_through() || self.shared.stops_now()) {
+                return None;
+            }
+            let until = self.wait_until();
+            wakes.wait(Some(self.client.as_fd()), until);
+        }
+    }
+
+    fn close(self, orderly: bool) {
+        if orderly {
+            drop(self.client.disconnect());
+        }
+    }
+
+    /// Does all that can be done now.
+    fn turn(&mut self) -> Result<(), SessionError> {
+        self.say_how_it_is()?;
+        self.renew_if_due();
+        loop {
+            self.send_ahead()?;
+            self.send_waiting()?;
+            let Some(event) = self.client.next_event(Duration::ZERO)? else { return Ok(()) };
+            match event {
+                Event::Published { id, reason, said } => self.answered(id, reason, said)?,
+                Event::Message(message) => self.shared.hear(message),
+            }
+        }
+    }
+
+    fn wait_until(&self) -> Instant {
+        let mut until = self.heartbeat_at.min(self.renew_at);
+        for other in [self.client.due(), self.paused_until, self.shared.stop_at()].into_iter().flatten() {
+            until = until.min(other);
+        }
+        until
+    }
+
+    fn is_through(&self) -> bool {
+        self.shared.pen().outbox.is_empty()
+    }
+
+    fn say_how_it_is(&mut self) -> Result<(), SessionError> {
+        let now = clock::now();
+        if now < self.heartbeat_at || self.shared.is_stopping() {
+            return Ok(());
+        }
+        self.heartbeat_at = now + self.shared.settings.heartbeat_every;
+        if let Err(error) = self.shared.say(Word::Heartbeat) {
+            self.shared.tell(&format!("no heartbeat: {error}"));
+        }
+        Ok(())
+    }
+
+    fn renew_if_due(&mut self) {
+        let now = clock::now();
+        if now < self.renew_at {
+            return;
+        }
+        self.renew_at = now + RENEWAL_PAUSE;
+        let membership = self.shared.membership();
+        if clock::unix_seconds().is_none_or(|seconds| seconds < membership.renew_from) {
+            return;
+        }
+        match enrol::renew(&membership, &self.shared.keys, &self.shared.folder) {
+            Ok(renewed) => {
+                self.shared.tell("the certificate was renewed");
+                self.shared.replace_membership(renewed);
+            }
+            Err(EnrolError::Membership(error)) => self.shared.tell(&format!("not renewed: {error}")),
+            Err(error) => self.shared.tell(&format!("the certificate was not renewed: {error}")),
+        }
+    }
+
+    /// Sends what may not wait for its turn.
+    fn send_ahead(&mut self) -> Result<(), SessionError> {
+        for entry in self.shared.take_urgent() {
+            let found = self.shared.pen().outbox.peek(entry - 1, 1);
+            let waiting = found.ok().and_then(|found| found.into_iter().find(|waiting| waiting.id == entry));
+            let Some(Waiting { id, entry }) = waiting else { continue };
+            if self.flight.highest().is_some_and(|highest| id <= highest)
+                || !self.shared.pen().may_overtake(&entry)
+            {
+                continue;
+            }
+            if let Some(packet) = self.client.begin(&publication(&entry, &user(&entry)))? {
+                self.flight.sent_ahead(id, packet);
+            }
+        }
+        Ok(())
+    }
+
+    fn send_waiting(&mut self) -> Result<(), SessionError> {
+        if self.paused_until.is_some_and(|until| clock::now() < until) {
+            return Ok(());
+        }
+        self.paused_until = None;
+        for entry in self.flight.take_again() {
+            let found = self.shared.pen().outbox.peek(entry - 1, 1)?;
+            match found.into_iter().find(|waiting| waiting.id == entry) {
+                Some(waiting) => self.send(&waiting)?,
+                None => self.flight.settled(entry),
+            }
+        }
+        let room = self.flight.room();
+        if room == 0 {
+            return Ok(());
+        }
+        let after = self.flight.highest().unwrap_or_default();
+        let waiting = self.shared.pen().outbox.peek(after, room)?;
+        for waiting in &waiting {
+            if !self.flight.was_sent_ahead(waiting.id) {
+                self.send(waiting)?;
+            }
+        }
+        self.acknowledge()
+    }
+
+    fn send(&mut self, waiting: &Waiting) -> Result<(), SessionError> {
+        match self.client.begin(&publication(&waiting.entry, &user(&waiting.entry))) {
+            Ok(Some(packet)) => self.flight.sent(waiting.id, packet),
+            Ok(None) => self.flight.sent_without_answer(waiting.id),
+            // It cannot be said on this link, and the same bytes will never be.
+            Err(ClientError::Request(problem)) => {
+                self.flight.sent_without_answer(waiting.id);
+                self.shared.put_aside(waiting, &problem)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        packet: PacketId,
+        reason: keyward_mqtt::reason::ReasonCode,
+        said: Option<String>,
+    ) -> Result<(), SessionError> {
+        let Some((entry, verdict)) = self.flight.answered(packet, reason) else { return Ok(()) };
+        let words =
+            said.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+        let problem = format!("{} (0x{:02X}) {words}", reason.as_str(), reason as u8);
+        match verdict {
+            Verdict::Taken => self.shared.tell_taken(entry),
+            Verdict::NotNow => {
+                self.paused_until = Some(clock::now() + REFUSED_PAUSE);
+                self.shared.tell(&format!("the server cannot take messages now: {problem}"));
+            }
+            Verdict::Never => {
+                let found = self.shared.pen().outbox.peek(entry - 1, 1)?;
+                if let Some(waiting) = found.into_iter().find(|waiting| waiting.id == entry) {
+                    self.shared.put_aside(&waiting, problem.trim_end())?;
+                }
+                self.flight.settled(entry);
+            }
+        }
+        self.acknowledge()
+    }
+
+    fn acknowledge(&mut self) -> Result<(), SessionError> {
+        if let Some(through) = self.flight.take_through() {
+            self.shared.pen().outbox.acknowledge(through)?;
+        }
+        Ok(())
+    }
+}
+
+/// Subscribes to what the device obeys, and to the server's keys. What is refused is told, and the link goes on.
+fn subscribe(shared: &Shared, client: &mut Client) -> Result<(), ClientError> {
+    let options = SubscribeOptions { qos: Qos::AtLeastOnce, ..SubscribeOptions::default() };
+    let mut filters: Vec<(&str, SubscribeOptions)> = vec![(KEY_SET_TOPIC, options)];
+    filters.extend(shared.settings.commands.iter().map(|filter| (filter.as_str(), options)));
+    let answers = client.subscribe_all(&filters, None)?;
+    for ((filter, _), reason) in filters.iter().zip(&answers).filter(|(_, reason)| reason.is_failure()) {
+        shared.tell(&format!("the subscription to {filter} was refused: {}", reason.as_str()));
+    }
+    Ok(())
+}
+
+fn user(entry: &Entry) -> Vec<(&str, &str)> {
+    entry.properties.user.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn publication<'e>(entry: &'e Entry, user: &'e [(&'e str, &'e str)]) -> Publication<'e> {
+    let kept = &entry.properties;
+    let properties = PublishProperties {
+        payload_format: kept.payload_format,
+        message_expiry: kept.message_expiry,
+        content_type: kept.content_type.as_deref(),
+        response_topic: kept.response_topic.as_deref(),
+        correlation_data: kept.correlation_data.as_deref(),
+        user: if user.is_empty() { UserProperties::None } else { UserProperties::List(user) },
+        ..PublishProperties::default()
+    };
+    let (topic, payload) = (entry.topic.as_str(), entry.payload.as_slice());
+    Publication { topic, payload, qos: entry.qos, retain: entry.retain, properties }
+}
+
+/// Says why a link ended.
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    State(#[from] crate::state::StateError),
+    #[error(transparent)]
+    Keys(#[from] crate::keys::KeyError),
+}

@@ -1,0 +1,262 @@
+//! `agent.toml`: where a device keeps what, what it reports, and what it obeys.
+
+use crate::args::Span;
+use crate::failure::{Failure, Outcome};
+use keyward_device::heartbeat::Nameplate;
+use keyward_device::{Full, KeySpec, OnTamper, Settings as OutboxSettings};
+use keyward_identity::files;
+use serde::{Deserialize, Deserializer};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Bytes of the file.
+const FILE_BYTES: usize = 256 * 1_024;
+
+/// Is what the file says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// What the device keeps: who it is, what waits.
+    pub(crate) folder: PathBuf,
+    /// Where its keys are; `file:FOLDER/keys` if nothing is said.
+    #[serde(default, deserialize_with = "parsed_option")]
+    keys: Option<KeySpec>,
+    /// Whether lines come on standard input, and answers and commands go to standard output.
+    #[serde(default)]
+    pub(crate) stdin: bool,
+    /// Topic filters on which it obeys; `{id}` is its name.
+    #[serde(default = "commands")]
+    pub(crate) commands: Vec<String>,
+    /// How often it says how it is.
+    #[serde(default = "minute", deserialize_with = "span")]
+    pub(crate) heartbeat: Duration,
+    /// How long the broker keeps commands for it while it is away.
+    #[serde(default = "hour", deserialize_with = "span")]
+    pub(crate) session: Duration,
+    #[serde(default)]
+    pub(crate) socket: Option<SocketPlace>,
+    #[serde(default)]
+    outbox: OutboxTable,
+    #[serde(default)]
+    nameplate: NameplateTable,
+    #[serde(default)]
+    pub(crate) tamper: TamperTable,
+    #[serde(default)]
+    pub(crate) power: PowerTable,
+    #[serde(default)]
+    pub(crate) poll: Vec<Poll>,
+    #[serde(default)]
+    pub(crate) command: Vec<Order>,
+}
+
+/// Is the agent's Unix socket.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SocketPlace {
+    pub(crate) path: PathBuf,
+    /// Whether the group of the file may speak, too (0660 in place of 0600).
+    #[serde(default)]
+    pub(crate) group: bool,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutboxTable {
+    max_entries: Option<u64>,
+    max_bytes: Option<u64>,
+    #[serde(default)]
+    full: FullWord,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FullWord {
+    #[default]
+    Refuse,
+    DropOldest,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameplateTable {
+    hardware_model: Option<String>,
+    software_name: Option<String>,
+    software_version: Option<String>,
+    /// A file of the kernel with the supply's voltage in microvolts.
+    supply: Option<PathBuf>,
+}
+
+/// Says what becomes of a device that is opened.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TamperTable {
+    /// `report` or `destroy`.
+    #[serde(default)]
+    pub(crate) on_tamper: OnTamper,
+    /// A file, a GPIO's value for instance: its device was opened when it holds `1`.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Says how a failing supply is noticed, besides by SIGPWR and the line `!power-lost`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PowerTable {
+    /// A file, a GPIO's value for instance: the supply fails when it holds `1`.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Is a command that is run again and again, and whose output is reported.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Poll {
+    pub(crate) run: Vec<String>,
+    #[serde(deserialize_with = "span")]
+    pub(crate) every: Duration,
+    /// Where; `{id}` is the device's name.
+    pub(crate) topic: String,
+    #[serde(default = "ten_seconds", deserialize_with = "span")]
+    pub(crate) timeout: Duration,
+}
+
+/// Is what is run for a command of the server's.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Order {
+    /// A topic; `{id}` is the device's name, and `#` at the end stands for all below.
+    pub(crate) topic: String,
+    /// The program and its arguments; the payload comes on its standard input.
+    pub(crate) run: Vec<String>,
+    #[serde(default = "ten_seconds", deserialize_with = "span")]
+    pub(crate) timeout: Duration,
+}
+
+impl Config {
+    /// Reads the file.
+    pub(crate) fn load(path: &Path) -> Outcome<Self> {
+        let bytes = files::read_regular(path, FILE_BYTES).map_err(Failure::failed)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::failed(format!("{}: it is not UTF-8 text", path.display())))?;
+        Self::parse(&text).map_err(|problem| Failure::failed(format!("{}: {problem}", path.display())))
+    }
+
+    /// Reads the text of the file; what is wrong is said with its line.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let runs = self.poll.iter().map(|poll| &poll.run).chain(self.command.iter().map(|order| &order.run));
+        for run in runs {
+            if !run.first().is_some_and(|program| program.starts_with('/')) {
+                return Err("`run` begins with the full path of a program, then its arguments: run = [\"/usr/bin/cat\", \"/sys/…\"]".to_owned());
+            }
+        }
+        if self.poll.iter().any(|poll| poll.every < Duration::from_secs(1)) {
+            return Err("`every` of a [[poll]] is at least 1s".to_owned());
+        }
+        if self.heartbeat < Duration::from_secs(1) {
+            return Err("`heartbeat` is at least 1s".to_owned());
+        }
+        if self.commands.len() > keyward_device::limits::COMMAND_FILTERS {
+            return Err(
+                "`commands` has more than 16 filters; one with # at its end stands for many".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns where the keys are.
+    pub(crate) fn keys(&self) -> KeySpec {
+        self.keys.clone().unwrap_or_else(|| default_keys(&self.folder))
+    }
+
+    pub(crate) fn outbox(&self) -> OutboxSettings {
+        let usual = OutboxSettings::default();
+        OutboxSettings {
+            max_entries: self.outbox.max_entries.unwrap_or(usual.max_entries),
+            max_bytes: self.outbox.max_bytes.unwrap_or(usual.max_bytes),
+            full: match self.outbox.full {
+                FullWord::Refuse => Full::Refuse,
+                FullWord::DropOldest => Full::DropOldest,
+            },
+        }
+    }
+
+    pub(crate) fn nameplate(&self) -> Nameplate {
+        let table = self.nameplate.clone();
+        Nameplate {
+            oem_id: None,
+            hardware_model: table.hardware_model.map(String::into_bytes),
+            software_name: table.software_name.or_else(|| Some("keyward-agent".to_owned())),
+            software_version: table.software_version.or_else(|| Some(env!("CARGO_PKG_VERSION").to_owned())),
+            supply: table.supply,
+        }
+    }
+}
+
+/// Returns where keys are if nobody says.
+pub(crate) fn default_keys(folder: &Path) -> KeySpec {
+    KeySpec::File { dir: folder.join("keys") }
+}
+
+/// Puts the device's name into a topic.
+pub(crate) fn of_device(topic: &str, id: &str) -> String {
+    topic.replace("{id}", id)
+}
+
+fn commands() -> Vec<String> {
+    vec!["devices/{id}/commands/#".to_owned()]
+}
+
+fn minute() -> Duration {
+    Duration::from_secs(60)
+}
+
+fn hour() -> Duration {
+    Duration::from_secs(3_600)
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Span::from_str(&text).map(|span| span.0).map_err(serde::de::Error::custom)
+}
+
+fn parsed_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KeySpec>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_only_names_the_folder_is_enough() {
+        let config = Config::parse("folder = \"/var/lib/keyward-agent\"").unwrap();
+        assert_eq!(config.keys().to_string(), "file:/var/lib/keyward-agent/keys");
+        assert_eq!(config.commands, ["devices/{id}/commands/#"]);
+        assert_eq!(of_device(&config.commands[0], "pump-1"), "devices/pump-1/commands/#");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        for (text, expected) in [
+            ("folder = \"/x\"\nfolders = 1", "line 2"),
+            ("folder = \"/x\"\nheartbeat = \"soon\"", "line 2"),
+            ("folder = \"/x\"\nkeys = \"usb:x\"", "line 2"),
+            ("folder = \"/x\"\n[[poll]]\nrun = [\"cat\"]\nevery = \"5s\"\ntopic = \"a\"", "full path"),
+            ("folder = \"/x\"\n[[poll]]\nrun = [\"/bin/cat\"]\nevery = \"0s\"\ntopic = \"a\"", "at least 1s"),
+            ("", "folder"),
+        ] {
+            let problem = Config::parse(text).unwrap_err();
+            assert!(problem.contains(expected), "{text}: {problem}");
+        }
+    }
+}
