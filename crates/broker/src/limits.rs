@@ -332,6 +332,10 @@ pub const REPLAY_SEEN_BYTES: usize = 20;
 /// sent to devices that are about to return.
 pub const RESTART_GRACE: Millis = Millis::from_secs(60);
 
+/// Bytes of messages that wait to be verified, of one shard: what is more gets 0x97. A link has one message under way, of 64 KiB at most, but
+/// what it sent stays in the queue when it is gone.
+pub const UNCHECKED_BYTES: usize = 16 * 1024 * 1024;
+
 /// Messages that a link may send in [`UNFIT_TIME`] that are refused for their signature, this one included: then it is closed.
 pub const UNFIT_MESSAGES: u8 = 5;
 

@@ -151,6 +151,20 @@ pub enum Unfit {
     Equivocation,
 }
 
+impl Unfit {
+    /// Lists all, in the order in which they are declared.
+    pub const ALL: [Self; 8] = [
+        Self::Form,
+        Self::Key,
+        Self::Retired,
+        Self::Level,
+        Self::Signature,
+        Self::Age,
+        Self::Replay,
+        Self::Equivocation,
+    ];
+}
+
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -221,6 +235,11 @@ pub enum Notice {
         publisher: Identity,
         /// Why.
         unfit: Unfit,
+    },
+    /// A message was refused because so many wait to be verified.
+    VerifiersBehind {
+        /// Who had published it.
+        publisher: Identity,
     },
     /// A will was not published because its owner may not publish any more.
     WillWithheld {

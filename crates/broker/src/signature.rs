@@ -12,6 +12,7 @@ use keyward_envelope::{
 use keyward_ids::Identity;
 use keyward_mqtt::time::UnixMillis;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Is a key by which messages of a device are verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,37 @@ pub struct Check {
     pub(crate) correlation: Option<Box<[u8]>>,
     pub(crate) key: PublicKey,
     pub(crate) message: Arc<Message>,
+    /// Keeps its bytes counted for as long as it waits, also when its link is gone.
+    pub(crate) _place: Place,
+}
+
+/// Counts the bytes of the messages of one shard that wait to be verified, wherever they are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Queue(Arc<AtomicUsize>);
+
+/// Is the place of one of them; dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>, usize);
+
+impl Queue {
+    /// Takes a place of `bytes`; none if all together would be more than `most`. One shard alone takes places.
+    pub(crate) fn enter(&self, bytes: usize, most: usize) -> Option<Place> {
+        let held = self.bytes();
+        (held.saturating_add(bytes) <= most).then(|| {
+            self.0.fetch_add(bytes, Ordering::Relaxed);
+            Place(Arc::clone(&self.0), bytes)
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
 }
 
 /// Is what was found of a message's signature.

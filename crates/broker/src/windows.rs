@@ -48,6 +48,21 @@ impl Windows {
         Self { windows: Map::with_hasher(hash_key), stale: VecDeque::new() }
     }
 
+    /// Decides about the number of a verified message, and changes nothing.
+    pub(crate) fn judge(
+        &self,
+        key: &WindowKey,
+        claims: &Claims,
+        digest: Digest,
+        secret: &HashKey,
+    ) -> Decision {
+        let tag = digest.tag(secret.as_bytes());
+        match self.windows.get(key) {
+            Some(memory) => memory.window.judge(claims.sequence, tag),
+            None => Window::default().judge(claims.sequence, tag),
+        }
+    }
+
     /// Decides about the number of a verified message, and takes it if it is new; `now` is seconds since 1970.
     pub(crate) fn take(
         &mut self,

@@ -22,6 +22,7 @@ mod log;
 mod numbers;
 mod outbox;
 mod pen;
+mod sealed;
 mod state;
 mod tamper;
 #[cfg(test)]
@@ -36,5 +37,6 @@ pub use keys::{
 pub use numbers::{SeenCommands, Sequencer};
 pub use outbox::{Entry, Full, Outbox, Properties, Settings, Status, Waiting};
 pub use pen::{Reading, ReportError};
+pub use sealed::SealedStore;
 pub use state::StateError;
 pub use tamper::OnTamper;

@@ -94,6 +94,26 @@ pub const OUTBOX_USER_PROPERTIES: usize = 64;
 /// after a power cut, and a verifier remembers 1,024 numbers.
 pub const ACKNOWLEDGED_UNWRITTEN: u64 = 256;
 
+/// Bytes of a name in a sealed store.
+pub const SEALED_NAME_BYTES: usize = 255;
+
+/// Bytes of a value in a sealed store. 64 KiB: certificates, lists, a model of a few thousand weights.
+pub const SEALED_VALUE_BYTES: usize = 64 * 1024;
+
+/// Names in a sealed store.
+pub const SEALED_NAMES: usize = 4_096;
+
+/// Bytes of all names and values in a sealed store, 7 more for each. 1 MiB; on disk it takes twice that and [`SEALED_SLACK_BYTES`], and once more while it is
+/// written anew.
+pub const SEALED_BYTES: usize = 1024 * 1024;
+
+/// Bytes of outdated changes that a sealed store keeps besides as many as it holds. 128 KiB: a small store is written anew after some hundred
+/// changes, not after each.
+pub const SEALED_SLACK_BYTES: u64 = 128 * 1024;
+
+/// Changes of a sealed store after which the hardware counter is raised once more. 256: a TPM bears some 100,000 writes.
+pub const SEALED_MARK_CHANGES: u32 = 256;
+
 /// Messages that the server refused for good and that are kept aside, the newest. 1,024.
 pub const ASIDE: u64 = 1_024;
 

@@ -234,6 +234,11 @@ fn fact(notice: &Notice) -> (&'static str, &Identity, &'static str) {
             "see keyward denials; if it is wanted, allow it and publish it again",
         ),
         Notice::Unfit { publisher, unfit } => unfit_fact(publisher, *unfit),
+        Notice::VerifiersBehind { publisher } => (
+            "refused: too many signed messages wait to be verified",
+            publisher,
+            "raise server.signature_threads, or let devices send less often, in batches",
+        ),
         Notice::WillWithheld { owner } => {
             ("will not published: its owner may not", owner, "see keyward denials")
         }

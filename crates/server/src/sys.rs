@@ -7,7 +7,7 @@ mod load;
 
 use crate::plane::PlaneStats;
 use heap::Heap;
-use keyward_broker::ShardStats;
+use keyward_broker::{ShardStats, Unfit};
 use keyward_mqtt::time::Millis;
 use load::Loads;
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ impl Sys {
             ("uptime".to_owned(), format!("{uptime} seconds")),
         ];
         let named = counts(stats, &sum).into_iter().chain(Heap::read().into_iter().flat_map(Heap::values));
+        values.extend(signed_counts(&sum).map(|(topic, value)| (topic, value.to_string())));
         values.extend(named.map(|(topic, value)| (topic.to_owned(), value.to_string())));
         values.extend(self.loads.update(now, load_counts(stats, &sum)));
         values.retain(|(topic, value)| self.said.get(topic) != Some(value));
@@ -77,6 +78,19 @@ fn counts(stats: &PlaneStats, sum: &ShardStats) -> Vec<(&'static str, u64)> {
     ]
 }
 
+/// Counts what became of messages whose signatures were looked at; Mosquitto has no names for that.
+fn signed_counts(sum: &ShardStats) -> impl Iterator<Item = (String, u64)> {
+    let unfit = Unfit::ALL.iter().zip(sum.unfit);
+    let unfit =
+        unfit.map(|(unfit, count)| (format!("signed/unfit/{}", unfit.to_string().replace(' ', "-")), count));
+    let named = [
+        ("signed/verified", sum.verified),
+        ("signed/repeated", sum.repeated),
+        ("signed/waiting/bytes", sum.unchecked_bytes),
+    ];
+    named.into_iter().map(|(topic, value)| (topic.to_owned(), value)).chain(unfit)
+}
+
 /// Counts a CONNECT where it was read: at the door, also one that was refused there.
 fn packets_received(stats: &PlaneStats, sum: &ShardStats) -> u64 {
     sum.packets_received.saturating_sub(stats.logins) + stats.connects
@@ -101,7 +115,9 @@ mod tests {
     use super::*;
 
     fn stats(links: u64) -> PlaneStats {
-        let shard = ShardStats { links, sessions: 5, retained: 2, queued: 3, ..ShardStats::default() };
+        let unfit = [0, 0, 0, 0, 0, 0, 0, 3];
+        let signed = ShardStats { verified: 7, unfit, ..ShardStats::default() };
+        let shard = ShardStats { links, sessions: 5, retained: 2, queued: 3, ..signed };
         PlaneStats { shards: vec![Some(shard), Some(ShardStats::default())], ..PlaneStats::default() }
     }
 
@@ -117,6 +133,8 @@ mod tests {
             ("$SYS/broker/clients/connected", "2"),
             ("$SYS/broker/clients/disconnected", "3"),
             ("$SYS/broker/retained messages/count", "2"),
+            ("$SYS/broker/signed/verified", "7"),
+            ("$SYS/broker/signed/unfit/number-used-twice", "3"),
             ("$SYS/broker/store/messages/count", "5"),
             ("$SYS/broker/load/connections/15min", "0.00"),
         ] {

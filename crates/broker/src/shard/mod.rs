@@ -43,6 +43,7 @@ use crate::recycled::RecycledMessages;
 use crate::resident::Residents;
 use crate::retained::{Bounds, Fate, Holding, Retained};
 use crate::session::{Session, SessionKey, SessionRef};
+use crate::signature::Queue;
 use crate::windows::Windows;
 use commit::Commits;
 use ending::Endings;
@@ -117,6 +118,8 @@ pub struct Shard {
     forwarded: Vec<u8>,
     recycled: RecycledMessages,
     windows: Windows,
+    /// What waits to be verified.
+    unchecked: Queue,
     sweep: Option<Sweep>,
     is_stopping: bool,
     /// The session after those that the shutdown has come to.
@@ -168,6 +171,7 @@ impl Shard {
             forwarded: Vec::new(),
             recycled: RecycledMessages::default(),
             windows: Windows::new(hash_key),
+            unchecked: Queue::default(),
             sweep: None,
             is_stopping: false,
             stopping: None,

@@ -87,6 +87,11 @@ impl Shard {
             Ok(found) => found,
             Err(unfit) => return self.unfit(slot, publish.delivery, message, unfit),
         };
+        let Some(place) = self.unchecked.enter(message.weight(), limits::UNCHECKED_BYTES) else {
+            let Some(session) = self.sessions.get(slot as usize) else { return };
+            self.out.notice(Notice::VerifiersBehind { publisher: session.key.identity.clone() });
+            return self.refuse_for_room(slot, publish.delivery);
+        };
         let (delivery, kid, claims) = (publish.delivery, found.kid(), *found.claims());
         let correlation = publish.properties.correlation_data.map(Box::from);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
@@ -99,6 +104,7 @@ impl Shard {
             correlation,
             key: key.public,
             message: Arc::clone(&message),
+            _place: place,
         };
         link.unchecked = Some(Box::new(Unchecked { message, delivery, kid, claims }));
         self.weigh(slot);
@@ -148,6 +154,7 @@ impl Shard {
         };
         match counted.decision {
             Decision::New(record) => {
+                self.stats.verified += 1;
                 let marked = self.marked(&message, &counted);
                 self.take_counted(
                     slot,
@@ -159,6 +166,7 @@ impl Shard {
             }
             // What was seen is acknowledged when that is durable, and goes to nobody again.
             _ => {
+                self.stats.repeated += 1;
                 let ticket = self.out.record.issued();
                 self.acknowledge(slot, Wait { ticket, ..Wait::default() }, held.delivery);
             }
@@ -178,21 +186,33 @@ impl Shard {
         if key.level < demand.level {
             return Err(Unfit::Level);
         }
-        let now = self.now.wall.0 / 1_000;
-        let age =
-            freshness::of_reading(&held.claims, now, None, demand.max_offline).map_err(|_| Unfit::Age)?;
         let session = self.sessions.get(slot as usize).ok_or(Unfit::Key)?;
         let window = WindowKey::new(&session.key.identity, session.life, key.kid);
-        let decision = self.windows.take(&window, &held.claims, digest, &self.config.hash_key, now);
-        let unfit = match decision {
-            Decision::New(_) | Decision::Repeat => {
-                return Ok(Counted { key, is_late: age == freshness::Age::Late, decision });
-            }
+        // The number before the age: what was taken is answered as it was, however old it is by now.
+        let unfit = match self.windows.judge(&window, &held.claims, digest, &self.config.hash_key) {
+            Decision::Repeat => return Ok(Counted { key, is_late: false, decision: Decision::Repeat }),
+            Decision::New(_) => return self.count(held, key, window, demand, digest),
             Decision::Equivocation => Unfit::Equivocation,
             Decision::TooOld => Unfit::Replay,
         };
         self.look_for_second_holder(slot, held, &window, digest);
         Err(unfit)
+    }
+
+    /// Takes the number of a message that is not too old.
+    fn count(
+        &mut self,
+        held: &Unchecked,
+        key: MessageKey,
+        window: WindowKey,
+        demand: &Demand,
+        digest: Digest,
+    ) -> Result<Counted, Unfit> {
+        let now = self.now.wall.0 / 1_000;
+        let age =
+            freshness::of_reading(&held.claims, now, None, demand.max_offline).map_err(|_| Unfit::Age)?;
+        let decision = self.windows.take(&window, &held.claims, digest, &self.config.hash_key, now);
+        Ok(Counted { key, is_late: age == freshness::Age::Late, decision })
     }
 
     /// Says that two hold a key, if a message whose number was refused proves it.
@@ -283,6 +303,9 @@ impl Shard {
         let Some(permit) = self.permit_publish(slot, topic) else {
             return self.refuse_publish(slot, delivery, ReasonCode::NotAuthorized);
         };
+        if let Some(count) = self.stats.unfit.get_mut(unfit as usize) {
+            *count += 1;
+        }
         let demand = self.demand(slot, topic);
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let (identity, client_id) = (session.key.identity.clone(), session.key.client_id.clone());

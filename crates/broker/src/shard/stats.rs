@@ -1,6 +1,7 @@
 //! What a shard holds and did, in figures.
 
 use super::Shard;
+use crate::output::Unfit;
 
 /// Counts what a shard holds and did, for `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +50,14 @@ pub struct ShardStats {
     pub expired: u64,
     /// Messages that matched a subscription but that the subscriber may not read, since the start.
     pub withheld: u64,
+    /// Signed messages that were verified and counted, since the start.
+    pub verified: u64,
+    /// Signed messages that came again and went to nobody, since the start.
+    pub repeated: u64,
+    /// Messages that did not count as signed where that was looked at, since the start: in the order of [`Unfit::ALL`].
+    pub unfit: [u64; Unfit::ALL.len()],
+    /// Bytes of messages that wait to be verified, now.
+    pub unchecked_bytes: u64,
 }
 
 impl ShardStats {
@@ -78,6 +87,12 @@ impl ShardStats {
             memory: self.memory + other.memory,
             expired: self.expired + other.expired,
             withheld: self.withheld + other.withheld,
+            verified: self.verified + other.verified,
+            repeated: self.repeated + other.repeated,
+            unfit: core::array::from_fn(|at| {
+                self.unfit.get(at).unwrap_or(&0) + other.unfit.get(at).unwrap_or(&0)
+            }),
+            unchecked_bytes: self.unchecked_bytes + other.unchecked_bytes,
         }
     }
 }
@@ -99,6 +114,7 @@ impl Shard {
             outbox_bytes: self.out.outbox_bytes as u64,
             outbox_packets: self.out.outbox_packets as u64,
             memory: self.memory() as u64,
+            unchecked_bytes: self.unchecked.bytes() as u64,
             packets_sent: self.out.packets_sent,
             bytes_sent: self.out.bytes_sent,
             ..self.stats

@@ -37,10 +37,11 @@ pub(crate) fn sealed(w: &World, seed: u8, topic: &str, sequence: u64, ago: u64, 
     };
     let issued = (w.now.0 / 1_000).saturating_sub(ago);
     let claims = Claims::issued_at(Sequence(sequence), issued);
-    let mut out = [0; 512];
+    let mut out = vec![0; text.len() + 200];
     let message = Message { claims, format: None, payload: text.as_bytes() };
     let len = sign(&message, &context, &mut signer(seed), &mut out).unwrap();
-    out[..len].to_vec()
+    out.truncate(len);
+    out
 }
 
 /// Publishes bytes.
@@ -180,6 +181,25 @@ fn the_same_message_again_is_answered_and_goes_nowhere_and_another_of_its_number
         publish(w, pump, &ancient, Qos::AtLeastOnce, 6);
         assert_eq!(acks(w, pump), [ReasonCode::Success, ReasonCode::NotAuthorized]);
         assert_eq!(w.messages(app).len(), 1);
+    });
+}
+
+#[test]
+fn a_message_that_comes_again_is_answered_as_it_was_however_old_it_is_by_now() {
+    in_every_world(|w| {
+        let (app, pump) = begin(w);
+        w.rules(&demand("check = \"require\"\nmax_offline = \"1h\""));
+        let payload = sealed(w, 1, "pump/a", 5, 0, "21.5");
+        publish(w, pump, &payload, Qos::AtLeastOnce, 7);
+        w.now.0 += 3_700_000;
+        // Its acknowledgement was lost, and the device was away: told that it is too old, it would say the same under a new number.
+        publish(w, pump, &payload, Qos::AtLeastOnce, 7);
+        assert_eq!(acks(w, pump), [ReasonCode::Success, ReasonCode::Success]);
+        assert_eq!(w.messages(app).len(), 1);
+        // Another message of that number is a proof, whatever date it has.
+        let other = sealed(w, 1, "pump/a", 5, 3_700, "99.9");
+        publish(w, pump, &other, Qos::AtLeastOnce, 8);
+        assert_eq!(w.denials.pop().unwrap().action, DeniedAction::Signed(Unfit::Equivocation));
     });
 }
 
@@ -505,5 +525,39 @@ fn after_a_restart_the_highest_counts_as_made_as_late_as_it_can_have_been() {
         w.pass(300);
         refused(w, pump, 8, 0, "surely after it");
         assert_eq!(w.second_holders.pop().unwrap().sign, HolderSign::Behind);
+    });
+}
+
+/// A link may be gone while what it sent waits still: otherwise many short links would fill the queue.
+#[test]
+fn what_waits_to_be_verified_is_bounded_also_of_links_that_are_gone() {
+    in_every_world(|w| {
+        let (app, mut pump) = begin(w);
+        w.slow_checks();
+        let long = "x".repeat(60_000);
+        let mut refused = None;
+        for number in 1..1_000 {
+            let payload = sealed(w, 1, "pump/a", number, 0, &long);
+            publish(w, pump, &payload, Qos::AtLeastOnce, 1);
+            refused = acks(w, pump).pop();
+            if refused.is_some() {
+                break;
+            }
+            w.lose(pump);
+            pump = w.connect(hello5("device:pump", "pump").expiry(1_000));
+            w.got(pump);
+        }
+        assert_eq!(refused, Some(ReasonCode::QuotaExceeded));
+        assert!(w.notices.iter().any(|notice| matches!(notice, Notice::VerifiersBehind { .. })));
+        let held = w.stats().unchecked_bytes as usize;
+        assert!((15 << 20..=16 << 20).contains(&held), "{held}");
+        w.verify();
+        assert_eq!((w.stats().unchecked_bytes, w.messages(app).len()), (0, 0));
+        let payload = sealed(w, 1, "pump/a", 2_000, 0, "22");
+        publish(w, pump, &payload, Qos::AtLeastOnce, 2);
+        w.verify();
+        assert_eq!(acks(w, pump), [ReasonCode::Success]);
+        let stats = w.stats();
+        assert_eq!((stats.verified, stats.repeated, stats.unfit), (1, 0, [0; 8]));
     });
 }

@@ -26,6 +26,11 @@ impl Master {
         &self.0
     }
 
+    /// Takes a key that was drawn.
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(*bytes))
+    }
+
     /// Opens the key of a folder; nothing if it has none.
     ///
     /// # Errors
@@ -53,7 +58,6 @@ impl Master {
         dir.replace(FILE, &wrapped).map_err(|e| StateError::disk(&dir.path().join(FILE), "write", e))
     }
 
-    #[expect(dead_code, reason = "for the sealed store")]
     /// Destroys the key of a folder: overwritten, then removed.
     pub(crate) fn erase(dir: &dyn Directory) -> Result<(), StateError> {
         let erased = || -> io::Result<()> {

@@ -179,7 +179,6 @@ impl Log {
         }
     }
 
-    #[expect(dead_code, reason = "for the sealed store")]
     /// Writes all of `records` as the first of a segment that takes the place of every other, whole or not at all.
     ///
     /// # Errors
@@ -258,6 +257,11 @@ impl Log {
 
 /// The most bytes that the first write to a segment has.
 const FIRST_WRITE: u64 = HEADER + overhead() + RECORD_BYTES as u64;
+
+/// Returns the bytes of a segment with one record of `len` bytes.
+pub(crate) fn created_bytes(len: usize) -> u64 {
+    HEADER + overhead() + len as u64
+}
 
 /// Returns the name of a segment.
 fn name(number: u64) -> String {

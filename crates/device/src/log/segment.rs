@@ -24,7 +24,6 @@ pub(crate) enum Kind {
     /// Of the outbox.
     Outbox,
     /// Of the sealed store.
-    #[expect(dead_code, reason = "for the sealed store")]
     Sealed,
 }
 

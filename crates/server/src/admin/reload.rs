@@ -132,6 +132,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let differing = [
         (old.shards != new.shards, "server.shards"),
         (old.door_threads != new.door_threads, "server.door_threads"),
+        (old.signature_threads != new.signature_threads, "server.signature_threads"),
         (old.sys_interval != new.sys_interval, "server.sys_interval"),
         (old.limits != new.limits, "limits"),
         (old.store != new.store, "store"),

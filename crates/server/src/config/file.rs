@@ -26,6 +26,7 @@ pub(super) struct Server {
     pub(super) names: Vec<Spanned<String>>,
     pub(super) shards: Option<Count<1, 64>>,
     pub(super) door_threads: Option<Count<1, 64>>,
+    pub(super) signature_threads: Option<Count<1, 64>>,
     pub(super) sys_interval: Option<Spanned<Span>>,
 }
 

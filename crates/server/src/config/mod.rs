@@ -47,6 +47,8 @@ pub struct Config {
     pub shards: Option<usize>,
     /// How many threads accept, do TLS and log clients in.
     pub door_threads: Option<usize>,
+    /// How many threads verify signatures of messages.
+    pub signature_threads: Option<usize>,
     /// How often `$SYS/` is brought up to date; zero is never.
     pub sys_interval: Duration,
     /// The listeners, at least one.
@@ -128,6 +130,7 @@ impl Config {
             names,
             shards: raw.server.shards.map(|n| count(n.0)),
             door_threads: raw.server.door_threads.map(|n| count(n.0)),
+            signature_threads: raw.server.signature_threads.map(|n| count(n.0)),
             sys_interval,
             listeners,
             limits,
@@ -199,6 +202,7 @@ impl Default for Config {
             names: Vec::new(),
             shards: None,
             door_threads: None,
+            signature_threads: None,
             sys_interval: SYS_INTERVAL,
             listeners: vec![Listener::default()],
             limits: Limits::default(),
@@ -365,7 +369,7 @@ mod tests {
             ),
             (
                 "[server]\nshard = 2",
-                "keyward.toml:2:1: server.shard: expected one of `names`, `shards`, `door_threads`, `sys_interval`, given the unknown key `shard`",
+                "keyward.toml:2:1: server.shard: expected one of `names`, `shards`, `door_threads`, `signature_threads`, `sys_interval`, given the unknown key `shard`",
             ),
             (
                 "[server]\nnames = [\"ok\", \"a b\"]",

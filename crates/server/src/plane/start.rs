@@ -52,6 +52,8 @@ pub struct DataPlaneOptions {
     pub workers: usize,
     /// Door threads; 0 is one per core, at most two.
     pub doors: usize,
+    /// Threads that verify signatures of messages; 0 is half as many as there are cores, at least one and at most two.
+    pub signature_threads: usize,
     /// Who there is and what they may.
     pub state: State,
     /// The key of generated passwords.
@@ -147,6 +149,7 @@ impl DataPlane {
             sink,
             type_rules,
             store,
+            signature_threads,
             ..
         } = options;
         let door_loops = Loop::many(threads(options.doors, usize::MAX))?;
@@ -197,7 +200,8 @@ impl DataPlane {
             changing: Mutex::new(()),
             stopped: AtomicBool::new(false),
         };
-        plane.run_workers(worker_loops, broker_limits, restart, &state)?;
+        let signatures = plane.run_signature_checkers(signature_threads)?;
+        plane.run_workers(worker_loops, broker_limits, restart, &state, &signatures)?;
         plane.run_doors(door_loops)?;
         plane.set_policy(state.policy_generation, state.policy)?;
         plane.tell_directory(&state.directory)?;
@@ -216,6 +220,7 @@ impl DataPlane {
         limits: keyward_broker::Limits,
         restart: Option<Restart>,
         state: &State,
+        signatures: &SignatureDesk,
     ) -> Result<(), StartError> {
         let (count, hash_key, is_stored) = (loops.len(), self.shared.hash_key, restart.is_some());
         let shards = u16::try_from(count).unwrap_or(u16::MAX);
@@ -223,7 +228,6 @@ impl DataPlane {
         let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
         let (mut desk, mut pages) = (None, None);
-        let signatures = self.run_signature_checkers()?;
         if let Some(mut restart) = restart {
             said = restart.restore(&mut shards, state)?;
             pages = Some(self.run_page_reader(restart.engine.reader())?);
@@ -280,11 +284,11 @@ impl DataPlane {
         Ok(desk)
     }
 
-    /// Starts the threads that verify signatures: half as many as there are cores, so that a flood of signed messages leaves the rest
-    /// their part.
-    fn run_signature_checkers(&mut self) -> Result<SignatureDesk, StartError> {
+    /// Starts the threads that verify signatures: if nothing is said, so few that a flood of signed messages leaves the rest their part.
+    fn run_signature_checkers(&mut self, asked: usize) -> Result<SignatureDesk, StartError> {
         let (checker, desk) = SignatureChecker::new(self.shared.workers.clone());
-        for index in 0..threads(0, THREADS).div_ceil(2) {
+        let count = if asked == 0 { threads(0, THREADS).div_ceil(2) } else { asked };
+        for index in 0..count {
             let checker = checker.clone();
             let thread = spawn(format!("signatures-{index}"), move || {
                 checker.run();

@@ -253,6 +253,7 @@ fn start_plane(
         broker_limits: config.limits.broker,
         workers: config.shards.unwrap_or(0),
         doors: config.door_threads.unwrap_or(0),
+        signature_threads: config.signature_threads.unwrap_or(0),
         state: State {
             policy_generation: 1,
             policy: Arc::clone(policy),

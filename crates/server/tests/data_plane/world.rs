@@ -179,6 +179,7 @@ impl World {
             broker_limits,
             workers: 2,
             doors: 2,
+            signature_threads: 0,
             state: State {
                 policy_generation: 1,
                 policy: Arc::new(Policy::builtin()),

@@ -51,6 +51,8 @@ impl Model {
             Notice::NoRoom { identity } => return self.note_no_room(shard, identity),
             Notice::Damaged { .. } => return breach!("a message that waited on disk is lost"),
             Notice::Limit { .. } | Notice::PublishWithheld { .. } | Notice::Unfit { .. } => None,
+            // What a device of this world signs is little.
+            Notice::VerifiersBehind { .. } => return breach!("too much waits to be verified"),
             Notice::GroupFull { publisher } => account(publisher).map(Loss::GroupFull),
             Notice::GroupAbsent { publisher } => account(publisher).map(Loss::GroupAbsent),
             Notice::GroupDenied { publisher } => account(publisher).map(Loss::GroupDenied),
