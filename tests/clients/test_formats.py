@@ -12,6 +12,7 @@ import tarfile
 
 import pytest
 from conftest import Client, Keyward, Login
+from test_signed_messages import Device
 
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 PASSWORD = "correct horse battery"
@@ -20,6 +21,12 @@ RULES = """
 who = "users"
 allow = ["publish", "subscribe", "share"]
 topics = ["house/#"]
+"""
+SIGNED = """
+[[signed]]
+who = "devices"
+topics = ["{id}/signed"]
+check = "require"
 """
 WAITING = [("house/count", str(number)) for number in range(5)]
 
@@ -38,7 +45,8 @@ def leave(keyward):
     keyward.start()
     keyward.rules("house", RULES)
     reader, writer = keyward.user("reader", PASSWORD), keyward.user("writer", PASSWORD)
-    keyward.device("pump-1")
+    pump = Device(keyward, "pump-1")
+    keyward.rules("signed", SIGNED)
     keyward.device("lost-1")
     keyward.run("device", "revoke", "lost-1")
     away = Client(reader, client_id="away", expiry=0xFFFFFFFF).connect()
@@ -49,8 +57,11 @@ def leave(keyward):
     for topic, payload in WAITING:
         source.publish(topic, payload)
     source.publish("house/work", "dig", qos=2)
+    meter = Client(pump.bundle).connect()
+    assert meter.publish("pump-1/signed", pump.sealed("pump-1/signed", 7, "open")) == 0
     keyward.kill()
     source.close()
+    meter.close()
 
 
 def test_an_installation_is_left(stopped, request):
@@ -71,6 +82,9 @@ def test_what_an_older_release_left_is_opened_with_all_that_is_in_it(stopped, ar
     reader = Login("reader", PASSWORD, stopped)
     standing = {row["id"]: row["standing"] for row in stopped.json("device", "list")["devices"]}
     assert standing == {"pump-1": "active", "lost-1": "revoked"}
+    # Message keys, and with record format 2 the numbers under them, came after the first archive.
+    keys = stopped.json("keys", "list")["message_keys"]
+    assert [row["device"] for row in keys] == ([] if archive.name == "keyward-0.1.0.tar.xz" else ["pump-1"])
     back = Client(reader, client_id="away", clean=False, expiry=3600).connect()
     assert back.flags.session_present
     came = sorted(back.receive() for _ in range(len(WAITING) + 1))
