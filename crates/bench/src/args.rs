@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Recovery(RecoveryArguments),
     /// Floods Keyward and looks whether a paced client notices
     Floods(FloodArguments),
+    /// Measures what the check of signatures costs a client that signs nothing
+    Signed(SignedArguments),
     /// Plays the attacker of a flood; `floods` starts it
     #[command(hide = true)]
     Attack(AttackArguments),
@@ -261,6 +263,19 @@ pub(crate) struct FloodArguments {
     /// Only floods whose name holds this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
+    /// Print JSON for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignedArguments {
+    /// The Keyward that is measured [default: the one beside this program]
+    #[arg(long, value_name = "PATH", env = "KEYWARD_BIN")]
+    pub(crate) keyward: Option<PathBuf>,
+    /// How long each step is counted, and the quiet time before it
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
     /// Print JSON for scripts
     #[arg(long)]
     pub(crate) json: bool,

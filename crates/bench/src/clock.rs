@@ -30,3 +30,9 @@ pub(crate) fn until<T>(patience: Duration, mut condition: impl FnMut() -> Option
         rest(Duration::from_millis(20));
     }
 }
+
+/// Returns the time on the wall, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn unix_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

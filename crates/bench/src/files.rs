@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 
 /// Writes a new file that only this user may read, and returns its path.
 pub(crate) fn write_new(path: &Path, text: &str) -> Result<PathBuf, BenchError> {
+    write_new_bytes(path, text.as_bytes())
+}
+
+/// The same with bytes.
+pub(crate) fn write_new_bytes(path: &Path, bytes: &[u8]) -> Result<PathBuf, BenchError> {
     let doing = format!("writing {}", path.display());
     let mut file = OpenOptions::new()
         .write(true)
@@ -15,7 +20,7 @@ pub(crate) fn write_new(path: &Path, text: &str) -> Result<PathBuf, BenchError> 
         .mode(0o600)
         .open(path)
         .map_err(BenchError::io(doing.clone()))?;
-    file.write_all(text.as_bytes()).map_err(BenchError::io(doing))?;
+    file.write_all(bytes).map_err(BenchError::io(doing))?;
     Ok(path.to_owned())
 }
 

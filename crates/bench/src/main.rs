@@ -22,6 +22,7 @@ mod profile;
 mod recovery;
 mod relay;
 mod shape;
+mod signed;
 mod stage;
 mod table;
 mod tls;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
             println!("{}", report.text);
             report.verdict()
         }),
+        Command::Signed(arguments) => signed::run(&arguments).map(|text| println!("{text}")),
         Command::Attack(arguments) => floods::attack(&arguments).map(|text| println!("{text}")),
     };
     match done {

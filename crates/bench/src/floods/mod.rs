@@ -188,7 +188,11 @@ impl Watcher for Onset<'_> {
 }
 
 /// The client that notices: it reads what it publishes itself, at QoS 1 over TLS.
-fn paced(broker: &Broker, length: Duration, watcher: &mut dyn Watcher) -> Result<Outcome, BenchError> {
+pub(crate) fn paced(
+    broker: &Broker,
+    length: Duration,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, BenchError> {
     let options = Options {
         version: Version::V311,
         shape: Shape::Echo,

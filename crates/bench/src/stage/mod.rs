@@ -39,6 +39,19 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
+    /// Has the broker's own command line carry a command out, and returns its answer.
+    ///
+    /// # Errors
+    /// It is refused, or answers no JSON.
+    pub(crate) fn operate(&self, arguments: &[&str]) -> Result<serde_json::Value, BenchError> {
+        let mut command = Command::new(self.command.get_program());
+        command.arg("--json").arg("--dir").arg(self.folder().join("keyward")).args(arguments);
+        let output = command.output().map_err(BenchError::io("running a command of the broker"))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let answer = serde_json::from_str(&said).ok().filter(|_| output.status.success());
+        answer.ok_or_else(|| BenchError::broker(self.name, format!("{}: {said}", arguments.join(" "))))
+    }
+
     /// Returns the process number.
     pub(crate) fn pid(&self) -> u32 {
         self.process.0.id()
