@@ -3,6 +3,7 @@
 use crate::message::Publisher;
 use crate::verified;
 use core::num::NonZeroU16;
+use keyward_envelope::Nonce;
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::EncodeError;
 use keyward_mqtt::packet::{Connect, Qos, Version, Will};
@@ -43,6 +44,8 @@ pub struct Attach {
     pub(crate) problem_information: bool,
     pub(crate) will: Option<Testament>,
     pub(crate) authenticated: Option<Authenticated>,
+    /// What ties messages of a device without a clock to this link.
+    pub(crate) nonce: Option<Nonce>,
 }
 
 /// Is how a client proved by enhanced authentication who it is, as CONNACK says it [MQTT-4.12.0-5].
@@ -100,7 +103,16 @@ impl Attach {
             problem_information: properties.request_problem_information.unwrap_or(true),
             will: connect.will.as_ref().map(Testament::new).transpose()?,
             authenticated: None,
+            nonce: None,
         })
+    }
+
+    /// Gives the link a nonce that was drawn for it: 16 random bytes that no link had. A link without one takes no signed messages that
+    /// have a nonce instead of a date.
+    #[must_use]
+    pub fn in_session(mut self, nonce: [u8; 16]) -> Self {
+        self.nonce = Nonce::new(&nonce);
+        self
     }
 
     /// Notes by which method the client proved who it is, and what it is told with CONNACK.

@@ -7,6 +7,8 @@ use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::replay::ReplayOrder;
 use crate::shard::Unchecked;
+use core::num::NonZeroU32;
+use keyward_envelope::Nonce;
 use keyward_mqtt::packet::{PacketId, Version};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
@@ -41,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) held: VecDeque<Held>,
     /// The bytes of these.
     pub(crate) held_bytes: usize,
+    /// What ties messages of a device without a clock to this link.
+    pub(crate) nonce: Option<Nonce>,
     /// A message whose signature is being verified.
     pub(crate) unchecked: Option<Box<Unchecked>>,
     /// Messages that were refused for their signature since then.
@@ -76,6 +80,8 @@ pub(crate) enum Answer {
     PubComp(PacketId, ReasonCode),
     SubAck(PacketId, Vec<ReasonCode>, Vec<ReplayOrder>),
     UnsubAck(PacketId, Vec<ReasonCode>),
+    /// The nonce of the link, behind a SUBACK; with the subscription's identifier.
+    Nonce(Option<NonZeroU32>),
 }
 
 /// Is what a successful CONNACK says.
@@ -90,6 +96,8 @@ pub(crate) struct Welcome {
     /// Seconds, if they differ from what the client asked for.
     pub(crate) session_expiry: Option<u32>,
     pub(crate) authenticated: Option<Authenticated>,
+    /// The nonce of the link, if its owner signs messages.
+    pub(crate) nonce: Option<Nonce>,
 }
 
 impl Link {
@@ -117,6 +125,7 @@ impl Link {
             dirty: false,
             held: VecDeque::new(),
             held_bytes: 0,
+            nonce: attach.nonce,
             unchecked: None,
             unfit: 0,
             unfit_since: Millis::ZERO,

@@ -143,8 +143,10 @@ pub enum Unfit {
     Level,
     /// Its signature does not hold.
     Signature,
-    /// It is too old, expired, from the future, or for another session.
+    /// It is too old, expired, or from the future.
     Age,
+    /// It was signed for another session than the one of its link.
+    Session,
     /// Its number is so far below the newest one that nobody remembers whether it was seen.
     Replay,
     /// Another message of its number was seen: two hold the key, or the device has lost count.
@@ -174,6 +176,7 @@ impl fmt::Display for Unfit {
             Self::Level => "level of its key",
             Self::Signature => "bad signature",
             Self::Age => "age",
+            Self::Session => "another session's nonce",
             Self::Replay => "old number",
             Self::Equivocation => "number used twice",
         })

@@ -6,6 +6,12 @@
 use keyward_envelope::Kid;
 use keyward_mqtt::property::{PublishProperties, UserProperties};
 
+/// Where a device subscribes to be told the nonce of its link; nothing else is ever said there.
+pub(crate) const NONCE_TOPIC: &str = "$keyward/nonce";
+
+/// The user property of CONNACK that says the same.
+pub(crate) const NONCE_PROPERTY: &str = "mqsec-nonce";
+
 /// Is what their names begin with.
 const PREFIX: &[u8] = b"mqsec-";
 

@@ -163,6 +163,7 @@ fn action(action: DeniedAction) -> &'static str {
             Unfit::Level => "publish signed by a key of too low a level",
             Unfit::Signature => "publish with a wrong signature",
             Unfit::Age => "publish signed at another time",
+            Unfit::Session => "publish signed for another session",
             Unfit::Replay => "publish signed under an old number",
             Unfit::Equivocation => "publish signed under a number used before",
         },
@@ -191,6 +192,11 @@ fn unfit_fact(publisher: &Identity, unfit: Unfit) -> (&'static str, &Identity, &
             "message signed by a key that is not accepted",
             publisher,
             "see keyward keys list; register its key: keyward keys add",
+        ),
+        Unfit::Session => (
+            "signed message not accepted: its nonce is that of another session",
+            publisher,
+            "a device without a clock signs anew what it could not send: by the nonce that it is given at each connection",
         ),
         Unfit::Form | Unfit::Level | Unfit::Age => (
             "signed message not accepted: not in form, the level of its key, or its age",

@@ -5,10 +5,17 @@ use crate::limits;
 use crate::link::{Answer, Held, Wait, Welcome};
 use crate::output::{CloseCause, Output};
 use crate::replay::{Replay, ReplayOrder};
+use crate::verified::{NONCE_PROPERTY, NONCE_TOPIC};
 use core::num::NonZeroU32;
-use keyward_mqtt::packet::{Ack, ConnAck, Packet, PacketId, ReasonCodes, SubAck};
-use keyward_mqtt::property::{AckProperties, ConnAckProperties};
+use keyward_envelope::Nonce;
+use keyward_mqtt::packet::{
+    Ack, ConnAck, Delivery as Exchange, Packet, PacketId, Publish, ReasonCodes, SubAck,
+};
+use keyward_mqtt::property::{
+    AckProperties, ConnAckProperties, PublishProperties, SubscriptionIds, UserProperties,
+};
 use keyward_mqtt::reason::ReasonCode;
+use keyward_mqtt::topic::TopicName;
 use keyward_policy::Rights;
 
 impl Delivery<'_> {
@@ -113,6 +120,7 @@ impl Delivery<'_> {
             Answer::PubComp(id, reason) => self.write_ack(Packet::PubComp, *id, *reason),
             Answer::SubAck(id, reasons, _) => self.write_sub_ack(Packet::SubAck, *id, reasons),
             Answer::UnsubAck(id, reasons) => self.write_sub_ack(Packet::UnsubAck, *id, reasons),
+            Answer::Nonce(id) => self.write_nonce(*id),
         }
     }
 
@@ -164,8 +172,28 @@ impl Delivery<'_> {
         self.write_packet(&packet);
     }
 
+    /// Says the nonce of the link on its topic, as a message that nobody published.
+    fn write_nonce(&mut self, id: Option<NonZeroU32>) {
+        let Some(nonce) = self.session.link.as_deref().and_then(|link| link.nonce) else { return };
+        let (text, ids) = (digits(&nonce), id.map(|id| [id]));
+        let properties = PublishProperties {
+            subscription_ids: ids.as_ref().map_or(SubscriptionIds::None, |ids| SubscriptionIds::List(ids)),
+            ..PublishProperties::default()
+        };
+        self.write_packet(&Packet::Publish(Publish {
+            dup: false,
+            delivery: Exchange::AtMostOnce,
+            retain: false,
+            topic: TopicName::parse(NONCE_TOPIC).ok(),
+            properties,
+            payload: text.as_bytes(),
+        }));
+    }
+
     fn write_welcome(&mut self, welcome: &Welcome) {
         let limits = self.terms.limits;
+        let nonce = welcome.nonce.as_ref().map(digits);
+        let user = nonce.as_ref().map(|nonce| [(NONCE_PROPERTY, nonce.as_str())]);
         let properties = ConnAckProperties {
             session_expiry: welcome.session_expiry,
             receive_maximum: Some(limits.receive_maximum),
@@ -176,14 +204,22 @@ impl Delivery<'_> {
             shared_subscription_available: Some(true),
             authentication_method: welcome.authenticated.as_ref().map(|proven| &*proven.method),
             authentication_data: welcome.authenticated.as_ref().and_then(|proven| proven.data.as_deref()),
+            user: user.as_ref().map_or(UserProperties::None, |user| UserProperties::List(user)),
             ..ConnAckProperties::default()
         };
-        self.write_packet(&Packet::ConnAck(ConnAck {
-            session_present: welcome.session_present,
-            reason: ReasonCode::Success,
-            properties,
-        }));
+        let (session_present, reason) = (welcome.session_present, ReasonCode::Success);
+        let packet = |properties| Packet::ConnAck(ConnAck { session_present, reason, properties });
+        // A client that takes no packet of this size asks for its nonce [MQTT-3.2.2-19].
+        let wordy = packet(properties.clone());
+        let fits = self.fits(&wordy);
+        let bare = packet(ConnAckProperties { user: UserProperties::None, ..properties });
+        self.write_packet(if fits { &wordy } else { &bare });
     }
+}
+
+/// Writes a nonce as hexadecimal digits.
+fn digits(nonce: &Nonce) -> String {
+    nonce.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Says in words what a client did not get. Which rule decided is not told to peers; `keyward denials` shows it.

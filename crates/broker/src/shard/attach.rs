@@ -343,6 +343,11 @@ impl Shard {
         }
     }
 
+    /// Tells whether who attaches has a key for messages: others need no nonce.
+    fn signs(&self, attach: &Attach) -> bool {
+        self.law.same_life(&attach.publisher).is_some_and(|principal| !principal.message_keys.is_empty())
+    }
+
     fn welcome(&self, attach: &Attach, lifetime: Lifetime, session_present: bool) -> Welcome {
         let longest = self.config.limits.keep_alive_secs.get();
         let is_too_long = attach.keep_alive == 0 || attach.keep_alive > longest;
@@ -357,6 +362,7 @@ impl Shard {
             keep_alive: if keep_alive_is_ours { longest } else { attach.keep_alive },
             keep_alive_is_ours,
             authenticated: attach.authenticated.clone(),
+            nonce: attach.nonce.filter(|_| self.signs(attach)),
             session_expiry: attach.session_expiry.filter(|asked| *asked != granted).map(|_| granted),
         }
     }

@@ -13,7 +13,8 @@ use crate::second_holder::SecondHolder;
 use crate::signature::{Check, Checked, MessageKey};
 use crate::verified;
 use crate::windows::WindowKey;
-use keyward_envelope::{Claims, Decision, Digest, Kid, Record, freshness, inspect};
+use keyward_envelope::freshness::{self, Stale};
+use keyward_envelope::{Claims, Decision, Digest, Kid, Record, inspect};
 use keyward_mqtt::packet::{Delivery as Exchange, Publish};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
@@ -191,7 +192,7 @@ impl Shard {
         // The number before the age: what was taken is answered as it was, however old it is by now.
         let unfit = match self.windows.judge(&window, &held.claims, digest, &self.config.hash_key) {
             Decision::Repeat => return Ok(Counted { key, is_late: false, decision: Decision::Repeat }),
-            Decision::New(_) => return self.count(held, key, window, demand, digest),
+            Decision::New(_) => return self.count(slot, held, (key, window), demand, digest),
             Decision::Equivocation => Unfit::Equivocation,
             Decision::TooOld => Unfit::Replay,
         };
@@ -202,15 +203,17 @@ impl Shard {
     /// Takes the number of a message that is not too old.
     fn count(
         &mut self,
+        slot: u32,
         held: &Unchecked,
-        key: MessageKey,
-        window: WindowKey,
+        (key, window): (MessageKey, WindowKey),
         demand: &Demand,
         digest: Digest,
     ) -> Result<Counted, Unfit> {
         let now = self.now.wall.0 / 1_000;
+        let link = self.sessions.get(slot as usize).and_then(|session| session.link.as_ref());
+        let nonce = link.and_then(|link| link.nonce);
         let age =
-            freshness::of_reading(&held.claims, now, None, demand.max_offline).map_err(|_| Unfit::Age)?;
+            freshness::of_reading(&held.claims, now, nonce.as_ref(), demand.max_offline).map_err(stale)?;
         let decision = self.windows.take(&window, &held.claims, digest, &self.config.hash_key, now);
         Ok(Counted { key, is_late: age == freshness::Age::Late, decision })
     }
@@ -348,5 +351,12 @@ impl Shard {
         }
         link.unfit += 1;
         link.unfit >= limits::UNFIT_MESSAGES
+    }
+}
+
+fn stale(why: Stale) -> Unfit {
+    match why {
+        Stale::OtherSession => Unfit::Session,
+        _ => Unfit::Age,
     }
 }

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::output::{Denial, DeniedAction, Notice, Output};
 use crate::replay::ReplayOrder;
+use crate::verified::NONCE_TOPIC;
 use core::num::NonZeroU32;
 use keyward_mqtt::packet::{Qos, RetainHandling, Subscribe, SubscribeOptions, Unsubscribe, Version};
 use keyward_mqtt::reason::ReasonCode;
@@ -46,6 +47,7 @@ impl Shard {
         let is_asking = session.link.as_ref().is_some_and(|link| link.is_asking(subscribe.id));
         let has_words = session.version() != Version::V31;
         let mut granting = Granting::default();
+        let mut asks_nonce = false;
         for (number, (text, options)) in subscribe.filters.into_iter().enumerate() {
             if is_asking {
                 granting.refuse(ReasonCode::PacketIdentifierInUse, options.qos, has_words);
@@ -56,7 +58,10 @@ impl Shard {
                 continue;
             }
             match self.subscribe_one(slot, text, options, subscribe.properties.subscription_id) {
-                Ok(granted) => granting.grant(granted, options, subscribe.properties.subscription_id),
+                Ok(granted) => {
+                    asks_nonce |= text == NONCE_TOPIC;
+                    granting.grant(granted, options, subscribe.properties.subscription_id);
+                }
                 Err(reason) => granting.refuse(reason, options.qos, has_words),
             }
         }
@@ -67,6 +72,10 @@ impl Shard {
         }
         let wait = Wait { ticket, interest: granting.interest, joined };
         self.answer(slot, wait, Answer::SubAck(subscribe.id, granting.reasons, granting.replays));
+        if asks_nonce {
+            // Behind it: with each SUBSCRIBE, for a session that is resumed has another one.
+            self.answer(slot, Wait::default(), Answer::Nonce(subscribe.properties.subscription_id));
+        }
         if joined > 0 {
             self.deliver(slot, |delivery| delivery.grant_credit());
         }

@@ -2,6 +2,7 @@
 //! packets, and a clock that only the story moves.
 #![allow(clippy::unwrap_used, reason = "a story whose assumption fails has failed")]
 
+mod devices_without_a_clock;
 mod disk;
 mod peer;
 mod world;

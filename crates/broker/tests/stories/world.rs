@@ -85,6 +85,11 @@ pub(crate) fn app_may_everything() -> String {
     rule("user:app", "allow", &["publish", "subscribe"], &["#"])
 }
 
+/// Returns the nonce that the door of this world gives a link.
+pub(crate) fn nonce_of(link: LinkId) -> [u8; 16] {
+    u128::from(link.0).to_be_bytes()
+}
+
 impl World {
     pub(crate) fn new(shards: u16, limits: Limits) -> Self {
         let hash_key = HashKey::new([7; 16]);
@@ -256,6 +261,7 @@ impl World {
         let login = Login { identity: hello.identity.clone(), life: hello.life, epoch: hello.epoch };
         let attach =
             hello.with_packet(|connect| Attach::new(link, connect, login, client_id, assigned).unwrap());
+        let attach = attach.in_session(nonce_of(link));
         let wire = Wire::new(usize::from(shard.0), &hello);
         self.wires.insert(link, wire);
         self.give(usize::from(shard.0), Input::Attach(Box::new(attach)));

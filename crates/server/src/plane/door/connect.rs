@@ -82,14 +82,21 @@ pub(super) fn attach(
         false => ClientId::new(connect.client_id),
     };
     let Known { identity, life, epoch, .. } = known.clone();
-    Attach::new(link, connect, Login { identity, life, epoch }, client_id, assigned)
-        .map(Box::new)
-        .map_err(|_| LoginCause::ClientId)
+    let attach = Attach::new(link, connect, Login { identity, life, epoch }, client_id, assigned)
+        .map_err(|_| LoginCause::ClientId)?;
+    Ok(Box::new(match draw() {
+        Some(nonce) => attach.in_session(nonce),
+        None => attach,
+    }))
+}
+
+/// Draws 128 random bits.
+fn draw() -> Option<[u8; 16]> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).ok().map(|()| random)
 }
 
 /// Draws a client id for a client that sent none: 128 random bits, which no other client guesses or meets.
 pub(super) fn draw_client_id() -> Option<ClientId> {
-    let mut random = [0; 16];
-    aws_lc_rs::rand::fill(&mut random).ok()?;
-    Some(ClientId::new(&format!("auto-{:032x}", u128::from_be_bytes(random))))
+    Some(ClientId::new(&format!("auto-{:032x}", u128::from_be_bytes(draw()?))))
 }
