@@ -9,6 +9,7 @@ mod list;
 mod message_keys;
 mod place;
 mod quarantine;
+mod server_keys;
 
 use crate::support::*;
 use keyward_identity::{
