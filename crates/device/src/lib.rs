@@ -30,9 +30,9 @@ mod testing;
 
 pub use device::{Device, DeviceSettings, DeviceStatus, Log, StartError, found};
 pub use keys::{
-    Counter, FileStore, Generation, KeyError, KeySpec, KeyStore, MessageSigner, Opener, Protection, Role,
-    SealingSecret, SecretPlace, SystemRandom, TlsSigner, TokenSpec, TokenStore, TpmPlace, cose_key,
-    signing_request,
+    Counter, Endorsement, FileStore, Generation, KeyError, KeySpec, KeyStore, MessageSigner, Opener,
+    Protection, Role, SealingSecret, SecretPlace, SystemRandom, TlsSigner, TokenSpec, TokenStore, TpmPlace,
+    TpmStore, cose_key, signing_request,
 };
 pub use numbers::{SeenCommands, Sequencer};
 pub use outbox::{Entry, Full, Outbox, Properties, Settings, Status, Waiting};

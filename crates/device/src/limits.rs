@@ -119,3 +119,12 @@ pub const ASIDE: u64 = 1_024;
 
 /// Commands that wait for the application. 64: what comes beyond is not obeyed.
 pub const COMMANDS_WAITING: usize = 64;
+
+/// How long a TPM may take for one command: it makes a key of RSA in half a minute at worst.
+pub const TPM_ANSWER_SECONDS: Duration = Duration::from_secs(60);
+
+/// How long a connection to a simulated TPM may take.
+pub const TPM_CONNECT_SECONDS: Duration = Duration::from_secs(5);
+
+/// How often a command is tried again while a TPM says that it is busy: with pauses that double from 10 ms on, for 2.5 s in all.
+pub const TPM_TRIES: u32 = 8;

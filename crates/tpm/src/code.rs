@@ -22,18 +22,15 @@ impl Code {
 
     /// Tells whether what was loaded is there no more: the chip was reset, or others took its place.
     pub fn is_lost(self) -> bool {
-        // REFERENCE_H0 to H6 and S0 to S6, HANDLE, VALUE of a handle, CONTEXT_GAP; INTEGRITY of a saved context.
-        matches!(self.0, 0x901 | 0x910..=0x91e) || matches!(self.kind(), 0x8b | 0x9f) || self.is_of_handle()
+        // REFERENCE_H0 to H6 and S0 to S6, CONTEXT_GAP; HANDLE and VALUE of a handle or session, AUTH_FAIL of a session.
+        let is_of_handle = self.0 & 0xc0 == 0x80;
+        matches!(self.0, 0x901 | 0x910..=0x91e) || is_of_handle && matches!(self.kind(), 0x84 | 0x8b)
     }
 
-    fn is_of_handle(self) -> bool {
-        self.kind() == 0x84 && self.0 & 0x40 == 0
-    }
-
-    /// Tells whether a blob was made by another chip, by this one before it was cleared, or was changed.
+    /// Tells whether what was given was made by another chip, by this one before it was cleared, or was changed: the chip
+    /// finds fault with a parameter.
     pub fn is_foreign(self) -> bool {
-        // INTEGRITY, BINDING, and what comes of bytes that decrypt to nonsense: SIZE, TYPE, INSUFFICIENT.
-        matches!(self.kind(), 0x9f | 0xa5 | 0x95 | 0x8a | 0x9a)
+        self.0 & 0xc0 == 0xc0
     }
 
     /// Tells whether there is no such index of non-volatile memory.
@@ -94,7 +91,7 @@ mod tests {
         assert!(Code(0x922).is_passing() && !Code(0x921).is_passing());
         assert!(Code(0x921).to_string().contains("locked because wrong passwords"));
         assert!(Code(0x101).to_string().contains("failure mode"));
-        assert!(Code(0x1df).is_foreign() && Code(0x9f).is_foreign() && !Code(0x922).is_foreign());
+        assert!(Code(0x1df).is_foreign() && !Code(0x18b).is_foreign() && !Code(0x922).is_foreign());
         assert!(Code(0x18b).is_no_index() && Code(0x910).is_lost() && Code(0x18b).is_lost());
         assert!(
             Code(0x98e).to_string().contains("has a password") && Code(0x9a2).to_string().contains("0x9a2")

@@ -12,6 +12,7 @@ mod software;
 mod spec;
 mod tls;
 mod token;
+mod tpm;
 
 pub use file::FileStore;
 pub use messages::{MessageSigner, Opener};
@@ -24,6 +25,7 @@ pub(crate) use software::{SoftwareKey, unwrap};
 pub use spec::{KeySpec, TokenSpec, TpmPlace};
 pub use tls::TlsSigner;
 pub use token::TokenStore;
+pub use tpm::{Endorsement, TpmStore};
 
 use keyward_tpm::{Challenge, Evidence};
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Names a TPM.
 
-use super::super::{KeyError, KeyStore};
+use super::super::{KeyError, KeyStore, TpmStore};
 use super::uri::{Pairs, encode, wrong};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -57,10 +57,10 @@ impl fmt::Display for TpmPlace {
     }
 }
 
-pub(super) fn open(_dir: &Path, _place: &TpmPlace) -> Result<Arc<dyn KeyStore>, KeyError> {
-    Err(wrong("tpm: is not built yet"))
+pub(super) fn open(dir: &Path, place: &TpmPlace) -> Result<Arc<dyn KeyStore>, KeyError> {
+    Ok(Arc::new(TpmStore::open(dir, place)?))
 }
 
-pub(super) fn create(_dir: &Path, _place: &TpmPlace) -> Result<Arc<dyn KeyStore>, KeyError> {
-    Err(wrong("tpm: is not built yet"))
+pub(super) fn create(dir: &Path, place: &TpmPlace) -> Result<Arc<dyn KeyStore>, KeyError> {
+    Ok(Arc::new(TpmStore::create(dir, place)?))
 }
