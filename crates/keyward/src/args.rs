@@ -4,6 +4,7 @@ mod agent;
 mod authority;
 mod broker;
 mod confirming;
+mod groups;
 mod import;
 mod keys;
 mod messages;
@@ -20,6 +21,7 @@ pub(crate) use broker::{
     ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
+pub(crate) use groups::GroupCommand;
 pub(crate) use import::{ImportArgs, ImportCommand, SourceVersion};
 pub(crate) use keys::{KeysAddArgs, KeysCommand, Purpose};
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
@@ -122,6 +124,9 @@ Nothing is changed. The exit code is 1 if something keeps the broker from its wo
     /// Register, list and replace the keys by which devices sign their messages
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Make groups whose members share a key, and say who is in them
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Add, list and remove users: people and applications
     #[command(subcommand)]
     User(UserCommand),

@@ -11,6 +11,7 @@ pub(crate) mod denials;
 pub(crate) mod device;
 pub(crate) mod doctor;
 mod first_screen;
+pub(crate) mod groups;
 pub(crate) mod healthcheck;
 pub(crate) mod import;
 mod invitation;

@@ -19,9 +19,9 @@ use clap::Parser;
 use commands::agent as agent_command;
 use commands::import as import_command;
 use commands::{
-    audit, authority, bans, completions, denials, device, doctor, healthcheck, keys, listener, man, open,
-    policy, preset, publish, reload, seal, server_certificate, server_name, status, store, subscribe, up,
-    user,
+    audit, authority, bans, completions, denials, device, doctor, groups, healthcheck, keys, listener, man,
+    open, policy, preset, publish, reload, seal, server_certificate, server_name, status, store, subscribe,
+    up, user,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -72,6 +72,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Doctor(args) => doctor::run(&site()?, &args),
         Command::Device(command) => device::run(&site()?, command),
         Command::Keys(command) => keys::run(&site()?, command),
+        Command::Group(command) => groups::run(&site()?, command),
         Command::User(command) => user::run(&site()?, command),
         Command::Policy(command) => policy::run(&site()?, command),
         Command::Preset(command) => preset::run(screen, &command),

@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn the_built_in_rules_load() {
         let policy = Policy::load(&[]).unwrap();
-        assert_eq!((policy.rules().count(), policy.rule_count()), (3, 0));
+        assert_eq!((policy.rules().count(), policy.rule_count()), (4, 0));
         assert!(policy.rules().all(|rule| rule.tier == Tier::BUILT_IN && &*rule.file == "built-in"));
     }
 }

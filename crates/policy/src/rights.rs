@@ -176,9 +176,10 @@ impl Rights {
         size_of::<Self>() + size_of_val(&*self.entries)
     }
 
-    /// Tells that no rule allows the subject anything, with whatever client id.
+    /// Tells that no rule allows the subject anything, with whatever client id, but to hear what the broker has for it below
+    /// `$keyward/`.
     pub fn allows_nothing(&self) -> bool {
-        let denies = |rule: &Rule| rule.effect == Effect::Deny;
+        let denies = |rule: &Rule| rule.effect == Effect::Deny || rule.is_of_the_broker();
         match &self.provisions {
             Some(provisions) => provisions.iter().all(|provision| denies(&provision.rule)),
             None => self.entries.iter().all(|entry| denies(&entry.rule)),

@@ -134,6 +134,12 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    /// Tells whether it is a built-in one that speaks of the broker's own topics alone.
+    pub(crate) fn is_of_the_broker(&self) -> bool {
+        let is_own = |topic: &Template| topic.as_str().starts_with("$keyward/");
+        self.tier == Tier::BUILT_IN && self.topics.iter().all(is_own)
+    }
+
     pub(crate) fn includes(&self, subject: &Subject) -> bool {
         self.who.iter().any(|who| who.includes(subject))
     }

@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod enrolment;
 pub mod escape;
 mod facts;
+mod grants;
 pub mod home;
 pub mod installation;
 pub mod journal;

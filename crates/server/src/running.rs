@@ -9,6 +9,7 @@ use crate::{
     clock,
     control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Reply, Request, Response},
     enrolment::Enrolment,
+    grants::Granting,
     home::Home,
     installation,
     plane::{ApplicationQueue, Applications, DataPlane, Proof},
@@ -42,6 +43,9 @@ const REHASHING: Duration = Duration::from_secs(1);
 /// How often proofs are taken that two hold a key.
 const PROVING: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether members of groups are to get keys, and how long pieces of that work lie apart.
+const GRANTING: Duration = Duration::from_millis(50);
+
 /// Who does what nobody asked for, in the audit.
 const BROKER: &str = "broker";
 
@@ -59,6 +63,7 @@ pub struct Running {
     upkeep: Option<Regular>,
     rehashing: Option<Regular>,
     proving: Option<Regular>,
+    grants: Option<Regular>,
     enrolment: Option<Enrolment>,
     sys: Option<Regular>,
     watch: Option<Regular>,
@@ -116,6 +121,12 @@ fn attend(
     });
     let proving = Some(proving.map_err(system("no thread for proofs of second holders"))?);
     let rehashing = Some(rehashing.map_err(system("no thread for new hashes of passwords"))?);
+    let (granter, read) = (Arc::clone(&admin), Arc::clone(&plane));
+    let mut granting = Granting::default();
+    let grants = Regular::start("grants", GRANTING, move || {
+        granting.work(&granter, BROKER, &|values| read.announce(values));
+    });
+    let grants = Some(grants.map_err(system("no thread for keys of groups"))?);
     let enrolment = Enrolment::start(&admin, applications, queue);
     let enrolment = Some(enrolment.map_err(system("no thread for enrolment"))?);
     let sys = speak_of_itself(&plane, sys_interval).map_err(system("no thread for $SYS"))?;
@@ -132,6 +143,7 @@ fn attend(
         upkeep,
         rehashing,
         proving,
+        grants,
         enrolment,
         sys,
         watch,
@@ -209,6 +221,7 @@ impl Drop for Running {
         self.upkeep.take();
         self.rehashing.take();
         self.proving.take();
+        self.grants.take();
         self.enrolment.take();
         self.sys.take();
         self.watch.take();

@@ -2,7 +2,7 @@
 //!
 //! The rule of use. [`keep`] makes and renews what is missing or near its end, at a start and every few minutes;
 //! [`Command::SignCommand`] and [`Command::ReserveNumbers`] give numbers, which are durable when they are given; [`sign_command`] and
-//! [`sign_grant`] sign by them. All of it happens on threads that may wait, never on a worker.
+//! [`GrantSigner`] sign by them. All of it happens on threads that may wait, never on a worker.
 //!
 //! What is not here: which keys there are and which numbers were used (`identity`), and the form of messages (`envelope`).
 
@@ -13,7 +13,7 @@ use keyward_envelope::{
     Sequence, Unavailable, sign, sign_for_recipient, sign_key_set, software::P256Key,
 };
 use keyward_identity::{self as identity, Command, MessageKey, Registrar, Secret, WallTime};
-use keyward_ids::DeviceId;
+use keyward_ids::{DeviceId, InstallationId};
 use zeroize::Zeroizing;
 
 /// Where the key set lies, retained.
@@ -134,29 +134,56 @@ pub(crate) fn sign_command(
     Ok(out)
 }
 
-/// Signs the grant of a group key to one member, by the command key of the time `now`. It is for the topic
-/// `$keyward/keys/GROUP/EPOCH/DEVICE`, `number` is one that nothing else has, and `to` the key of the member that agrees.
-///
-/// # Errors
-/// [`Refusal`]: there is no command key, or the grant cannot be made.
-#[allow(dead_code, reason = "what gives group keys asks for it")]
-pub(crate) fn sign_grant(
-    registrar: &Registrar,
-    now: WallTime,
-    number: u64,
-    device: &DeviceId,
-    key: &GroupKey,
-    to: &PublicKey,
-) -> Result<(String, Vec<u8>), Refusal> {
-    let mut signer = command_signer(registrar, now)?;
-    let registry = registrar.registry();
-    let topic = format!("$keyward/keys/{}/{}/{device}", key.group(), key.epoch().0);
-    let context = down(registry.installation().as_str(), device, &topic, None);
-    let claims = Claims::issued_at(Sequence(number), now.as_secs());
-    let mut out = vec![0; KEY_SET_BYTES];
-    let signed = keyward_envelope::sign_grant(key, claims, &context, &mut signer, to, &mut System, &mut out);
-    out.truncate(signed.map_err(|error| Refusal::new(RefusalCode::Failed, error))?);
-    Ok((topic, out))
+/// Signs grants of group keys by one command key, wherever it is: the store need not be held meanwhile.
+pub(crate) struct GrantSigner {
+    key: P256Key,
+    installation: InstallationId,
+}
+
+impl GrantSigner {
+    /// Takes the command key of the time `now`; `None` if there is none that can be read.
+    pub(crate) fn of(registrar: &Registrar, now: WallTime) -> Option<Self> {
+        let key = registrar.command_secret(now).and_then(|(_, secret)| signer(secret))?;
+        Some(Self { key, installation: registrar.registry().installation().clone() })
+    }
+
+    /// Returns the name of the key by which it signs.
+    pub(crate) fn kid(&self) -> [u8; 8] {
+        *keyward_envelope::Signer::kid(&self.key).as_bytes()
+    }
+
+    /// Signs the grant of a group key to one member. It is for the topic `$keyward/keys/GROUP/EPOCH/MEMBER`, `number` is one that
+    /// nothing else has, and `to` the key of the member that agrees.
+    ///
+    /// # Errors
+    /// [`SealError`]: the grant cannot be made.
+    pub(crate) fn sign(
+        &mut self,
+        now: WallTime,
+        number: u64,
+        member: &str,
+        key: &GroupKey,
+        to: &PublicKey,
+    ) -> Result<Vec<u8>, SealError> {
+        let topic = grant_topic(key.group(), key.epoch().0, member);
+        let context = Context {
+            direction: Direction::Down { device: member },
+            installation: self.installation.as_str(),
+            topic: &topic,
+            correlation: None,
+        };
+        let claims = Claims::issued_at(Sequence(number), now.as_secs());
+        let mut out = vec![0; KEY_SET_BYTES];
+        let len =
+            keyward_envelope::sign_grant(key, claims, &context, &mut self.key, to, &mut System, &mut out)?;
+        out.truncate(len);
+        Ok(out)
+    }
+}
+
+/// Returns the topic on which a member finds the key of an epoch.
+pub(crate) fn grant_topic(group: &str, epoch: u32, member: &str) -> String {
+    format!("$keyward/keys/{group}/{epoch}/{member}")
 }
 
 fn down<'a>(

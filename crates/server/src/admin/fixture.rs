@@ -111,7 +111,7 @@ pub(super) struct Fixture {
     pub(super) admin: Admin,
     pub(super) told: Told,
     pub(super) home: Home,
-    _folder: tempfile::TempDir,
+    pub(super) _folder: tempfile::TempDir,
 }
 
 /// Makes one.

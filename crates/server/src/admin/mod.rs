@@ -14,6 +14,7 @@ mod confirming;
 mod devices;
 mod doctor;
 mod enrolment;
+mod groups;
 mod incidents;
 mod invitations;
 mod keys;
@@ -190,6 +191,14 @@ impl Admin {
                 turn.rotate_command_key(lead_secs, overlap_secs)
             }
             Request::SealCommand(seal) => turn.seal_command(*seal),
+            Request::GroupCreate { name } => turn.create_group(&name),
+            Request::GroupDelete { name } => turn.delete_group(&name),
+            Request::GroupAdd { name, who } => turn.add_to_group(&name, &who),
+            Request::GroupRemove { name, who } => turn.remove_from_group(&name, &who),
+            Request::GroupList => Ok(turn.admin.list_groups()),
+            Request::GroupShow { name } => turn.admin.show_group(&name),
+            Request::GroupRotate { name } => turn.rotate_group(&name),
+            Request::GroupKey { name, epoch } => turn.hand_out_group_key(&name, epoch),
             Request::UserAdd(add) => turn.add_user(add),
             Request::UserList => turn.admin.list_users(),
             Request::UserRemove { name } => turn.remove_user(&name),

@@ -7,7 +7,7 @@ use crate::{
     installation::{InstallationError, SettingsError},
     rules::RulesError,
 };
-use keyward_identity::{self as identity, OpenError};
+use keyward_identity::{self as identity, GroupRefusal, OpenError};
 
 impl Refusal {
     pub(crate) fn new(code: RefusalCode, what: impl ToString) -> Self {
@@ -29,14 +29,16 @@ impl From<identity::Refusal> for Refusal {
             | R::NoSuchServerName(_)
             | R::NoSuchAuthority(_)
             | R::NoSuchBoundName { .. }
-            | R::NoSuchServerCertificate(_) => RefusalCode::NotFound,
+            | R::NoSuchServerCertificate(_)
+            | R::Group(GroupRefusal::Missing(_) | GroupRefusal::NoKey { .. }) => RefusalCode::NotFound,
             R::Exists { .. }
             | R::KeyHeld { .. }
             | R::HasMessageKey { .. }
             | R::LoginTaken { .. }
             | R::ServerNameHeld { .. }
             | R::AuthorityExists(_)
-            | R::NameBound { .. } => RefusalCode::Conflict,
+            | R::NameBound { .. }
+            | R::Group(GroupRefusal::Exists(_) | GroupRefusal::Called { .. }) => RefusalCode::Conflict,
             R::IsRevoked(_)
             | R::AuthorityExpired { .. }
             | R::Clock { .. }

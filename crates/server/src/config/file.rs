@@ -15,6 +15,7 @@ pub(super) struct File {
     pub(super) limits: super::bounds::File,
     pub(super) store: Store,
     pub(super) certificates: Certificates,
+    pub(super) groups: Groups,
     pub(super) types: BTreeMap<Spanned<String>, DeviceType>,
     pub(super) quarantine: Quarantine,
     pub(super) log: Log,
@@ -74,6 +75,13 @@ impl Protocol {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Certificates {
     pub(super) device_lifetime: Option<Spanned<Span>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Groups {
+    pub(super) rotate: Option<Spanned<Span>>,
+    pub(super) keep: Option<Spanned<Span>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,6 +6,7 @@ mod bounds;
 mod edit;
 mod error;
 mod file;
+mod groups;
 mod listener;
 mod network;
 mod place;
@@ -25,7 +26,7 @@ pub use types::{DeviceType, MAX_TYPES};
 pub use unit::{ByteSize, Span};
 
 use error::Places;
-use keyward_identity::ServerName;
+use keyward_identity::{GroupAges, ServerName};
 use keyward_ids::TypeId;
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
@@ -59,6 +60,8 @@ pub struct Config {
     pub store: Store,
     /// How long certificates of devices last whose type says nothing else, in days; `None` leaves 10 years.
     pub device_days: Option<u32>,
+    /// How old keys of groups may grow.
+    pub groups: GroupAges,
     /// What is particular of a type of device.
     pub types: BTreeMap<TypeId, DeviceType>,
     /// What the broker does by itself about devices of which two hold the key.
@@ -119,6 +122,10 @@ impl Config {
         let limits = collect(bounds::validate(&raw.limits, &places), &mut errors);
         let sys_interval = collect(sys_interval(&raw.server, &places), &mut errors);
         let device_days = collect(device_days(&raw.certificates, &places), &mut errors);
+        let groups = groups::validate(&raw.groups, &places).unwrap_or_else(|more| {
+            errors.extend(more);
+            groups::DEFAULT
+        });
         let types = collect(types::validate(&raw.types, &places), &mut errors);
         let quarantine = collect(quarantine::validate(&raw.quarantine, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
@@ -139,6 +146,7 @@ impl Config {
                 reserve: raw.store.reserve.map(|reserve| reserve.0),
             },
             device_days,
+            groups,
             types,
             quarantine,
             log,
@@ -208,6 +216,7 @@ impl Default for Config {
             limits: Limits::default(),
             store: Store::default(),
             device_days: None,
+            groups: groups::DEFAULT,
             types: BTreeMap::new(),
             quarantine: Quarantine::default(),
             log: Log::default(),

@@ -8,6 +8,7 @@
 mod accounts;
 mod certificates;
 pub(crate) mod client;
+mod groups;
 mod invitations;
 mod keys;
 pub mod limits;
@@ -29,6 +30,7 @@ pub use certificates::{
     ServerNames, TrustedAuthorityRow,
 };
 pub use client::{CallError, Client, Stream};
+pub use groups::{EpochRow, GroupDetail, GroupKeyAnswer, GroupRow, MemberRow};
 pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
 pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};

@@ -123,6 +123,50 @@ pub enum Request {
     },
     /// Signs a command to a device. Answer: [`super::Response::Sealed`].
     SealCommand(Box<SealCommand>),
+    /// Makes a group whose members share a key. Answer: [`super::Response::Changed`].
+    GroupCreate {
+        /// Its name.
+        name: String,
+    },
+    /// Deletes a group. Answer: [`super::Response::Changed`].
+    GroupDelete {
+        /// The group.
+        name: String,
+    },
+    /// Makes devices or users members of a group. Answer: [`super::Response::Changed`].
+    GroupAdd {
+        /// The group.
+        name: String,
+        /// Who: a device's id, `device:ID` or `user:NAME`.
+        who: Vec<String>,
+    },
+    /// Takes members out of a group. Answer: [`super::Response::Changed`].
+    GroupRemove {
+        /// The group.
+        name: String,
+        /// Who, likewise.
+        who: Vec<String>,
+    },
+    /// Lists the groups. Answer: [`super::Response::Groups`].
+    GroupList,
+    /// Shows one group. Answer: [`super::Response::Group`].
+    GroupShow {
+        /// The group.
+        name: String,
+    },
+    /// Gives a group a new key. Answer: [`super::Response::Changed`].
+    GroupRotate {
+        /// The group.
+        name: String,
+    },
+    /// Hands the key of a group out. Answer: [`super::Response::GroupKey`].
+    GroupKey {
+        /// The group.
+        name: String,
+        /// Which epoch; the current one without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<u32>,
+    },
     /// Adds a user. Answer: [`super::Response::UserAdded`].
     UserAdd(UserAdd),
     /// Lists the users. Answer: [`super::Response::Users`].

@@ -3,6 +3,7 @@
 use super::{
     accounts::{DeviceAdded, DeviceDetail, DeviceRow, UserAdded, UserRow},
     certificates::{ServerCertificateRow, ServerNames, TrustedAuthorityRow},
+    groups::{GroupDetail, GroupKeyAnswer, GroupRow},
     invitations::DeviceInvited,
     keys::MessageKeyRow,
     sealing::{Sealed, ServerKeyRows},
@@ -51,6 +52,12 @@ pub enum Response {
     ServerKeys(Box<ServerKeyRows>),
     /// A signed command.
     Sealed(Box<Sealed>),
+    /// The groups, by name.
+    Groups(Vec<GroupRow>),
+    /// One group.
+    Group(Box<GroupDetail>),
+    /// The key of a group.
+    GroupKey(Box<GroupKeyAnswer>),
     /// The imported certificates of this server.
     ServerCertificates(Vec<ServerCertificateRow>),
     /// The names of the server certificate now.
