@@ -33,3 +33,17 @@ pub fn key_files(data: &[u8]) {
     }
     assert!(decoders::wrapped(&[7; 32], data).is_none_or(|secret| *secret == [9; 32]));
 }
+
+/// Reads a record of an outbox, alone and in a segment. What is read is written the same.
+pub fn outbox_segment(data: &[u8]) {
+    for record in decoders::segment(true, data).into_iter().chain([data.to_vec()]) {
+        assert!(decoders::outbox_record(&record).is_none_or(|same| same == record));
+    }
+}
+
+/// Reads a record of a sealed store, alone and in a segment. What is read is written the same.
+pub fn sealed_segment(data: &[u8]) {
+    for record in decoders::segment(false, data).into_iter().chain([data.to_vec()]) {
+        assert!(decoders::sealed_record(&record).is_none_or(|same| *same == record));
+    }
+}

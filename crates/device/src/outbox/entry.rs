@@ -110,6 +110,9 @@ impl Entry {
             return None;
         }
         let user = (0..users).map(|_| Some((bytes.text()?, bytes.text()?))).collect::<Option<_>>()?;
+        if is(4) && !is(3) {
+            return None;
+        }
         let payload_format = is(3).then_some(is(4));
         let properties = Properties {
             payload_format,
@@ -174,4 +177,13 @@ pub(super) fn read(record: &[u8]) -> Option<(Head, Vec<Entry>)> {
     let head = Head::read(&mut bytes)?;
     let entries = (0..head.count).map(|_| Entry::read(&mut bytes)).collect::<Option<_>>()?;
     bytes.0.is_empty().then_some((head, entries))
+}
+
+/// Reads a record and writes it again.
+#[cfg(feature = "decoders")]
+pub(crate) fn rewritten(record: &[u8]) -> Option<Vec<u8>> {
+    let (head, entries) = read(record)?;
+    let mut out = head.write();
+    entries.iter().try_for_each(|entry| entry.write(&mut out))?;
+    Some(out)
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::power::Power;
+use crate::limits::OUTBOX_BYTES_LEAST;
 use crate::testing::{Chip, Dice};
 
 const SMALL: Settings = Settings { max_entries: 1_000, max_bytes: OUTBOX_BYTES_LEAST, full: Full::Refuse };

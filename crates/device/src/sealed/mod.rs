@@ -16,6 +16,9 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "decoders")]
+pub(crate) use record::rewritten;
+
 use crate::disk::{Directory, Folder};
 use crate::keys::{Counter, KeyStore};
 use crate::limits::{

@@ -85,3 +85,10 @@ fn change<'a>(bytes: &mut Bytes<'a>) -> Option<Change<'a>> {
         && value.is_none_or(|value| value.len() <= SEALED_VALUE_BYTES);
     fits.then_some((name, value))
 }
+
+/// Reads a record and writes it again.
+#[cfg(feature = "decoders")]
+pub(crate) fn rewritten(record: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (head, changes) = read(record)?;
+    write(head, &changes)
+}
