@@ -1,0 +1,137 @@
+"""The vocabulary of the stories about devices: that of tests/clients, and a device that is `keyward agent`."""
+
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).parents[1] / "clients"
+sys.path.append(str(FOLDER))
+_spec = importlib.util.spec_from_file_location("clients", FOLDER / "conftest.py")
+clients = importlib.util.module_from_spec(_spec)
+sys.modules["clients"] = clients
+_spec.loader.exec_module(clients)
+
+RULES = """
+[[signed]]
+who = "devices"
+topics = ["devices/{id}/#"]
+check = "require"
+
+[[signed]]
+who = "devices"
+topics = ["devices/{id}/vault/#"]
+check = "require"
+level = 2
+
+[[rule]]
+who = "user:reader"
+allow = ["subscribe", "publish"]
+topics = ["#"]
+"""
+
+
+class Agent:
+    """A device: a folder, and the agent while it runs. `store` names where its keys are."""
+
+    def __init__(self, keyward, name, store=None, binary=None):
+        self.keyward, self.name, self.folder = keyward, name, keyward.folder / name
+        self.binary = binary or clients.BIN
+        self.store = store or f"file:{self.folder}/keys"
+        self.config = keyward.folder / f"{name}.toml"
+        self.process = None
+        self.configure()
+
+    def configure(self, more="", stdin=True):
+        self.config.write_text(
+            f'folder = "{self.folder}"\nkeys = "{self.store}"\nstdin = {str(stdin).lower()}\nheartbeat = "1h"\n{more}'
+        )
+        return self
+
+    def enrol(self, *options):
+        uri = self.keyward.json("device", "invite", self.name, "--host", "localhost", *options)["device_invited"]["uri"]
+        self.uri = uri
+        return self.enrol_with(uri)
+
+    def enrol_with(self, uri, *options):
+        done = subprocess.run(
+            [self.binary, "agent", "enroll", "--folder", str(self.folder), "--keys", self.store, *options],
+            input=uri, capture_output=True, text=True, timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        self.said_at_enrolment = done.stdout
+        return self
+
+    def start(self):
+        self.log = open(self.keyward.folder / f"{self.name}.log", "a")
+        self.process = subprocess.Popen(
+            [self.binary, "agent", "run", "--config", str(self.config)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1,
+        )
+        return self
+
+    def say(self, line):
+        self.process.stdin.write(line + "\n")
+        return self.process.stdout.readline().strip()
+
+    def report(self, topic, payload):
+        answer = self.say(f"devices/{self.name}/{topic} {payload}")
+        assert answer.startswith("ok "), answer
+        return int(answer[3:])
+
+    def status(self):
+        return json.loads(self.say("!status"))
+
+    def until(self, condition, what):
+        self.keyward.until(lambda: condition(self.status()), f"{what}\n{self.said()}")
+        return self
+
+    def connected(self):
+        return self.until(lambda status: status["connected"], "the device is connected")
+
+    def said(self):
+        return (self.keyward.folder / f"{self.name}.log").read_text()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(clients.PATIENCE)
+
+
+@pytest.fixture
+def keyward(tmp_path):
+    tmp_path.chmod(0o700)
+    broker = clients.Keyward(tmp_path)
+    broker.start()
+    broker.rules("devices", RULES)
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def reader(keyward):
+    client = clients.Client(keyward.user("reader")).connect()
+    client.subscribe("devices/#")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def device(keyward):
+    """Makes devices, and ends those that a story leaves running."""
+    made = []
+
+    def make(name, *args, **options):
+        made.append(Agent(keyward, name, *args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

@@ -1,0 +1,224 @@
+"""Devices that enrol by claim code, sign what they say, and hear commands: the agent against the broker, and pycose for a judge."""
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import time
+
+import cbor2
+import pytest
+from clients import PATIENCE, Client, pause
+from pycose.headers import KID
+from pycose.keys import CoseKey
+from pycose.messages import Sign1Message
+
+CWT_CLAIMS, SEQUENCE = 15, 7
+
+
+def opened(payload, agent, topic, key):
+    """Verifies a message with pycose, for the context in which it came; returns its number and payload."""
+    kept = json.loads((agent.folder / "membership.json").read_text())
+    message = Sign1Message.decode(payload)
+    message.key = CoseKey.from_dict(key)
+    message.external_aad = cbor2.dumps(["mqsec1", 0, kept["installation"], agent.name.lower(), topic, None])
+    assert message.verify_signature(), topic
+    protected = cbor2.loads(cbor2.loads(payload).value[0])
+    return int.from_bytes(protected[CWT_CLAIMS][SEQUENCE], "big"), message.payload
+
+
+def number_of(payload):
+    protected = cbor2.loads(cbor2.loads(payload).value[0])
+    return int.from_bytes(protected[CWT_CLAIMS][SEQUENCE], "big")
+
+
+def plain(payload):
+    return cbor2.loads(payload).value[2].decode()
+
+
+def public_key(agent):
+    """The message key of a device whose keys are files, as openssl sees it."""
+    text = subprocess.run(
+        ["openssl", "pkey", "-in", f"{agent.folder}/keys/message.pem", "-pubout", "-outform", "DER"],
+        check=True, capture_output=True,
+    ).stdout
+    point = text[-64:]
+    return {1: 2, -1: 1, -2: point[:32], -3: point[32:]}
+
+
+def next_reading(reader, agent, last):
+    """The next message of a device on a topic; heartbeats and other things are passed over."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        message = reader.messages.get(timeout=PATIENCE)
+        if message.topic == f"devices/{agent.name}/{last}":
+            return message
+    raise AssertionError(f"nothing came on {last}: {agent.said()}")
+
+
+def test_a_device_with_keys_in_files_enrols_and_what_it_says_is_verified_by_another_library(device, reader):
+    pump = device("pump-1").enrol("--type", "pump").start().connected()
+    assert "Level 0" in pump.said_at_enrolment and "can be this device for ever" in pump.said_at_enrolment
+    assert pump.status()["level"] == 0
+    pump.report("flow", "21.5")
+    message = next_reading(reader, pump, "flow")
+    assert opened(message.payload, pump, message.topic, public_key(pump))[1] == b"21.5"
+    [marked] = [value for name, value in message.properties.UserProperty if name == "mqsec-verified"]
+    assert marked.endswith(",0")
+
+
+def test_a_topic_that_asks_for_hardware_refuses_keys_in_files_and_names_the_rule(device, keyward, reader):
+    pump = device("pump-2").enrol().start().connected()
+    pump.report("vault/door", "open")
+    pump.report("flow", "1")
+    # What is refused for good blocks nothing, and is not lost.
+    assert plain(next_reading(reader, pump, "flow").payload) == "1"
+    pump.until(lambda status: status["aside"] == 1, "the message is kept aside")
+    assert "kept aside" in pump.said() and "0x87" in pump.said()
+    said = keyward.run("denials").stdout
+    assert "devices.toml" in said and "vault" in said, said
+
+
+def test_a_heartbeat_says_how_the_device_is_in_claims_of_the_standard(device, reader):
+    pump = device("pump-3").configure('[nameplate]\nsoftware_name = "pump"\nsoftware_version = "2.1"\n').enrol().start()
+    claims = cbor2.loads(cbor2.loads(next_reading(reader, pump, "heartbeat").payload).value[2])
+    assert (claims[267], claims[270], claims[271]) == (1, "pump", ["2.1"])
+    assert claims[261] > 0 and claims[-70001] == "heartbeat" and claims[-70005] == 0
+
+
+def test_a_command_is_obeyed_once_and_only_if_the_server_signed_it(device, keyward, reader):
+    pump = device("pump-4").enrol().start().connected()
+    topic = "devices/pump-4/commands/valve"
+    sealed = keyward.folder / "open.cose"
+    keyward.run("seal", "--to-device", "pump-4", "-t", topic, "open", "--output", str(sealed))
+    for payload in [b"open", sealed.read_bytes(), sealed.read_bytes()]:
+        assert reader.publish(topic, payload) == 0
+    told = json.loads(pump.process.stdout.readline())
+    assert (told["command"], told["payload"]) == (topic, "open")
+    pump.until(lambda status: status["refused_commands"] == 2, "the others are refused")
+    # Not after a restart either.
+    pump.stop()
+    pump.start().connected()
+    reader.publish(topic, sealed.read_bytes())
+    pump.until(lambda status: status["refused_commands"] == 1, "it was seen before the restart")
+
+
+def test_programs_speak_on_the_socket_and_are_told_when_it_is_stored(device, keyward, reader):
+    place = keyward.folder / "agent.sock"
+    pump = device("pump-5").configure(f'[socket]\npath = "{place}"\n', stdin=False).enrol().start()
+    pump.keyward.until(place.exists, "the socket is there")
+    assert place.stat().st_mode & 0o777 == 0o600
+    for line in ["devices/pump-5/door open", '{"topic":"devices/pump-5/json","payload":{"t":1}}']:
+        with socket.socket(socket.AF_UNIX) as program:
+            program.connect(str(place))
+            program.sendall(line.encode() + b"\nnonsense\n")
+            source = program.makefile()
+            answers = sorted(source.readline().split()[0] for _ in range(2))
+        assert answers == ["error", "ok"]
+    assert plain(next_reading(reader, pump, "door").payload) == "open"
+    assert plain(next_reading(reader, pump, "json").payload) == '{"t":1}'
+    sent = subprocess.run(
+        [pump.binary, "agent", "send", "--config", str(pump.config), "devices/pump-5/door", "shut"], capture_output=True, text=True
+    )
+    assert sent.returncode == 0 and sent.stdout.startswith("stored as "), sent.stderr
+    assert plain(next_reading(reader, pump, "door").payload) == "shut"
+    status = subprocess.run([pump.binary, "agent", "status", "--config", str(pump.config)], capture_output=True, text=True).stdout
+    assert "level 0" in status and "connected" in status, status
+
+
+def test_a_program_is_polled_and_another_runs_for_a_command(device, keyward, reader):
+    heard = keyward.folder / "heard"
+    pump = device("pump-6").configure(
+        '[[poll]]\nrun = ["/bin/echo", "21.5"]\nevery = "1h"\ntopic = "devices/{id}/polled"\n'
+        f'[[command]]\ntopic = "devices/{{id}}/commands/#"\nrun = ["/usr/bin/tee", "{heard}"]\n'
+    ).enrol().start().connected()
+    assert plain(next_reading(reader, pump, "polled").payload) == "21.5"
+    sealed = keyward.folder / "c.cose"
+    keyward.run("seal", "--to-device", "pump-6", "-t", "devices/pump-6/commands/x", "shut", "--output", str(sealed))
+    reader.publish("devices/pump-6/commands/x", sealed.read_bytes())
+    keyward.until(lambda: heard.exists() and heard.read_text() == "shut", "the program ran")
+
+
+def test_an_opened_device_reports_it_and_then_has_no_keys(device, keyward, reader):
+    pump = device("pump-7").configure('[tamper]\non_tamper = "destroy"\n').enrol().start().connected()
+    assert pump.say("!tamper lid open") == "ok the server has it"
+    claims = cbor2.loads(cbor2.loads(next_reading(reader, pump, "alarm").payload).value[2])
+    assert (claims[-70001], claims[-70002]) == ("tamper", "lid open")
+    assert "destroyed" in pump.say("devices/pump-7/flow 1")
+    assert not (pump.folder / "keys/message.pem").exists()
+    pump.kill()
+    pump.start()
+    assert pump.process.wait(PATIENCE) == 1 and "tampered with" in pump.said()
+
+
+def test_the_last_word_before_a_loss_of_power_is_heard(device, reader):
+    pump = device("pump-8").enrol().start().connected()
+    assert pump.say("!power-lost") == "ok the server has it"
+    claims = cbor2.loads(cbor2.loads(next_reading(reader, pump, "alarm").payload).value[2])
+    assert claims[-70001] == "power-lost"
+
+
+def test_what_was_reported_while_the_broker_was_away_comes_late_and_in_order(device, keyward, reader):
+    pump = device("pump-9").enrol().start().connected()
+    keyward.stop()
+    for count in range(20):
+        pump.report("flow", count)
+    pump.stop()
+    keyward.start()
+    late = Client(reader.who, client_id="late").connect()
+    late.subscribe("devices/#")
+    pump.start()
+    assert [plain(next_reading(late, pump, "flow").payload) for _ in range(20)] == [str(count) for count in range(20)]
+    late.close()
+
+
+def test_a_device_that_is_killed_thirty_times_loses_nothing_doubles_nothing_and_uses_no_number_twice(device, reader):
+    pump = device("pump-10").enrol()
+    dice = random.Random(int(os.environ.get("KEYWARD_SEED", "6")))
+    stored, said = [], 0
+    for _ in range(30):
+        pump.start()
+        for _ in range(dice.randrange(1, 40)):
+            said += 1
+            pump.process.stdin.write(f"devices/pump-10/flow {said}\n")
+            if pump.process.stdout.readline().startswith("ok "):
+                stored.append(said)
+        # Some lines are under way when it dies: they may be stored or not.
+        for _ in range(dice.randrange(0, 5)):
+            said += 1
+            pump.process.stdin.write(f"devices/pump-10/flow {said}\n")
+        time.sleep(dice.random() * 0.15)
+        pump.kill()
+    pump.start()
+    pump.report("end", "end")
+    came, numbers = [], []
+    while True:
+        message = reader.messages.get(timeout=PATIENCE)
+        numbers.append(number_of(message.payload))
+        if message.topic.endswith("/end"):
+            break
+        if message.topic.endswith("/flow"):
+            came.append(int(plain(message.payload)))
+    assert len(stored) > 100
+    assert set(stored) <= set(came), "lost"
+    assert len(came) == len(set(came)) and came == sorted(came), "doubled, or out of order"
+    assert len(numbers) == len(set(numbers)), "a number was used twice"
+
+
+def test_a_copy_of_the_folder_used_elsewhere_is_noticed(device, keyward, reader):
+    pump = device("pump-11").enrol().start().connected()
+    pump.report("flow", "1")
+    pump.stop()
+    # Who reads the disk has all that the device has: level 0 says so.
+    thief = device("thief")
+    shutil.copytree(pump.folder, thief.folder)
+    thief.name = "pump-11"
+    pump.start().connected()
+    pump.report("flow", "2")
+    next_reading(reader, pump, "flow")
+    pump.stop()
+    thief.start()
+    thief.report("flow", "3")
+    keyward.until(lambda: "pump-11" in keyward.run("status").stdout, "the incident is told")
