@@ -119,6 +119,10 @@ envelope() {
     (cd crates/envelope/c && cargo fmt --check && cargo build --locked --quiet --release) &&
     KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider tests/envelope
 }
+# Devices that are `keyward agent`: they enrol, sign, obey, are killed and copied; pycose verifies what they say.
+devices() {
+  KEYWARD_BIN="$PWD/target/$target/release/keyward" .venv/bin/python -m pytest -q -p no:cacheprovider -n 3 tests/devices
+}
 # Mosquitto and Keyward on the same files with the same clients; spoilt rules must be noticed.
 mosquitto_comparison() { python3 tests/mosquitto/compare.py --bin "$PWD/target/$target/release/keyward" --rounds 1 --mutants; }
 # The guides of docs/, word by word.
@@ -161,6 +165,7 @@ if [ "$mode" = full ]; then
   stage "rumqttc peer" rumqttc_peer
   stage "signed messages and other libraries" envelope
   stage "foreign clients" foreign_clients
+  stage "devices" devices
   stage "comparison with mosquitto" mosquitto_comparison
   stage "guides" guides
   stage "service" service
