@@ -58,7 +58,11 @@ impl Shard {
             }
         }
         if self.is_looked_at(slot, topic) {
-            return self.examine(slot, topic, publish);
+            // One of QoS 0 would wait in memory too, and no acknowledgement slows its publisher down.
+            return match publish.delivery.id().is_none() && self.pressure() == Pressure::Critical {
+                true => self.notice_no_memory(slot),
+                false => self.examine(slot, topic, publish),
+            };
         }
         let Some(message) = self.draft(slot, topic, publish) else {
             return self.violation(slot, ReasonCode::MalformedPacket);
@@ -85,7 +89,7 @@ impl Shard {
             }
             Exchange::ExactlyOnce(id) => {
                 let digest = self.digest_of(&message);
-                self.accept_exactly_once(slot, permit, id, digest, message);
+                self.accept_exactly_once(slot, permit, id, digest, message, false);
             }
         }
     }
@@ -100,7 +104,7 @@ impl Shard {
     }
 
     /// Routes a QoS 2 message, at once or when it is durable; the permit of a message that waits is not kept but made
-    /// again then (rule 7).
+    /// again then (rule 7). `is_counted` says that its number was taken (rule 21): that has to be durable whoever reads it.
     pub(super) fn accept_exactly_once(
         &mut self,
         slot: u32,
@@ -108,6 +112,7 @@ impl Shard {
         id: PacketId,
         digest: u64,
         message: Arc<Message>,
+        is_counted: bool,
     ) {
         if !self.has_inbound_place(slot, id) {
             self.notice_limit(slot, Bound::InboundPerIdentity);
@@ -120,6 +125,7 @@ impl Shard {
         let is_stored = session.is_stored();
         // Behind one that waits for the disk the next one waits too, or it would overtake it [MQTT-4.6.0-6].
         let durable = is_stored
+            || is_counted
             || message.retain
             || self.commits.has_pending()
             || message.topic_name().is_some_and(|topic| self.reaches_stored(topic));
@@ -232,9 +238,13 @@ impl Shard {
 
     /// Refuses a message for want of memory (invariant 11).
     fn refuse_for_memory(&mut self, slot: u32, delivery: Exchange) {
+        self.notice_no_memory(slot);
+        self.refuse_for_room(slot, delivery);
+    }
+
+    fn notice_no_memory(&mut self, slot: u32) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         self.out.notice(Notice::NoMemory { identity: session.key.identity.clone() });
-        self.refuse_for_room(slot, delivery);
     }
 
     /// Refuses a message that would have to be stored (rule 19).

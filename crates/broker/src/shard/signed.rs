@@ -287,7 +287,7 @@ impl Shard {
             Exchange::ExactlyOnce(id) => {
                 let digest = self.digest_of(&message);
                 self.out.record.window(&key, record);
-                self.accept_exactly_once(slot, permit, id, digest, message);
+                self.accept_exactly_once(slot, permit, id, digest, message, true);
             }
         }
     }

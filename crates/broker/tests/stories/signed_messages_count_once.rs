@@ -345,6 +345,48 @@ fn a_number_is_durable_before_the_answer_and_before_a_message_of_qos_0_goes_on()
     });
 }
 
+/// Where neither the publisher nor a reader has a stored session nothing but the number is to be stored.
+#[test]
+fn a_number_is_durable_before_the_answer_also_where_nothing_else_is_stored() {
+    in_every_stored_world(|w| {
+        let _ = begin(w);
+        let app = w.connect(hello5("user:app", "app").clean().expiry(0));
+        w.subscribe(app, "#");
+        let pump = w.connect(hello5("device:pump", "pump").clean().expiry(0));
+        w.got(app);
+        w.got(pump);
+        w.slow_store();
+        for (id, qos) in [(1, Qos::ExactlyOnce), (2, Qos::AtLeastOnce)] {
+            let payload = sealed(w, 1, "pump/a", id.into(), 0, "open");
+            publish(w, pump, &payload, qos, id);
+            assert_eq!(acks(w, pump), [], "{qos:?}");
+        }
+        w.store();
+        assert_eq!(acks(w, pump), [ReasonCode::Success; 2]);
+        assert_eq!(w.messages(app).len(), 2);
+    });
+}
+
+/// What waits for a slow disk is in memory, and QoS 0 knows no acknowledgement that would slow its publisher down.
+#[test]
+fn signed_messages_of_qos_0_wait_for_the_disk_only_while_there_is_memory() {
+    let total = 2_000_000;
+    let w = &mut World::on_disk(1, Limits { memory_total: total, ..Limits::default() });
+    let (app, pump) = begin(w);
+    w.slow_store();
+    let text = "x".repeat(50_000);
+    for number in 1..=100 {
+        let payload = sealed(w, 1, "pump/a", number, 0, &text);
+        publish(w, pump, &payload, Qos::AtMostOnce, 1);
+    }
+    assert!(w.stats().memory < total as u64, "{}", w.stats().memory);
+    let is_told = |notice: &Notice| matches!(notice, Notice::NoMemory { .. });
+    assert!(w.notices.iter().any(is_told) && w.is_open(pump));
+    w.store();
+    let waited = w.messages(app).len();
+    assert!((20..50).contains(&waited), "{waited}");
+}
+
 /// The attack of the rule: what was captured is sent again after the broker was killed.
 #[test]
 fn what_was_sent_before_a_crash_does_not_go_on_again_after_it() {
