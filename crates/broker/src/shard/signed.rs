@@ -326,7 +326,8 @@ impl Shard {
             _ => ReasonCode::NotAuthorized,
         };
         self.refuse_publish(slot, delivery, reason);
-        if self.is_one_too_many(slot) {
+        // What was kept for too long is the device's own: there may be much of it, and it is to get through all of it.
+        if unfit != Unfit::Age && self.is_one_too_many(slot) {
             self.cut(slot, CloseCause::Violation(reason), Some(ReasonCode::NotAuthorized), true);
             self.leave(slot, true);
         }

@@ -311,6 +311,23 @@ fn five_messages_in_a_minute_that_are_refused_close_the_link() {
 }
 
 #[test]
+fn a_device_that_kept_messages_for_too_long_is_not_closed_for_them() {
+    in_every_world(|w| {
+        let (app, pump) = begin(w);
+        w.rules(&demand("check = \"require\"\nmax_offline = \"1h\""));
+        w.now.0 += 10_000_000;
+        for number in 1..=20 {
+            let payload = sealed(w, 1, "pump/a", number, 3_700, "kept");
+            publish(w, pump, &payload, Qos::AtLeastOnce, number as u16);
+        }
+        assert_eq!(acks(w, pump), [ReasonCode::NotAuthorized; 20]);
+        let payload = sealed(w, 1, "pump/a", 21, 0, "now");
+        publish(w, pump, &payload, Qos::AtLeastOnce, 21);
+        assert_eq!((acks(w, pump), w.messages(app).len()), (vec![ReasonCode::Success], 1));
+    });
+}
+
+#[test]
 fn a_will_on_such_a_topic_is_refused_when_it_is_left_and_withheld_when_it_is_due() {
     in_every_world(|w| {
         let (app, _) = begin(w);

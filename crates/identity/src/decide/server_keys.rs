@@ -40,12 +40,12 @@ impl Clerk<'_> {
             }
         }
         let held = &self.server_keys().commands;
-        // Who is in a hurry is not held up by keys that are on their way out.
-        if held.len() >= limits::COMMAND_KEYS && overlap_secs > 0 {
-            return Err(Refusal::Full { what: "command keys in the key set", max: limits::COMMAND_KEYS });
-        }
         let signs_from = self.now.after(Duration::from_secs(lead_secs));
         let until = signs_from.after(Duration::from_secs(overlap_secs));
+        // Who is in a hurry is not held up by keys that leave at once.
+        if held.len() >= limits::COMMAND_KEYS && until > self.now {
+            return Err(Refusal::Full { what: "command keys in the key set", max: limits::COMMAND_KEYS });
+        }
         let mut decision = self.new_command_key(signs_from)?;
         for old in held {
             // What was taken is not given back by a later word.

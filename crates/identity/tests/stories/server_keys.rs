@@ -93,6 +93,8 @@ fn a_command_key_that_was_stolen_leaves_at_once_and_no_later_word_lengthens_an_o
     rotate(&mut house, 0, 7_200);
     let refused = house.refused(Command::RotateCommandKey { lead_secs: 0, overlap_secs: 1 });
     assert!(matches!(refused, Refusal::Full { .. }), "{refused}");
+    let refused = house.refused(Command::RotateCommandKey { lead_secs: 1, overlap_secs: 0 });
+    assert!(matches!(refused, Refusal::Full { .. }), "the others stay for that second: {refused}");
     rotate(&mut house, 0, 0);
     assert_eq!(kids(&house), [signing(&house)], "who is in a hurry is not held up");
     let too_long = Command::RotateCommandKey { lead_secs: u64::MAX, overlap_secs: 0 };
