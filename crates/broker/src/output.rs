@@ -155,17 +155,21 @@ pub enum Unfit {
 
 impl Unfit {
     /// Lists all, in the order in which they are declared.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Form,
         Self::Key,
         Self::Retired,
         Self::Level,
         Self::Signature,
         Self::Age,
+        Self::Session,
         Self::Replay,
         Self::Equivocation,
     ];
 }
+
+/// They are counted by their places in the list.
+const _: () = assert!(matches!(Unfit::ALL.last(), Some(last) if *last as usize + 1 == Unfit::ALL.len()));
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,7 +180,7 @@ impl fmt::Display for Unfit {
             Self::Level => "level of its key",
             Self::Signature => "bad signature",
             Self::Age => "age",
-            Self::Session => "another session's nonce",
+            Self::Session => "nonce of another session",
             Self::Replay => "old number",
             Self::Equivocation => "number used twice",
         })

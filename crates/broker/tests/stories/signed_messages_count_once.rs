@@ -175,6 +175,9 @@ fn the_same_message_again_is_answered_and_goes_nowhere_and_another_of_its_number
         assert_eq!(acks(w, pump), [ReasonCode::NotAuthorized]);
         let unfit = |notice: &Notice| matches!(notice, Notice::Unfit { unfit: Unfit::Equivocation, .. });
         assert_eq!(w.notices.iter().filter(|notice| unfit(notice)).count(), 1);
+        let stats = w.stats();
+        let mut counted = Unfit::ALL.iter().zip(stats.unfit).filter(|(_, count)| *count > 0);
+        assert_eq!((counted.next(), counted.next()), (Some((&Unfit::Equivocation, 1)), None));
         let newest = sealed(w, 1, "pump/a", 5_000, 0, "x");
         publish(w, pump, &newest, Qos::AtLeastOnce, 5);
         let ancient = sealed(w, 1, "pump/a", 6, 0, "new, and too far below");
@@ -617,6 +620,6 @@ fn what_waits_to_be_verified_is_bounded_also_of_links_that_are_gone() {
         w.verify();
         assert_eq!(acks(w, pump), [ReasonCode::Success]);
         let stats = w.stats();
-        assert_eq!((stats.verified, stats.repeated, stats.unfit), (1, 0, [0; 8]));
+        assert_eq!((stats.verified, stats.repeated, stats.unfit), (1, 0, [0; Unfit::ALL.len()]));
     });
 }
