@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn stats(links: u64) -> PlaneStats {
-        let unfit = [0, 0, 0, 0, 0, 0, 0, 3];
+        let unfit = Unfit::ALL.map(|unfit| if unfit == Unfit::Equivocation { 3 } else { 0 });
         let signed = ShardStats { verified: 7, unfit, ..ShardStats::default() };
         let shard = ShardStats { links, sessions: 5, retained: 2, queued: 3, ..signed };
         PlaneStats { shards: vec![Some(shard), Some(ShardStats::default())], ..PlaneStats::default() }
