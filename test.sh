@@ -24,6 +24,8 @@ if [ "$mode" = full ]; then
   # what small devices run, and a compiler for one of them
   needs="$needs make:make c++:g++ gnutls-cli:gnutls-bin /usr/include/bearssl.h:libbearssl-dev /usr/include/mbedtls/ssl.h:libmbedtls-dev"
   needs="$needs xtensa-lx106-elf-gcc:gcc-xtensa-lx106"
+  # what stands in for the hardware that keeps a device's keys
+  needs="$needs swtpm:swtpm softhsm2-util:softhsm2"
 fi
 
 install_packages() {

@@ -83,6 +83,14 @@ pub(super) struct Chip {
 /// How many keys stay loaded.
 const LOADED: usize = 2;
 
+/// Unloads what a process left that was killed. Where no resource manager is in between, a chip speaks to one at a time and keeps its
+/// three objects and three sessions loaded for nobody; a resource manager shows none of others.
+fn sweep(transport: &mut Transport) -> io::Result<()> {
+    let (objects, sessions) = (0x8000_0000..0x8000_0003, 0x0200_0000..0x0200_0003);
+    // That nothing is loaded there is an answer too.
+    objects.chain(sessions).try_for_each(|handle| transport.exchange(&Command::flush(handle).encode()).map(drop))
+}
+
 impl Chip {
     pub(super) fn new(place: TpmPlace, expected: Option<Name>) -> Self {
         Self { place, transport: None, storage: None, session: None, loaded: Vec::new(), expected }
@@ -127,7 +135,11 @@ impl Chip {
     fn send(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
         let transport = match &mut self.transport {
             Some(transport) => transport,
-            none => none.insert(Transport::open(&self.place).map_err(Fault::Unreachable)?),
+            none => {
+                let transport = none.insert(Transport::open(&self.place).map_err(Fault::Unreachable)?);
+                sweep(transport).map_err(Fault::Gone)?;
+                transport
+            }
         };
         transport.exchange(bytes).map_err(Fault::Gone)
     }
