@@ -207,7 +207,7 @@ def test_a_device_that_is_killed_thirty_times_loses_nothing_doubles_nothing_and_
     assert len(numbers) == len(set(numbers)), "a number was used twice"
 
 
-def test_a_copy_of_the_folder_used_elsewhere_is_noticed(device, keyward, reader):
+def test_a_copy_of_the_folder_used_elsewhere_is_noticed_and_puts_the_device_into_quarantine(device, keyward, reader):
     pump = device("pump-11").enrol().start().connected()
     pump.report("flow", "1")
     pump.stop()
@@ -221,4 +221,5 @@ def test_a_copy_of_the_folder_used_elsewhere_is_noticed(device, keyward, reader)
     pump.stop()
     thief.start()
     thief.report("flow", "3")
-    keyward.until(lambda: "pump-11" in keyward.run("status").stdout, "the incident is told")
+    keyward.until(lambda: "incident equivocation" in keyward.run("status").stdout, "the incident is told")
+    keyward.until(lambda: "quarantine" in keyward.run("device", "show", "pump-11").stdout, "the device is in quarantine")

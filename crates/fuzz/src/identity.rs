@@ -1,8 +1,8 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
 use keyward_identity::{
-    AgreementKey, ImportedCertificate, Kid, LocalName, MessageKey, ProvenBy, TrustedAuthority, WallTime,
-    decoders, read_private_key, restore::RevokedList,
+    AgreementKey, ImportedCertificate, Kid, LocalName, MessageKey, MessageSecret, ProvenBy, TrustedAuthority,
+    WallTime, decoders, read_private_key, restore::RevokedList,
 };
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
 use std::path::Path;
@@ -90,6 +90,10 @@ pub fn message_key(data: &[u8]) {
     if let Ok(key) = AgreementKey::read_file(data) {
         assert_eq!(AgreementKey::read(&key.cose()).as_ref(), Ok(&key), "{:02x?}", key.cose());
         assert!(MessageKey::read(&key.cose(), 0).is_err(), "no key does both");
+    }
+    if let Some(MessageSecret::P256(secret) | MessageSecret::Ed25519(secret)) = MessageSecret::read_file(data)
+    {
+        assert!(secret.expose().len() == 32);
     }
     if let Ok(text) = core::str::from_utf8(data)
         && let Ok(kid) = text.parse::<Kid>()

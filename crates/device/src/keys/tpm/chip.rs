@@ -88,7 +88,9 @@ const LOADED: usize = 2;
 fn sweep(transport: &mut Transport) -> io::Result<()> {
     let (objects, sessions) = (0x8000_0000..0x8000_0003, 0x0200_0000..0x0200_0003);
     // That nothing is loaded there is an answer too.
-    objects.chain(sessions).try_for_each(|handle| transport.exchange(&Command::flush(handle).encode()).map(drop))
+    objects
+        .chain(sessions)
+        .try_for_each(|handle| transport.exchange(&Command::flush(handle).encode()).map(drop))
 }
 
 impl Chip {
