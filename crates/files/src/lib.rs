@@ -3,6 +3,10 @@
 //! Every function takes the path of something inside a directory that belongs to this user. A file appears under its
 //! name complete and synced or not at all; files are 0600, directories 0700.
 
+mod lock;
+
+pub use lock::Lock;
+
 use aws_lc_rs::{error::Unspecified, rand};
 use rustix::{
     fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags},

@@ -1,12 +1,12 @@
 //! The folder of an installation: where things lie, who holds it, and how it comes into being at once.
 
 use crate::{
-    files::{self, FileError},
+    files::{self, FileError, Lock},
     limits,
     opening::OpenError,
     restore::place,
 };
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use std::{
     fs::File,
     io::Write,
@@ -28,17 +28,6 @@ pub(crate) struct Store {
     dir: PathBuf,
     #[cfg_attr(not(test), expect(dead_code, reason = "held, not used"))]
     lock: Lock,
-}
-
-/// Holds the lock. It is given back in so many words: a process that another thread is just starting has a copy of
-/// the open file until it is another program, and would keep the lock for that moment.
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing the file gives the lock back as well, unless there is such a copy.
-        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
-    }
 }
 
 impl Store {
@@ -179,18 +168,15 @@ fn lock(dir: &Path) -> Result<Lock, OpenError> {
         rustix::io::Errno::LOOP => FileError::Link(path.clone()),
         _ => failed("open")(errno),
     })?;
-    match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(OpenError::Locked { dir: dir.to_owned(), holder: holder(&path) });
-        }
-        Err(errno) => return Err(failed("lock")(errno).into()),
-    }
-    let mut file = File::from(fd);
+    let lock = Lock::hold(fd).map_err(|source| io_error(&path, "lock", source))?;
+    let Some(lock) = lock else {
+        return Err(OpenError::Locked { dir: dir.to_owned(), holder: holder(&path) });
+    };
+    let mut file: &File = &lock;
     let note = format!("process {}", std::process::id());
     // Who holds it is written for people only; the lock itself is what counts.
     let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
-    Ok(Lock(file))
+    Ok(lock)
 }
 
 fn holder(path: &Path) -> String {
@@ -213,7 +199,7 @@ mod tests {
         let closed = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().permissions(closed).tempdir().unwrap();
         let store = Store::hold(dir.path()).unwrap();
-        let copy = store.lock.0.try_clone().unwrap();
+        let copy = store.lock.try_clone().unwrap();
         assert!(matches!(Store::hold(dir.path()), Err(OpenError::Locked { .. })));
         drop(store);
         assert!(Store::hold(dir.path()).is_ok());

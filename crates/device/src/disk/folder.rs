@@ -2,12 +2,11 @@
 
 use super::Directory;
 use crate::state::StateError;
-use keyward_files::ensure_private_dir;
-use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
+use keyward_files::{Lock, ensure_private_dir};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    fd: OwnedFd,
+    dir: Lock,
     /// The file that was written last. It stays open until it is synced: a failed write-back is told only to who has the file open.
     writing: Mutex<Option<(String, File)>>,
 }
@@ -31,16 +30,14 @@ impl Folder {
         let failed = |errno: Errno| StateError::disk(path, "open the folder", errno.into());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fd = fs::open(path, flags, Mode::empty()).map_err(failed)?;
-        match fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), fd, writing: Mutex::new(None) }),
-            Err(Errno::WOULDBLOCK) => Err(StateError::InUse { folder: path.to_owned() }),
-            Err(errno) => Err(failed(errno)),
-        }
+        let lock = Lock::hold(fd).map_err(|error| StateError::disk(path, "open the folder", error))?;
+        let dir = lock.ok_or_else(|| StateError::InUse { folder: path.to_owned() })?;
+        Ok(Self { path: path.to_owned(), dir, writing: Mutex::new(None) })
     }
 
     fn file(&self, name: &str, flags: OFlags) -> Result<File, Errno> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
+        fs::openat(&*self.dir, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
     }
 
     /// Runs `work` on a file that is open for writing.
@@ -72,7 +69,7 @@ impl Directory for Folder {
 
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::Dir::read_from(&self.fd)? {
+        for entry in fs::Dir::read_from(&*self.dir)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if name != "." && name != ".." {
                 names.push(name);
@@ -117,18 +114,18 @@ impl Directory for Folder {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.close(from);
         self.close(to);
-        Ok(fs::renameat(&self.fd, from, &self.fd, to)?)
+        Ok(fs::renameat(&*self.dir, from, &*self.dir, to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.close(name);
-        match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+        match fs::unlinkat(&*self.dir, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        Ok(fs::fsync(&self.fd)?)
+        Ok(fs::fsync(&*self.dir)?)
     }
 }

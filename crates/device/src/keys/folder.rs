@@ -2,8 +2,8 @@
 
 use super::KeyError;
 use crate::limits::KEY_FILE_BYTES;
-use keyward_files::{self as files, FileError};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use keyward_files::{self as files, FileError, Lock};
+use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Folder {
     path: PathBuf,
     /// The open folder; the lock on it is what keeps other processes out.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
@@ -29,17 +29,12 @@ impl Folder {
         files::check_private_dir(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(path, errno.into()))?;
-        match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(KeyError::Invalid {
-                    what: path.display().to_string(),
-                    problem: "another process uses these keys; stop it first, or talk to that one".to_owned(),
-                });
-            }
-            Err(errno) => return Err(failed(path, errno.into())),
-        }
-        let folder = Self { path: path.to_owned(), _lock: dir.into() };
+        let lock = Lock::hold(dir).map_err(|error| failed(path, error))?;
+        let lock = lock.ok_or_else(|| KeyError::Invalid {
+            what: path.display().to_string(),
+            problem: "another process uses these keys; stop it first, or talk to that one".to_owned(),
+        })?;
+        let folder = Self { path: path.to_owned(), _lock: lock };
         folder.sweep()?;
         Ok(folder)
     }
