@@ -5,6 +5,7 @@ of their disk is nobody.
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 
 import cbor2
@@ -15,6 +16,12 @@ from test_devices import next_reading
 # A static program loads no library of a token, so this is a dynamic one.
 DYNAMIC = os.environ.get("KEYWARD_DYNAMIC") or str(pathlib.Path(__file__).parents[2] / "target/debug/keyward")
 MODULES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"]
+
+
+def listens(place):
+    """Whether somebody listens at a socket, which is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as way:
+        return way.connect_ex(str(place)) == 0
 
 
 @pytest.fixture
@@ -29,7 +36,7 @@ def chip(tmp_path):
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={memory}", "--server", f"type=unixio,path={place}",
              "--flags", "not-need-init,startup-clear"],
         ))
-        while not place.exists():
+        while not listens(place):
             assert running[-1].poll() is None, "swtpm ended"
             pause()
         return place

@@ -8,6 +8,7 @@ mod contract;
 use keyward_device::{
     Counter, Endorsement, Generation, KeyError, KeyStore, Protection, Role, TpmPlace, TpmStore,
 };
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -67,7 +68,8 @@ fn run(dir: &Path) -> Option<Child> {
         return None;
     };
     let end = Instant::now() + Duration::from_secs(10);
-    while !socket.exists() && Instant::now() < end {
+    // The socket is there a moment before the simulator listens.
+    while UnixStream::connect(&socket).is_err() && Instant::now() < end {
         std::thread::yield_now();
     }
     Some(child)
