@@ -147,3 +147,38 @@ impl Opening {
         Ok(Session { handle, key, own: self.nonce, chip, attributes: CONTINUES })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is what a chip answers to the command that was written down last.
+    fn answered(session: &Session, command: &Command, parameters: &[u8]) -> Vec<u8> {
+        let nonce = [7; 32];
+        let hash = sha256(&[&[0; 4], &command.code.to_be_bytes(), parameters]);
+        let proof = hmac(session.key.as_slice(), &[&hash, &nonce, &session.own, &[session.attributes]]);
+        let proven = Writer::new().sized(&nonce).u8(session.attributes).sized(&proof).done();
+        let size = u32::try_from(parameters.len()).unwrap();
+        let whole = u32::try_from(14 + parameters.len() + proven.len()).unwrap();
+        let head = Writer::new().u16(0x8002).u32(whole).u32(0).u32(size).done();
+        [head.as_slice(), parameters, &proven].concat()
+    }
+
+    #[test]
+    fn no_bit_of_an_answer_can_be_changed_on_the_bus_and_none_comes_again() {
+        let key = Zeroizing::new([1; 32]);
+        let mut session =
+            Session { handle: 0x0200_0000, key, own: [0; 32], chip: vec![2; 32], attributes: CONTINUES };
+        let command = Command::sign(Handle::named(0x8000_0000, &[3; 34]), &[4; 32]);
+        session.encode(&command).unwrap();
+        let answer = answered(&session, &command, &[5; 72]);
+        for bit in 0..8 * answer.len() {
+            let mut changed = answer.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(session.decode(&command, &changed).is_err(), "bit {bit}");
+        }
+        assert_eq!(**session.decode(&command, &answer).unwrap().1, [5; 72]);
+        session.encode(&command).unwrap();
+        assert!(matches!(session.decode(&command, &answer), Err(Refusal::Tampered)));
+    }
+}
