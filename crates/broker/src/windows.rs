@@ -4,7 +4,7 @@ use crate::placement::{HashKey, Map};
 use crate::second_holder::HolderSign;
 use core::fmt;
 use keyward_envelope::limits::FUTURE_SECONDS;
-use keyward_envelope::{Claims, Decision, Digest, Kid, Record, Sequence, Window};
+use keyward_envelope::{Claims, Decision, Kid, Record, Sequence, Tag, Window};
 use keyward_ids::Identity;
 use std::collections::VecDeque;
 
@@ -49,51 +49,35 @@ impl Windows {
     }
 
     /// Decides about the number of a verified message, and changes nothing.
-    pub(crate) fn judge(
-        &self,
-        key: &WindowKey,
-        claims: &Claims,
-        digest: Digest,
-        secret: &HashKey,
-    ) -> Decision {
-        let tag = digest.tag(secret.as_bytes());
+    pub(crate) fn judge(&self, key: &WindowKey, number: Sequence, tag: Tag) -> Decision {
         match self.windows.get(key) {
-            Some(memory) => memory.window.judge(claims.sequence, tag),
-            None => Window::default().judge(claims.sequence, tag),
+            Some(memory) => memory.window.judge(number, tag),
+            None => Window::default().judge(number, tag),
         }
     }
 
-    /// Decides about the number of a verified message, and takes it if it is new; `now` is seconds since 1970.
-    pub(crate) fn take(
-        &mut self,
-        key: &WindowKey,
-        claims: &Claims,
-        digest: Digest,
-        secret: &HashKey,
-        now: u64,
-    ) -> Decision {
+    /// Takes a number that was judged to be new; `now` is seconds since 1970.
+    pub(crate) fn take(&mut self, key: &WindowKey, claims: &Claims, record: Record, now: u64) {
         let memory = self.memory(key);
-        let decision = memory.window.take(claims.sequence, digest.tag(secret.as_bytes()));
-        if matches!(decision, Decision::New(_)) && memory.window.highest() == Some(claims.sequence) {
+        memory.window.restore(record);
+        if memory.window.highest() == Some(claims.sequence) {
             memory.newest = claims.issued.unwrap_or(now);
         }
-        decision
     }
 
-    /// Tells what a number that was refused says of who holds the key, and which number is the highest. A number behind the window is no
+    /// Tells what the decision about a number says of who holds the key, and which number is the highest. A number behind the window is no
     /// proof by itself: whoever captured the message may send it again, or the device itself, late. It is one if the message was made
     /// after the one with the highest number.
     pub(crate) fn second_holder(
         &self,
         key: &WindowKey,
         claims: &Claims,
-        digest: Digest,
-        secret: &HashKey,
+        decision: Decision,
+        tag: Tag,
     ) -> Option<(HolderSign, Sequence)> {
         let memory = self.windows.get(key)?;
         let highest = memory.window.highest()?;
-        let tag = digest.tag(secret.as_bytes());
-        let sign = match memory.window.judge(claims.sequence, tag) {
+        let sign = match decision {
             Decision::Equivocation => {
                 let earlier = memory.window.tag_of(claims.sequence)?.into();
                 HolderSign::Equivocation { tag: tag.into(), earlier }

@@ -9,12 +9,12 @@ use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::message::{Draft, Message};
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output, Unfit};
-use crate::second_holder::SecondHolder;
+use crate::second_holder::{HolderSign, SecondHolder};
 use crate::signature::{Check, Checked, MessageKey};
 use crate::verified;
 use crate::windows::WindowKey;
 use keyward_envelope::freshness::{self, Stale};
-use keyward_envelope::{Claims, Decision, Digest, Kid, Record, inspect};
+use keyward_envelope::{Claims, Decision, Digest, Kid, Record, Sequence, inspect};
 use keyward_mqtt::packet::{Delivery as Exchange, Publish};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
@@ -174,7 +174,7 @@ impl Shard {
         }
     }
 
-    /// Judges a message by its key, its age and its number.
+    /// Judges a message by its key, its number and its age.
     fn judge(
         &mut self,
         slot: u32,
@@ -190,13 +190,17 @@ impl Shard {
         let session = self.sessions.get(slot as usize).ok_or(Unfit::Key)?;
         let window = WindowKey::new(&session.key.identity, session.life, key.kid);
         // The number before the age: what was taken is answered as it was, however old it is by now.
-        let unfit = match self.windows.judge(&window, &held.claims, digest, &self.config.hash_key) {
-            Decision::Repeat => return Ok(Counted { key, is_late: false, decision: Decision::Repeat }),
-            Decision::New(_) => return self.count(slot, held, (key, window), demand, digest),
+        let tag = digest.tag(self.config.hash_key.as_bytes());
+        let decision = self.windows.judge(&window, held.claims.sequence, tag);
+        let unfit = match decision {
+            Decision::Repeat => return Ok(Counted { key, is_late: false, decision }),
+            Decision::New(record) => return self.count(slot, held, (key, window), demand, record),
             Decision::Equivocation => Unfit::Equivocation,
             Decision::TooOld => Unfit::Replay,
         };
-        self.look_for_second_holder(slot, held, &window, digest);
+        if let Some((sign, highest)) = self.windows.second_holder(&window, &held.claims, decision, tag) {
+            self.tell_second_holder(slot, held, digest, sign, highest);
+        }
         Err(unfit)
     }
 
@@ -207,24 +211,30 @@ impl Shard {
         held: &Unchecked,
         (key, window): (MessageKey, WindowKey),
         demand: &Demand,
-        digest: Digest,
+        record: Record,
     ) -> Result<Counted, Unfit> {
         let now = self.now.wall.0 / 1_000;
         let link = self.sessions.get(slot as usize).and_then(|session| session.link.as_ref());
         let nonce = link.and_then(|link| link.nonce);
         let age =
             freshness::of_reading(&held.claims, now, nonce.as_ref(), demand.max_offline).map_err(stale)?;
-        let decision = self.windows.take(&window, &held.claims, digest, &self.config.hash_key, now);
-        Ok(Counted { key, is_late: age == freshness::Age::Late, decision })
+        self.windows.take(&window, &held.claims, record, now);
+        Ok(Counted { key, is_late: age == freshness::Age::Late, decision: Decision::New(record) })
     }
 
-    /// Says that two hold a key, if a message whose number was refused proves it.
-    fn look_for_second_holder(&mut self, slot: u32, held: &Unchecked, window: &WindowKey, digest: Digest) {
-        let found = self.windows.second_holder(window, &held.claims, digest, &self.config.hash_key);
-        let link = self.sessions.get(slot as usize).and_then(|session| session.link.as_ref());
-        let (Some((sign, highest)), Some(link)) = (found, link) else { return };
+    /// Says that two hold a key: a message whose number was refused proves it.
+    fn tell_second_holder(
+        &mut self,
+        slot: u32,
+        held: &Unchecked,
+        digest: Digest,
+        sign: HolderSign,
+        highest: Sequence,
+    ) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let Some(link) = session.link.as_ref() else { return };
         let found = SecondHolder {
-            identity: window.identity.clone(),
+            identity: session.key.identity.clone(),
             link: link.id,
             kid: held.kid,
             topic: held.message.topic().into(),
