@@ -23,6 +23,7 @@ mod numbers;
 mod outbox;
 mod pen;
 mod sealed;
+mod shared;
 mod state;
 mod tamper;
 #[cfg(test)]
