@@ -29,7 +29,8 @@ pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
 pub(crate) use sealing::{Hex, OpenArgs, SealArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
 pub(crate) use things::{
-    BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, DeviceInviteArgs, ExposureArg, RekeyArgs,
+    BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, DeviceInviteArgs, ExposureArg, NewPresetArgs,
+    RekeyArgs,
 };
 
 use clap::{Args, Parser, Subcommand};

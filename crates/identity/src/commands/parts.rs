@@ -50,6 +50,23 @@ pub struct AddDevice {
     pub credential: NewCredential,
 }
 
+impl AddDevice {
+    /// Describes a device of which no more is said than how it proves itself.
+    pub fn new(id: DeviceId, credential: NewCredential) -> Self {
+        Self {
+            id,
+            device_type: None,
+            site: None,
+            exposure: None,
+            chip: None,
+            machine_chosen: false,
+            plain: false,
+            note: String::new(),
+            credential,
+        }
+    }
+}
+
 /// Describes a user to add.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct AddUser {

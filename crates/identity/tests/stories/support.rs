@@ -128,15 +128,9 @@ pub fn csr(bytes: impl Into<Vec<u8>>) -> NewCredential {
 
 pub fn device(id: &str, credential: NewCredential) -> Command {
     Command::AddDevice(AddDevice {
-        id: id.parse().unwrap(),
         device_type: Some("pump".parse().unwrap()),
-        site: None,
         exposure: Some(Exposure::Workplace),
-        chip: None,
-        machine_chosen: false,
-        plain: false,
-        note: String::new(),
-        credential,
+        ..AddDevice::new(id.parse().unwrap(), credential)
     })
 }
 

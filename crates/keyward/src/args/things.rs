@@ -175,6 +175,20 @@ fn no_user(text: &str) -> Result<DeviceId, String> {
     DeviceId::parse(text).map_err(|error| error.to_string())
 }
 
+/// Says which preset a device gets that is added.
+#[derive(Debug, Args)]
+pub(crate) struct NewPresetArgs {
+    /// Give it the rules of this preset beside its own topics; `keyward preset list` names them
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) preset: Option<String>,
+    /// The topic that the preset is filled in with [default: ID]
+    #[arg(long, value_name = "TOPIC", requires = "preset")]
+    pub(crate) topic: Option<String>,
+    /// The MAC address of a Tasmota, so that it may announce itself to Home Assistant
+    #[arg(long, value_name = "MAC", requires = "preset")]
+    pub(crate) mac: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DeviceAddArgs {
     /// Its name for ever: 1 to 64 letters, digits, '-', '_' and '.', beginning with a letter or digit
@@ -188,15 +202,8 @@ pub(crate) struct DeviceAddArgs {
     /// Who can touch it where it stands
     #[arg(long, value_enum, value_name = "WHERE", default_value = "workplace")]
     pub(crate) exposure: ExposureArg,
-    /// Give it the rules of this preset beside its own topics; `keyward preset list` names them
-    #[arg(long, value_name = "PRESET")]
-    pub(crate) preset: Option<String>,
-    /// The topic that the preset is filled in with [default: ID]
-    #[arg(long, value_name = "TOPIC", requires = "preset")]
-    pub(crate) topic: Option<String>,
-    /// The MAC address of a Tasmota, so that it may announce itself to Home Assistant
-    #[arg(long, value_name = "MAC", requires = "preset")]
-    pub(crate) mac: Option<String>,
+    #[command(flatten)]
+    pub(crate) preset: NewPresetArgs,
     /// Which chip it is, if whoever holds it can read its key; a bundle for a chip says so by itself
     #[arg(long, value_enum, value_name = "CHIP")]
     pub(crate) chip: Option<ChipArg>,
@@ -245,15 +252,8 @@ pub(crate) struct DeviceInviteArgs {
     /// Which chip it is, if whoever holds it can read its key
     #[arg(long, value_enum, value_name = "CHIP")]
     pub(crate) chip: Option<ChipArg>,
-    /// Give it the rules of this preset beside its own topics; `keyward preset list` names them
-    #[arg(long, value_name = "PRESET")]
-    pub(crate) preset: Option<String>,
-    /// The topic that the preset is filled in with [default: ID]
-    #[arg(long, value_name = "TOPIC", requires = "preset")]
-    pub(crate) topic: Option<String>,
-    /// The MAC address of a Tasmota, so that it may announce itself to Home Assistant
-    #[arg(long, value_name = "MAC", requires = "preset")]
-    pub(crate) mac: Option<String>,
+    #[command(flatten)]
+    pub(crate) preset: NewPresetArgs,
     /// How long the code may be used: 1m to 30d
     #[arg(long, value_name = "TIME", default_value = "24h")]
     pub(crate) expires: Span,

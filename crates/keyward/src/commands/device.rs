@@ -70,7 +70,7 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
         plain: args.plain,
         credential,
         allow_overlap: args.allow_overlap,
-        preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref()),
+        preset: preset::of_new(&args.preset),
     };
     let response = site.ask_to_add(Request::DeviceAdd(request), args.host.as_deref())?;
     let Response::DeviceAdded(added) = &response else { return Err(unexpected()) };

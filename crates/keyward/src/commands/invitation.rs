@@ -21,7 +21,7 @@ pub(crate) fn invite(site: &Site, args: &DeviceInviteArgs) -> Outcome {
         site: args.site.as_ref().map(ToString::to_string),
         exposure: args.exposure.map(device::exposure),
         chip: args.chip.map(device::chip_of),
-        preset: preset::choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref()),
+        preset: preset::of_new(&args.preset),
         allow_overlap: args.allow_overlap,
         expires_secs: args.expires.0.as_secs(),
         replace: args.replace,

@@ -1,6 +1,6 @@
 //! `keyward preset`: the rules that come with Keyward; and what a new account is given of them.
 
-use crate::args::{PresetArgs, PresetCommand};
+use crate::args::{NewPresetArgs, PresetArgs, PresetCommand};
 use crate::failure::{Failure, Outcome};
 use crate::reach::Site;
 use crate::screen::{Screen, table};
@@ -24,6 +24,11 @@ pub(crate) fn choice(name: Option<&str>, topic: Option<&str>, mac: Option<&str>)
         topic: topic.map(str::to_owned),
         mac: mac.map(str::to_owned),
     })
+}
+
+/// Makes the choice that is asked for with a new device.
+pub(crate) fn of_new(args: &NewPresetArgs) -> Option<PresetChoice> {
+    choice(args.preset.as_deref(), args.topic.as_deref(), args.mac.as_deref())
 }
 
 /// Gives a preset to an account that is there, or takes it away.

@@ -23,15 +23,9 @@ fn password(secret: &str) -> NewPassword {
 
 fn device(id: &str, plain: bool, credential: NewCredential) -> Command {
     Command::AddDevice(AddDevice {
-        id: DeviceId::parse(id).unwrap(),
         device_type: Some("meter".parse().unwrap()),
-        site: None,
-        exposure: None,
-        chip: None,
-        machine_chosen: false,
         plain,
-        note: String::new(),
-        credential,
+        ..AddDevice::new(DeviceId::parse(id).unwrap(), credential)
     })
 }
 

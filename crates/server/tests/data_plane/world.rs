@@ -343,17 +343,7 @@ pub(crate) fn stranger(id: &str) -> Bundle {
 }
 
 pub(crate) fn device(id: &str, credential: NewCredential) -> Command {
-    Command::AddDevice(AddDevice {
-        id: DeviceId::parse(id).unwrap(),
-        device_type: None,
-        site: None,
-        exposure: None,
-        chip: None,
-        machine_chosen: false,
-        plain: false,
-        note: String::new(),
-        credential,
-    })
+    Command::AddDevice(AddDevice::new(DeviceId::parse(id).unwrap(), credential))
 }
 
 pub(crate) fn bundle(chain_pem: &str, key_pem: &str) -> Bundle {

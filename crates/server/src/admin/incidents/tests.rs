@@ -1,7 +1,7 @@
 use super::*;
 use crate::admin::fixture::{Fixture, fixture};
 use crate::control::Request;
-use keyward_identity::{MessageKey, NewCredential, NewMessageKey, SecondHolderSign};
+use keyward_identity::{AddDevice, MessageKey, NewCredential, NewMessageKey, SecondHolderSign};
 use serde_json::Value;
 
 const TOPIC: &str = "$keyward/incidents/equivocation/pump-1";
@@ -25,17 +25,7 @@ pub(in crate::admin) fn evidence(number: u64, sign: SecondHolderSign) -> SecondH
 fn with_pump() -> Fixture {
     let mut site = fixture();
     site.admin.running.as_mut().unwrap().config.quarantine.two_holders = false;
-    let add = keyward_identity::AddDevice {
-        id: "pump-1".parse().unwrap(),
-        device_type: None,
-        site: None,
-        exposure: None,
-        chip: None,
-        machine_chosen: false,
-        plain: false,
-        note: String::new(),
-        credential: NewCredential::None,
-    };
+    let add = AddDevice::new("pump-1".parse().unwrap(), NewCredential::None);
     run(&mut site, Command::AddDevice(add));
     run(&mut site, Command::RegisterMessageKey { identity: pump(), key: key(7) });
     site.told.take();

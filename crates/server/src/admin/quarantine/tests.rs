@@ -16,15 +16,8 @@ fn with_devices(count: u8) -> Fixture {
     let mut site = fixture();
     for n in 0..count {
         let add = AddDevice {
-            id: format!("p{n}").parse().unwrap(),
             device_type: (n == 0).then(|| "gateway".parse().unwrap()),
-            site: None,
-            exposure: None,
-            chip: None,
-            machine_chosen: false,
-            plain: false,
-            note: String::new(),
-            credential: NewCredential::None,
+            ..AddDevice::new(format!("p{n}").parse().unwrap(), NewCredential::None)
         };
         run(&mut site, Command::AddDevice(add));
         run(&mut site, Command::RegisterMessageKey { identity: identity(n), key: key(n) });
