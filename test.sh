@@ -66,7 +66,7 @@ rumqttc_peer() { cargo build --locked --quiet --manifest-path tests/clients/rumq
 # What libFuzzer finds lies in crates/fuzz/libfuzzer/artifacts, and what it learned in corpus/ beside it.
 fuzz() {
   local seconds=$1 here=$PWD target
-  if ! rustup toolchain list | grep -q nightly; then
+  if ! rustup toolchain list | grep nightly >/dev/null; then
     echo "libFuzzer needs a nightly toolchain: rustup toolchain install nightly --profile minimal" >&2
     return 1
   fi

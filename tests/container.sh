@@ -24,12 +24,14 @@ finish() {
   rm -rf "$work"
 }
 trap finish EXIT
+# Reads all of its input, as grep -q does not: who writes on after that is killed, and pipefail calls it a failure.
+says() { grep "$@" >/dev/null; }
 fail() { echo "container: $*" >&2; pod logs "$name" >&2 || true; exit 1; }
 
 mkdir -p "$work/context/dist"
 cp Containerfile "$work/context/"
 strip -o "$work/context/dist/keyward" "$KEYWARD_BIN"
-ldd "$KEYWARD_BIN" 2>&1 | grep -qE 'statically linked|not a dynamic' || fail "the binary is not static: $(ldd "$KEYWARD_BIN")"
+ldd "$KEYWARD_BIN" 2>&1 | says -E 'statically linked|not a dynamic' || fail "the binary is not static: $(ldd "$KEYWARD_BIN")"
 buildah "${storage[@]}" bud --format docker --isolation chroot --build-arg SOURCE=prebuilt -t "$name" "$work/context" >"$work/build.log" 2>&1 ||
   { cat "$work/build.log" >&2; fail "the image was not built"; }
 
@@ -90,13 +92,13 @@ if [ -n "$server" ]; then
   pod exec "$name" /keyward pub --bundle-dir /data/inside -t inside/status -m found ||
     fail "a name was not resolved in the container: $(cat "$work/asked")"
   why=$(pod exec "$name" /keyward pub --bundle-dir /data/inside --host nobody.test -t inside/status -m lost 2>&1) && fail "nobody.test was found"
-  echo "$why" | grep -q "nobody.test has no address" || fail "no word about the name that nobody knows: $why"
+  echo "$why" | says "nobody.test has no address" || fail "no word about the name that nobody knows: $why"
   looked_up="names looked up in it"
 else
   looked_up="names NOT looked up in it (not root)"
 fi
 health=$(pod inspect --format '{{json .Config.Healthcheck}}' "$name")
-echo "$health" | grep -q healthcheck || fail "the image has no health check: $health"
+echo "$health" | says healthcheck || fail "the image has no health check: $health"
 pod healthcheck run "$name" >/dev/null || fail "the container's own health check says that it is not healthy"
 pod exec "$name" /keyward device add pump-1 --out /data/pump-1 >/dev/null || fail "device add failed"
 pod cp "$name:/data/pump-1" "$work/bundle" || fail "the bundle cannot be copied out"
@@ -127,7 +129,7 @@ eye() {
 eye -E || fail "the eye is not let in"
 pod restart -t 10 "$flows" >/dev/null
 [ "$(eye -C 1 -W 30)" = hello ] || fail "Node-RED said nothing: $(pod logs "$flows" 2>&1)"
-pod logs "$flows" 2>&1 | grep -q "Connected to broker" || fail "Node-RED is not connected: $(pod logs "$flows" 2>&1)"
+pod logs "$flows" 2>&1 | says "Connected to broker" || fail "Node-RED is not connected: $(pod logs "$flows" 2>&1)"
 pod rm -f -t 10 "$flows" >/dev/null
 
 pod stop -t 10 "$name" >/dev/null
