@@ -137,3 +137,61 @@ def test_an_operator_gets_a_key_into_a_closed_file_and_the_audit_says_so(keyward
     assert "key 1 of the group plant handed out" in audit and file.read_text().strip() not in audit
     found = subprocess.run(["grep", "-rl", file.read_text().strip(), str(keyward.dir)], capture_output=True, text=True)
     assert found.stdout == "", "the key lies nowhere as these digits"
+
+
+def test_an_operator_commands_a_group_and_members_alone_read_it(keyward):
+    pump, other, app = plant(keyward)
+    app.listen("$keyward/keys/+/+/user.app")
+    topic, (epoch, secret) = app.grant()
+    sealed, key = keyward.folder / "shut.cose", keyward.folder / "plant.key"
+    keyward.run("seal", "--to-group", "plant", "-t", "pump-1/said", "shut", "--valid", "1h", "--output", str(sealed))
+    # Whoever has the topic carries it; the broker and everybody else see the group's number and no word.
+    app.client.subscribe("pump-1/said")
+    pump.listen("pump-1/said")
+    assert pump.client.publish("pump-1/said", sealed.read_bytes()) == 0
+    while (message := app.client.messages.get(timeout=PATIENCE)).topic != "pump-1/said":
+        pass
+    assert b"shut" not in message.payload
+    keys = keyward.json("keys", "server")["server_keys"]["commands"]
+    number, kid = Member.claims(message.payload)
+    parts = cbor2.loads(next(base64.b64decode(found["public_key"]) for found in keys if found["kid"] == kid.hex()))
+    form = {
+        "form": "group", "direction": "all", "cipher": "A128GCM", "installation": app.installation, "topic": "pump-1/said",
+        "message": message.payload.hex(), "public": (b"\x04" + parts[-2] + parts[-3]).hex(), "group": "plant", "epoch": epoch,
+        "group_secret": secret.hex(), "sequence": int.from_bytes(number[7], "big"), "issued": number[6], "expires": number[4],
+    }  # fmt: skip
+    assert forms.opened(form) == b"shut" and number[4] == number[6] + 3_600
+
+    keyward.run("group", "key", "plant", "--output", str(key))
+    read = ["open", "--to-all", "-t", "pump-1/said", "--group", "plant", "--group-key", str(key), str(sealed)]
+    said = keyward.run(*read).stdout
+    assert "which signs commands now" in said and "payload    shut" in said, said
+    # A pump is out: what is said from then on it cannot read, and neither can a key from before.
+    keyward.run("device", "quarantine", "pump-1", "--because", "seen twice")
+    keyward.run("seal", "--to-group", "plant", "-t", "pump-1/said", "open", "--output", str(sealed))
+    late = keyward.run(*read, check=False)
+    assert late.returncode == 1 and f"group key NAME --epoch {epoch + 1}" in late.stderr, late.stderr
+    audit = keyward.run("audit").stdout
+    assert f"to the group plant, key {epoch}, on 'pump-1/said'" in audit and f"key {epoch + 1}, on" in audit, audit
+
+
+def test_what_a_member_says_an_operator_reads_with_the_key_of_the_group(keyward):
+    pump, _, _ = plant(keyward)
+    pump.listen("$keyward/keys/+/+/pump-1")
+    _, (epoch, secret) = pump.grant()
+    form = {
+        "form": "group", "algorithm": "ES256", "secret": "09" * 32, "cipher": "AES-CCM-16-64-128", "direction": "up",
+        "device": "pump-1", "installation": pump.installation, "topic": "pump-1/said", "group": "plant", "epoch": epoch,
+        "group_secret": secret.hex(), "sequence": 1 << 32, "issued": int(time.time()), "payload": b"21.5".hex(),
+    }  # fmt: skip
+    signer, said, key = (keyward.folder / name for name in ("pump-1.cose-key", "said.cose", "plant.key"))
+    signer.write_bytes(cbor2.dumps(forms.cose_key(forms.public(form)) | {2: forms.kid(forms.public(form)), 3: -7}, canonical=True))
+    keyward.run("keys", "add", "pump-1", str(signer))
+    said.write_bytes(forms.make(form))
+    keyward.run("group", "key", "plant", "--output", str(key))
+    read = ["open", "--from-device", "pump-1", "-t", "pump-1/said", str(said)]
+    assert f"payload    encrypted for a group under its key {epoch}" in keyward.run(*read).stdout
+    assert "payload    21.5" in keyward.run(*read, "--group", "plant", "--group-key", str(key)).stdout
+    key.write_text("00" * 16)
+    wrong = keyward.run(*read, "--group", "plant", "--group-key", str(key), check=False)
+    assert wrong.returncode == 1 and "does not open" in wrong.stderr, wrong.stderr

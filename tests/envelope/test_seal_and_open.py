@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pathlib
+import pty
 import socket
 import subprocess
 import time
@@ -146,6 +147,16 @@ def test_a_reading_that_is_signed_with_a_key_file_is_encrypted_for_one_and_opens
     assert b"payload    encrypted" in site.run(*as_pump, input=encrypted).stdout
     private = str(site.folder / "to/device.key")
     assert b"payload    21.5" in site.run(*as_pump, "--decrypt-key", private, input=encrypted).stdout
+
+
+def test_the_bytes_of_a_message_are_kept_from_a_terminal_and_no_number_is_used_for_them(site):
+    ours, theirs = pty.openpty()
+    seal = [BIN, "--dir", str(site.dir), "seal", "--to-device", "pump-1", "-t", "pump-1/set", "x"]
+    done = subprocess.run(seal, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE, timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 2 and b"--output FILE" in done.stderr, done.stderr
+    assert b"command" not in site.run("audit", "--last", "1").stdout
 
 
 def test_no_number_of_the_command_key_comes_twice_after_the_broker_was_killed(site):

@@ -50,6 +50,7 @@ fn there_is_a_vector_for_each_form_and_algorithm() {
         ("recipient", "up"),
         ("recipient", "down"),
         ("group", "up"),
+        ("group", "all"),
         ("grant", "down"),
         ("key-set", "all"),
     ] {

@@ -219,6 +219,15 @@ pub enum Command {
         /// The topic that it is for; at most [`crate::limits::COMMAND_TOPIC_BYTES`] bytes.
         topic: String,
     },
+    /// Gives a number for a message to the members of a group that the caller is about to encrypt under the key of its current epoch, and
+    /// to sign.
+    SignGroupMessage {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// The topic that it is for; at most [`crate::limits::COMMAND_TOPIC_BYTES`] bytes.
+        topic: String,
+    },
     /// Gives numbers for other messages that the caller is about to sign by the command key.
     ReserveNumbers {
         /// How many; at most [`crate::limits::RESERVED_NUMBERS`].

@@ -277,6 +277,21 @@ pub enum Event {
         /// Its number.
         number: u64,
     },
+    /// A message to the members of a group was signed.
+    GroupMessageSigned {
+        /// Which group.
+        #[serde(with = "wire::text")]
+        group: GroupId,
+        /// The epoch of the key under which it is encrypted.
+        epoch: u32,
+        /// The topic that it is for.
+        topic: String,
+        /// The key that signed it.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// Its number.
+        number: u64,
+    },
     /// Numbers of signed messages were set aside, for grants.
     CommandNumbersReserved {
         /// The first.

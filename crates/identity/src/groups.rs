@@ -333,6 +333,11 @@ pub enum GroupRefusal {
         /// Which epoch.
         epoch: u32,
     },
+    /// The group waits for another key.
+    #[error(
+        "the group {0} has no key at this moment that only its members have; keyward group rotate {0} makes one"
+    )]
+    Keyless(GroupId),
     /// The name of a user leaves no room for what stands before it.
     #[error(
         "{0} cannot be a member: as one it is called user.NAME, which has more than 64 characters; choose a shorter name for the user"

@@ -215,6 +215,7 @@ impl State {
             | Event::CommandKeyRemoved { .. }
             | Event::KeySetSigned { .. }
             | Event::CommandSigned { .. }
+            | Event::GroupMessageSigned { .. }
             | Event::CommandNumbersReserved { .. } => self.server_keys.apply(entry.at, event),
             Event::GroupKeyShown { .. } => {}
             Event::GroupCreated { group, .. }

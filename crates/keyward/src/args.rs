@@ -233,6 +233,8 @@ const SEAL_EXAMPLES: &str = "\
 Examples:
   keyward seal --to-device dev01 -t dev01/set open --valid 30s --output open.cose
   keyward seal --to-device dev01 -t dev01/set --nonce 0123456789abcdef open | keyward pub --bundle-dir app -t dev01/set
+  keyward seal --to-device dev01 --encrypt -t dev01/set 'code 4711' --output code.cose      only dev01 reads it
+  keyward seal --to-group plant -t plant/set shut --valid 1h --output shut.cose             only members of the group do
   keyward seal --key dev01.key --as dev01 --installation k7m2q9xw4hp3a8cd -t dev01/power 21.5 > reading.cose
 
 A command is good for a minute, or as long as --valid says, or for who gave out --nonce. It is written down who had it signed, not what it
@@ -243,6 +245,7 @@ Examples:
   keyward open --from-device dev01 -t dev01/power reading.cose
   keyward open --to-device dev01 -t dev01/set open.cose --json
   keyward open --to-all -t '$keyward/keys/server' key-set.cose
+  keyward open --to-all -t plant/set --group plant --group-key plant.key shut.cose
   keyward open --from-device dev01 -t dev01/power --key dev01.pub --installation k7m2q9xw4hp3a8cd reading.cose
 
 Without --key the keys are those that the installation here knows, also retired ones.";

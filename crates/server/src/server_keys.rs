@@ -1,16 +1,17 @@
-//! What the server signs: the key set that tells devices which keys to believe, commands to devices, and grants of group keys.
+//! What the server signs: the key set that tells devices which keys to believe, commands to devices and groups, and grants of group keys.
 //!
 //! The rule of use. [`keep`] makes and renews what is missing or near its end, at a start and every few minutes;
-//! [`Command::SignCommand`] and [`Command::ReserveNumbers`] give numbers, which are durable when they are given; [`sign_command`] and
-//! [`GrantSigner`] sign by them. All of it happens on threads that may wait, never on a worker.
+//! [`Command::SignCommand`], [`Command::SignGroupMessage`] and [`Command::ReserveNumbers`] give numbers, which are durable when they are
+//! given; [`sign_command`] and [`GrantSigner`] sign by them. All of it happens on threads that may wait, never on a worker.
 //!
 //! What is not here: which keys there are and which numbers were used (`identity`), and the form of messages (`envelope`).
 
 use crate::control::{Refusal, RefusalCode};
 use aws_lc_rs::rand;
 use keyward_envelope::{
-    Claims, Context, Direction, Format, GroupKey, Message, Nonce, PublicKey, Purpose, Random, SealError,
-    Sequence, Unavailable, sign, sign_for_recipient, sign_key_set, software::P256Key,
+    Cipher, Claims, Context, Direction, Format, GroupKey, Message, Nonce, PublicKey, Purpose, Random,
+    SealError, Sequence, Unavailable, sign, sign_for_group, sign_for_recipient, sign_key_set,
+    software::P256Key,
 };
 use keyward_identity::{self as identity, Command, MessageKey, Registrar, Secret, WallTime};
 use keyward_ids::{DeviceId, InstallationId};
@@ -83,10 +84,20 @@ pub(crate) fn for_devices(registrar: &Registrar) -> Option<ForDevices> {
     Some(ForDevices { installation_key, key_set: keys.key_set().map(|set| set.message.clone()) })
 }
 
-/// Is a command to one device, on its way to be signed.
+/// Says whom a command is for, and who can read it.
+pub(crate) enum Hearer<'a> {
+    /// One device; whoever gets it can read it.
+    Device(&'a DeviceId),
+    /// One device, which alone can read it with the other half of this key.
+    DeviceAlone(&'a DeviceId, &'a PublicKey),
+    /// The members of a group, who alone can read it.
+    Group(&'a GroupKey),
+}
+
+/// Is a command on its way to be signed.
 pub(crate) struct Spoken<'a> {
-    /// Which device.
-    pub(crate) device: &'a DeviceId,
+    /// Whom it is for.
+    pub(crate) to: Hearer<'a>,
     /// The topic that it is published on.
     pub(crate) topic: &'a str,
     /// MQTT 5's correlation data.
@@ -101,8 +112,6 @@ pub(crate) struct Spoken<'a> {
     pub(crate) format: Option<Format>,
     /// The payload.
     pub(crate) payload: &'a [u8],
-    /// The key to which it is encrypted; everybody may read it without.
-    pub(crate) to: Option<&'a PublicKey>,
 }
 
 /// Signs a command by the command key of the time `now`.
@@ -116,7 +125,14 @@ pub(crate) fn sign_command(
 ) -> Result<Vec<u8>, Refusal> {
     let mut signer = command_signer(registrar, now)?;
     let registry = registrar.registry();
-    let context = down(registry.installation().as_str(), spoken.device, spoken.topic, spoken.correlation);
+    let direction = match &spoken.to {
+        Hearer::Device(device) | Hearer::DeviceAlone(device, _) => {
+            Direction::Down { device: device.as_str() }
+        }
+        Hearer::Group(_) => Direction::All,
+    };
+    let installation = registry.installation().as_str();
+    let context = Context { direction, installation, topic: spoken.topic, correlation: spoken.correlation };
     let claims = Claims {
         sequence: Sequence(spoken.number),
         issued: Some(now.as_secs()),
@@ -126,8 +142,11 @@ pub(crate) fn sign_command(
     let message = Message { claims, format: spoken.format, payload: spoken.payload };
     let mut out = vec![0; spoken.payload.len().saturating_add(OVERHEAD)];
     let len = match spoken.to {
-        None => sign(&message, &context, &mut signer, &mut out),
-        Some(to) => sign_for_recipient(&message, &context, &mut signer, to, &mut System, &mut out),
+        Hearer::Device(_) => sign(&message, &context, &mut signer, &mut out),
+        Hearer::DeviceAlone(_, to) => {
+            sign_for_recipient(&message, &context, &mut signer, to, &mut System, &mut out)
+        }
+        Hearer::Group(key) => sign_for_group(&message, &context, &mut signer, key, Cipher::Gcm, &mut out),
     }
     .map_err(Refusal::invalid)?;
     out.truncate(len);
@@ -184,16 +203,6 @@ impl GrantSigner {
 /// Returns the topic on which a member finds the key of an epoch.
 pub(crate) fn grant_topic(group: &str, epoch: u32, member: &str) -> String {
     format!("$keyward/keys/{group}/{epoch}/{member}")
-}
-
-fn down<'a>(
-    installation: &'a str,
-    device: &'a DeviceId,
-    topic: &'a str,
-    correlation: Option<&'a [u8]>,
-) -> Context<'a> {
-    let direction = Direction::Down { device: device.as_str() };
-    Context { direction, installation, topic, correlation }
 }
 
 fn command_signer(registrar: &Registrar, now: WallTime) -> Result<P256Key, Refusal> {

@@ -122,6 +122,16 @@ impl Clerk<'_> {
         }
     }
 
+    /// Returns the epoch in which members send, if its key is here and nobody may have it who is out.
+    pub(super) fn key_in_use(&self, name: &GroupId) -> Result<(GroupId, u32), Refusal> {
+        let group = self.group(name)?;
+        let (name, epoch) = (group.name.clone(), group.current().number);
+        match group.stale || self.group_keys.get(epoch).is_none() {
+            true => Err(GroupRefusal::Keyless(name).into()),
+            false => Ok((name, epoch)),
+        }
+    }
+
     fn group(&self, name: &GroupId) -> Result<&Arc<Group>, Refusal> {
         self.state.groups.get(name).ok_or_else(|| GroupRefusal::Missing(name.clone()).into())
     }

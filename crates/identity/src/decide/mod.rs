@@ -105,6 +105,7 @@ impl Clerk<'_> {
             }
             Command::KeepKeySet { version, expires, message } => self.keep_key_set(version, expires, message),
             Command::SignCommand { identity, topic } => self.sign_command(identity, topic),
+            Command::SignGroupMessage { group, topic } => self.sign_group_message(&group, topic),
             Command::ReserveNumbers { count } => self.reserve_numbers(count),
             Command::CreateGroup { group } => self.create_group(group),
             Command::DeleteGroup { group } => self.delete_group(&group),

@@ -3,13 +3,14 @@
 use super::{Clerk, Decision, bounded};
 use crate::{
     clock::WallTime,
+    cose_key::Kid,
     events::Event,
     limits,
     refusal::Refusal,
     server_keys::{ServerKeys, generate},
     vault::KeyFile,
 };
-use keyward_ids::{Identity, Kind};
+use keyward_ids::{GroupId, Identity, Kind};
 use std::time::Duration;
 
 impl Clerk<'_> {
@@ -85,11 +86,24 @@ impl Clerk<'_> {
             return Err(Refusal::SignsNothing(identity));
         }
         self.unrevoked(&identity)?;
-        bounded("topic of the command", &topic, limits::COMMAND_TOPIC_BYTES)?;
-        let kid = self.server_keys().signing(self.now).ok_or(Refusal::NoCommandKey)?.key.kid();
-        let number = self.server_keys().free_number(self.now);
+        let (kid, number) = self.next_signature(&topic)?;
         let event = Event::CommandSigned { identity, topic, kid, number };
         Ok(Decision { number: Some(number), ..event.into() })
+    }
+
+    pub(super) fn sign_group_message(&self, group: &GroupId, topic: String) -> Result<Decision, Refusal> {
+        self.check_clock()?;
+        let (group, epoch) = self.key_in_use(group)?;
+        let (kid, number) = self.next_signature(&topic)?;
+        let event = Event::GroupMessageSigned { group, epoch, topic, kid, number };
+        Ok(Decision { number: Some(number), ..event.into() })
+    }
+
+    /// Returns the command key that signs now, and the number that its next message gets.
+    fn next_signature(&self, topic: &str) -> Result<(Kid, u64), Refusal> {
+        bounded("topic of the command", topic, limits::COMMAND_TOPIC_BYTES)?;
+        let kid = self.server_keys().signing(self.now).ok_or(Refusal::NoCommandKey)?.key.kid();
+        Ok((kid, self.server_keys().free_number(self.now)))
     }
 
     pub(super) fn reserve_numbers(&self, count: u32) -> Result<Decision, Refusal> {

@@ -51,6 +51,7 @@ impl Event {
             | Self::CommandKeyRetired { .. }
             | Self::CommandKeyRemoved { .. }
             | Self::KeySetSigned { .. }
+            | Self::GroupMessageSigned { .. }
             | Self::CommandNumbersReserved { .. }
             | Self::GroupCreated { .. }
             | Self::GroupRotated { .. }

@@ -237,6 +237,7 @@ fn the_events_of_the_keys_of_the_server_are_written_as_ever() {
     let cose = [&[0xa5, 1, 1, 2, 0x48][..], &kid, &[3, 0x27, 0x20, 6, 0x21, 0x58, 0x20], &[7; 32]];
     let key = MessageKey::read(&cose.concat(), 0).unwrap();
     let (identity, kid): (Identity, _) = ("device:a".parse().unwrap(), key.kid());
+    let group: GroupId = "plant".parse().unwrap();
     let events = [
         Event::InstallationKeyMade { key: key.clone() },
         Event::CommandKeyMade { key, signs_from: WallTime(9) },
@@ -244,6 +245,7 @@ fn the_events_of_the_keys_of_the_server_are_written_as_ever() {
         Event::CommandKeyRemoved { kid },
         Event::KeySetSigned { version: 1, expires: WallTime(9), kids: vec![kid], message: vec![1] },
         Event::CommandSigned { identity, topic: "a/set".into(), kid, number: 1 << 62 },
+        Event::GroupMessageSigned { group, epoch: 3, topic: "a/set".into(), kid, number: 1 << 62 },
         Event::CommandNumbersReserved { first: 5, count: 6 },
     ];
     let key =
@@ -255,6 +257,7 @@ fn the_events_of_the_keys_of_the_server_are_written_as_ever() {
         r#"{"event":"command-key-removed","kid":"d4c42fec40d27a42"},"#.to_owned(),
         r#"{"event":"key-set-signed","version":1,"expires":9,"kids":["d4c42fec40d27a42"],"message":"AQ=="},"#.to_owned(),
         r#"{"event":"command-signed","identity":"device:a","topic":"a/set","kid":"d4c42fec40d27a42","number":4611686018427387904},"#.to_owned(),
+        r#"{"event":"group-message-signed","group":"plant","epoch":3,"topic":"a/set","kid":"d4c42fec40d27a42","number":4611686018427387904},"#.to_owned(),
         r#"{"event":"command-numbers-reserved","first":5,"count":6}]"#.to_owned(),
     ]
     .concat();

@@ -202,6 +202,7 @@ impl Takings {
                 | Event::CommandKeyRemoved { .. }
                 | Event::KeySetSigned { .. }
                 | Event::CommandSigned { .. }
+                | Event::GroupMessageSigned { .. }
                 | Event::CommandNumbersReserved { .. } => {}
             }
         }

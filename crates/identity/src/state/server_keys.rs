@@ -25,7 +25,9 @@ impl ServerKeys {
                 self.version = self.version.max(*version);
                 self.key_set = Some(SignedKeySet { version: *version, signed: at, expires, kids, message });
             }
-            Event::CommandSigned { number, .. } => self.use_up(*number, 1),
+            Event::CommandSigned { number, .. } | Event::GroupMessageSigned { number, .. } => {
+                self.use_up(*number, 1);
+            }
             Event::CommandNumbersReserved { first, count } => self.use_up(*first, u64::from(*count)),
             _ => {}
         }

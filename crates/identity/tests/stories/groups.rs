@@ -57,6 +57,27 @@ pub fn plant() -> House {
     house
 }
 
+/// What the server says to a group has its number from the command key, and is encrypted in the epoch that members send in.
+#[test]
+fn a_message_to_a_group_has_a_number_that_comes_once_and_is_written_with_its_epoch() {
+    let mut house = plant();
+    let sign = |name: &str| Command::SignGroupMessage { group: group(name), topic: "plant/shut".into() };
+    assert!(matches!(house.refused(sign("plant")), Refusal::NoCommandKey));
+    house.run(Command::KeepServerKeys);
+    let first = house.run(sign("plant")).number.unwrap();
+    let signed = last_events(&house);
+    let Event::GroupMessageSigned { epoch: 1, number, .. } = signed[0] else { panic!("{signed:?}") };
+    house.run(Command::RotateGroup { group: group("plant") });
+    house.open().unwrap();
+    let second = house.run(sign("PLANT")).number.unwrap();
+    let signed = last_events(&house);
+    assert!(matches!(signed[0], Event::GroupMessageSigned { epoch: 2, .. }), "{signed:?}");
+    assert!(number == first && second > first);
+    assert!(matches!(house.refused(sign("mill")), Refusal::Group(GroupRefusal::Missing(_))));
+    let long = Command::SignGroupMessage { group: group("plant"), topic: "x".repeat(1_025) };
+    assert!(matches!(house.refused(long), Refusal::TooLong { .. }));
+}
+
 fn last_events(house: &House) -> Vec<Event> {
     let revision = house.registrar().registry().revision();
     let entries: Vec<AuditEntry> = house.registrar().audit(revision).unwrap().map(Result::unwrap).collect();
@@ -237,11 +258,15 @@ fn the_key_stands_in_no_record_and_is_sealed_if_there_is_a_passphrase() {
 #[test]
 fn without_a_place_for_the_key_the_revocation_holds_and_the_group_waits_for_a_key() {
     let mut house = plant();
+    house.run(Command::KeepServerKeys);
     fs::remove_file(house.path("keys/groups")).unwrap();
     fs::create_dir(house.path("keys/groups")).unwrap();
     house.write("keys/groups/in-the-way", "");
     assert_eq!(house.run(revoke("device:pump-1")).rotated_groups, [group("plant")]);
     assert_eq!((epoch(&house, "plant"), house.registrar().group_keys().get(2)), (2, None));
+    let sign = Command::SignGroupMessage { group: group("plant"), topic: "plant/shut".into() };
+    let refused = house.refused(sign);
+    assert!(matches!(refused, Refusal::Group(GroupRefusal::Keyless(_))), "not under the old key: {refused}");
     fs::remove_dir_all(house.path("keys/groups")).unwrap();
     house.run(keep());
     assert_eq!(epoch(&house, "plant"), 3);

@@ -2,8 +2,8 @@
 
 use super::Span;
 use crate::hex;
-use clap::Args;
-use keyward_ids::DeviceId;
+use clap::{ArgGroup, Args};
+use keyward_ids::{DeviceId, GroupId};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -20,6 +20,8 @@ impl FromStr for Hex {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("speaker").args(["to_device", "to_group", "key"]).required(true))]
 pub(crate) struct SealArgs {
     /// What is said; without it and --file it is read from standard input
     #[arg(value_name = "PAYLOAD", conflicts_with = "file")]
@@ -31,8 +33,14 @@ pub(crate) struct SealArgs {
     #[arg(short, long, value_name = "TOPIC")]
     pub(crate) topic: String,
     /// Sign a command to this device, by the server's command key
-    #[arg(long, value_name = "ID", required_unless_present = "key", conflicts_with_all = ["key", "encrypt_for"])]
+    #[arg(long, value_name = "ID")]
     pub(crate) to_device: Option<DeviceId>,
+    /// Encrypt the command to the key that the device registered for that: nobody else reads it
+    #[arg(long, requires = "to_device")]
+    pub(crate) encrypt: bool,
+    /// Sign a command to the members of this group, by the server's command key, encrypted under the key of the group
+    #[arg(long, value_name = "NAME", conflicts_with = "nonce")]
+    pub(crate) to_group: Option<GroupId>,
     /// Sign as a device, by the private key in this file (PEM, PKCS #8)
     #[arg(long, value_name = "FILE", requires_all = ["as_device", "installation"])]
     pub(crate) key: Option<PathBuf>,
@@ -69,6 +77,8 @@ pub(crate) struct SealArgs {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("direction").args(["from_device", "to_device", "to_all"]).required(true))]
 pub(crate) struct OpenArgs {
     /// The message, as bytes, hexadecimal digits or base64; - is standard input
     #[arg(value_name = "FILE", default_value = "-")]
@@ -77,13 +87,13 @@ pub(crate) struct OpenArgs {
     #[arg(short, long, value_name = "TOPIC")]
     pub(crate) topic: String,
     /// The device that spoke
-    #[arg(long, value_name = "ID", group = "direction")]
+    #[arg(long, value_name = "ID")]
     pub(crate) from_device: Option<DeviceId>,
     /// The device to which the server spoke
-    #[arg(long, value_name = "ID", group = "direction")]
+    #[arg(long, value_name = "ID")]
     pub(crate) to_device: Option<DeviceId>,
-    /// The server spoke to all devices
-    #[arg(long, group = "direction")]
+    /// The server spoke to all devices, or to a group
+    #[arg(long)]
     pub(crate) to_all: bool,
     /// The public key of who signed it (PEM or COSE_Key) [default: what the installation knows]
     #[arg(long, value_name = "FILE", requires = "installation")]

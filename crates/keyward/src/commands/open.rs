@@ -3,14 +3,15 @@
 use crate::args::OpenArgs;
 use crate::bundle::FILE_BYTES;
 use crate::clock::{ago, moment, unix_ms};
+use crate::commands::seal::OLDER_FORM;
 use crate::failure::{Failure, Outcome};
 use crate::hex;
 use crate::reach::{Site, unexpected};
 use crate::screen::Screen;
 use base64ct::{Base64, Encoding};
 use keyward_envelope::{
-    Content, Context, Direction, Format, GroupKey, Kid, PublicKey, Verified, inspect, limits::MESSAGE_BYTES,
-    software::P256Agreement,
+    Content, Context, Direction, Format, GroupKey, Kid, Malformed, PublicKey, Verified, inspect,
+    limits::MESSAGE_BYTES, software::P256Agreement,
 };
 use keyward_identity::{MessageKey, MessageSecret, files};
 use keyward_server::control::{MessageKeyState, Request, Response, ServerKeyState};
@@ -120,7 +121,8 @@ fn keys_of_device(site: &Site, id: &str) -> Outcome<Vec<(String, String, String)
 
 fn keys_of_server(site: &Site, to_all: bool) -> Outcome<Vec<(String, String, String)>> {
     let Response::ServerKeys(rows) = site.ask(Request::KeysServer)? else { return Err(unexpected()) };
-    let rows = if to_all { rows.installation.into_iter().collect() } else { rows.commands };
+    // The installation key speaks to all in key sets, the command keys in what is for a group.
+    let pinned = rows.installation.filter(|_| to_all);
     let of = |row: keyward_server::control::ServerKeyRow| {
         let stands = match row.state {
             ServerKeyState::Pinned => "of this installation",
@@ -130,7 +132,7 @@ fn keys_of_server(site: &Site, to_all: bool) -> Outcome<Vec<(String, String, Str
         };
         (row.kid, stands.to_owned(), row.public_key)
     };
-    Ok(rows.into_iter().map(of).collect())
+    Ok(pinned.into_iter().chain(rows.commands).map(of).collect())
 }
 
 /// Is a payload, wiped when dropped; none if it cannot be read, and what it is.
@@ -143,7 +145,8 @@ fn content(verified: &Verified<'_>, args: &OpenArgs) -> Outcome<Opened> {
         Content::ForRecipient(sealed) => {
             let Some(path) = &args.decrypt_key else { return Ok((None, sealed.format())) };
             let mut key = agreement(path)?;
-            let opened = sealed.open(&mut key, &mut out).map_err(Failure::failed)?;
+            let needs = |error| Failure::failed(format!("{error}; {}", opens(&verified.content())));
+            let opened = sealed.open(&mut key, &mut out).map_err(needs)?;
             (opened.len(), sealed.format())
         }
         Content::ForGroup(sealed) => {
@@ -157,15 +160,33 @@ fn content(verified: &Verified<'_>, args: &OpenArgs) -> Outcome<Opened> {
             let secret = Zeroizing::new(hex::decode(text.trim()).ok_or_else(bad)?);
             let secret = Zeroizing::new(<[u8; 16]>::try_from(secret.as_slice()).map_err(|_| bad())?);
             let key = GroupKey::new(group, sealed.epoch(), &secret).ok_or_else(bad)?;
-            (sealed.open(&key, &mut out).map_err(Failure::failed)?.len(), sealed.format())
+            let needs = |error| Failure::failed(format!("{error}; {}", opens(&verified.content())));
+            (sealed.open(&key, &mut out).map_err(needs)?.len(), sealed.format())
         }
     };
     out.truncate(len);
     Ok((Some(out), format))
 }
 
+/// Says what opens an encrypted payload.
+fn opens(content: &Result<Content<'_>, Malformed>) -> String {
+    match content {
+        Ok(Content::ForRecipient(sealed)) => format!(
+            "encrypted for the key {}: give the private half of that one with --decrypt-key FILE",
+            sealed.kid()
+        ),
+        Ok(Content::ForGroup(sealed)) => format!(
+            "encrypted for a group under its key {epoch}: keyward group key NAME --epoch {epoch} --output FILE, then --group NAME \
+             --group-key FILE",
+            epoch = sealed.epoch().0
+        ),
+        _ => String::new(),
+    }
+}
+
 fn agreement(path: &Path) -> Outcome<P256Agreement> {
-    let bad = || Failure::failed(format!("{}: is no private key of P-256 in PEM (PKCS #8)", path.display()));
+    let bad =
+        || Failure::failed(format!("{}: is no private key of P-256 in PEM; {OLDER_FORM}", path.display()));
     match MessageSecret::read_file(&files::read_private(path, FILE_BYTES)?) {
         Some(MessageSecret::P256(secret)) => {
             let number = Zeroizing::new(<[u8; 32]>::try_from(secret.expose()).map_err(|_| bad())?);
@@ -226,7 +247,9 @@ fn as_text(
         let _ = writeln!(text, "  format     {}", format.0);
     }
     match payload {
-        None => text.push_str("  payload    encrypted; --decrypt-key, or --group and --group-key, open it\n"),
+        None => {
+            let _ = writeln!(text, "  payload    {}", opens(&verified.content()));
+        }
         Some(payload) => match std::str::from_utf8(payload) {
             Ok(payload) => {
                 let _ = writeln!(text, "  payload    {}", escape(payload));

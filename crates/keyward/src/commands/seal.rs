@@ -13,22 +13,31 @@ use keyward_envelope::{
 };
 use keyward_identity::{AgreementKey, MessageSecret, files};
 use keyward_ids::DeviceId;
-use keyward_server::control::{Der, Request, Response, SealCommand};
+use keyward_server::control::{Addressee, Der, Request, Response, SealCommand};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+
+/// What to do with a private key that is not PKCS #8.
+pub(crate) const OLDER_FORM: &str =
+    "it has to be PKCS #8: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW brings it into that form";
 
 /// Runs the command; `site` finds the installation where one is asked.
 pub(crate) fn run(site: impl Fn() -> Outcome<Site>, screen: Screen, args: &SealArgs) -> Outcome {
+    if args.output.is_none() && !screen.is_json() && io::stdout().is_terminal() {
+        return Err(Failure::misuse(
+            "a signed message is no text for a terminal: give --output FILE or --json, or send it on: … | keyward pub -t TOPIC",
+        ));
+    }
     let payload = payload(args)?;
-    let message = match (&args.to_device, &args.key, &args.as_device, &args.installation) {
-        (Some(device), ..) => command(&site()?, device, args, payload)?,
+    let message = match (addressee(args), &args.key, &args.as_device, &args.installation) {
+        (Some(to), ..) => command(&site()?, to, args, payload)?,
         (None, Some(key), Some(device), Some(installation)) => {
             reading(key, device, installation, args, &payload)?
         }
         _ => {
             return Err(Failure::misuse(
-                "say who speaks: --to-device ID, or --key FILE --as ID --installation ID",
+                "say who speaks to whom: --to-device ID, --to-group NAME, or --key FILE --as ID --installation ID",
             ));
         }
     };
@@ -44,11 +53,20 @@ pub(crate) fn run(site: impl Fn() -> Outcome<Site>, screen: Screen, args: &SealA
     out.write_all(&message).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
 }
 
+/// Returns whom the server is to speak to; nobody if a device speaks.
+fn addressee(args: &SealArgs) -> Option<Addressee> {
+    match (&args.to_device, &args.to_group) {
+        (Some(device), _) if args.encrypt => Some(Addressee::DeviceAlone(device.to_string())),
+        (Some(device), _) => Some(Addressee::Device(device.to_string())),
+        (None, group) => group.as_ref().map(|group| Addressee::Group(group.to_string())),
+    }
+}
+
 /// Lets the server sign a command.
-fn command(site: &Site, device: &DeviceId, args: &SealArgs, payload: Vec<u8>) -> Outcome<Vec<u8>> {
+fn command(site: &Site, to: Addressee, args: &SealArgs, payload: Vec<u8>) -> Outcome<Vec<u8>> {
     let der = |hex: &crate::args::Hex| Der(hex.0.clone());
     let request = Request::SealCommand(Box::new(SealCommand {
-        device: device.to_string(),
+        to,
         topic: args.topic.clone(),
         correlation: args.correlation.as_ref().map(der),
         valid_secs: args.valid.map(|valid| valid.0.as_secs()),
@@ -107,8 +125,8 @@ fn nonce(bytes: &[u8]) -> Outcome<Nonce> {
 /// Reads the private key of a file that is closed to others.
 fn signer(path: &Path) -> Outcome<Box<dyn Signer>> {
     let bad = || {
-        let what = "is no private key of P-256 or Ed25519 in PEM (PKCS #8); openssl pkcs8 -topk8 -nocrypt makes one of an older form";
-        Failure::failed(format!("{}: {what}", path.display()))
+        let what = "is no private key of P-256 or Ed25519 in PEM";
+        Failure::failed(format!("{}: {what}; {OLDER_FORM}", path.display()))
     };
     let of = |secret: &keyward_identity::Secret| {
         <[u8; 32]>::try_from(secret.expose()).map(zeroize::Zeroizing::new)

@@ -120,6 +120,10 @@ fn describe(event: &Event) -> String {
         Event::CommandSigned { identity, topic, kid, number } => {
             format!("command {number} to {identity} on '{}' signed by {kid}", escape(topic))
         }
+        Event::GroupMessageSigned { group, epoch, topic, kid, number } => {
+            let topic = escape(topic);
+            format!("command {number} to the group {group}, key {epoch}, on '{topic}' signed by {kid}")
+        }
         Event::CommandNumbersReserved { count, .. } => format!("{count} numbers set aside for grants"),
         Event::GroupCreated { group, epoch } => format!("group {group} made, key {epoch}"),
         Event::GroupMemberAdded { group, identity } => format!("{identity} added to the group {group}"),

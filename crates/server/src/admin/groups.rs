@@ -8,6 +8,7 @@ use crate::{
     installation,
     server_keys::GrantSigner,
 };
+use keyward_envelope::{Epoch, GroupKey};
 use keyward_identity::{self as identity, Command, Group, GroupRefusal, Member, WallTime};
 use keyward_ids::{GroupId, Identity};
 
@@ -103,6 +104,16 @@ impl Admin {
         })))
     }
 
+    /// Returns the key in which members of a group send now, under the name by which they know the group.
+    pub(super) fn group_key_in_use(&self, name: &GroupId) -> Result<GroupKey, Refusal> {
+        let group = self.group(name)?;
+        let (name, epoch) = (group.name.as_str(), group.current().number);
+        let keys = self.registrar.group_keys();
+        let key = keys.get(epoch).and_then(|key| GroupKey::new(name, Epoch(epoch), key));
+        let missing = || identity::Refusal::from(GroupRefusal::Keyless(group.name.clone()));
+        Ok(key.ok_or_else(missing)?)
+    }
+
     fn group(&self, name: &GroupId) -> Result<Group, Refusal> {
         let missing = || identity::Refusal::from(GroupRefusal::Missing(name.clone()));
         Ok(self.registrar.groups().get(name).map(|group| Group::clone(group)).ok_or_else(missing)?)
@@ -169,7 +180,7 @@ fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn group_id(name: &str) -> Result<GroupId, Refusal> {
+pub(super) fn group_id(name: &str) -> Result<GroupId, Refusal> {
     GroupId::parse(name).map_err(|error| bad_name("group", name, &error))
 }
 

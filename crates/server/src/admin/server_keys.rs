@@ -1,18 +1,20 @@
 //! The keys of the server that devices believe, and the commands that it signs.
 
-use super::{Admin, Turn, devices::device};
+use super::{Admin, Turn, devices::device, groups::group_id};
 use crate::{
     control::{
-        Der, KeySetRow, Refusal, Response, SealCommand, Sealed, ServerKeyRow, ServerKeyRows, ServerKeyState,
+        Addressee, Der, KeySetRow, Refusal, Response, SealCommand, Sealed, ServerKeyRow, ServerKeyRows,
+        ServerKeyState,
         limits::{COMMAND_BYTES, COMMAND_SECONDS, CORRELATION_BYTES},
     },
+    grants::recipient,
     installation,
-    server_keys::{KEY_SET_TOPIC, Spoken, sign_command},
+    server_keys::{Hearer, KEY_SET_TOPIC, Spoken, sign_command},
 };
 use base64ct::{Base64, Encoding};
-use keyward_envelope::{Format, Nonce};
+use keyward_envelope::{Format, Nonce, PublicKey};
 use keyward_identity::{Command, CommandKey, MessageKey, ServerKeys, WallTime};
-use keyward_ids::Identity;
+use keyward_ids::{DeviceId, Identity};
 use keyward_mqtt::topic::TopicName;
 use std::time::Duration;
 
@@ -82,34 +84,69 @@ impl Turn<'_> {
         Ok(Response::Changed(self.changed(what, in_force, notes)))
     }
 
-    /// Signs a command to a device. It is written into the ledger, without what it says, before it is signed.
+    /// Signs a command to a device or a group. It is written into the ledger, without what it says, before it is signed.
     pub(super) fn seal_command(&mut self, seal: SealCommand) -> Result<Response, Refusal> {
-        // The spelling under which it is registered is the one that it knows.
-        let identity = self.admin.account(&device(&seal.device)?)?.identity.clone();
-        let Identity::Device(id) = &identity else {
-            return Err(Refusal::invalid("a device id is expected"));
-        };
         check(&seal)?;
-        let nonce = seal.nonce.as_ref().map(|Der(bytes)| nonce(bytes)).transpose()?;
-        let command = Command::SignCommand { identity: identity.clone(), topic: seal.topic.clone() };
-        let outcome = self.execute(command)?.0;
-        let number = outcome.number.ok_or_else(|| Refusal::invalid("no number was given"))?;
+        match &seal.to {
+            Addressee::Device(id) => {
+                let device = self.addressed(id)?;
+                let number = self.number_of_command(&device, &seal)?;
+                self.sealed(&seal, Hearer::Device(&device), number)
+            }
+            Addressee::DeviceAlone(id) => {
+                let device = self.addressed(id)?;
+                let account = self.admin.account(&Identity::Device(device.clone()))?;
+                let key = recipient(&account, self.now).map_err(|why| {
+                    Refusal::invalid(format!("nothing can be encrypted for {device}: {why}"))
+                })?;
+                let (key, _) = PublicKey::from_cose(&key.cose()).map_err(Refusal::invalid)?;
+                let number = self.number_of_command(&device, &seal)?;
+                self.sealed(&seal, Hearer::DeviceAlone(&device, &key), number)
+            }
+            Addressee::Group(name) => {
+                let group = group_id(name)?;
+                let command = Command::SignGroupMessage { group: group.clone(), topic: seal.topic.clone() };
+                let number = self.number(command)?;
+                let key = self.admin.group_key_in_use(&group)?;
+                self.sealed(&seal, Hearer::Group(&key), number)
+            }
+        }
+    }
+
+    /// Finds a device in the spelling under which it is registered: it knows no other.
+    fn addressed(&self, id: &str) -> Result<DeviceId, Refusal> {
+        match &self.admin.account(&device(id)?)?.identity {
+            Identity::Device(id) => Ok(id.clone()),
+            Identity::User(_) => Err(Refusal::invalid("a device id is expected")),
+        }
+    }
+
+    fn number_of_command(&mut self, device: &DeviceId, seal: &SealCommand) -> Result<u64, Refusal> {
+        let identity = Identity::Device(device.clone());
+        self.number(Command::SignCommand { identity, topic: seal.topic.clone() })
+    }
+
+    fn number(&mut self, command: Command) -> Result<u64, Refusal> {
+        self.execute(command)?.0.number.ok_or_else(|| Refusal::invalid("no number was given"))
+    }
+
+    fn sealed(&self, seal: &SealCommand, to: Hearer<'_>, number: u64) -> Result<Response, Refusal> {
         let expires = seal.valid_secs.map(|secs| self.now.after(Duration::from_secs(secs)));
         let spoken = Spoken {
-            device: id,
+            to,
             topic: &seal.topic,
             correlation: seal.correlation.as_ref().map(|Der(bytes)| bytes.as_slice()),
             number,
             expires,
-            nonce,
+            nonce: seal.nonce.as_ref().map(|Der(bytes)| nonce(bytes)).transpose()?,
             format: seal.format.map(Format),
             payload: &seal.payload.0,
-            to: None,
         };
         let registrar = &self.admin.registrar;
         let message = sign_command(registrar, self.now, &spoken)?;
         let kid = registrar.command_secret(self.now).map(|(key, _)| key.key.kid().to_string());
-        tracing::info!(%identity, topic = %crate::escape::escape(&seal.topic), number, by = self.actor, "command signed");
+        let topic = crate::escape::escape(&seal.topic);
+        tracing::info!(to = ?seal.to, %topic, number, by = self.actor, "command signed");
         Ok(Response::Sealed(Box::new(Sealed {
             message: Der(message),
             kid: kid.unwrap_or_default(),
@@ -135,6 +172,14 @@ fn check(seal: &SealCommand) -> Result<(), Refusal> {
             )));
         }
     }
+    if let Some(Der(bytes)) = &seal.nonce {
+        nonce(bytes)?;
+        if matches!(seal.to, Addressee::Group(_)) {
+            return Err(Refusal::invalid(
+                "a nonce is one device's: what is said to a group is good for a time, or say it to each device",
+            ));
+        }
+    }
     if matches!(seal.format, Some(16 | 96)) {
         return Err(Refusal::invalid("content formats 16 and 96 are for encrypted payloads; leave it away"));
     }
@@ -156,7 +201,6 @@ mod tests {
     use super::*;
     use crate::admin::fixture::{Fixture, fixture};
     use crate::control::{DeviceInvite, Request};
-    use keyward_envelope::PublicKey;
     use keyward_envelope::{Content, Context, Direction, KeySet, Purpose, inspect};
 
     fn installation(fixture: &Fixture) -> String {
@@ -179,8 +223,9 @@ mod tests {
     }
 
     fn seal(payload: &[u8]) -> SealCommand {
-        let (device, topic, payload) = ("PUMP-1".to_owned(), "pump-1/set".to_owned(), Der(payload.to_vec()));
-        SealCommand { device, topic, correlation: None, valid_secs: None, nonce: None, format: None, payload }
+        let to = Addressee::Device("PUMP-1".to_owned());
+        let (topic, payload) = ("pump-1/set".to_owned(), Der(payload.to_vec()));
+        SealCommand { to, topic, correlation: None, valid_secs: None, nonce: None, format: None, payload }
     }
 
     fn sealed(fixture: &mut Fixture, seal: SealCommand) -> Sealed {
@@ -236,8 +281,14 @@ mod tests {
             (of(|it| it.format = Some(96)), "16 and 96"),
             (of(|it| it.payload = Der(vec![0; COMMAND_BYTES + 1])), "at most 40960 bytes"),
             (of(|it| it.correlation = Some(Der(vec![0; CORRELATION_BYTES + 1]))), "at most 1024 bytes"),
-            (of(|it| it.device = "pump-2".to_owned()), "pump-2"),
-            (of(|it| it.device = "a/b".to_owned()), "a/b"),
+            (of(|it| it.to = Addressee::Device("pump-2".to_owned())), "pump-2"),
+            (of(|it| it.to = Addressee::Device("a/b".to_owned())), "a/b"),
+            (of(|it| it.to = Addressee::DeviceAlone("pump-1".to_owned())), "keys add device:pump-1 FILE"),
+            (of(|it| it.to = Addressee::Group("mill".to_owned())), "no group mill"),
+            (
+                of(|it| (it.to, it.nonce) = (Addressee::Group("mill".to_owned()), Some(Der(vec![9; 8])))),
+                "one device's",
+            ),
         ] {
             let refused = fixture.admin.execute(Request::SealCommand(Box::new(seal))).err().unwrap();
             assert!(refused.what.contains(expected), "{}", refused.what);

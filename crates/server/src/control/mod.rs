@@ -38,7 +38,7 @@ pub use response::{
     AuditRow, BackupBegun, BanRow, Changed, Health, ListenerRow, PolicyChecked, PolicyExplained, Refusal,
     RefusalCode, Reloaded, Response, StoreRevoked,
 };
-pub use sealing::{KeySetRow, SealCommand, Sealed, ServerKeyRow, ServerKeyRows, ServerKeyState};
+pub use sealing::{Addressee, KeySetRow, SealCommand, Sealed, ServerKeyRow, ServerKeyRows, ServerKeyState};
 pub use secret::{Der, Secret};
 pub use socket::{ControlSocket, Handler, Reply, Streaming};
 pub use stream::Pieces;

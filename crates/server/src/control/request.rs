@@ -121,7 +121,7 @@ pub enum Request {
         /// For how many seconds more the old ones are believed.
         overlap_secs: u64,
     },
-    /// Signs a command to a device. Answer: [`super::Response::Sealed`].
+    /// Signs a command to a device or to a group. Answer: [`super::Response::Sealed`].
     SealCommand(Box<SealCommand>),
     /// Makes a group whose members share a key. Answer: [`super::Response::Changed`].
     GroupCreate {

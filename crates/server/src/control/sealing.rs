@@ -3,12 +3,24 @@
 use super::secret::Der;
 use serde::{Deserialize, Serialize};
 
-/// Asks that a command to a device is signed.
+/// Says to whom the server speaks, and who can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Addressee {
+    /// One device; whoever gets it can read it.
+    Device(String),
+    /// One device, which alone can read it: encrypted to the newest key that it has for that.
+    DeviceAlone(String),
+    /// The members of a group, who alone can read it: encrypted under the key in which they send.
+    Group(String),
+}
+
+/// Asks that a command to a device or to the members of a group is signed.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealCommand {
-    /// The device.
-    pub device: String,
+    /// Whom it is for.
+    pub to: Addressee,
     /// The topic that it will be published on; at most 1,024 bytes.
     pub topic: String,
     /// MQTT 5's correlation data that will stand beside it; at most 1,024 bytes.
@@ -17,7 +29,7 @@ pub struct SealCommand {
     /// For how many seconds it is good, at least 1, at most 7 days. Without it and without a nonce: a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_secs: Option<u64>,
-    /// The nonce that the device gave out last, 8 to 16 bytes.
+    /// The nonce that the device gave out last, 8 to 16 bytes; none for a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Der>,
     /// What the payload is, as CoAP numbers content formats.

@@ -5,14 +5,16 @@ use crate::{
         Admin,
         fixture::{Fixture, fixture},
     },
-    control::{DeviceAdd, GroupDetail, NewCredential, NewPassword, Request, Response},
+    control::{
+        Addressee, Der, DeviceAdd, GroupDetail, NewCredential, NewPassword, Request, Response, SealCommand,
+    },
     grants::Granting,
     installation,
     server_keys::{self, System},
 };
 use keyward_envelope::{
-    Context as Spoken, Direction, KeySet, OpenError, PublicKey, Purpose, inspect, open_grant,
-    software::P256Agreement,
+    Content, Context as Spoken, Direction, Epoch, GroupKey, KeySet, OpenError, PublicKey, Purpose, inspect,
+    open_grant, software::P256Agreement,
 };
 use keyward_identity::{AgreementKey, Command, Context, GroupAges};
 use std::{cell::RefCell, collections::BTreeMap, sync::Mutex};
@@ -83,6 +85,81 @@ fn a_key_that_is_handed_out_stands_in_the_audit_and_not_its_digits() {
     assert!(none[0].contains("has no key of epoch 9"), "{none:?}");
     let missing = say(&mut fixture, Request::GroupShow { name: "hall".into() });
     assert!(missing[0].contains("there is no group hall"), "{missing:?}");
+}
+
+/// Says `shut` to somebody on `plant/set`, signed by the command key; returns the message, or why there is none.
+fn seal(fixture: &mut Fixture, to: Addressee) -> Result<Vec<u8>, String> {
+    let (topic, payload) = ("plant/set".to_owned(), Der(b"shut".to_vec()));
+    let seal = SealCommand {
+        to,
+        topic,
+        correlation: None,
+        valid_secs: Some(60),
+        nonce: None,
+        format: None,
+        payload,
+    };
+    match fixture.admin.execute(Request::SealCommand(Box::new(seal))) {
+        Ok(Response::Sealed(sealed)) => Ok(sealed.message.0),
+        Ok(_) => panic!("no message"),
+        Err(refusal) => Err(refusal.what),
+    }
+}
+
+/// Opens what was sealed as somebody does who knows the command key and `open`s what is inside.
+fn heard(
+    fixture: &Fixture,
+    message: &[u8],
+    direction: Direction<'_>,
+    open: impl FnOnce(Content<'_>, &mut [u8]) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    let registrar = &fixture.admin.registrar;
+    let (key, _) = PublicKey::from_cose(&registrar.server_keys().commands()[0].key.cose()).unwrap();
+    let installation = registrar.registry().installation().to_string();
+    let context = Spoken { direction, installation: &installation, topic: "plant/set", correlation: None };
+    let found = inspect(message).unwrap();
+    let verified = found.verify(&key, &context).ok()?;
+    open(verified.content().unwrap(), &mut [0; 256])
+}
+
+#[test]
+fn what_is_said_to_a_group_opens_with_its_newest_key_alone() {
+    let mut fixture = fixture();
+    say(&mut fixture, Request::GroupCreate { name: "plant".into() });
+    say(&mut fixture, Request::GroupRotate { name: "plant".into() });
+    let message = seal(&mut fixture, Addressee::Group("PLANT".into())).unwrap();
+    assert!(!message.windows(4).any(|window| window == b"shut"), "it is encrypted");
+    let with = |epoch: u32, direction: Direction<'_>| {
+        let keys = fixture.admin.registrar.group_keys();
+        let key = GroupKey::new("plant", Epoch(epoch), keys.get(epoch).unwrap()).unwrap();
+        heard(&fixture, &message, direction, |content, out| match content {
+            Content::ForGroup(sealed) => sealed.open(&key, out).ok().map(<[u8]>::to_vec),
+            _ => None,
+        })
+    };
+    assert_eq!(with(2, Direction::All).as_deref(), Some(b"shut".as_slice()));
+    assert_eq!(with(1, Direction::All), None, "who is out has the old key");
+    assert_eq!(with(2, Direction::Down { device: "pump-1" }), None, "it is for no device by itself");
+    assert!(fixture.audit().concat().contains("to the group plant, key 2, on 'plant/set'"));
+}
+
+#[test]
+fn what_is_encrypted_for_a_device_opens_with_its_newest_key_alone() {
+    let mut fixture = fixture();
+    device(&mut fixture, "pump-1");
+    let refused = seal(&mut fixture, Addressee::DeviceAlone("pump-1".into())).unwrap_err();
+    assert!(refused.contains("keyward keys add device:pump-1 FILE --purpose encrypt"), "{refused}");
+    let (mut old, mut new) = (agree(&mut fixture, "pump-1"), agree(&mut fixture, "pump-1"));
+    let message = seal(&mut fixture, Addressee::DeviceAlone("PUMP-1".into())).unwrap();
+    assert!(!message.windows(4).any(|window| window == b"shut"), "it is encrypted");
+    let with = |key: &mut P256Agreement| {
+        heard(&fixture, &message, Direction::Down { device: "pump-1" }, |content, out| match content {
+            Content::ForRecipient(sealed) => sealed.open(key, out).ok().map(<[u8]>::to_vec),
+            _ => None,
+        })
+    };
+    assert_eq!(with(&mut old), None);
+    assert_eq!(with(&mut new).as_deref(), Some(b"shut".as_slice()));
 }
 
 /// What lies retained below `$keyward/keys/`, and who puts it there.
