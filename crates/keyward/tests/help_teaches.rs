@@ -19,6 +19,12 @@ fn help_shows_examples_and_exit_codes() {
         &["preset", "show", "--help"],
         &["pub", "--help"],
         &["sub", "--help"],
+        &["seal", "--help"],
+        &["open", "--help"],
+        &["keys", "add", "--help"],
+        &["group", "add", "--help"],
+        &["agent", "enroll", "--help"],
+        &["agent", "run", "--help"],
     ] {
         let text = story.ok(arguments);
         assert!(text.contains("Examples:\n  keyward "), "{arguments:?}: {text}");
@@ -50,9 +56,15 @@ fn misuse_ends_with_code_2_and_touches_nothing() {
         &["pub", "-t", "a", "-m", "b", "--bundle-dir", "x", "--user", "app"],
         &["user", "passwd", "app"],
         &["completions", "tcsh"],
+        &["seal", "-t", "a", "x"],
+        &["seal", "--to-device", "d", "--to-group", "g", "-t", "a", "x"],
+        &["seal", "--to-group", "g", "--nonce", "0123456789abcdef", "-t", "a", "x"],
+        &["open", "-t", "a", "message.cose"],
+        &["agent", "enroll", "--folder", "dev01", "keyward://mqtt.home/dev01?code=c0de"],
     ] {
         let output = story.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        assert!(!said(&output).contains("c0de"), "a claim is not repeated: {}", said(&output));
     }
     assert!(!story.dir().exists());
 }
@@ -84,7 +96,9 @@ fn completions_know_the_commands() {
     let story = Story::begin();
     for shell in ["bash", "zsh", "fish"] {
         let script = story.ok(&["completions", shell]);
-        assert!(script.contains("release-key") && script.contains("denials"), "{shell}");
+        for word in ["release-key", "denials", "enroll", "to-group", "decrypt-key", "rotate-command"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
 }
 
@@ -105,7 +119,11 @@ fn every_command_has_a_manual_page_with_its_examples() {
     story.ok(&["man", "--out", "man"]);
     let page = |name: &str| std::fs::read_to_string(story.path("man").join(name)).unwrap();
     assert!(page("keyward.1").contains("keyward\\-device"));
-    assert!(page("keyward-device-add.1").contains("Examples:"));
+    for name in
+        ["device-add", "agent-enroll", "agent-run", "seal", "open", "keys-rotate-command", "group-key"]
+    {
+        assert!(page(&format!("keyward-{name}.1")).contains("Examples:"), "{name}");
+    }
     let pages = std::fs::read_dir(story.path("man")).unwrap().count();
     assert!(pages >= 40, "{pages}");
 }

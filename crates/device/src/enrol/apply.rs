@@ -68,7 +68,9 @@ impl EnrolError {
 fn remedy(rejection: Rejection) -> &'static str {
     match rejection {
         Rejection::Request => "this program asks in a way that the server does not take: update one of them",
-        Rejection::Key => "another device holds this key: make a new key store",
+        Rejection::Key => {
+            "somebody holds this key, or held it: make new ones, with another --folder or --keys"
+        }
         Rejection::Conflict => "somebody else used the code, or this device lost the key that it made first",
         Rejection::Void => "ask for another claim: keyward device invite ID",
         Rejection::Early => "it may be renewed later",

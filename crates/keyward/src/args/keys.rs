@@ -31,7 +31,7 @@ Examples:
 A key for messages is another one than that of the certificate:
   openssl genpkey -algorithm ed25519 -out dev01.key && openssl pkey -in dev01.key -pubout -out dev01.pub
 One to encrypt to is again another one, of P-256:
-  openssl ecparam -name prime256v1 -genkey -noout -out enc.key && openssl pkey -in enc.key -pubout -out dev01-enc.pub")]
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out enc.key && openssl pkey -in enc.key -pubout -out dev01-enc.pub")]
     Add(KeysAddArgs),
     /// Use a key for a while only: another one takes its place
     #[command(after_help = "\

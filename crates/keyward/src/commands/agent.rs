@@ -92,6 +92,12 @@ fn keys(spec: &KeySpec) -> Outcome<Arc<dyn KeyStore>> {
 }
 
 fn read_claim(path: &Path) -> Outcome<Claim> {
+    if path.to_str().is_some_and(|text| text.starts_with("keyward://")) {
+        return Err(Failure::misuse(
+            "a claim is no argument, for whoever lists processes reads it, and may have by now: ask for another one, and give it in a file or on \
+             standard input",
+        ));
+    }
     let mut text = Zeroizing::new(String::with_capacity(CLAIM_BYTES + 2));
     let most = CLAIM_BYTES as u64 + 1;
     let read = if path == Path::new("-") {
