@@ -86,6 +86,12 @@ def test_a_heartbeat_says_how_the_device_is_in_claims_of_the_standard(device, re
     claims = cbor2.loads(cbor2.loads(next_reading(reader, pump, "heartbeat").payload).value[2])
     assert (claims[267], claims[270], claims[271]) == (1, "pump", ["2.1"])
     assert claims[261] > 0 and claims[-70001] == "heartbeat" and claims[-70005] == 0
+    # The generation of the sealed store grows with each start: an older copy of the disk says one that was heard before.
+    generation = claims[-70006]
+    pump.stop()
+    pump.start()
+    claims = cbor2.loads(cbor2.loads(next_reading(reader, pump, "heartbeat").payload).value[2])
+    assert claims[267] == 2 and claims[-70006] > generation
 
 
 def test_a_command_is_obeyed_once_and_only_if_the_server_signed_it(device, keyward, reader):
@@ -172,6 +178,18 @@ def test_what_was_reported_while_the_broker_was_away_comes_late_and_in_order(dev
     pump.start()
     assert [plain(next_reading(late, pump, "flow").payload) for _ in range(20)] == [str(count) for count in range(20)]
     late.close()
+
+
+def test_a_device_goes_to_the_next_host_of_the_server_if_one_does_not_answer(device, keyward):
+    pump = device("pump-12").enrol()
+    kept = pump.folder / "membership.json"
+    membership = json.loads(kept.read_text())
+    # Nobody listens on the first.
+    membership["hosts"].insert(0, {"name": "localhost", "port": 1})
+    kept.write_text(json.dumps(membership))
+    pump.start().connected()
+    assert pump.status()["connected"] == f"localhost:{keyward.port}"
+    assert "localhost:1: " in pump.said() and "the next host is tried" in pump.said()
 
 
 def test_a_device_that_is_killed_thirty_times_loses_nothing_doubles_nothing_and_uses_no_number_twice(device, reader):

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::command::{Command, Master};
 use crate::enrol::{Host, Membership, MembershipError};
+use crate::groups::GroupKeys;
 use crate::heartbeat::{Event, Nameplate, ResetCause};
 use crate::keys::KeyStore;
 use crate::limits::ASIDE;
@@ -10,6 +11,8 @@ use crate::link::{self, Waker};
 use crate::numbers::{SeenCommands, Sequencer};
 use crate::outbox::{Full, Outbox, Settings as OutboxSettings, Status as OutboxStatus};
 use crate::pen::{Pen, Reading, ReportError};
+use crate::readers::{self, EncryptRule};
+use crate::sealed::SealedStore;
 use crate::shared::{Shared, lock};
 use crate::state::StateError;
 use crate::tamper::{self, OnTamper};
@@ -21,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Takes lines about what happens, for a log.
 pub type Log = Box<dyn Fn(&str) + Send + Sync>;
@@ -29,6 +33,8 @@ pub type Log = Box<dyn Fn(&str) + Send + Sync>;
 pub struct DeviceSettings {
     /// How large the outbox may become.
     pub outbox: OutboxSettings,
+    /// For whom what is said is encrypted, by topic; everybody reads what no rule names.
+    pub encrypt: Vec<EncryptRule>,
     /// Topic filters of commands, at most 16.
     pub commands: Vec<String>,
     /// Seconds that the broker keeps commands for a device that is away.
@@ -47,6 +53,7 @@ impl Default for DeviceSettings {
     fn default() -> Self {
         Self {
             outbox: OutboxSettings::default(),
+            encrypt: Vec::new(),
             commands: Vec::new(),
             session_seconds: 3_600,
             heartbeat_every: Duration::from_secs(60),
@@ -66,6 +73,9 @@ pub enum StartError {
     /// Its state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A setting cannot be.
+    #[error("{0}")]
+    Settings(String),
     /// Keys or numbers cannot be used.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -105,6 +115,8 @@ pub struct DeviceStatus {
     pub refused_commands: u64,
     /// How often it was started.
     pub boot_count: u32,
+    /// How often its sealed store was changed or opened by a start: never less than it was.
+    pub store_generation: u64,
 }
 
 /// Is a device that runs: signs, stores and sends what it is given, and hears commands.
@@ -133,13 +145,19 @@ impl Device {
         keys: Arc<dyn KeyStore>,
         settings: DeviceSettings,
     ) -> Result<Self, StartError> {
+        readers::check(&settings.encrypt).map_err(StartError::Settings)?;
         files::check_private_dir(folder)?;
         if let Some(reason) = tamper::destroyed(folder)? {
             return Err(StartError::Destroyed(reason));
         }
         let membership = Membership::load(folder)?;
         membership.settle(keys.as_ref())?;
-        let pen = Pen::take_up(&membership, &keys, folder, settings.outbox)?;
+        let mut store = SealedStore::open(&folder.join("store"), Arc::clone(&keys))?;
+        // Each start is another generation: who starts an older copy says one that the server has heard before.
+        store.mark()?;
+        let groups = GroupKeys::load(&store)?;
+        let pen =
+            Pen::take_up(&membership, &keys, folder, settings.outbox, settings.encrypt.clone(), groups)?;
         let (waker, wakes) = Waker::pair()?;
         let pinned = membership.installation_key.as_deref();
         let mut master = Master::new(membership.device.clone(), membership.installation.clone(), pinned);
@@ -153,6 +171,7 @@ impl Device {
         let shared = Arc::new(Shared {
             aside: Mutex::new(Outbox::open(&folder.join("aside"), aside, keys.as_ref())?),
             seen: Mutex::new(SeenCommands::open(&folder.join("commands"))?),
+            store: Mutex::new(store),
             reset_cause: reset_cause(folder)?,
             membership: Mutex::new(membership),
             pen: Mutex::new(pen),
@@ -225,22 +244,49 @@ impl Device {
         }
     }
 
+    /// Keeps a small secret of the application in the device's [sealed store](SealedStore), durable when this returns; a name has at most 251 bytes.
+    ///
+    /// # Errors
+    /// Those of [`SealedStore::put`].
+    pub fn keep(&self, name: &str, value: &[u8]) -> Result<(), StateError> {
+        lock(&self.shared.store).put(&of_application(name), value)
+    }
+
+    /// Returns what the application [kept](Device::keep) under a name; nothing if there is none.
+    ///
+    /// # Errors
+    /// Those of [`SealedStore::get`].
+    pub fn kept(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        lock(&self.shared.store).get(&of_application(name))
+    }
+
+    /// Forgets what the application kept under a name, and tells whether there was any.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn forget(&self, name: &str) -> Result<bool, StateError> {
+        lock(&self.shared.store).delete(&of_application(name))
+    }
+
     /// Says how the device stands.
     pub fn status(&self) -> DeviceStatus {
         let membership = self.shared.membership();
         let condition = self.shared.condition();
+        let key_set = lock(&self.shared.master).version().map(|Sequence(version)| version);
+        let connected = self.shared.news().connected.clone();
         let pen = self.shared.pen();
         DeviceStatus {
             device: membership.device.to_string(),
             installation: membership.installation.to_string(),
-            connected: self.shared.news().connected.clone(),
+            connected,
             level: condition.key_level,
             expires: membership.expires,
-            key_set: lock(&self.shared.master).version().map(|Sequence(version)| version),
+            key_set,
             outbox: pen.outbox.status(),
             aside: condition.aside,
             refused_commands: condition.refused_commands,
             boot_count: pen.boot_count(),
+            store_generation: condition.store_generation,
         }
     }
 
@@ -267,6 +313,11 @@ impl Drop for Device {
     fn drop(&mut self) {
         self.end(Duration::ZERO);
     }
+}
+
+/// Returns the name in the sealed store of what the application keeps: the device's own are apart.
+fn of_application(name: &str) -> String {
+    format!("app/{name}")
 }
 
 /// Says why the device started: the kernel's id of this boot differs from the one before, and the watchdog says whether it was it.

@@ -5,7 +5,9 @@
 //!
 //! What is not here: how a message is signed (`envelope`), and how a packet is written (`mqtt`, `client`).
 
+mod batch;
 mod bytes;
+mod cbor;
 mod clock;
 pub mod command;
 #[cfg(feature = "decoders")]
@@ -13,6 +15,7 @@ pub mod decoders;
 mod device;
 mod disk;
 pub mod enrol;
+mod groups;
 pub mod heartbeat;
 mod keys;
 pub mod limits;
@@ -22,6 +25,7 @@ mod log;
 mod numbers;
 mod outbox;
 mod pen;
+mod readers;
 mod sealed;
 mod shared;
 mod state;
@@ -29,6 +33,7 @@ mod tamper;
 #[cfg(test)]
 mod testing;
 
+pub use batch::{Batch, BatchRule, Batches, Put};
 pub use device::{Device, DeviceSettings, DeviceStatus, Log, StartError, found};
 pub use keys::{
     Counter, Endorsement, FileStore, Generation, KeyError, KeySpec, KeyStore, MessageSigner, Opener,
@@ -38,6 +43,7 @@ pub use keys::{
 pub use numbers::{SeenCommands, Sequencer};
 pub use outbox::{Entry, Full, Outbox, Properties, Settings, Status, Waiting};
 pub use pen::{Reading, ReportError};
+pub use readers::{EncryptRule, Readers};
 pub use sealed::SealedStore;
 pub use state::StateError;
 pub use tamper::OnTamper;

@@ -53,6 +53,21 @@ pub const KEEP_ALIVE: u16 = 60;
 /// Bytes of one reading, before it is signed. 63 KiB: with its signature it is a message of 64 KiB.
 pub const READING_BYTES: usize = 63 * 1_024;
 
+/// Readings of one batch. 1,024: at most a kilobyte of heads.
+pub const BATCH_READINGS: usize = 1_024;
+
+/// Bytes of one batch, its readings each with its head: with the head of the array it is a payload.
+pub const BATCH_BYTES: usize = READING_BYTES - 3;
+
+/// Batches that are being gathered at a time. 64, so 4 MiB: beyond it the oldest is closed.
+pub const BATCHES: usize = 64;
+
+/// How long a reading may wait for others of its batch. 1 hour: whoever said it waits for its acknowledgement as long.
+pub const BATCH_TIME: Duration = Duration::from_secs(3_600);
+
+/// Rules of batches, and of whom messages are encrypted for. 64 of each.
+pub const RULES: usize = 64;
+
 /// Bytes of a topic. 1 KiB: what MQTT could take, 64 KiB, nobody reads.
 pub const TOPIC_BYTES: usize = 1_024;
 
@@ -60,8 +75,15 @@ pub const TOPIC_BYTES: usize = 1_024;
 /// further below than that would be refused for good.
 pub const AHEAD_NUMBERS: u64 = 900;
 
+/// Groups that a device is a member of. 64: as many as an installation has.
+pub const GROUPS: usize = 64;
+
+/// Keys of one group that a device keeps, the newest. 24: as many as the server keeps; what is older is read by nobody who comes later either.
+pub const GROUP_KEYS: usize = 24;
+
 /// Filters of topics on which a device obeys. 16.
 pub const COMMAND_FILTERS: usize = 16;
+
 /// Bytes of one record of a log, before encryption: a batch of an outbox, a change of a sealed store. 160 KiB: the longest message (64 KiB)
 /// on the longest topic (64 KiB) fits in.
 pub const RECORD_BYTES: usize = 160 * 1024;

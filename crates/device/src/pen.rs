@@ -2,18 +2,26 @@
 
 use crate::clock;
 use crate::enrol::Membership;
-use crate::keys::{Generation, KeyError, KeyStore, MessageSigner};
+use crate::groups::GroupKeys;
+use crate::keys::{Generation, KeyError, KeyStore, MessageSigner, SystemRandom};
 use crate::limits::{AHEAD_NUMBERS, READING_BYTES, TOPIC_BYTES};
 use crate::numbers::Sequencer;
 use crate::outbox::{Entry, Outbox, Settings};
+use crate::readers::{self, EncryptRule, Readers};
 use crate::state::StateError;
-use keyward_envelope::{Claims, Context, Direction, Format, Message, SealError, inspect, limits, sign};
+use keyward_envelope::{
+    Cipher, Claims, Context, Direction, Format, Message, SealError, inspect, limits, sign, sign_for_group,
+    sign_for_recipient,
+};
 use keyward_mqtt::topic::TopicName;
 use std::path::Path;
 use std::sync::Arc;
 
 /// The content type of a signed message (RFC 9052 §2).
 const CONTENT_TYPE: &str = "application/cose; cose-type=\"cose-sign1\"";
+
+/// More than signature and encryption add to a payload.
+const MORE_BYTES: usize = 512;
 
 /// Is something to report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +59,11 @@ pub enum ReportError {
         "this machine's clock was never set, and messages are dated: wait for the network's time, or set it"
     )]
     NoClock,
+    /// It is to be encrypted for a group of which the device has no key.
+    #[error(
+        "what is said here is for the group {0}, and this device has no key of it: `keyward group add {0} ID` makes it a member; the key comes when it is connected"
+    )]
+    NoGroupKey(String),
     /// It cannot be stored.
     #[error(transparent)]
     State(#[from] StateError),
@@ -71,6 +84,8 @@ pub(crate) struct Pen {
     installation: String,
     signer: MessageSigner,
     numbers: Sequencer,
+    encrypt: Vec<EncryptRule>,
+    pub(crate) groups: GroupKeys,
     pub(crate) outbox: Outbox,
 }
 
@@ -80,12 +95,16 @@ impl Pen {
         keys: &Arc<dyn KeyStore>,
         folder: &Path,
         settings: Settings,
+        encrypt: Vec<EncryptRule>,
+        groups: GroupKeys,
     ) -> Result<Self, ReportError> {
         Ok(Self {
             device: membership.device.to_string(),
             installation: membership.installation.to_string(),
             signer: MessageSigner::new(Arc::clone(keys), Generation::Current)?,
             numbers: Sequencer::start(&folder.join("numbers"), keys.as_ref())?,
+            encrypt,
+            groups,
             outbox: Outbox::open(&folder.join("outbox"), settings, keys.as_ref())?,
         })
     }
@@ -123,8 +142,20 @@ impl Pen {
         };
         let claims = Claims::issued_at(self.numbers.take()?, issued);
         let message = Message { claims, format: reading.format, payload: reading.payload };
-        let mut bytes = vec![0; limits::MESSAGE_BYTES.min(reading.payload.len() + 256)];
-        let len = sign(&message, &context, &mut self.signer, &mut bytes)
+        let mut bytes = vec![0; limits::MESSAGE_BYTES.min(reading.payload.len() + MORE_BYTES)];
+        let signer = &mut self.signer;
+        let signed = match readers::of(&self.encrypt, reading.topic) {
+            None => sign(&message, &context, signer, &mut bytes),
+            Some(Readers::Holder(key)) => {
+                sign_for_recipient(&message, &context, signer, key, &mut SystemRandom, &mut bytes)
+            }
+            Some(Readers::Group(group)) => {
+                let missing = || ReportError::NoGroupKey(group.clone());
+                let key = self.groups.newest(group).ok_or_else(missing)?;
+                sign_for_group(&message, &context, signer, key, Cipher::Gcm, &mut bytes)
+            }
+        };
+        let len = signed
             .map_err(|error| self.signer.failure().map_or(ReportError::Seal(error), ReportError::Keys))?;
         bytes.truncate(len);
         let mut entry = Entry::new(reading.topic, bytes);

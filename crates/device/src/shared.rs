@@ -1,20 +1,21 @@
 //! What the application and the link's thread share: who the device is, what it says and has heard, and how it stands.
 
 use crate::clock;
-use crate::command::{Command, Disobeyed, KEY_SET_TOPIC, Master};
+use crate::command::{Command, Disobeyed, KEY_SET_TOPIC, Master, Opens, grant_of};
 use crate::device::DeviceSettings;
 use crate::enrol::{Host, Membership};
 use crate::heartbeat::{Condition, Event, ResetCause, uptime};
-use crate::keys::KeyStore;
+use crate::keys::{Generation, KeyStore, Opener};
 use crate::limits::COMMANDS_WAITING;
 use crate::link::Waker;
 use crate::numbers::SeenCommands;
 use crate::outbox::{Outbox, Waiting};
 use crate::pen::{Pen, Reading, ReportError};
+use crate::sealed::SealedStore;
 use crate::state::StateError;
 use crate::tamper;
 use keyward_client::Message;
-use keyward_envelope::Format;
+use keyward_envelope::{Agreement, Epoch, Format, GroupKey};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) aside: Mutex<Outbox>,
     pub(crate) master: Mutex<Master>,
     pub(crate) seen: Mutex<SeenCommands>,
+    pub(crate) store: Mutex<SealedStore>,
     pub(crate) reset_cause: ResetCause,
     pub(crate) refused_commands: AtomicU64,
     pub(crate) news: Mutex<News>,
@@ -155,13 +157,14 @@ impl Shared {
     }
 
     pub(crate) fn condition(&self) -> Condition {
+        let store_generation = lock(&self.store).generation();
         let pen = self.pen();
         Condition {
             uptime: uptime(),
             boot_count: pen.boot_count().into(),
             reset_cause: self.reset_cause,
             key_level: self.keys.protection().level(),
-            store_generation: None,
+            store_generation,
             outbox: pen.outbox.status().entries,
             aside: lock(&self.aside).status().entries,
             refused_commands: self.refused_commands.load(Ordering::Relaxed),
@@ -183,6 +186,9 @@ impl Shared {
     pub(crate) fn hear(&self, message: Message) {
         if message.topic == KEY_SET_TOPIC {
             return self.learn(&message.payload);
+        }
+        if grant_of(&message.topic).is_some() {
+            return self.join(&message);
         }
         let topic = message.topic.clone();
         if let Err(problem) = self.obey(message) {
@@ -207,10 +213,42 @@ impl Shared {
         }
     }
 
+    /// Takes the key of a group.
+    fn join(&self, message: &Message) {
+        let mut keyring = Keyring::of(self);
+        let granted = lock(&self.master).granted(&message.topic, &message.payload, &mut keyring);
+        let kept = match granted {
+            Ok(None) => return,
+            Ok(Some(key)) => {
+                let group = key.group().to_owned();
+                let mut pen = self.pen();
+                pen.groups
+                    .take(key, &mut lock(&self.store))
+                    .map(|is_newest| (group, is_newest))
+                    .map_err(|e| e.to_string())
+            }
+            Err(problem) => Err(problem.to_string()),
+        };
+        match kept {
+            Ok((group, true)) => self.tell(&format!("has a new key of the group {group}")),
+            Ok((_, false)) => {}
+            Err(problem) => {
+                self.tell(&format!("no key of a group: what came on {}: {problem}", message.topic))
+            }
+        }
+    }
+
     fn obey(&self, message: Message) -> Result<(), String> {
         let correlation = message.correlation_data.as_deref();
         let now = clock::unix_seconds();
-        let judged = lock(&self.master).judge(&message.topic, &message.payload, correlation, now, None);
+        let judged = lock(&self.master).judge(
+            &message.topic,
+            &message.payload,
+            correlation,
+            now,
+            None,
+            &mut Keyring::of(self),
+        );
         let mut command = judged.map_err(|problem| problem.to_string())?;
         command.response_topic = message.response_topic;
         if self.news().commands.len() >= COMMANDS_WAITING {
@@ -236,5 +274,31 @@ impl Shared {
         self.tell(&format!("the device was tampered with ({reason}): its keys are destroyed"));
         destroyed?;
         marked.map_err(|error| ReportError::State(StateError::Folder(error)))
+    }
+}
+
+/// Opens what is encrypted to the device: by its own key, and by those of its groups.
+struct Keyring<'a> {
+    shared: &'a Shared,
+    own: Option<Opener>,
+}
+
+impl<'a> Keyring<'a> {
+    fn of(shared: &'a Shared) -> Self {
+        Self { shared, own: None }
+    }
+}
+
+impl Opens for Keyring<'_> {
+    fn own(&mut self) -> Option<&mut dyn Agreement> {
+        // Asked of the store when something is encrypted, and not before: a chip takes its time.
+        if self.own.is_none() {
+            self.own = Opener::new(Arc::clone(&self.shared.keys), Generation::Current).ok();
+        }
+        self.own.as_mut().map(|own| own as &mut dyn Agreement)
+    }
+
+    fn group(&self, epoch: Epoch) -> Option<GroupKey> {
+        self.shared.pen().groups.of_epoch(epoch).cloned()
     }
 }

@@ -1,6 +1,6 @@
 //! What a device reads: the string that it scans, what it is answered, what it keeps of that, and what it is told to do.
 
-use keyward_device::command::{KEY_SET_TOPIC, Master};
+use keyward_device::command::{KEY_SET_TOPIC, Master, OpensNothing};
 use keyward_device::enrol::{Answer, Claim, Membership};
 use keyward_device::line::Line;
 
@@ -39,10 +39,10 @@ pub fn command(data: &[u8]) {
     let (Ok(device), Ok(installation)) = ("pump-1".parse(), "k7m2q9xw4hp3a8cd".parse()) else { return };
     let mut master = Master::new(device, installation, Some(PINNED));
     for now in [None, Some(1_795_000_000)] {
-        assert!(master.judge(KEY_SET_TOPIC, data, None, now, None).is_err());
+        assert!(master.judge(KEY_SET_TOPIC, data, None, now, None, &mut OpensNothing).is_err());
         let _ = master.learn(data, now);
     }
-    let _ = master.judge("pump-1/set", data, None, Some(1_795_000_000), None);
+    let _ = master.judge("pump-1/set", data, None, Some(1_795_000_000), None, &mut OpensNothing);
 }
 
 /// Reads what a program says to the agent: a reading holds no more than was said.

@@ -1,14 +1,47 @@
 //! Whether a device obeys: a command is signed by a key of the server's, made for this device and topic, fresh, and comes once.
 
 use keyward_envelope::freshness::{self, Stale};
+use keyward_envelope::limits::MESSAGE_BYTES;
 use keyward_envelope::{
-    Content, Context, Direction, Format, KeySet, Kid, Nonce, PublicKey, Purpose, Sequence, inspect,
+    Agreement, Content, Context, Direction, Epoch, Format, GroupKey, KeySet, Kid, Nonce, PublicKey, Purpose,
+    Sequence, Verified, inspect, open_grant,
 };
 use keyward_ids::{DeviceId, InstallationId};
 use std::fmt;
 
 /// Where the server's keys lie.
 pub const KEY_SET_TOPIC: &str = "$keyward/keys/server";
+
+/// What the topics of keys begin with.
+const KEYS_PREFIX: &str = "$keyward/keys/";
+
+/// Returns the filter of the topics on which a device finds the keys of its groups.
+pub(crate) fn grants_of(device: &str) -> String {
+    format!("{KEYS_PREFIX}+/+/{device}")
+}
+
+/// Opens what is encrypted to the device.
+pub trait Opens {
+    /// Returns the key that opens what is encrypted to the device alone; nothing if it has none.
+    fn own(&mut self) -> Option<&mut dyn Agreement>;
+
+    /// Returns the key of an epoch of one of its groups.
+    fn group(&self, epoch: Epoch) -> Option<GroupKey>;
+}
+
+/// Opens nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpensNothing;
+
+impl Opens for OpensNothing {
+    fn own(&mut self) -> Option<&mut dyn Agreement> {
+        None
+    }
+
+    fn group(&self, _: Epoch) -> Option<GroupKey> {
+        None
+    }
+}
 
 /// Is a command that the device may obey, once its number is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +79,8 @@ pub enum Disobeyed {
     Seen,
     /// It is encrypted, and this device cannot open it.
     Sealed,
+    /// It was to be the key of a group, and is none, or that of another group or epoch.
+    NoGrant,
 }
 
 impl fmt::Display for Disobeyed {
@@ -59,7 +94,10 @@ impl fmt::Display for Disobeyed {
             ),
             Self::Stale(stale) => stale.fmt(f),
             Self::Seen => f.write_str("it came before, or newer ones did long ago"),
-            Self::Sealed => f.write_str("it is encrypted, and not to this device"),
+            Self::Sealed => {
+                f.write_str("it is encrypted, and neither to this device's key nor under a key of its groups")
+            }
+            Self::NoGrant => f.write_str("it is no key of that group and epoch for this device"),
         }
     }
 }
@@ -139,7 +177,52 @@ impl Master {
         correlation: Option<&[u8]>,
         now: Option<u64>,
         nonce: Option<&Nonce>,
+        opens: &mut dyn Opens,
     ) -> Result<Command, Disobeyed> {
+        let verified = self.verify(topic, payload, correlation)?;
+        freshness::of_command(verified.claims(), now, nonce).map_err(Disobeyed::Stale)?;
+        let (format, payload) = open(&verified, opens)?;
+        Ok(Command {
+            topic: topic.to_owned(),
+            payload,
+            format: format.map(|Format(number)| number),
+            response_topic: None,
+            correlation: correlation.map(<[u8]>::to_vec),
+            signer: verified.kid(),
+            number: verified.claims().sequence,
+        })
+    }
+
+    /// Opens what came on a topic of [`grants_of`]: the key of a group. It has no bound of age (`docs/mqsec1.md`, "For a group"). `knows` tells of which epochs the key
+    /// is there, and nothing is returned for them.
+    ///
+    /// # Errors
+    /// [`Disobeyed`].
+    pub(crate) fn granted(
+        &self,
+        topic: &str,
+        payload: &[u8],
+        opens: &mut dyn Opens,
+    ) -> Result<Option<GroupKey>, Disobeyed> {
+        let (group, epoch) = grant_of(topic).ok_or(Disobeyed::NoGrant)?;
+        // An empty one was withdrawn, which nobody signed: what is known stays.
+        if payload.is_empty() || opens.group(epoch).is_some() {
+            return Ok(None);
+        }
+        let verified = self.verify(topic, payload, None)?;
+        let key =
+            open_grant(&verified, opens.own().ok_or(Disobeyed::Sealed)?).map_err(|_| Disobeyed::Sealed)?;
+        let is_it = key.group().eq_ignore_ascii_case(group) && key.epoch() == epoch;
+        if is_it { Ok(Some(key)) } else { Err(Disobeyed::NoGrant) }
+    }
+
+    /// Verifies what the server said to this device.
+    fn verify<'a>(
+        &'a self,
+        topic: &'a str,
+        payload: &'a [u8],
+        correlation: Option<&'a [u8]>,
+    ) -> Result<Verified<'a>, Disobeyed> {
         let found = inspect(payload).map_err(|_| Disobeyed::Unsigned)?;
         let keys = self.keys.as_ref().ok_or(Disobeyed::NoKeys)?;
         let key = keys.find(found.kid(), Purpose::Sign).ok_or(Disobeyed::OtherKey)?;
@@ -149,22 +232,34 @@ impl Master {
             topic,
             correlation,
         };
-        let verified = found.verify(key, &context).map_err(|_| Disobeyed::Signature)?;
-        freshness::of_command(verified.claims(), now, nonce).map_err(Disobeyed::Stale)?;
-        match verified.content() {
-            Ok(Content::Plain { format, payload }) => Ok(Command {
-                topic: topic.to_owned(),
-                payload: payload.to_vec(),
-                format: format.map(|Format(number)| number),
-                response_topic: None,
-                correlation: correlation.map(<[u8]>::to_vec),
-                signer: verified.kid(),
-                number: verified.claims().sequence,
-            }),
-            Ok(_) => Err(Disobeyed::Sealed),
-            Err(_) => Err(Disobeyed::Unsigned),
-        }
+        found.verify(key, &context).map_err(|_| Disobeyed::Signature)
     }
+}
+
+/// Tells whether a topic is one of those on which keys of groups lie, and of which group and epoch.
+pub(crate) fn grant_of(topic: &str) -> Option<(&str, Epoch)> {
+    let mut parts = topic.strip_prefix(KEYS_PREFIX)?.split('/');
+    let (group, epoch, _device) = (parts.next()?, parts.next()?, parts.next()?);
+    let epoch = epoch.parse().ok().map(Epoch)?;
+    parts.next().is_none().then_some((group, epoch))
+}
+
+/// Returns what a command says and its format, decrypted if it has to be.
+fn open(verified: &Verified<'_>, opens: &mut dyn Opens) -> Result<(Option<Format>, Vec<u8>), Disobeyed> {
+    let mut out = vec![0; MESSAGE_BYTES];
+    let (format, opened) = match verified.content().map_err(|_| Disobeyed::Unsigned)? {
+        Content::Plain { format, payload } => return Ok((format, payload.to_vec())),
+        Content::ForRecipient(sealed) => {
+            (sealed.format(), sealed.open(opens.own().ok_or(Disobeyed::Sealed)?, &mut out))
+        }
+        Content::ForGroup(sealed) => {
+            let key = opens.group(sealed.epoch()).ok_or(Disobeyed::Sealed)?;
+            (sealed.format(), sealed.open(&key, &mut out))
+        }
+    };
+    let len = opened.map_err(|_| Disobeyed::Sealed)?.len();
+    out.truncate(len);
+    Ok((format, out))
 }
 
 #[cfg(test)]

@@ -2,4 +2,5 @@
 
 mod judge;
 
-pub use judge::{BadKeySet, Command, Disobeyed, KEY_SET_TOPIC, Master};
+pub use judge::{BadKeySet, Command, Disobeyed, KEY_SET_TOPIC, Master, Opens, OpensNothing};
+pub(crate) use judge::{grant_of, grants_of};

@@ -1,8 +1,6 @@
 //! What a device says of itself: claims of an attested entity (RFC 9711) in CBOR, in a signed message.
 
-mod cbor;
-
-use cbor::Value;
+use crate::cbor::{self, Value};
 use std::path::PathBuf;
 
 /// The claims of RFC 9711 that are used, and those of Keyward below -65,536, where the registry leaves numbers to each other.
@@ -85,8 +83,8 @@ pub struct Condition {
     pub reset_cause: ResetCause,
     /// How well its keys are kept: 0 to 2.
     pub key_level: u8,
-    /// The generation of the sealed store, where there is one.
-    pub store_generation: Option<u64>,
+    /// The generation of the sealed store: it grows with each start and each change, and if it falls this is an older copy of the device.
+    pub store_generation: u64,
     /// Messages that wait.
     pub outbox: u64,
     /// Messages that the server refused for good, and that are kept aside.
@@ -103,6 +101,7 @@ impl Nameplate {
             (claim::BOOT_COUNT, Value::Unsigned(now.boot_count)),
             (claim::RESET_CAUSE, Value::Text(now.reset_cause.as_str().to_owned())),
             (claim::KEY_LEVEL, Value::Unsigned(now.key_level.into())),
+            (claim::STORE_GENERATION, Value::Unsigned(now.store_generation)),
             (claim::OUTBOX, Value::Unsigned(now.outbox)),
             (claim::ASIDE, Value::Unsigned(now.aside)),
             (claim::REFUSED_COMMANDS, Value::Unsigned(now.refused_commands)),
@@ -122,7 +121,6 @@ impl Nameplate {
             (claim::SOFTWARE_NAME, self.software_name.as_deref().map(text)),
             (claim::SOFTWARE_VERSION, self.software_version.clone().map(Value::Texts)),
             (claim::SUPPLY_MILLIVOLTS, self.supply_millivolts().map(Value::Unsigned)),
-            (claim::STORE_GENERATION, now.store_generation.map(Value::Unsigned)),
         ];
         claims.extend(optional.into_iter().filter_map(|(label, value)| Some((label, value?))));
         cbor::map(claims)
@@ -161,19 +159,19 @@ mod tests {
             boot_count: 2,
             reset_cause: ResetCause::Watchdog,
             key_level: 0,
-            store_generation: None,
+            store_generation: 9,
             outbox: 3,
             aside: 0,
             refused_commands: 4,
         };
         let written = plate.write(Event::Tamper("lid"), &now);
         let mut expected =
-            b"\xac\x19\x01\x05\x01\x19\x01\x0b\x02\x19\x01\x0e\x64pump\x19\x01\x0f\x81\x612".to_vec();
+            b"\xad\x19\x01\x05\x01\x19\x01\x0b\x02\x19\x01\x0e\x64pump\x19\x01\x0f\x81\x612".to_vec();
         expected.extend(
             b"\x3a\x00\x01\x11\x70\x66tamper\x3a\x00\x01\x11\x71\x63lid\x3a\x00\x01\x11\x72\x68watchdog",
         );
         expected.extend(b"\x3a\x00\x01\x11\x73\x19\x0c\xe4\x3a\x00\x01\x11\x74\x00");
-        expected.extend(b"\x3a\x00\x01\x11\x76\x03\x3a\x00\x01\x11\x77\x00\x3a\x00\x01\x11\x78\x04");
+        expected.extend(b"\x3a\x00\x01\x11\x75\x09\x3a\x00\x01\x11\x76\x03\x3a\x00\x01\x11\x77\x00\x3a\x00\x01\x11\x78\x04");
         assert_eq!(written, expected);
     }
 }

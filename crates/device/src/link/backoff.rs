@@ -1,4 +1,4 @@
-//! How long to wait before a link is tried again: exponential, with full jitter, so that a fleet does not come back in one moment.
+//! Which host is tried next, and how long to wait before: exponential, with full jitter, so that a fleet does not come back in one moment.
 
 use crate::limits::{LINK_STANDS, PAUSE_FIRST, PAUSE_LONGEST};
 use std::time::Duration;
@@ -19,6 +19,33 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(draw % millis.saturating_add(1))
+    }
+}
+
+/// Says which of the server's hosts is tried: one after the other, and the one that answered again when its link broke.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    next: usize,
+    /// How many were tried in vain since a link stood.
+    in_vain: usize,
+}
+
+impl Hosts {
+    /// Returns the place of the next among `count` hosts.
+    pub(crate) fn next(&self, count: usize) -> usize {
+        self.next % count.max(1)
+    }
+
+    /// Notes that a link stood.
+    pub(crate) fn stood(&mut self) {
+        self.in_vain = 0;
+    }
+
+    /// Notes that the host did not answer, and goes on to the next; tells whether all `count` were tried, and it is time for a pause.
+    pub(crate) fn failed(&mut self, count: usize) -> bool {
+        self.next = self.next(count) + 1;
+        self.in_vain = (self.in_vain + 1) % count.max(1);
+        self.in_vain == 0
     }
 }
 
@@ -49,5 +76,17 @@ mod tests {
         }
         assert!(backoff.pause(Some(Duration::from_secs(1)), 20_000) > PAUSE_FIRST);
         assert!(backoff.pause(Some(LINK_STANDS), u64::MAX) <= PAUSE_FIRST);
+    }
+
+    #[test]
+    fn all_hosts_are_tried_before_a_pause_and_the_one_that_answered_is_tried_first_again() {
+        let mut hosts = Hosts::default();
+        assert_eq!((hosts.next(3), hosts.failed(3)), (0, false));
+        assert_eq!((hosts.next(3), hosts.failed(3)), (1, false));
+        assert_eq!(hosts.next(3), 2);
+        hosts.stood();
+        let after: Vec<_> = (0..4).map(|_| (hosts.next(3), hosts.failed(3))).collect();
+        assert_eq!(after, [(2, false), (0, false), (1, true), (2, false)]);
+        assert_eq!((hosts.next(1), hosts.failed(1)), (0, true), "a single host has a pause each time");
     }
 }

@@ -1,10 +1,10 @@
 //! The thread of the link: connects again and again, with pauses, and on each link sends, hears, says how the device is and renews.
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Hosts};
 use super::flight::{Flight, Verdict};
 use super::waker::Wakes;
 use crate::clock;
-use crate::command::KEY_SET_TOPIC;
+use crate::command::{KEY_SET_TOPIC, grants_of};
 use crate::enrol::{self, EnrolError, Host};
 use crate::heartbeat::Event as Word;
 use crate::keys::Generation;
@@ -24,13 +24,14 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(3_600);
 /// Keeps the link until the device stops.
 pub(crate) fn run(shared: &Arc<Shared>, mut wakes: Wakes) {
     let mut backoff = Backoff::default();
-    let mut next_host = 0;
+    let mut places = Hosts::default();
     while !shared.is_stopping() {
         let hosts = shared.hosts();
-        let host = hosts[next_host % hosts.len()].clone();
+        let host = hosts[places.next(hosts.len())].clone();
         let opened = clock::now();
         let (stood, problem) = match Session::open(shared, &host) {
             Ok(mut session) => {
+                places.stood();
                 shared.tell_connected(Some(&host));
                 let end = session.serve(&mut wakes);
                 let orderly = end.is_none();
@@ -38,9 +39,10 @@ pub(crate) fn run(shared: &Arc<Shared>, mut wakes: Wakes) {
                 shared.tell_connected(None);
                 (Some(clock::now().saturating_duration_since(opened)), end)
             }
+            Err(error) if places.failed(hosts.len()) => (None, Some(error.to_string())),
             Err(error) => {
-                next_host += 1;
-                (None, Some(error.to_string()))
+                shared.tell(&format!("{}:{}: {error}; the next host is tried", host.name, host.port));
+                continue;
             }
         };
         let Some(problem) = problem else { continue };
@@ -261,10 +263,12 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Subscribes to what the device obeys, and to the server's keys. What is refused is told, and the link goes on.
+/// Subscribes to what the device obeys, to the server's keys, and to those of the device's groups. What is refused is told, and the link goes on.
 fn subscribe(shared: &Shared, client: &mut Client) -> Result<(), ClientError> {
     let options = SubscribeOptions { qos: Qos::AtLeastOnce, ..SubscribeOptions::default() };
-    let mut filters: Vec<(&str, SubscribeOptions)> = vec![(KEY_SET_TOPIC, options)];
+    // The server's keys first, for what lies retained comes in this order, and grants are believed by them.
+    let grants = grants_of(shared.membership().device.as_str());
+    let mut filters: Vec<(&str, SubscribeOptions)> = vec![(KEY_SET_TOPIC, options), (&grants, options)];
     filters.extend(shared.settings.commands.iter().map(|filter| (filter.as_str(), options)));
     let answers = client.subscribe_all(&filters, None)?;
     for ((filter, _), reason) in filters.iter().zip(&answers).filter(|(_, reason)| reason.is_failure()) {

@@ -2,9 +2,11 @@
 
 use crate::args::Span;
 use crate::failure::{Failure, Outcome};
+use crate::hex;
 use keyward_device::heartbeat::Nameplate;
-use keyward_device::{Full, KeySpec, OnTamper, Settings as OutboxSettings};
-use keyward_identity::files;
+use keyward_device::{BatchRule, EncryptRule, Full, KeySpec, OnTamper, Readers, Settings as OutboxSettings};
+use keyward_envelope::PublicKey;
+use keyward_identity::{AgreementKey, files};
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,6 +14,9 @@ use std::time::Duration;
 
 /// Bytes of the file.
 const FILE_BYTES: usize = 256 * 1_024;
+
+/// Bytes of the file of a recipient's key.
+const KEY_FILE_BYTES: usize = 4 * 1_024;
 
 /// Is what the file says.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +49,10 @@ pub(crate) struct Config {
     pub(crate) tamper: TamperTable,
     #[serde(default)]
     pub(crate) power: PowerTable,
+    #[serde(default)]
+    batch: Vec<BatchTable>,
+    #[serde(default)]
+    encrypt: Vec<EncryptTable>,
     #[serde(default)]
     pub(crate) poll: Vec<Poll>,
     #[serde(default)]
@@ -106,6 +115,65 @@ pub(crate) struct PowerTable {
     pub(crate) file: Option<PathBuf>,
 }
 
+/// Says of which topics readings are gathered into one message, and until when.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchTable {
+    /// Topic filters; `{id}` is the device's name.
+    topics: Vec<String>,
+    #[serde(default = "sixteen")]
+    messages: usize,
+    #[serde(default = "eight_kib")]
+    bytes: usize,
+    /// How long the first one waits at most, and with it its answer.
+    #[serde(default = "ten_seconds", deserialize_with = "span")]
+    within: Duration,
+}
+
+/// Says for whom what is said on some topics is encrypted: for the holder of a key, or for a group.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EncryptTable {
+    /// Topic filters; `{id}` is the device's name.
+    topics: Vec<String>,
+    /// A file with the public key of who reads it, P-256 in PEM or as `COSE_Key`.
+    recipient: Option<PathBuf>,
+    /// Which key that is: SHA-256 of its required parts (RFC 9679), 64 hexadecimal digits.
+    thumbprint: Option<String>,
+    /// The group that reads it.
+    group: Option<String>,
+}
+
+impl EncryptTable {
+    fn readers(&self) -> Result<Readers, String> {
+        match (&self.recipient, &self.thumbprint, &self.group) {
+            (None, None, Some(group)) => Ok(Readers::Group(group.clone())),
+            (Some(path), thumbprint, None) => recipient(path, thumbprint.as_deref()).map(Readers::Holder),
+            _ => {
+                Err("an [[encrypt]] names either a `group`, or a `recipient` and its `thumbprint`".to_owned())
+            }
+        }
+    }
+}
+
+/// Reads a recipient's public key, and compares it with the one that was meant: who changes the file reads nothing.
+fn recipient(path: &Path, thumbprint: Option<&str>) -> Result<PublicKey, String> {
+    let failed = |problem: String| format!("{}: {problem}", path.display());
+    let bytes = files::read_regular(path, KEY_FILE_BYTES).map_err(|error| error.to_string())?;
+    let key = AgreementKey::read_file(&bytes).map_err(|error| failed(error.to_string()))?;
+    let (key, _) = PublicKey::from_cose(&key.cose()).map_err(|error| failed(error.to_string()))?;
+    let found = hex::encode(&key.thumbprint());
+    match thumbprint {
+        Some(meant) if meant.eq_ignore_ascii_case(&found) => Ok(key),
+        Some(_) => {
+            Err(failed(format!("this is another key than the one that is meant: its thumbprint is {found}")))
+        }
+        None => Err(failed(format!(
+            "say which key is meant: thumbprint = \"{found}\", if its first 16 digits are those that `keyward keys list` shows of the recipient"
+        ))),
+    }
+}
+
 /// Is a command that is run again and again, and whose output is reported.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,6 +222,10 @@ impl Config {
                 return Err("`run` begins with the full path of a program, then its arguments: run = [\"/usr/bin/cat\", \"/sys/…\"]".to_owned());
             }
         }
+        self.batches("{id}").iter().try_for_each(BatchRule::check)?;
+        if self.batch.len() > keyward_device::limits::RULES {
+            return Err("more than 64 [[batch]]; one may have several `topics`".to_owned());
+        }
         if self.poll.iter().any(|poll| poll.every < Duration::from_secs(1)) {
             return Err("`every` of a [[poll]] is at least 1s".to_owned());
         }
@@ -183,6 +255,26 @@ impl Config {
                 FullWord::DropOldest => Full::DropOldest,
             },
         }
+    }
+
+    /// Returns for whom what is said is encrypted, by the device of this name.
+    pub(crate) fn encryption(&self, id: &str) -> Outcome<Vec<EncryptRule>> {
+        let rule = |table: &EncryptTable| {
+            let topics = table.topics.iter().map(|topic| of_device(topic, id)).collect();
+            table.readers().map(|readers| EncryptRule { topics, readers }).map_err(Failure::failed)
+        };
+        self.encrypt.iter().map(rule).collect()
+    }
+
+    /// Returns what is gathered, for the device of this name.
+    pub(crate) fn batches(&self, id: &str) -> Vec<BatchRule> {
+        let rule = |table: &BatchTable| BatchRule {
+            topics: table.topics.iter().map(|topic| of_device(topic, id)).collect(),
+            messages: table.messages,
+            bytes: table.bytes,
+            within: table.within,
+        };
+        self.batch.iter().map(rule).collect()
     }
 
     pub(crate) fn nameplate(&self) -> Nameplate {
@@ -219,6 +311,14 @@ fn hour() -> Duration {
     Duration::from_secs(3_600)
 }
 
+fn sixteen() -> usize {
+    16
+}
+
+fn eight_kib() -> usize {
+    8 * 1_024
+}
+
 fn ten_seconds() -> Duration {
     Duration::from_secs(10)
 }
@@ -253,6 +353,8 @@ mod tests {
             ("folder = \"/x\"\nkeys = \"usb:x\"", "line 2"),
             ("folder = \"/x\"\n[[poll]]\nrun = [\"cat\"]\nevery = \"5s\"\ntopic = \"a\"", "full path"),
             ("folder = \"/x\"\n[[poll]]\nrun = [\"/bin/cat\"]\nevery = \"0s\"\ntopic = \"a\"", "at least 1s"),
+            ("folder = \"/x\"\n[[batch]]\ntopics = [\"a/#/b\"]", "a/#/b"),
+            ("folder = \"/x\"\n[[batch]]\ntopics = [\"a\"]\nmessages = 2000", "1 to 1024"),
             ("", "folder"),
         ] {
             let problem = Config::parse(text).unwrap_err();

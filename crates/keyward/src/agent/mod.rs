@@ -1,5 +1,6 @@
 //! The agent: the device's side as a program. Commands that use it are in `commands/agent.rs`.
 
+pub(crate) mod answers;
 pub(crate) mod config;
 pub(crate) mod intake;
 pub(crate) mod orders;

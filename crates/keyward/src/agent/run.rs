@@ -1,7 +1,8 @@
 //! `keyward agent run`: starts the device and all that speaks to it, and ends it by a signal.
 
+use super::answers::Answers;
 use super::config::{Config, of_device};
-use super::intake::{self, Job, next_line, obey_word};
+use super::intake::{self, Intake, Job, next_line};
 use super::orders::Orders;
 use super::socket::spawn;
 use super::{polled, socket, watched};
@@ -9,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use keyward_device::enrol::Membership;
 use keyward_device::heartbeat::Event;
 use keyward_device::line::Line;
-use keyward_device::{Device, DeviceSettings};
+use keyward_device::{Batches, Device, DeviceSettings};
 use keyward_server::escape::escape;
 use keyward_server::service::Service;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -44,24 +45,24 @@ pub(crate) fn run(config: &Config) -> Outcome {
     listen_to_signals(&ends)?;
     let device = start(config, &log)?;
     let id = device.status().device;
-    let (jobs, stored) = intake::queue();
+    let (intake, storing) = intake::of(&device, Batches::new(config.batches(&id)));
     let orders = Arc::new(Orders::new(config.stdin, config.command.clone(), id.clone()));
-    let to = Arc::clone(&device);
-    spawn("intake", move || intake::store(&to, &stored))?;
+    spawn("intake", move || storing.serve())?;
     if let Some(place) = &config.socket {
-        socket::serve(place, &device, &jobs, &orders)?;
+        socket::serve(place, &intake, &orders)?;
     }
-    polled::serve(&config.poll, &id, &jobs, &log)?;
-    watch(config, &device, &log)?;
+    polled::serve(&config.poll, &id, &intake, &log)?;
+    watch(config, &intake, &log)?;
     let (obeyed, told) = (Arc::clone(&device), Arc::clone(&log));
     spawn("orders", move || orders.serve(&obeyed, |line| told(line)))?;
     if config.stdin {
         let is_all = config.socket.is_none() && config.poll.is_empty();
-        read_stdin(&device, &jobs, is_all.then_some(ends))?;
+        read_stdin(&intake, is_all.then_some(ends))?;
     }
     service.ready("running");
-    wait(&end, &device, &log);
+    wait(&end, &intake, &log);
     service.stopping();
+    intake.close(LAST_SEND);
     device.halt(LAST_SEND).map_err(Failure::failed)
 }
 
@@ -73,6 +74,7 @@ fn start(config: &Config, log: &Log) -> Outcome<Arc<Device>> {
     let to = Arc::clone(log);
     let settings = DeviceSettings {
         outbox: config.outbox(),
+        encrypt: config.encryption(&id)?,
         commands: config.commands.iter().map(|filter| of_device(filter, &id)).collect(),
         session_seconds: u32::try_from(config.session.as_secs()).unwrap_or(u32::MAX),
         heartbeat_every: config.heartbeat,
@@ -84,12 +86,12 @@ fn start(config: &Config, log: &Log) -> Outcome<Arc<Device>> {
     Device::start(&config.folder, keys, settings).map(Arc::new).map_err(Failure::failed)
 }
 
-fn watch(config: &Config, device: &Arc<Device>, log: &Log) -> Outcome {
+fn watch(config: &Config, intake: &Intake, log: &Log) -> Outcome {
     if let Some(file) = &config.tamper.file {
-        watched::watch(file, device, Event::Tamper("the watched file says so"), log)?;
+        watched::watch(file, intake, Event::Tamper("the watched file says so"), log)?;
     }
     if let Some(file) = &config.power.file {
-        watched::watch(file, device, Event::PowerLost, log)?;
+        watched::watch(file, intake, Event::PowerLost, log)?;
     }
     Ok(())
 }
@@ -114,11 +116,11 @@ fn listen_to_signals(ends: &SyncSender<Heard>) -> Outcome {
     })
 }
 
-fn wait(end: &Receiver<Heard>, device: &Device, log: &Log) {
+fn wait(end: &Receiver<Heard>, intake: &Intake, log: &Log) {
     loop {
         match end.recv() {
             Ok(Heard::PowerLost) => {
-                log(&format!("the supply is failing: {}", intake::say(device, Event::PowerLost)));
+                log(&format!("the supply is failing: {}", intake.say(Event::PowerLost)));
             }
             Ok(Heard::End(End::Signal)) | Err(_) => return log("ends, by a signal"),
             Ok(Heard::End(End::Input)) => return log("ends, because its input did"),
@@ -127,39 +129,39 @@ fn wait(end: &Receiver<Heard>, device: &Device, log: &Log) {
 }
 
 /// Reads lines from standard input, and answers each on standard output.
-fn read_stdin(device: &Arc<Device>, jobs: &SyncSender<Job>, at_end: Option<SyncSender<Heard>>) -> Outcome {
-    let (device, jobs) = (Arc::clone(device), jobs.clone());
+fn read_stdin(intake: &Intake, at_end: Option<SyncSender<Heard>>) -> Outcome {
+    let intake = intake.clone();
     spawn("stdin", move || {
+        let answers = Answers::new(say);
         let mut source = BufReader::new(io::stdin());
         let mut line = Vec::new();
         loop {
             match next_line(&mut source, &mut line) {
-                Ok(true) => hear(&device, &jobs, &line),
+                Ok(true) => hear(&intake, &answers, &line),
                 Ok(false) => break,
                 Err(error) => {
-                    say(&format!("error {error}"));
+                    answers.place().answer(format!("error {error}"));
                     break;
                 }
             }
         }
-        drop(jobs);
-        // The last lines are stored before the end is told: each answer was waited for.
+        // The end is told when the last lines are stored and answered.
+        intake.close(LAST_SEND);
         at_end.map(|ends| ends.send(Heard::End(End::Input)).unwrap_or_default()).unwrap_or_default();
     })
 }
 
-fn hear(device: &Device, jobs: &SyncSender<Job>, line: &[u8]) {
+fn hear(intake: &Intake, answers: &Arc<Answers>, line: &[u8]) {
+    let place = answers.place();
     match Line::read(line) {
         Ok(Line::Report { topic, payload, is_json, retain }) => {
-            let (told, answered) = sync_channel(1);
-            let answer = Box::new(move |text: String| told.send(text).unwrap_or_default());
-            if jobs.send(Job { topic, payload, is_json, retain, answer }).is_ok() {
-                say(&answered.recv().unwrap_or_else(|_| "error the agent is ending".to_owned()));
-            }
+            let answer = Box::new(move |text: String| place.answer(text));
+            // If not, the agent is ending, and nothing is answered.
+            let _ = intake.report(Job { topic, payload, is_json, retain, answer });
         }
-        Ok(Line::Commands) => say("ok"),
-        Ok(word) => say(&obey_word(device, &word)),
-        Err(error) => say(&format!("error {error}")),
+        Ok(Line::Commands) => place.answer("ok".to_owned()),
+        Ok(word) => place.answer(intake.obey_word(&word)),
+        Err(error) => place.answer(format!("error {error}")),
     }
 }
 
@@ -186,5 +188,6 @@ pub(crate) fn status_json(device: &Device) -> serde_json::Value {
         "aside": status.aside,
         "refused_commands": status.refused_commands,
         "boot_count": status.boot_count,
+        "store_generation": status.store_generation,
     })
 }

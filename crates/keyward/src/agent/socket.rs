@@ -1,17 +1,16 @@
 //! The agent's Unix socket: programs of this machine say lines, and each line is answered with one.
 
+use super::answers::Answers;
 use super::config::SocketPlace;
-use super::intake::{Job, next_line, obey_word};
+use super::intake::{Intake, Job, next_line};
 use super::orders::Orders;
 use crate::failure::{Failure, Outcome};
-use keyward_device::Device;
 use keyward_device::line::Line;
 use std::io::{BufReader, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
@@ -23,14 +22,9 @@ const CONNECTIONS: usize = 32;
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Serves the socket on threads of their own.
-pub(crate) fn serve(
-    place: &SocketPlace,
-    device: &Arc<Device>,
-    jobs: &SyncSender<Job>,
-    orders: &Arc<Orders>,
-) -> Outcome {
+pub(crate) fn serve(place: &SocketPlace, intake: &Intake, orders: &Arc<Orders>) -> Outcome {
     let listener = open(place)?;
-    let (device, jobs, orders) = (Arc::clone(device), jobs.clone(), Arc::clone(orders));
+    let (intake, orders) = (intake.clone(), Arc::clone(orders));
     let served = Arc::new(AtomicUsize::new(0));
     spawn("socket", move || {
         for stream in listener.incoming().map_while(Result::ok) {
@@ -39,10 +33,10 @@ pub(crate) fn serve(
                 drop((&stream).write_all(b"error 32 programs are connected already\n"));
                 continue;
             }
-            let (device, jobs, orders) = (Arc::clone(&device), jobs.clone(), Arc::clone(&orders));
+            let (intake, orders) = (intake.clone(), Arc::clone(&orders));
             let place = Arc::clone(&served);
             let work = move || {
-                converse(&stream, &device, &jobs, &orders);
+                converse(&stream, &intake, &orders);
                 place.fetch_sub(1, Ordering::AcqRel);
             };
             if spawn("program", work).is_err() {
@@ -87,35 +81,36 @@ fn open(place: &SocketPlace) -> Outcome<UnixListener> {
     Ok(listener)
 }
 
-fn converse(stream: &UnixStream, device: &Device, jobs: &SyncSender<Job>, orders: &Orders) {
+fn converse(stream: &UnixStream, intake: &Intake, orders: &Orders) {
     let (Ok(reading), Ok(writing)) = (stream.try_clone(), stream.try_clone()) else { return };
     if writing.set_write_timeout(Some(ANSWER_TIME)).is_err() {
         return;
     }
     let writing = Arc::new(Mutex::new(writing));
-    let answer = |text: &str| answer(&writing, text);
+    let to = Arc::clone(&writing);
+    let answers = Answers::new(move |text| answer(&to, text));
     let mut source = BufReader::new(reading);
     let mut line = Vec::new();
     loop {
         match next_line(&mut source, &mut line) {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return answer(&format!("error {error}")),
+            Err(error) => return answers.place().answer(format!("error {error}")),
         }
+        let place = answers.place();
         match Line::read(&line) {
             Ok(Line::Report { topic, payload, is_json, retain }) => {
-                let to = Arc::clone(&writing);
-                let answer = Box::new(move |text: String| self::answer(&to, &text));
-                if jobs.send(Job { topic, payload, is_json, retain, answer }).is_err() {
+                let answer = Box::new(move |text: String| place.answer(text));
+                if !intake.report(Job { topic, payload, is_json, retain, answer }) {
                     return;
                 }
             }
             Ok(Line::Commands) => {
                 orders.add_listener(Arc::clone(&writing));
-                answer("ok");
+                place.answer("ok".to_owned());
             }
-            Ok(word) => answer(&obey_word(device, &word)),
-            Err(error) => answer(&format!("error {error}")),
+            Ok(word) => place.answer(intake.obey_word(&word)),
+            Err(error) => place.answer(format!("error {error}")),
         }
     }
 }

@@ -1,6 +1,9 @@
 use super::*;
-use keyward_envelope::software::P256Key;
-use keyward_envelope::{Claims, Message, Signer, sign, sign_key_set};
+use crate::keys::SystemRandom;
+use keyward_envelope::software::{P256Agreement, P256Key};
+use keyward_envelope::{
+    Cipher, Claims, Message, Signer, sign, sign_for_group, sign_for_recipient, sign_grant, sign_key_set,
+};
 
 const NOW: u64 = 1_795_000_000;
 const INSTALLATION: &str = "k7m2q9xw4hp3a8cd";
@@ -43,7 +46,7 @@ fn master() -> Master {
 }
 
 fn judge(bytes: &[u8], topic: &str) -> Result<Command, Disobeyed> {
-    master().judge(topic, bytes, None, Some(NOW), None)
+    master().judge(topic, bytes, None, Some(NOW), None, &mut OpensNothing)
 }
 
 #[test]
@@ -82,7 +85,9 @@ fn everything_else_is_not_obeyed() {
 fn a_command_with_a_nonce_is_for_the_session_that_gave_it_out() {
     let nonce = Nonce::new(&[7; 8]).unwrap();
     let bytes = command(2, "pump-1", "t", Claims::in_session(Sequence(7), nonce));
-    let judge = |nonce: Option<Nonce>| master().judge("t", &bytes, None, None, nonce.as_ref()).map(drop);
+    let judge = |nonce: Option<Nonce>| {
+        master().judge("t", &bytes, None, None, nonce.as_ref(), &mut OpensNothing).map(drop)
+    };
     assert_eq!(judge(Some(nonce)), Ok(()));
     assert_eq!(judge(None), Err(Disobeyed::Stale(Stale::OtherSession)));
     assert_eq!(judge(Nonce::new(&[8; 8])), Err(Disobeyed::Stale(Stale::OtherSession)));
@@ -97,7 +102,7 @@ fn a_key_set_is_replaced_by_a_newer_one_alone() {
     assert_eq!(master.learn(&key_set(1, 6, &[3], NOW - 1), Some(NOW)), Err(BadKeySet::Expired));
     assert_eq!(master.learn(&key_set(1, 6, &[3], NOW + 99), Some(NOW)), Ok(true));
     let old = command(2, "pump-1", "t", Claims::issued_at(Sequence(1), NOW));
-    assert_eq!(master.judge("t", &old, None, Some(NOW), None), Err(Disobeyed::OtherKey));
+    assert_eq!(master.judge("t", &old, None, Some(NOW), None, &mut OpensNothing), Err(Disobeyed::OtherKey));
     assert_eq!(master.version(), Some(Sequence(6)));
 }
 
@@ -107,5 +112,89 @@ fn a_device_without_a_pinned_key_obeys_nobody() {
     let mut free = Master::new(device, installation, None);
     assert_eq!(free.learn(&key_set(1, 5, &[2], NOW + 99), Some(NOW)), Err(BadKeySet::Foreign));
     let bytes = command(2, "pump-1", "t", Claims::issued_at(Sequence(1), NOW));
-    assert_eq!(free.judge("t", &bytes, None, Some(NOW), None), Err(Disobeyed::NoKeys));
+    assert_eq!(free.judge("t", &bytes, None, Some(NOW), None, &mut OpensNothing), Err(Disobeyed::NoKeys));
+}
+
+/// A device that opens what is encrypted to this secret key, and what is said under this key of a group.
+struct Keyring(P256Agreement, Option<GroupKey>);
+
+fn keyring(secret: u8, group: Option<GroupKey>) -> Keyring {
+    Keyring(P256Agreement::from_secret(&[secret; 32]).unwrap(), group)
+}
+
+impl Opens for Keyring {
+    fn own(&mut self) -> Option<&mut dyn Agreement> {
+        Some(&mut self.0)
+    }
+
+    fn group(&self, epoch: Epoch) -> Option<GroupKey> {
+        self.1.clone().filter(|key| key.epoch() == epoch)
+    }
+}
+
+fn plant(epoch: u32) -> GroupKey {
+    GroupKey::new("plant", Epoch(epoch), &[9; 16]).unwrap()
+}
+
+const SAID: Message<'_> = Message {
+    claims: Claims { sequence: Sequence(7), issued: Some(NOW), expires: None, nonce: None },
+    format: Some(Format::JSON),
+    payload: b"4711",
+};
+
+#[test]
+fn a_command_for_the_device_alone_or_for_its_group_is_opened_and_for_another_is_not_obeyed() {
+    let context = context(Direction::Down { device: "pump-1" }, "t");
+    let mut out = vec![0; 512];
+    let to = P256Agreement::from_secret(&[5; 32]).unwrap().public();
+    let len = sign_for_recipient(&SAID, &context, &mut key(2), &to, &mut SystemRandom, &mut out).unwrap();
+    let judge = |bytes: &[u8], opens: &mut dyn Opens| {
+        let obeyed = master().judge("t", bytes, None, Some(NOW), None, opens);
+        obeyed.map(|command| (command.payload, command.format))
+    };
+    let opened = Ok((b"4711".to_vec(), Some(50)));
+    assert_eq!(judge(&out[..len], &mut keyring(5, None)), opened);
+    assert_eq!(judge(&out[..len], &mut keyring(6, None)), Err(Disobeyed::Sealed));
+    assert_eq!(judge(&out[..len], &mut OpensNothing), Err(Disobeyed::Sealed));
+    let len = sign_for_group(&SAID, &context, &mut key(2), &plant(3), Cipher::Gcm, &mut out).unwrap();
+    assert_eq!(judge(&out[..len], &mut keyring(5, Some(plant(3)))), opened);
+    assert_eq!(judge(&out[..len], &mut keyring(5, Some(plant(4)))), Err(Disobeyed::Sealed));
+}
+
+#[test]
+fn a_key_of_a_group_is_taken_from_the_server_alone_and_from_the_place_where_it_belongs() {
+    let grant = |signer: u8, to: u8, topic: &str| {
+        let context = context(Direction::Down { device: "pump-1" }, topic);
+        let claims = Claims::issued_at(Sequence(1), 1);
+        let to = P256Agreement::from_secret(&[to; 32]).unwrap().public();
+        let (mut out, mut random) = (vec![0; 512], SystemRandom);
+        let len =
+            sign_grant(&plant(3), claims, &context, &mut key(signer), &to, &mut random, &mut out).unwrap();
+        out.truncate(len);
+        out
+    };
+    let granted = |topic: &str, bytes: &[u8], known: Option<GroupKey>| {
+        let granted = master().granted(topic, bytes, &mut keyring(5, known));
+        granted.map(|key| key.map(|key| (key.group().to_owned(), key.epoch(), *key.expose_secret())))
+    };
+    let topic = "$keyward/keys/plant/3/pump-1";
+    let good = grant(2, 5, topic);
+    assert_eq!(
+        granted(topic, &good, None),
+        Ok(Some(("plant".to_owned(), Epoch(3), [9; 16]))),
+        "however old it is"
+    );
+    assert_eq!(granted(topic, &good, Some(plant(3))), Ok(None), "it is known");
+    assert_eq!(granted(topic, b"", None), Ok(None), "that it was withdrawn nobody signed");
+    assert_eq!(granted(topic, &grant(3, 5, topic), None), Err(Disobeyed::OtherKey));
+    assert_eq!(granted(topic, &grant(2, 6, topic), None), Err(Disobeyed::Sealed));
+    for (elsewhere, problem) in [
+        ("$keyward/keys/plant/4/pump-1", Disobeyed::NoGrant),
+        ("$keyward/keys/yard/3/pump-1", Disobeyed::NoGrant),
+        ("$keyward/keys/plant/x/pump-1", Disobeyed::NoGrant),
+        ("$keyward/keys/plant/3/pump-1/more", Disobeyed::NoGrant),
+    ] {
+        assert_eq!(granted(elsewhere, &grant(2, 5, elsewhere), None), Err(problem), "{elsewhere}");
+        assert!(granted(elsewhere, &good, None).is_err(), "{elsewhere}");
+    }
 }

@@ -1,4 +1,4 @@
-//! A flat map of CBOR (RFC 8949), deterministic: what a heartbeat is written as.
+//! As much of CBOR (RFC 8949), deterministic, as a device writes: a flat map, which is a heartbeat, and an array of byte strings, which is a batch.
 
 /// Is the value of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +32,7 @@ pub(crate) fn map(mut entries: Vec<(i64, Value)>) -> Vec<u8> {
 fn write(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Unsigned(number) => head(out, 0, *number),
-        Value::Bytes(bytes) => {
-            head(out, 2, bytes.len() as u64);
-            out.extend_from_slice(bytes);
-        }
+        Value::Bytes(text) => bytes(out, text),
         Value::Text(text) => {
             head(out, 3, text.len() as u64);
             out.extend_from_slice(text.as_bytes());
@@ -45,6 +42,19 @@ fn write(out: &mut Vec<u8>, value: &Value) {
             write(out, &Value::Text(text.clone()));
         }
     }
+}
+
+/// Writes a byte string.
+pub(crate) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    head(out, 2, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Returns the head of an array.
+pub(crate) fn array(items: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    head(&mut out, 4, items as u64);
+    out
 }
 
 /// Writes the head of an item in its shortest form.
