@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -91,6 +92,14 @@ class Agent:
 
     def connected(self):
         return self.until(lambda status: status["connected"], "the device is connected")
+
+    def until_away(self):
+        """Waits until the device has no link, also while no broker runs."""
+        deadline = time.monotonic() + clients.PATIENCE
+        while self.status()["connected"]:
+            assert time.monotonic() < deadline, self.said()
+            clients.pause()
+        return self
 
     def said(self):
         return (self.keyward.folder / f"{self.name}.log").read_text()

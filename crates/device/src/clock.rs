@@ -17,3 +17,8 @@ pub(crate) fn unix_seconds() -> Option<u64> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     (seconds >= FIRST).then_some(seconds)
 }
+
+/// Returns the seconds since 1970 for a device that believes its clock, or nothing.
+pub(crate) fn date(is_believed: bool) -> Option<u64> {
+    unix_seconds().filter(|_| is_believed)
+}

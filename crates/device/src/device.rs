@@ -5,7 +5,7 @@ use crate::command::{Command, Master};
 use crate::enrol::{Host, Membership, MembershipError};
 use crate::groups::GroupKeys;
 use crate::heartbeat::{Event, Nameplate, ResetCause};
-use crate::keys::KeyStore;
+use crate::keys::{KeyError, KeyStore, draw, no_randomness};
 use crate::limits::ASIDE;
 use crate::link::{self, Waker};
 use crate::numbers::{SeenCommands, Sequencer};
@@ -16,7 +16,8 @@ use crate::sealed::SealedStore;
 use crate::shared::{Shared, lock};
 use crate::state::StateError;
 use crate::tamper::{self, OnTamper};
-use keyward_envelope::Sequence;
+use keyward_envelope::limits::NONCE_BYTES;
+use keyward_envelope::{Nonce, Sequence};
 use keyward_files::{self as files, FileError};
 use std::io;
 use std::path::Path;
@@ -39,6 +40,9 @@ pub struct DeviceSettings {
     pub commands: Vec<String>,
     /// Seconds that the broker keeps commands for a device that is away.
     pub session_seconds: u32,
+    /// Whether the machine's clock is believed where it was set. Without a clock messages are good for the link on which they are sent, and commands need the
+    /// nonce of this start, which the device tells on `devices/ID/nonce`.
+    pub clock: bool,
     /// How often the device says how it is while the link stands.
     pub heartbeat_every: Duration,
     /// What stands in each heartbeat.
@@ -56,6 +60,7 @@ impl Default for DeviceSettings {
             encrypt: Vec::new(),
             commands: Vec::new(),
             session_seconds: 3_600,
+            clock: true,
             heartbeat_every: Duration::from_secs(60),
             nameplate: Nameplate::default(),
             on_tamper: OnTamper::Report,
@@ -79,6 +84,9 @@ pub enum StartError {
     /// Keys or numbers cannot be used.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// A file is not as it should be.
     #[error(transparent)]
     File(#[from] FileError),
@@ -156,8 +164,8 @@ impl Device {
         // Each start is another generation: who starts an older copy says one that the server has heard before.
         store.mark()?;
         let groups = GroupKeys::load(&store)?;
-        let pen =
-            Pen::take_up(&membership, &keys, folder, settings.outbox, settings.encrypt.clone(), groups)?;
+        let pen = Pen::take_up(&membership, &keys, folder, &settings, groups)?;
+        let nonce = Nonce::new(&draw::<NONCE_BYTES>()?).ok_or_else(no_randomness)?;
         let (waker, wakes) = Waker::pair()?;
         let pinned = membership.installation_key.as_deref();
         let mut master = Master::new(membership.device.clone(), membership.installation.clone(), pinned);
@@ -172,6 +180,7 @@ impl Device {
             aside: Mutex::new(Outbox::open(&folder.join("aside"), aside, keys.as_ref())?),
             seen: Mutex::new(SeenCommands::open(&folder.join("commands"))?),
             store: Mutex::new(store),
+            nonce,
             reset_cause: reset_cause(folder)?,
             membership: Mutex::new(membership),
             pen: Mutex::new(pen),

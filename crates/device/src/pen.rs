@@ -1,17 +1,18 @@
 //! Writes messages: numbers and signs them, and puts them into the outbox, all under one lock, so that they leave in the order of their numbers.
 
 use crate::clock;
+use crate::device::DeviceSettings;
 use crate::enrol::Membership;
 use crate::groups::GroupKeys;
-use crate::keys::{Generation, KeyError, KeyStore, MessageSigner, SystemRandom};
+use crate::keys::{Generation, KeyError, KeyStore, MessageSigner, Role, SystemRandom, public_key};
 use crate::limits::{AHEAD_NUMBERS, READING_BYTES, TOPIC_BYTES};
 use crate::numbers::Sequencer;
-use crate::outbox::{Entry, Outbox, Settings};
+use crate::outbox::{Entry, Outbox};
 use crate::readers::{self, EncryptRule, Readers};
 use crate::state::StateError;
 use keyward_envelope::{
-    Cipher, Claims, Context, Direction, Format, Message, SealError, inspect, limits, sign, sign_for_group,
-    sign_for_recipient,
+    Cipher, Claims, Content, Context, Direction, Format, Message, Nonce, PublicKey, SealError, Sequence,
+    inspect, limits, sign, sign_for_group, sign_for_recipient,
 };
 use keyward_mqtt::topic::TopicName;
 use std::path::Path;
@@ -54,9 +55,9 @@ pub enum ReportError {
     /// The payload is too long.
     #[error("the payload has {0} bytes, and 64,512 are the most: send it in parts")]
     TooLong(usize),
-    /// The clock was never set.
+    /// There is neither a clock nor a link.
     #[error(
-        "this machine's clock was never set, and messages are dated: wait for the network's time, or set it"
+        "this device has no clock, so what it says is good for one link, and none stands on which all that waited was sent: say it again when it does, or set the clock"
     )]
     NoClock,
     /// It is to be encrypted for a group of which the device has no key.
@@ -78,12 +79,34 @@ pub enum ReportError {
     Destroyed(String),
 }
 
+/// Says when a message is good.
+#[derive(Debug, Clone, Copy)]
+enum Stamp {
+    /// From this moment on, seconds since 1970.
+    Date(u64),
+    /// In this session.
+    Session(Nonce),
+}
+
+impl Stamp {
+    fn claims(self, number: Sequence) -> Claims {
+        match self {
+            Self::Date(issued) => Claims::issued_at(number, issued),
+            Self::Session(nonce) => Claims::in_session(number, nonce),
+        }
+    }
+}
+
 /// Holds what is needed to write messages.
 pub(crate) struct Pen {
     device: String,
     installation: String,
     signer: MessageSigner,
+    public: PublicKey,
     numbers: Sequencer,
+    has_clock: bool,
+    /// What messages carry in place of a date: given by the server for the link that stands.
+    session: Option<Nonce>,
     encrypt: Vec<EncryptRule>,
     pub(crate) groups: GroupKeys,
     pub(crate) outbox: Outbox,
@@ -94,25 +117,28 @@ impl Pen {
         membership: &Membership,
         keys: &Arc<dyn KeyStore>,
         folder: &Path,
-        settings: Settings,
-        encrypt: Vec<EncryptRule>,
+        settings: &DeviceSettings,
         groups: GroupKeys,
     ) -> Result<Self, ReportError> {
         Ok(Self {
             device: membership.device.to_string(),
             installation: membership.installation.to_string(),
             signer: MessageSigner::new(Arc::clone(keys), Generation::Current)?,
+            public: public_key(keys.as_ref(), Role::Message, Generation::Current)?,
+            has_clock: settings.clock,
+            session: None,
             numbers: Sequencer::start(&folder.join("numbers"), keys.as_ref())?,
-            encrypt,
+            encrypt: settings.encrypt.clone(),
             groups,
-            outbox: Outbox::open(&folder.join("outbox"), settings, keys.as_ref())?,
+            outbox: Outbox::open(&folder.join("outbox"), settings.outbox, keys.as_ref())?,
         })
     }
 
     /// Signs and stores; returns the number of the first in the outbox.
     pub(crate) fn write(&mut self, readings: &[Reading<'_>]) -> Result<u64, ReportError> {
+        let stamp = self.stamp().ok_or(ReportError::NoClock)?;
         let entries: Vec<Entry> =
-            readings.iter().map(|reading| self.sign(reading)).collect::<Result<_, _>>()?;
+            readings.iter().map(|reading| self.sign(reading, stamp)).collect::<Result<_, _>>()?;
         Ok(self.outbox.append(&entries)?)
     }
 
@@ -131,16 +157,63 @@ impl Pen {
         }
     }
 
-    fn sign(&mut self, reading: &Reading<'_>) -> Result<Entry, ReportError> {
+    /// Begins to write for a link, or ends it: of a device without a clock.
+    pub(crate) fn write_in(&mut self, session: Option<Nonce>) {
+        self.session = session;
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        clock::date(self.has_clock).map(Stamp::Date).or(self.session.map(Stamp::Session))
+    }
+
+    /// Writes the oldest message that waits anew for this session, if it was made for an earlier one: under another number, behind all that wait,
+    /// and in one step with forgetting the old one. Tells whether it was.
+    pub(crate) fn rewrite_oldest(&mut self, oldest: &Entry, session: Nonce) -> Result<bool, ReportError> {
+        let Some((format, payload)) = self.reopen(oldest, session) else { return Ok(false) };
+        let reading = Reading {
+            topic: &oldest.topic,
+            payload: &payload,
+            format,
+            retain: oldest.retain,
+            correlation: oldest.properties.correlation_data.as_deref(),
+        };
+        let entry = self.sign(&reading, Stamp::Session(session))?;
+        self.outbox.replace_oldest(&entry)?;
+        Ok(true)
+    }
+
+    /// Returns what a message of an earlier session says. What is for another's eyes alone nothing here opens again.
+    fn reopen(&self, oldest: &Entry, session: Nonce) -> Option<(Option<Format>, Vec<u8>)> {
+        let context = Context {
+            direction: Direction::Up { device: &self.device },
+            installation: &self.installation,
+            topic: &oldest.topic,
+            correlation: oldest.properties.correlation_data.as_deref(),
+        };
+        let found = inspect(&oldest.payload).ok()?;
+        if found.claims().issued.is_some() || found.claims().nonce.is_none_or(|nonce| nonce == session) {
+            return None;
+        }
+        match found.verify(&self.public, &context).ok()?.content().ok()? {
+            Content::Plain { format, payload } => Some((format, payload.to_vec())),
+            Content::ForGroup(sealed) => {
+                let mut opened = vec![0; sealed.payload_len()];
+                sealed.open(self.groups.of_epoch(sealed.epoch())?, &mut opened).ok()?;
+                Some((sealed.format(), opened))
+            }
+            Content::ForRecipient(_) => None,
+        }
+    }
+
+    fn sign(&mut self, reading: &Reading<'_>, stamp: Stamp) -> Result<Entry, ReportError> {
         check(reading)?;
-        let issued = clock::unix_seconds().ok_or(ReportError::NoClock)?;
         let context = Context {
             direction: Direction::Up { device: &self.device },
             installation: &self.installation,
             topic: reading.topic,
             correlation: reading.correlation,
         };
-        let claims = Claims::issued_at(self.numbers.take()?, issued);
+        let claims = stamp.claims(self.numbers.take()?);
         let message = Message { claims, format: reading.format, payload: reading.payload };
         let mut bytes = vec![0; limits::MESSAGE_BYTES.min(reading.payload.len() + MORE_BYTES)];
         let signer = &mut self.signer;

@@ -15,7 +15,7 @@ use crate::sealed::SealedStore;
 use crate::state::StateError;
 use crate::tamper;
 use keyward_client::Message;
-use keyward_envelope::{Agreement, Epoch, Format, GroupKey};
+use keyward_envelope::{Agreement, Epoch, Format, GroupKey, Nonce};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) master: Mutex<Master>,
     pub(crate) seen: Mutex<SeenCommands>,
     pub(crate) store: Mutex<SealedStore>,
+    /// What commands to a device without a clock have to carry: drawn at each start.
+    pub(crate) nonce: Nonce,
     pub(crate) reset_cause: ResetCause,
     pub(crate) refused_commands: AtomicU64,
     pub(crate) news: Mutex<News>,
@@ -103,6 +105,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Returns the seconds since 1970; nothing if this device has no clock that it believes.
+    pub(crate) fn date(&self) -> Option<u64> {
+        clock::date(self.settings.clock)
+    }
+
     pub(crate) fn write(&self, readings: &[Reading<'_>]) -> Result<u64, ReportError> {
         if let Some(reason) = &self.news().destroyed {
             return Err(ReportError::Destroyed(reason.clone()));
@@ -117,6 +124,13 @@ impl Shared {
         let topic = format!("devices/{}/{last}", lock(&self.membership).device);
         let reading = Reading { format: Some(Format::CBOR), ..Reading::new(&topic, &payload) };
         self.write(&[reading])
+    }
+
+    /// Tells the nonce that commands have to carry, for whoever asks later too.
+    pub(crate) fn tell_nonce(&self) -> Result<u64, ReportError> {
+        let digits: String = self.nonce.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let topic = format!("devices/{}/nonce", lock(&self.membership).device);
+        self.write(&[Reading { retain: true, ..Reading::new(&topic, digits.as_bytes()) }])
     }
 
     pub(crate) fn say_now(&self, event: Event<'_>) -> Result<u64, ReportError> {
@@ -198,7 +212,7 @@ impl Shared {
     }
 
     fn learn(&self, set: &[u8]) {
-        let learned = lock(&self.master).learn(set, clock::unix_seconds());
+        let learned = lock(&self.master).learn(set, self.date());
         match learned {
             Ok(false) => {}
             Ok(true) => {
@@ -240,13 +254,13 @@ impl Shared {
 
     fn obey(&self, message: Message) -> Result<(), String> {
         let correlation = message.correlation_data.as_deref();
-        let now = clock::unix_seconds();
+        let now = self.date();
         let judged = lock(&self.master).judge(
             &message.topic,
             &message.payload,
             correlation,
             now,
-            None,
+            Some(&self.nonce),
             &mut Keyring::of(self),
         );
         let mut command = judged.map_err(|problem| problem.to_string())?;

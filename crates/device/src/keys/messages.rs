@@ -8,7 +8,7 @@ use std::sync::Arc;
 const FAILED: Unavailable = Unavailable(16);
 
 /// Reads the public half of a key of a store.
-pub(super) fn public_key(
+pub(crate) fn public_key(
     store: &dyn KeyStore,
     role: Role,
     generation: Generation,

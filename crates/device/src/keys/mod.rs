@@ -15,8 +15,10 @@ mod token;
 mod tpm;
 
 pub use file::FileStore;
+pub(crate) use messages::public_key;
 pub use messages::{MessageSigner, Opener};
 pub use random::SystemRandom;
+pub(crate) use random::{draw, no_randomness};
 pub use request::{cose_key, signing_request};
 pub use sealed::SealingSecret;
 pub use secret_place::SecretPlace;

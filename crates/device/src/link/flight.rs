@@ -59,6 +59,11 @@ impl Flight {
         }
     }
 
+    /// Lets more messages be under way.
+    pub(crate) fn widen(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Returns how many messages may be sent now.
     pub(crate) fn room(&self) -> usize {
         self.most.saturating_sub(self.entries.len().max(self.packets.len()))

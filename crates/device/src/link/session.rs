@@ -12,6 +12,7 @@ use crate::limits::{ANSWER_TIME, IN_FLIGHT, KEEP_ALIVE, REFUSED_PAUSE};
 use crate::outbox::{Entry, Waiting};
 use crate::shared::Shared;
 use keyward_client::{Client, ClientError, ClientOptions, Event, Publication};
+use keyward_envelope::Nonce;
 use keyward_mqtt::packet::{PacketId, Qos, SubscribeOptions};
 use keyward_mqtt::property::{PublishProperties, UserProperties};
 use std::os::fd::AsFd;
@@ -62,11 +63,26 @@ fn draw() -> u64 {
     u64::from_be_bytes(bytes)
 }
 
+/// Where the server tells the nonce of a link.
+const NONCE_TOPIC: &str = "$keyward/nonce";
+
+/// Says how far a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// What is said carries a date, or the nonce of this link.
+    Open,
+    /// The device has no clock, and the server has not told the nonce yet.
+    AwaitsNonce(Instant),
+    /// What was said on earlier links is sent as it is, one by one up to this entry: the server knows what it had, and the rest is written anew.
+    Catches { session: Nonce, up_to: u64 },
+}
+
 /// Is one link.
 struct Session<'a> {
     shared: &'a Arc<Shared>,
     client: Client,
     flight: Flight,
+    phase: Phase,
     /// Until when the outbox waits after the server could not take something.
     paused_until: Option<Instant>,
     heartbeat_at: Instant,
@@ -87,8 +103,11 @@ impl<'a> Session<'a> {
         let mut client = Client::connect(&options)?;
         subscribe(shared, &mut client)?;
         let now = clock::now();
-        let flight = Flight::new(IN_FLIGHT);
-        Ok(Self { shared, client, flight, paused_until: None, heartbeat_at: now, renew_at: now })
+        let has_clock = shared.date().is_some();
+        let (phase, most) =
+            if has_clock { (Phase::Open, IN_FLIGHT) } else { (Phase::AwaitsNonce(now + ANSWER_TIME), 1) };
+        let flight = Flight::new(most);
+        Ok(Self { shared, client, flight, phase, paused_until: None, heartbeat_at: now, renew_at: now })
     }
 
     /// Serves the link until it breaks, which returns why, or the device stops and nothing is left to send, which returns nothing.
@@ -106,6 +125,7 @@ impl<'a> Session<'a> {
     }
 
     fn close(self, orderly: bool) {
+        self.shared.pen().write_in(None);
         if orderly {
             drop(self.client.disconnect());
         }
@@ -121,13 +141,45 @@ impl<'a> Session<'a> {
             let Some(event) = self.client.next_event(Duration::ZERO)? else { return Ok(()) };
             match event {
                 Event::Published { id, reason, said } => self.answered(id, reason, said)?,
+                Event::Message(message) if message.topic == NONCE_TOPIC => {
+                    self.begin_session(&message.payload)
+                }
                 Event::Message(message) => self.shared.hear(message),
             }
         }
     }
 
+    /// Takes the nonce of this link, for a device without a clock.
+    fn begin_session(&mut self, digits: &[u8]) {
+        if let (Phase::AwaitsNonce(_), Some(session)) = (self.phase, nonce(digits)) {
+            let up_to = self.shared.pen().outbox.last().unwrap_or_default();
+            self.phase = Phase::Catches { session, up_to };
+            self.catch_up();
+        }
+    }
+
+    /// Goes on to what is new when all of earlier links is through.
+    fn catch_up(&mut self) {
+        let Phase::Catches { session, up_to } = self.phase else { return };
+        let mut pen = self.shared.pen();
+        if pen.outbox.first().is_none_or(|first| first > up_to) {
+            pen.write_in(Some(session));
+            drop(pen);
+            self.phase = Phase::Open;
+            self.flight.widen(IN_FLIGHT);
+            if let Err(error) = self.shared.tell_nonce() {
+                self.shared.tell(&format!("the nonce for commands is not told: {error}"));
+            }
+        }
+    }
+
     fn wait_until(&self) -> Instant {
-        let mut until = self.heartbeat_at.min(self.renew_at);
+        let mut until = self.renew_at;
+        match self.phase {
+            Phase::Open => until = until.min(self.heartbeat_at),
+            Phase::AwaitsNonce(end) => until = until.min(end),
+            Phase::Catches { .. } => {}
+        }
         for other in [self.client.due(), self.paused_until, self.shared.stop_at()].into_iter().flatten() {
             until = until.min(other);
         }
@@ -140,7 +192,7 @@ impl<'a> Session<'a> {
 
     fn say_how_it_is(&mut self) -> Result<(), SessionError> {
         let now = clock::now();
-        if now < self.heartbeat_at || self.shared.is_stopping() {
+        if self.phase != Phase::Open || now < self.heartbeat_at || self.shared.is_stopping() {
             return Ok(());
         }
         self.heartbeat_at = now + self.shared.settings.heartbeat_every;
@@ -172,6 +224,9 @@ impl<'a> Session<'a> {
 
     /// Sends what may not wait for its turn.
     fn send_ahead(&mut self) -> Result<(), SessionError> {
+        if self.phase != Phase::Open {
+            return Ok(());
+        }
         for entry in self.shared.take_urgent() {
             let found = self.shared.pen().outbox.peek(entry - 1, 1);
             let waiting = found.ok().and_then(|found| found.into_iter().find(|waiting| waiting.id == entry));
@@ -189,6 +244,9 @@ impl<'a> Session<'a> {
     }
 
     fn send_waiting(&mut self) -> Result<(), SessionError> {
+        if let Phase::AwaitsNonce(end) = self.phase {
+            return if clock::now() < end { Ok(()) } else { Err(SessionError::NoNonce) };
+        }
         if self.paused_until.is_some_and(|until| clock::now() < until) {
             return Ok(());
         }
@@ -246,7 +304,9 @@ impl<'a> Session<'a> {
             }
             Verdict::Never => {
                 let found = self.shared.pen().outbox.peek(entry - 1, 1)?;
-                if let Some(waiting) = found.into_iter().find(|waiting| waiting.id == entry) {
+                if let Some(waiting) = found.into_iter().find(|waiting| waiting.id == entry)
+                    && !self.is_rewritten(&waiting)?
+                {
                     self.shared.put_aside(&waiting, problem.trim_end())?;
                 }
                 self.flight.settled(entry);
@@ -255,9 +315,16 @@ impl<'a> Session<'a> {
         self.acknowledge()
     }
 
+    /// Writes anew what was refused because it was made for an earlier link.
+    fn is_rewritten(&self, waiting: &Waiting) -> Result<bool, SessionError> {
+        let Phase::Catches { session, .. } = self.phase else { return Ok(false) };
+        Ok(self.shared.pen().rewrite_oldest(&waiting.entry, session)?)
+    }
+
     fn acknowledge(&mut self) -> Result<(), SessionError> {
         if let Some(through) = self.flight.take_through() {
             self.shared.pen().outbox.acknowledge(through)?;
+            self.catch_up();
         }
         Ok(())
     }
@@ -269,12 +336,25 @@ fn subscribe(shared: &Shared, client: &mut Client) -> Result<(), ClientError> {
     // The server's keys first, for what lies retained comes in this order, and grants are believed by them.
     let grants = grants_of(shared.membership().device.as_str());
     let mut filters: Vec<(&str, SubscribeOptions)> = vec![(KEY_SET_TOPIC, options), (&grants, options)];
+    if shared.date().is_none() {
+        filters.push((NONCE_TOPIC, options));
+    }
     filters.extend(shared.settings.commands.iter().map(|filter| (filter.as_str(), options)));
     let answers = client.subscribe_all(&filters, None)?;
     for ((filter, _), reason) in filters.iter().zip(&answers).filter(|(_, reason)| reason.is_failure()) {
         shared.tell(&format!("the subscription to {filter} was refused: {}", reason.as_str()));
     }
     Ok(())
+}
+
+/// Reads a nonce of 8 to 16 bytes, as hexadecimal digits.
+fn nonce(digits: &[u8]) -> Option<Nonce> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = digits.chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    });
+    Nonce::new(&pairs.collect::<Option<Vec<u8>>>()?)
 }
 
 fn user(entry: &Entry) -> Vec<(&str, &str)> {
@@ -305,4 +385,10 @@ enum SessionError {
     State(#[from] crate::state::StateError),
     #[error(transparent)]
     Keys(#[from] crate::keys::KeyError),
+    #[error(transparent)]
+    Report(#[from] crate::pen::ReportError),
+    #[error(
+        "the server told no nonce, and a device without a clock needs one: is a message key of this device registered (`keyward keys list`)?"
+    )]
+    NoNonce,
 }

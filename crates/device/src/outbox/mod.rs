@@ -114,6 +114,21 @@ impl Outbox {
     /// Nothing was stored: [`StateError::Full`]; [`StateError::TooLarge`] for more than 160 KiB at once; the disk. After [`StateError::Broken`] it is not known before
     /// the outbox is opened again.
     pub fn append(&mut self, entries: &[Entry]) -> Result<u64, StateError> {
+        self.append_passing(entries, None)
+    }
+
+    /// Stores a message in the place of the oldest, behind all that wait: after a power cut one of the two is there, and never both. Returns
+    /// its number.
+    ///
+    /// # Errors
+    /// As [`Outbox::append`]; the oldest waits still.
+    pub(crate) fn replace_oldest(&mut self, entry: &Entry) -> Result<u64, StateError> {
+        let oldest = self.oldest(1);
+        self.append_passing(std::slice::from_ref(entry), oldest)
+    }
+
+    /// Stores messages; with them it is written that all up to number `passed` need not be sent any more.
+    fn append_passing(&mut self, entries: &[Entry], passed: Option<u64>) -> Result<u64, StateError> {
         let first = self.next;
         if entries.is_empty() {
             return Ok(first);
@@ -131,14 +146,20 @@ impl Outbox {
                 help,
             });
         }
-        let given_up = self.make_room(entries.len() as u64, record.len() as u64 + overhead())?;
-        let head = self.head_without(entries.len(), given_up).write();
+        let given_up = self.make_room(
+            entries.len() as u64 - u64::from(passed.is_some()),
+            record.len() as u64 + overhead(),
+        )?;
+        let mut head = self.head_without(entries.len(), given_up);
+        head.acknowledged = head.acknowledged.max(passed.unwrap_or(0));
+        let head = head.write();
         record.splice(..head.len(), head);
         let place = self.log.append(&record, self.settings.segment_bytes())?;
         if let Some(last) = given_up {
             self.dropped += self.waiting_up_to(last);
             self.pass(last);
         }
+        passed.into_iter().for_each(|last| self.pass(last));
         let count = entries.len() as u32;
         self.batches.push_back(Batch { place, first, count });
         self.waiting += u64::from(count);
@@ -205,6 +226,16 @@ impl Outbox {
             dropped: self.dropped,
             damaged: self.damaged,
         }
+    }
+
+    /// Returns the number of the oldest message that waits.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.oldest(1)
+    }
+
+    /// Returns the number of the newest message that waits.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.batches.back().map(|batch| batch.end() - 1)
     }
 
     /// Tells whether nothing waits.

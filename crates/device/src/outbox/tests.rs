@@ -290,3 +290,37 @@ fn a_message_costs_one_sync_and_little_besides_its_bytes() {
     assert_eq!(after.0 - before.0, 100);
     assert!((after.1 - before.1) / 100 <= 165 + 12 + 60, "{}", (after.1 - before.1) / 100);
 }
+
+#[test]
+fn a_message_takes_the_place_of_the_oldest_or_does_not_wherever_the_power_fails() {
+    let (mut replaced, mut kept) = (0, 0);
+    for at in 1.. {
+        let power = Power::default();
+        open(&power).unwrap().append(&messages(1..=3)).unwrap();
+        power.fail_after(at);
+        if let Ok(mut outbox) = open(&power) {
+            let _ = outbox.replace_oldest(&message(4));
+        }
+        let ended = !power.is_off();
+        power.restore(at);
+        match waiting(&mut open(&power).unwrap()).as_slice() {
+            [1, 2, 3] => kept += 1,
+            [2, 3, 4] => replaced += 1,
+            other => panic!("call {at}: {other:?}"),
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(replaced > 0 && kept > 0, "{replaced}, {kept}");
+}
+
+#[test]
+fn there_is_room_for_what_takes_the_place_of_the_oldest() {
+    let power = Power::default();
+    let mut outbox = open_with(&power, Settings { max_entries: 2, ..SMALL }).unwrap();
+    outbox.append(&messages(1..=2)).unwrap();
+    assert!(outbox.append(&messages(3..=3)).is_err());
+    assert_eq!(outbox.replace_oldest(&message(3)).unwrap(), 3);
+    assert_eq!((waiting(&mut outbox), outbox.status().entries), (vec![2, 3], 2));
+}

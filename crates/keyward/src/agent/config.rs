@@ -39,6 +39,9 @@ pub(crate) struct Config {
     /// How long the broker keeps commands for it while it is away.
     #[serde(default = "hour", deserialize_with = "span")]
     pub(crate) session: Duration,
+    /// Whether the machine's clock is believed where it was set.
+    #[serde(default = "yes")]
+    pub(crate) clock: bool,
     #[serde(default)]
     pub(crate) socket: Option<SocketPlace>,
     #[serde(default)]
@@ -226,6 +229,9 @@ impl Config {
         if self.batch.len() > keyward_device::limits::RULES {
             return Err("more than 64 [[batch]]; one may have several `topics`".to_owned());
         }
+        if !self.clock && self.encrypt.iter().any(|table| table.recipient.is_some()) {
+            return Err("`clock = false` and [[encrypt]] with a `recipient` do not go together: what a link left unsent is written anew, and only its recipient could open it; encrypt for a `group`".to_owned());
+        }
         if self.poll.iter().any(|poll| poll.every < Duration::from_secs(1)) {
             return Err("`every` of a [[poll]] is at least 1s".to_owned());
         }
@@ -309,6 +315,10 @@ fn minute() -> Duration {
 
 fn hour() -> Duration {
     Duration::from_secs(3_600)
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn sixteen() -> usize {

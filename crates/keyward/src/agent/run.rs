@@ -77,6 +77,7 @@ fn start(config: &Config, log: &Log) -> Outcome<Arc<Device>> {
         encrypt: config.encryption(&id)?,
         commands: config.commands.iter().map(|filter| of_device(filter, &id)).collect(),
         session_seconds: u32::try_from(config.session.as_secs()).unwrap_or(u32::MAX),
+        clock: config.clock,
         heartbeat_every: config.heartbeat,
         nameplate: config.nameplate(),
         on_tamper: config.tamper.on_tamper,
