@@ -144,6 +144,12 @@ def test_what_is_said_for_a_group_opens_with_the_key_of_its_epoch(device, keywar
             break
     with pytest.raises(AssertionError):
         open_with_keyward(keyward, pump, message, "--group", "plant", "--group-key", str(old))
+    # What the server says to the group the device obeys, as a member.
+    topic, sealed = "devices/pump-32/commands/valve", keyward.folder / "shut.cose"
+    keyward.run("seal", "--to-group", "plant", "-t", topic, "shut", "--output", str(sealed))
+    assert again.publish(topic, sealed.read_bytes()) == 0
+    told = json.loads(pump.process.stdout.readline())
+    assert (told["command"], told["payload"]) == (topic, "shut")
     again.close()
 
 

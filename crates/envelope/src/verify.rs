@@ -98,6 +98,11 @@ impl<'a> Unverified<'a> {
         &self.header.claims
     }
 
+    /// Tells whether the message says that it is encrypted for a group: the server speaks to one with another direction than to one device.
+    pub fn is_for_group(&self) -> bool {
+        self.header.format == Some(Format::FOR_GROUP)
+    }
+
     /// Returns how long the payload is, in bytes.
     pub fn payload_len(&self) -> usize {
         self.payload.len()

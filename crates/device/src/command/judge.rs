@@ -4,7 +4,7 @@ use keyward_envelope::freshness::{self, Stale};
 use keyward_envelope::limits::MESSAGE_BYTES;
 use keyward_envelope::{
     Agreement, Content, Context, Direction, Epoch, Format, GroupKey, KeySet, Kid, Nonce, PublicKey, Purpose,
-    Sequence, Verified, inspect, open_grant,
+    Sequence, Unverified, Verified, inspect, open_grant,
 };
 use keyward_ids::{DeviceId, InstallationId};
 use std::fmt;
@@ -179,7 +179,11 @@ impl Master {
         nonce: Option<&Nonce>,
         opens: &mut dyn Opens,
     ) -> Result<Command, Disobeyed> {
-        let verified = self.verify(topic, payload, correlation)?;
+        let found = inspect(payload).map_err(|_| Disobeyed::Unsigned)?;
+        let direction = if found.is_for_group() { Direction::All } else { self.down() };
+        // A nonce is one device's: what is said to a group is judged by its date.
+        let nonce = nonce.filter(|_| direction != Direction::All);
+        let verified = self.verify(&found, direction, topic, correlation)?;
         freshness::of_command(verified.claims(), now, nonce).map_err(Disobeyed::Stale)?;
         let (format, payload) = open(&verified, opens)?;
         Ok(Command {
@@ -209,29 +213,30 @@ impl Master {
         if payload.is_empty() || opens.group(epoch).is_some() {
             return Ok(None);
         }
-        let verified = self.verify(topic, payload, None)?;
+        let found = inspect(payload).map_err(|_| Disobeyed::Unsigned)?;
+        let verified = self.verify(&found, self.down(), topic, None)?;
         let key =
             open_grant(&verified, opens.own().ok_or(Disobeyed::Sealed)?).map_err(|_| Disobeyed::Sealed)?;
         let is_it = key.group().eq_ignore_ascii_case(group) && key.epoch() == epoch;
         if is_it { Ok(Some(key)) } else { Err(Disobeyed::NoGrant) }
     }
 
-    /// Verifies what the server said to this device.
+    /// Returns how the server speaks to this device alone.
+    fn down(&self) -> Direction<'_> {
+        Direction::Down { device: self.device.as_str() }
+    }
+
+    /// Verifies what the server said.
     fn verify<'a>(
         &'a self,
+        found: &Unverified<'a>,
+        direction: Direction<'a>,
         topic: &'a str,
-        payload: &'a [u8],
         correlation: Option<&'a [u8]>,
     ) -> Result<Verified<'a>, Disobeyed> {
-        let found = inspect(payload).map_err(|_| Disobeyed::Unsigned)?;
         let keys = self.keys.as_ref().ok_or(Disobeyed::NoKeys)?;
         let key = keys.find(found.kid(), Purpose::Sign).ok_or(Disobeyed::OtherKey)?;
-        let context = Context {
-            direction: Direction::Down { device: self.device.as_str() },
-            installation: self.installation.as_str(),
-            topic,
-            correlation,
-        };
+        let context = Context { direction, installation: self.installation.as_str(), topic, correlation };
         found.verify(key, &context).map_err(|_| Disobeyed::Signature)
     }
 }

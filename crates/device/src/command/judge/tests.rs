@@ -157,8 +157,28 @@ fn a_command_for_the_device_alone_or_for_its_group_is_opened_and_for_another_is_
     assert_eq!(judge(&out[..len], &mut keyring(6, None)), Err(Disobeyed::Sealed));
     assert_eq!(judge(&out[..len], &mut OpensNothing), Err(Disobeyed::Sealed));
     let len = sign_for_group(&SAID, &context, &mut key(2), &plant(3), Cipher::Gcm, &mut out).unwrap();
+    assert_eq!(judge(&out[..len], &mut keyring(5, Some(plant(3)))), Err(Disobeyed::Signature), "said to one");
+    let context = self::context(Direction::All, "t");
+    let len = sign_for_group(&SAID, &context, &mut key(2), &plant(3), Cipher::Gcm, &mut out).unwrap();
     assert_eq!(judge(&out[..len], &mut keyring(5, Some(plant(3)))), opened);
     assert_eq!(judge(&out[..len], &mut keyring(5, Some(plant(4)))), Err(Disobeyed::Sealed));
+}
+
+#[test]
+fn what_is_said_to_a_group_is_judged_by_its_date_and_in_the_clear_it_is_no_command() {
+    let context = context(Direction::All, "t");
+    let (mut out, mut keys) = (vec![0; 512], keyring(5, Some(plant(3))));
+    let nonce = Nonce::new(&[7; 8]).unwrap();
+    let tied = Message { claims: Claims { nonce: Some(nonce), ..SAID.claims }, ..SAID };
+    let len = sign_for_group(&tied, &context, &mut key(2), &plant(3), Cipher::Gcm, &mut out).unwrap();
+    let judged = master().judge("t", &out[..len], None, Some(NOW), Some(&nonce), &mut keys);
+    assert_eq!(judged.map(drop), Err(Disobeyed::Stale(Stale::OtherSession)), "a nonce is one device's");
+    let len = sign_for_group(&SAID, &context, &mut key(2), &plant(3), Cipher::Gcm, &mut out).unwrap();
+    let judged = master().judge("t", &out[..len], None, None, Some(&nonce), &mut keys);
+    assert_eq!(judged.map(drop), Err(Disobeyed::Stale(Stale::NoClock)));
+    let len = sign(&SAID, &context, &mut key(2), &mut out).unwrap();
+    let judged = master().judge("t", &out[..len], None, Some(NOW), None, &mut keys);
+    assert_eq!(judged.map(drop), Err(Disobeyed::Signature));
 }
 
 #[test]
