@@ -241,3 +241,17 @@ def test_a_copy_of_the_folder_used_elsewhere_is_noticed_and_puts_the_device_into
     thief.report("flow", "3")
     keyward.until(lambda: "incident equivocation" in keyward.run("status").stdout, "the incident is told")
     keyward.until(lambda: "quarantine" in keyward.run("device", "show", "pump-11").stdout, "the device is in quarantine")
+
+
+def test_what_a_device_in_quarantine_says_waits_until_it_is_released(device, keyward, reader):
+    pump = device("pump-12").enrol().start().connected()
+    pump.report("flow", "1")
+    next_reading(reader, pump, "flow")
+    keyward.run("device", "quarantine", "pump-12", "--because", "seen twice")
+    pump.report("flow", "2")
+    pump.report("flow", "3")
+    keyward.until(lambda: "in quarantine" in pump.said(), "the device is told")
+    status = pump.status()
+    assert (status["waiting"], status["aside"]) == (2, 0), status
+    keyward.run("device", "release", "pump-12")
+    assert [plain(next_reading(reader, pump, "flow").payload) for _ in range(2)] == ["2", "3"]

@@ -13,14 +13,20 @@ pub(crate) enum Verdict {
     Never,
     /// It cannot take it now: to be sent again after a pause.
     NotNow,
+    /// It has the device in quarantine: to be sent again on another link, for a release ends this one.
+    Quarantined,
 }
 
+/// What the server says beside a refusal to a device in quarantine (`docs/devices.md`, "Quarantine").
+const QUARANTINED: &str = "quarantined";
+
 impl Verdict {
-    /// Judges an answer.
-    pub(crate) fn of(reason: ReasonCode) -> Self {
+    /// Judges an answer, with what the server said beside it.
+    pub(crate) fn of(reason: ReasonCode, said: Option<&str>) -> Self {
         use ReasonCode as R;
         match reason {
             reason if !reason.is_failure() => Self::Taken,
+            R::NotAuthorized if said == Some(QUARANTINED) => Self::Quarantined,
             // What depends on who says what where: the same bytes are refused again.
             R::NotAuthorized | R::PayloadFormatInvalid | R::TopicNameInvalid | R::PacketTooLarge => {
                 Self::Never
@@ -103,12 +109,17 @@ impl Flight {
 
     /// Notes an answer; returns the entry that it is for and what it means, nothing if it is for none of the outbox. An entry that is refused
     /// [for good](Verdict::Never) has no answer until [`settled`](Self::settled) says that it is kept aside.
-    pub(crate) fn answered(&mut self, packet: PacketId, reason: ReasonCode) -> Option<(u64, Verdict)> {
+    pub(crate) fn answered(
+        &mut self,
+        packet: PacketId,
+        reason: ReasonCode,
+        said: Option<&str>,
+    ) -> Option<(u64, Verdict)> {
         let entry = self.packets.remove(&packet)?;
-        let verdict = Verdict::of(reason);
+        let verdict = Verdict::of(reason, said);
         match verdict {
             Verdict::Taken => self.settled(entry),
-            Verdict::NotNow => self.again.push(entry),
+            Verdict::NotNow | Verdict::Quarantined => self.again.push(entry),
             Verdict::Never => {}
         }
         Some((entry, verdict))
@@ -156,9 +167,12 @@ mod tests {
     fn the_outbox_is_through_up_to_the_first_message_without_an_answer() {
         let mut flight = flight_of(0..4);
         assert_eq!((flight.room(), flight.highest()), (4, Some(3)));
-        flight.answered(packet(2), ReasonCode::Success);
+        flight.answered(packet(2), ReasonCode::Success, None);
         assert_eq!(flight.take_through(), None, "the first has no answer");
-        assert_eq!(flight.answered(packet(1), ReasonCode::NoMatchingSubscribers), Some((0, Verdict::Taken)));
+        assert_eq!(
+            flight.answered(packet(1), ReasonCode::NoMatchingSubscribers, None),
+            Some((0, Verdict::Taken))
+        );
         assert_eq!(flight.take_through(), Some(1));
         assert_eq!(flight.take_through(), None);
         assert_eq!(flight.room(), 6);
@@ -167,8 +181,8 @@ mod tests {
     #[test]
     fn what_is_refused_for_good_holds_the_outbox_until_it_is_kept_aside() {
         let mut flight = flight_of(0..2);
-        assert_eq!(flight.answered(packet(1), ReasonCode::NotAuthorized), Some((0, Verdict::Never)));
-        flight.answered(packet(2), ReasonCode::Success);
+        assert_eq!(flight.answered(packet(1), ReasonCode::NotAuthorized, None), Some((0, Verdict::Never)));
+        flight.answered(packet(2), ReasonCode::Success, None);
         assert_eq!(flight.take_through(), None, "it would be lost with a crash now");
         flight.settled(0);
         assert_eq!(flight.take_through(), Some(1));
@@ -177,22 +191,34 @@ mod tests {
     #[test]
     fn what_cannot_be_taken_now_is_sent_again_in_order() {
         let mut flight = flight_of(0..3);
-        flight.answered(packet(3), ReasonCode::QuotaExceeded);
-        flight.answered(packet(1), ReasonCode::ServerBusy);
+        flight.answered(packet(3), ReasonCode::QuotaExceeded, None);
+        flight.answered(packet(1), ReasonCode::ServerBusy, None);
         assert_eq!(flight.take_again(), [0, 2]);
         assert!(flight.take_again().is_empty() && flight.take_through().is_none());
         flight.sent(0, packet(9));
-        assert_eq!(flight.answered(packet(9), ReasonCode::Success), Some((0, Verdict::Taken)));
+        assert_eq!(flight.answered(packet(9), ReasonCode::Success, None), Some((0, Verdict::Taken)));
         assert_eq!((flight.take_through(), flight.highest()), (Some(0), Some(2)));
+    }
+
+    /// A device in quarantine may be the honest one of two: what it says waits until a person has looked.
+    #[test]
+    fn what_is_refused_in_quarantine_waits_for_another_link() {
+        let mut flight = flight_of(0..2);
+        let refused = flight.answered(packet(1), ReasonCode::NotAuthorized, Some("quarantined"));
+        assert_eq!(refused, Some((0, Verdict::Quarantined)));
+        let other =
+            flight.answered(packet(2), ReasonCode::NotAuthorized, Some("not allowed by the broker's rules"));
+        assert_eq!(other, Some((1, Verdict::Never)));
+        assert_eq!((flight.take_through(), flight.take_again()), (None, vec![0]));
     }
 
     #[test]
     fn what_is_sent_ahead_leaves_what_it_overtook_in_the_outbox() {
         let mut flight = flight_of(0..2);
         flight.sent_ahead(5, packet(9));
-        assert_eq!(flight.answered(packet(9), ReasonCode::Success), Some((5, Verdict::Taken)));
-        flight.answered(packet(1), ReasonCode::Success);
-        flight.answered(packet(2), ReasonCode::Success);
+        assert_eq!(flight.answered(packet(9), ReasonCode::Success, None), Some((5, Verdict::Taken)));
+        flight.answered(packet(1), ReasonCode::Success, None);
+        flight.answered(packet(2), ReasonCode::Success, None);
         assert_eq!((flight.take_through(), flight.highest()), (Some(1), Some(1)));
         for entry in 2..5 {
             assert!(!flight.was_sent_ahead(entry));
@@ -200,23 +226,23 @@ mod tests {
         }
         assert!(flight.was_sent_ahead(5) && !flight.was_sent_ahead(5));
         for id in 22..25 {
-            flight.answered(packet(id), ReasonCode::Success);
+            flight.answered(packet(id), ReasonCode::Success, None);
         }
         assert_eq!((flight.take_through(), flight.highest()), (Some(5), Some(5)));
     }
 
     #[test]
     fn an_answer_to_something_else_is_nobodys() {
-        assert_eq!(flight_of(0..1).answered(packet(7), ReasonCode::Success), None);
+        assert_eq!(flight_of(0..1).answered(packet(7), ReasonCode::Success, None), None);
     }
 
     #[test]
     fn what_waits_for_an_answer_bounds_what_is_sent() {
         let mut flight = flight_of(0..8);
         assert_eq!(flight.room(), 0);
-        flight.answered(packet(8), ReasonCode::Success);
+        flight.answered(packet(8), ReasonCode::Success, None);
         assert_eq!(flight.room(), 0, "answered out of turn, it stays until the first is");
-        flight.answered(packet(1), ReasonCode::Success);
+        flight.answered(packet(1), ReasonCode::Success, None);
         flight.take_through();
         assert_eq!(flight.room(), 1);
     }

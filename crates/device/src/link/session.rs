@@ -85,6 +85,8 @@ struct Session<'a> {
     phase: Phase,
     /// Until when the outbox waits after the server could not take something.
     paused_until: Option<Instant>,
+    /// Whether the server has the device in quarantine: a release ends this link, and until then nothing is said.
+    is_quarantined: bool,
     heartbeat_at: Instant,
     renew_at: Instant,
 }
@@ -107,7 +109,16 @@ impl<'a> Session<'a> {
         let (phase, most) =
             if has_clock { (Phase::Open, IN_FLIGHT) } else { (Phase::AwaitsNonce(now + ANSWER_TIME), 1) };
         let flight = Flight::new(most);
-        Ok(Self { shared, client, flight, phase, paused_until: None, heartbeat_at: now, renew_at: now })
+        Ok(Self {
+            shared,
+            client,
+            flight,
+            phase,
+            paused_until: None,
+            is_quarantined: false,
+            heartbeat_at: now,
+            renew_at: now,
+        })
     }
 
     /// Serves the link until it breaks, which returns why, or the device stops and nothing is left to send, which returns nothing.
@@ -196,6 +207,10 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.heartbeat_at = now + self.shared.settings.heartbeat_every;
+        // How it was by then is of no use to anybody when it is released.
+        if self.is_quarantined {
+            return Ok(());
+        }
         if let Err(error) = self.shared.say(Word::Heartbeat) {
             self.shared.tell(&format!("no heartbeat: {error}"));
         }
@@ -244,6 +259,9 @@ impl<'a> Session<'a> {
     }
 
     fn send_waiting(&mut self) -> Result<(), SessionError> {
+        if self.is_quarantined {
+            return Ok(());
+        }
         if let Phase::AwaitsNonce(end) = self.phase {
             return if clock::now() < end { Ok(()) } else { Err(SessionError::NoNonce) };
         }
@@ -292,7 +310,9 @@ impl<'a> Session<'a> {
         reason: keyward_mqtt::reason::ReasonCode,
         said: Option<String>,
     ) -> Result<(), SessionError> {
-        let Some((entry, verdict)) = self.flight.answered(packet, reason) else { return Ok(()) };
+        let Some((entry, verdict)) = self.flight.answered(packet, reason, said.as_deref()) else {
+            return Ok(());
+        };
         let words =
             said.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect::<String>();
         let problem = format!("{} (0x{:02X}) {words}", reason.as_str(), reason as u8);
@@ -301,6 +321,14 @@ impl<'a> Session<'a> {
             Verdict::NotNow => {
                 self.paused_until = Some(clock::now() + REFUSED_PAUSE);
                 self.shared.tell(&format!("the server cannot take messages now: {problem}"));
+            }
+            Verdict::Quarantined => {
+                if !self.is_quarantined {
+                    self.shared.tell(
+                        "this device is in quarantine: what it says is kept until it is released (keyward device release)",
+                    );
+                }
+                self.is_quarantined = true;
             }
             Verdict::Never => {
                 let found = self.shared.pen().outbox.peek(entry - 1, 1)?;
