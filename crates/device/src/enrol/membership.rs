@@ -80,7 +80,7 @@ pub enum MembershipError {
     },
     /// The store holds neither the key of the certificate nor the one that was to follow.
     #[error(
-        "the key store does not hold the key of this device's certificate: it is another device's store, or an older copy; enrol again with a claim of `keyward device invite ID --replace`"
+        "the key store does not hold the key of this device's certificate: it is another device's store, an older copy, or not the one that `keys` named at enrolment; name that one, or enrol again with a claim of `keyward device invite ID --replace`"
     )]
     OtherKeys,
     /// The store cannot be used.
