@@ -72,3 +72,23 @@ def test_what_a_link_left_unsent_is_written_anew_for_the_next_and_comes_once_in_
     assert list(came.values()) == list(range(5)), "lost, doubled, or out of order"
     pump.until(lambda status: status["waiting"] == 0 and status["aside"] == 0, "nothing is left")
     listener.close()
+
+
+def test_what_was_left_unsent_without_a_clock_is_dated_and_sent_when_the_clock_is_set(device, keyward, reader):
+    pump = device("pump-42").configure("clock = false\n").enrol().start().connected()
+    listener = Client(reader.who, client_id="listener", clean=False, expiry=3_600).connect()
+    listener.subscribe("devices/pump-42/flow")
+    next_reading(reader, pump, "nonce")
+    keyward.process.send_signal(signal.SIGSTOP)
+    for count in range(3):
+        pump.report("flow", count)
+    keyward.kill()
+    pump.kill()
+    pump.configure()
+    keyward.start()
+    pump.start().connected()
+    came = [next_reading(listener, pump, "flow").payload for _ in range(3)]
+    assert [plain(payload) for payload in came] == ["0", "1", "2"]
+    assert all(IAT in claims(payload) for payload in came)
+    pump.until(lambda status: status["waiting"] == 0 and status["aside"] == 0, "nothing is left")
+    listener.close()

@@ -166,10 +166,23 @@ impl Pen {
         clock::date(self.has_clock).map(Stamp::Date).or(self.session.map(Stamp::Session))
     }
 
-    /// Writes the oldest message that waits anew for this session, if it was made for an earlier one: under another number, behind all that wait,
-    /// and in one step with forgetting the old one. Tells whether it was.
-    pub(crate) fn rewrite_oldest(&mut self, oldest: &Entry, session: Nonce) -> Result<bool, ReportError> {
+    /// Tells whether the oldest message that waits was made for a link, and not dated.
+    pub(crate) fn is_oldest_undated(&mut self) -> bool {
+        let oldest = self.outbox.peek(0, 1).ok().and_then(|waiting| waiting.into_iter().next());
+        oldest.is_some_and(|oldest| {
+            inspect(&oldest.entry.payload).is_ok_and(|found| found.claims().issued.is_none())
+        })
+    }
+
+    /// Writes the oldest message that waits anew, if it was made for an earlier link than the one of `session`: for that, or dated without one; under another number, behind
+    /// all that wait, and in one step with forgetting the old one. Tells whether it was.
+    pub(crate) fn rewrite_oldest(
+        &mut self,
+        oldest: &Entry,
+        session: Option<Nonce>,
+    ) -> Result<bool, ReportError> {
         let Some((format, payload)) = self.reopen(oldest, session) else { return Ok(false) };
+        let stamp = session.map(Stamp::Session).or_else(|| self.stamp()).ok_or(ReportError::NoClock)?;
         let reading = Reading {
             topic: &oldest.topic,
             payload: &payload,
@@ -177,13 +190,13 @@ impl Pen {
             retain: oldest.retain,
             correlation: oldest.properties.correlation_data.as_deref(),
         };
-        let entry = self.sign(&reading, Stamp::Session(session))?;
+        let entry = self.sign(&reading, stamp)?;
         self.outbox.replace_oldest(&entry)?;
         Ok(true)
     }
 
     /// Returns what a message of an earlier session says. What is for another's eyes alone nothing here opens again.
-    fn reopen(&self, oldest: &Entry, session: Nonce) -> Option<(Option<Format>, Vec<u8>)> {
+    fn reopen(&self, oldest: &Entry, session: Option<Nonce>) -> Option<(Option<Format>, Vec<u8>)> {
         let context = Context {
             direction: Direction::Up { device: &self.device },
             installation: &self.installation,
@@ -191,7 +204,7 @@ impl Pen {
             correlation: oldest.properties.correlation_data.as_deref(),
         };
         let found = inspect(&oldest.payload).ok()?;
-        if found.claims().issued.is_some() || found.claims().nonce.is_none_or(|nonce| nonce == session) {
+        if found.claims().issued.is_some() || found.claims().nonce == session {
             return None;
         }
         match found.verify(&self.public, &context).ok()?.content().ok()? {

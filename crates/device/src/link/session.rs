@@ -74,7 +74,8 @@ enum Phase {
     /// The device has no clock, and the server has not told the nonce yet.
     AwaitsNonce(Instant),
     /// What was said on earlier links is sent as it is, one by one up to this entry: the server knows what it had, and the rest is written anew.
-    Catches { session: Nonce, up_to: u64 },
+    /// Where the clock was set meanwhile it is dated then, and there is no session.
+    Catches { session: Option<Nonce>, up_to: u64 },
 }
 
 /// Is one link.
@@ -105,11 +106,8 @@ impl<'a> Session<'a> {
         let mut client = Client::connect(&options)?;
         subscribe(shared, &mut client)?;
         let now = clock::now();
-        let has_clock = shared.date().is_some();
-        let (phase, most) =
-            if has_clock { (Phase::Open, IN_FLIGHT) } else { (Phase::AwaitsNonce(now + ANSWER_TIME), 1) };
-        let flight = Flight::new(most);
-        Ok(Self {
+        let (flight, phase) = (Flight::new(1), Phase::AwaitsNonce(now + ANSWER_TIME));
+        let mut session = Self {
             shared,
             client,
             flight,
@@ -118,7 +116,11 @@ impl<'a> Session<'a> {
             is_quarantined: false,
             heartbeat_at: now,
             renew_at: now,
-        })
+        };
+        if shared.date().is_some() {
+            session.begin(None);
+        }
+        Ok(session)
     }
 
     /// Serves the link until it breaks, which returns why, or the device stops and nothing is left to send, which returns nothing.
@@ -153,20 +155,23 @@ impl<'a> Session<'a> {
             match event {
                 Event::Published { id, reason, said } => self.answered(id, reason, said)?,
                 Event::Message(message) if message.topic == NONCE_TOPIC => {
-                    self.begin_session(&message.payload)
+                    if let (Phase::AwaitsNonce(_), Some(session)) = (self.phase, nonce(&message.payload)) {
+                        self.begin(Some(session));
+                    }
                 }
                 Event::Message(message) => self.shared.hear(message),
             }
         }
     }
 
-    /// Takes the nonce of this link, for a device without a clock.
-    fn begin_session(&mut self, digits: &[u8]) {
-        if let (Phase::AwaitsNonce(_), Some(session)) = (self.phase, nonce(digits)) {
-            let up_to = self.shared.pen().outbox.last().unwrap_or_default();
-            self.phase = Phase::Catches { session, up_to };
-            self.catch_up();
-        }
+    /// Begins to send: with the nonce of this link, of a device without a clock.
+    fn begin(&mut self, session: Option<Nonce>) {
+        let mut pen = self.shared.pen();
+        let is_behind = session.is_some() || pen.is_oldest_undated();
+        let up_to = pen.outbox.last().filter(|_| is_behind).unwrap_or_default();
+        drop(pen);
+        self.phase = Phase::Catches { session, up_to };
+        self.catch_up();
     }
 
     /// Goes on to what is new when all of earlier links is through.
@@ -174,11 +179,13 @@ impl<'a> Session<'a> {
         let Phase::Catches { session, up_to } = self.phase else { return };
         let mut pen = self.shared.pen();
         if pen.outbox.first().is_none_or(|first| first > up_to) {
-            pen.write_in(Some(session));
+            pen.write_in(session);
             drop(pen);
             self.phase = Phase::Open;
             self.flight.widen(IN_FLIGHT);
-            if let Err(error) = self.shared.tell_nonce() {
+            if session.is_some()
+                && let Err(error) = self.shared.tell_nonce()
+            {
                 self.shared.tell(&format!("the nonce for commands is not told: {error}"));
             }
         }
