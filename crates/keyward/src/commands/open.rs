@@ -208,7 +208,8 @@ fn as_json(
         "verified": true,
         "kid": verified.kid().to_string(),
         "key": signatory.stands,
-        "sequence": claims.sequence.0,
+        // It has 64 bits, more than a number of JavaScript holds.
+        "number": claims.sequence.0.to_string(),
         "issued_unix_s": claims.issued,
         "expires_unix_s": claims.expires,
         "nonce": nonce,
