@@ -47,6 +47,7 @@ use crate::{
     home::{Home, HomeError},
     installation::{self, InstallationError},
     names,
+    plane::pace::Spent,
     rules::Rules,
 };
 use keyward_identity::{self as identity, Command, Context, Outcome, Registrar, Rehash, WallTime, restore};
@@ -65,6 +66,8 @@ pub struct Admin {
     told: BTreeSet<(incidents::Kind, Identity)>,
     /// What the broker did about quarantine by itself.
     quarantining: quarantine::Quarantining,
+    /// How much of the rate of signed commands is used up.
+    commanded: Spent,
 }
 
 /// Holds what is in force in a running broker, and the way into it.
@@ -108,7 +111,8 @@ pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal
     let protection = installation::protection(options.passphrase_file.as_deref())?;
     let registrar = installation::open(home, protection)?;
     let (told, quarantining) = (BTreeSet::new(), quarantine::Quarantining::default());
-    Ok(Admin { home: home.clone(), registrar, running: None, told, quarantining })
+    let commanded = Spent::default();
+    Ok(Admin { home: home.clone(), registrar, running: None, told, quarantining, commanded })
 }
 
 /// Reaches the installation in `home`, whether a broker runs there or not.
@@ -145,7 +149,8 @@ impl Admin {
     /// Takes the store of a broker that runs.
     pub(crate) fn running(home: Home, registrar: Registrar, running: InRun) -> Self {
         let quarantining = quarantine::Quarantining::of(&registrar.registry());
-        Self { home, registrar, running: Some(running), told: BTreeSet::new(), quarantining }
+        let (told, commanded) = (BTreeSet::new(), Spent::default());
+        Self { home, registrar, running: Some(running), told, quarantining, commanded }
     }
 
     /// Carries `request` out for the user of this process.

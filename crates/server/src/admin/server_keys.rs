@@ -2,21 +2,26 @@
 
 use super::{Admin, Turn, devices::device, groups::group_id};
 use crate::{
+    clock,
     control::{
-        Addressee, Der, KeySetRow, Refusal, Response, SealCommand, Sealed, ServerKeyRow, ServerKeyRows,
-        ServerKeyState,
-        limits::{COMMAND_BYTES, COMMAND_SECONDS, CORRELATION_BYTES},
+        Addressee, Der, KeySetRow, Refusal, RefusalCode, Response, SealCommand, Sealed, ServerKeyRow,
+        ServerKeyRows, ServerKeyState,
+        limits::{COMMAND_BYTES, COMMAND_SECONDS, COMMANDS_AT_ONCE, COMMANDS_PER_SECOND, CORRELATION_BYTES},
     },
     grants::recipient,
     installation,
+    plane::pace::Rate,
     server_keys::{Hearer, KEY_SET_TOPIC, Spoken, sign_command},
 };
 use base64ct::{Base64, Encoding};
 use keyward_envelope::{Format, Nonce, PublicKey};
 use keyward_identity::{Command, CommandKey, MessageKey, ServerKeys, WallTime};
 use keyward_ids::{DeviceId, Identity};
-use keyward_mqtt::topic::TopicName;
+use keyward_mqtt::{time::Millis, topic::TopicName};
 use std::time::Duration;
+
+/// How often a command is signed.
+const COMMANDS: Rate = Rate { per_second: COMMANDS_PER_SECOND, burst: COMMANDS_AT_ONCE };
 
 impl Admin {
     /// Publishes the key set that is in force: nothing is retained of it through a restart.
@@ -25,6 +30,20 @@ impl Admin {
         if let (Some(running), Some(key_set)) = (&self.running, key_set) {
             running.live.announce(vec![(KEY_SET_TOPIC.to_owned(), key_set.message.clone())]);
         }
+    }
+
+    /// Counts a command that is to be signed, or says when there is room for one.
+    fn take_turn_to_command(&mut self, now: Millis) -> Result<(), Refusal> {
+        if let Some(at) = COMMANDS.wait(self.commanded, now) {
+            let what = format!(
+                "too many commands: {COMMANDS_AT_ONCE} are signed at once and then {COMMANDS_PER_SECOND} a second, for each is kept in the \
+                 ledger; try again in {} ms",
+                at.0.saturating_sub(now.0)
+            );
+            return Err(Refusal::new(RefusalCode::WrongMoment, what));
+        }
+        COMMANDS.spend(&mut self.commanded, now, 1);
+        Ok(())
     }
 
     /// Lists the keys.
@@ -127,6 +146,7 @@ impl Turn<'_> {
     }
 
     fn number(&mut self, command: Command) -> Result<u64, Refusal> {
+        self.admin.take_turn_to_command(clock::now().mono)?;
         self.execute(command)?.0.number.ok_or_else(|| Refusal::invalid("no number was given"))
     }
 
@@ -294,6 +314,35 @@ mod tests {
             assert!(refused.what.contains(expected), "{}", refused.what);
         }
         assert_eq!(fixture.audit().len(), before);
+    }
+
+    /// Each command is a record that stays in the ledger: a script that ran wild filled the disk as fast as it could sign.
+    #[test]
+    fn commands_are_signed_so_many_at_once_and_then_so_many_a_second() {
+        let mut fixture = fixture();
+        add(&mut fixture, "pump-1");
+        let now = clock::now().mono;
+        for _ in 0..COMMANDS_AT_ONCE {
+            fixture.admin.take_turn_to_command(now).unwrap();
+        }
+        let before = fixture.audit().len();
+        // As if all that had happened a minute from now: the clock goes on while this runs.
+        COMMANDS.spend(&mut fixture.admin.commanded, now, 60 * COMMANDS_PER_SECOND);
+        let refused = fixture.admin.execute(Request::SealCommand(Box::new(seal(b"open")))).err().unwrap();
+        assert_eq!(refused.code, RefusalCode::WrongMoment);
+        assert!(
+            refused.what.contains("5 a second") && refused.what.contains("try again in"),
+            "{}",
+            refused.what
+        );
+        assert_eq!(fixture.audit().len(), before, "no number is used up");
+        let later = |seconds: u64| Millis(now.0 + 60_000 + seconds * 1_000);
+        let taken = |fixture: &mut Fixture, now| {
+            (0..).take_while(|_| fixture.admin.take_turn_to_command(now).is_ok()).count()
+        };
+        assert_eq!(taken(&mut fixture, later(0)), 0);
+        assert_eq!(taken(&mut fixture, later(2)), 10);
+        assert_eq!(taken(&mut fixture, later(2_000)), 1_000);
     }
 
     #[test]

@@ -17,6 +17,13 @@ pub const CORRELATION_BYTES: usize = 1_024;
 /// The longest time that such a command is good, in seconds: 7 days, for a device that is switched on once a week.
 pub const COMMAND_SECONDS: u64 = 7 * 86_400;
 
+/// Commands that are signed in a second, in the long run. Each is a record of the ledger, which is kept for ever: a script that runs wild
+/// must not fill the disk as fast as it can ask.
+pub const COMMANDS_PER_SECOND: u64 = 5;
+
+/// Commands that are signed at once after a pause: one to each device of a large house.
+pub const COMMANDS_AT_ONCE: u64 = 1_000;
+
 /// The longest answer that a client reads, in bytes: the list of a million devices.
 pub const CONTROL_ANSWER_BYTES: usize = 512 * 1024 * 1024;
 

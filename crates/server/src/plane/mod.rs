@@ -26,7 +26,7 @@ mod inbox;
 mod last_logins;
 pub mod limits;
 mod listener;
-mod pace;
+pub(crate) mod pace;
 mod pages;
 mod parting;
 mod pending;
