@@ -336,6 +336,15 @@ pub const RESTART_GRACE: Millis = Millis::from_secs(60);
 /// what it sent stays in the queue when it is gone.
 pub const UNCHECKED_BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes of these that are one device's, on however many links: what is more gets 0x97. Enough for 30 links with a message of 64 KiB each.
+pub const UNCHECKED_BYTES_PER_DEVICE: usize = 2 * 1024 * 1024;
+
+/// Devices that are counted there before those are forgotten of which nothing waits; at least, then twice as many as are left.
+pub const UNCHECKED_TIDY: usize = 64;
+
+/// Keys whose numbers one slice looks at after the registry has changed, to forget those that are gone. Well below a millisecond of work.
+pub const WINDOWS_SLICE: usize = 1_024;
+
 /// Messages that a link may send in [`UNFIT_TIME`] that are refused for their signature, this one included: then it is closed.
 pub const UNFIT_MESSAGES: u8 = 5;
 

@@ -5,7 +5,9 @@
 //! [`Input::Checked`](crate::Input::Checked). Nothing else makes a [`Checked`].
 
 use crate::attach::LinkId;
+use crate::limits;
 use crate::message::{Message, MessageId};
+use crate::placement::{HashKey, Map};
 use keyward_envelope::{
     Algorithm, BadSignature, Context, Digest, Direction, Kid, PublicKey, ToBeSigned, Verifier, inspect,
 };
@@ -40,33 +42,65 @@ pub struct Check {
     pub(crate) _place: Place,
 }
 
-/// Counts the bytes of the messages of one shard that wait to be verified, wherever they are.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Queue(Arc<AtomicUsize>);
-
-/// Is the place of one of them; dropping it frees it.
+/// Counts the bytes of the messages of one shard that wait to be verified, wherever they are: all of them, and those of each device.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>, usize);
+pub(crate) struct Queue {
+    all: Bytes,
+    of: Map<Identity, Bytes>,
+    /// How many devices are counted before those are forgotten of which nothing waits.
+    tidy_at: usize,
+}
+
+/// Is a count of bytes that whoever frees them lowers.
+type Bytes = Arc<AtomicUsize>;
+
+/// Is the place of one message; dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    counts: [Bytes; 2],
+    bytes: usize,
+}
 
 impl Queue {
-    /// Takes a place of `bytes`; none if all together would be more than `most`. One shard alone takes places.
-    pub(crate) fn enter(&self, bytes: usize, most: usize) -> Option<Place> {
-        let held = self.bytes();
-        (held.saturating_add(bytes) <= most).then(|| {
-            self.0.fetch_add(bytes, Ordering::Relaxed);
-            Place(Arc::clone(&self.0), bytes)
+    pub(crate) fn new(hash_key: HashKey) -> Self {
+        Self { all: Bytes::default(), of: Map::with_hasher(hash_key), tidy_at: limits::UNCHECKED_TIDY }
+    }
+
+    /// Takes a place of `bytes` for a message of a device; none if all together, or those of the device, would be too many. One shard alone
+    /// takes places.
+    pub(crate) fn enter(&mut self, device: &Identity, bytes: usize) -> Option<Place> {
+        if self.of.len() >= self.tidy_at {
+            self.of.retain(|_, count| held(count) > 0);
+            self.tidy_at = limits::UNCHECKED_TIDY.max(2 * self.of.len());
+        }
+        let of_device = self.of.entry(device.clone()).or_default();
+        let has_room = |count: &Bytes, most: usize| held(count).saturating_add(bytes) <= most;
+        (has_room(&self.all, limits::UNCHECKED_BYTES)
+            && has_room(of_device, limits::UNCHECKED_BYTES_PER_DEVICE))
+        .then(|| {
+            let counts = [Arc::clone(&self.all), Arc::clone(of_device)];
+            for count in &counts {
+                count.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Place { counts, bytes }
         })
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        held(&self.all)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
+        for count in &self.counts {
+            count.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
+}
+
+fn held(count: &Bytes) -> usize {
+    count.load(Ordering::Relaxed)
 }
 
 /// Is what was found of a message's signature.
@@ -106,9 +140,14 @@ impl Check {
         self.link
     }
 
-    /// Returns the bytes that it keeps in memory.
-    pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.message.weight() + self.correlation.as_ref().map_or(0, |data| data.len())
+    /// Returns whose message it is.
+    pub fn device(&self) -> &Identity {
+        &self.device
+    }
+
+    /// Returns the bytes that the check of a message keeps in memory; its correlation data is in the message, and beside it.
+    pub(crate) fn weight(message: &Message, correlation: Option<&[u8]>) -> usize {
+        size_of::<Self>() + message.weight() + correlation.map_or(0, <[u8]>::len)
     }
 
     /// Verifies the message; `check` verifies a signature with a key.

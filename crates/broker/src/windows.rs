@@ -1,15 +1,15 @@
 //! Which numbers of which keys were seen: each signed message counts once (rule 21).
 
-use crate::placement::{HashKey, Map};
 use crate::second_holder::HolderSign;
 use core::fmt;
 use keyward_envelope::limits::FUTURE_SECONDS;
 use keyward_envelope::{Claims, Decision, Kid, Record, Sequence, Tag, Window};
 use keyward_ids::Identity;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// Names a key of one life of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WindowKey {
     pub(crate) identity: Identity,
     pub(crate) life: u64,
@@ -30,9 +30,20 @@ struct Memory {
     newest: u64,
 }
 
+/// Is the walk over all windows after keys have changed.
+#[derive(Default)]
+enum Review {
+    #[default]
+    Over,
+    /// Those up to `last` were looked at; if keys have changed meanwhile, another walk follows.
+    Behind { last: Option<WindowKey>, again: bool },
+}
+
 /// Holds the windows of the devices that live on a shard.
+#[derive(Default)]
 pub(crate) struct Windows {
-    windows: Map<WindowKey, Box<Memory>>,
+    windows: BTreeMap<WindowKey, Box<Memory>>,
+    review: Review,
     /// Those whose key is gone; their records are to be deleted.
     stale: VecDeque<WindowKey>,
 }
@@ -44,10 +55,6 @@ impl fmt::Debug for Windows {
 }
 
 impl Windows {
-    pub(crate) fn new(hash_key: HashKey) -> Self {
-        Self { windows: Map::with_hasher(hash_key), stale: VecDeque::new() }
-    }
-
     /// Decides about the number of a verified message, and changes nothing.
     pub(crate) fn judge(&self, key: &WindowKey, number: Sequence, tag: Tag) -> Decision {
         match self.windows.get(key) {
@@ -99,10 +106,32 @@ impl Windows {
         self.windows.entry(key.clone()).or_default()
     }
 
-    /// Forgets windows whose key is gone.
-    pub(crate) fn retain(&mut self, mut is_there: impl FnMut(&WindowKey) -> bool) {
-        let stale = self.windows.extract_if(|key, _| !is_there(key)).map(|(key, _)| key);
+    /// Has all windows looked at: some keys may be gone.
+    pub(crate) fn begin_review(&mut self) {
+        self.review = match std::mem::take(&mut self.review) {
+            Review::Over => Review::Behind { last: None, again: false },
+            Review::Behind { last, .. } => Review::Behind { last, again: true },
+        };
+    }
+
+    /// Looks at the next windows, so many at most, and forgets those whose key is gone.
+    pub(crate) fn continue_review(&mut self, most: usize, mut is_there: impl FnMut(&WindowKey) -> bool) {
+        let Review::Behind { last, again } = std::mem::take(&mut self.review) else { return };
+        let from = last.as_ref().map_or(Unbounded, Excluded);
+        let looked_at: Vec<&WindowKey> =
+            self.windows.range((from, Unbounded)).map(|(key, _)| key).take(most).collect();
+        let is_end = looked_at.len() < most;
+        let last = looked_at.last().map(|key| (*key).clone());
+        let stale: Vec<WindowKey> = looked_at.into_iter().filter(|key| !is_there(key)).cloned().collect();
+        for key in &stale {
+            self.windows.remove(key);
+        }
         self.stale.extend(stale);
+        self.review = match (is_end, again) {
+            (false, again) => Review::Behind { last, again },
+            (true, true) => Review::Behind { last: None, again: false },
+            (true, false) => Review::Over,
+        };
     }
 
     /// Returns one whose records are to be deleted.
@@ -110,12 +139,68 @@ impl Windows {
         self.stale.pop_front()
     }
 
-    pub(crate) fn has_stale(&self) -> bool {
-        !self.stale.is_empty()
+    /// Tells whether windows are to be looked at still, or records to be deleted.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.stale.is_empty() || matches!(self.review, Review::Behind { .. })
     }
 
     /// Returns the bytes that they hold.
     pub(crate) fn bytes(&self) -> usize {
         self.windows.len() * (size_of::<Memory>() + size_of::<(WindowKey, Box<Memory>)>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u8) -> WindowKey {
+        WindowKey { identity: "device:pump".parse().unwrap(), life: 1, kid: [number; 8] }
+    }
+
+    fn windows(count: u8) -> Windows {
+        let mut windows = Windows::default();
+        for number in 0..count {
+            windows.memory(&key(number));
+        }
+        windows
+    }
+
+    /// Looks at so many. Returns how many it was.
+    fn look(windows: &mut Windows, most: usize, gone: &[u8]) -> usize {
+        let mut looks = 0;
+        windows.continue_review(most, |window| {
+            looks += 1;
+            !gone.contains(&window.kid[0])
+        });
+        looks
+    }
+
+    fn stale(windows: &mut Windows) -> Vec<u8> {
+        std::iter::from_fn(|| windows.next_stale()).map(|window| window.kid[0]).collect()
+    }
+
+    /// All windows were looked at in one turn at each change of the registry: with a hundred thousand keys everybody waited for that.
+    #[test]
+    fn a_turn_looks_at_so_many_windows_and_no_more() {
+        let mut windows = windows(7);
+        assert_eq!(look(&mut windows, 3, &[1]), 0, "nothing has changed");
+        windows.begin_review();
+        let looks: Vec<usize> = (0..4).map(|_| look(&mut windows, 3, &[1, 2, 6])).collect();
+        assert_eq!(looks, [3, 3, 1, 0]);
+        assert_eq!((stale(&mut windows), windows.has_work()), (vec![1, 2, 6], false));
+    }
+
+    #[test]
+    fn keys_that_go_behind_the_walk_are_found_by_another() {
+        let mut windows = windows(5);
+        windows.begin_review();
+        assert_eq!(look(&mut windows, 3, &[]), 3);
+        for _ in 0..3 {
+            windows.begin_review();
+        }
+        let looks: Vec<usize> = (0..4).map(|_| look(&mut windows, 4, &[0])).collect();
+        assert_eq!(looks, [2, 4, 1, 0], "one walk more, however often keys changed");
+        assert_eq!((stale(&mut windows), windows.has_work()), (vec![0], false));
     }
 }

@@ -170,8 +170,8 @@ impl Shard {
             frames: Frames::default(),
             forwarded: Vec::new(),
             recycled: RecycledMessages::default(),
-            windows: Windows::new(hash_key),
-            unchecked: Queue::default(),
+            windows: Windows::default(),
+            unchecked: Queue::new(hash_key),
             sweep: None,
             is_stopping: false,
             stopping: None,
@@ -291,6 +291,7 @@ impl Shard {
         self.record_emptied_slots();
         if let Some(stale) = self.windows.next_stale() {
             self.out.record.window_gone(&stale);
+        self.forget_windows();
         }
         while let Some(page) = self.out.pages.next(self.memory_left()) {
             self.out.say(Output::ReadPage(page));
@@ -317,7 +318,7 @@ impl Shard {
             || self.groups.are_under_review()
             || self.stopping.is_some()
             || !self.endings.is_empty()
-            || self.windows.has_stale()
+            || self.windows.has_work()
     }
 
     fn packet(&mut self, link: LinkId, packet: Packet<'_>) {

@@ -88,21 +88,20 @@ impl Shard {
             Ok(found) => found,
             Err(unfit) => return self.unfit(slot, publish.delivery, message, unfit),
         };
-        let Some(place) = self.unchecked.enter(message.weight(), limits::UNCHECKED_BYTES) else {
-            let Some(session) = self.sessions.get(slot as usize) else { return };
-            self.out.notice(Notice::VerifiersBehind { publisher: session.key.identity.clone() });
-            return self.refuse_for_room(slot, publish.delivery);
-        };
         let (delivery, kid, claims) = (publish.delivery, found.kid(), *found.claims());
-        let correlation = publish.properties.correlation_data.map(Box::from);
+        let correlation = publish.properties.correlation_data;
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let device = session.key.identity.clone();
+        let Some(place) = self.unchecked.enter(&device, Check::weight(&message, correlation)) else {
+            self.out.notice(Notice::VerifiersBehind { publisher: device });
+            return self.refuse_for_room(slot, delivery);
+        };
         let Some(link) = session.link.as_deref_mut() else { return };
         let check = Check {
             link: link.id,
             installation: self.law.installation(),
             device,
-            correlation,
+            correlation: correlation.map(Box::from),
             key: key.public,
             message: Arc::clone(&message),
             _place: place,
@@ -343,10 +342,10 @@ impl Shard {
         }
     }
 
-    /// Forgets the numbers of keys that are gone.
+    /// Forgets the numbers of keys that are gone, as far as a slice goes.
     pub(super) fn forget_windows(&mut self) {
         let law = &self.law;
-        self.windows.retain(|window| {
+        self.windows.continue_review(limits::WINDOWS_SLICE, |window| {
             let principal = law.lookup(&window.identity).filter(|principal| principal.life == window.life);
             principal.is_some_and(|it| it.message_keys.iter().any(|key| *key.kid.as_bytes() == window.kid))
         });

@@ -35,7 +35,7 @@ impl Shard {
         sweep.revisions.push(revision);
         if revision >= self.law.revision() {
             self.law.enact_directory(directory);
-            self.forget_windows();
+            self.windows.begin_review();
             self.ask_members_again();
         }
         self.sweep = Some(sweep);

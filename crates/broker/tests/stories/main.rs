@@ -37,5 +37,6 @@ mod what_is_on_disk_is_inspected;
 mod what_is_to_be_stored_needs_room;
 mod what_other_brokers_got_wrong;
 mod what_was_acknowledged_survives;
+mod what_waits_to_be_verified_is_bounded;
 mod who_runs_into_a_bound_is_named;
 mod wills_speak_for_the_lost;

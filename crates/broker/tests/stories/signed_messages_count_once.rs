@@ -61,16 +61,16 @@ pub(crate) fn packet<'a>(topic: &'a str, payload: &'a [u8], qos: Qos, id: u16) -
     })
 }
 
-fn publish(w: &mut World, pump: Peer, payload: &[u8], qos: Qos, id: u16) {
+pub(crate) fn publish(w: &mut World, pump: Peer, payload: &[u8], qos: Qos, id: u16) {
     w.send(pump, &packet("pump/a", payload, qos, id));
 }
 
-fn demand(rest: &str) -> String {
+pub(crate) fn demand(rest: &str) -> String {
     app_may_everything() + &format!("[[signed]]\nwho = \"device:pump\"\ntopics = [\"pump/#\"]\n{rest}\n")
 }
 
 /// A pump whose messages must be signed, with one key.
-fn begin(w: &mut World) -> (Peer, Peer) {
+pub(crate) fn begin(w: &mut World) -> (Peer, Peer) {
     w.rules(&demand("check = \"require\""));
     w.message_keys("device:pump", vec![key(1, 2)]);
     let app = w.connect(hello5("user:app", "app"));
@@ -85,7 +85,7 @@ fn verified() -> (String, String) {
     ("mqsec-verified".to_owned(), format!("{},2", key(1, 2).kid))
 }
 
-fn acks(w: &mut World, pump: Peer) -> Vec<ReasonCode> {
+pub(crate) fn acks(w: &mut World, pump: Peer) -> Vec<ReasonCode> {
     let reason = |got| match got {
         Got::PubAck(_, reason, _) | Got::PubRec(_, reason) => Some(reason),
         _ => None,
@@ -587,39 +587,5 @@ fn after_a_restart_the_highest_counts_as_made_as_late_as_it_can_have_been() {
         w.pass(300);
         refused(w, pump, 8, 0, "surely after it");
         assert_eq!(w.second_holders.pop().unwrap().sign, HolderSign::Behind);
-    });
-}
-
-/// A link may be gone while what it sent waits still: otherwise many short links would fill the queue.
-#[test]
-fn what_waits_to_be_verified_is_bounded_also_of_links_that_are_gone() {
-    in_every_world(|w| {
-        let (app, mut pump) = begin(w);
-        w.slow_checks();
-        let long = "x".repeat(60_000);
-        let mut refused = None;
-        for number in 1..1_000 {
-            let payload = sealed(w, 1, "pump/a", number, 0, &long);
-            publish(w, pump, &payload, Qos::AtLeastOnce, 1);
-            refused = acks(w, pump).pop();
-            if refused.is_some() {
-                break;
-            }
-            w.lose(pump);
-            pump = w.connect(hello5("device:pump", "pump").expiry(1_000));
-            w.got(pump);
-        }
-        assert_eq!(refused, Some(ReasonCode::QuotaExceeded));
-        assert!(w.notices.iter().any(|notice| matches!(notice, Notice::VerifiersBehind { .. })));
-        let held = w.stats().unchecked_bytes as usize;
-        assert!((15 << 20..=16 << 20).contains(&held), "{held}");
-        w.verify();
-        assert_eq!((w.stats().unchecked_bytes, w.messages(app).len()), (0, 0));
-        let payload = sealed(w, 1, "pump/a", 2_000, 0, "22");
-        publish(w, pump, &payload, Qos::AtLeastOnce, 2);
-        w.verify();
-        assert_eq!(acks(w, pump), [ReasonCode::Success]);
-        let stats = w.stats();
-        assert_eq!((stats.verified, stats.repeated, stats.unfit), (1, 0, [0; Unfit::ALL.len()]));
     });
 }
