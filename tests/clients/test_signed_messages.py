@@ -61,9 +61,13 @@ class Device:
     def openssl(*args):
         return subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True).stdout
 
-    def sealed(self, topic, number, text):
-        """A message as docs/mqsec1.md has it."""
-        claims = b"\xa2\x06" + head(0, int(time.time())) + b"\x07" + bstr(number.to_bytes(1, "big"))
+    def sealed(self, topic, number, text, nonce=None):
+        """A message as docs/mqsec1.md has it, with a date, or without one for the session of a nonce."""
+        number = b"\x07" + bstr(number.to_bytes(1, "big"))
+        if nonce:
+            claims = b"\xa2" + number + b"\x0a" + bstr(nonce)
+        else:
+            claims = b"\xa2\x06" + head(0, int(time.time())) + number
         protected = b"\xa3\x01\x27\x04" + bstr(self.kid) + b"\x0f" + claims
         external = b"\x86" + tstr("mqsec1") + b"\x00" + tstr(self.installation) + tstr(self.name) + tstr(topic) + b"\xf6"
         payload = text.encode()
@@ -127,6 +131,61 @@ def test_what_was_captured_counts_for_nothing_after_the_broker_was_killed(keywar
     keyward.until(lambda: "incident=\"equivocation\"" in keyward.said(), "the incident in the log")
     reader.close()
     source.close()
+
+
+def test_a_device_without_a_clock_signs_for_the_nonce_that_connack_tells_it(keyward):
+    pump, reader = house(keyward)
+    nonces = []
+    for number in (1, 2):
+        source = Client(pump.bundle).connect()
+        told = [value for name, value in source.offer.UserProperty if name == "mqsec-nonce"]
+        assert len(told) == 1 and len(told[0]) == 32, source.offer.UserProperty
+        nonces.append(bytes.fromhex(told[0]))
+        sealed = pump.sealed("pump-1/flow", number, "21.5", nonce=nonces[-1])
+        assert source.publish("pump-1/flow", sealed) == 0
+        assert reader.messages.get(timeout=10).payload == sealed
+        if number == 2:
+            assert source.publish("pump-1/flow", pump.sealed("pump-1/flow", 3, "22", nonce=nonces[0])) == 0x87
+            assert "for another session" in keyward.run("denials").stdout
+        source.close()
+    assert nonces[0] != nonces[1], "each connection has its own"
+    # Who has no message key is told none: nothing that it signs would be looked at.
+    other = Client(keyward.device("lamp")).connect()
+    assert not hasattr(other.offer, "UserProperty")
+    other.close()
+    reader.close()
+
+
+def test_what_was_taken_after_the_backup_counts_for_nothing_when_it_is_restored(keyward):
+    pump, reader = house(keyward)
+    passphrase = keyward.folder / "passphrase"
+    passphrase.touch(0o600)
+    passphrase.write_text("a backup that nobody guesses\n")
+    opening = ["--backup-passphrase-file", str(passphrase)]
+    source = Client(pump.bundle).connect()
+    known, captured = [pump.sealed("pump-1/valve", number, "open") for number in (1, 2)]
+    made = int(time.time())
+    assert source.publish("pump-1/valve", known) == 0
+    keyward.run("store", "backup", str(keyward.folder / "backup"), *opening)
+    assert source.publish("pump-1/valve", captured) == 0
+    source.close()
+    reader.close()
+    keyward.until(lambda: int(time.time()) > made, "another second: dates are in whole seconds")
+    keyward.kill()
+    told = keyward.run("store", "restore", "--messages", str(keyward.folder / "backup"), *opening).stdout
+    assert "signed" in told, told
+    keyward.start()
+    reader = Client(reader.who).connect()
+    reader.subscribe("#")
+    source = Client(pump.bundle).connect()
+    assert source.publish("pump-1/valve", known) == 0, "it is a repeat: answered"
+    assert source.publish("pump-1/valve", captured) == 0x87
+    assert "before the record of numbers" in keyward.run("denials").stdout
+    new = pump.sealed("pump-1/valve", 3, "shut")
+    assert source.publish("pump-1/valve", new) == 0
+    assert reader.messages.get(timeout=10).payload == new, "nothing of what was captured came before it"
+    source.close()
+    reader.close()
 
 
 def test_two_holders_of_a_key_are_an_incident_until_the_device_gets_another_one(keyward):

@@ -151,11 +151,13 @@ pub enum Unfit {
     Replay,
     /// Another message of its number was seen: two hold the key, or the device has lost count.
     Equivocation,
+    /// It is dated before the moment since which taken numbers are known: it may have been taken.
+    BeforeRecord,
 }
 
 impl Unfit {
     /// Lists all, in the order in which they are declared.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Form,
         Self::Key,
         Self::Retired,
@@ -165,6 +167,7 @@ impl Unfit {
         Self::Session,
         Self::Replay,
         Self::Equivocation,
+        Self::BeforeRecord,
     ];
 }
 
@@ -183,6 +186,7 @@ impl fmt::Display for Unfit {
             Self::Session => "nonce of another session",
             Self::Replay => "old number",
             Self::Equivocation => "number used twice",
+            Self::BeforeRecord => "before the record of numbers",
         })
     }
 }

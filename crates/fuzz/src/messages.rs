@@ -7,8 +7,8 @@ use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use keyward_store::memory::MemoryEngine;
 use keyward_store::{Batch, Engine, Table};
 
-/// Tables of format 1 (`docs/format.md`).
-const TABLES: u8 = 10;
+/// Tables of today's format (`docs/format.md`).
+const TABLES: u8 = 11;
 const SHARDS: u16 = 2;
 
 fn put(engine: &mut MemoryEngine, batch: &Batch) {
@@ -37,8 +37,14 @@ pub fn stored_records(data: &[u8]) {
     let (portions, _) = again.split(SHARDS);
     for (index, portion) in (0..SHARDS).zip(portions) {
         let index = ShardIndex(index);
-        let config =
-            ShardConfig { index, shards: SHARDS, hash_key, limits: Limits::default(), is_stored: true };
+        let config = ShardConfig {
+            index,
+            shards: SHARDS,
+            hash_key,
+            limits: Limits::default(),
+            is_stored: true,
+            numbers_since: UnixMillis(0),
+        };
         Shard::new(config).restore(now(), portion);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     limits,
     rights::Provision,
     rule::{Rule, Tier},
-    signed::{Demands, Signed},
+    signed::{Check, Demands, Signed},
     validate::{Roles, Validator},
 };
 use keyward_ids::Identity;
@@ -122,6 +122,12 @@ impl Policy {
     /// Points at each `[[decide-late]]` of the files, in their order.
     pub fn decided_late(&self) -> impl Iterator<Item = RuleRef<'_>> {
         self.late.iter().map(|late| RuleRef::of_late(late))
+    }
+
+    /// Points at each `[[signed]]` of the files that requires signatures, in their order.
+    pub fn required_signatures(&self) -> impl Iterator<Item = RuleRef<'_>> {
+        let required = self.signed.iter().filter(|signed| signed.check == Check::Require);
+        required.filter_map(|signed| RuleRef::of_signed(signed, 0))
     }
 
     /// Counts the rules that stand in files; the built-in ones are not among them.

@@ -166,6 +166,7 @@ fn action(action: DeniedAction) -> &'static str {
             Unfit::Session => "publish signed for another session",
             Unfit::Replay => "publish signed under an old number",
             Unfit::Equivocation => "publish signed under a number used before",
+            Unfit::BeforeRecord => "publish signed before the record of numbers began",
         },
     }
 }
@@ -197,6 +198,11 @@ fn unfit_fact(publisher: &Identity, unfit: Unfit) -> (&'static str, &Identity, &
             "signed message not accepted: its nonce is that of another session",
             publisher,
             "a device without a clock signs anew what it could not send: by the nonce that it is given at each connection",
+        ),
+        Unfit::BeforeRecord => (
+            "signed message not accepted: it is older than the record of numbers, so it may have been taken before",
+            publisher,
+            "the store was lost or restored since; where such messages must not be missed, let `[[signed]]` observe for a while",
         ),
         Unfit::Form | Unfit::Level | Unfit::Age => (
             "signed message not accepted: not in form, the level of its key, or its age",

@@ -8,10 +8,10 @@ use crate::config::{Durability, Store};
 use crate::home::Home;
 use crate::salvage::{Salvaged, salvage};
 use crate::upgrade::{self, UpgradeError};
-use keyward_broker::persist::{RecoveryError, UPGRADES};
+use keyward_broker::persist::{self, RecoveryError, UPGRADES};
 use keyward_engine::{DiskEngine, OpenError, Options};
 use keyward_identity::files::{self, FileError};
-use keyward_store::Engine;
+use keyward_store::{Broken, Engine};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ pub enum StoreError {
     /// It has another format, and stays as it is.
     #[error(transparent)]
     Upgrade(#[from] UpgradeError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Broken(#[from] Broken),
 }
 
 /// Opens the store of an installation, and brings it to today's format; `None` if the configuration wants none.
@@ -51,12 +54,26 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, Store
         }
         opened => opened?,
     };
-    match upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES) {
+    let mut engine = match upgrade::bring_up_to_date(engine, &directory, &options, UPGRADES) {
         Err(StoreError::Upgrade(UpgradeError::Format(RecoveryError::Unreadable(damage)))) => {
-            Ok(Some(Box::new(begin_anew(home, config, &damage)?)))
+            begin_anew(home, config, &damage)?
         }
-        engine => Ok(Some(Box::new(engine?))),
+        engine => engine?,
+    };
+    // What does not read is noticed by whoever reads all of it, next.
+    if persist::is_new(&engine).unwrap_or(false) {
+        forget_numbers(&mut engine)?;
     }
+    Ok(Some(Box::new(engine)))
+}
+
+/// Says in a store that it does not know which numbers of signed messages were taken until now.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn forget_numbers(store: &mut dyn Engine) -> Result<(), Broken> {
+    store.append(&persist::begin_numbers(clock::now().wall))?;
+    store.sync()
 }
 
 /// Returns how a store is opened, if the configuration wants one.
@@ -107,15 +124,17 @@ pub(crate) fn begin_anew(
     // The new one is made beside its place, and before the damaged one leaves it: a start that is cut off is done again.
     let draft = draft(home).map_err(|error| open_error(home, error))?;
     let options = options(config).unwrap_or_default();
-    let new = DiskEngine::open(&draft, &options)?;
+    let mut new = DiskEngine::open(&draft, &options)?;
     let aside = give_up(home, why)?;
-    serve_what_reads(&aside, new);
+    serve_what_reads(&aside, &mut new);
+    forget_numbers(&mut new)?;
+    drop(new);
     put_in_place(home, &draft).map_err(|error| open_error(home, error))?;
     Ok(DiskEngine::open(home.messages_dir(), &options)?)
 }
 
-/// Copies what can be read and kept of a damaged store into a new one, says so in the log, and closes both.
-fn serve_what_reads(aside: &Path, mut new: DiskEngine) {
+/// Copies what can be read and kept of a damaged store into a new one, and says so in the log.
+fn serve_what_reads(aside: &Path, new: &mut DiskEngine) {
     let damaged = match DiskEngine::open_prefix(aside, &Options::default()) {
         Ok(damaged) => damaged,
         Err(error) => {
@@ -125,7 +144,7 @@ fn serve_what_reads(aside: &Path, mut new: DiskEngine) {
             return;
         }
     };
-    match salvage(&damaged, &mut new) {
+    match salvage(&damaged, new) {
         Ok(Salvaged { rows: 0, .. }) => {
             tracing::error!("nothing of them can be read: the broker starts without sessions and messages");
         }

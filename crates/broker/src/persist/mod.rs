@@ -14,6 +14,7 @@ mod format;
 mod inspection;
 mod journal;
 mod messages;
+mod numbers;
 mod pages;
 mod publication;
 mod recorder;
@@ -26,6 +27,7 @@ pub use entry::Entry;
 pub use format::{FORMAT, NEEDS, UPGRADES, Upgrade, upgrades};
 pub use inspection::{Inspected, Inspection, inspect};
 pub use journal::Journal;
+pub use numbers::{begin_numbers, is_new};
 pub use pages::{Page, PageAsk};
 pub(crate) use pages::{PageLine, Paging, Wanted};
 pub(crate) use publication::{Away, Filing, Kept, Owner, Publication, Reservation, Reserved, Settlement};
@@ -37,7 +39,7 @@ pub(crate) use wire::{SessionTerms, WillRecord};
 
 use keyward_store::Table;
 
-/// What is said once: the format and the release that it needs, the key of hashes. By name.
+/// What is said once: the format and the release that it needs, the key of hashes, since when numbers are known. By name.
 pub(crate) const META: Table = Table::new(0);
 /// Stored sessions, by incarnation.
 pub(crate) const SESSION: Table = Table::new(1);
@@ -86,6 +88,8 @@ pub fn kind_of(table: Table) -> Kind {
 
 /// The name of the key of hashes in [`META`].
 pub(crate) const HASH_KEY: &[u8] = b"hash-key";
+/// The name, in [`META`], of the moment since which numbers of signed messages are known.
+pub(crate) const NUMBERS_SINCE: &[u8] = b"numbers-since";
 /// The name of the format's version in [`META`].
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 /// The name of the release that it needs.

@@ -11,6 +11,7 @@ use core::num::NonZeroU32;
 use keyward_envelope::Record as Seen;
 use keyward_ids::ClientId;
 use keyward_mqtt::packet::SubscribeOptions;
+use keyward_mqtt::time::UnixMillis;
 use keyward_store::{Batch, Table};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Recovered {
     pub(super) hash_key: HashKey,
+    pub(super) numbers_since: UnixMillis,
     pub(super) sessions: BTreeMap<Incarnation, SessionRecord>,
     pub(super) wills: BTreeMap<Incarnation, WillRecord>,
     pub(super) groups: BTreeMap<Incarnation, GroupRecord>,
@@ -88,6 +90,11 @@ impl Recovered {
     /// Returns the key of hashes: that of the store.
     pub fn hash_key(&self) -> HashKey {
         self.hash_key
+    }
+
+    /// Returns since when every number of a signed message that was taken is known: what is dated before that may have been taken.
+    pub fn numbers_since(&self) -> UnixMillis {
+        self.numbers_since
     }
 
     /// Returns the counts.

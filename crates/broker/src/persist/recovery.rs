@@ -2,6 +2,7 @@
 
 use super::format;
 use super::messages::{Messages, Names};
+use super::numbers::numbers_since;
 use super::records::numbered_key;
 use super::recovered::{GroupRecord, Place, Recovered, SessionRecord, Survey};
 use super::wire::{PlaceValue, Reader, Stage, WillRecord, parcel};
@@ -78,6 +79,7 @@ impl From<ReadError> for RecoveryError {
 pub fn recover(store: &dyn Read, fresh: HashKey, now: Now) -> Result<Recovered, RecoveryError> {
     let mut survey = Survey::default();
     let hash_key = read_meta(store, fresh, &mut survey)?;
+    let numbers_since = numbers_since(store, now.wall)?;
     let mut found = Found { store, now, survey };
     let mut messages = found.messages()?;
     let mut sessions = found.sessions()?;
@@ -92,7 +94,7 @@ pub fn recover(store: &dyn Read, fresh: HashKey, now: Now) -> Result<Recovered, 
     let mut survey = found.survey;
     survey.sessions = sessions.len();
     survey.retained = retained.len();
-    Ok(Recovered { hash_key, sessions, wills, groups, retained, accepted, windows, survey })
+    Ok(Recovered { hash_key, numbers_since, sessions, wills, groups, retained, accepted, windows, survey })
 }
 
 fn read_meta(store: &dyn Read, fresh: HashKey, survey: &mut Survey) -> Result<HashKey, RecoveryError> {

@@ -51,7 +51,7 @@ use group::Groups;
 use keyward_ids::Identity;
 use keyward_mqtt::packet::{Disconnect, Packet};
 use keyward_mqtt::reason::ReasonCode;
-use keyward_mqtt::time::{Millis, Now};
+use keyward_mqtt::time::{Millis, Now, UnixMillis};
 use keyward_mqtt::topic::TopicFilter;
 use member::Memberships;
 use portion::portion;
@@ -78,6 +78,8 @@ pub struct ShardConfig {
     pub limits: Limits,
     /// Whether there is a store: if not, nothing is recorded, and whoever is asked to commit answers at once.
     pub is_stored: bool,
+    /// Since when every number of a signed message that was taken is known ([`Recovered::numbers_since`](crate::persist::Recovered)).
+    pub numbers_since: UnixMillis,
 }
 
 /// Is the routing core. See the crate's documentation for how to use one.
@@ -136,7 +138,7 @@ impl Shard {
     /// Makes an empty shard. Until it is given a policy and a directory it refuses everything.
     pub fn new(config: ShardConfig) -> Self {
         let config = ShardConfig { shards: config.shards.clamp(1, SHARDS_MAX), ..config };
-        let ShardConfig { index, shards, hash_key, limits, is_stored } = config;
+        let ShardConfig { index, shards, hash_key, limits, is_stored, .. } = config;
         let portion = |messages, bytes| Holding::bound(portion(messages, shards), portion(bytes, shards));
         let bounds = Bounds {
             all: portion(limits.retained, limits.retained_bytes),
@@ -289,9 +291,9 @@ impl Shard {
             }
         }
         self.record_emptied_slots();
+        self.forget_windows();
         if let Some(stale) = self.windows.next_stale() {
             self.out.record.window_gone(&stale);
-        self.forget_windows();
         }
         while let Some(page) = self.out.pages.next(self.memory_left()) {
             self.out.say(Output::ReadPage(page));

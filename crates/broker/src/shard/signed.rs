@@ -217,8 +217,18 @@ impl Shard {
         let nonce = link.and_then(|link| link.nonce);
         let age =
             freshness::of_reading(&held.claims, now, nonce.as_ref(), demand.max_offline).map_err(stale)?;
+        if self.is_before_record(&held.claims) {
+            return Err(Unfit::BeforeRecord);
+        }
         self.windows.take(&window, &held.claims, record, now);
         Ok(Counted { key, is_late: age == freshness::Age::Late, decision: Decision::New(record) })
+    }
+
+    /// Tells whether a message of a number that is not known may have been taken all the same: the number was lost with a store. What has the
+    /// nonce of its link was made for it.
+    fn is_before_record(&self, claims: &Claims) -> bool {
+        let since = self.config.numbers_since.0 / 1_000;
+        claims.nonce.is_none() && claims.issued.is_some_and(|made| made < since)
     }
 
     /// Says that two hold a key: a message whose number was refused proves it.
@@ -335,8 +345,7 @@ impl Shard {
             _ => ReasonCode::NotAuthorized,
         };
         self.refuse_publish(slot, delivery, reason);
-        // What was kept for too long is the device's own: there may be much of it, and it is to get through all of it.
-        if unfit != Unfit::Age && self.is_one_too_many(slot) {
+        if !is_honest(unfit) && self.is_one_too_many(slot) {
             self.cut(slot, CloseCause::Violation(reason), Some(ReasonCode::NotAuthorized), true);
             self.leave(slot, true);
         }
@@ -362,6 +371,12 @@ impl Shard {
         link.unfit += 1;
         link.unfit >= limits::UNFIT_MESSAGES
     }
+}
+
+/// Tells whether a device that does nothing wrong has such messages, and perhaps many: what it kept for too long, what it signed for a link that
+/// broke, what it made before a store was lost. It is to get through all of it.
+fn is_honest(unfit: Unfit) -> bool {
+    matches!(unfit, Unfit::Age | Unfit::Session | Unfit::BeforeRecord)
 }
 
 fn stale(why: Stale) -> Unfit {

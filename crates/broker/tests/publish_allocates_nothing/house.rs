@@ -59,6 +59,7 @@ impl House {
                         hash_key,
                         limits,
                         is_stored: false,
+                        numbers_since: UnixMillis(0),
                     })
                 })
                 .collect(),

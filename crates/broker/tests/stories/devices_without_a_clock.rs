@@ -19,7 +19,7 @@ fn rules() -> String {
 }
 
 /// Signs without a date, for the session of this nonce.
-fn undated(nonce: &[u8], sequence: u64) -> Vec<u8> {
+pub(crate) fn undated(nonce: &[u8], sequence: u64) -> Vec<u8> {
     let context = Context {
         direction: Direction::Up { device: "pump" },
         installation: INSTALLATION,
@@ -82,5 +82,23 @@ fn in_a_later_session_what_was_taken_is_a_repeat_and_what_was_not_is_refused() {
         assert_eq!(w.messages(app).len(), 0);
         publish(w, later, &undated(&nonce_of(later.link), 2));
         assert_eq!(w.messages(app).len(), 1, "its number was not taken by what was refused");
+    });
+}
+
+/// A device reconnected with six messages in its outbox that it had signed for the link that broke: each link was closed at the fifth.
+#[test]
+fn a_device_is_not_closed_for_what_it_signed_for_an_earlier_link() {
+    in_every_world(|w| {
+        let app = begin(w);
+        let first = w.connect(hello5("device:pump", "pump"));
+        w.lose(first);
+        let later = w.connect(hello5("device:pump", "pump"));
+        for number in 1..=20 {
+            publish(w, later, &undated(&nonce_of(first.link), number));
+            assert_eq!(w.denials.pop().unwrap().action, DeniedAction::Signed(Unfit::Session));
+        }
+        assert!(w.is_open(later));
+        publish(w, later, &undated(&nonce_of(later.link), 21));
+        assert_eq!(w.messages(app).len(), 1);
     });
 }

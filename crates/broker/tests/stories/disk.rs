@@ -3,7 +3,8 @@
 use crate::peer::{Hello, Peer};
 use crate::world::World;
 use keyward_broker::persist::{
-    Entry, Inspection, Journal, Page, PageAsk, RecoveryError, Survey, UPGRADES, inspect, recover, upgrades,
+    Entry, Inspection, Journal, Page, PageAsk, RecoveryError, Survey, UPGRADES, begin_numbers, inspect,
+    recover, upgrades,
 };
 use keyward_broker::{HashKey, Input, Limits};
 use keyward_mqtt::time::{Millis, Now, UnixMillis};
@@ -106,15 +107,38 @@ impl World {
         self.start(self.shard_count() as u16);
     }
 
+    /// Copies what is on disk.
+    pub(crate) fn back_up(&mut self) -> Batch {
+        self.flush();
+        let (engine, mut rows) = (&self.disk.as_ref().unwrap().engine, Batch::new());
+        for table in Table::all() {
+            let mut scan = Scan::of(table, b"");
+            while engine.next_page(&mut scan).unwrap() {
+                scan.rows().for_each(|(key, value)| rows.put(table, key, value));
+            }
+        }
+        rows
+    }
+
+    /// Loses what is on disk, and starts on this copy of it instead: an empty one, if there is none.
+    pub(crate) fn restore_store(&mut self, copy: &Batch) {
+        let disk = self.disk.insert(Disk::default());
+        disk.engine.append(copy).unwrap();
+        disk.engine.append(&begin_numbers(UnixMillis(self.now.0))).unwrap();
+        disk.engine.sync().unwrap();
+        self.start(self.shard_count() as u16);
+    }
+
     /// Starts a broker on what is on disk.
     fn start(&mut self, shards: u16) {
         self.wires.values_mut().for_each(|wire| {
             wire.closed.get_or_insert(None);
             wire.answers.clear();
         });
-        self.build(shards);
         let now = Now { mono: self.now, wall: UnixMillis(self.now.0) };
         let recovered = self.recover(now);
+        self.numbers_since = recovered.numbers_since();
+        self.build(shards);
         let (portions, survey) = recovered.split(shards);
         assert_eq!(survey.damaged, Vec::<String>::new());
         let disk = self.disk.as_mut().unwrap();

@@ -432,6 +432,7 @@ fn what_was_sent_before_a_crash_does_not_go_on_again_after_it() {
         let other = sealed(w, 1, "pump/a", 2, 0, "close");
         publish(w, pump, &other, Qos::AtLeastOnce, 20);
         assert_eq!(acks(w, pump), [ReasonCode::NotAuthorized], "the tags survive too");
+        assert_eq!(w.second_holders.len(), 1, "a proof that a crash took is found again");
     });
 }
 

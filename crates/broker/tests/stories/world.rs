@@ -44,6 +44,8 @@ pub(crate) struct World {
     unchecked: Option<Vec<(usize, Check)>>,
     /// What survives the process, if anything does.
     pub(crate) disk: Option<Disk>,
+    /// Since when numbers of signed messages are known.
+    pub(crate) numbers_since: UnixMillis,
     /// What the shards said, in words, if that is recorded.
     record: Option<Vec<String>>,
     pub(crate) denials: Vec<Denial>,
@@ -110,6 +112,7 @@ impl World {
             unread: None,
             unchecked: None,
             disk: None,
+            numbers_since: UnixMillis(0),
             record: None,
             denials: Vec::new(),
             second_holders: Vec::new(),
@@ -126,8 +129,16 @@ impl World {
 
     /// Makes so many shards that hold nothing.
     pub(crate) fn build(&mut self, shards: u16) {
-        let (hash_key, limits, is_stored) = (self.hash_key, self.limits, self.disk.is_some());
-        let config = |index| ShardConfig { index: ShardIndex(index), shards, hash_key, limits, is_stored };
+        let (hash_key, limits, numbers_since) = (self.hash_key, self.limits, self.numbers_since);
+        let is_stored = self.disk.is_some();
+        let config = |index| ShardConfig {
+            index: ShardIndex(index),
+            shards,
+            hash_key,
+            limits,
+            is_stored,
+            numbers_since,
+        };
         self.shards = (0..shards).map(|index| Shard::new(config(index))).collect();
         self.inboxes = (0..shards).map(|_| VecDeque::new()).collect();
         self.deaf = vec![false; usize::from(shards)];

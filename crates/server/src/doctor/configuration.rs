@@ -36,13 +36,25 @@ fn valid(facts: &Facts) -> Vec<Weakness> {
 
 fn durability(facts: &Facts) -> Vec<Weakness> {
     let Ok(config) = &facts.config else { return Vec::new() };
-    let promise = match config.store.durability {
+    let (promise, numbers) = match config.store.durability {
         Durability::Synced => return Vec::new(),
-        Durability::Os => "\"os\": a crash of the system or a loss of power",
-        Durability::Memory => "\"memory\": every end of the broker",
+        Durability::Os => (
+            "\"os\": a crash of the system or a loss of power",
+            "the numbers of the last seconds are lost with it, and what somebody captured of them counts once more",
+        ),
+        Durability::Memory => (
+            "\"memory\": every end of the broker",
+            "no number is known from before a start, so what devices signed before it is refused then",
+        ),
     };
-    let mend = Step::by("set store.durability = \"synced\" in keyward.toml, then restart the broker");
-    vec![Weakness::new(format!("store.durability is {promise} loses messages"), mend)]
+    let mend = || Step::by("set store.durability = \"synced\" in keyward.toml, then restart the broker");
+    let messages = Weakness::new(format!("store.durability is {promise} loses messages"), mend());
+    let required = facts.policy.iter().flat_map(|policy| policy.required_signatures()).next();
+    let signed = required.map(|place| {
+        let what = format!("{} requires signed messages, of which each counts once: {numbers}", place.cite());
+        Weakness::new(what, mend())
+    });
+    [messages].into_iter().chain(signed).collect()
 }
 
 fn bans(facts: &Facts) -> Vec<Weakness> {

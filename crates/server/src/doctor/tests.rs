@@ -305,6 +305,31 @@ fn what_keeps_the_broker_from_its_work_comes_first_and_weighs_more() {
 }
 
 #[test]
+fn a_place_that_requires_signatures_is_named_where_a_crash_forgets_numbers() {
+    let required = "[[signed]]\nwho = \"devices\"\ntopics = [\"a\"]\ncheck = \"require\"\n";
+    for (durability, check, told) in [
+        (Durability::Synced, "require", None),
+        (Durability::Os, "observe", None),
+        (Durability::Os, "require", Some("counts once more")),
+        (Durability::Memory, "require", Some("refused then")),
+    ] {
+        let mut facts = sound();
+        facts.policy = rules(&required.replace("require", check));
+        facts.config.as_mut().unwrap().store.durability = durability;
+        let found = found(&facts, Profile::Home);
+        let signed = found.iter().find(|finding| finding.what.contains("requires signed messages"));
+        assert_eq!(signed.is_some(), told.is_some(), "{durability:?} {check}");
+        let (Some(signed), Some(told)) = (signed, told) else { continue };
+        assert!(
+            signed.what.starts_with("policy.d/a.toml:1 ") && signed.what.contains(told),
+            "{}",
+            signed.what
+        );
+        assert_eq!(signed.check, "durability");
+    }
+}
+
+#[test]
 fn a_path_is_quoted_for_the_shell_that_mends_it() {
     let mut facts = sound();
     facts.open_files = vec![OpenFile { path: "/srv/kw/keys/it's".into(), mode: 0o644, fit: 0o600 }];

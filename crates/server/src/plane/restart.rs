@@ -6,7 +6,7 @@ use crate::plane::start::State;
 use crate::plane::vigil::Vigil;
 use keyward_broker::persist::{Journal, Recovered, RecoveryError, recover};
 use keyward_broker::{HashKey, Input, Output, Shard};
-use keyward_mqtt::time::Now;
+use keyward_mqtt::time::{Now, UnixMillis};
 use keyward_store::{Broken, Engine};
 use std::collections::VecDeque;
 use std::thread;
@@ -44,6 +44,11 @@ impl Restart {
     /// Returns the key of hashes that everything on disk was made with.
     pub(crate) fn hash_key(&self) -> Option<HashKey> {
         self.recovered.as_ref().map(Recovered::hash_key)
+    }
+
+    /// Returns since when all numbers of signed messages are known.
+    pub(crate) fn numbers_since(&self) -> Option<UnixMillis> {
+        self.recovered.as_ref().map(Recovered::numbers_since)
     }
 
     /// Gives the shards what is theirs. Returns what each of them has to say to the shell.

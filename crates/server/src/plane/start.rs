@@ -1,5 +1,6 @@
 //! Bringing a data plane up: loops, threads, the first policy and directory, then the listeners.
 
+use crate::clock;
 use crate::plane::admission::Admission;
 use crate::plane::authentication::Method;
 use crate::plane::bans::Bans;
@@ -224,7 +225,16 @@ impl DataPlane {
     ) -> Result<(), StartError> {
         let (count, hash_key, is_stored) = (loops.len(), self.shared.hash_key, restart.is_some());
         let shards = u16::try_from(count).unwrap_or(u16::MAX);
-        let config = |index| ShardConfig { index: ShardIndex(index), shards, hash_key, limits, is_stored };
+        // What was taken before a broker without a store began, nobody knows.
+        let numbers_since = restart.as_ref().and_then(Restart::numbers_since).unwrap_or(clock::now().wall);
+        let config = |index| ShardConfig {
+            index: ShardIndex(index),
+            shards,
+            hash_key,
+            limits,
+            is_stored,
+            numbers_since,
+        };
         let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
         let (mut desk, mut pages) = (None, None);

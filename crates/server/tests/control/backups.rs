@@ -262,7 +262,7 @@ fn a_sound_installation_is_found_sound_running_and_stopped() {
         assert!(report.ledger.records >= 2 && report.ledger.bytes > 1_000);
         assert_eq!(report.messages.as_ref().unwrap().tables.len(), 11);
     }
-    assert_eq!(told, 3, "the rows of a store that is new");
+    assert_eq!(told, 4, "the rows of a store that is new");
 }
 
 #[test]

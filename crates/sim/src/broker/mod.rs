@@ -19,7 +19,7 @@ use inbox::{Inbox, Mail};
 use keyward_broker::persist::Portion;
 use keyward_broker::{HashKey, LinkId, Shard, ShardConfig, ShardIndex, ShardStats, Storage};
 use keyward_mqtt::connection::ConnectionLimits;
-use keyward_mqtt::time::Millis;
+use keyward_mqtt::time::{Millis, UnixMillis};
 use shell::Shell;
 
 /// Is a broker process.
@@ -57,7 +57,7 @@ impl Broker {
     pub(crate) fn start(setup: &Setup, operator: &Operator, disk: Disk, outside: &mut Outside<'_>) -> Self {
         let shards = setup.shards;
         let count = usize::from(shards);
-        let Restart { engine, portions, hash_key } = Restart::read(setup, disk, outside);
+        let Restart { engine, portions, hash_key, numbers_since } = Restart::read(setup, disk, outside);
         let limits =
             ConnectionLimits { packet_max: setup.limits.packet_bytes, ..ConnectionLimits::default() };
         let draw_budget = || outside.dice.one_of([1_300, 3_000, 20_000, 4_000_000]);
@@ -65,7 +65,7 @@ impl Broker {
         let shell = |index: u16| {
             let is_stored = setup.engine == EngineSetup::Faulty;
             let (index16, limits) = (ShardIndex(index), setup.limits);
-            let config = ShardConfig { index: index16, shards, hash_key, limits, is_stored };
+            let config = ShardConfig { index: index16, shards, hash_key, limits, is_stored, numbers_since };
             Shell::new(usize::from(index), Shard::new(config))
         };
         let mut broker = Self {
@@ -224,24 +224,26 @@ struct Restart {
     /// What each shard gets of what was on disk; empty if nothing is ever.
     portions: Vec<Portion>,
     hash_key: HashKey,
+    numbers_since: UnixMillis,
 }
 
 impl Restart {
     fn read(setup: &Setup, mut disk: Disk, outside: &mut Outside<'_>) -> Self {
         let fresh = hash_key(outside.dice);
         if setup.engine == EngineSetup::Memory {
-            return Self { engine: Engine::Memory, portions: Vec::new(), hash_key: fresh };
+            let numbers_since = outside.log.now.wall;
+            return Self { engine: Engine::Memory, portions: Vec::new(), hash_key: fresh, numbers_since };
         }
         if !setup.disk {
             disk = Disk::default();
         }
         let recovered = disk.recover(fresh, outside.log.now);
-        let hash_key = recovered.hash_key();
+        let (hash_key, numbers_since) = (recovered.hash_key(), recovered.numbers_since());
         let (portions, survey) = recovered.split(setup.shards);
         disk.tidy(&survey);
         let homes = Homes { key: hash_key, shards: setup.shards };
         outside.log.say(What::Finds(Box::new(Found::read(disk.reader(), homes))));
-        Self { engine: Engine::on(disk, survey, portions.len()), portions, hash_key }
+        Self { engine: Engine::on(disk, survey, portions.len()), portions, hash_key, numbers_since }
     }
 }
 

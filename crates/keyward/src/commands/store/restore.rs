@@ -82,7 +82,8 @@ fn kept(replaced: Option<&Path>) -> String {
 
 fn repeats(site: &Site) -> String {
     format!(
-        "What was delivered since the backup may come again, at QoS 2 too.\nNow start it: {}\n",
+        "What was delivered since the backup may come again, at QoS 2 too. Where messages have to be signed, those are refused that are\n\
+         dated before now and not known from the backup: nobody knows which of them were taken.\nNow start it: {}\n",
         site.program.command("up")
     )
 }
