@@ -101,6 +101,11 @@ class Agent:
             clients.pause()
         return self
 
+    def registered_keys(self):
+        """The keys for messages that the ledger holds of it, as (purpose, level)."""
+        rows = self.keyward.json("keys", "list", self.name)["message_keys"]
+        return [(row["purpose"], row.get("level")) for row in rows]
+
     def said(self):
         return (self.keyward.folder / f"{self.name}.log").read_text()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import random
 import shutil
 import socket
@@ -62,11 +63,26 @@ def test_a_device_with_keys_in_files_enrols_and_what_it_says_is_verified_by_anot
     pump = device("pump-1").enrol("--type", "pump").start().connected()
     assert "Level 0" in pump.said_at_enrolment and "can be this device for ever" in pump.said_at_enrolment
     assert pump.status()["level"] == 0
+    assert pump.registered_keys() == [("sign", 0), ("encrypt", None)]
     pump.report("flow", "21.5")
     message = next_reading(reader, pump, "flow")
     assert opened(message.payload, pump, message.topic, public_key(pump))[1] == b"21.5"
     [marked] = [value for name, value in message.properties.UserProperty if name == "mqsec-verified"]
     assert marked.endswith(",0")
+
+
+def test_sealed_keys_are_registered_with_their_level_and_one_to_encrypt_to(device, keyward):
+    # The secret of sealed files must not lie on their file system.
+    secret = pathlib.Path("/dev/shm") / f"keyward-{os.getpid()}-{keyward.folder.name}"
+    secret.touch(0o600)
+    secret.write_bytes(os.urandom(32))
+    try:
+        pump = device("pump-sealed")
+        pump.store = f"sealed:{pump.folder}/keys?secret={secret}"
+        pump.configure().enrol()
+        assert pump.registered_keys() == [("sign", 1), ("encrypt", None)]
+    finally:
+        secret.unlink()
 
 
 def test_a_topic_that_asks_for_hardware_refuses_keys_in_files_and_names_the_rule(device, keyward, reader):

@@ -67,6 +67,7 @@ def token(tmp_path, monkeypatch):
 def speaks_where_hardware_is_asked_for(agent, reader, keyward):
     agent.start().connected()
     assert agent.status()["level"] == 2
+    assert [purpose for purpose, _ in agent.registered_keys()] == ["sign", "encrypt"]
     agent.report("vault/door", "shut")
     message = next_reading(reader, agent, "vault/door")
     [marked] = [value for name, value in message.properties.UserProperty if name == "mqsec-verified"]

@@ -155,12 +155,14 @@ pub(crate) fn identity(
 }
 
 /// Writes the application: the signing request, and at enrolment the keys for messages.
-fn request(keys: &dyn KeyStore, generation: Generation, with_message_key: bool) -> Result<Vec<u8>, KeyError> {
+fn request(keys: &dyn KeyStore, generation: Generation, with_message_keys: bool) -> Result<Vec<u8>, KeyError> {
     let csr = signing_request(keys, generation, None)?;
     let mut request = serde_json::json!({ "csr": csr });
-    if with_message_key {
-        let cose = Base64::encode_string(&cose_key(keys, Role::Message, Generation::Current)?);
-        request["message_key"] = serde_json::json!({ "cose": cose, "level": keys.protection().level() });
+    if with_message_keys {
+        let cose = |role| Ok::<_, KeyError>(Base64::encode_string(&cose_key(keys, role, Generation::Current)?));
+        let level = keys.protection().level();
+        request["message_key"] = serde_json::json!({ "cose": cose(Role::Message)?, "level": level });
+        request["agreement_key"] = serde_json::json!({ "cose": cose(Role::Agreement)? });
     }
     Ok(request.to_string().into_bytes())
 }
