@@ -6,6 +6,7 @@ mod enrolment;
 mod groups;
 mod message_keys;
 mod quarantine;
+mod renewal;
 mod server;
 mod server_keys;
 mod trusted;
