@@ -29,7 +29,7 @@ check = "require"
 level = 2
 
 [[rule]]
-who = "user:reader"
+who = ["user:reader", "user:listener"]
 allow = ["subscribe", "publish"]
 topics = ["#"]
 """

@@ -91,13 +91,13 @@ impl TlsIdentity {
     }
 }
 
-/// Holds a user name and a password.
+/// Holds a user name, and a password if one goes with it.
 #[derive(Clone)]
 pub struct Login {
     /// The user name.
     pub username: String,
-    /// The password, any bytes.
-    pub password: Zeroizing<Vec<u8>>,
+    /// The password, any bytes. None is not an empty one: beside a certificate the server may refuse both.
+    pub password: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Is the message that the broker publishes if it loses the client (MQTT 5.0 chapter 3.1.2.5).

@@ -21,7 +21,7 @@ pub(crate) fn connect_packet<'a>(options: &'a ClientOptions, will: Option<WillPa
         client_id: &options.client_id,
         will,
         username: options.login.as_ref().map(|login| login.username.as_str()),
-        password: options.login.as_ref().map(|login| login.password.as_slice()),
+        password: options.login.as_ref().and_then(|login| Some(login.password.as_ref()?.as_slice())),
         properties: ConnectProperties {
             session_expiry: (options.session_expiry > 0).then_some(options.session_expiry),
             ..ConnectProperties::default()

@@ -134,6 +134,13 @@ impl Pen {
         })
     }
 
+    /// Signs with the store's current key from here on.
+    pub(crate) fn take_key(&mut self, keys: &Arc<dyn KeyStore>) -> Result<(), KeyError> {
+        self.signer = MessageSigner::new(Arc::clone(keys), Generation::Current)?;
+        self.public = public_key(keys.as_ref(), Role::Message, Generation::Current)?;
+        Ok(())
+    }
+
     /// Signs and stores; returns the number of the first in the outbox.
     pub(crate) fn write(&mut self, readings: &[Reading<'_>]) -> Result<u64, ReportError> {
         let stamp = self.stamp().ok_or(ReportError::NoClock)?;

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::command::{Command, Disobeyed, KEY_SET_TOPIC, Master, Opens, grant_of};
 use crate::device::DeviceSettings;
-use crate::enrol::{Host, Membership};
+use crate::enrol::{Host, Membership, MembershipError};
 use crate::heartbeat::{Condition, Event, ResetCause, uptime};
 use crate::keys::{Generation, KeyStore, Opener};
 use crate::limits::COMMANDS_WAITING;
@@ -70,6 +70,14 @@ impl Shared {
 
     pub(crate) fn membership(&self) -> Membership {
         lock(&self.membership).clone()
+    }
+
+    /// Puts the keys of a renewed certificate into use; nothing is signed meanwhile.
+    pub(crate) fn settle(&self) -> Result<(), MembershipError> {
+        let membership = self.membership();
+        let mut pen = self.pen();
+        membership.settle(self.keys.as_ref())?;
+        Ok(pen.take_key(&self.keys)?)
     }
 
     pub(crate) fn replace_membership(&self, membership: Membership) {

@@ -46,6 +46,9 @@ impl KeyStore for Chip {
     fn prepare(&self, _: Role) -> Result<[u8; 65], KeyError> {
         Err(KeyError::Foreign)
     }
+    fn discard(&self, _: Role) -> Result<(), KeyError> {
+        Err(KeyError::Foreign)
+    }
     fn promote(&self, _: Role) -> Result<(), KeyError> {
         Err(KeyError::Foreign)
     }

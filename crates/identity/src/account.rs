@@ -1,9 +1,17 @@
 //! What is known of one identity.
 
 use crate::{
-    agreement_key::HeldAgreementKey, authority::BACKDATED, clock::WallTime, cose_key::Kid,
-    invitation::Invitation, message_key::HeldMessageKey, password::PasswordRecord, quarantine::Quarantine,
-    second_holder::FoundHolder, trusted::BoundName, wire,
+    agreement_key::HeldAgreementKey,
+    authority::BACKDATED,
+    clock::WallTime,
+    cose_key::Kid,
+    invitation::Invitation,
+    message_key::{HeldMessageKey, MessageKeyStatus},
+    password::PasswordRecord,
+    quarantine::Quarantine,
+    second_holder::FoundHolder,
+    trusted::BoundName,
+    wire,
 };
 use keyward_ids::{CertSerial, Identity, KeyId, SiteId, TypeId};
 use serde::{Deserialize, Serialize};
@@ -79,12 +87,15 @@ impl Account {
         self.is_active() && self.quarantine.is_none()
     }
 
-    /// Tells whether it has a key still that it had when it was put into quarantine; `false` if it is in none.
-    pub fn has_key_of_before_quarantine(&self) -> bool {
+    /// Tells whether it has a key still that it had when it was put into quarantine, and that is good for something at the time `now`;
+    /// `false` if it is in none. A certificate counts that renewed another and was not used yet: whoever asked for it has it.
+    pub fn has_key_of_before_quarantine(&self, now: WallTime) -> bool {
         let Some(since) = self.quarantine.as_ref().map(|quarantine| quarantine.since) else { return false };
         let issued = |held: &CertificateRecord| held.not_before.after(BACKDATED);
-        self.certificates.iter().any(|held| issued(held) <= since)
-            || self.message_keys.iter().any(|held| held.registered <= since)
+        let is_accepted =
+            |held: &HeldMessageKey| !matches!(held.status(now), MessageKeyStatus::Retired { .. });
+        self.certificates.iter().any(|held| issued(held) <= since && now <= held.not_after)
+            || self.message_keys.iter().any(|held| held.registered <= since && is_accepted(held))
     }
 
     /// Tells whether it has a password that was used elsewhere where it may have been read on a network, and opens doors here that
@@ -102,6 +113,22 @@ impl Account {
     pub(crate) fn kids(&self) -> impl Iterator<Item = Kid> {
         let signing = self.message_keys.iter().map(|held| held.key.kid());
         signing.chain(self.agreement_keys.iter().map(|held| held.key.kid()))
+    }
+
+    /// Tells whether a certificate was not used yet that renews another, so that its holder may not have it: what a key
+    /// [`awaits`](HeldMessageKey::awaits) that came with it.
+    pub fn awaits_use(&self, serial: Option<&CertSerial>) -> bool {
+        serial.is_some_and(|serial| self.renewed_by(serial).is_some())
+    }
+
+    /// Names the keys for messages that wait for the first use of such a certificate.
+    pub(crate) fn kids_awaiting<'a>(&'a self, serial: &'a CertSerial) -> impl Iterator<Item = Kid> + 'a {
+        let awaits = move |held: &Option<CertSerial>| held.as_ref() == Some(serial);
+        let signing = self.message_keys.iter().filter(move |held| awaits(&held.awaits));
+        let agreeing = self.agreement_keys.iter().filter(move |held| awaits(&held.awaits));
+        let is_unused = self.renewed_by(serial).is_some();
+        let kids = signing.map(|held| held.key.kid()).chain(agreeing.map(|held| held.key.kid()));
+        kids.filter(move |_| is_unused)
     }
 
     /// Returns the end that was set to one of these keys; nothing if it has no such key.

@@ -7,7 +7,7 @@ use crate::{
     message_key::{MessageKeyRefusal, MessageKeyStatus, read_pem},
     wire,
 };
-use keyward_ids::KeyId;
+use keyward_ids::{CertSerial, KeyId};
 use serde::{Deserialize, Serialize};
 
 /// Is the public key of P-256 to which messages and keys of groups are encrypted.
@@ -25,6 +25,9 @@ pub struct HeldAgreementKey {
     /// Until when anything is encrypted to it; no end if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<WallTime>,
+    /// The certificate that it came with, which renewed another ([`Account::awaits_use`](crate::Account::awaits_use)).
+    #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<CertSerial>,
 }
 
 impl HeldAgreementKey {

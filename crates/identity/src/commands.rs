@@ -308,6 +308,10 @@ pub enum Command {
         /// The serial number of the new one.
         #[serde(with = "wire::text")]
         serial: CertSerial,
+        /// For how many seconds the message keys are accepted still whose place those take that came with the new one; at most
+        /// [`crate::limits::MESSAGE_KEY_OVERLAP_SECONDS`] count.
+        #[serde(default)]
+        overlap_secs: u64,
     },
     /// Accepts client certificates of an authority of others.
     TrustAuthority {

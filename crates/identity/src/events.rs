@@ -194,6 +194,19 @@ pub enum Event {
         /// The key.
         key: AgreementKey,
     },
+    /// A key for messages, of either purpose, waits for the first use of a certificate, with which it came: then it takes the place of
+    /// those before it. What is signed by it is verified at once.
+    MessageKeyAwaits {
+        /// Whose.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Which of its keys.
+        #[serde(with = "wire::text")]
+        kid: Kid,
+        /// The serial number of the certificate, which renews another.
+        #[serde(with = "wire::text")]
+        serial: CertSerial,
+    },
     /// A key for messages, of either purpose, is used for a while only.
     MessageKeyRetired {
         /// Whose.

@@ -11,7 +11,7 @@ use crate::{
     second_holder::FoundHolder,
     wire,
 };
-use keyward_ids::KeyId;
+use keyward_ids::{CertSerial, KeyId};
 use rcgen::PublicKeyData as _;
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +109,11 @@ impl MessageKey {
         self.point.cose(KeyPurpose::Sign)
     }
 
+    /// Returns the key in PEM, as `openssl pkey -pubout` writes it.
+    pub fn public_pem(&self) -> String {
+        pem::encode("PUBLIC KEY", &self.point.spki()).to_string()
+    }
+
     /// Returns its name among the keys of its device.
     pub fn kid(&self) -> Kid {
         self.point.kid()
@@ -117,6 +122,11 @@ impl MessageKey {
     /// Returns how well the device keeps the private key: 0 to 3.
     pub fn level(&self) -> u8 {
         self.level
+    }
+
+    /// Returns the key, kept no better than `level` says.
+    pub(crate) fn at_most(self, level: u8) -> Self {
+        Self { level: self.level.min(level), ..self }
     }
 
     /// Returns its algorithm.
@@ -143,6 +153,9 @@ pub struct HeldMessageKey {
     /// Until when messages signed by it are accepted; no end if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<WallTime>,
+    /// The certificate that it came with, which renewed another ([`Account::awaits_use`](crate::Account::awaits_use)).
+    #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<CertSerial>,
     /// That two hold it, as far as is known, or that its device has lost count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_holder: Option<FoundHolder>,
@@ -297,6 +310,7 @@ mod tests {
         let pair = SigningKey::generate().unwrap();
         let text = pem::encode("PUBLIC KEY", &pair.subject_public_key_info());
         let key = MessageKey::read_file(text.as_bytes(), 1).unwrap();
+        assert_eq!(key.public_pem(), *text);
         assert_eq!(key, MessageKey::read_file(&key.cose(), 1).unwrap());
         assert_eq!(key.id(), PublicKey::of(&pair).unwrap().id());
         let text = pem::encode("PUBLIC KEY", &ed25519().spki());

@@ -130,6 +130,17 @@ pub enum Refusal {
         /// The name.
         kid: Kid,
     },
+    /// The device gets no other message key by a renewal.
+    #[error(
+        "{identity} gets no other message key by a renewal: {why}; it gets one by a claim code: keyward device rekey {}",
+        .identity.name()
+    )]
+    NoRotation {
+        /// Which device.
+        identity: Identity,
+        /// Why.
+        why: &'static str,
+    },
     /// The device has no such message key.
     #[error("{identity} has no message key {kid}; keyward keys list {identity} shows those that it has")]
     NoSuchMessageKey {

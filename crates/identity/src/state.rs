@@ -183,6 +183,7 @@ impl State {
                     key: key.clone(),
                     registered: entry.at,
                     until: None,
+                    awaits: None,
                     second_holder: None,
                 };
                 self.change(identity, |account| account.message_keys.push(held))?;
@@ -194,10 +195,17 @@ impl State {
                 keys.for_each(|held| held.second_holder = Some(found.clone()));
             })?,
             Event::AgreementKeyRegistered { identity, key } => {
-                let held = HeldAgreementKey { key: key.clone(), registered: entry.at, until: None };
+                let held =
+                    HeldAgreementKey { key: key.clone(), registered: entry.at, until: None, awaits: None };
                 self.change(identity, |account| account.agreement_keys.push(held))?;
                 Arc::make_mut(&mut self.registry).record_key(identity, key.id());
             }
+            Event::MessageKeyAwaits { identity, kid, serial } => self.change(identity, |account| {
+                let signing = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
+                signing.for_each(|held| held.awaits = Some(serial.clone()));
+                let agreeing = account.agreement_keys.iter_mut().filter(|held| held.key.kid() == *kid);
+                agreeing.for_each(|held| held.awaits = Some(serial.clone()));
+            })?,
             Event::MessageKeyRetired { identity, kid, until } => self.change(identity, |account| {
                 let signing = account.message_keys.iter_mut().filter(|held| held.key.kid() == *kid);
                 // It is dealt with; whoever goes on with the key until then is found again.

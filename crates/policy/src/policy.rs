@@ -12,6 +12,7 @@ use crate::{
     signed::{Check, Demands, Signed},
     validate::{Roles, Validator},
 };
+use core::time::Duration;
 use keyward_ids::Identity;
 use std::sync::Arc;
 
@@ -138,6 +139,13 @@ impl Policy {
     /// Returns how many rules the files hold; the built-in ones do not count.
     pub fn rule_count(&self) -> usize {
         self.rules.iter().filter(|rule| rule.tier != Tier::BUILT_IN).count()
+    }
+
+    /// Returns how old a signed message may be at most, wherever one is looked at: the longest `max_offline`, and its default where no file
+    /// asks for signatures.
+    pub fn longest_offline(&self) -> Duration {
+        let longest = self.signed.iter().map(|signed| signed.max_offline).max();
+        longest.unwrap_or(Duration::from_secs(limits::DEFAULT_MAX_OFFLINE_SECONDS))
     }
 
     /// Returns the text of the built-in rules, as a file that could have been written by hand.

@@ -16,8 +16,8 @@ use crate::{
 };
 use keyward_envelope::{Epoch, GroupKey, PublicKey};
 use keyward_identity::{
-    Account, AgreementKey, Group, GroupKeys, Groups, MessageKeyStatus, Registry, WallTime, limits,
-    member_name,
+    Account, AgreementKey, Group, GroupKeys, Groups, HeldAgreementKey, MessageKeyStatus, Registry, WallTime,
+    limits, member_name,
 };
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
@@ -55,8 +55,12 @@ pub(crate) fn recipient(account: &Account, now: WallTime) -> Result<&AgreementKe
     if !account.is_trusted() {
         return Err("it may not act now, or is in quarantine".to_owned());
     }
-    let is_used = |until: MessageKeyStatus| !matches!(until, MessageKeyStatus::Retired { .. });
-    let mut used = account.agreement_keys.iter().filter(|held| is_used(held.status(now)));
+    // One that came with a certificate which was not used yet may be one that the device does not know it has.
+    let is_used = |held: &&HeldAgreementKey| {
+        !matches!(held.status(now), MessageKeyStatus::Retired { .. })
+            && !account.awaits_use(held.awaits.as_ref())
+    };
+    let mut used = account.agreement_keys.iter().filter(is_used);
     used.next_back().map(|held| &held.key).ok_or_else(|| {
         format!(
             "it has no key to encrypt to; register one: keyward keys add {} FILE --purpose encrypt",

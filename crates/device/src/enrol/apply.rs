@@ -85,8 +85,9 @@ fn remedy(rejection: Rejection) -> &'static str {
 /// # Errors
 /// [`EnrolError`]; nothing was kept then.
 pub fn enrol(claim: &Claim, keys: &Arc<dyn KeyStore>, folder: &Path) -> Result<Membership, EnrolError> {
-    let login = Login { username: format!("claim:{}", claim.id), password: code_of(claim) };
-    let request = request(keys.as_ref(), Generation::Current, true)?;
+    let login = Login { username: format!("claim:{}", claim.id), password: Some(code_of(claim)) };
+    let roles = [Role::Message, Role::Agreement];
+    let request = request(keys.as_ref(), Generation::Current, &roles)?;
     let certified = at_some_host(&claim.hosts, |options| {
         options.login = Some(login.clone());
         let client = Client::connect_to_root(options, &claim.root)?;
@@ -96,45 +97,15 @@ pub fn enrol(claim: &Claim, keys: &Arc<dyn KeyStore>, folder: &Path) -> Result<M
     if sha256_of(&certified.server_root) != Some(claim.root) {
         return Err(EnrolError::Mismatch("its root is not the one that the claim names"));
     }
-    let tls_key = keys.public(Role::Tls, Generation::Current)?;
-    let membership = Membership::of(certified, claim.hosts.clone(), tls_key);
+    let [tls_key, message_key] =
+        [Role::Tls, Role::Message].map(|role| keys.public(role, Generation::Current));
+    let membership = Membership::of(certified, claim.hosts.clone(), tls_key?, message_key?);
     membership.save(folder)?;
     Ok(membership)
 }
 
 fn code_of(claim: &Claim) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(claim.expose_code().as_bytes().to_vec())
-}
-
-/// Renews the certificate, with a new key. What the server answers is durable in `folder`, and its key in use, when this returns.
-///
-/// # Errors
-/// [`EnrolError`]; the certificate in use is then as it was.
-pub fn renew(
-    membership: &Membership,
-    keys: &Arc<dyn KeyStore>,
-    folder: &Path,
-) -> Result<Membership, EnrolError> {
-    let next = keys.prepare(Role::Tls)?;
-    let request = request(keys.as_ref(), Generation::Next, false)?;
-    let login = Login { username: format!("renew:{}", membership.device), password: Zeroizing::default() };
-    let identity = identity(membership, keys, Generation::Current)?;
-    let mut certified = at_some_host(&membership.hosts, |options| {
-        options.login = Some(login.clone());
-        options.tls = Some(tls(membership, identity.clone()));
-        exchange(Client::connect(options)?, &request)
-    })?;
-    check(&certified, &membership.device, keys, Generation::Next)?;
-    if sha256_of(&certified.server_root) != sha256_of(&membership.server_root) {
-        return Err(EnrolError::Mismatch("it names another root than the one that this device believes"));
-    }
-    // What is pinned stays pinned, and a newer key set comes on its topic.
-    certified.installation_key = membership.installation_key.clone().or(certified.installation_key);
-    certified.key_set = membership.key_set.clone().or(certified.key_set);
-    let renewed = Membership::of(certified, membership.hosts.clone(), next);
-    renewed.save(folder)?;
-    keys.promote(Role::Tls)?;
-    Ok(renewed)
 }
 
 /// Returns whom to trust and what to show on a link of a certified device.
@@ -154,21 +125,27 @@ pub(crate) fn identity(
     Ok(TlsIdentity { chain_pem, key: TlsKey::Held(Arc::new(key)) })
 }
 
-/// Writes the application: the signing request, and at enrolment the keys for messages.
-fn request(keys: &dyn KeyStore, generation: Generation, with_message_keys: bool) -> Result<Vec<u8>, KeyError> {
+/// Writes the application: the signing request, and the keys for messages of these roles.
+pub(super) fn request(
+    keys: &dyn KeyStore,
+    generation: Generation,
+    roles: &[Role],
+) -> Result<Vec<u8>, KeyError> {
     let csr = signing_request(keys, generation, None)?;
     let mut request = serde_json::json!({ "csr": csr });
-    if with_message_keys {
-        let cose = |role| Ok::<_, KeyError>(Base64::encode_string(&cose_key(keys, role, Generation::Current)?));
+    let cose = |role| Ok::<_, KeyError>(Base64::encode_string(&cose_key(keys, role, generation)?));
+    if roles.contains(&Role::Message) {
         let level = keys.protection().level();
         request["message_key"] = serde_json::json!({ "cose": cose(Role::Message)?, "level": level });
+    }
+    if roles.contains(&Role::Agreement) {
         request["agreement_key"] = serde_json::json!({ "cose": cose(Role::Agreement)? });
     }
     Ok(request.to_string().into_bytes())
 }
 
 /// Asks one host after the other until one answers.
-fn at_some_host(
+pub(super) fn at_some_host(
     hosts: &[Host],
     ask: impl Fn(&mut ClientOptions) -> Result<Answer, EnrolStep>,
 ) -> Result<Certified, EnrolError> {
@@ -196,7 +173,7 @@ fn is_final(error: &ClientError) -> bool {
     matches!(error.reason(), Some(R::NotAuthorized | R::BadUserNameOrPassword))
 }
 
-enum EnrolStep {
+pub(super) enum EnrolStep {
     Client(ClientError),
     Answer(AnswerError),
 }
@@ -207,7 +184,7 @@ impl From<ClientError> for EnrolStep {
     }
 }
 
-fn exchange(mut client: Client, request: &[u8]) -> Result<Answer, EnrolStep> {
+pub(super) fn exchange(mut client: Client, request: &[u8]) -> Result<Answer, EnrolStep> {
     client.subscribe(ANSWER, Qos::AtMostOnce)?;
     client.publish(&Publication::new(REQUEST, request))?;
     let Some(message) = client.next_message(APPLICATION_TIME)? else {
@@ -219,7 +196,7 @@ fn exchange(mut client: Client, request: &[u8]) -> Result<Answer, EnrolStep> {
 }
 
 /// Checks that an answer is for this device and for its key.
-fn check(
+pub(super) fn check(
     certified: &Certified,
     id: &DeviceId,
     keys: &Arc<dyn KeyStore>,
@@ -237,7 +214,7 @@ fn check(
     shown.keys_match().map_err(|_| EnrolError::Mismatch("its certificate is for another key"))
 }
 
-fn sha256_of(pem: &str) -> Option<[u8; 32]> {
+pub(super) fn sha256_of(pem: &str) -> Option<[u8; 32]> {
     let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
     digest(&SHA256, &certificate).as_ref().try_into().ok()
 }

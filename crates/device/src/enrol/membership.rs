@@ -40,6 +40,9 @@ pub struct Membership {
     pub key_set: Option<Vec<u8>>,
     /// The key of the certificate, SEC 1: tells after a power cut whether it is the store's current key or the next one.
     pub tls_key: Vec<u8>,
+    /// The key by which its messages are verified from the use of this certificate on, likewise; a device that was enrolled before this was
+    /// kept has none here, and signs with the store's current key.
+    pub message_key: Option<Vec<u8>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,6 +60,8 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key_set: Option<String>,
     tls_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message_key: Option<String>,
 }
 
 /// Says why there is no membership.
@@ -78,9 +83,9 @@ pub enum MembershipError {
         /// What is wrong.
         problem: String,
     },
-    /// The store holds neither the key of the certificate nor the one that was to follow.
+    /// The store holds neither the key of the certificate, or of its messages, nor the one that was to follow.
     #[error(
-        "the key store does not hold the key of this device's certificate: it is another device's store, an older copy, or not the one that `keys` named at enrolment; name that one, or enrol again with a claim of `keyward device invite ID --replace`"
+        "the key store does not hold the keys of this device's certificate: it is another device's store, an older copy, or not the one that `keys` named at enrolment; name that one, or enrol again with a claim of `keyward device invite ID --replace`"
     )]
     OtherKeys,
     /// The store cannot be used.
@@ -90,10 +95,15 @@ pub enum MembershipError {
 
 impl Membership {
     /// Puts together what is kept of an answer.
-    pub(crate) fn of(certified: Certified, hosts: Vec<Host>, tls_key: [u8; 65]) -> Self {
+    pub(crate) fn of(
+        certified: Certified,
+        hosts: Vec<Host>,
+        tls_key: [u8; 65],
+        message_key: [u8; 65],
+    ) -> Self {
         let Certified { device, installation, certificate, server_root, expires, renew_from, .. } = certified;
         let (installation_key, key_set) = (certified.installation_key, certified.key_set);
-        let tls_key = tls_key.to_vec();
+        let (tls_key, message_key) = (tls_key.to_vec(), Some(message_key.to_vec()));
         Self {
             device,
             installation,
@@ -105,6 +115,7 @@ impl Membership {
             installation_key,
             key_set,
             tls_key,
+            message_key,
         }
     }
 
@@ -160,6 +171,7 @@ impl Membership {
             installation_key,
             key_set: written.key_set.map(decode).transpose()?,
             tls_key: decode(written.tls_key)?,
+            message_key: written.message_key.map(decode).transpose()?,
         })
     }
 
@@ -178,25 +190,31 @@ impl Membership {
             installation_key: self.installation_key.as_ref().map(encode),
             key_set: self.key_set.as_ref().map(encode),
             tls_key: encode(&self.tls_key),
+            message_key: self.message_key.as_ref().map(encode),
         };
         // Texts and numbers can always be written.
         serde_json::to_vec_pretty(&written).unwrap_or_default()
     }
 
-    /// Makes the store's current key that of the certificate: a renewal is written down first and its key promoted then, and the
-    /// power may have gone in between.
+    /// Puts the keys of the certificate into use: a renewal is written down first and its keys are promoted then, and the power may have
+    /// gone in between. Does nothing where they are in use.
     ///
     /// # Errors
-    /// [`MembershipError::OtherKeys`] if the store holds no such key.
+    /// [`MembershipError::OtherKeys`] if the store holds no such keys.
     pub fn settle(&self, keys: &dyn KeyStore) -> Result<(), MembershipError> {
-        if keys.public(Role::Tls, Generation::Current)?.as_slice() == self.tls_key {
-            return Ok(());
-        }
-        match keys.public(Role::Tls, Generation::Next) {
-            Ok(next) if next.as_slice() == self.tls_key => Ok(keys.promote(Role::Tls)?),
-            Ok(_) | Err(KeyError::Missing { .. }) => Err(MembershipError::OtherKeys),
-            Err(error) => Err(error.into()),
-        }
+        settle_key(keys, Role::Tls, &self.tls_key)?;
+        self.message_key.as_ref().map_or(Ok(()), |key| settle_key(keys, Role::Message, key))
+    }
+}
+
+fn settle_key(keys: &dyn KeyStore, role: Role, key: &[u8]) -> Result<(), MembershipError> {
+    if keys.public(role, Generation::Current)?.as_slice() == key {
+        return Ok(());
+    }
+    match keys.public(role, Generation::Next) {
+        Ok(next) if next.as_slice() == key => Ok(keys.promote(role)?),
+        Ok(_) | Err(KeyError::Missing { .. }) => Err(MembershipError::OtherKeys),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -216,6 +234,7 @@ mod tests {
             installation_key: None,
             key_set: Some(vec![1, 2]),
             tls_key: vec![4; 65],
+            message_key: Some(vec![5; 65]),
         }
     }
 

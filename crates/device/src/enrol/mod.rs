@@ -4,9 +4,11 @@ mod answer;
 mod apply;
 mod claim;
 mod membership;
+mod renew;
 
 pub use answer::{Answer, AnswerError, Certified, Rejection};
-pub use apply::{EnrolError, enrol, renew};
+pub use apply::{EnrolError, enrol};
 pub(crate) use apply::{identity, tls};
 pub use claim::{Claim, ClaimError, Host};
 pub use membership::{Membership, MembershipError};
+pub use renew::{Renewed, renew, renew_by};

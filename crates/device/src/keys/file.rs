@@ -213,6 +213,12 @@ impl KeyStore for FileStore {
         Ok(public)
     }
 
+    fn discard(&self, role: Role) -> Result<(), KeyError> {
+        let mut keys = self.keys_to_change();
+        keys.pairs.remove(&(role, Generation::Next));
+        self.folder.erase(&self.form.name(Content::Key(role, Generation::Next)))
+    }
+
     fn promote(&self, role: Role) -> Result<(), KeyError> {
         let mut keys = self.keys_to_change();
         if !keys.pairs.contains_key(&(role, Generation::Next)) {

@@ -154,6 +154,12 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
     /// [`KeyError`]; the keys in use are then as they were.
     fn prepare(&self, role: Role) -> Result<[u8; 65], KeyError>;
 
+    /// Destroys the prepared key, if there is one, so that the next [`KeyStore::prepare`] makes another.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    fn discard(&self, role: Role) -> Result<(), KeyError>;
+
     /// Puts the prepared key into use, and destroys the one before it. Either both happened after a power cut or neither.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use super::flight::{Flight, Verdict};
 use super::waker::Wakes;
 use crate::clock;
 use crate::command::{KEY_SET_TOPIC, grants_of};
-use crate::enrol::{self, EnrolError, Host};
+use crate::enrol::{self, EnrolError, Host, MembershipError, Renewed};
 use crate::heartbeat::Event as Word;
 use crate::keys::Generation;
 use crate::limits::{ANSWER_TIME, IN_FLIGHT, KEEP_ALIVE, REFUSED_PAUSE};
@@ -35,18 +35,17 @@ pub(crate) fn run(shared: &Arc<Shared>, mut wakes: Wakes) {
                 places.stood();
                 shared.tell_connected(Some(&host));
                 let end = session.serve(&mut wakes);
-                let orderly = end.is_none();
-                session.close(orderly);
+                session.close(&end);
                 shared.tell_connected(None);
-                (Some(clock::now().saturating_duration_since(opened)), end)
+                let End::Broken(problem) = end else { continue };
+                (Some(clock::now().saturating_duration_since(opened)), problem)
             }
-            Err(error) if places.failed(hosts.len()) => (None, Some(error.to_string())),
+            Err(error) if places.failed(hosts.len()) => (None, error.to_string()),
             Err(error) => {
                 shared.tell(&format!("{}:{}: {error}; the next host is tried", host.name, host.port));
                 continue;
             }
         };
-        let Some(problem) = problem else { continue };
         let pause = backoff.pause(stood, draw());
         shared.tell(&format!("{}:{}: {problem}; next try in {} s", host.name, host.port, pause.as_secs()));
         let until = clock::now() + pause;
@@ -78,6 +77,15 @@ enum Phase {
     Catches { session: Option<Nonce>, up_to: u64 },
 }
 
+/// Says why a link is over.
+enum End {
+    /// The device stops, and nothing is left to send.
+    Stopped,
+    /// The certificate was renewed, and the next link shows it: its first use ends the one before.
+    Renewed,
+    Broken(String),
+}
+
 /// Is one link.
 struct Session<'a> {
     shared: &'a Arc<Shared>,
@@ -94,6 +102,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn open(shared: &'a Arc<Shared>, host: &Host) -> Result<Self, SessionError> {
+        shared.settle()?;
         let membership = shared.membership();
         let identity = enrol::identity(&membership, &shared.keys, Generation::Current)?;
         let mut options = ClientOptions::new(&host.name, host.port);
@@ -123,23 +132,26 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Serves the link until it breaks, which returns why, or the device stops and nothing is left to send, which returns nothing.
-    fn serve(&mut self, wakes: &mut Wakes) -> Option<String> {
+    /// Serves the link to its end.
+    fn serve(&mut self, wakes: &mut Wakes) -> End {
         loop {
             if let Err(error) = self.turn() {
-                return Some(error.to_string());
+                return End::Broken(error.to_string());
             }
             if self.shared.is_stopping() && (self.is_through() || self.shared.stops_now()) {
-                return None;
+                return End::Stopped;
+            }
+            if self.renews() {
+                return End::Renewed;
             }
             let until = self.wait_until();
             wakes.wait(Some(self.client.as_fd()), until);
         }
     }
 
-    fn close(self, orderly: bool) {
+    fn close(self, end: &End) {
         self.shared.pen().write_in(None);
-        if orderly {
+        if !matches!(end, End::Broken(_)) {
             drop(self.client.disconnect());
         }
     }
@@ -147,7 +159,6 @@ impl<'a> Session<'a> {
     /// Does all that can be done now.
     fn turn(&mut self) -> Result<(), SessionError> {
         self.say_how_it_is()?;
-        self.renew_if_due();
         loop {
             self.send_ahead()?;
             self.send_waiting()?;
@@ -224,24 +235,28 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn renew_if_due(&mut self) {
+    /// Renews the certificate if it is time, and tells whether it was.
+    fn renews(&mut self) -> bool {
         let now = clock::now();
-        if now < self.renew_at {
-            return;
+        if now < self.renew_at || self.shared.is_stopping() {
+            return false;
         }
         self.renew_at = now + RENEWAL_PAUSE;
         let membership = self.shared.membership();
         if clock::unix_seconds().is_none_or(|seconds| seconds < membership.renew_from) {
-            return;
+            return false;
         }
         match enrol::renew(&membership, &self.shared.keys, &self.shared.folder) {
-            Ok(renewed) => {
-                self.shared.tell("the certificate was renewed");
-                self.shared.replace_membership(renewed);
+            Ok(Renewed { membership, same_message_key }) => {
+                let more = same_message_key.map(|why| format!("; the key for messages stays: {why}"));
+                self.shared.tell(&format!("the certificate was renewed{}", more.unwrap_or_default()));
+                self.shared.replace_membership(membership);
+                return true;
             }
             Err(EnrolError::Membership(error)) => self.shared.tell(&format!("not renewed: {error}")),
             Err(error) => self.shared.tell(&format!("the certificate was not renewed: {error}")),
         }
+        false
     }
 
     /// Sends what may not wait for its turn.
@@ -426,4 +441,6 @@ enum SessionError {
         "the server told no nonce, and a device without a clock needs one: is a message key of this device registered (`keyward keys list`)?"
     )]
     NoNonce,
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
 }

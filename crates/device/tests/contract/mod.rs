@@ -105,7 +105,13 @@ fn prepares(store: &dyn KeyStore) -> [u8; 65] {
     signs(store, Role::Tls, Generation::Next);
     signs(store, Role::Tls, Generation::Current);
     assert!(signing_request(store, Generation::Next, None).unwrap().contains("CERTIFICATE REQUEST"));
-    next
+    store.discard(Role::Tls).unwrap();
+    store.discard(Role::Tls).unwrap();
+    assert!(matches!(store.public(Role::Tls, Generation::Next), Err(KeyError::Missing { .. })));
+    assert_eq!(store.public(Role::Tls, Generation::Current).unwrap(), current);
+    let another = store.prepare(Role::Tls).unwrap();
+    assert!(another != next && another != current, "what was discarded does not come back");
+    another
 }
 
 fn promotes(store: &dyn KeyStore, next: [u8; 65]) {

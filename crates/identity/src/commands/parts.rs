@@ -175,8 +175,25 @@ pub struct Renewal {
     /// The signing request (PKCS #10, PEM or DER) with the public key.
     #[serde(with = "wire::base64")]
     pub csr: Vec<u8>,
+    /// The key by which its messages are to be verified from the first use of the new one on, and from now on beside the one before.
+    #[serde(default)]
+    pub message_key: Option<MessageKey>,
+    /// The key to which is to be encrypted for it from the first use of the new one on.
+    #[serde(default)]
+    pub agreement_key: Option<AgreementKey>,
+    /// As of [`Command::Succeed`](super::Command::Succeed): to renew by a certificate is to use it.
+    #[serde(default)]
+    pub overlap_secs: u64,
     /// How long the new one is valid, in days; the default of devices if absent.
     pub lifetime_days: Option<u32>,
+}
+
+impl Renewal {
+    /// Asks for a certificate and nothing more.
+    pub fn new(identity: Identity, serial: CertSerial, csr: Vec<u8>) -> Self {
+        let (message_key, agreement_key, lifetime_days) = (None, None, None);
+        Self { identity, serial, csr, message_key, agreement_key, overlap_secs: 0, lifetime_days }
+    }
 }
 
 /// Is a new hash of an imported password.

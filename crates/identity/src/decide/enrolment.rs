@@ -180,10 +180,10 @@ impl Clerk<'_> {
     }
 }
 
-/// Holds the keys for messages that come with a claim.
-struct SentKeys {
-    message: Option<MessageKey>,
-    agreement: Option<AgreementKey>,
+/// Holds the keys for messages that come with a claim or a renewal.
+pub(super) struct SentKeys {
+    pub(super) message: Option<MessageKey>,
+    pub(super) agreement: Option<AgreementKey>,
 }
 
 impl SentKeys {

@@ -88,7 +88,11 @@ impl Clerk<'_> {
             Command::WithdrawPassword { identity } => self.withdraw_password(identity),
             Command::MarkPlain { identity, plain } => self.mark_plain(identity, plain),
             Command::AddCertificate { identity, key, lifetime_days, replace } => {
-                self.add_certificate(&identity, &key, lifetime_days, replace)
+                let mut decision = self.add_certificate(&identity, &key, lifetime_days, replace)?;
+                if replace {
+                    decision.events.extend(self.keys_of_unused(&identity)?);
+                }
+                Ok(decision)
             }
             Command::RegisterMessageKey { identity, key } => self.register_message_key(identity, key),
             Command::RegisterAgreementKey { identity, key } => self.register_agreement_key(identity, key),
@@ -119,7 +123,9 @@ impl Clerk<'_> {
             Command::Uninvite { id } => self.uninvite(id),
             Command::Claim(claim) => self.claim(claim),
             Command::Renew(renewal) => self.renew(renewal),
-            Command::Succeed { identity, serial } => Ok(self.succeed(&identity, &serial)),
+            Command::Succeed { identity, serial, overlap_secs } => {
+                Ok(self.succeed(&identity, &serial, overlap_secs))
+            }
             Command::TrustAuthority { name, proves, certificates, revocations } => {
                 self.trust_authority(name, proves, &certificates, revocations.as_deref())
             }

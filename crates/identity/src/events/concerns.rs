@@ -20,6 +20,7 @@ impl Event {
             | Self::PasswordWithdrawn { identity }
             | Self::MessageKeyRegistered { identity, .. }
             | Self::AgreementKeyRegistered { identity, .. }
+            | Self::MessageKeyAwaits { identity, .. }
             | Self::MessageKeyRetired { identity, .. }
             | Self::MessageKeyWithdrawn { identity, .. }
             | Self::SecondHolderFound { identity, .. }

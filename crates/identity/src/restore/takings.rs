@@ -176,6 +176,7 @@ impl Takings {
                 | Event::MessageKeyRegistered { .. }
                 | Event::SecondHolderFound { .. }
                 | Event::AgreementKeyRegistered { .. }
+                | Event::MessageKeyAwaits { .. }
                 // A restored ledger gives every group another key.
                 | Event::GroupCreated { .. }
                 | Event::GroupRotated { .. }

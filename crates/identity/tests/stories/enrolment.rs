@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use keyward_identity::{
-    AgreementKey, Claim, ClaimRefusal, Command, CsrRefusal, Event, IssuedCertificate, KeySource, Kid,
-    MessageKey, NewCredential, Outcome, Refusal, Renewal, WallTime, limits,
+    AgreementKey, Claim, ClaimRefusal, Command, CsrRefusal, Event, KeySource, Kid, MessageKey, NewCredential,
+    Outcome, Refusal, WallTime, limits,
 };
 use keyward_ids::DeviceId;
 use rcgen::KeyPair;
@@ -50,11 +50,6 @@ fn invite_again(id: &str, replace: bool) -> Command {
 
 fn code_of(outcome: Outcome) -> String {
     outcome.claim_code.unwrap().code.expose_text().to_owned()
-}
-
-fn renew(certificate: &IssuedCertificate, key: &KeyPair) -> Command {
-    let (identity, serial) = (certificate.identity.clone(), certificate.serial.clone());
-    Command::Renew(Renewal { identity, serial, csr: request(key), lifetime_days: None })
 }
 
 /// Returns what of a certificate is signed: all but the signature.
@@ -286,118 +281,6 @@ fn codes_are_for_devices_and_live_a_minute_to_a_month() {
     }
     house.now = WallTime(BUILD.0 - DAY);
     assert!(matches!(house.refused(device("pump-1", invited(900))), Refusal::Clock { .. }));
-}
-
-#[test]
-fn a_certificate_is_renewed_in_its_last_third_and_the_old_one_ends_with_the_first_use_of_the_new() {
-    let mut house = House::new();
-    let issued = house.run(device(
-        "pump-1",
-        NewCredential::Certificate { key: KeySource::Generate, lifetime_days: Some(90) },
-    ));
-    let old = issued.certificate.unwrap();
-    house.now.0 += 50 * DAY;
-    assert!(matches!(house.refused(renew(&old, &key())), Refusal::RenewalEarly { .. }));
-    house.now.0 += 15 * DAY;
-    let new_key = key();
-    let new = house.run(renew(&old, &new_key)).certificate.unwrap();
-    assert!(house.admit(&old).is_ok() && house.admit(&new).is_ok(), "it may not have the new one yet");
-    let again = house.run(renew(&old, &new_key)).certificate.unwrap();
-    assert_eq!(again.serial, new.serial, "the answer was lost");
-    let account = house.account("device:pump-1");
-    assert_eq!(account.renewed_by(&new.serial), Some(&old.serial));
-    assert_eq!(account.renewed_by(&old.serial), None);
-    let used = Command::Succeed { identity: new.identity.clone(), serial: new.serial.clone() };
-    assert!(house.run(used.clone()).changed);
-    assert!(house.admit(&old).is_err() && house.admit(&new).is_ok());
-    assert!(!house.run(used).changed);
-    assert!(matches!(house.refused(renew(&old, &key())), Refusal::NothingToRenew { .. }));
-}
-
-/// The device lost power before it had stored the new key.
-#[test]
-fn a_renewal_with_yet_another_key_leaves_the_one_that_was_not_used_until_one_is_used() {
-    let mut house = House::new();
-    let old = house.add_device("pump-1");
-    house.now.0 += 3_000 * DAY;
-    let lost = house.run(renew(&old, &key())).certificate.unwrap();
-    let new = house.run(renew(&old, &key())).certificate.unwrap();
-    assert!([&lost, &new, &old].iter().all(|held| house.admit(held).is_ok()));
-    house.run(Command::Succeed { identity: new.identity.clone(), serial: new.serial.clone() });
-    assert!(house.admit(&lost).is_err() && house.admit(&old).is_err() && house.admit(&new).is_ok());
-}
-
-/// The pause was a day, whatever was left: a device that had lost two keys could not renew before its certificate ended.
-#[test]
-fn the_pause_between_renewals_is_over_before_the_certificate_is() {
-    let mut house = House::new();
-    let old = house.add_device("pump-1");
-    let end = house.account("device:pump-1").certificates[0].not_after;
-    house.now.0 = end.0 - 20 * HOUR;
-    house.run(renew(&old, &key()));
-    house.run(renew(&old, &key()));
-    let Err(Refusal::RenewedTooOften { until, .. }) = house.execute(renew(&old, &key())) else {
-        panic!("a third key at once")
-    };
-    assert!(until.0 < end.0 - 16 * HOUR, "{until:?}");
-    house.now = until;
-    house.run(renew(&old, &key()));
-}
-
-/// It forgets its key each time, or wants the ledger to grow.
-#[test]
-fn a_device_that_renews_with_another_key_each_time_gets_two_a_day_and_keeps_its_links() {
-    let mut house = House::new();
-    let old = house.add_device("pump-1");
-    house.now.0 += 3_000 * DAY;
-    let epoch = house.account("device:pump-1").epoch;
-    let mut issued = 0;
-    for _ in 0..3 * 24 {
-        match house.execute(renew(&old, &key())) {
-            Ok(outcome) => issued += usize::from(outcome.certificate.is_some()),
-            Err(Refusal::RenewedTooOften { until, .. }) => assert!(until > house.now),
-            Err(other) => panic!("{other}"),
-        }
-        house.now.0 += HOUR;
-    }
-    assert_eq!(issued, 6);
-    let account = house.account("device:pump-1");
-    assert_eq!(account.certificates.len(), 1 + limits::RENEWALS_OUTSTANDING);
-    assert_eq!(account.epoch, epoch, "what was never used has no links that would have to be closed");
-    assert!(house.admit(&old).is_ok());
-}
-
-/// Else each of two could be renewed by two.
-#[test]
-fn to_renew_by_a_certificate_is_to_use_it() {
-    let mut house = House::new();
-    let old = house.add_device("pump-1");
-    house.now.0 += 3_000 * DAY;
-    let days = |days| {
-        Command::Renew(Renewal {
-            identity: old.identity.clone(),
-            serial: old.serial.clone(),
-            csr: request(&key()),
-            lifetime_days: Some(days),
-        })
-    };
-    let (one, other) = (house.run(days(30)).certificate.unwrap(), house.run(days(30)).certificate.unwrap());
-    house.now.0 += 25 * DAY;
-    let next = house.run(renew(&one, &key())).certificate.unwrap();
-    assert!(house.admit(&old).is_err() && house.admit(&other).is_err());
-    assert!(house.admit(&one).is_ok() && house.admit(&next).is_ok());
-}
-
-#[test]
-fn who_may_not_act_renews_nothing_and_nothing_is_renewed_after_its_end() {
-    let mut house = House::new();
-    let old = house.add_device("pump-1");
-    house.now.0 += 3_000 * DAY;
-    house.run(disable("device:pump-1"));
-    house.refused(renew(&old, &key()));
-    house.now.0 += 700 * DAY;
-    house.run(enable("device:pump-1"));
-    assert!(matches!(house.refused(renew(&old, &key())), Refusal::NothingToRenew { .. }), "it has ended");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod groups;
 mod keys;
 mod message_keys;
 mod quarantine;
+mod renewal;
 mod restore;
 mod server_keys;
 mod server_names;

@@ -79,12 +79,7 @@ fn renew(issued: &IssuedCertificate, dir: &House) -> Command {
     let key = dir.path("renewed.key");
     openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", text(&key)]);
     let csr = openssl(&["req", "-new", "-key", text(&key), "-subj", "/"]);
-    Command::Renew(Renewal {
-        identity: issued.identity.clone(),
-        serial: issued.serial.clone(),
-        csr: csr.into_bytes(),
-        lifetime_days: None,
-    })
+    Command::Renew(Renewal::new(issued.identity.clone(), issued.serial.clone(), csr.into_bytes()))
 }
 
 #[test]

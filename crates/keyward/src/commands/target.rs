@@ -79,7 +79,8 @@ fn identity(args: &ConnectArgs) -> Outcome<Option<TlsIdentity>> {
 
 fn login(args: &ConnectArgs) -> Outcome<Option<Login>> {
     let (Some(username), Some(file)) = (&args.user, &args.password_file) else { return Ok(None) };
-    Ok(Some(Login { username: username.clone(), password: secret::from_file(file, username)? }))
+    let password = Some(secret::from_file(file, username)?);
+    Ok(Some(Login { username: username.clone(), password }))
 }
 
 fn will(args: &WillArgs) -> Option<Will> {

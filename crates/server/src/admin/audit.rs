@@ -94,6 +94,11 @@ fn describe(event: &Event) -> String {
         Event::AgreementKeyRegistered { identity, key } => {
             format!("key {} registered, to which is encrypted for {identity}", key.kid())
         }
+        Event::MessageKeyAwaits { identity, kid, serial } => {
+            format!(
+                "key {kid} of {identity} takes the place of those before it when the certificate {serial} is used"
+            )
+        }
         Event::MessageKeyRetired { identity, kid, until } => {
             format!("message key {kid} of {identity} used until {until} only")
         }

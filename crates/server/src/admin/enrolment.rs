@@ -2,6 +2,7 @@
 
 use super::{Admin, Turn, incidents::Kind};
 use crate::{
+    control::Refusal,
     enrolment::{Certified, Rejection, Reply, Request},
     plane::Wish,
     server_keys,
@@ -17,6 +18,12 @@ enum Right {
 }
 
 impl Admin {
+    /// Returns for how many seconds a message key is accepted still after another has taken its place: as long as a reading that the device
+    /// signed by it may be on its way, by any rule.
+    fn message_key_overlap(&self) -> Result<u64, Refusal> {
+        Ok(self.policy()?.longest_offline().as_secs())
+    }
+
     /// Carries out what `applicant` applies for; what the answer says is durable and in force. `None` where nobody waits for
     /// words.
     pub(crate) fn enrol(&mut self, applicant: &Identity, wish: Wish, actor: &str) -> Option<Reply> {
@@ -31,7 +38,9 @@ impl Admin {
                 None
             }
             Wish::Succeed { serial } => {
-                let succeeded = turn.command(Command::Succeed { identity: applicant.clone(), serial });
+                let succeeded = turn.admin.message_key_overlap().and_then(|overlap_secs| {
+                    turn.command(Command::Succeed { identity: applicant.clone(), serial, overlap_secs })
+                });
                 if let Err(refusal) = succeeded {
                     tracing::warn!(identity = %applicant, "its old certificate lives on for now: {}", refusal.what);
                 }
@@ -91,15 +100,19 @@ impl Turn<'_> {
             (Right::Code(_), Identity::User(_)) => {
                 Err(Reply::refused(Rejection::Void, "claim codes are for devices"))
             }
-            // A new message key is to be good beside the old one for a while: nothing for a renewal.
-            (Right::Certificate(_), _) if message_key.is_some() || agreement_key.is_some() => {
-                Err(Reply::refused(
-                    Rejection::Request,
-                    "keys for messages come with a claim code, not with a renewal",
-                ))
-            }
             (Right::Certificate(serial), identity) => {
-                Ok(Command::Renew(Renewal { identity: identity.clone(), serial, csr, lifetime_days }))
+                let identity = identity.clone();
+                let overlap_secs =
+                    self.admin.message_key_overlap().map_err(|refusal| later(&identity, refusal.what))?;
+                Ok(Command::Renew(Renewal {
+                    identity,
+                    serial,
+                    csr,
+                    message_key,
+                    agreement_key,
+                    overlap_secs,
+                    lifetime_days,
+                }))
             }
         }
     }
@@ -146,6 +159,11 @@ impl Turn<'_> {
             R::KeyHeld { .. } | R::AuthorityKey => {
                 Reply::refused(Rejection::Key, "this key is not free; make another one")
             }
+            refusal @ (R::NoRotation { .. } | R::SignsNothing(_)) => Reply::refused(Rejection::Key, refusal),
+            R::TooManyMessageKeys { .. } | R::HasMessageKey { .. } => {
+                let what = "there is no room for another key for messages now; renew without it";
+                Reply::refused(Rejection::Key, what)
+            }
             R::RenewalEarly { .. } => Reply::refused(Rejection::Early, refusal),
             R::InQuarantine(_) => {
                 let what = "this device is in quarantine, where no certificate is renewed; ask the operator";
@@ -172,6 +190,7 @@ mod tests {
     use super::*;
     use crate::admin::fixture::{Fixture, fixture};
     use crate::control::{DeviceInvite, Request, Response};
+    use crate::installation;
     use rcgen::KeyPair;
     use serde_json::Value;
 
@@ -240,6 +259,51 @@ mod tests {
         }
         assert!(site.admin.status().warnings.concat().contains("claim-conflict"));
         assert!(site.audit().concat().contains("came again after its hour"));
+    }
+
+    /// Writes a request as a device with message keys does; `signs` is its message key.
+    fn with_message_key(key: &KeyPair, signs: &KeyPair) -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let csr = params.serialize_request(key).unwrap().pem().unwrap();
+        let key = identity::MessageKey::read_file(signs.public_key_pem().as_bytes(), 0).unwrap();
+        let cose = Base64::encode_string(&key.cose());
+        serde_json::json!({ "csr": csr, "message_key": { "cose": cose, "level": 0 } })
+            .to_string()
+            .into_bytes()
+    }
+
+    #[test]
+    fn a_message_key_comes_with_a_renewal_and_one_that_follows_none_is_refused_for_itself() {
+        for has_one in [true, false] {
+            let mut site = fixture();
+            let code = invite(&mut site, "pump-1");
+            let [key, signs, next_key, next_signs] = [(); 4].map(|()| KeyPair::generate().unwrap());
+            let first = if has_one { with_message_key(&key, &signs) } else { request(&key) };
+            assert_eq!(claim(&mut site, "device:pump-1", &code, &first)["result"], "certified");
+            let applicant: Identity = "device:pump-1".parse().unwrap();
+            let account = |site: &Fixture| {
+                identity::Account::clone(site.admin.registrar.registry().find(&applicant).unwrap())
+            };
+            let held = account(&site).certificates[0].clone();
+            let mut turn = Turn::begin(&mut site.admin, "test");
+            turn.now = held.due();
+            let right = Right::Certificate(held.serial.clone());
+            let reply = turn.apply(&applicant, right, &with_message_key(&next_key, &next_signs));
+            let reply: Value = serde_json::from_slice(&reply.encode()).unwrap();
+            if !has_one {
+                assert_eq!(reply["error"], "key");
+                assert!(reply["what"].as_str().unwrap().contains("claim code"), "{reply}");
+                continue;
+            }
+            assert_eq!(reply["result"], "certified");
+            let renewed = account(&site).certificates[1].serial.clone();
+            site.admin.enrol(&applicant, Wish::Succeed { serial: renewed }, "test");
+            let ends: Vec<_> = account(&site).message_keys.iter().map(|held| held.until).collect();
+            let week = installation::wall_time().after(std::time::Duration::from_secs(7 * 86_400));
+            assert!(ends[0].is_some_and(|until| until <= week && until.0 + 60_000 > week.0), "{ends:?}");
+            assert_eq!(ends[1], None);
+        }
     }
 
     #[test]

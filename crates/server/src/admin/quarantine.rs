@@ -178,10 +178,10 @@ impl Turn<'_> {
 
     pub(super) fn release_device(&mut self, id: &str) -> Result<Response, Refusal> {
         let identity = device(id)?;
-        let before = self.admin.account(&identity)?;
+        let (before, now) = (self.admin.account(&identity)?, self.now);
         let command = Command::Release { identity: identity.clone() };
         let done = self.device_change(identity, command, "is released from quarantine")?;
-        Ok(match before.has_key_of_before_quarantine() {
+        Ok(match before.has_key_of_before_quarantine(now) {
             true => with_note(
                 done,
                 format!(

@@ -130,7 +130,7 @@ fn options() -> RunOptions {
 }
 
 fn login(name: &str, password: &str) -> Login {
-    Login { username: name.to_owned(), password: password.as_bytes().to_vec().into() }
+    Login { username: name.to_owned(), password: Some(password.as_bytes().to_vec().into()) }
 }
 
 fn connect(options: &ClientOptions) -> Client {

@@ -72,7 +72,7 @@ fn connect(running: &Running, listener: &str, ca: &str) -> Result<Client, Client
     let roots_pem = ca.as_bytes().to_vec();
     options.tls = Some(TlsOptions { roots_pem, identity: None, server_name: None });
     let password = b"correct horse battery".to_vec().into();
-    options.login = Some(Login { username: "ada".into(), password });
+    options.login = Some(Login { username: "ada".into(), password: Some(password) });
     Client::connect(&options)
 }
 

@@ -72,9 +72,7 @@ pub(crate) fn decide_this(world: &mut World, application: Application) {
             agreement_key: None,
             lifetime_days: None,
         }),
-        Wish::Renew { serial, request } => {
-            Command::Renew(Renewal { identity, serial, csr: request, lifetime_days: None })
-        }
+        Wish::Renew { serial, request } => Command::Renew(Renewal::new(identity, serial, request)),
         Wish::Late { code } => Command::Claim(Claim {
             id: identity.name().parse().unwrap(),
             code,
@@ -83,7 +81,7 @@ pub(crate) fn decide_this(world: &mut World, application: Application) {
             agreement_key: None,
             lifetime_days: None,
         }),
-        Wish::Succeed { serial } => Command::Succeed { identity, serial },
+        Wish::Succeed { serial } => Command::Succeed { identity, serial, overlap_secs: 0 },
     };
     let text = match world.command_at(now(), command) {
         Ok((outcome, _)) => outcome.certificate.map(|issued| issued.chain_pem).unwrap_or_default(),
@@ -409,7 +407,7 @@ fn a_login_by_a_new_certificate_does_not_hang_on_the_end_of_the_old_one() {
     let (key, csr) = request();
     let identity: Identity = Identity::new(Kind::Device, "pump-1").unwrap();
     let serial = world.registrar.registry().find(&identity).unwrap().certificates[0].serial.clone();
-    let command = Command::Renew(Renewal { identity, serial, csr, lifetime_days: None });
+    let command = Command::Renew(Renewal::new(identity, serial, csr));
     let (outcome, _) = world.command_at(now(), command).unwrap();
     let new = bundle(&outcome.certificate.unwrap().chain_pem, &key);
     let mut peer = Peer::tls(&world, Some(&new)).log_in("pump");

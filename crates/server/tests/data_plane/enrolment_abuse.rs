@@ -268,7 +268,7 @@ fn renewed(world: &mut World) -> (Bundle, CertSerial) {
     let identity: Identity = "device:pump-1".parse().unwrap();
     let serial = world.registrar.registry().find(&identity).unwrap().certificates[0].serial.clone();
     let (key, csr) = request();
-    let renewal = Renewal { identity, serial, csr, lifetime_days: None };
+    let renewal = Renewal::new(identity, serial, csr);
     let issued = world.command_at(now(), Command::Renew(renewal)).unwrap().0.certificate.unwrap();
     (bundle(&issued.chain_pem, &key), issued.serial)
 }

@@ -234,6 +234,10 @@ impl KeyStore for TokenStore {
         })
     }
 
+    fn discard(&self, role: Role) -> Result<(), KeyError> {
+        self.with(|link| link.objects.discard(&link.session, role))
+    }
+
     fn promote(&self, role: Role) -> Result<(), KeyError> {
         // A session that is lost behind the change is not the end of it: the key is in use then.
         let begun = Cell::new(None);

@@ -223,6 +223,16 @@ impl Objects {
         Ok(point)
     }
 
+    /// Destroys the next pair, if there is one.
+    pub(super) fn discard(&mut self, session: &Session, role: Role) -> Outcome<()> {
+        let Some(next) = self.pairs.get(&(role, Generation::Next)).copied() else { return Ok(()) };
+        session.destroy_object(next.private)?;
+        // A public half alone is swept away when the keys are found the next time.
+        let _ = session.destroy_object(next.public);
+        self.pairs.remove(&(role, Generation::Next));
+        Ok(())
+    }
+
     /// Puts the next pair into use, which is one change of one label, and destroys the one before it.
     pub(super) fn promote(&mut self, session: &Session, object: &str, role: Role) -> Outcome<()> {
         let Some(next) = self.pairs.get(&(role, Generation::Next)).copied() else { return Ok(()) };

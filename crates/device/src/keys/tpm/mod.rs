@@ -346,6 +346,13 @@ impl KeyStore for TpmStore {
         Ok(point)
     }
 
+    fn discard(&self, role: Role) -> Result<(), KeyError> {
+        let mut state = self.state();
+        state.chip.unload();
+        state.keys.retain(|(slot, ..)| *slot != Slot::Key(role, Generation::Next));
+        self.folder.erase(&file(role, Generation::Next))
+    }
+
     fn promote(&self, role: Role) -> Result<(), KeyError> {
         self.holds(role, Generation::Next)?;
         let mut state = self.state();
