@@ -24,6 +24,8 @@ pub(crate) const CA: &str = "ca.pem";
 pub(crate) const CERT: &str = "cert.pem";
 /// The private key.
 pub(crate) const KEY: &str = "key.pem";
+/// The key of the installation, which signs key sets.
+pub(crate) const INSTALLATION: &str = "installation.pub";
 /// Where to connect and as whom, for `keyward pub` and `keyward sub`.
 pub(crate) const ADDRESS: &str = "keyward.json";
 /// The most bytes of a file of a bundle.
@@ -51,6 +53,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) address: Address,
     pub(crate) kind: BundleKind,
     pub(crate) ca_pem: &'a str,
+    /// The key that signs key sets.
+    pub(crate) installation_key_pem: Option<&'a str>,
     /// The certificate and its issuer; `None` for a bundle of somebody with a password.
     pub(crate) certificate_pem: Option<&'a str>,
     /// Whether the key is in the bundle too; if not it is where the signing request came from.
@@ -92,6 +96,9 @@ impl Draft {
         write(CA, contents.ca_pem)?;
         if let Some(certificate) = contents.certificate_pem {
             write(CERT, certificate)?;
+        }
+        if let Some(key) = contents.installation_key_pem {
+            write(INSTALLATION, key)?;
         }
         write(ADDRESS, &contents.address.write())?;
         if contents.kind == BundleKind::Mosquitto {
@@ -194,6 +201,7 @@ mod tests {
             address: Address::new("device:dev01".to_owned(), "i".to_owned(), "localhost".to_owned(), 8883),
             kind,
             ca_pem: "CA",
+            installation_key_pem: Some("PUBLIC"),
             certificate_pem: Some("CERT"),
             has_key: true,
             chip: None,
@@ -221,8 +229,16 @@ mod tests {
             names.push(path.file_name().unwrap().to_string_lossy().into_owned());
         }
         names.sort();
-        let expected =
-            ["README.txt", "ca.pem", "cert.pem", "key.pem", "keyward.json", "mosquitto_pub", "mosquitto_sub"];
+        let expected = [
+            "README.txt",
+            "ca.pem",
+            "cert.pem",
+            "installation.pub",
+            "key.pem",
+            "keyward.json",
+            "mosquitto_pub",
+            "mosquitto_sub",
+        ];
         assert_eq!(names, expected);
     }
 

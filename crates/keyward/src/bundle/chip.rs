@@ -119,6 +119,7 @@ mod tests {
             address: Address::new("device:dev01".to_owned(), "i".to_owned(), host, 8883),
             kind: BundleKind::Esp8266,
             ca_pem: "CA",
+            installation_key_pem: None,
             certificate_pem: Some("CERT"),
             has_key: true,
             chip: Some(Chip::Esp8266),

@@ -1,6 +1,6 @@
 //! The README.txt of a bundle.
 
-use super::{CA, CERT, Contents, KEY, chip, keyward_commands, mosquitto_command};
+use super::{CA, CERT, Contents, INSTALLATION, KEY, chip, keyward_commands, mosquitto_command};
 use crate::args::BundleKind;
 use crate::program::Program;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ pub(super) fn text(contents: &Contents<'_>, dir: &Path, program: &Program) -> St
         address.identity, address.host, address.port
     );
     for (name, what) in files(contents) {
-        let _ = writeln!(text, "  {name:14} {what}");
+        let _ = writeln!(text, "  {name:16} {what}");
     }
     let ours = keyward_commands(contents, dir, program).map(|[_, publish]| publish);
     let commands: Vec<String> = [ours, mosquitto_command(contents, dir)].into_iter().flatten().collect();
@@ -44,6 +44,12 @@ fn files(contents: &Contents<'_>) -> Vec<(&'static str, &'static str)> {
         if contents.has_key {
             files.push((KEY, "the private key, a secret; nobody else has it, not even the broker"));
         }
+    }
+    if contents.installation_key_pem.is_some() {
+        files.push((
+            INSTALLATION,
+            "a public key: commands are believed by who pins it (docs/signed-messages.md)",
+        ));
     }
     files.push((super::ADDRESS, "where to connect, for keyward pub and keyward sub --bundle-dir"));
     if contents.kind == BundleKind::NodeRed {

@@ -154,6 +154,7 @@ fn contents<'a>(
         address: Address::new(identity, added.installation.clone(), host, added.reach.port),
         kind: args.bundle,
         ca_pem: &added.ca_pem,
+        installation_key_pem: added.installation_key_pem.as_deref(),
         certificate_pem: added.certificate_pem.as_deref(),
         has_key,
         chip,

@@ -95,6 +95,7 @@ fn contents<'a>(args: &UserAddArgs, certificate: bool, added: &'a UserAdded) -> 
         kind: args.bundle,
         chip: None,
         ca_pem: &added.ca_pem,
+        installation_key_pem: added.installation_key_pem.as_deref(),
         certificate_pem: added.certificate_pem.as_deref(),
         has_key: certificate,
         first_topic: first_topic(args, added),

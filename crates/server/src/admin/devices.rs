@@ -105,6 +105,7 @@ impl Turn<'_> {
             certificate_pem: outcome.certificate.map(|issued| issued.chain_pem),
             password: shown(outcome.password.as_ref()),
             ca_pem: self.admin.registrar.ca_pem(),
+            installation_key_pem: self.admin.installation_key_pem(),
             reach: self.admin.reach(config),
             topics: policy.map(|policy| policy.own_filters(new)).unwrap_or_default(),
             notes,

@@ -24,6 +24,11 @@ use std::time::Duration;
 const COMMANDS: Rate = Rate { per_second: COMMANDS_PER_SECOND, burst: COMMANDS_AT_ONCE };
 
 impl Admin {
+    /// Returns the key that signs key sets, in PEM; none before the keys were made.
+    pub(super) fn installation_key_pem(&self) -> Option<String> {
+        Some(self.registrar.server_keys().installation()?.public_pem())
+    }
+
     /// Publishes the key set that is in force: nothing is retained of it through a restart.
     pub(crate) fn tell_key_set(&self) {
         let key_set = self.registrar.server_keys().key_set();

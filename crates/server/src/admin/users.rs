@@ -66,6 +66,7 @@ impl Turn<'_> {
             installation: self.admin.registrar.registry().installation().to_string(),
             certificate_pem: outcome.certificate.as_ref().map(|issued| issued.chain_pem.clone()),
             ca_pem: self.admin.registrar.ca_pem(),
+            installation_key_pem: self.admin.installation_key_pem(),
             password: shown(outcome.password.as_ref()),
             reach: self.admin.reach(config),
             notes,

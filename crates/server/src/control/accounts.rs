@@ -195,6 +195,10 @@ pub struct DeviceAdded {
     pub password: Option<Secret>,
     /// The trust anchor that the device needs, PEM.
     pub ca_pem: String,
+    /// The key that signs the server's key sets, a public key in PEM: what is pinned by whoever is to believe commands; none before the
+    /// keys were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation_key_pem: Option<String>,
     /// Where to connect.
     pub reach: Reach,
     /// The filters below which it may publish and subscribe by default.
@@ -215,6 +219,10 @@ pub struct UserAdded {
     pub certificate_pem: Option<String>,
     /// The trust anchor that the user needs, PEM.
     pub ca_pem: String,
+    /// The key that signs the server's key sets, a public key in PEM: what is pinned by whoever is to believe commands; none before the
+    /// keys were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation_key_pem: Option<String>,
     /// The generated password, shown this once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
