@@ -239,6 +239,7 @@ def test_a_device_that_is_killed_thirty_times_loses_nothing_doubles_nothing_and_
     assert set(stored) <= set(came), "lost"
     assert len(came) == len(set(came)) and came == sorted(came), "doubled, or out of order"
     assert len(numbers) == len(set(numbers)), "a number was used twice"
+    assert pump.status()["aside"] == 0, f"what the broker had was refused when it came again: {pump.said()}"
 
 
 def test_a_copy_of_the_folder_used_elsewhere_is_noticed_and_puts_the_device_into_quarantine(device, keyward, reader):

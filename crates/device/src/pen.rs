@@ -156,7 +156,6 @@ impl Pen {
 
     /// Tells whether the newest message may overtake all others: a verifier remembers so many numbers only.
     pub(crate) fn may_overtake(&mut self, entry: &Entry) -> bool {
-        let number = |entry: &Entry| inspect(&entry.payload).ok().map(|found| found.claims().sequence.0);
         let oldest = self.outbox.peek(0, 1).ok().and_then(|waiting| number(&waiting.first()?.entry));
         match (oldest, number(entry)) {
             (Some(oldest), Some(newest)) => newest.saturating_sub(oldest) <= AHEAD_NUMBERS,
@@ -257,6 +256,16 @@ impl Pen {
         entry.properties.correlation_data = reading.correlation.map(<[u8]>::to_vec);
         Ok(entry)
     }
+}
+
+/// Returns the number of a message of the outbox.
+fn number(entry: &Entry) -> Option<u64> {
+    inspect(&entry.payload).ok().map(|found| found.claims().sequence.0)
+}
+
+/// Returns the start of the device in which a message was signed.
+pub(crate) fn start_of(entry: &Entry) -> Option<u64> {
+    number(entry).map(|number| number >> 32)
 }
 
 fn check(reading: &Reading<'_>) -> Result<(), ReportError> {

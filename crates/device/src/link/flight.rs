@@ -75,6 +75,11 @@ impl Flight {
         self.most.saturating_sub(self.entries.len().max(self.packets.len()))
     }
 
+    /// Tells whether all that was sent has its answer, and what was answered was taken.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.entries.is_empty() && self.packets.is_empty() && self.again.is_empty()
+    }
+
     /// Returns the entry after which the next one is to be taken from the outbox.
     pub(crate) fn highest(&self) -> Option<u64> {
         self.highest

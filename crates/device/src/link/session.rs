@@ -10,6 +10,7 @@ use crate::heartbeat::Event as Word;
 use crate::keys::Generation;
 use crate::limits::{ANSWER_TIME, IN_FLIGHT, KEEP_ALIVE, REFUSED_PAUSE};
 use crate::outbox::{Entry, Waiting};
+use crate::pen::start_of;
 use crate::shared::Shared;
 use keyward_client::{Client, ClientError, ClientOptions, Event, Publication};
 use keyward_envelope::Nonce;
@@ -98,6 +99,8 @@ struct Session<'a> {
     is_quarantined: bool,
     heartbeat_at: Instant,
     renew_at: Instant,
+    /// The start of the device in which what is sent was signed.
+    start: Option<u64>,
 }
 
 impl<'a> Session<'a> {
@@ -125,6 +128,7 @@ impl<'a> Session<'a> {
             is_quarantined: false,
             heartbeat_at: now,
             renew_at: now,
+            start: None,
         };
         if shared.date().is_some() {
             session.begin(None);
@@ -305,11 +309,30 @@ impl<'a> Session<'a> {
         let after = self.flight.highest().unwrap_or_default();
         let waiting = self.shared.pen().outbox.peek(after, room)?;
         for waiting in &waiting {
+            if !self.may_begin(start_of(&waiting.entry))? {
+                break;
+            }
             if !self.flight.was_sent_ahead(waiting.id) {
                 self.send(waiting)?;
             }
         }
         self.acknowledge()
+    }
+
+    /// Tells whether messages may be sent that were signed in a start of the device: not before the server has all from the starts before,
+    /// and that is on disk. Their numbers are far apart, so a server that has seen the later ones would refuse the earlier ones if they came
+    /// again after a power cut.
+    fn may_begin(&mut self, start: Option<u64>) -> Result<bool, SessionError> {
+        if self.start == start {
+            return Ok(true);
+        }
+        self.acknowledge()?;
+        if !self.flight.is_idle() {
+            return Ok(false);
+        }
+        self.shared.pen().outbox.flush()?;
+        self.start = start;
+        Ok(true)
     }
 
     fn send(&mut self, waiting: &Waiting) -> Result<(), SessionError> {
