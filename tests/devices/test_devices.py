@@ -1,5 +1,6 @@
 """Devices that enrol by claim code, sign what they say, and hear commands: the agent against the broker, and pycose for a judge."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -83,6 +84,16 @@ def test_sealed_keys_are_registered_with_their_level_and_one_to_encrypt_to(devic
         assert pump.registered_keys() == [("sign", 1), ("encrypt", None)]
     finally:
         secret.unlink()
+
+
+def test_a_bundle_holds_the_key_that_a_device_pins_to_believe_the_server(keyward):
+    keyward.device("pump-bundle")
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-in", str(keyward.folder / "pump-bundle/installation.pub"), "-outform", "DER"],
+        check=True, capture_output=True,
+    ).stdout
+    thumbprint = hashlib.sha256(cbor2.dumps({1: 2, -1: 1, -2: der[-64:-32], -3: der[-32:]})).digest()
+    assert keyward.json("keys", "server")["server_keys"]["installation"]["kid"] == thumbprint[:8].hex()
 
 
 def test_a_topic_that_asks_for_hardware_refuses_keys_in_files_and_names_the_rule(device, keyward, reader):
