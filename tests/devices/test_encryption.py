@@ -61,18 +61,9 @@ def open_with_keyward(keyward, agent, message, *options):
     return plain.read_bytes()
 
 
-def agreement_pub(agent):
-    """The public half of the key to which is encrypted for a device whose keys are files."""
-    pub = agent.folder.parent / f"{agent.name}-enc.pub"
-    subprocess.run(["openssl", "pkey", "-in", f"{agent.folder}/keys/agreement.pem", "-pubout", "-out", str(pub)], check=True)
-    return pub
-
-
-def is_to_be_encrypted_to(keyward, agent):
-    """The server knows the device's key to encrypt to: by its enrolment, or by a person."""
-    listed = keyward.run("keys", "list", agent.name, check=False).stdout
-    if "encrypt" not in listed:
-        keyward.run("keys", "add", agent.name, str(agreement_pub(agent)), "--purpose", "encrypt")
+def is_to_be_encrypted_to(agent):
+    """The server knows the device's key to encrypt to, by its enrolment."""
+    assert ("encrypt", None) in agent.registered_keys()
 
 
 def test_what_is_said_for_one_recipient_opens_with_its_key_alone_also_by_another_library(device, keyward, reader):
@@ -109,7 +100,7 @@ def test_what_is_said_for_a_group_opens_with_the_key_of_its_epoch(device, keywar
     pump.start().connected()
     refused = pump.say("devices/pump-32/plant/flow 1")
     assert refused.startswith("error ") and "no key" in refused, "nothing is said in the clear instead"
-    is_to_be_encrypted_to(keyward, pump)
+    is_to_be_encrypted_to(pump)
     keyward.run("group", "create", "plant")
     keyward.run("group", "add", "plant", "pump-32")
     keyward.until(lambda: "has a new key of the group plant" in pump.said(), "the grant is heard")
@@ -162,7 +153,7 @@ def open_with_keyward_or_not(keyward, pump, message, key):
 
 def test_a_command_that_is_encrypted_to_the_device_is_opened_and_handed_on(device, keyward, reader):
     pump = device("pump-33").enrol().start().connected()
-    is_to_be_encrypted_to(keyward, pump)
+    is_to_be_encrypted_to(pump)
     topic, sealed = "devices/pump-33/commands/pin", keyward.folder / "pin.cose"
     keyward.run("seal", "--to-device", "pump-33", "--encrypt", "-t", topic, "4711", "--output", str(sealed))
     assert b"4711" not in sealed.read_bytes()
