@@ -104,6 +104,7 @@ def test_what_is_said_for_a_group_opens_with_the_key_of_its_epoch(device, keywar
     keyward.run("group", "add", "plant", "pump-32")
     keyward.until(lambda: "has a new key of the group plant" in pump.said(), "the grant is heard")
     pump.report("plant/flow", "1")
+    first = next_reading(reader, pump, "plant/flow")
     # It is kept: while the broker is away, and after a start.
     keyward.stop()
     pump.report("plant/flow", "2")
@@ -116,7 +117,6 @@ def test_what_is_said_for_a_group_opens_with_the_key_of_its_epoch(device, keywar
     pump.until(lambda status: status["waiting"] == 0, "all is sent")
     old = keyward.folder / "old.key"
     keyward.run("group", "key", "plant", "--output", str(old))
-    first = next_reading(reader, pump, "plant/flow")
     secret = old.read_text().strip()
     assert open_with_keyward(keyward, pump, first, "--group", "plant", "--group-key", str(old)) == b"1"
     epoch = keyward.json("group", "show", "plant")["group"]["epoch"]
