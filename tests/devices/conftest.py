@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +18,10 @@ clients = importlib.util.module_from_spec(_spec)
 sys.modules["clients"] = clients
 _spec.loader.exec_module(clients)
 
+# A static program loads no library of a token, so this is a dynamic one.
+DYNAMIC = os.environ.get("KEYWARD_DYNAMIC") or str(pathlib.Path(__file__).parents[2] / "target/debug/keyward")
+MODULES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"]
+
 RULES = """
 [[signed]]
 who = "devices"
@@ -27,6 +33,12 @@ who = "devices"
 topics = ["devices/{id}/vault/#"]
 check = "require"
 level = 2
+
+[[signed]]
+who = "devices"
+topics = ["devices/{id}/safe/#"]
+check = "require"
+level = 3
 
 [[rule]]
 who = ["user:reader", "user:listener"]
@@ -52,16 +64,21 @@ class Agent:
         )
         return self
 
-    def enrol(self, *options):
-        uri = self.keyward.json("device", "invite", self.name, "--host", "localhost", *options)["device_invited"]["uri"]
-        self.uri = uri
-        return self.enrol_with(uri)
+    def invite(self, *options):
+        self.uri = self.keyward.json("device", "invite", self.name, "--host", "localhost", *options)["device_invited"]["uri"]
+        return self.uri
 
-    def enrol_with(self, uri, *options):
-        done = subprocess.run(
+    def enrol(self, *options):
+        return self.enrol_with(self.invite(*options))
+
+    def tries_to_enrol_with(self, uri, *options):
+        return subprocess.run(
             [self.binary, "agent", "enroll", "--folder", str(self.folder), "--keys", self.store, *options],
             input=uri, capture_output=True, text=True, timeout=60,
         )
+
+    def enrol_with(self, uri, *options):
+        done = self.tries_to_enrol_with(uri, *options)
         assert done.returncode == 0, done.stderr
         self.said_at_enrolment = done.stdout
         return self
@@ -149,3 +166,49 @@ def device(keyward):
     yield make
     for one in made:
         one.stop()
+
+
+def listens(place):
+    """Whether somebody listens at a socket, which is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as way:
+        return way.connect_ex(str(place)) == 0
+
+
+@pytest.fixture
+def chip(tmp_path):
+    """Makes TPMs; each is a simulator with a memory of its own."""
+    running = []
+
+    def make(name):
+        memory, place = tmp_path / f"chip-{name}", tmp_path / f"{name}.tpm"
+        memory.mkdir()
+        running.append(subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={memory}", "--server", f"type=unixio,path={place}",
+             "--flags", "not-need-init,startup-clear"],
+        ))
+        while not listens(place):
+            assert running[-1].poll() is None, "swtpm ended"
+            clients.pause()
+        return place
+
+    yield make
+    for simulator in running:
+        simulator.kill()
+        simulator.wait()
+
+
+@pytest.fixture
+def token(tmp_path, monkeypatch):
+    """A token of SoftHSM, and the name of keys called `device` in it."""
+    module = next(path for path in MODULES if os.path.exists(path))
+    folder, config, pin = tmp_path / "tokens", tmp_path / "softhsm2.conf", tmp_path / "pin"
+    folder.mkdir()
+    config.write_text(f"directories.tokendir = {folder}\nobjectstore.backend = file\n")
+    pin.write_text("271828\n")
+    pin.chmod(0o600)
+    monkeypatch.setenv("SOFTHSM2_CONF", str(config))
+    subprocess.run(
+        ["softhsm2-util", "--init-token", "--free", "--label", "street", "--so-pin", "314159", "--pin", "271828"],
+        check=True, capture_output=True,
+    )
+    return f"pkcs11:token=street;object=device?module-path={module}&pin-source=file:{pin}"

@@ -2,67 +2,12 @@
 of their disk is nobody.
 """
 
-import os
-import pathlib
 import shutil
-import socket
-import subprocess
 
 import cbor2
-import pytest
-from clients import PATIENCE, pause
+from clients import PATIENCE
+from conftest import DYNAMIC
 from test_devices import next_reading
-
-# A static program loads no library of a token, so this is a dynamic one.
-DYNAMIC = os.environ.get("KEYWARD_DYNAMIC") or str(pathlib.Path(__file__).parents[2] / "target/debug/keyward")
-MODULES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"]
-
-
-def listens(place):
-    """Whether somebody listens at a socket, which is there a moment before."""
-    with socket.socket(socket.AF_UNIX) as way:
-        return way.connect_ex(str(place)) == 0
-
-
-@pytest.fixture
-def chip(tmp_path):
-    """Makes TPMs; each is a simulator with a memory of its own."""
-    running = []
-
-    def make(name):
-        memory, place = tmp_path / f"chip-{name}", tmp_path / f"{name}.tpm"
-        memory.mkdir()
-        running.append(subprocess.Popen(
-            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={memory}", "--server", f"type=unixio,path={place}",
-             "--flags", "not-need-init,startup-clear"],
-        ))
-        while not listens(place):
-            assert running[-1].poll() is None, "swtpm ended"
-            pause()
-        return place
-
-    yield make
-    for simulator in running:
-        simulator.kill()
-        simulator.wait()
-
-
-@pytest.fixture
-def token(tmp_path, monkeypatch):
-    """A token of SoftHSM, and the name of keys called `device` in it."""
-    module = next(path for path in MODULES if os.path.exists(path))
-    folder, config, pin = tmp_path / "tokens", tmp_path / "softhsm2.conf", tmp_path / "pin"
-    folder.mkdir()
-    config.write_text(f"directories.tokendir = {folder}\nobjectstore.backend = file\n")
-    pin.write_text("271828\n")
-    pin.chmod(0o600)
-    monkeypatch.setenv("SOFTHSM2_CONF", str(config))
-    subprocess.run(
-        ["softhsm2-util", "--init-token", "--free", "--label", "street", "--so-pin", "314159", "--pin", "271828"],
-        check=True, capture_output=True,
-    )
-    return f"pkcs11:token=street;object=device?module-path={module}&pin-source=file:{pin}"
-
 
 def speaks_where_hardware_is_asked_for(agent, reader, keyward):
     agent.start().connected()

@@ -8,6 +8,7 @@ mod contract;
 use keyward_device::{
     Counter, Endorsement, Generation, KeyError, KeyStore, Protection, Role, TpmPlace, TpmStore,
 };
+use keyward_tpm::{Doubt, Evidence};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -147,24 +148,32 @@ fn a_reset_of_the_tpm_meanwhile_goes_unnoticed() {
     store.sign(Role::Message, Generation::Current, &[3; 32]).unwrap();
 }
 
+fn fingerprint(store: &TpmStore) -> [u8; 32] {
+    store.endorsement().unwrap().unwrap().fingerprint
+}
+
 #[test]
 fn a_tpm_vouches_for_its_keys_and_answers_a_challenge_that_no_other_answers() {
     let (Some(own), Some(other)) = (Simulator::start(), Simulator::start()) else { return };
     let store = TpmStore::create(own.dir.path().join("keys"), &own.place()).unwrap();
     let theirs = TpmStore::create(other.dir.path().join("keys"), &other.place()).unwrap();
-    let evidence = store.vouch("pump-7").unwrap().unwrap();
-    let vouched = evidence.judge("pump-7").unwrap();
+    let about = Evidence::about("pump-7", &[7; 32]);
+    let evidence = store.vouch(&about).unwrap().unwrap();
+    let vouched = evidence.judge(&about).unwrap();
     assert_eq!(vouched.tls, store.public(Role::Tls, Generation::Current).unwrap());
     assert_eq!(vouched.message, store.public(Role::Message, Generation::Current).unwrap());
-    assert_eq!(vouched.fingerprint(), store.endorsement().unwrap().fingerprint);
+    assert_eq!(vouched.fingerprint(), fingerprint(&store));
     let (challenge, expected) = vouched.challenge().unwrap();
     let answer = store.activate(&challenge).unwrap();
     assert!(expected.is_met(&vouched, &answer) && !expected.is_met(&vouched, &answer[1..]));
     assert!(matches!(theirs.activate(&challenge), Err(KeyError::Foreign)), "it is for one chip");
-    assert!(evidence.judge("pump-8").is_err(), "it is about one device");
+    assert_eq!(about, Evidence::about("Pump-7", &[7; 32]), "however an id is spelled");
+    for other in [Evidence::about("pump-8", &[7; 32]), Evidence::about("pump-7", &[8; 32])] {
+        assert_eq!(evidence.judge(&other), Err(Doubt::OtherUse), "it is about one device at one server");
+    }
     drop(store);
     assert_eq!(Endorsement::ask(&own.place()).unwrap().fingerprint, vouched.fingerprint());
-    assert_ne!(theirs.endorsement().unwrap().fingerprint, vouched.fingerprint());
+    assert_ne!(fingerprint(&theirs), vouched.fingerprint());
 }
 
 #[test]

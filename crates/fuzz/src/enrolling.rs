@@ -22,7 +22,7 @@ pub fn claim(data: &[u8]) {
 pub fn application_answer(data: &[u8]) {
     match Answer::read(data) {
         Ok(Answer::Refused { what, .. }) => harmless(&what),
-        Ok(Answer::Certified(_)) => {}
+        Ok(Answer::Certified(_) | Answer::Challenge(_)) => {}
         Err(error) => harmless(&error.to_string()),
     }
     match Membership::read(data) {

@@ -22,6 +22,7 @@ pub mod script;
 pub mod server;
 pub mod store;
 pub mod tls;
+pub mod tpm;
 pub mod websocket;
 
 /// Is one decoder under test.
@@ -158,6 +159,8 @@ pub const TARGETS: &[Target] = &[
     row("bundle", bundle::bundle, 128, &["client/src/address.rs", "client/src/tls.rs"]),
     row("key_spec", device::key_spec, 64, &["device/src/keys/spec/"]),
     row("key_files", device::key_files, 64, &["device/src/keys/software.rs", "device/src/keys/sealed.rs"]),
+    row("tpm_answer", tpm::tpm_answer, 64, &["tpm/src/answer.rs", "tpm/src/session.rs", "tpm/src/wire.rs", "tpm/src/key_file.rs"]),
+    row("tpm_evidence", tpm::tpm_evidence, 64, &["tpm/src/evidence.rs", "tpm/src/attest.rs", "tpm/src/public.rs", "tpm/src/credential.rs"]),
     row("outbox_segment", device::outbox_segment, 256, &["device/src/outbox/entry.rs", "device/src/log/", "device/src/bytes.rs"]),
     row("sealed_segment", device::sealed_segment, 256, &["device/src/sealed/record.rs"]),
     row("resolver", resolver::resolver, 256, &["client/src/resolver/"]),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that go into the product.
-const PRODUCT: [&str; 15] = [
+const PRODUCT: [&str; 16] = [
     "ids",
     "files",
     "device",
@@ -22,6 +22,7 @@ const PRODUCT: [&str; 15] = [
     "mosquitto",
     "import",
     "envelope",
+    "tpm",
     "keyward",
 ];
 

@@ -289,6 +289,9 @@ pub enum Command {
         /// Whether the device may have certificates: they are taken away when the code is used.
         #[serde(default)]
         replace: bool,
+        /// The one TPM that gets something for it, by the fingerprint of its endorsement key; any device if absent.
+        #[serde(with = "wire::optional_text", default)]
+        endorsement: Option<KeyId>,
     },
     /// Voids the claim code of a device.
     Uninvite {

@@ -8,6 +8,7 @@ use crate::{
     agreement_key::AgreementKey,
     clock::WallTime,
     cose_key::Kid,
+    endorsement::Endorsement,
     imported::ImportedCertificate,
     message_key::MessageKey,
     names::ServerName,
@@ -105,6 +106,9 @@ pub enum Event {
         /// Whether the certificates of the device are taken away when it is used; else it gets none if it has one by then.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         replace: bool,
+        /// The one TPM that gets something for it, by the fingerprint of its endorsement key; any device if absent.
+        #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+        endorsement: Option<KeyId>,
     },
     /// The claim code of a device was voided.
     Uninvited {
@@ -178,13 +182,16 @@ pub enum Event {
         #[serde(with = "wire::text")]
         identity: Identity,
     },
-    /// A device got a key by which its messages are verified.
+    /// A device got a key by which its messages are verified; or more is known of how well it keeps one that it has.
     MessageKeyRegistered {
         /// Which device.
         #[serde(with = "wire::text")]
         identity: Identity,
         /// The key.
         key: MessageKey,
+        /// The TPM that vouched for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endorsement: Option<Endorsement>,
     },
     /// A device or user got a key to which messages and keys of groups are encrypted.
     AgreementKeyRegistered {

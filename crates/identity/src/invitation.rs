@@ -28,6 +28,9 @@ pub struct Invitation {
     /// Whether the certificates of the device are taken away when it is used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) replace: bool,
+    /// The one TPM that gets something for it, by the fingerprint of its endorsement key; any device if absent.
+    #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+    pub endorsement: Option<KeyId>,
     /// What it was used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<Claimed>,
@@ -61,8 +64,13 @@ pub struct Claimed {
 
 impl Invitation {
     /// Makes one that nobody has used.
-    pub(crate) fn new(code: PasswordRecord, expires: WallTime, replace: bool) -> Self {
-        Self { code, expires, replace, claimed: None, conflict: None }
+    pub(crate) fn new(
+        code: PasswordRecord,
+        expires: WallTime,
+        replace: bool,
+        endorsement: Option<KeyId>,
+    ) -> Self {
+        Self { code, expires, replace, endorsement, claimed: None, conflict: None }
     }
 
     /// Tells whether it may be used for the first time at the time `now`.
@@ -157,6 +165,33 @@ pub enum ClaimRefusal {
         "the claim code of device:{0} was used with another message key, or with none; send the same again"
     )]
     OtherMessageKey(DeviceId),
+    /// It is the right code, and was drawn for one TPM, which did not vouch.
+    #[error(
+        "the claim code of device:{id} is for the TPM {named}, and {}: {}. If the device got another TPM, draw another code: \
+         keyward device invite {id} --tpm FINGERPRINT; if not, somebody else has the code: keyward device uninvite {id}",
+        if .shown.is_some() { "came with another one" } else { "came without one" },
+        .shown.map_or_else(|| "no evidence of a TPM was sent".to_owned(), |shown| shown.to_string())
+    )]
+    OtherTpm {
+        /// Whose it is.
+        id: DeviceId,
+        /// The TPM that it is for.
+        named: KeyId,
+        /// The TPM that vouched.
+        shown: Option<KeyId>,
+    },
+    /// It is the right code, and what a TPM showed is about other keys.
+    #[error(
+        "the evidence that came with the claim code of device:{0} is not about the key of the signing request and the message key \
+         beside it; have the TPM vouch for the keys that are sent"
+    )]
+    OtherKeysProven(DeviceId),
+    /// It is the right code, with level 3 and no evidence, or evidence and another level.
+    #[error(
+        "level 3 is shown and not said: the claim code of device:{0} came with the one without the other; send `evidence` of a TPM \
+         and level 3, or neither"
+    )]
+    Unproven(DeviceId),
     /// It is the right code, and the device may not act.
     #[error("the claim code of device:{id} is right, but the device is {standing}")]
     ShutOut {
@@ -182,7 +217,7 @@ mod tests {
     fn what_is_kept_of_a_code_is_not_the_code() {
         let pepper = Pepper::new(&[7; Pepper::LEN]);
         let (code, record) = PasswordRecord::generate(&pepper).unwrap();
-        let invitation = Invitation::new(record, WallTime(1_000), false);
+        let invitation = Invitation::new(record, WallTime(1_000), false, None);
         let id: DeviceId = "pump".parse().unwrap();
         let admit = |code: &[u8], now| invitation.admit(&id, code, &pepper, WallTime(now));
         assert_eq!(admit(code.expose(), 1_000), Ok(()));

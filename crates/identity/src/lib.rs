@@ -31,6 +31,7 @@ mod csr;
 mod decide;
 #[cfg(feature = "decoders")]
 pub mod decoders;
+mod endorsement;
 mod events;
 mod founding;
 mod groups;
@@ -71,6 +72,7 @@ pub use commands::{
 };
 pub use cose_key::{KeyPurpose, Kid, KidError};
 pub use csr::CsrRefusal;
+pub use endorsement::{Endorsement, TpmProof};
 pub use events::{AuthorityCertificates, Event};
 pub use groups::{Epoch, Group, GroupKeys, GroupRefusal, Groups, Member, member_name};
 pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdentity, read_private_key};

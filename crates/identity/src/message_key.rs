@@ -1,5 +1,5 @@
 //! The keys by which a device signs its messages: their public halves. How well the device keeps the other half, its *level*, is the
-//! word of whoever registers the key.
+//! word of whoever registers the key, unless a TPM vouched for it.
 //!
 //! What is not here: verifying (`envelope`), and what the broker demands of a message (`policy`).
 
@@ -7,6 +7,7 @@ use crate::{
     authority::{SigningKey, key_id},
     clock::WallTime,
     cose_key::{KeyPurpose, Kid, Point},
+    endorsement::Endorsement,
     limits, pem,
     second_holder::FoundHolder,
     wire,
@@ -156,6 +157,9 @@ pub struct HeldMessageKey {
     /// The certificate that it came with, which renewed another ([`Account::awaits_use`](crate::Account::awaits_use)).
     #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<CertSerial>,
+    /// The TPM that vouched for it; its level is somebody's word if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endorsement: Option<Endorsement>,
     /// That two hold it, as far as is known, or that its device has lost count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_holder: Option<FoundHolder>,
@@ -190,6 +194,12 @@ impl MessageKeyStatus {
 }
 
 impl HeldMessageKey {
+    /// Tells whether no more is known when this TPM vouches for it.
+    pub(crate) fn is_endorsed_by(&self, shown: &Endorsement) -> bool {
+        let known = self.endorsement.as_ref().filter(|known| known.key == shown.key);
+        known.is_some_and(|known| known.named || !shown.named)
+    }
+
     /// Says whether messages signed by it are accepted at the time `now`.
     pub fn status(&self, now: WallTime) -> MessageKeyStatus {
         MessageKeyStatus::of(self.until, now)

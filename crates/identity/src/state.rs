@@ -144,9 +144,10 @@ impl State {
                 self.change(identity, |account| account.certificates.push(certificate.clone()))?;
                 Arc::make_mut(&mut self.registry).record_issued(identity, certificate.clone());
             }
-            Event::Invited { identity, code, expires, replace } => self.change(identity, |account| {
-                account.invitation = Some(Invitation::new(code.clone(), *expires, *replace));
-            })?,
+            Event::Invited { identity, code, expires, replace, endorsement } => {
+                let invitation = Invitation::new(code.clone(), *expires, *replace, *endorsement);
+                self.change(identity, |account| account.invitation = Some(invitation))?;
+            }
             Event::Uninvited { identity } => self.change(identity, |account| account.invitation = None)?,
             Event::Claimed { identity, key, serial } => self.change(identity, |account| {
                 if let Some(invitation) = &mut account.invitation {
@@ -178,15 +179,22 @@ impl State {
                 account.password = None;
                 account.epoch = entry.sequence;
             })?,
-            Event::MessageKeyRegistered { identity, key } => {
-                let held = HeldMessageKey {
-                    key: key.clone(),
-                    registered: entry.at,
-                    until: None,
-                    awaits: None,
-                    second_holder: None,
-                };
-                self.change(identity, |account| account.message_keys.push(held))?;
+            Event::MessageKeyRegistered { identity, key, endorsement } => {
+                self.change(identity, |account| {
+                    let held = account.message_keys.iter_mut().find(|held| held.key.kid() == key.kid());
+                    if let Some(held) = held {
+                        (held.key, held.endorsement) = (key.clone(), endorsement.clone());
+                        return;
+                    }
+                    account.message_keys.push(HeldMessageKey {
+                        key: key.clone(),
+                        registered: entry.at,
+                        until: None,
+                        awaits: None,
+                        endorsement: endorsement.clone(),
+                        second_holder: None,
+                    });
+                })?;
                 Arc::make_mut(&mut self.registry).record_key(identity, key.id());
             }
             Event::SecondHolderFound { identity, kid, evidence } => self.change(identity, |account| {

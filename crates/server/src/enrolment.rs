@@ -2,9 +2,11 @@
 //!
 //! What is not here: the link ([`crate::plane`]), and the rules of codes and renewals (`identity`).
 
+mod evidence;
 mod message;
 mod uri;
 
+pub(crate) use evidence::judge;
 pub(crate) use message::{Certified, Rejection, Reply};
 pub use message::{Request, RequestError};
 pub(crate) use uri::claim_uri;
@@ -19,6 +21,7 @@ use crate::{
 };
 use keyward_ids::Identity;
 use keyward_mqtt::time::Millis;
+use keyward_tpm::Expected;
 use std::{
     collections::HashMap,
     io,
@@ -68,14 +71,34 @@ fn decide(admin: &Weak<Mutex<Admin>>, paces: &mut Paces, application: Applicatio
     let is_paced = !matches!(wish, Wish::Succeed { .. } | Wish::Late { .. });
     if is_paced && !paces.allow(clock::now().mono, &identity) {
         let what = "too many requests of this device; try again in a minute";
-        return answer(Answer(Reply::refused(Rejection::Later, what).encode()));
+        return answer(Reply::refused(Rejection::Later, what).encode().into());
     }
     let actor = format!("{identity} at {}", peer.host());
     let mut admin = admin.lock().unwrap_or_else(PoisonError::into_inner);
     let decided = admin.enrol(&identity, wish, &actor);
     // The answer only wakes a door, and whoever asks next may see what it says.
     drop(admin);
-    answer(Answer(decided.map(|reply| reply.encode()).unwrap_or_default()));
+    answer(decided.map(|decided| decided.into()).unwrap_or_default());
+}
+
+/// Is what follows from an application.
+pub(crate) struct Decided {
+    /// What the device is answered.
+    pub(crate) reply: Reply,
+    /// If that is a challenge, what the answer to it must be.
+    pub(crate) expected: Option<Box<Expected>>,
+}
+
+impl From<Reply> for Decided {
+    fn from(reply: Reply) -> Self {
+        Self { reply, expected: None }
+    }
+}
+
+impl From<Decided> for Answer {
+    fn from(decided: Decided) -> Self {
+        Self { payload: decided.reply.encode(), expected: decided.expected }
+    }
 }
 
 /// Counts applications per device and minute.

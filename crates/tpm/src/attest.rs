@@ -6,9 +6,9 @@ use crate::{
 };
 
 /// Begins everything that a chip says of itself, so that no other signed bytes can be taken for it (TPM_GENERATED_VALUE).
-const GENERATED: u32 = 0xff54_4347;
+pub(crate) const GENERATED: u32 = 0xff54_4347;
 /// TPM_ST_ATTEST_CERTIFY: it says that it holds a key.
-const CERTIFY: u16 = 0x8017;
+pub(crate) const CERTIFY: u16 = 0x8017;
 
 /// The longest attestation that is read, in bytes.
 pub(crate) const ATTEST_BYTES: usize = 512;

@@ -82,7 +82,7 @@ pub enum Doubt {
     #[error("what the chip says is about another key than {0}")]
     OtherKey(&'static str),
     /// It was made for somebody else.
-    #[error("what the chip says was said for another device id, or for another use")]
+    #[error("what the chip says was said for another device id, for another server, or for another use")]
     OtherUse,
     /// The signature does not verify.
     #[error("the attestation key did not sign what the chip is to have said of {0}")]
@@ -90,16 +90,18 @@ pub enum Doubt {
 }
 
 impl Evidence {
-    /// Returns what a chip is asked to put into its words for the device `id`, so that they mean nothing for another one.
-    pub fn about(id: &str) -> [u8; 32] {
-        sha256(&[b"keyward enrolment of device:", id.as_bytes()])
+    /// Returns what a chip is asked to put into its words, so that they mean nothing for another device or another server: who
+    /// enrols, however it spells its id, and SHA-256 of the root certificate of the server.
+    pub fn about(id: &str, root: &[u8; 32]) -> [u8; 32] {
+        sha256(&[b"keyward enrolment of device:", id.to_ascii_lowercase().as_bytes(), b" at ", root])
     }
 
-    /// Reads and judges all but one thing: that the attestation key is of the chip with the endorsement key.
+    /// Reads and judges all but one thing: that the attestation key is of the chip with the endorsement key. `about` is what
+    /// [`Evidence::about`] returns.
     ///
     /// # Errors
     /// [`Doubt`] says what it does not show.
-    pub fn judge(&self, id: &str) -> Result<Vouched, Doubt> {
+    pub fn judge(&self, about: &[u8; 32]) -> Result<Vouched, Doubt> {
         let endorsement = read_public(&self.endorsement)?;
         if !(endorsement.stays() && endorsement.endorses()) {
             return Err(Doubt::Endorsement);
@@ -111,9 +113,8 @@ impl Evidence {
         if !(attestation.stays() && attestation.attests_only()) {
             return Err(Doubt::Attestation);
         }
-        let about = Self::about(id);
-        let tls = self.tls.judge("the key of the certificate", &attestation, &about)?;
-        let message = self.message.judge("the key that signs messages", &attestation, &about)?;
+        let tls = self.tls.judge("the key of the certificate", &attestation, about)?;
+        let message = self.message.judge("the key that signs messages", &attestation, about)?;
         Ok(Vouched { attestation: attestation.name(), endorsement, tls, message })
     }
 }

@@ -16,6 +16,8 @@ mod evidence;
 mod key_file;
 mod public;
 mod session;
+#[cfg(any(test, feature = "software"))]
+pub mod software;
 mod wire;
 
 pub use attest::{Attested, Signature};

@@ -4,6 +4,7 @@ use crate::limits::ANSWER_BYTES;
 use base64ct::{Base64, Encoding};
 use keyward_envelope::{PublicKey, Purpose};
 use keyward_ids::{DeviceId, InstallationId};
+use keyward_tpm::Challenge;
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -12,6 +13,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub enum Answer {
     /// The device is certified.
     Certified(Box<Certified>),
+    /// Its hardware is to show first that it is the one that vouched.
+    Challenge(Challenge),
     /// It is not.
     Refused {
         /// What kind of refusal it is.
@@ -50,6 +53,8 @@ pub enum Rejection {
     Request,
     /// The key is held by somebody.
     Key,
+    /// What the hardware says shows nothing, or hardware is asked for.
+    Evidence,
     /// The code was used with another key.
     Conflict,
     /// The code or certificate is good for nothing any more.
@@ -72,6 +77,7 @@ pub struct AnswerError(String);
 #[serde(tag = "result", rename_all = "kebab-case")]
 enum Said {
     Certified(SaidCertified),
+    Challenge { challenge: Challenge },
     Refused { error: Rejection, what: String },
 }
 
@@ -102,6 +108,7 @@ impl Answer {
         })?;
         match said {
             Said::Refused { error, what } => Ok(Self::Refused { rejection: error, what: harmless(&what) }),
+            Said::Challenge { challenge } => Ok(Self::Challenge(challenge)),
             Said::Certified(said) => said.check().map(|certified| Self::Certified(Box::new(certified))),
         }
     }
@@ -171,13 +178,23 @@ mod tests {
             )
         };
         let refused = |rejection| Ok(Answer::Refused { rejection, what: "no [2J".to_owned() });
+        assert_eq!(read("evidence"), refused(Rejection::Evidence));
         assert_eq!(read("conflict"), refused(Rejection::Conflict));
         assert_eq!(read("of-later-days"), refused(Rejection::Unknown));
     }
 
     #[test]
+    fn a_challenge_is_read_as_it_is_sent() {
+        let read =
+            Answer::read(br#"{"result":"challenge","challenge":{"credential":"AQ==","secret":"Ag=="}}"#);
+        assert_eq!(read, Ok(Answer::Challenge(Challenge { credential: vec![1], secret: vec![2] })));
+    }
+
+    #[test]
     fn what_is_no_answer_is_refused() {
         for text in [
+            r#"{"result":"challenge"}"#.to_owned(),
+            r#"{"result":"challenge","challenge":{"credential":"!","secret":""}}"#.to_owned(),
             String::new(),
             "{}".to_owned(),
             r#"{"result":"maybe"}"#.to_owned(),

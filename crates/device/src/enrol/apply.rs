@@ -12,14 +12,19 @@ use keyward_client::{
 };
 use keyward_ids::DeviceId;
 use keyward_mqtt::packet::Qos;
+use keyward_tpm::Evidence;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::sign::CertifiedKey;
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const REQUEST: &str = "$keyward/enroll";
 const ANSWER: &str = "$keyward/enroll/answer";
+
+/// The level of a message key for which the hardware vouches.
+const PROVEN_LEVEL: u8 = 3;
 
 /// Says why a device was not certified.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,9 @@ fn remedy(rejection: Rejection) -> &'static str {
         Rejection::Key => {
             "somebody holds this key, or held it: make new ones, with another --folder or --keys"
         }
+        Rejection::Evidence => {
+            "the server does not believe what the TPM says, or wants one to vouch: see docs/enrolment.md"
+        }
         Rejection::Conflict => "somebody else used the code, or this device lost the key that it made first",
         Rejection::Void => "ask for another claim: keyward device invite ID",
         Rejection::Early => "it may be renewed later",
@@ -87,11 +95,12 @@ fn remedy(rejection: Rejection) -> &'static str {
 pub fn enrol(claim: &Claim, keys: &Arc<dyn KeyStore>, folder: &Path) -> Result<Membership, EnrolError> {
     let login = Login { username: format!("claim:{}", claim.id), password: Some(code_of(claim)) };
     let roles = [Role::Message, Role::Agreement];
-    let request = request(keys.as_ref(), Generation::Current, &roles)?;
+    let mut request = request(keys.as_ref(), Generation::Current, &roles)?;
+    vouch(keys.as_ref(), claim, &mut request)?;
     let certified = at_some_host(&claim.hosts, |options| {
         options.login = Some(login.clone());
         let client = Client::connect_to_root(options, &claim.root)?;
-        exchange(client, &request)
+        exchange_and_show(client, &request, keys.as_ref())
     })?;
     check(&certified, &claim.id, keys, Generation::Current)?;
     if sha256_of(&certified.server_root) != Some(claim.root) {
@@ -130,7 +139,7 @@ pub(super) fn request(
     keys: &dyn KeyStore,
     generation: Generation,
     roles: &[Role],
-) -> Result<Vec<u8>, KeyError> {
+) -> Result<Value, KeyError> {
     let csr = signing_request(keys, generation, None)?;
     let mut request = serde_json::json!({ "csr": csr });
     let cose = |role| Ok::<_, KeyError>(Base64::encode_string(&cose_key(keys, role, generation)?));
@@ -141,7 +150,16 @@ pub(super) fn request(
     if roles.contains(&Role::Agreement) {
         request["agreement_key"] = serde_json::json!({ "cose": cose(Role::Agreement)? });
     }
-    Ok(request.to_string().into_bytes())
+    Ok(request)
+}
+
+/// Has the hardware vouch for the keys that are sent, where it can: then it is no claim any more that they are in it.
+fn vouch(keys: &dyn KeyStore, claim: &Claim, request: &mut Value) -> Result<(), KeyError> {
+    if let Some(evidence) = keys.vouch(&Evidence::about(claim.id.as_str(), &claim.root))? {
+        request["evidence"] = serde_json::json!(evidence);
+        request["message_key"]["level"] = serde_json::json!(PROVEN_LEVEL);
+    }
+    Ok(())
 }
 
 /// Asks one host after the other until one answers.
@@ -157,11 +175,13 @@ pub(super) fn at_some_host(
             Ok(Answer::Certified(certified)) => return Ok(*certified),
             Ok(Answer::Refused { rejection: Rejection::Later, what }) => said.push(what),
             Ok(Answer::Refused { rejection, what }) => return Err(EnrolError::Refused { rejection, what }),
+            Ok(Answer::Challenge(_)) => return Err(EnrolError::Mismatch("it challenges this device again")),
             Err(EnrolStep::Client(error @ ClientError::Refused { .. })) if is_final(&error) => {
                 return Err(EnrolError::NotLetIn(error));
             }
             Err(EnrolStep::Client(error)) => said.push(format!("{}:{}: {error}", host.name, host.port)),
             Err(EnrolStep::Answer(error)) => return Err(error.into()),
+            Err(EnrolStep::Keys(error)) => return Err(error.into()),
         }
     }
     Err(EnrolError::NoServer(said))
@@ -176,6 +196,7 @@ fn is_final(error: &ClientError) -> bool {
 pub(super) enum EnrolStep {
     Client(ClientError),
     Answer(AnswerError),
+    Keys(KeyError),
 }
 
 impl From<ClientError> for EnrolStep {
@@ -184,14 +205,34 @@ impl From<ClientError> for EnrolStep {
     }
 }
 
+/// Applies.
 pub(super) fn exchange(mut client: Client, request: &[u8]) -> Result<Answer, EnrolStep> {
     client.subscribe(ANSWER, Qos::AtMostOnce)?;
+    let answer = ask(&mut client, request)?;
+    // It said what it has to say.
+    drop(client.disconnect());
+    Ok(answer)
+}
+
+/// Applies, and answers the challenge if there is one.
+fn exchange_and_show(mut client: Client, request: &Value, keys: &dyn KeyStore) -> Result<Answer, EnrolStep> {
+    client.subscribe(ANSWER, Qos::AtMostOnce)?;
+    let mut answer = ask(&mut client, request.to_string().as_bytes())?;
+    if let Answer::Challenge(challenge) = &answer {
+        let opened = keys.activate(challenge).map_err(EnrolStep::Keys)?;
+        let mut request = request.clone();
+        request["activated"] = serde_json::json!(Base64::encode_string(&opened));
+        answer = ask(&mut client, request.to_string().as_bytes())?;
+    }
+    drop(client.disconnect());
+    Ok(answer)
+}
+
+fn ask(client: &mut Client, request: &[u8]) -> Result<Answer, EnrolStep> {
     client.publish(&Publication::new(REQUEST, request))?;
     let Some(message) = client.next_message(APPLICATION_TIME)? else {
         return Err(ClientError::TimedOut { awaited: "answer to the application" }.into());
     };
-    // It said what it has to say.
-    drop(client.disconnect());
     Answer::read(&message.payload).map_err(EnrolStep::Answer)
 }
 

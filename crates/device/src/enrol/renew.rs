@@ -56,7 +56,10 @@ pub fn renew_by(
     let tls_key = keys.prepare(Role::Tls)?;
     let mut message_key = keys.prepare(Role::Message)?;
     let mut same_message_key = None;
-    let request = |roles: &[Role]| apply::request(keys.as_ref(), Generation::Next, roles);
+    let request = |roles: &[Role]| {
+        let request = apply::request(keys.as_ref(), Generation::Next, roles)?;
+        Ok::<_, EnrolError>(request.to_string().into_bytes())
+    };
     let mut certified = match ask(&request(&[Role::Message])?) {
         // The certificate does not wait for the key of messages.
         Err(EnrolError::Refused { rejection: Rejection::Key | Rejection::Request, what }) => {

@@ -190,13 +190,21 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
     /// [`KeyError`].
     fn raise_counter(&self, counter: Counter) -> Result<Option<u64>, KeyError>;
 
-    /// Returns what the chip says of the keys in use for the device `id`, so that the server can see that they live in it; `None`
-    /// where nothing could be shown.
+    /// Returns what the chip says of the keys in use, so that the server can see that they live in it; `None` where nothing could
+    /// be shown. `about` stands in it ([`Evidence::about`]).
     ///
     /// # Errors
     /// [`KeyError`].
-    fn vouch(&self, id: &str) -> Result<Option<Evidence>, KeyError> {
-        let _ = id;
+    fn vouch(&self, about: &[u8; 32]) -> Result<Option<Evidence>, KeyError> {
+        let _ = about;
+        Ok(None)
+    }
+
+    /// Says which chip holds the keys; `None` where no chip could be named.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    fn endorsement(&self) -> Result<Option<Endorsement>, KeyError> {
         Ok(None)
     }
 

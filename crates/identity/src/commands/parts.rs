@@ -3,12 +3,13 @@
 use crate::{
     account::{Chip, Exposure},
     agreement_key::AgreementKey,
+    endorsement::TpmProof,
     message_key::MessageKey,
     password::{ImportedHash, PasswordRecord},
     secret::Secret,
     wire,
 };
-use keyward_ids::{CertSerial, DeviceId, Identity, SiteId, TypeId, UserId};
+use keyward_ids::{CertSerial, DeviceId, Identity, KeyId, SiteId, TypeId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Says how old keys of groups may grow.
@@ -100,6 +101,9 @@ pub enum NewCredential {
     ClaimCode {
         /// For how many seconds the code may be used.
         seconds: u64,
+        /// The one TPM that gets something for it, by the fingerprint of its endorsement key; any device if absent.
+        #[serde(with = "wire::optional_text", default)]
+        endorsement: Option<KeyId>,
     },
     /// None: it logs in where a listener names it as the one that clients without a login become.
     None,
@@ -156,6 +160,9 @@ pub struct Claim {
     /// The key by which its messages are to be verified.
     #[serde(default)]
     pub message_key: Option<MessageKey>,
+    /// That a TPM vouched for it and for the key of the signing request.
+    #[serde(default)]
+    pub proof: Option<TpmProof>,
     /// The key to which messages and keys of groups are to be encrypted for it.
     #[serde(default)]
     pub agreement_key: Option<AgreementKey>,

@@ -61,7 +61,9 @@ impl Clerk<'_> {
                 self.certify(identity, key, *lifetime_days)?
             }
             NewCredential::Password(password) => self.give_password(identity, password)?,
-            NewCredential::ClaimCode { seconds } => self.draw_code(identity, *seconds, false)?,
+            NewCredential::ClaimCode { seconds, endorsement } => {
+                self.draw_code(identity, *seconds, false, *endorsement)?
+            }
             NewCredential::None => Decision::nothing(),
         };
         decision.events.insert(0, added);

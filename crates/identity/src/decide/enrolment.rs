@@ -8,8 +8,9 @@ use crate::{
     commands::{Claim, KeySource},
     cose_key::Kid,
     csr,
+    endorsement::{self, Endorsement, TpmProof},
     events::Event,
-    invitation::{ClaimCode, ClaimRefusal, Claimed},
+    invitation::{ClaimCode, ClaimRefusal, Claimed, Invitation},
     limits,
     message_key::MessageKey,
     outcome::IssuedCertificate,
@@ -21,13 +22,19 @@ use keyward_ids::{CertSerial, DeviceId, Identity, KeyId};
 use std::time::Duration;
 
 impl Clerk<'_> {
-    pub(super) fn invite(&self, id: DeviceId, seconds: u64, replace: bool) -> Result<Decision, Refusal> {
+    pub(super) fn invite(
+        &self,
+        id: DeviceId,
+        seconds: u64,
+        replace: bool,
+        endorsement: Option<KeyId>,
+    ) -> Result<Decision, Refusal> {
         let identity = Identity::Device(id);
         let account = self.unrevoked(&identity)?;
         if !replace && !account.certificates.is_empty() {
             return Err(Refusal::HasCertificate(identity));
         }
-        self.draw_code(&account.identity, seconds, replace)
+        self.draw_code(&account.identity, seconds, replace, endorsement)
     }
 
     /// Draws a code for a device that exists or is about to.
@@ -36,6 +43,7 @@ impl Clerk<'_> {
         identity: &Identity,
         seconds: u64,
         replace: bool,
+        endorsement: Option<KeyId>,
     ) -> Result<Decision, Refusal> {
         let Identity::Device(_) = identity else { return Err(Refusal::NoDevice(identity.clone())) };
         if !limits::CLAIM_SECONDS.contains(&seconds) {
@@ -45,7 +53,8 @@ impl Clerk<'_> {
         self.check_clock()?;
         let (code, record) = PasswordRecord::generate(self.pepper)?;
         let expires = self.now.after(Duration::from_secs(seconds));
-        let event = Event::Invited { identity: identity.clone(), code: record, expires, replace };
+        let event =
+            Event::Invited { identity: identity.clone(), code: record, expires, replace, endorsement };
         Ok(Decision { claim_code: Some(ClaimCode { code, expires }), ..event.into() })
     }
 
@@ -58,8 +67,8 @@ impl Clerk<'_> {
     }
 
     pub(super) fn claim(&self, claim: Claim) -> Result<Decision, Refusal> {
-        let Claim { id, code, csr, message_key, agreement_key, lifetime_days } = claim;
-        let keys = SentKeys { message: message_key, agreement: agreement_key };
+        let Claim { id, code, csr, message_key, proof, agreement_key, lifetime_days } = claim;
+        let keys = SentKeys { message: message_key, proof, agreement: agreement_key };
         let registry = &self.state.registry;
         let account = match registry.admit_code(&id, code.expose(), self.pepper, self.now) {
             Err(late @ ClaimRefusal::Used { .. }) => return Ok(self.claim_late(id, late, &csr)),
@@ -75,10 +84,12 @@ impl Clerk<'_> {
         if !may_replace && !account.certificates.is_empty() {
             return Err(ClaimRefusal::HasCertificate(id).into());
         }
+        let sent = csr::take_key(&csr, identity, registry.installation())?.id();
+        let endorsement = keys.judge(&id, invitation, sent)?;
         let mut decision = self.add_certificate(identity, &KeySource::Csr(csr), lifetime_days, true)?;
         let issued = decision.certificate.as_ref().map(|issued| (issued.key, issued.serial.clone()));
         if let Some((key, serial)) = issued {
-            decision.events.extend(self.keys_of_claim(account, keys, key)?);
+            decision.events.extend(self.keys_of_claim(account, keys, endorsement, key)?);
             decision.events.push(Event::Claimed { identity: identity.clone(), key, serial });
         }
         Ok(decision)
@@ -90,6 +101,7 @@ impl Clerk<'_> {
         &self,
         account: &Account,
         keys: SentKeys,
+        endorsement: Option<Endorsement>,
         certified: KeyId,
     ) -> Result<Vec<Event>, Refusal> {
         let identity = || account.identity.clone();
@@ -106,10 +118,20 @@ impl Clerk<'_> {
             seen.push(id);
             self.check_unheld(id)
         };
-        if let Some(key) = keys.message.filter(|sent| !account.message_keys.iter().any(|it| it.key == *sent))
-        {
-            check(key.id())?;
-            events.push(Event::MessageKeyRegistered { identity: identity(), key });
+        if let Some(key) = keys.message {
+            let held = account.message_keys.iter().find(|held| held.key.kid() == key.kid());
+            // A key that it has is registered again if a TPM vouches for it now.
+            match (held, &endorsement) {
+                (Some(held), Some(shown)) if held.is_endorsed_by(shown) => {}
+                (Some(_), Some(_)) => {
+                    events.push(Event::MessageKeyRegistered { identity: identity(), key, endorsement });
+                }
+                (Some(held), None) if held.key == key => {}
+                (Some(_), None) | (None, _) => {
+                    check(key.id())?;
+                    events.push(Event::MessageKeyRegistered { identity: identity(), key, endorsement });
+                }
+            }
         }
         let is_held = |sent: &AgreementKey| account.agreement_keys.iter().any(|it| it.key == *sent);
         if let Some(key) = keys.agreement.filter(|sent| !is_held(sent)) {
@@ -130,6 +152,7 @@ impl Clerk<'_> {
     ) -> Result<Decision, Refusal> {
         let key = csr::take_key(csr, &account.identity, self.state.registry.installation())?;
         if key.id() == claimed.key {
+            keys.judge(id, account.invitation.as_ref(), key.id())?;
             if !keys.are_held(account) {
                 return Err(ClaimRefusal::OtherMessageKey(id.clone()).into());
             }
@@ -183,15 +206,29 @@ impl Clerk<'_> {
 /// Holds the keys for messages that come with a claim or a renewal.
 pub(super) struct SentKeys {
     pub(super) message: Option<MessageKey>,
+    /// That a TPM vouched for that one and for the key of the certificate.
+    pub(super) proof: Option<TpmProof>,
     pub(super) agreement: Option<AgreementKey>,
 }
 
 impl SentKeys {
+    /// Says which TPM vouched for them; `certified` is the key of the certificate.
+    fn judge(
+        &self,
+        id: &DeviceId,
+        invitation: Option<&Invitation>,
+        certified: KeyId,
+    ) -> Result<Option<Endorsement>, ClaimRefusal> {
+        endorsement::judge(id, invitation, certified, self.message.as_ref(), self.proof.as_ref())
+    }
+
     /// Tells whether one that the account has is among them.
     fn hold(&self, account: &Account, kid: Kid) -> bool {
         let signs = account.message_keys.iter().find(|held| held.key.kid() == kid);
         let agrees = account.agreement_keys.iter().find(|held| held.key.kid() == kid);
-        signs.is_some_and(|held| self.message.as_ref() == Some(&held.key))
+        let is_sent =
+            |sent: &MessageKey, held: &MessageKey| sent == held || self.proof.is_some() && sent.kid() == kid;
+        signs.is_some_and(|held| self.message.as_ref().is_some_and(|sent| is_sent(sent, &held.key)))
             || agrees.is_some_and(|held| self.agreement.as_ref() == Some(&held.key))
     }
 

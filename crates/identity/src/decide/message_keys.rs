@@ -20,7 +20,7 @@ impl Clerk<'_> {
         }
         let account = self.unrevoked(&identity)?;
         self.check_new(account, key.kid(), key.id(), account.message_keys.len())?;
-        Ok(Event::MessageKeyRegistered { identity, key }.into())
+        Ok(Event::MessageKeyRegistered { identity, key, endorsement: None }.into())
     }
 
     pub(super) fn register_agreement_key(
@@ -88,9 +88,9 @@ impl Clerk<'_> {
         let mut decision = match with {
             NewMessageKey::Key(key) => {
                 self.check_unheld(key.id())?;
-                Event::MessageKeyRegistered { identity: identity.clone(), key }.into()
+                Event::MessageKeyRegistered { identity: identity.clone(), key, endorsement: None }.into()
             }
-            NewMessageKey::ClaimCode { seconds } => self.draw_code(&identity, seconds, true)?,
+            NewMessageKey::ClaimCode { seconds } => self.draw_code(&identity, seconds, true, None)?,
         };
         let kids = account.message_keys.iter().map(|held| held.key.kid());
         let withdrawn = kids.map(|kid| Event::MessageKeyWithdrawn { identity: identity.clone(), kid });

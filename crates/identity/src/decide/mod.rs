@@ -119,7 +119,9 @@ impl Clerk<'_> {
             Command::RotateGroup { group } => self.rotate_group(&group),
             Command::KeepGroups(ages) => self.keep_groups(ages),
             Command::ShowGroupKey { group, epoch } => self.show_group_key(&group, epoch),
-            Command::Invite { id, seconds, replace } => self.invite(id, seconds, replace),
+            Command::Invite { id, seconds, replace, endorsement } => {
+                self.invite(id, seconds, replace, endorsement)
+            }
             Command::Uninvite { id } => self.uninvite(id),
             Command::Claim(claim) => self.claim(claim),
             Command::Renew(renewal) => self.renew(renewal),

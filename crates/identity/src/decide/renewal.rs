@@ -15,6 +15,7 @@ use crate::{
     commands::{KeySource, Renewal},
     cose_key::Kid,
     csr,
+    endorsement::PROVEN_LEVEL,
     events::Event,
     limits,
     message_key::MessageKey,
@@ -27,7 +28,7 @@ impl Clerk<'_> {
     pub(super) fn renew(&self, renewal: Renewal) -> Result<Decision, Refusal> {
         let Renewal { identity, serial, csr, message_key, agreement_key, overlap_secs, lifetime_days } =
             renewal;
-        let keys = SentKeys { message: message_key, agreement: agreement_key };
+        let keys = SentKeys { message: message_key, proof: None, agreement: agreement_key };
         let nothing = || Refusal::NothingToRenew { identity: identity.clone(), serial: serial.clone() };
         let account = self.unrevoked(&identity)?;
         let is_valid = |held: &&CertificateRecord| (held.not_before..=held.not_after).contains(&self.now);
@@ -252,11 +253,19 @@ fn follow(account: &Account, key: MessageKey) -> Result<Event, Refusal> {
     let in_use = in_use.filter(|held| held.until.is_none() && !account.awaits_use(held.awaits.as_ref()));
     match in_use.map(|held| held.key.level()).max() {
         None => Err(Refusal::NoRotation { identity, why: "it has none whose place the new one could take" }),
+        Some(PROVEN_LEVEL) => {
+            let why =
+                "its TPM vouches for the one that it has, which it does at enrolment and not with a renewal";
+            Err(Refusal::NoRotation { identity, why })
+        }
         Some(level) if key.level() < level => {
             let why = "the new one is kept less well (level) than the one that it has";
             Err(Refusal::NoRotation { identity, why })
         }
-        Some(level) => Ok(Event::MessageKeyRegistered { identity, key: key.at_most(level) }),
+        Some(level) => {
+            let key = key.at_most(level);
+            Ok(Event::MessageKeyRegistered { identity, key, endorsement: None })
+        }
     }
 }
 

@@ -17,6 +17,14 @@ fn the_events_of_claim_codes_are_written_as_ever() {
             code: serde_json::from_str(&generated).unwrap(),
             expires: WallTime(9),
             replace: false,
+            endorsement: None,
+        },
+        Event::Invited {
+            identity: identity.clone(),
+            code: serde_json::from_str(&generated).unwrap(),
+            expires: WallTime(9),
+            replace: true,
+            endorsement: Some(key),
         },
         Event::Uninvited { identity: identity.clone() },
         Event::Claimed { identity: identity.clone(), key, serial: serial.clone() },
@@ -25,13 +33,14 @@ fn the_events_of_claim_codes_are_written_as_ever() {
     ];
     let json = format!(
         concat!(
-            r#"[{{"event":"invited","identity":"device:a","code":{},"expires":9}},"#,
+            r#"[{{"event":"invited","identity":"device:a","code":{0},"expires":9}},"#,
+            r#"{{"event":"invited","identity":"device:a","code":{0},"expires":9,"replace":true,"endorsement":"{1}"}},"#,
             r#"{{"event":"uninvited","identity":"device:a"}},"#,
-            r#"{{"event":"claimed","identity":"device:a","key":"{}","serial":"{}"}},"#,
-            r#"{{"event":"claim-conflicted","identity":"device:a","key":"{}"}},"#,
+            r#"{{"event":"claimed","identity":"device:a","key":"{1}","serial":"{2}"}},"#,
+            r#"{{"event":"claim-conflicted","identity":"device:a","key":"{1}"}},"#,
             r#"{{"event":"claim-conflicted","identity":"device:a"}}]"#
         ),
-        generated, key, serial, key
+        generated, key, serial
     );
     assert_eq!(serde_json::to_string(&events).unwrap(), json);
     assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
@@ -130,11 +139,13 @@ fn the_events_of_message_keys_are_written_as_ever() {
     let cose = [&[0xa5, 1, 1, 2, 0x48][..], &kid, &[3, 0x27, 0x20, 6, 0x21, 0x58, 0x20], &[7; 32]];
     let key = MessageKey::read(&cose.concat(), 2).unwrap();
     let (identity, kid): (Identity, _) = ("device:a".parse().unwrap(), key.kid());
+    let endorsement = Endorsement { key: KeyId::new([7; 32]), named: true };
     let (topic, hosts) = ("t".to_owned(), vec!["h".to_owned()]);
     let sign = SecondHolderSign::Equivocation { tag: 1, earlier: 2 };
     let evidence = SecondHolder { sign, number: 3, highest: 4, digest: [7; 32], topic, hosts };
     let events = [
-        Event::MessageKeyRegistered { identity: identity.clone(), key },
+        Event::MessageKeyRegistered { identity: identity.clone(), key: key.clone(), endorsement: None },
+        Event::MessageKeyRegistered { identity: identity.clone(), key, endorsement: Some(endorsement) },
         Event::MessageKeyRetired { identity: identity.clone(), kid, until: WallTime(9) },
         Event::MessageKeyWithdrawn { identity: identity.clone(), kid },
         Event::SecondHolderFound { identity: identity.clone(), kid, evidence: evidence.clone() },
@@ -146,6 +157,8 @@ fn the_events_of_message_keys_are_written_as_ever() {
     ];
     let json = concat!(
         r#"[{"event":"message-key-registered","identity":"device:a","key":{"cose":"pQEBAkjUxC/sQNJ6QgMnIAYhWCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==","level":2}},"#,
+        r#"{"event":"message-key-registered","identity":"device:a","key":{"cose":"pQEBAkjUxC/sQNJ6QgMnIAYhWCAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBw==","level":2},"#,
+        r#""endorsement":{"key":"0707070707070707070707070707070707070707070707070707070707070707","named":true}},"#,
         r#"{"event":"message-key-retired","identity":"device:a","kid":"d4c42fec40d27a42","until":9},"#,
         r#"{"event":"message-key-withdrawn","identity":"device:a","kid":"d4c42fec40d27a42"},"#,
         r#"{"event":"second-holder-found","identity":"device:a","kid":"d4c42fec40d27a42","evidence":{"sign":{"is":"equivocation","tag":1,"earlier":2},"#,

@@ -11,7 +11,7 @@ use rcgen::KeyPair;
 const HOUR: u64 = 3_600_000;
 
 pub fn invited(seconds: u64) -> NewCredential {
-    NewCredential::ClaimCode { seconds }
+    NewCredential::ClaimCode { seconds, endorsement: None }
 }
 
 pub fn request(key: &KeyPair) -> Vec<u8> {
@@ -34,7 +34,15 @@ pub fn invite(house: &mut House, id: &str) -> String {
 pub fn claim(id: &str, code: &str, key: &KeyPair) -> Command {
     let (id, code) = (id.parse().unwrap(), keyward_identity::Secret::new(code.as_bytes().to_vec()));
     let (message_key, agreement_key) = (None, None);
-    Command::Claim(Claim { id, code, csr: request(key), message_key, agreement_key, lifetime_days: None })
+    Command::Claim(Claim {
+        id,
+        code,
+        csr: request(key),
+        message_key,
+        proof: None,
+        agreement_key,
+        lifetime_days: None,
+    })
 }
 
 pub fn claim_refused(house: &mut House, command: Command) -> ClaimRefusal {
@@ -45,7 +53,7 @@ pub fn claim_refused(house: &mut House, command: Command) -> ClaimRefusal {
 }
 
 fn invite_again(id: &str, replace: bool) -> Command {
-    Command::Invite { id: id.parse().unwrap(), seconds: 900, replace }
+    Command::Invite { id: id.parse().unwrap(), seconds: 900, replace, endorsement: None }
 }
 
 fn code_of(outcome: Outcome) -> String {
@@ -236,6 +244,7 @@ fn a_bad_request_does_not_use_the_code_up() {
             code: secret(),
             csr,
             message_key: None,
+            proof: None,
             agreement_key: None,
             lifetime_days: None,
         });

@@ -22,4 +22,5 @@ mod server_keys;
 mod server_names;
 mod store;
 mod support;
+mod tpm;
 mod trust;

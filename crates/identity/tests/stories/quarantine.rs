@@ -92,7 +92,8 @@ fn no_certificate_is_renewed_in_quarantine_and_a_claim_code_replaces_it_without_
     let wish = renew(&issued, &house);
     let refused = house.refused(wish.clone());
     assert!(refused.to_string().contains("device invite pump-1 --replace"), "{refused}");
-    let invite = Command::Invite { id: "pump-1".parse().unwrap(), seconds: 3_600, replace: true };
+    let invite =
+        Command::Invite { id: "pump-1".parse().unwrap(), seconds: 3_600, replace: true, endorsement: None };
     assert!(house.run(invite).claim_code.is_some());
     assert!(house.account("device:pump-1").quarantine.is_some(), "an invitation is no release");
     house.run(release("device:pump-1"));

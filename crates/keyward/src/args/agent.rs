@@ -14,6 +14,17 @@ Examples:
 
 The claim is a secret until it was used, so it is no argument: whoever lists processes would read it.")]
     Enroll(AgentEnrollArgs),
+    /// Show the fingerprint of this machine's TPM, for `keyward device invite --tpm`: nobody else gets something for the code then
+    #[command(after_help = "\
+Examples:
+  keyward agent tpm
+  keyward agent tpm --keys tpm:dev01/keys?device=/dev/tpmrm0
+  keyward agent tpm --json                                   with the key, and its maker's certificate if the TPM holds one")]
+    Tpm {
+        /// The keys in the TPM; there need not be any yet [default: the TPM at /dev/tpmrm0]
+        #[arg(long, value_name = "STORE")]
+        keys: Option<String>,
+    },
     /// Report what programs say, and tell them what the server commands
     #[command(after_help = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use super::broker::Span;
 use clap::{Args, Subcommand, ValueEnum};
-use keyward_ids::{DeviceId, SiteId, TypeId};
+use keyward_ids::{DeviceId, KeyId, SiteId, TypeId};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +26,7 @@ Examples:
   keyward device invite pump-7 --type pump --site hall   a new device, for a day
   keyward device invite pump-7 --expires 15m             another code; the one before is void
   keyward device invite pump-7 --replace                 it lost its key: the code takes the old certificate away
+  keyward device invite pump-7 --tpm FINGERPRINT         nobody but the machine with this TPM (`keyward agent tpm` there)
 
 The string holds the code, the fingerprint of the server's root and where to go. docs/enrolment.md says what a device does
 with it.")]
@@ -263,6 +264,9 @@ pub(crate) struct DeviceInviteArgs {
     /// The name or address of the broker that the device goes to [default: what the broker thinks best]
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
+    /// The one TPM that gets something for the code, as `keyward agent tpm` prints it on the device
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) tpm: Option<KeyId>,
     /// Accept that the device's topics overlap with those of somebody else
     #[arg(long)]
     pub(crate) allow_overlap: bool,

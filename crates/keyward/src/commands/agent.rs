@@ -5,10 +5,12 @@ use crate::agent::{run, socket};
 use crate::args::{AgentCommand, AgentEnrollArgs};
 use crate::clock::day;
 use crate::failure::{Failure, Outcome};
+use crate::hex;
 use crate::screen::Screen;
+use base64ct::{Base64, Encoding};
 use keyward_device::enrol::{self, Claim, Membership, MembershipError};
 use keyward_device::limits::CLAIM_BYTES;
-use keyward_device::{KeyError, KeySpec, KeyStore, Protection, found};
+use keyward_device::{Endorsement, KeyError, KeySpec, KeyStore, Protection, found};
 use keyward_identity::files;
 use keyward_server::escape::escape;
 use std::io::Read;
@@ -20,6 +22,7 @@ use zeroize::Zeroizing;
 pub(crate) fn run(screen: Screen, command: &AgentCommand) -> Outcome {
     match command {
         AgentCommand::Enroll(args) => enroll(screen, args),
+        AgentCommand::Tpm { keys } => tpm(screen, keys.as_deref()),
         AgentCommand::Run { config } => run::run(&Config::load(config)?),
         AgentCommand::Status { config } => status(screen, &Config::load(config)?),
         AgentCommand::Send { config, topic, payload } => send(screen, &Config::load(config)?, topic, payload),
@@ -50,6 +53,8 @@ fn enroll(screen: Screen, args: &AgentEnrollArgs) -> Outcome {
     if !args.folder.join("numbers").exists() {
         found(&args.folder, keys.as_ref()).map_err(Failure::failed)?;
     }
+    // Where the keys are in a TPM, it vouches for them, or the device is not enrolled.
+    let tpm = keys.endorsement().map_err(Failure::failed)?.map(|tpm| hex::encode(&tpm.fingerprint));
     let membership = enrol::enrol(&claim, &keys, &args.folder).map_err(Failure::failed)?;
     if screen.is_json() {
         return screen.json(
@@ -57,7 +62,8 @@ fn enroll(screen: Screen, args: &AgentEnrollArgs) -> Outcome {
             &serde_json::json!({
                 "device": membership.device.as_str(),
                 "installation": membership.installation.as_str(),
-                "level": keys.protection().level(),
+                "level": if tpm.is_some() { 3 } else { keys.protection().level() },
+                "tpm": tpm,
                 "expires_unix_ms": membership.expires * 1_000,
             }),
         );
@@ -68,8 +74,34 @@ fn enroll(screen: Screen, args: &AgentEnrollArgs) -> Outcome {
         membership.installation,
         day(membership.expires * 1_000),
         escape(&spec.describe()),
-        warning(keys.as_ref()),
+        match tpm {
+            Some(tpm) => format!("Level 3: the server saw that they are in the TPM {tpm}\n"),
+            None => warning(keys.as_ref()).to_owned(),
+        },
     ))
+}
+
+/// Says which TPM this machine has.
+fn tpm(screen: Screen, keys: Option<&str>) -> Outcome {
+    let spec: KeySpec = keys.unwrap_or("tpm:.").parse().map_err(Failure::misuse)?;
+    let KeySpec::Tpm { place, .. } = &spec else {
+        return Err(Failure::misuse(
+            "--keys names no TPM; it begins with tpm:, as in tpm:/var/lib/keyward-agent/keys",
+        ));
+    };
+    let found = Endorsement::ask(place).map_err(Failure::failed)?;
+    let fingerprint = hex::encode(&found.fingerprint);
+    if screen.is_json() {
+        return screen.json(
+            "tpm",
+            &serde_json::json!({
+                "fingerprint": fingerprint,
+                "endorsement_key": Base64::encode_string(&found.spki),
+                "endorsement_certificate": found.certificate.as_deref().map(Base64::encode_string),
+            }),
+        );
+    }
+    screen.print(&format!("{fingerprint}\n"))
 }
 
 /// Says what a file is worth.
@@ -151,7 +183,6 @@ fn status(screen: Screen, config: &Config) -> Outcome {
 }
 
 fn send(screen: Screen, config: &Config, topic: &str, payload: &str) -> Outcome {
-    use base64ct::{Base64, Encoding};
     let Some(place) = &config.socket else {
         return Err(Failure::failed(
             "the agent has no socket; add to its configuration:\n[socket]\npath = \"/run/keyward-agent/agent.sock\"",

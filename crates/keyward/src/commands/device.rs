@@ -3,7 +3,7 @@
 use crate::args::{BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, ExposureArg};
 use crate::bundle::{self, Contents, Draft, no_key_for_flow};
 use crate::clock::{day, moment};
-use crate::commands::{invitation, preset};
+use crate::commands::{invitation, keys, preset};
 use crate::failure::{Failure, Outcome};
 use crate::keypair;
 use crate::reach::{Site, notes, unexpected};
@@ -363,6 +363,12 @@ fn tell_detail(detail: &DeviceDetail) -> String {
     if let Some(login) = &detail.last_login {
         let (at, listener) = (moment(login.at_unix_ms), escape(&login.listener));
         let _ = writeln!(text, "  login     {at} at listener {listener}, with {}", escape(&login.shown));
+    }
+    for key in detail.message_keys.iter().filter(|key| key.level.is_some()) {
+        let _ = writeln!(text, "  signs by  {}, level {}", escape(&key.kid), keys::level(key));
+        if let Some(tpm) = &key.tpm {
+            let _ = writeln!(text, "            TPM {}", escape(&tpm.fingerprint));
+        }
     }
     text.push('\n');
     let credentials = detail.credentials.iter().map(|credential| {

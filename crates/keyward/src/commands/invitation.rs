@@ -26,6 +26,7 @@ pub(crate) fn invite(site: &Site, args: &DeviceInviteArgs) -> Outcome {
         expires_secs: args.expires.0.as_secs(),
         replace: args.replace,
         host: args.host.clone(),
+        tpm: args.tpm.map(|key| key.to_string()),
     };
     site.show(&site.ask(Request::DeviceInvite(request))?, |response| match response {
         Response::DeviceInvited(invited) => Some(tell(site, invited)),
@@ -74,6 +75,9 @@ pub(crate) fn line(row: &InvitationRow) -> String {
         (InvitationState::Used, Some(at)) => writeln!(text, "the code was used at {}", moment(at)),
         _ => writeln!(text, "the code ended unused at {}", moment(row.expires_unix_ms)),
     };
+    if let Some(tpm) = &row.tpm {
+        let _ = writeln!(text, "            for the TPM {} alone", escape(tpm));
+    }
     if let Some(at) = row.conflict_unix_ms {
         let _ = writeln!(
             text,

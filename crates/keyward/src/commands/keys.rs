@@ -114,7 +114,7 @@ fn listing(rows: &[MessageKeyRow]) -> String {
             row.device.clone().unwrap_or_else(|| holder(row)),
             row.kid.clone(),
             row.algorithm.clone(),
-            row.level.map(level).unwrap_or_default(),
+            level(row),
             match row.state {
                 MessageKeyState::Active => "active",
                 MessageKeyState::Overlapping => "overlapping",
@@ -128,13 +128,19 @@ fn listing(rows: &[MessageKeyRow]) -> String {
     table(["device", "key", "algorithm", "level", "now", "until", "registered"], rows)
 }
 
-/// Says what a level is worth.
-fn level(level: u8) -> String {
-    let worth = match level {
-        0 => "in a file, can be copied",
-        1 => "sealed to the machine",
-        2 => "in hardware",
-        _ => "in hardware that vouched for it",
+/// Says what the level of a key is worth, and how it is known.
+pub(crate) fn level(row: &MessageKeyRow) -> String {
+    let Some(level) = row.level else { return String::new() };
+    let worth = match (level, &row.tpm) {
+        (_, Some(tpm)) => {
+            let digits: String = tpm.fingerprint.chars().take(16).collect();
+            let named = if tpm.named { "" } else { ", named by nobody before" };
+            format!("certified (TPM {}{named})", escape(&digits))
+        }
+        (0, None) => "in a file, can be copied".to_owned(),
+        (1, None) => "claimed: sealed to the machine".to_owned(),
+        (2, None) => "claimed: in hardware".to_owned(),
+        (_, None) => "claimed: in hardware that vouched for it".to_owned(),
     };
     format!("{level}: {worth}")
 }

@@ -59,8 +59,9 @@ fn describe(event: &Event) -> String {
                 certificate.serial, certificate.not_after
             )
         }
-        Event::Invited { identity, expires, .. } => {
-            format!("claim code drawn for {identity}, until {expires}")
+        Event::Invited { identity, expires, endorsement, .. } => {
+            let tpm = endorsement.map(|key| format!(" with the TPM {}", key.short())).unwrap_or_default();
+            format!("claim code drawn for {identity}{tpm}, until {expires}")
         }
         Event::Uninvited { identity } => format!("claim code of {identity} voided"),
         Event::Claimed { identity, key, .. } => {
@@ -85,12 +86,12 @@ fn describe(event: &Event) -> String {
         Event::MarkedPlain { identity } => format!("{identity} marked plain"),
         Event::UnmarkedPlain { identity } => format!("{identity} not marked plain any more"),
         Event::PasswordWithdrawn { identity } => format!("password taken from {identity}"),
-        Event::MessageKeyRegistered { identity, key } => format!(
-            "message key {} ({}, level {}) registered for {identity}",
-            key.kid(),
-            key.algorithm().name(),
-            key.level()
-        ),
+        Event::MessageKeyRegistered { identity, key, endorsement } => {
+            let (kid, algorithm, level) = (key.kid(), key.algorithm().name(), key.level());
+            let by = endorsement.as_ref().map(|by| format!(", the TPM {} vouches for it", by.key.short()));
+            let by = by.unwrap_or_default();
+            format!("message key {kid} ({algorithm}, level {level}{by}) registered for {identity}")
+        }
         Event::AgreementKeyRegistered { identity, key } => {
             format!("key {} registered, to which is encrypted for {identity}", key.kid())
         }

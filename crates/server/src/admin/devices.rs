@@ -217,6 +217,7 @@ impl Admin {
             device: self.device_row(&account, self.policy().ok().as_deref(), &links),
             credentials: credentials(&account),
             invitation: invitation(&account, wall_time()),
+            message_keys: super::keys::rows(&account, wall_time()),
             type_demands: self.type_demands(&account),
             last_login: self.running.as_ref().and_then(|running| running.live.last_login(&account.identity)),
             rules: self.readable(&subject(&account)),

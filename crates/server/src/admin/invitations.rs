@@ -12,13 +12,14 @@ use crate::{
         NewCredential, Reach, Refusal, RefusalCode, Response, Secret,
     },
     enrolment::claim_uri,
+    escape::escape_cut,
     installation::wall_time,
 };
 use keyward_identity::{
     Account, ClaimCode, Command, MessageKey, NewCredential as Credential, NewMessageKey, ServerName,
     Standing, WallTime,
 };
-use keyward_ids::Identity;
+use keyward_ids::{Identity, KeyId};
 
 impl Turn<'_> {
     pub(super) fn invite_device(&mut self, invite: DeviceInvite) -> Result<Response, Refusal> {
@@ -28,16 +29,18 @@ impl Turn<'_> {
         let is_there = |account: &Account| account.standing != Standing::Removed;
         let known =
             self.admin.registrar.registry().find(&identity).filter(|account| is_there(account)).cloned();
+        let endorsement = invite.tpm.as_deref().map(tpm).transpose()?;
         let (outcome, mut notes) = match known {
             Some(account) => {
                 check_known(&account, &invite)?;
                 let Identity::Device(id) = account.identity.clone() else { return Err(no_device()) };
                 let (seconds, replace) = (invite.expires_secs, invite.replace);
-                let (outcome, in_force) = self.command(Command::Invite { id, seconds, replace })?;
+                let (outcome, in_force) =
+                    self.command(Command::Invite { id, seconds, replace, endorsement })?;
                 (outcome, Vec::from_iter(super::incomplete(in_force)))
             }
             None => {
-                let code = Credential::ClaimCode { seconds: invite.expires_secs };
+                let code = Credential::ClaimCode { seconds: invite.expires_secs, endorsement };
                 self.add_new(&DeviceAdd::from(&invite), code)?
             }
         };
@@ -171,6 +174,16 @@ fn check_known(account: &Account, invite: &DeviceInvite) -> Result<(), Refusal> 
     }
 }
 
+/// Reads which TPM is meant.
+fn tpm(fingerprint: &str) -> Result<KeyId, Refusal> {
+    fingerprint.parse().map_err(|_| {
+        Refusal::invalid(format!(
+            "'{}' is no fingerprint of a TPM: it has 64 hexadecimal digits, and `keyward agent tpm` prints it on the device",
+            escape_cut(fingerprint, 80)
+        ))
+    })
+}
+
 fn no_device() -> Refusal {
     Refusal::invalid("a device id is expected")
 }
@@ -199,6 +212,7 @@ pub(super) fn invitation(account: &Account, now: WallTime) -> Option<InvitationR
             None => InvitationState::Expired,
         },
         expires_unix_ms: held.expires.0,
+        tpm: held.endorsement.map(|key| key.to_string()),
         used_unix_ms: held.claimed.as_ref().map(|claimed| claimed.at.0),
         conflict_unix_ms: held.conflict.as_ref().map(|conflict| conflict.at.0),
     })

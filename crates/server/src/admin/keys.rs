@@ -2,7 +2,7 @@
 
 use super::{Admin, Turn, accounts::bad_name};
 use crate::{
-    control::{Der, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, Refusal, Response},
+    control::{Der, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, Refusal, Response, TpmRow},
     escape::escape_cut,
     installation,
 };
@@ -94,7 +94,7 @@ fn parse_kid(kid: &str) -> Result<Kid, Refusal> {
     kid.parse().map_err(|error| Refusal::invalid(format!("'{}' {error}", escape_cut(kid, 80))))
 }
 
-fn rows(account: &Account, now: WallTime) -> Vec<MessageKeyRow> {
+pub(super) fn rows(account: &Account, now: WallTime) -> Vec<MessageKeyRow> {
     let signing = account.message_keys.iter().map(|held| signing_row(account, held, now));
     signing.chain(account.agreement_keys.iter().map(|held| agreement_row(account, held, now))).collect()
 }
@@ -105,6 +105,7 @@ fn signing_row(account: &Account, held: &HeldMessageKey, now: WallTime) -> Messa
         purpose: Purpose::Sign,
         algorithm: held.key.algorithm().name().to_owned(),
         level: Some(held.key.level()),
+        tpm: held.endorsement.as_ref().map(|by| TpmRow { fingerprint: by.key.to_string(), named: by.named }),
         public_key: Base64::encode_string(&held.key.cose()),
         ..row(account, held.status(now), held.until, held.registered)
     }
@@ -134,6 +135,7 @@ fn row(
         purpose: Purpose::Encrypt,
         algorithm: "ECDH-ES".to_owned(),
         level: None,
+        tpm: None,
         state: match status {
             MessageKeyStatus::Active => MessageKeyState::Active,
             MessageKeyStatus::Overlapping { .. } => MessageKeyState::Overlapping,

@@ -2,6 +2,7 @@
 
 use super::{
     invitations::InvitationRow,
+    keys::MessageKeyRow,
     secret::{Der, Secret},
 };
 use serde::{Deserialize, Serialize};
@@ -355,6 +356,9 @@ pub struct DeviceDetail {
     /// The claim code that it was given last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation: Option<InvitationRow>,
+    /// Its keys for messages, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub message_keys: Vec<MessageKeyRow>,
     /// What its type demands of a login, beside what the listener demands.
     #[serde(default)]
     pub type_demands: Option<String>,

@@ -38,6 +38,9 @@ pub struct DeviceInvite {
     /// The name or address of this server that the device goes to; without it what the broker thinks best.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The one TPM that gets something for the code: SHA-256 of its endorsement key, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<String>,
 }
 
 impl DeviceInvite {
@@ -54,6 +57,7 @@ impl DeviceInvite {
             expires_secs,
             replace: false,
             host: None,
+            tpm: None,
         }
     }
 }
@@ -78,6 +82,9 @@ pub struct InvitationRow {
     pub state: InvitationState,
     /// Until when it may or could.
     pub expires_unix_ms: u64,
+    /// The one TPM that gets something for it: SHA-256 of its endorsement key, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<String>,
     /// When it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_unix_ms: Option<u64>,

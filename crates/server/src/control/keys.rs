@@ -69,6 +69,9 @@ pub struct MessageKeyRow {
     /// hardware that vouched for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
+    /// The TPM that vouched for it; without it the level is somebody's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmRow>,
     /// Whether it is used.
     pub state: MessageKeyState,
     /// When that ends, or ended.
@@ -78,6 +81,15 @@ pub struct MessageKeyRow {
     pub registered_unix_ms: u64,
     /// The public key as `COSE_Key`, in base64.
     pub public_key: String,
+}
+
+/// Names a TPM that vouched for a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmRow {
+    /// SHA-256 of its endorsement key, 64 hexadecimal digits.
+    pub fingerprint: String,
+    /// Whether an operator had named this TPM before it came; else the first that came was taken.
+    pub named: bool,
 }
 
 /// Says whether a key for messages is used: whether what it signs is accepted, or whether anything is encrypted to it.

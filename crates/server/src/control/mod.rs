@@ -32,7 +32,7 @@ pub use certificates::{
 pub use client::{CallError, Client, Stream};
 pub use groups::{EpochRow, GroupDetail, GroupKeyAnswer, GroupRow, MemberRow};
 pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
-pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose};
+pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, TpmRow};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};
 pub use response::{
     AuditRow, BackupBegun, BanRow, Changed, Health, ListenerRow, PolicyChecked, PolicyExplained, Refusal,

@@ -1,11 +1,12 @@
 //! What a device sends on `$keyward/enroll`, and the JSON that it is answered.
 
 use base64ct::{Base64, Encoding};
-use keyward_identity::{AgreementKey, MessageKey, MessageKeyRefusal};
+use keyward_identity::{AgreementKey, MessageKey, MessageKeyRefusal, Secret};
+use keyward_tpm::{Challenge, Evidence};
 use serde::{Deserialize, Serialize};
 
 /// Is what a device sends: a signing request (PKCS #10, PEM or DER) as it is, or a JSON object that holds one as PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The signing request.
@@ -17,6 +18,12 @@ pub struct Request {
     /// The key to which is to be encrypted for the device.
     #[serde(default)]
     agreement_key: Option<SentAgreementKey>,
+    /// What a TPM says of the two keys.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
+    /// What the TPM found in the challenge.
+    #[serde(default)]
+    pub activated: Option<Secret>,
 }
 
 /// Is a message key as it is sent.
@@ -51,22 +58,24 @@ impl Request {
         match payload.first() {
             None => Err(RequestError("it is empty".to_owned())),
             Some(b'{') => serde_json::from_slice(payload).map_err(|error| RequestError(error.to_string())),
-            Some(_) => Ok(Self { csr: payload.to_vec(), message_key: None, agreement_key: None }),
+            Some(_) => Ok(Self {
+                csr: payload.to_vec(),
+                message_key: None,
+                agreement_key: None,
+                evidence: None,
+                activated: None,
+            }),
         }
     }
 
-    /// Reads the message key, if one was sent.
+    /// Reads the message key, if one was sent. Whether its level is believed is for `identity` to say.
     ///
     /// # Errors
     /// [`MessageKeyRefusal`] says what is wrong with it.
     pub fn message_key(&self) -> Result<Option<MessageKey>, MessageKeyRefusal> {
         let read = |sent: &SentKey| {
             let cose = Base64::decode_vec(&sent.cose).map_err(|_| MessageKeyRefusal::Form)?;
-            // Level 3 is not claimed: hardware vouches for it.
-            match sent.level {
-                0..=2 => MessageKey::read(&cose, sent.level),
-                level => Err(MessageKeyRefusal::Level(level)),
-            }
+            MessageKey::read(&cose, sent.level)
         };
         self.message_key.as_ref().map(read).transpose()
     }
@@ -94,6 +103,11 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D:
 pub(crate) enum Reply {
     /// It is certified.
     Certified(Box<Certified>),
+    /// It is to show that its TPM is the one that vouched.
+    Challenge {
+        /// What only that TPM opens.
+        challenge: Challenge,
+    },
     /// It is not.
     Refused {
         /// What kind of refusal it is, for programs.
@@ -134,6 +148,8 @@ pub(crate) enum Rejection {
     Request,
     /// The key may not be certified: another key may do.
     Key,
+    /// What a TPM says shows nothing, or there is none: the same again gets nothing.
+    Evidence,
     /// The code was used with another key: only a new code helps.
     Conflict,
     /// The code or the certificate is good for nothing any more: only a new code helps.
@@ -174,7 +190,10 @@ mod tests {
         };
         assert_eq!(with_key(r#"{"cose":"AQ==","level":0}"#), Ok(Err(MessageKeyRefusal::Form)));
         assert_eq!(with_key(r#"{"cose":"!","level":0}"#), Ok(Err(MessageKeyRefusal::Form)));
-        assert_eq!(with_key(r#"{"cose":"AQ==","level":9}"#), Ok(Err(MessageKeyRefusal::Level(9))));
+        let ed25519 = "pQEBAkiGbu+9ZxjIhAMnIAYhWCDXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGg==";
+        let at_level = |level| with_key(&format!(r#"{{"cose":"{ed25519}","level":{level}}}"#)).unwrap();
+        assert_eq!(at_level(9), Err(MessageKeyRefusal::Level(9)));
+        assert_eq!(at_level(3).unwrap().unwrap().level(), 3, "whether it is shown is seen elsewhere");
         assert!(
             with_key(r#"{"cose":"AQ=="}"#).is_err() && with_key(r#"{"cose":"AQ==","level":999}"#).is_err()
         );
@@ -198,6 +217,9 @@ mod tests {
         let (device, installation, certificate, server_root) = (text(), text(), text(), text());
         let (expires, renew_from) = (text(), text());
         let (installation_key, key_set) = (Some(text()), None);
+        let challenge = Challenge { credential: vec![1], secret: vec![2] };
+        let json = br#"{"result":"challenge","challenge":{"credential":"AQ==","secret":"Ag=="}}"#;
+        assert_eq!(Reply::Challenge { challenge }.encode(), json);
         let certified = Reply::Certified(Box::new(Certified {
             device,
             installation,

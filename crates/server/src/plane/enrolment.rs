@@ -5,6 +5,7 @@ use crate::plane::limits::APPLICATIONS_WAITING;
 use crate::plane::source::Peer;
 use keyward_identity::Secret;
 use keyward_ids::{CertSerial, Identity};
+use keyward_tpm::Expected;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// The topic on which a device applies.
@@ -32,6 +33,8 @@ pub enum Wish {
         code: Secret,
         /// The request.
         request: Vec<u8>,
+        /// What the answer to the last challenge on this link must be, if one is open.
+        expected: Option<Box<Expected>>,
     },
     /// Nothing any more: its claim code is right, and was used more than an hour ago. Nobody waits for the answer.
     Late {
@@ -52,9 +55,20 @@ pub enum Wish {
     },
 }
 
-/// Is what a device is answered: the payload of one message. Empty where nobody waits for words.
+/// Is what a device is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer(pub Vec<u8>);
+pub struct Answer {
+    /// The payload of one message. Empty where nobody waits for words.
+    pub payload: Vec<u8>,
+    /// If that is a challenge, what the answer to it must be: it stays with the link.
+    pub expected: Option<Box<Expected>>,
+}
+
+impl From<Vec<u8>> for Answer {
+    fn from(payload: Vec<u8>) -> Self {
+        Self { payload, expected: None }
+    }
+}
 
 impl Application {
     pub(crate) fn new(

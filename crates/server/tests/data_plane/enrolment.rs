@@ -12,13 +12,15 @@ use keyward_mqtt::property::{ConnectProperties, PublishProperties, SubscribeProp
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
 use keyward_server::plane::{ANSWER_TOPIC, Answer, Application, Limits, REQUEST_TOPIC, Wish, limits};
+use keyward_tpm::{Expected, software::SoftwareChip};
 use std::time::Duration;
 
 pub(crate) const HOUR: u64 = 3_600_000;
 
 /// Invites a device, and returns the code.
 pub(crate) fn invite(world: &mut World, id: &str) -> String {
-    let (outcome, _) = world.command(device(id, NewCredential::ClaimCode { seconds: 900 }));
+    let (outcome, _) =
+        world.command(device(id, NewCredential::ClaimCode { seconds: 900, endorsement: None }));
     outcome.claim_code.unwrap().code.expose_text().to_owned()
 }
 
@@ -64,11 +66,12 @@ pub(crate) fn decide_this(world: &mut World, application: Application) {
     let identity = application.identity.clone();
     let (wish, answer) = application.open();
     let command = match wish {
-        Wish::Claim { code, request } => Command::Claim(Claim {
+        Wish::Claim { code, request, .. } => Command::Claim(Claim {
             id: identity.name().parse().unwrap(),
             code,
             csr: request,
             message_key: None,
+            proof: None,
             agreement_key: None,
             lifetime_days: None,
         }),
@@ -78,6 +81,7 @@ pub(crate) fn decide_this(world: &mut World, application: Application) {
             code,
             csr: Vec::new(),
             message_key: None,
+            proof: None,
             agreement_key: None,
             lifetime_days: None,
         }),
@@ -87,7 +91,7 @@ pub(crate) fn decide_this(world: &mut World, application: Application) {
         Ok((outcome, _)) => outcome.certificate.map(|issued| issued.chain_pem).unwrap_or_default(),
         Err(refusal) => format!("refused: {refusal}"),
     };
-    answer(Answer(text.into_bytes()));
+    answer(Answer::from(text.into_bytes()));
 }
 
 /// Returns the answer, behind which the request is acknowledged if it wanted that.
@@ -132,6 +136,41 @@ fn a_device_with_a_code_gets_its_certificate_and_logs_in_with_it() {
     assert!(peer.is_alive(), "the device leaves when it likes");
     let again = Hello { username: Some("claim:pump-1"), password: Some(&code), ..Hello::default() };
     assert_eq!(Peer::tls(&world, None).hello(&again), ReasonCode::Success, "the answer may have been lost");
+}
+
+/// Takes the next application out; returns what the answer to a challenge must be on its link, and how to answer.
+fn next(world: &World) -> (Option<Box<Expected>>, impl FnOnce(Answer)) {
+    let (wish, answer) = world.applications.recv_timeout(PATIENCE).expect("somebody should apply").open();
+    match wish {
+        Wish::Claim { expected, .. } => (expected, answer),
+        _ => panic!("another wish"),
+    }
+}
+
+#[test]
+fn what_a_challenge_is_answered_with_stays_with_its_link_for_one_request() {
+    let mut world = World::new();
+    let code = invite(&mut world, "pump-1");
+    let (key, csr) = request();
+    let point = rcgen::KeyPair::from_pem(&key).unwrap();
+    let chip = SoftwareChip::new().unwrap();
+    let evidence = chip.vouch(point.public_key_raw(), point.public_key_raw(), &[7; 32]).unwrap();
+    let (_, expected) = evidence.judge(&[7; 32]).unwrap().challenge().unwrap();
+    let expected = Box::new(expected);
+    let [mut peer, mut other] = [listening(&world, "pump-1", &code), listening(&world, "pump-1", &code)];
+    let plain = || Answer::from(b"{}".to_vec());
+    let ask = |peer: &mut Peer, id: u16, said: Answer| {
+        peer.send(&publish(REQUEST_TOPIC, &csr, Some(id)));
+        let (open, reply) = next(&world);
+        reply(said);
+        answer(peer, Some(id));
+        open
+    };
+    let challenge = Answer { payload: b"{}".to_vec(), expected: Some(expected.clone()) };
+    assert_eq!(ask(&mut peer, 1, challenge), None);
+    assert_eq!(ask(&mut other, 1, plain()), None, "it is another link");
+    assert_eq!(ask(&mut peer, 2, plain()), Some(expected));
+    assert_eq!(ask(&mut peer, 3, plain()), None, "it is over");
 }
 
 /// Shakes hands and returns the certificates that the server shows.

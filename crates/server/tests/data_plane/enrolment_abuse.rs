@@ -158,7 +158,7 @@ fn the_right_code_after_its_hour_is_told_once_whoever_comes() {
     let born = WallTime(now().0 - 3 * HOUR);
     let mut world = World::founded(born, World::hasty(), keyward_broker::Limits::default());
     let then = WallTime(now().0 - 2 * HOUR);
-    let credential = NewCredential::ClaimCode { seconds: 86_400 };
+    let credential = NewCredential::ClaimCode { seconds: 86_400, endorsement: None };
     let (outcome, _) = world.command_at(then, device("pump-1", credential)).unwrap();
     let code = outcome.claim_code.unwrap().code.expose_text().to_owned();
     let thief = Command::Claim(Claim {
@@ -166,6 +166,7 @@ fn the_right_code_after_its_hour_is_told_once_whoever_comes() {
         code: Secret::new(code.clone().into_bytes()),
         csr: request().1,
         message_key: None,
+        proof: None,
         agreement_key: None,
         lifetime_days: None,
     });
@@ -186,6 +187,7 @@ fn the_right_code_after_its_hour_is_told_once_whoever_comes() {
         code: late,
         csr: Vec::new(),
         message_key: None,
+        proof: None,
         agreement_key: None,
         lifetime_days: None,
     });

@@ -243,14 +243,6 @@ impl TpmStore {
         let at = COUNTERS.iter().position(|(kind, _)| *kind == counter).unwrap_or_default();
         self.state().counters[at].ok_or_else(|| self.missing("counter", GONE))
     }
-
-    /// Says which chip this is.
-    ///
-    /// # Errors
-    /// [`KeyError::Hardware`].
-    pub fn endorsement(&self) -> Result<Endorsement, KeyError> {
-        self.state().chip.run(endorsement::read).map_err(|fault| self.explain(fault))
-    }
 }
 
 fn read_key(pem: &[u8]) -> Option<(Blob, [u8; 65])> {
@@ -405,7 +397,11 @@ impl KeyStore for TpmStore {
         counted.map(|(_, count)| Some(count)).map_err(|fault| self.explain(fault))
     }
 
-    fn vouch(&self, id: &str) -> Result<Option<Evidence>, KeyError> {
+    fn endorsement(&self) -> Result<Option<Endorsement>, KeyError> {
+        self.state().chip.run(endorsement::read).map(Some).map_err(|fault| self.explain(fault))
+    }
+
+    fn vouch(&self, about: &[u8; 32]) -> Result<Option<Evidence>, KeyError> {
         let mut state = self.state();
         let State { chip, keys, .. } = &mut *state;
         let find = |slot| keys.iter().find(|(held, ..)| *held == slot).map(|(_, blob, _)| blob);
@@ -415,8 +411,7 @@ impl KeyStore for TpmStore {
         let (Some(attestation), Some(_), Some(_)) = (find(Slot::Attestation), tls.1, message.1) else {
             return Err(self.missing("keys to vouch for", GONE));
         };
-        let about = Evidence::about(id);
-        let evidence = chip.run(|chip| endorsement::evidence(chip, attestation, tls, message, &about));
+        let evidence = chip.run(|chip| endorsement::evidence(chip, attestation, tls, message, about));
         evidence.map(Some).map_err(|fault| self.explain(fault))
     }
 

@@ -31,6 +31,7 @@ use keyward_mqtt::property::{AckProperties, ConnAckProperties, PublishProperties
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::time::Millis;
 use keyward_mqtt::topic::TopicName;
+use keyward_tpm::Expected;
 use std::num::NonZeroU32;
 
 /// Is an enrolment link.
@@ -46,6 +47,8 @@ pub(crate) struct Enrolling {
     packet_max: usize,
     /// Whose answer it waits for.
     pending: Option<Pending>,
+    /// What the answer to its challenge must be. It is taken with the next request, whatever that says: none is guessed at twice.
+    expected: Option<Box<Expected>>,
 }
 
 /// Is a request that was handed in.
@@ -211,9 +214,10 @@ impl Enrolling {
         encode(&Packet::UnsubAck(SubAck { id, properties: AckProperties::default(), reasons }), version, said)
     }
 
-    fn wish(&self, request: Vec<u8>) -> Wish {
+    fn wish(&mut self, request: Vec<u8>) -> Wish {
+        let expected = self.expected.take();
         match self.applicant.shown.clone() {
-            Shown::Code(code) => Wish::Claim { code, request },
+            Shown::Code(code) => Wish::Claim { code, request, expected },
             Shown::Certificate(serial) => Wish::Renew { serial, request },
         }
     }
@@ -353,6 +357,7 @@ impl Door {
             packets: 0,
             packet_max,
             pending: None,
+            expected: None,
         };
         arrival.stage = Stage::Enrolling(Box::new(enrolling));
         arrival.begun = self.now.mono;
@@ -403,13 +408,14 @@ impl Door {
     }
 
     /// Says what became of an application.
-    pub(super) fn answer_application(&mut self, id: LinkId, answer: &Answer) {
+    pub(super) fn answer_application(&mut self, id: LinkId, answer: Answer) {
         let Some(arrival) = self.arrivals.get_mut(&id) else { return };
         match &mut arrival.stage {
             Stage::Succeeding(_) => self.settle_succession(id),
             Stage::Enrolling(enrolling) => {
                 let Some(pending) = enrolling.pending.take() else { return };
-                let Some(packets) = enrolling.answer(&pending, &answer.0) else {
+                enrolling.expected = answer.expected;
+                let Some(packets) = enrolling.answer(&pending, &answer.payload) else {
                     let what = "the answer is larger than its Maximum Packet Size";
                     return self.breach(id, ReasonCode::PacketTooLarge, what);
                 };

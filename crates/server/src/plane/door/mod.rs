@@ -361,7 +361,7 @@ impl Door {
             DoorMessage::Secure(name, tls) => self.secure(&name, &tls),
             DoorMessage::Registry(revision) => self.close_strangers(revision),
             DoorMessage::Checked(id, outcome) => self.conclude(id, outcome),
-            DoorMessage::Answered(id, answer) => self.answer_application(id, &answer),
+            DoorMessage::Answered(id, answer) => self.answer_application(id, answer),
             DoorMessage::Acknowledge(answer) => {
                 // Whoever asked may have given up.
                 let _: Result<_, _> = answer.try_send(());
