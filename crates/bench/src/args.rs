@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Floods(FloodArguments),
     /// Measures what the check of signatures costs a client that signs nothing
     Signed(SignedArguments),
+    /// Scores the watch on series with labelled anomalies (the Numenta Anomaly Benchmark)
+    Nab(NabArguments),
     /// Plays the attacker of a flood; `floods` starts it
     #[command(hide = true)]
     Attack(AttackArguments),
@@ -279,6 +281,16 @@ pub(crate) struct SignedArguments {
     /// Print JSON for scripts
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NabArguments {
+    /// A directory with data/CATEGORY/SERIES.csv, labels/combined_windows.json and config/profiles.json
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Choose the settings for each category on the others, and show what it scores then
+    #[arg(long)]
+    pub(crate) cross: bool,
 }
 
 #[derive(Debug, Args)]

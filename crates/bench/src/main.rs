@@ -17,6 +17,7 @@ mod floods;
 mod histogram;
 mod load;
 mod memory;
+mod nab;
 mod process;
 mod profile;
 mod recovery;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             report.verdict()
         }),
         Command::Signed(arguments) => signed::run(&arguments).map(|text| println!("{text}")),
+        Command::Nab(arguments) => nab::run(&arguments).map(|text| println!("{text}")),
         Command::Attack(arguments) => floods::attack(&arguments).map(|text| println!("{text}")),
     };
     match done {

@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("identity", &["ids", "files"]),
     ("tpm", &[]),
+    ("watch", &[]),
     ("device", &["ids", "mqtt", "files", "envelope", "client", "tpm"]),
     ("broker", &["ids", "mqtt", "policy", "envelope", "store"]),
     ("server", &["ids", "mqtt", "policy", "envelope", "identity", "broker", "store", "engine", "tpm"]),
@@ -45,7 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("cut", &[]),
-    ("bench", &[]),
+    ("bench", &["watch"]),
 ];
 
 /// What reading TOML brings into a pure crate: data structures and parsers.
@@ -138,6 +139,7 @@ const PURE: &[(&str, &[&[&str]])] = &[
     ("store", &[]),
     ("policy", &[&["keyward-ids", "keyward-mqtt"], TOML]),
     ("envelope", &[CRYPTOGRAPHY]),
+    ("watch", &[]),
     (
         "broker",
         &[
