@@ -169,3 +169,73 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, BenchError> {
 fn last(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept_here() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../watch/tests/data/nab")
+    }
+
+    /// A directory with one series and the labels that a test gives it.
+    fn with(rows: &str, labels: &str) -> Result<Corpus, BenchError> {
+        let folder = crate::files::temporary().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for path in ["config", "labels", "data", "data/real"] {
+            crate::files::make_folder(&at(path)).unwrap();
+        }
+        std::fs::copy(kept_here().join("config/profiles.json"), at("config/profiles.json")).unwrap();
+        crate::files::write_new(&at("labels/combined_windows.json"), labels).unwrap();
+        crate::files::write_new(&at("data/real/a.csv"), rows).unwrap();
+        Corpus::read(folder.path())
+    }
+
+    const ROWS: &str =
+        "timestamp,value\n2014-02-28 23:59:00,1\n2014-03-01 00:00:00,2.5\n2014-03-01 00:01:00,3\n";
+
+    #[test]
+    fn the_series_that_are_kept_here_are_read_with_their_windows() {
+        let corpus = Corpus::read(&kept_here()).unwrap();
+        let found: Vec<_> =
+            corpus.series.iter().map(|s| (s.name.as_str(), s.values.len(), s.windows.len())).collect();
+        assert_eq!(
+            found,
+            [
+                ("realKnownCause/ambient_temperature_system_failure.csv", 7_267, 2),
+                ("realKnownCause/machine_temperature_system_failure.csv", 22_695, 4),
+                ("realKnownCause/nyc_taxi.csv", 10_320, 5),
+            ]
+        );
+        assert_eq!(corpus.series[2].windows[0], Window { first: 5_839, last: 6_045 });
+        assert_eq!(corpus.profiles[0].name, "standard");
+    }
+
+    #[test]
+    fn times_are_seconds_since_1970() {
+        assert_eq!(time("1970-01-01 00:00:00"), Some(0));
+        assert_eq!(time("2000-02-29 00:00:01.000000"), Some(951_782_401));
+        assert_eq!(time("2014-03-01 12:30:00"), Some(1_393_677_000));
+        assert_eq!(time("yesterday"), None);
+    }
+
+    #[test]
+    fn a_window_between_rows_is_that_of_the_rows_in_it() {
+        let labels = r#"{"real/a.csv": [["2014-02-28 23:59:30", "2014-03-01 00:00:30"]]}"#;
+        assert_eq!(with(ROWS, labels).unwrap().series[0].windows, [Window { first: 1, last: 1 }]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let message = |rows: &str, labels: &str| with(rows, labels).unwrap_err().to_string();
+        let bad_row = message(&format!("{ROWS}2014-03-01 00:02:00,much\n"), r#"{"real/a.csv": []}"#);
+        assert!(bad_row.contains("a.csv:5: \"2014-03-01 00:02:00,much\" is no row"), "{bad_row}");
+        let unlabelled = message(ROWS, "{}");
+        assert!(unlabelled.contains("combined_windows.json: says nothing of real/a.csv"), "{unlabelled}");
+        let elsewhere = message(ROWS, r#"{"real/a.csv": [["2015-01-01 00:00:00", "2015-01-02 00:00:00"]]}"#);
+        assert!(elsewhere.contains("real/a.csv: there is no row in its labelled window"), "{elsewhere}");
+        let overlapping = r#"{"real/a.csv": [["2014-02-28 23:59:00", "2014-03-01 00:00:00"],
+            ["2014-03-01 00:00:00", "2014-03-01 00:01:00"]]}"#;
+        assert!(message(ROWS, overlapping).contains("overlap"));
+    }
+}
