@@ -150,7 +150,7 @@ impl Site {
 
     fn enrol(&mut self) {
         let id = || "pump-1".parse().unwrap();
-        let credential = NewCredential::ClaimCode { seconds: 3_600 };
+        let credential = NewCredential::ClaimCode { seconds: 3_600, endorsement: None };
         let added = self.run(Command::AddDevice(AddDevice::new(id(), credential))).unwrap();
         let keys = self.keys();
         let cose = Base64::encode_string(&cose_key(&*keys, Role::Message, Generation::Current).unwrap());
@@ -159,6 +159,7 @@ impl Site {
             code: added.claim_code.unwrap().code,
             csr: signing_request(&*keys, Generation::Current, None).unwrap().into_bytes(),
             message_key: Some(read_message_key(&cose)),
+            proof: None,
             agreement_key: None,
             lifetime_days: None,
         };
