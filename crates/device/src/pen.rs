@@ -60,6 +60,11 @@ pub enum ReportError {
         "this device has no clock, so what it says is good for one link, and none stands on which all that waited was sent: say it again when it does, or set the clock"
     )]
     NoClock,
+    /// It is to be encrypted for one recipient, and there is no clock.
+    #[error(
+        "what is said here is for one recipient, and while this device has no clock nobody could write it anew for the next link: set the clock, or encrypt for a group"
+    )]
+    RecipientWithoutClock,
     /// It is to be encrypted for a group of which the device has no key.
     #[error(
         "what is said here is for the group {0}, and this device has no key of it: `keyward group add {0} ID` makes it a member; the key comes when it is connected"
@@ -238,6 +243,9 @@ impl Pen {
         let signer = &mut self.signer;
         let signed = match readers::of(&self.encrypt, reading.topic) {
             None => sign(&message, &context, signer, &mut bytes),
+            Some(Readers::Holder(_)) if matches!(stamp, Stamp::Session(_)) => {
+                return Err(ReportError::RecipientWithoutClock);
+            }
             Some(Readers::Holder(key)) => {
                 sign_for_recipient(&message, &context, signer, key, &mut SystemRandom, &mut bytes)
             }
@@ -281,4 +289,49 @@ fn check(reading: &Reading<'_>) -> Result<(), ReportError> {
         return Err(ReportError::TooLong(reading.payload.len()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::FileStore;
+    use crate::sealed::SealedStore;
+
+    fn pen(folder: &Path, keys: Arc<dyn KeyStore>, encrypt: Vec<EncryptRule>) -> Pen {
+        Sequencer::create(&folder.join("numbers"), keys.as_ref()).unwrap();
+        let store = SealedStore::open(&folder.join("store"), Arc::clone(&keys)).unwrap();
+        let membership = Membership {
+            device: "pump-1".parse().unwrap(),
+            installation: "k7m2q9xw4hp3a8cd".parse().unwrap(),
+            hosts: Vec::new(),
+            certificate: String::new(),
+            server_root: String::new(),
+            expires: 0,
+            renew_from: 0,
+            installation_key: None,
+            key_set: None,
+            tls_key: Vec::new(),
+            message_key: None,
+        };
+        let settings = DeviceSettings { encrypt, clock: false, ..DeviceSettings::default() };
+        Pen::take_up(&membership, &keys, folder, &settings, GroupKeys::load(&store).unwrap()).unwrap()
+    }
+
+    /// A board whose clock was never set: what its link left unsent is written anew, and what only another can open cannot be.
+    #[test]
+    fn without_a_clock_nothing_is_taken_that_could_not_be_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys: Arc<dyn KeyStore> = Arc::new(FileStore::create(folder.path().join("keys")).unwrap());
+        let reader = public_key(keys.as_ref(), Role::Agreement, Generation::Current).unwrap();
+        let rule = EncryptRule { topics: vec!["private/#".to_owned()], readers: Readers::Holder(reader) };
+        let mut pen = pen(folder.path(), keys, vec![rule]);
+        assert!(matches!(pen.write(&[Reading::new("open", b"1")]), Err(ReportError::NoClock)));
+        pen.write_in(Nonce::new(&[7; 8]));
+        assert!(pen.write(&[Reading::new("open", b"1")]).is_ok());
+        let refused = pen.write(&[Reading::new("private/x", b"1")]);
+        assert!(matches!(refused, Err(ReportError::RecipientWithoutClock)), "{refused:?}");
+        let oldest = pen.outbox.peek(0, 9).unwrap();
+        assert_eq!(oldest.len(), 1);
+        assert!(pen.rewrite_oldest(&oldest[0].entry, Nonce::new(&[8; 8])).unwrap());
+    }
 }
