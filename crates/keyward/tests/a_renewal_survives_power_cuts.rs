@@ -380,6 +380,29 @@ fn a_certificate_does_not_wait_for_another_key_for_messages() {
     assert_eq!(site.account().certificates.len(), 1);
 }
 
+/// Nothing of an answer that is another's is kept, though it comes from the server.
+#[test]
+fn an_answer_for_another_device_or_from_elsewhere_is_not_believed() {
+    let mut site = Site::new();
+    let kept = site.membership();
+    site.now = WallTime(kept.renew_from * 1_000 + 999);
+    let (keys, folder) = (site.keys(), site.device.path().to_owned());
+    let changes: [fn(&mut Certified); 3] = [
+        |answer| answer.device = "pump-2".parse().unwrap(),
+        |answer| answer.installation = "aaaaaaaaaaaaaaaa".parse().unwrap(),
+        |answer| answer.server_root = String::new(),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let refused = renew_by(&kept, &keys, &folder, |request| {
+            let mut answer = site.decide(request)?;
+            change(&mut answer);
+            Ok(answer)
+        });
+        assert!(matches!(refused, Err(EnrolError::Mismatch(_))), "{number}: {refused:?}");
+        assert_eq!(site.membership(), kept);
+    }
+}
+
 /// Returns an Ed25519 key.
 fn key_of_another_program(n: u8) -> MessageKey {
     let spki =

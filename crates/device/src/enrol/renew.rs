@@ -78,6 +78,10 @@ pub fn renew_by(
     if apply::sha256_of(&certified.server_root) != apply::sha256_of(&membership.server_root) {
         return Err(EnrolError::Mismatch("it names another root than the one that this device believes"));
     }
+    // Its name is signed with every message: under another nothing that the device says would hold.
+    if certified.installation != membership.installation {
+        return Err(EnrolError::Mismatch("it is of another installation"));
+    }
     // What is pinned stays pinned, and a newer key set comes on its topic.
     certified.installation_key = membership.installation_key.clone().or(certified.installation_key);
     certified.key_set = membership.key_set.clone().or(certified.key_set);
