@@ -142,6 +142,9 @@ pub const ASIDE: u64 = 1_024;
 /// Commands that wait for the application. 64: what comes beyond is not obeyed.
 pub const COMMANDS_WAITING: usize = 64;
 
+/// Messages that go ahead of all others at a time. 16: as many as are under way at once.
+pub const URGENT: usize = 16;
+
 /// How long a TPM may take for one command: it makes a key of RSA in half a minute at worst.
 pub const TPM_ANSWER_SECONDS: Duration = Duration::from_secs(60);
 

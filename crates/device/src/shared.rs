@@ -6,7 +6,7 @@ use crate::device::DeviceSettings;
 use crate::enrol::{Host, Membership, MembershipError};
 use crate::heartbeat::{Condition, Event, ResetCause, uptime};
 use crate::keys::{Generation, KeyStore, Opener};
-use crate::limits::COMMANDS_WAITING;
+use crate::limits::{COMMANDS_WAITING, URGENT};
 use crate::link::Waker;
 use crate::numbers::SeenCommands;
 use crate::outbox::{Outbox, Waiting};
@@ -143,7 +143,13 @@ impl Shared {
 
     pub(crate) fn say_now(&self, event: Event<'_>) -> Result<u64, ReportError> {
         let entry = self.say(event)?;
-        self.news().urgent.push(entry);
+        let mut news = self.news();
+        if news.urgent.len() >= URGENT {
+            // It goes in its turn: a loose contact of the supply says it again and again, and the newest is worth most.
+            news.urgent.remove(0);
+        }
+        news.urgent.push(entry);
+        drop(news);
         self.waker.wake();
         Ok(entry)
     }
@@ -164,15 +170,24 @@ impl Shared {
         }
     }
 
-    pub(crate) fn take_urgent(&self) -> Vec<u64> {
+    pub(crate) fn urgent(&self) -> Vec<u64> {
         self.news().urgent.clone()
+    }
+
+    /// Notes that a message is not to be sent ahead any more.
+    pub(crate) fn forget_urgent(&self, entry: u64) {
+        self.news().urgent.retain(|urgent| *urgent != entry);
     }
 
     /// Notes that the server has a message; who waits for it is told.
     pub(crate) fn tell_taken(&self, entry: u64) {
         let mut news = self.news();
         if let Some(place) = news.urgent.iter().position(|urgent| *urgent == entry) {
-            news.urgent.swap_remove(place);
+            news.urgent.remove(place);
+            if news.taken.len() >= URGENT {
+                // Nobody waits for it any more.
+                news.taken.remove(0);
+            }
             news.taken.push(entry);
             self.changed.notify_all();
         }
@@ -200,7 +215,7 @@ impl Shared {
             "message {} to {} was refused for good and is kept aside: {problem}; `keyward denials` on the broker names the rule",
             waiting.id, waiting.entry.topic
         ));
-        self.news().urgent.retain(|urgent| *urgent != waiting.id);
+        self.forget_urgent(waiting.id);
         Ok(())
     }
 
@@ -238,7 +253,7 @@ impl Shared {
     /// Takes the key of a group.
     fn join(&self, message: &Message) {
         let mut keyring = Keyring::of(self);
-        let granted = lock(&self.master).granted(&message.topic, &message.payload, &mut keyring);
+        let granted = lock(&self.master).granted(&message.topic, &message.payload, self.date(), &mut keyring);
         let kept = match granted {
             Ok(None) => return,
             Ok(Some(key)) => {
@@ -277,11 +292,14 @@ impl Shared {
             return Err("too many commands wait for the application".to_owned());
         }
         // Stored before anybody acts: what was obeyed and forgotten could be done to the device again.
-        match lock(&self.seen).take(command.signer, command.number) {
+        let signers = lock(&self.master).signers();
+        let mut seen = lock(&self.seen);
+        match seen.retain(&signers).and_then(|()| seen.take(command.signer, command.number)) {
             Ok(true) => {}
             Ok(false) => return Err(Disobeyed::Seen.to_string()),
             Err(error) => return Err(error.to_string()),
         }
+        drop(seen);
         self.news().commands.push_back(command);
         self.changed.notify_all();
         Ok(())

@@ -69,6 +69,8 @@ pub enum Disobeyed {
     Unsigned,
     /// The device knows no key of the server's.
     NoKeys,
+    /// The server's keys that the device knows were good until a time that has passed.
+    OldKeys,
     /// The key is none of the server's.
     OtherKey,
     /// The signature does not hold for this device, topic and installation.
@@ -88,6 +90,9 @@ impl fmt::Display for Disobeyed {
         match self {
             Self::Unsigned => f.write_str("it is not signed: send commands with `keyward seal`"),
             Self::NoKeys => f.write_str("this device knows no key of the server: enrol it again"),
+            Self::OldKeys => f.write_str(
+                "the server's keys that this device knows have expired, and the server tells it no newer ones; look at both clocks",
+            ),
             Self::OtherKey => f.write_str("the key that signed it is none of the server's"),
             Self::Signature => f.write_str(
                 "its signature does not hold: it was made for another device, topic or installation, or changed",
@@ -123,13 +128,15 @@ pub struct Master {
     installation: InstallationId,
     pinned: Option<PublicKey>,
     keys: Option<KeySet>,
+    /// Until when the keys are good, seconds since 1970.
+    expires: Option<u64>,
 }
 
 impl Master {
     /// Takes the installation's key as it was pinned at enrolment, a `COSE_Key`; without one no command is obeyed.
     pub fn new(device: DeviceId, installation: InstallationId, pinned: Option<&[u8]>) -> Self {
         let pinned = pinned.and_then(|cose| PublicKey::from_cose(cose).ok()).map(|(key, _)| key);
-        Self { device, installation, pinned, keys: None }
+        Self { device, installation, pinned, keys: None, expires: None }
     }
 
     /// Takes a key set, signed, unless it is older than the one that is known. True if it is newer.
@@ -151,12 +158,13 @@ impl Master {
         if version.is_some_and(|known| keys.version() < known) {
             return Err(BadKeySet::Older);
         }
-        if verified.claims().expires.zip(now).is_some_and(|(end, now)| now > end) {
+        let expires = verified.claims().expires;
+        if is_over(expires, now) {
             return Err(BadKeySet::Expired);
         }
         let is_new = version != Some(keys.version());
         if is_new {
-            self.keys = Some(keys);
+            (self.keys, self.expires) = (Some(keys), expires);
         }
         Ok(is_new)
     }
@@ -164,6 +172,11 @@ impl Master {
     /// Returns the version of the key set that is known.
     pub fn version(&self) -> Option<Sequence> {
         self.keys.as_ref().map(KeySet::version)
+    }
+
+    /// Returns the keys that may sign what is obeyed.
+    pub(crate) fn signers(&self) -> Vec<Kid> {
+        self.keys.iter().flat_map(KeySet::keys).map(|(key, _)| key.kid()).collect()
     }
 
     /// Judges what came on `topic`. Whether its number was seen is for the caller to say and to store, before it acts.
@@ -183,7 +196,7 @@ impl Master {
         let direction = if found.is_for_group() { Direction::All } else { self.down() };
         // A nonce is one device's: what is said to a group is judged by its date.
         let nonce = nonce.filter(|_| direction != Direction::All);
-        let verified = self.verify(&found, direction, topic, correlation)?;
+        let verified = self.verify(&found, direction, topic, correlation, now)?;
         freshness::of_command(verified.claims(), now, nonce).map_err(Disobeyed::Stale)?;
         let (format, payload) = open(&verified, opens)?;
         Ok(Command {
@@ -206,6 +219,7 @@ impl Master {
         &self,
         topic: &str,
         payload: &[u8],
+        now: Option<u64>,
         opens: &mut dyn Opens,
     ) -> Result<Option<GroupKey>, Disobeyed> {
         let (group, epoch) = grant_of(topic).ok_or(Disobeyed::NoGrant)?;
@@ -214,7 +228,7 @@ impl Master {
             return Ok(None);
         }
         let found = inspect(payload).map_err(|_| Disobeyed::Unsigned)?;
-        let verified = self.verify(&found, self.down(), topic, None)?;
+        let verified = self.verify(&found, self.down(), topic, None, now)?;
         let key =
             open_grant(&verified, opens.own().ok_or(Disobeyed::Sealed)?).map_err(|_| Disobeyed::Sealed)?;
         let is_it = key.group().eq_ignore_ascii_case(group) && key.epoch() == epoch;
@@ -233,12 +247,22 @@ impl Master {
         direction: Direction<'a>,
         topic: &'a str,
         correlation: Option<&'a [u8]>,
+        now: Option<u64>,
     ) -> Result<Verified<'a>, Disobeyed> {
         let keys = self.keys.as_ref().ok_or(Disobeyed::NoKeys)?;
+        // Whoever keeps newer ones from the device would have it obey a stolen key for ever.
+        if is_over(self.expires, now) {
+            return Err(Disobeyed::OldKeys);
+        }
         let key = keys.find(found.kid(), Purpose::Sign).ok_or(Disobeyed::OtherKey)?;
         let context = Context { direction, installation: self.installation.as_str(), topic, correlation };
         found.verify(key, &context).map_err(|_| Disobeyed::Signature)
     }
+}
+
+/// Tells whether an end has passed; without a clock none has.
+fn is_over(end: Option<u64>, now: Option<u64>) -> bool {
+    end.zip(now).is_some_and(|(end, now)| now > end)
 }
 
 /// Tells whether a topic is one of those on which keys of groups lie, and of which group and epoch.

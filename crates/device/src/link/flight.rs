@@ -85,6 +85,11 @@ impl Flight {
         self.highest
     }
 
+    /// Tells whether an entry was sent on this link, in its turn or ahead of it.
+    pub(crate) fn was_sent(&self, entry: u64) -> bool {
+        self.highest.is_some_and(|highest| entry <= highest) || self.ahead.contains_key(&entry)
+    }
+
     /// Notes that an entry was sent out of its turn.
     pub(crate) fn sent_ahead(&mut self, entry: u64, packet: PacketId) {
         self.ahead.insert(entry, false);
@@ -101,14 +106,22 @@ impl Flight {
 
     /// Notes that an entry was sent.
     pub(crate) fn sent(&mut self, entry: u64, packet: PacketId) {
-        self.entries.insert(entry, false);
         self.packets.insert(packet, entry);
-        self.highest = self.highest.max(Some(entry));
+        self.place(entry, false);
     }
 
     /// Notes that an entry was sent, or will not be, and has no answer to wait for.
     pub(crate) fn sent_without_answer(&mut self, entry: u64) {
-        self.entries.insert(entry, true);
+        self.place(entry, true);
+    }
+
+    fn place(&mut self, entry: u64, is_answered: bool) {
+        // What was sent ahead stays ahead when it is sent again: what it overtook is still to come.
+        if let Some(answered) = self.ahead.get_mut(&entry) {
+            *answered = is_answered;
+            return;
+        }
+        self.entries.insert(entry, is_answered);
         self.highest = self.highest.max(Some(entry));
     }
 
@@ -220,7 +233,9 @@ mod tests {
     #[test]
     fn what_is_sent_ahead_leaves_what_it_overtook_in_the_outbox() {
         let mut flight = flight_of(0..2);
+        assert!(flight.was_sent(1) && !flight.was_sent(5));
         flight.sent_ahead(5, packet(9));
+        assert!(flight.was_sent(5), "not again with each answer to another");
         assert_eq!(flight.answered(packet(9), ReasonCode::Success, None), Some((5, Verdict::Taken)));
         flight.answered(packet(1), ReasonCode::Success, None);
         flight.answered(packet(2), ReasonCode::Success, None);
@@ -234,6 +249,21 @@ mod tests {
             flight.answered(packet(id), ReasonCode::Success, None);
         }
         assert_eq!((flight.take_through(), flight.highest()), (Some(5), Some(5)));
+    }
+
+    /// What it overtook was not sent yet: to be through with it here would be to lose it.
+    #[test]
+    fn what_was_sent_ahead_and_cannot_be_taken_now_is_sent_again_ahead() {
+        let mut flight = flight_of(0..2);
+        flight.sent_ahead(5, packet(9));
+        flight.answered(packet(9), ReasonCode::QuotaExceeded, None);
+        assert_eq!(flight.take_again(), [5]);
+        flight.sent(5, packet(10));
+        for id in [1, 2, 10] {
+            flight.answered(packet(id), ReasonCode::Success, None);
+        }
+        assert_eq!((flight.take_through(), flight.highest()), (Some(1), Some(1)));
+        assert!(flight.was_sent_ahead(5));
     }
 
     #[test]

@@ -268,13 +268,17 @@ impl<'a> Session<'a> {
         if self.phase != Phase::Open {
             return Ok(());
         }
-        for entry in self.shared.take_urgent() {
-            let found = self.shared.pen().outbox.peek(entry - 1, 1);
-            let waiting = found.ok().and_then(|found| found.into_iter().find(|waiting| waiting.id == entry));
-            let Some(Waiting { id, entry }) = waiting else { continue };
-            if self.flight.highest().is_some_and(|highest| id <= highest)
-                || !self.shared.pen().may_overtake(&entry)
-            {
+        for entry in self.shared.urgent() {
+            if self.flight.was_sent(entry) {
+                continue;
+            }
+            let found = self.shared.pen().outbox.peek(entry - 1, 1)?;
+            let Some(Waiting { id, entry }) = found.into_iter().find(|waiting| waiting.id == entry) else {
+                // It made room for newer ones.
+                self.shared.forget_urgent(entry);
+                continue;
+            };
+            if !self.shared.pen().may_overtake(&entry) {
                 continue;
             }
             if let Some(packet) = self.client.begin(&publication(&entry, &user(&entry)))? {

@@ -106,6 +106,22 @@ fn a_key_set_is_replaced_by_a_newer_one_alone() {
     assert_eq!(master.version(), Some(Sequence(6)));
 }
 
+/// Who stole a command key, and keeps the newer key sets from the device, is obeyed no longer than the last set that came is good.
+#[test]
+fn keys_that_have_expired_are_not_obeyed_although_nothing_newer_came() {
+    let judge = |now: Option<u64>, claims: Claims| {
+        let bytes = command(2, "pump-1", "t", claims);
+        let nonce = Nonce::new(&[7; 8]);
+        master().judge("t", &bytes, None, now, nonce.as_ref(), &mut OpensNothing).map(drop)
+    };
+    let dated = |now: u64| judge(Some(now), Claims::issued_at(Sequence(1), now));
+    assert_eq!(dated(NOW + 99), Ok(()));
+    assert_eq!(dated(NOW + 100), Err(Disobeyed::OldKeys));
+    let in_session = Claims::in_session(Sequence(1), Nonce::new(&[7; 8]).unwrap());
+    assert_eq!(judge(Some(NOW + 100), in_session), Err(Disobeyed::OldKeys));
+    assert_eq!(judge(None, in_session), Ok(()), "without a clock nobody knows");
+}
+
 #[test]
 fn a_device_without_a_pinned_key_obeys_nobody() {
     let (device, installation) = ("pump-1".parse().unwrap(), INSTALLATION.parse().unwrap());
@@ -194,7 +210,7 @@ fn a_key_of_a_group_is_taken_from_the_server_alone_and_from_the_place_where_it_b
         out
     };
     let granted = |topic: &str, bytes: &[u8], known: Option<GroupKey>| {
-        let granted = master().granted(topic, bytes, &mut keyring(5, known));
+        let granted = master().granted(topic, bytes, Some(NOW), &mut keyring(5, known));
         granted.map(|key| key.map(|key| (key.group().to_owned(), key.epoch(), *key.expose_secret())))
     };
     let topic = "$keyward/keys/plant/3/pump-1";
