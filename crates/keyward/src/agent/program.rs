@@ -1,6 +1,10 @@
 //! Runs a program, never through a shell, with a bound on its time and on what it says.
 
+use crate::clock;
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
@@ -9,7 +13,8 @@ use std::time::Duration;
 /// Bytes of what a program says that are read; one reading holds as much.
 const OUTPUT_BYTES: u64 = 63 * 1_024;
 
-/// Runs a program with `input`, and returns what it wrote to its standard output. It is killed after `within`.
+/// Runs a program with `input`, and returns what it wrote to its standard output when it has ended. After `within` it is killed, with all that it started
+/// and did not take out of its process group.
 ///
 /// # Errors
 /// A sentence: it could not be started, took too long, said too much, or ended with another code than 0.
@@ -20,22 +25,34 @@ pub(crate) fn run(argv: &[String], input: &[u8], within: Duration) -> Result<Vec
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .process_group(0)
         .spawn()
         .map_err(|error| format!("cannot be started: {error}"))?;
     let output = converse(&mut child, input, within);
     if output.is_err() {
         // It may have ended meanwhile.
-        drop(child.kill());
+        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     let output = output?;
     if status.success() { Ok(output) } else { Err(format!("it ended with {status}")) }
 }
 
+/// Is what a thread beside a program does.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Is what is heard of a program that runs.
+enum Heard {
+    Output(Option<Vec<u8>>),
+    End,
+}
+
 fn converse(child: &mut Child, input: &[u8], within: Duration) -> Result<Vec<u8>, String> {
+    let deadline = clock::now() + within;
     let (mut stdin, mut stdout) = (child.stdin.take(), child.stdout.take());
-    let input = input.to_vec();
-    let (done, heard) = sync_channel(1);
+    let (input, pid) = (input.to_vec(), Pid::from_child(child));
+    let (done, heard) = sync_channel(2);
+    let ended = done.clone();
     let write = move || {
         // A program need not read its input.
         stdin.as_mut().map(|stdin| stdin.write_all(&input)).map(drop).unwrap_or_default();
@@ -43,19 +60,31 @@ fn converse(child: &mut Child, input: &[u8], within: Duration) -> Result<Vec<u8>
     let read = move || {
         let mut output = Vec::new();
         let read = stdout.as_mut().map(|out| out.take(OUTPUT_BYTES + 1).read_to_end(&mut output));
-        drop(done.send(read.and_then(Result::ok).map(|_| output)));
+        drop(done.send(Heard::Output(read.and_then(Result::ok).map(|_| output))));
     };
-    for (name, work) in [("input", Box::new(write) as Box<dyn FnOnce() + Send>), ("output", Box::new(read))] {
+    let wait = move || {
+        // It is not waited for yet, so that its id is nobody else's if it has to be killed.
+        let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+        drop(ended.send(Heard::End));
+    };
+    let works: [(&str, Work); 3] =
+        [("input", Box::new(write)), ("output", Box::new(read)), ("end", Box::new(wait))];
+    for (name, work) in works {
         thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| error.to_string())?;
     }
-    match heard.recv_timeout(within) {
-        Ok(Some(output)) if output.len() as u64 <= OUTPUT_BYTES => Ok(output),
-        Ok(Some(_)) => Err("it said more than 63 KiB".to_owned()),
-        Ok(None) => Err("its output could not be read".to_owned()),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-            Err(format!("it took longer than {} s", within.as_secs()))
+    let (mut output, mut has_ended) = (None, false);
+    while output.is_none() || !has_ended {
+        match heard.recv_timeout(deadline.saturating_duration_since(clock::now())) {
+            Ok(Heard::End) => has_ended = true,
+            Ok(Heard::Output(Some(said))) if said.len() as u64 <= OUTPUT_BYTES => output = Some(said),
+            Ok(Heard::Output(Some(_))) => return Err("it said more than 63 KiB".to_owned()),
+            Ok(Heard::Output(None)) => return Err("its output could not be read".to_owned()),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                return Err(format!("it took longer than {} s", within.as_secs()));
+            }
         }
     }
+    Ok(output.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -66,6 +95,18 @@ mod tests {
         run(&["/bin/sh", "-c", script].map(str::to_owned), b"21.5", within)
     }
 
+    /// What a program started keeps its output open, and would be there for ever.
+    #[test]
+    fn with_a_program_that_takes_too_long_ends_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 60 & echo $! > {}; wait", file.display());
+        assert!(sh(&script, Duration::from_secs(1)).is_err_and(|problem| problem.contains("longer")));
+        let pid = std::fs::read_to_string(file).unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
+
     #[test]
     fn a_program_gets_its_input_and_is_bound_in_time_and_words() {
         let long = Duration::from_secs(20);
@@ -74,6 +115,13 @@ mod tests {
         assert!(
             sh("exec sleep 60", Duration::from_millis(50)).is_err_and(|problem| problem.contains("longer"))
         );
+        // One that closes its output and goes on is bound, too.
+        let begun = clock::now();
+        assert!(
+            sh("exec >&-; exec sleep 5", Duration::from_millis(50))
+                .is_err_and(|problem| problem.contains("longer"))
+        );
+        assert!(begun.elapsed() < Duration::from_secs(4));
         assert!(sh("head -c 70000 /dev/zero", long).is_err_and(|problem| problem.contains("63 KiB")));
         assert!(run(&["/no/such".to_owned()], b"", long).is_err());
     }
