@@ -1,11 +1,12 @@
 //! Takes lines from all sides, has them stored together, and answers each when it is durable.
 
+use super::answers::Answers;
 use crate::clock;
 use keyward_device::heartbeat::Event;
 use keyward_device::line::{LINE_BYTES, Line};
 use keyward_device::{Batch, Batches, Device, Put, Reading};
 use keyward_envelope::Format;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -66,6 +67,33 @@ pub(crate) fn of(device: &Arc<Device>, batches: Batches<Answer>) -> (Intake, Sto
 }
 
 impl Intake {
+    /// Hears a program to its end: its readings are handed over, its other lines are answered.
+    pub(crate) fn hear(&self, source: impl Read, answers: &Arc<Answers>) {
+        let (mut source, mut line) = (BufReader::new(source), Vec::new());
+        loop {
+            match next_line(&mut source, &mut line) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return answers.place().answer(format!("error {error}")),
+            }
+            let place = answers.place();
+            match Line::read(&line) {
+                Ok(Line::Report { topic, payload, is_json, retain }) => {
+                    let answer = Box::new(move |text: String| place.answer(text));
+                    if !self.report(Job { topic, payload, is_json, retain, answer }) {
+                        return;
+                    }
+                }
+                Ok(Line::Commands) => {
+                    answers.listen();
+                    place.answer("ok".to_owned());
+                }
+                Ok(word) => place.answer(self.obey_word(&word)),
+                Err(error) => place.answer(format!("error {error}")),
+            }
+        }
+    }
+
     /// Hands a reading over; false if the program is ending, and nobody will answer.
     pub(crate) fn report(&self, job: Job) -> bool {
         self.works.send(Work::Store(job)).is_ok()
@@ -210,15 +238,21 @@ fn reading(one: &Ready) -> Reading<'_> {
     Reading { format: one.format, retain: one.retain, ..Reading::new(&one.topic, &one.payload) }
 }
 
-/// Reads a line of at most [`LINE_BYTES`] without its end; nothing at the end of the source.
+/// Reads a line of at most [`LINE_BYTES`] without its end; nothing at the end of the source. Half a line, of a program that died, is an error and no line.
 pub(crate) fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
     let count = source.by_ref().take(most + 1).read_until(b'\n', line)?;
     if line.last() == Some(&b'\n') {
         line.pop();
-    } else if count > LINE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is longer than 132 KiB"));
+        return Ok(true);
     }
-    Ok(count > 0)
+    match count {
+        0 => Ok(false),
+        1..=LINE_BYTES => {
+            let problem = "the line was cut off, and is not taken: a line ends with a line feed";
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, problem))
+        }
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the line is longer than 132 KiB")),
+    }
 }

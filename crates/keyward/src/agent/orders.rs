@@ -1,31 +1,22 @@
 //! What becomes of a command that the device obeys: it is told as a line of JSON, and a program is run for it.
 
+use super::answers::Programs;
 use super::config::{Order, of_device};
 use super::program;
-use super::socket;
 use keyward_device::Device;
 use keyward_device::command::Command;
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Knows who is told, and what is run.
 pub(crate) struct Orders {
-    to_stdout: bool,
+    programs: Programs,
     orders: Vec<Order>,
     id: String,
-    listeners: Mutex<Vec<Arc<Mutex<UnixStream>>>>,
 }
 
 impl Orders {
-    pub(crate) fn new(to_stdout: bool, orders: Vec<Order>, id: String) -> Self {
-        Self { to_stdout, orders, id, listeners: Mutex::default() }
-    }
-
-    /// Tells commands to this program from here on.
-    pub(crate) fn add_listener(&self, stream: Arc<Mutex<UnixStream>>) {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+    pub(crate) fn new(programs: &Programs, orders: Vec<Order>, id: String) -> Self {
+        Self { programs: programs.clone(), orders, id }
     }
 
     /// Carries out commands until the program ends, one after the other.
@@ -38,19 +29,10 @@ impl Orders {
     }
 
     fn carry_out(&self, command: &Command, log: &impl Fn(&str)) {
-        let line = line(command);
-        if self.to_stdout {
-            let mut out = std::io::stdout().lock();
-            // Whoever read has gone: the command is told to the others.
-            drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+        match self.programs.tell_command(&line(command)) {
+            0 => {}
+            untold => log(&format!("{}: not told to {untold} that listen and do not read", command.topic)),
         }
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| {
-            socket::answer(listener, &line);
-            let stream = listener.lock().unwrap_or_else(PoisonError::into_inner);
-            stream.peer_addr().is_ok()
-        });
-        drop(listeners);
         for order in self.orders.iter().filter(|order| is_for(&order.topic, &self.id, &command.topic)) {
             match program::run(&order.run, &command.payload, order.timeout) {
                 Ok(_) => log(&format!("obeyed {}: {} ran", command.topic, order.run[0])),

@@ -1,21 +1,20 @@
 //! `keyward agent run`: starts the device and all that speaks to it, and ends it by a signal.
 
-use super::answers::Answers;
+use super::answers::Programs;
 use super::config::{Config, of_device};
-use super::intake::{self, Intake, Job, next_line};
+use super::intake::{self, Intake};
 use super::orders::Orders;
 use super::socket::spawn;
 use super::{polled, socket, watched};
 use crate::failure::{Failure, Outcome};
 use keyward_device::enrol::Membership;
 use keyward_device::heartbeat::Event;
-use keyward_device::line::Line;
 use keyward_device::{Batches, Device, DeviceSettings};
 use keyward_server::escape::escape;
 use keyward_server::service::Service;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -46,10 +45,11 @@ pub(crate) fn run(config: &Config) -> Outcome {
     let device = start(config, &log)?;
     let id = device.status().device;
     let (intake, storing) = intake::of(&device, Batches::new(config.batches(&id)));
-    let orders = Arc::new(Orders::new(config.stdin, config.command.clone(), id.clone()));
+    let programs = Programs::default();
+    let orders = Orders::new(&programs, config.command.clone(), id.clone());
     spawn("intake", move || storing.serve())?;
     if let Some(place) = &config.socket {
-        socket::serve(place, &intake, &orders)?;
+        socket::serve(place, &intake, &programs)?;
     }
     polled::serve(&config.poll, &id, &intake, &log)?;
     watch(config, &intake, &log)?;
@@ -57,12 +57,13 @@ pub(crate) fn run(config: &Config) -> Outcome {
     spawn("orders", move || orders.serve(&obeyed, |line| told(line)))?;
     if config.stdin {
         let is_all = config.socket.is_none() && config.poll.is_empty();
-        read_stdin(&intake, is_all.then_some(ends))?;
+        read_stdin(&intake, &programs, is_all.then_some(ends))?;
     }
     service.ready("running");
     wait(&end, &intake, &log);
     service.stopping();
     intake.close(LAST_SEND);
+    programs.wait_written(LAST_SEND);
     device.halt(LAST_SEND).map_err(Failure::failed)
 }
 
@@ -129,47 +130,25 @@ fn wait(end: &Receiver<Heard>, intake: &Intake, log: &Log) {
     }
 }
 
-/// Reads lines from standard input, and answers each on standard output.
-fn read_stdin(intake: &Intake, at_end: Option<SyncSender<Heard>>) -> Outcome {
-    let intake = intake.clone();
+/// Reads lines from standard input; answers, and commands, go to standard output.
+fn read_stdin(intake: &Intake, programs: &Programs, at_end: Option<SyncSender<Heard>>) -> Outcome {
+    let (intake, answers) = (intake.clone(), programs.join());
+    answers.listen();
+    let told = Arc::clone(&answers);
+    spawn("answers", move || told.write(say))?;
     spawn("stdin", move || {
-        let answers = Answers::new(say);
-        let mut source = BufReader::new(io::stdin());
-        let mut line = Vec::new();
-        loop {
-            match next_line(&mut source, &mut line) {
-                Ok(true) => hear(&intake, &answers, &line),
-                Ok(false) => break,
-                Err(error) => {
-                    answers.place().answer(format!("error {error}"));
-                    break;
-                }
-            }
-        }
+        intake.hear(io::stdin(), &answers);
         // The end is told when the last lines are stored and answered.
         intake.close(LAST_SEND);
+        answers.wait_written(LAST_SEND);
         at_end.map(|ends| ends.send(Heard::End(End::Input)).unwrap_or_default()).unwrap_or_default();
     })
 }
 
-fn hear(intake: &Intake, answers: &Arc<Answers>, line: &[u8]) {
-    let place = answers.place();
-    match Line::read(line) {
-        Ok(Line::Report { topic, payload, is_json, retain }) => {
-            let answer = Box::new(move |text: String| place.answer(text));
-            // If not, the agent is ending, and nothing is answered.
-            let _ = intake.report(Job { topic, payload, is_json, retain, answer });
-        }
-        Ok(Line::Commands) => place.answer("ok".to_owned()),
-        Ok(word) => place.answer(intake.obey_word(&word)),
-        Err(error) => place.answer(format!("error {error}")),
-    }
-}
-
-fn say(text: &str) {
+/// Fails when whoever read has gone; what was said is stored all the same.
+fn say(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    // Whoever read has gone; what was said is stored all the same.
-    drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+    out.write_all(text).and_then(|()| out.flush())
 }
 
 /// Writes the device's status as a line of JSON.

@@ -1,17 +1,20 @@
 //! The agent's Unix socket: programs of this machine say lines, and each line is answered with one.
 
-use super::answers::Answers;
+use super::answers::Programs;
 use super::config::SocketPlace;
-use super::intake::{Intake, Job, next_line};
-use super::orders::Orders;
+use super::intake::{Intake, next_line};
 use crate::failure::{Failure, Outcome};
-use keyward_device::line::Line;
-use std::io::{BufReader, Write};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use std::io::{BufReader, ErrorKind, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -21,22 +24,32 @@ const CONNECTIONS: usize = 32;
 /// How long a program may take to read an answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
+/// How long the agent waits when it could not take a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Serves the socket on threads of their own.
-pub(crate) fn serve(place: &SocketPlace, intake: &Intake, orders: &Arc<Orders>) -> Outcome {
+pub(crate) fn serve(place: &SocketPlace, intake: &Intake, programs: &Programs) -> Outcome {
     let listener = open(place)?;
-    let (intake, orders) = (intake.clone(), Arc::clone(orders));
+    let (intake, programs) = (intake.clone(), programs.clone());
     let served = Arc::new(AtomicUsize::new(0));
     spawn("socket", move || {
-        for stream in listener.incoming().map_while(Result::ok) {
+        // Nobody speaks on this: it is what waits.
+        let (_never, time) = sync_channel::<()>(0);
+        for stream in listener.incoming() {
+            // One that hung up at once, or too many open files: the next may come through.
+            let Ok(stream) = stream else {
+                let _ = time.recv_timeout(ACCEPT_PAUSE);
+                continue;
+            };
             if served.fetch_add(1, Ordering::AcqRel) >= CONNECTIONS {
                 served.fetch_sub(1, Ordering::AcqRel);
                 drop((&stream).write_all(b"error 32 programs are connected already\n"));
                 continue;
             }
-            let (intake, orders) = (intake.clone(), Arc::clone(&orders));
+            let (intake, programs) = (intake.clone(), programs.clone());
             let place = Arc::clone(&served);
             let work = move || {
-                converse(&stream, &intake, &orders);
+                converse(&stream, &intake, &programs);
                 place.fetch_sub(1, Ordering::AcqRel);
             };
             if spawn("program", work).is_err() {
@@ -81,58 +94,50 @@ fn open(place: &SocketPlace) -> Outcome<UnixListener> {
     Ok(listener)
 }
 
-fn converse(stream: &UnixStream, intake: &Intake, orders: &Orders) {
+fn converse(stream: &UnixStream, intake: &Intake, programs: &Programs) {
     let (Ok(reading), Ok(writing)) = (stream.try_clone(), stream.try_clone()) else { return };
     if writing.set_write_timeout(Some(ANSWER_TIME)).is_err() {
         return;
     }
-    let writing = Arc::new(Mutex::new(writing));
-    let to = Arc::clone(&writing);
-    let answers = Answers::new(move |text| answer(&to, text));
-    let mut source = BufReader::new(reading);
-    let mut line = Vec::new();
-    loop {
-        match next_line(&mut source, &mut line) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return answers.place().answer(format!("error {error}")),
-        }
-        let place = answers.place();
-        match Line::read(&line) {
-            Ok(Line::Report { topic, payload, is_json, retain }) => {
-                let answer = Box::new(move |text: String| place.answer(text));
-                if !intake.report(Job { topic, payload, is_json, retain, answer }) {
-                    return;
-                }
-            }
-            Ok(Line::Commands) => {
-                orders.add_listener(Arc::clone(&writing));
-                place.answer("ok".to_owned());
-            }
-            Ok(word) => place.answer(intake.obey_word(&word)),
-            Err(error) => place.answer(format!("error {error}")),
-        }
-    }
-}
-
-/// Writes a line to a program; one that does not read loses its connection.
-pub(crate) fn answer(to: &Mutex<UnixStream>, text: &str) {
-    let line = format!("{}\n", text.replace('\n', " "));
-    let mut stream = to.lock().unwrap_or_else(PoisonError::into_inner);
-    if stream.write_all(line.as_bytes()).is_err() {
-        drop(stream.shutdown(std::net::Shutdown::Both));
-    }
-}
-
-/// Says one line to a running agent and returns its answer.
-pub(crate) fn ask(path: &Path, line: &[u8]) -> Outcome<String> {
-    let failed = |error: std::io::Error| {
-        Failure::failed(format!("{}: {error}; is the agent running, and is this its socket?", path.display()))
+    let answers = programs.join();
+    let told = Arc::clone(&answers);
+    let write = move || {
+        told.write(|text| (&writing).write_all(text));
+        // It was told everything, or does not read: whoever waits for it here waits no longer.
+        drop(writing.shutdown(Shutdown::Both));
     };
-    let mut stream = UnixStream::connect(path).map_err(failed)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed)?;
-    stream.write_all(&[line, b"\n"].concat()).map_err(failed)?;
+    if spawn("answers", write).is_err() {
+        return;
+    }
+    intake.hear(reading, &answers);
+    answers.finish();
+    // A program that says no more may still hear, till it is told everything.
+    wait_hung_up(stream);
+    answers.hang_up();
+}
+
+/// Waits until one of both sides has closed the connection wholly.
+fn wait_hung_up(stream: &UnixStream) {
+    let mut places = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::empty())];
+    while poll(&mut places, None) == Err(Errno::INTR) {}
+}
+
+/// Says one line to a running agent and returns its answer, which takes `within` at most.
+pub(crate) fn ask(path: &Path, line: &[u8], within: Duration) -> Outcome<String> {
+    let failed = |problem: String| Failure::failed(format!("{}: {problem}", path.display()));
+    let broken = |error: std::io::Error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => failed(format!(
+            "the agent gave no answer within {} s, and what was said may be done or not",
+            within.as_secs()
+        )),
+        _ => failed(format!("{error}; is the agent running, and is this its socket?")),
+    };
+    let mut stream = UnixStream::connect(path).map_err(broken)?;
+    stream.set_read_timeout(Some(within)).map_err(broken)?;
+    stream.write_all(&[line, b"\n"].concat()).map_err(broken)?;
     let mut answer = Vec::new();
-    next_line(&mut BufReader::new(stream), &mut answer).map_err(failed)?;
+    if !next_line(&mut BufReader::new(stream), &mut answer).map_err(broken)? {
+        return Err(failed("the agent ended before it answered".to_owned()));
+    }
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }

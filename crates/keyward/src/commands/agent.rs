@@ -16,7 +16,11 @@ use keyward_server::escape::escape;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// How long an agent may take to answer a line.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 pub(crate) fn run(screen: Screen, command: &AgentCommand) -> Outcome {
@@ -142,7 +146,8 @@ fn read_claim(path: &Path) -> Outcome<Claim> {
 }
 
 fn status(screen: Screen, config: &Config) -> Outcome {
-    let running = config.socket.as_ref().and_then(|place| socket::ask(&place.path, b"!status").ok());
+    let running =
+        config.socket.as_ref().and_then(|place| socket::ask(&place.path, b"!status", ANSWER_TIME).ok());
     let level = config.keys().protection().level();
     let running: Option<serde_json::Value> = running.and_then(|answer| serde_json::from_str(&answer).ok());
     let kept = Membership::load(&config.folder).map_err(Failure::failed)?;
@@ -201,7 +206,9 @@ fn send(screen: Screen, config: &Config, topic: &str, payload: &str) -> Outcome 
         text => text.as_bytes().to_vec(),
     };
     let line = serde_json::json!({ "topic": topic, "base64": Base64::encode_string(&payload) }).to_string();
-    let answer = socket::ask(&place.path, line.as_bytes())?;
+    // A reading is acknowledged when its batch is stored.
+    let longest = config.batches("").iter().map(|batch| batch.within).max().unwrap_or_default();
+    let answer = socket::ask(&place.path, line.as_bytes(), longest + ANSWER_TIME)?;
     match answer.strip_prefix("ok ") {
         Some(id) => screen.print(&format!("stored as {}\n", escape(id))),
         None => Err(Failure::failed(answer.strip_prefix("error ").unwrap_or(&answer))),
