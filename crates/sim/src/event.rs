@@ -283,6 +283,15 @@ pub enum Change {
         /// What it may do.
         standing: Standing,
     },
+    /// A device is put into quarantine, or released.
+    Quarantine {
+        /// The registry's revision that this makes, from 1.
+        revision: u64,
+        /// Which device.
+        account: AccountNo,
+        /// Whether it is there from now on.
+        is_in: bool,
+    },
 }
 
 /// Names a change by its number.
@@ -299,7 +308,7 @@ impl Change {
     pub fn serial(&self) -> Serial {
         match self {
             Self::Rules { generation, .. } => Serial::Rules(*generation),
-            Self::Account { revision, .. } => Serial::Registry(*revision),
+            Self::Account { revision, .. } | Self::Quarantine { revision, .. } => Serial::Registry(*revision),
         }
     }
 }
@@ -343,6 +352,10 @@ impl fmt::Display for Change {
             Self::Rules { generation, rules } => write!(f, "generation {generation}: {rules}"),
             Self::Account { revision, account, epoch, standing } => {
                 write!(f, "revision {revision}: {account} epoch {epoch} {standing:?}")
+            }
+            Self::Quarantine { revision, account, is_in } => {
+                let way = if *is_in { "into" } else { "out of" };
+                write!(f, "revision {revision}: {account} {way} quarantine")
             }
         }
     }

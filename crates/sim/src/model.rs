@@ -234,6 +234,7 @@ impl Model {
                 match change {
                     Change::Account { account, .. } => self.doubt_retained(Some(*account)),
                     Change::Rules { .. } => self.doubt_forbidden(),
+                    Change::Quarantine { .. } => {}
                 }
             }
             What::Enacts { shard, change } => self.enact(*shard, *change),

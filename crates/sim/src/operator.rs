@@ -125,14 +125,35 @@ impl Operator {
     ) {
         let subject = self.principals[account.0].subject.clone();
         let message_keys = keys_of(&subject.identity, self.is_signed);
-        self.principals[account.0] =
-            Arc::new(Principal { subject, life: epoch, epoch, standing, message_keys });
+        let principal = Principal { subject, life: epoch, epoch, standing, message_keys };
+        let revision = self.write(broker, account, principal);
+        let change = Change::Account { revision, account, epoch, standing };
+        self.begin(log, broker, change, Order::Directory(Arc::clone(&self.directory)));
+    }
+
+    /// Puts a device into quarantine, or releases it: on disk, at the door, and on its way.
+    pub(crate) fn set_quarantine(
+        &mut self,
+        log: &mut Log,
+        broker: &mut Broker,
+        account: AccountNo,
+        is_in: bool,
+    ) {
+        let mut principal = (*self.principals[account.0]).clone();
+        principal.subject.quarantined = is_in;
+        let revision = self.write(broker, account, principal);
+        let change = Change::Quarantine { revision, account, is_in };
+        self.begin(log, broker, change, Order::Directory(Arc::clone(&self.directory)));
+    }
+
+    /// Writes an account into the registry. Returns the revision that this makes.
+    fn write(&mut self, broker: &mut Broker, account: AccountNo, principal: Principal) -> u64 {
+        self.principals[account.0] = Arc::new(principal);
         let revision = self.directory.revision() + 1;
         let directory = Directory::new(revision, self.principals.iter().cloned());
         self.directory = Arc::new(directory.of_installation(signing::INSTALLATION));
         broker.swap(self);
-        let change = Change::Account { revision, account, epoch, standing };
-        self.begin(log, broker, change, Order::Directory(Arc::clone(&self.directory)));
+        revision
     }
 
     fn begin(&mut self, log: &mut Log, broker: &Broker, change: Change, order: Order) {

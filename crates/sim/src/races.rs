@@ -56,6 +56,7 @@ races! {
     AliasRepointed = 8, "a topic alias was given to another topic";
     AliasOfDeniedPublish = 8, "a topic alias was set by a message that was denied";
     AbsentPrincipalChanged = 9, "the account of a session without a link changed";
+    QuarantinedWithMailUnderWay = 9, "a device was put into quarantine while messages to it or of it were under way";
     InterestUnderWay = 10, "a message was published while a subscription to it was being made on another shard";
     UnsubscribedWithMailUnderWay = 10, "a subscription was given up while a message was on its way to it";
     GroupMemberLost = 11, "a member of a group was lost with a message that it had not acknowledged";

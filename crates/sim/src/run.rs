@@ -4,8 +4,8 @@ use crate::event::Event;
 use crate::model::{Breach, Model};
 use crate::races::Races;
 use crate::setup::Setup;
-use crate::signed;
 use crate::world::World;
+use crate::{quarantined, signed};
 use core::fmt::{self, Write as _};
 use core::hash::Hasher as _;
 use siphasher::sip::SipHasher13;
@@ -76,9 +76,11 @@ pub fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
     run.act(plan.steps, World::settle)?;
     run.act(plan.steps + 1, World::abandon)?;
     let mut outcome = run.end();
-    let signed = signed::run(plan, trace)?;
-    outcome.events += signed.events;
-    outcome.races.add(&signed.races);
+    for world in [signed::run, quarantined::run] {
+        let more = world(plan, trace)?;
+        outcome.events += more.events;
+        outcome.races.add(&more.races);
+    }
     Ok(outcome)
 }
 

@@ -340,6 +340,11 @@ impl World {
         self.operator.set_account(&mut self.log, &mut self.broker, account, epoch, standing);
     }
 
+    /// Puts a device into quarantine, or releases it, on disk, at the door, and on its way to the shards.
+    pub(crate) fn set_quarantine(&mut self, account: AccountNo, is_in: bool) {
+        self.operator.set_quarantine(&mut self.log, &mut self.broker, account, is_in);
+    }
+
     /// Returns the epoch of an account's credentials and its standing, as they are on disk.
     pub fn account(&self, account: AccountNo) -> (u64, Standing) {
         let principal = self.operator.principal(account);

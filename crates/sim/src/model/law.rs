@@ -86,6 +86,8 @@ impl Law {
                 lives[account.0] = Life { epoch: *epoch, standing: *standing };
                 self.revisions.push(lives);
             }
+            // It has a world and a model of its own.
+            Change::Quarantine { .. } => self.revisions.extend(self.revisions.last().cloned()),
         }
     }
 
