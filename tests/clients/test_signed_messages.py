@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import time
 
@@ -61,13 +62,13 @@ class Device:
     def openssl(*args):
         return subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True).stdout
 
-    def sealed(self, topic, number, text, nonce=None):
-        """A message as docs/mqsec1.md has it, with a date, or without one for the session of a nonce."""
+    def sealed(self, topic, number, text, nonce=None, age=0):
+        """A message as docs/mqsec1.md has it, dated so many seconds ago, or without a date for the session of a nonce."""
         number = b"\x07" + bstr(number.to_bytes(1, "big"))
         if nonce:
             claims = b"\xa2" + number + b"\x0a" + bstr(nonce)
         else:
-            claims = b"\xa2\x06" + head(0, int(time.time())) + number
+            claims = b"\xa2\x06" + head(0, int(time.time()) - age) + number
         protected = b"\xa3\x01\x27\x04" + bstr(self.kid) + b"\x0f" + claims
         external = b"\x86" + tstr("mqsec1") + b"\x00" + tstr(self.installation) + tstr(self.name) + tstr(topic) + b"\xf6"
         payload = text.encode()
@@ -186,6 +187,21 @@ def test_what_was_taken_after_the_backup_counts_for_nothing_when_it_is_restored(
     assert reader.messages.get(timeout=10).payload == new, "nothing of what was captured came before it"
     source.close()
     reader.close()
+
+
+def test_a_clock_that_is_behind_is_believed_where_nothing_was_lost(keyward):
+    pump, reader = house(keyward)
+    source = Client(pump.bundle).connect()
+    assert source.publish("pump-1/valve", pump.sealed("pump-1/valve", 1, "open", age=200)) == 0, "nobody signed before"
+    source.close()
+    reader.close()
+    keyward.kill()
+    shutil.rmtree(keyward.dir / "messages")
+    keyward.start()
+    source = Client(pump.bundle).connect()
+    assert source.publish("pump-1/valve", pump.sealed("pump-1/valve", 2, "open", age=200)) == 0x87
+    assert "before the record of numbers" in keyward.run("denials").stdout
+    source.close()
 
 
 def test_two_holders_of_a_key_are_an_incident_until_the_device_gets_another_one(keyward):

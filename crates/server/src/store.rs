@@ -40,11 +40,12 @@ pub enum StoreError {
     Broken(#[from] Broken),
 }
 
-/// Opens the store of an installation, and brings it to today's format; `None` if the configuration wants none.
+/// Opens the store of an installation, and brings it to today's format; `None` if the configuration wants none. One that begins with its
+/// installation knows every number of a signed message, for nobody can have signed one for it; one that begins later does not.
 ///
 /// # Errors
 /// [`StoreError`]: it is in use, was written by a newer program, or the system refuses. Damage is no error.
-pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, StoreError> {
+pub fn open(home: &Home, config: Store, is_first_start: bool) -> Result<Option<Box<dyn Engine>>, StoreError> {
     let Some(options) = options(config) else { return Ok(None) };
     settle(home)?;
     let directory = home.messages_dir();
@@ -61,7 +62,7 @@ pub fn open(home: &Home, config: Store) -> Result<Option<Box<dyn Engine>>, Store
         engine => engine?,
     };
     // What does not read is noticed by whoever reads all of it, next.
-    if persist::is_new(&engine).unwrap_or(false) {
+    if !is_first_start && persist::is_new(&engine).unwrap_or(false) {
         forget_numbers(&mut engine)?;
     }
     Ok(Some(Box::new(engine)))
@@ -283,4 +284,48 @@ pub(crate) fn unused_name(directory: &Path, name: &str) -> PathBuf {
 /// Finds a name beside the store that nothing has and that tells when.
 fn free_name(directory: &Path, start: &str) -> PathBuf {
     unused_name(directory, &format!("{start}{}", clock::now().wall.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_broker::HashKey;
+    use keyward_mqtt::time::UnixMillis;
+
+    /// Opens the store as a start does that reads all of it. Returns since when it knows numbers.
+    fn start(home: &Home, is_first_start: bool) -> UnixMillis {
+        let mut engine = open(home, Store::default(), is_first_start).unwrap().unwrap();
+        let recovered = persist::recover(&*engine, HashKey::new([1; 16]), clock::now()).unwrap();
+        let since = recovered.numbers_since();
+        let (_, survey) = recovered.split(1);
+        engine.append(&survey.litter).unwrap();
+        since
+    }
+
+    /// What a device said whose clock was a little behind was refused in the first minutes of an installation.
+    #[test]
+    fn a_store_knows_all_numbers_if_it_begins_with_its_installation_and_not_if_it_begins_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("keyward"));
+        home.create().unwrap();
+        assert_eq!(start(&home, true), UnixMillis(0));
+        assert_eq!(start(&home, false), UnixMillis(0), "it is no new one");
+        fs::remove_dir_all(home.messages_dir()).unwrap();
+        let before = clock::now().wall;
+        let since = start(&home, false);
+        assert!(since >= before, "{since:?}");
+        assert_eq!(start(&home, false), since);
+    }
+
+    /// What is damaged is no beginning, whoever finds it.
+    #[test]
+    fn a_store_that_was_set_aside_at_a_first_start_knows_no_number_of_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("keyward"));
+        home.create().unwrap();
+        start(&home, true);
+        let before = clock::now().wall;
+        drop(begin_anew(&home, Store::default(), &"damaged").unwrap());
+        assert!(start(&home, true) >= before);
+    }
 }

@@ -142,7 +142,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let policy = Arc::new(rules.policy.clone());
     let (applications, queue) = Applications::queue();
     let (plane, directory, messages) =
-        open_plane(&home, &config, &registrar, &policy, &journal, &applications)?;
+        open_plane(&home, &config, &registrar, &policy, &journal, &applications, first_start)?;
     let plane = Arc::new(plane);
     let sys_interval = config.sys_interval;
     let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
@@ -214,12 +214,13 @@ fn open_plane(
     policy: &Arc<Policy>,
     journal: &Arc<Journal>,
     applications: &Applications,
+    first_start: bool,
 ) -> Result<Opened, StartError> {
     // What is missing is told before anything is opened.
     let missing = |error: wiring::Missing| StartError::Argument(error.to_string());
     wiring::tls_material_for(registrar, &config.listeners).map_err(missing)?;
     let start = || -> Result<_, StartError> {
-        let store = store::open(home, config.store)?;
+        let store = store::open(home, config.store, first_start)?;
         let messages = store.as_ref().map(|engine| engine.reader());
         Ok(start_plane(config, registrar, policy, journal, applications, store)
             .map(|started| (started, messages)))
