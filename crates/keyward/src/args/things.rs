@@ -26,7 +26,8 @@ Examples:
   keyward device invite pump-7 --type pump --site hall   a new device, for a day
   keyward device invite pump-7 --expires 15m             another code; the one before is void
   keyward device invite pump-7 --replace                 it lost its key: the code takes the old certificate away
-  keyward device invite pump-7 --tpm FINGERPRINT         nobody but the machine with this TPM (`keyward agent tpm` there)
+  keyward device invite pump-7 --tpm 9a31a61d1604adf9a4a34d038d41bdef282ad530af1e2809b36bca791b15112b
+      nobody but the machine with this TPM: the fingerprint that `keyward agent tpm` prints there
 
 The string holds the code, the fingerprint of the server's root and where to go. docs/enrolment.md says what a device does
 with it.")]
