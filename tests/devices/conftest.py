@@ -18,7 +18,6 @@ clients = importlib.util.module_from_spec(_spec)
 sys.modules["clients"] = clients
 _spec.loader.exec_module(clients)
 
-# A static program loads no library of a token, so this is a dynamic one.
 DYNAMIC = os.environ.get("KEYWARD_DYNAMIC") or str(pathlib.Path(__file__).parents[2] / "target/debug/keyward")
 MODULES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"]
 
@@ -195,6 +194,12 @@ def chip(tmp_path):
     for simulator in running:
         simulator.kill()
         simulator.wait()
+
+
+@pytest.fixture
+def dynamic():
+    """A program that loads the library of a token; a static one cannot."""
+    return DYNAMIC
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import shutil
 
 import cbor2
 from clients import PATIENCE
-from conftest import DYNAMIC
 from test_devices import next_reading
 
 def speaks_where_hardware_is_asked_for(agent, reader, keyward):
@@ -45,8 +44,8 @@ def test_a_device_with_keys_in_a_tpm_speaks_where_hardware_is_asked_for_and_its_
     assert cbor2.loads(next_reading(reader, pump, "vault/door").payload).value[2] == b"open"
 
 
-def test_a_device_with_keys_in_a_token_speaks_where_hardware_is_asked_for(device, keyward, reader, token):
-    pump = device("pump-s", store=token, binary=DYNAMIC)
+def test_a_device_with_keys_in_a_token_speaks_where_hardware_is_asked_for(device, keyward, reader, token, dynamic):
+    pump = device("pump-s", store=token, binary=dynamic)
     pump.configure().enrol()
     assert "level 2" in pump.said_at_enrolment
     speaks_where_hardware_is_asked_for(pump, reader, keyward)

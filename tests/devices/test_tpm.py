@@ -5,7 +5,6 @@ import subprocess
 
 import cbor2
 from clients import BIN
-from conftest import DYNAMIC
 from test_devices import next_reading
 
 
@@ -37,7 +36,7 @@ def level_of(message):
 
 
 def test_a_device_whose_tpm_vouches_speaks_where_that_is_asked_for_and_one_that_claims_its_hardware_does_not(
-    device, keyward, reader, chip, token
+    device, keyward, reader, chip, token, dynamic
 ):
     pump = kept_in(device("pump-7"), chip("own"))
     tpm = fingerprint(pump)
@@ -53,7 +52,7 @@ def test_a_device_whose_tpm_vouches_speaks_where_that_is_asked_for_and_one_that_
     message = next_reading(reader, pump, "safe/door")
     assert level_of(message) == 3 and cbor2.loads(message.payload).value[2] == b"shut"
 
-    meter = device("meter-2", store=token, binary=DYNAMIC)
+    meter = device("meter-2", store=token, binary=dynamic)
     meter.configure().enrol().start().connected()
     assert "2: claimed" in keyward.run("keys", "list", "meter-2").stdout
     meter.report("safe/door", "open")
