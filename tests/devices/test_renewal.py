@@ -13,7 +13,6 @@ import time
 import pytest
 from clients import Client
 from test_devices import next_reading, number_of, plain
-from test_hardware import DYNAMIC
 
 DAYS = 9  # for which certificates of devices are good here; from two thirds on they are renewed
 
@@ -42,9 +41,9 @@ def clock(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def keyward(clock, tmp_path, monkeypatch):
+def keyward(clock, tmp_path, monkeypatch, dynamic):
     # A static program is not told another time.
-    monkeypatch.setattr("clients.BIN", DYNAMIC)
+    monkeypatch.setattr("clients.BIN", dynamic)
     tmp_path.chmod(0o700)
     from conftest import RULES, clients
 
@@ -90,9 +89,9 @@ def flow(listener, agent, last):
 
 
 def test_a_device_renews_by_itself_when_two_thirds_are_over_and_what_it_signed_before_still_arrives(
-    device, keyward, listener, clock
+    device, keyward, listener, clock, dynamic
 ):
-    pump = device("pump-r", binary=DYNAMIC).enrol().start().connected()
+    pump = device("pump-r", binary=dynamic).enrol().start().connected()
     old, old_key = certificate(pump)
     clock.moves(kept(pump)["renew_from"] - time.time() - 600)
     keyward.stop()
@@ -116,9 +115,9 @@ def test_a_device_renews_by_itself_when_two_thirds_are_over_and_what_it_signed_b
 
 
 def test_device_and_broker_are_killed_around_each_renewal_and_nothing_that_was_stored_is_lost_or_doubled(
-    device, keyward, listener, clock
+    device, keyward, listener, clock, dynamic
 ):
-    pump = device("pump-k", binary=DYNAMIC).enrol()
+    pump = device("pump-k", binary=dynamic).enrol()
     dice, said, keys = random.Random(int(os.environ.get("KEYWARD_SEED", "9"))), 0, {kept(pump)["message_key"]}
     for _ in range(4):
         pump.start().until(lambda status: status["waiting"] == 0, "all is sent")
