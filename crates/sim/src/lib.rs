@@ -15,6 +15,7 @@ mod log;
 pub mod model;
 mod operator;
 pub mod packet;
+mod pump_and_reader;
 mod quarantined;
 pub mod races;
 pub mod records;

@@ -5,21 +5,13 @@ mod model;
 
 use crate::dice::Dice;
 use crate::event::{AccountNo, ClientNo};
-use crate::packet::Hello;
-use crate::rules::{Rule, Rules};
+use crate::pump_and_reader::{PUMP, READER, connect, join, setup};
 use crate::run::{Failure, Outcome, Plan, Run, Trace};
-use crate::setup::{ClientSetup, EngineSetup, Setup};
 use crate::world::{Draft, World};
-use keyward_broker::Limits;
-use keyward_ids::Identity;
-use keyward_mqtt::packet::{Qos, RetainHandling, SubscribeOptions, Version};
+use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
-use keyward_policy::{Action, Effect};
 use model::Model;
-use std::sync::Arc;
 
-const PUMP: ClientNo = ClientNo(0);
-const READER: ClientNo = ClientNo(1);
 const PUMP_ACCOUNT: AccountNo = AccountNo(0);
 
 /// What the pump is left with in quarantine begins so.
@@ -31,9 +23,6 @@ const TOLD: [&str; 3] = ["pump/set", "site/b", "devices/pump/recovery/do"];
 
 /// Of the steps of a plan one in so many is spent here.
 const SHARE: u32 = 8;
-
-/// Seconds that sessions outlive their links: longer than any run.
-const SESSION: u32 = 900_000;
 
 /// Is something that may happen.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +49,8 @@ const DEEDS: [(u64, Deed); 6] = [
 /// # Errors
 /// A promise was broken, or something panicked.
 pub(crate) fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
-    let mut run = Run::new(plan, trace, World::new(setup(plan)), Model::new(plan.shards));
+    let mut run =
+        Run::new(plan, trace, World::new(setup(plan, 0x00_9A_2A_17_00, false)), Model::new(plan.shards));
     let mut house = House { dice: Dice::new(plan.seed ^ 0x9A_2A_17), is_quarantined: false };
     run.act(0, |world| house.begin(world))?;
     for step in 0..plan.steps / SHARE {
@@ -68,31 +58,6 @@ pub(crate) fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
     }
     run.act(plan.steps, World::settle)?;
     Ok(run.end())
-}
-
-fn setup(plan: Plan) -> Setup {
-    let accounts: Vec<Identity> = ["device:pump", "user:app"].iter().flat_map(|name| name.parse()).collect();
-    let client =
-        |account| ClientSetup { account, client_id: "c".to_owned(), version: Version::V5, is_honest: true };
-    let rule = |who: &Identity| Rule {
-        who: who.clone(),
-        effect: Effect::Allow,
-        actions: vec![Action::Publish, Action::Subscribe],
-        topics: vec!["#".to_owned()],
-    };
-    let session_expiry = Millis::from_secs(SESSION.into());
-    Setup {
-        seed: plan.seed ^ 0x00_9A_2A_17_00,
-        shards: plan.shards,
-        limits: Limits { session_expiry, ..Limits::default() },
-        clients: vec![client(0), client(1)],
-        rules: Arc::new(Rules(accounts.iter().map(rule).collect())),
-        accounts,
-        engine: EngineSetup::Faulty,
-        disk: true,
-        signed: false,
-        inbox_bytes: None,
-    }
 }
 
 /// Says what happens next.
@@ -105,16 +70,7 @@ impl House {
     /// Has both subscribe, while both may.
     fn begin(&mut self, world: &mut World) {
         for client in [PUMP, READER] {
-            connect(world, client);
-            world.bring_to_rest();
-            let options = SubscribeOptions {
-                qos: Qos::ExactlyOnce,
-                no_local: true,
-                retain_as_published: false,
-                retain_handling: RetainHandling::Always,
-            };
-            world.subscribe(client, vec![("#".to_owned(), options)], None);
-            world.bring_to_rest();
+            join(world, client, true);
         }
     }
 
@@ -127,7 +83,7 @@ impl House {
         }
         for client in [PUMP, READER] {
             if world.link_of(client).is_none() && self.dice.chance(300) {
-                connect(world, client);
+                connect(world, client, false);
             }
         }
         world.take_turns();
@@ -158,19 +114,4 @@ impl House {
         };
         world.publish(client, draft);
     }
-}
-
-fn connect(world: &mut World, client: ClientNo) {
-    let hello = Hello {
-        version: Version::V5,
-        clean_start: false,
-        keep_alive: 0,
-        session_expiry: Some(SESSION),
-        receive_maximum: None,
-        maximum_packet_size: None,
-        topic_alias_maximum: None,
-        epoch: 1,
-        will: None,
-    };
-    world.connect(client, hello);
 }

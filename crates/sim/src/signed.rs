@@ -6,23 +6,15 @@
 mod model;
 
 use crate::dice::Dice;
-use crate::event::{ClientNo, MessageNo};
-use crate::packet::Hello;
-use crate::rules::{Rule, Rules};
+use crate::event::MessageNo;
+use crate::pump_and_reader::{PUMP, READER, connect, join, setup};
 use crate::run::{Failure, Outcome, Plan, Run, Trace};
-use crate::setup::{ClientSetup, EngineSetup, Setup};
 use crate::signing;
 use crate::world::{Cut, Draft, World};
-use keyward_broker::Limits;
-use keyward_ids::Identity;
-use keyward_mqtt::packet::{Qos, RetainHandling, SubscribeOptions, Version};
+use keyward_mqtt::packet::Qos;
 use keyward_mqtt::time::Millis;
-use keyward_policy::{Action, Effect};
 use model::Model;
-use std::sync::Arc;
 
-const PUMP: ClientNo = ClientNo(0);
-const READER: ClientNo = ClientNo(1);
 const TOPIC: &str = "pump/a";
 
 /// Contents that one number of the key may have; the last is a forgery.
@@ -31,9 +23,6 @@ const FORGED: u64 = CONTENTS - 1;
 
 /// Of the steps of a plan one in so many is spent here.
 const SHARE: u32 = 4;
-
-/// Seconds that sessions outlive their links: longer than any run.
-const SESSION: u32 = 900_000;
 
 /// Is something that may happen.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +53,7 @@ const DEEDS: [(u64, Deed); 8] = [
 /// # Errors
 /// A promise was broken, or something panicked.
 pub(crate) fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
-    let mut run = Run::new(plan, trace, World::new(setup(plan)), Model::default());
+    let mut run = Run::new(plan, trace, World::new(setup(plan, 0x0005_1911_ED00, true)), Model::default());
     let mut house = House::new(plan.seed);
     run.act(0, |world| house.begin(world))?;
     for step in 0..plan.steps / SHARE {
@@ -72,31 +61,6 @@ pub(crate) fn run(plan: Plan, trace: Trace) -> Result<Outcome, Failure> {
     }
     run.act(plan.steps, World::settle)?;
     Ok(run.end())
-}
-
-fn setup(plan: Plan) -> Setup {
-    let accounts: Vec<Identity> = ["device:pump", "user:app"].iter().flat_map(|name| name.parse()).collect();
-    let client =
-        |account| ClientSetup { account, client_id: "c".to_owned(), version: Version::V5, is_honest: true };
-    let rule = |who: &Identity| Rule {
-        who: who.clone(),
-        effect: Effect::Allow,
-        actions: vec![Action::Publish, Action::Subscribe],
-        topics: vec!["#".to_owned()],
-    };
-    let session_expiry = Millis::from_secs(SESSION.into());
-    Setup {
-        seed: plan.seed ^ 0x0005_1911_ED00,
-        shards: plan.shards,
-        limits: Limits { session_expiry, ..Limits::default() },
-        clients: vec![client(0), client(1)],
-        rules: Arc::new(Rules(accounts.iter().map(rule).collect())),
-        accounts,
-        engine: EngineSetup::Faulty,
-        disk: true,
-        signed: true,
-        inbox_bytes: None,
-    }
 }
 
 /// Is a message that was published, byte for byte.
@@ -120,16 +84,7 @@ impl House {
 
     /// Has the reader subscribe, before anything is published.
     fn begin(&mut self, world: &mut World) {
-        connect(world, READER, false);
-        world.bring_to_rest();
-        let options = SubscribeOptions {
-            qos: Qos::ExactlyOnce,
-            no_local: false,
-            retain_as_published: false,
-            retain_handling: RetainHandling::Always,
-        };
-        world.subscribe(READER, vec![("#".to_owned(), options)], None);
-        world.bring_to_rest();
+        join(world, READER, false);
     }
 
     fn step(&mut self, world: &mut World) {
@@ -205,19 +160,4 @@ impl House {
         };
         world.publish_sealed(PUMP, draft, bytes);
     }
-}
-
-fn connect(world: &mut World, client: ClientNo, clean_start: bool) {
-    let hello = Hello {
-        version: Version::V5,
-        clean_start,
-        keep_alive: 0,
-        session_expiry: Some(SESSION),
-        receive_maximum: None,
-        maximum_packet_size: None,
-        topic_alias_maximum: None,
-        epoch: 1,
-        will: None,
-    };
-    world.connect(client, hello);
 }

@@ -1,10 +1,11 @@
 //! What must be true of a device in quarantine, from the moment at which its shard goes by it: nothing but recovery topics flows to it or
 //! from it. And recovery flows: what was taken on such a topic comes, however often the broker died.
 
-use super::{PUMP, READER, RECOVERY};
+use super::RECOVERY;
 use crate::event::{Change, ClientNo, Event, MessageNo, Serial, ShardNo, What};
 use crate::model::Breach;
 use crate::packet::{Packet, Publish};
+use crate::pump_and_reader::{PUMP, READER};
 use crate::races::{Race, Races};
 use crate::run::Promises;
 use keyward_broker::LinkId;

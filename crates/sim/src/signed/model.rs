@@ -1,10 +1,11 @@
 //! What must be true of signed messages, without windows, tables and tickets: what a device was told is taken comes to the reader that
 //! stays, and nothing that was taken is taken again, however often the broker died.
 
-use super::{CONTENTS, FORGED, PUMP, READER};
+use super::{CONTENTS, FORGED};
 use crate::event::{ClientNo, Event, MessageNo, What};
 use crate::model::Breach;
 use crate::packet::{Packet, Publish};
+use crate::pump_and_reader::{PUMP, READER};
 use crate::races::{Race, Races};
 use crate::run::Promises;
 use keyward_broker::LinkId;
