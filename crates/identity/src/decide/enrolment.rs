@@ -108,16 +108,7 @@ impl Clerk<'_> {
         let taken = account.kids().filter(|kid| !keys.hold(account, *kid));
         let mut events: Vec<Event> =
             taken.map(|kid| Event::MessageKeyWithdrawn { identity: identity(), kid }).collect();
-        let mut seen = vec![certified];
-        let mut check = |id: KeyId| {
-            if seen.contains(&id) {
-                let remedy =
-                    "make another key for messages: one is for the certificate, one signs, one agrees";
-                return Err(Refusal::KeyHeld { key: id, holder: identity(), remedy });
-            }
-            seen.push(id);
-            self.check_unheld(id)
-        };
+        keys.check_apart(account, certified)?;
         if let Some(key) = keys.message {
             let held = account.message_keys.iter().find(|held| held.key.kid() == key.kid());
             // A key that it has is registered again if a TPM vouches for it now.
@@ -128,14 +119,14 @@ impl Clerk<'_> {
                 }
                 (Some(held), None) if held.key == key => {}
                 (Some(_), None) | (None, _) => {
-                    check(key.id())?;
+                    self.check_unheld(key.id())?;
                     events.push(Event::MessageKeyRegistered { identity: identity(), key, endorsement });
                 }
             }
         }
         let is_held = |sent: &AgreementKey| account.agreement_keys.iter().any(|it| it.key == *sent);
         if let Some(key) = keys.agreement.filter(|sent| !is_held(sent)) {
-            check(key.id())?;
+            self.check_unheld(key.id())?;
             events.push(Event::AgreementKeyRegistered { identity: identity(), key });
         }
         Ok(events)
@@ -220,6 +211,22 @@ impl SentKeys {
         certified: KeyId,
     ) -> Result<Option<Endorsement>, ClaimRefusal> {
         endorsement::judge(id, invitation, certified, self.message.as_ref(), self.proof.as_ref())
+    }
+
+    /// Refuses keys of which two are one, or one is the key that was `certified`: each does the work of one.
+    pub(super) fn check_apart(&self, account: &Account, certified: KeyId) -> Result<(), Refusal> {
+        let mut seen = vec![certified];
+        let sent = [self.message.as_ref().map(MessageKey::id), self.agreement.as_ref().map(AgreementKey::id)];
+        for key in sent.into_iter().flatten() {
+            if seen.contains(&key) {
+                let holder = account.identity.clone();
+                let remedy =
+                    "make another key for messages: one is for the certificate, one signs, one agrees";
+                return Err(Refusal::KeyHeld { key, holder, remedy });
+            }
+            seen.push(key);
+        }
+        Ok(())
     }
 
     /// Tells whether one that the account has is among them.

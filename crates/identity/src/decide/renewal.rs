@@ -99,19 +99,10 @@ impl Clerk<'_> {
         certified: KeyId,
         serial: &CertSerial,
     ) -> Result<Vec<Event>, Refusal> {
+        keys.check_apart(account, certified)?;
         let names = |it: &MessageKey| (it.kid(), it.id());
         let sent =
             [keys.message.as_ref().map(names), keys.agreement.as_ref().map(|key| (key.kid(), key.id()))];
-        let mut seen = vec![certified];
-        for (_, key) in sent.iter().flatten() {
-            if seen.contains(key) {
-                let (key, holder) = (*key, account.identity.clone());
-                let remedy =
-                    "make another key for messages: one is for the certificate, one signs, one agrees";
-                return Err(Refusal::KeyHeld { key, holder, remedy });
-            }
-            seen.push(*key);
-        }
         let given_up = |kid: Kid| !sent.iter().flatten().any(|(of, _)| *of == kid);
         let given_up: Vec<Kid> = account.kids_awaiting(serial).filter(|kid| given_up(*kid)).collect();
         let mut events: Vec<Event> = given_up.iter().map(|kid| taken(account, *kid)).collect();
