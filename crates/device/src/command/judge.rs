@@ -1,7 +1,6 @@
 //! Whether a device obeys: a command is signed by a key of the server's, made for this device and topic, fresh, and comes once.
 
 use keyward_envelope::freshness::{self, Stale};
-use keyward_envelope::limits::MESSAGE_BYTES;
 use keyward_envelope::{
     Agreement, Content, Context, Direction, Epoch, Format, GroupKey, KeySet, Kid, Nonce, PublicKey, Purpose,
     Sequence, Unverified, Verified, inspect, open_grant,
@@ -275,20 +274,21 @@ pub(crate) fn grant_of(topic: &str) -> Option<(&str, Epoch)> {
 
 /// Returns what a command says and its format, decrypted if it has to be.
 fn open(verified: &Verified<'_>, opens: &mut dyn Opens) -> Result<(Option<Format>, Vec<u8>), Disobeyed> {
-    let mut out = vec![0; MESSAGE_BYTES];
-    let (format, opened) = match verified.content().map_err(|_| Disobeyed::Unsigned)? {
-        Content::Plain { format, payload } => return Ok((format, payload.to_vec())),
+    match verified.content().map_err(|_| Disobeyed::Unsigned)? {
+        Content::Plain { format, payload } => Ok((format, payload.to_vec())),
         Content::ForRecipient(sealed) => {
-            (sealed.format(), sealed.open(opens.own().ok_or(Disobeyed::Sealed)?, &mut out))
+            let mut opened = vec![0; sealed.payload_len()];
+            let key = opens.own().ok_or(Disobeyed::Sealed)?;
+            sealed.open(key, &mut opened).map_err(|_| Disobeyed::Sealed)?;
+            Ok((sealed.format(), opened))
         }
         Content::ForGroup(sealed) => {
+            let mut opened = vec![0; sealed.payload_len()];
             let key = opens.group(sealed.epoch()).ok_or(Disobeyed::Sealed)?;
-            (sealed.format(), sealed.open(&key, &mut out))
+            sealed.open(&key, &mut opened).map_err(|_| Disobeyed::Sealed)?;
+            Ok((sealed.format(), opened))
         }
-    };
-    let len = opened.map_err(|_| Disobeyed::Sealed)?.len();
-    out.truncate(len);
-    Ok((format, out))
+    }
 }
 
 #[cfg(test)]

@@ -161,13 +161,15 @@ impl Storing {
                 Some(due) => self.works.recv_timeout(due.saturating_duration_since(clock::now())),
                 None => self.works.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            let (mut ready, mut closers, mut count) = (Vec::new(), Vec::<SyncSender<()>>::new(), 0);
+            let (mut ready, mut closers) = (Vec::new(), Vec::<SyncSender<()>>::new());
+            let (mut count, mut bytes) = (0, 0);
             let is_end = matches!(first, Err(RecvTimeoutError::Disconnected));
             let mut next = first.ok();
             while let Some(work) = next.take() {
                 count += 1;
+                let known = ready.len();
                 self.take(work, &mut ready, &mut closers);
-                let bytes: usize = ready.iter().map(|one: &Ready| one.payload.len()).sum();
+                bytes += ready[known..].iter().map(|one| one.payload.len()).sum::<usize>();
                 if count < TOGETHER && bytes < TOGETHER_BYTES {
                     next = self.works.try_recv().ok();
                 }
