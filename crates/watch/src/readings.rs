@@ -222,7 +222,7 @@ impl Stream {
         if value == last.value {
             self.repeats += 1.0;
         } else {
-            self.tails[ASPECTS.len() - 1].learn(log2(self.repeats), self.settings.memory);
+            self.tails[Aspect::Stuck as usize].learn(log2(self.repeats), self.settings.memory);
             self.repeats = 1.0;
         }
         self.last = Last { at_ms, value, fenced };

@@ -1,5 +1,6 @@
 //! Weighs the surprises of all aspects.
 
+use super::ASPECTS;
 use super::tail::Tail;
 
 /// Readings in a stretch. What is surprising in one reading is so in the next, too: so only the most of each stretch is learned, as
@@ -28,7 +29,7 @@ const STEEPNESS: f32 = 1.0;
 
 impl Verdict {
     /// Returns how surprising these surprises are together, in bits, and the place of the largest.
-    pub(super) fn weigh(&mut self, surprises: [f64; 9], memory: f32) -> (f64, usize) {
+    pub(super) fn weigh(&mut self, surprises: [f64; ASPECTS.len()], memory: f32) -> (f64, usize) {
         let mut most = 0;
         for (aspect, surprise) in surprises.iter().enumerate() {
             if *surprise > surprises[most] {
