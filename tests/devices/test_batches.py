@@ -6,7 +6,7 @@ import time
 
 import cbor2
 from clients import PATIENCE
-from test_devices import next_reading, number_of, opened, public_key
+from test_devices import next_reading, number_of, opened, public_key, until_the_end
 
 GATHERED = '[[batch]]\ntopics = ["devices/{{id}}/flow"]\nmessages = {messages}\nwithin = "{within}"\n'
 
@@ -90,14 +90,9 @@ def test_a_device_that_gathers_and_is_killed_loses_nothing_doubles_nothing_and_k
         pump.kill()
     pump.start()
     pump.report("end", "end")
-    came, numbers = [], []
-    while True:
-        message = reader.messages.get(timeout=PATIENCE)
-        numbers.append(number_of(message.payload))
-        if message.topic.endswith("/end"):
-            break
-        if message.topic.endswith("/flow"):
-            came += readings(message)
+    messages = until_the_end(reader)
+    numbers = [number_of(message.payload) for message in messages]
+    came = [count for message in messages if message.topic.endswith("/flow") for count in readings(message)]
     assert len(stored) > 100
     assert set(stored) <= set(came), "lost"
     assert came == sorted(set(came)), "doubled, or out of order"

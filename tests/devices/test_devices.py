@@ -237,6 +237,14 @@ def test_a_device_goes_to_the_next_host_of_the_server_if_one_does_not_answer(dev
     assert "localhost:1: " in pump.said() and "the next host is tried" in pump.said()
 
 
+def until_the_end(reader):
+    """All messages up to the one that a device says last, on its topic `end`."""
+    messages = [reader.messages.get(timeout=PATIENCE)]
+    while not messages[-1].topic.endswith("/end"):
+        messages.append(reader.messages.get(timeout=PATIENCE))
+    return messages
+
+
 def test_a_device_that_is_killed_thirty_times_loses_nothing_doubles_nothing_and_uses_no_number_twice(device, reader):
     pump = device("pump-10").enrol()
     dice = random.Random(int(os.environ.get("KEYWARD_SEED", "6")))
@@ -256,14 +264,9 @@ def test_a_device_that_is_killed_thirty_times_loses_nothing_doubles_nothing_and_
         pump.kill()
     pump.start()
     pump.report("end", "end")
-    came, numbers = [], []
-    while True:
-        message = reader.messages.get(timeout=PATIENCE)
-        numbers.append(number_of(message.payload))
-        if message.topic.endswith("/end"):
-            break
-        if message.topic.endswith("/flow"):
-            came.append(int(plain(message.payload)))
+    messages = until_the_end(reader)
+    numbers = [number_of(message.payload) for message in messages]
+    came = [int(plain(message.payload)) for message in messages if message.topic.endswith("/flow")]
     assert len(stored) > 100
     assert set(stored) <= set(came), "lost"
     assert len(came) == len(set(came)) and came == sorted(came), "doubled, or out of order"

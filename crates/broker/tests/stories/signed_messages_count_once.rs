@@ -73,6 +73,11 @@ pub(crate) fn demand(rest: &str) -> String {
 pub(crate) fn begin(w: &mut World) -> (Peer, Peer) {
     w.rules(&demand("check = \"require\""));
     w.message_keys("device:pump", vec![key(1, 2)]);
+    reader_and_pump(w)
+}
+
+/// Connects a reader of everything and the pump, for the first time or again.
+pub(crate) fn reader_and_pump(w: &mut World) -> (Peer, Peer) {
     let app = w.connect(hello5("user:app", "app"));
     w.subscribe(app, "#");
     let pump = w.connect(hello5("device:pump", "pump").expiry(1_000));

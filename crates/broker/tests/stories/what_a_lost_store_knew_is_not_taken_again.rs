@@ -2,23 +2,13 @@
 
 use crate::devices_without_a_clock::undated;
 use crate::disk::in_every_stored_world;
-use crate::peer::{Peer, hello5};
-use crate::signed_messages_count_once::{acks, begin, demand, publish, sealed};
+use crate::peer::Peer;
+use crate::signed_messages_count_once::{acks, begin, demand, publish, reader_and_pump, sealed};
 use crate::world::{World, in_every_world, nonce_of};
 use keyward_broker::{DeniedAction, Unfit};
 use keyward_mqtt::packet::Qos;
 use keyward_mqtt::reason::ReasonCode;
 use keyward_store::Batch;
-
-/// Connects a reader and the pump again.
-fn again(w: &mut World) -> (Peer, Peer) {
-    let app = w.connect(hello5("user:app", "app"));
-    w.subscribe(app, "#");
-    let pump = w.connect(hello5("device:pump", "pump").expiry(1_000));
-    w.got(app);
-    w.got(pump);
-    (app, pump)
-}
 
 fn is_refused(w: &mut World, pump: Peer, payload: &[u8]) {
     publish(w, pump, payload, Qos::AtLeastOnce, 7);
@@ -40,14 +30,14 @@ fn what_was_captured_before_the_store_was_lost_does_not_go_on_again() {
         is_taken(w, both, &captured);
         w.pass(60);
         w.restore_store(&Batch::new());
-        let (app, pump) = again(w);
+        let (app, pump) = reader_and_pump(w);
         is_refused(w, pump, &captured);
         assert_eq!(w.messages(app).len(), 0);
         let new = sealed(w, 1, "pump/a", 6, 0, "open");
         is_taken(w, (app, pump), &new);
         w.pass(60);
         w.crash();
-        let (_, pump) = again(w);
+        let (_, pump) = reader_and_pump(w);
         is_refused(w, pump, &captured);
     });
 }
@@ -63,7 +53,7 @@ fn what_was_taken_after_the_backup_does_not_go_on_again_when_it_is_restored() {
         is_taken(w, both, &captured);
         w.pass(60);
         w.restore_store(&backup);
-        let (app, pump) = again(w);
+        let (app, pump) = reader_and_pump(w);
         publish(w, pump, &known, Qos::AtLeastOnce, 7);
         assert_eq!(acks(w, pump), [ReasonCode::Success], "a repeat, as ever");
         is_refused(w, pump, &captured);
@@ -93,7 +83,7 @@ fn what_is_signed_for_this_link_is_taken_whatever_was_lost() {
     in_every_stored_world(|w| {
         let _ = begin(w);
         w.restore_store(&Batch::new());
-        let (app, pump) = again(w);
+        let (app, pump) = reader_and_pump(w);
         is_taken(w, (app, pump), &undated(&nonce_of(pump.link), 1));
     });
 }
@@ -104,7 +94,7 @@ fn a_device_gets_through_all_that_it_kept_from_before_the_loss() {
         let _ = begin(w);
         w.pass(60);
         w.restore_store(&Batch::new());
-        let (app, pump) = again(w);
+        let (app, pump) = reader_and_pump(w);
         for number in 1..=20 {
             let kept = sealed(w, 1, "pump/a", number, 30, "kept");
             is_refused(w, pump, &kept);
@@ -131,7 +121,7 @@ fn a_store_that_began_in_the_future_knows_what_was_taken_since_the_start() {
         w.restore_store(&Batch::new());
         w.now = now;
         w.crash();
-        let both = again(w);
+        let both = reader_and_pump(w);
         let new = sealed(w, 1, "pump/a", 6, 0, "open");
         is_taken(w, both, &new);
     });
