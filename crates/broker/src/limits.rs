@@ -159,8 +159,8 @@ pub const REPLAY_VISITS: u32 = 2_048;
 pub const REPLAY_SLICE_BYTES: usize = 64 * 1024;
 
 /// Steps of fan-outs between two [`crate::Input::Timeout`]: a node or a subscription looked at is one step, a receiver
-/// [`FANOUT_RECEIVER`]. One to two milliseconds of work (rule 2), whatever overlapping subscriptions make of a message.
-pub const FANOUT_SLICE: usize = 16_384;
+/// [`FANOUT_RECEIVER`]. About a millisecond of work (rule 2), whatever overlapping subscriptions make of a message.
+pub const FANOUT_SLICE: usize = 8_192;
 
 /// Bytes of the messages that wait for their fan-out on a shard; beyond, QoS 0 is dropped, and for the rest the shard
 /// works before it takes more.
@@ -178,7 +178,7 @@ pub const FANOUT_LINE_KEPT: usize = 1_024;
 /// Steps that a receiver counts for.
 pub const FANOUT_RECEIVER: usize = 8;
 
-/// Bytes written towards a receiver that count for a step beside [`FANOUT_RECEIVER`]: a slice writes at most 2 MiB, so that
+/// Bytes written towards a receiver that count for a step beside [`FANOUT_RECEIVER`]: a slice writes at most 1 MiB, so that
 /// large messages to many are written as little at a time as small ones.
 pub const FANOUT_BYTES: usize = 128;
 

@@ -22,16 +22,68 @@ struct Node<V> {
     /// The value of the filter that goes on with `#`, which matches this level too.
     below: Option<Box<V>>,
     plus: Option<Box<Node<V>>>,
-    literals: Map<Box<str>, Node<V>>,
+    literals: Literals<V>,
+}
+
+/// Holds the branches of literal levels. Most nodes have one: it is found by comparing, without a hash and a table.
+#[derive(Debug)]
+struct Literals<V> {
+    first: Option<(Box<str>, Box<Node<V>>)>,
+    more: Map<Box<str>, Node<V>>,
 }
 
 impl<V> Node<V> {
     fn new(hash_key: HashKey) -> Self {
-        Self { here: None, below: None, plus: None, literals: Map::with_hasher(hash_key) }
+        Self { here: None, below: None, plus: None, literals: Literals::new(hash_key) }
     }
 
     fn is_empty(&self) -> bool {
         self.here.is_none() && self.below.is_none() && self.plus.is_none() && self.literals.is_empty()
+    }
+}
+
+impl<V> Literals<V> {
+    fn new(hash_key: HashKey) -> Self {
+        Self { first: None, more: Map::with_hasher(hash_key) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.more.is_empty()
+    }
+
+    fn get(&self, level: &str) -> Option<&Node<V>> {
+        match &self.first {
+            Some((text, node)) if **text == *level => Some(node),
+            _ if self.more.is_empty() => None,
+            _ => self.more.get(level),
+        }
+    }
+
+    fn get_mut(&mut self, level: &str) -> Option<&mut Node<V>> {
+        match &mut self.first {
+            Some((text, node)) if **text == *level => Some(node),
+            _ => self.more.get_mut(level),
+        }
+    }
+
+    /// Returns the branch of `level`, made if there is none.
+    fn entry(&mut self, level: &str, hash_key: HashKey) -> &mut Node<V> {
+        let make = || Node::new(hash_key);
+        let is_first = self.first.as_ref().map_or(self.more.is_empty(), |(text, _)| **text == *level);
+        if is_first {
+            return &mut self.first.get_or_insert_with(|| (level.into(), Box::new(make()))).1;
+        }
+        // A lookup by reference first: the text is copied only for a new branch.
+        if !self.more.contains_key(level) {
+            self.more.insert(level.into(), make());
+        }
+        self.more.entry(level.into()).or_insert_with(make)
+    }
+
+    fn remove(&mut self, level: &str) {
+        if self.first.take_if(|(text, _)| **text == *level).is_none() {
+            self.more.remove(level);
+        }
     }
 }
 
@@ -48,13 +100,7 @@ impl<V> FilterTree<V> {
             node = match level {
                 Level::Hash => return node.below.get_or_insert_with(|| Box::new(make())),
                 Level::Plus => node.plus.get_or_insert_with(|| Box::new(Node::new(self.hash_key))),
-                Level::Literal(text) => {
-                    // A lookup by reference first: the text is copied only for a new branch.
-                    if !node.literals.contains_key(text) {
-                        node.literals.insert(text.into(), Node::new(self.hash_key));
-                    }
-                    node.literals.entry(text.into()).or_insert_with(|| Node::new(self.hash_key))
-                }
+                Level::Literal(text) => node.literals.entry(text, self.hash_key),
             };
         }
         node.here.get_or_insert_with(|| Box::new(make()))
