@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("identity", &["ids", "files"]),
     ("tpm", &[]),
-    ("watch", &[]),
+    ("watch", &["ids"]),
     ("device", &["ids", "mqtt", "files", "envelope", "client", "tpm"]),
     ("broker", &["ids", "mqtt", "policy", "envelope", "store"]),
     ("server", &["ids", "mqtt", "policy", "envelope", "identity", "broker", "store", "engine", "tpm"]),
@@ -139,7 +139,7 @@ const PURE: &[(&str, &[&[&str]])] = &[
     ("store", &[]),
     ("policy", &[&["keyward-ids", "keyward-mqtt"], TOML]),
     ("envelope", &[CRYPTOGRAPHY]),
-    ("watch", &[]),
+    ("watch", &[&["keyward-ids"]]),
     (
         "broker",
         &[

@@ -1,8 +1,28 @@
 //! What a device in a public place can suffer, told from what it sends: detectors as state machines.
 //!
-//! There is one so far: [`readings`], which judges the values of one sensor against their own history. That a device is
-//! silent, was moved or copied is not judged here yet, nor do readings of neighbours speak.
+//! How to use it. Feed a [`Watch`] with what happens, each [`Event`] with its time and in the order of time; take out the [`Finding`]s and hand them to [`incidents::Incidents`]; let
+//! time pass when [`Watch::poll_timeout`] says so. The values of sensors are judged by [`readings`], one [`readings::Stream`] each.
 //!
-//! Nothing here does IO, reads a clock, starts a task or draws a random number: the same readings give the same verdicts.
+//! | module | what |
+//! |---|---|
+//! | [`event`] | what is heard, as values |
+//! | [`finding`] | what a detector says, with its evidence |
+//! | `fleet` | the devices, their places, and where somebody works on them |
+//! | [`incidents`] | what findings become for people: one number, a history, who is called |
+//! | [`readings`] | readings that lie |
+//! | [`limits`] | bounds of what is remembered |
+//!
+//! Nothing here does IO, reads a clock, starts a task or draws a random number: the same events give the same findings.
 
+pub mod event;
+pub mod finding;
+#[allow(dead_code, reason = "its first readers come next")]
+mod fleet;
+pub mod incidents;
+pub mod limits;
 pub mod readings;
+mod watch;
+
+pub use event::{Event, UnixMillis};
+pub use finding::{Class, Finding};
+pub use watch::Watch;

@@ -1,0 +1,303 @@
+//! What the watch hears, as values. Nothing here judges.
+//!
+//! Whoever feeds the watch says what happened and when, in the order of time. What a device says of itself carries whether a signature
+//! proved it: what anybody could have said never counts as proof.
+
+use keyward_ids::{DeviceId, SiteId};
+
+/// Is a time: milliseconds since 1970, and never earlier than that of the event before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub u64);
+
+impl UnixMillis {
+    /// Returns the milliseconds from `earlier` to this time; 0 if it is later.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Returns the time so many milliseconds later.
+    #[must_use]
+    pub fn plus(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+}
+
+/// Is something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A device exists, or what is known of where it stands has changed.
+    Registered {
+        /// The device.
+        device: DeviceId,
+        /// Where it stands.
+        place: Place,
+    },
+    /// A device was removed or revoked: nothing is expected of it any more.
+    Removed {
+        /// The device.
+        device: DeviceId,
+    },
+    /// A link of a device was let in.
+    Connected {
+        /// The device.
+        device: DeviceId,
+        /// The link.
+        connection: Connection,
+    },
+    /// A link of a device ended.
+    Disconnected {
+        /// The device.
+        device: DeviceId,
+        /// Its link, as in [`Connection::link`].
+        link: u64,
+        /// How it ended.
+        end: End,
+    },
+    /// A message of a device was accepted.
+    Message {
+        /// The device.
+        device: DeviceId,
+        /// What matters of it.
+        message: Message,
+    },
+    /// A message of a device held the value of a sensor.
+    Reading {
+        /// The device.
+        device: DeviceId,
+        /// The sensor: topic and path, as one name.
+        stream: Box<str>,
+        /// The value, in the unit of the sensor.
+        value: f64,
+    },
+    /// A device told how it is.
+    Heartbeat {
+        /// The device.
+        device: DeviceId,
+        /// What it told.
+        heartbeat: Heartbeat,
+        /// Whether its signature was verified.
+        verified: bool,
+    },
+    /// The supply of a device is failing, as it says itself.
+    LastGasp {
+        /// The device.
+        device: DeviceId,
+        /// Whether its signature was verified.
+        verified: bool,
+    },
+    /// A switch that notices tampering was triggered.
+    Tamper {
+        /// The device.
+        device: DeviceId,
+        /// Its name for the switch: `case`, `tilt`.
+        input: Box<str>,
+        /// Whether its signature was verified.
+        verified: bool,
+    },
+    /// The broker found something that its messages prove.
+    Proof {
+        /// The device.
+        device: DeviceId,
+        /// What they prove.
+        proof: Proof,
+    },
+    /// A device was refused something.
+    Denied {
+        /// The device.
+        device: DeviceId,
+    },
+    /// Somebody works on devices: what is missing there until the end is no alarm.
+    Maintenance {
+        /// What is worked on.
+        scope: Scope,
+        /// When it ends; in the past takes the window away.
+        until: UnixMillis,
+    },
+    /// A person says that a device was moved on purpose.
+    MovedOnPurpose {
+        /// The device.
+        device: DeviceId,
+    },
+    /// The broker is, or is no longer, in trouble itself: devices are not to be blamed for what is missing meanwhile.
+    OwnTrouble {
+        /// Whether it is.
+        is_on: bool,
+    },
+}
+
+/// Says where a device stands, and what it depends on there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The site.
+    pub site: Option<SiteId>,
+    /// What connects it: an access point, a radio gateway.
+    pub gateway: Option<Box<str>>,
+    /// The fuse that it hangs on.
+    pub circuit: Option<Box<str>>,
+    /// What it lives on.
+    pub power: Power,
+    /// Who can reach it.
+    pub exposure: Exposure,
+    /// How often it was declared to report, in milliseconds; `None` has it learned.
+    pub interval_ms: Option<u64>,
+}
+
+/// Says what a device lives on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Power {
+    /// The mains, or nobody said.
+    #[default]
+    Mains,
+    /// A battery of its own.
+    Battery,
+    /// A supply that outlasts the mains for a while.
+    Ups,
+}
+
+/// Says who can reach a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exposure {
+    /// Those with a key to the room.
+    Locked,
+    /// Those who work there, or nobody said.
+    #[default]
+    Workplace,
+    /// Everybody.
+    Public,
+}
+
+/// Is what is said of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// One device.
+    Device(DeviceId),
+    /// All that depend on one gateway of a site.
+    Gateway(Option<SiteId>, Box<str>),
+    /// All on one circuit of a site.
+    Circuit(Option<SiteId>, Box<str>),
+    /// All of a site.
+    Site(SiteId),
+    /// All that there are.
+    Everything,
+}
+
+/// Is what is known of a link when it is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its number, which is never used again.
+    pub link: u64,
+    /// Where it comes from.
+    pub source: Source,
+    /// The keep-alive that was agreed, in seconds; 0 if there is none.
+    pub keep_alive_secs: u16,
+    /// How the device answered for the ratchet.
+    pub ratchet: Ratchet,
+}
+
+/// Says where a link comes from, as far as can be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The network: an IPv4 address's first 24 bits, an IPv6 address's first 48.
+    pub network: u64,
+    /// What the client hello of TLS has in common with others of that program; 0 without TLS.
+    pub fingerprint: u64,
+    /// The autonomous system, where a table is there to tell.
+    pub system: Option<u32>,
+    /// The country, where a table is there to tell.
+    pub country: Option<[u8; 2]>,
+    /// Latitude and longitude in hundredths of a degree, where they are known.
+    pub location: Option<(i16, i16)>,
+}
+
+/// Says how a link answered for the rolling secret of devices without secure hardware.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ratchet {
+    /// The device takes no part.
+    #[default]
+    Absent,
+    /// It knew the secret that it was given last, or the one before where that was never used.
+    Current,
+    /// It knew one that was given and used earlier.
+    Stale,
+}
+
+/// Says how a link ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client said so.
+    Disconnect,
+    /// The connection was closed or reset without a word.
+    Closed,
+    /// Nothing came for one and a half times the keep-alive.
+    KeepAlive,
+    /// Another link with the same client identifier took its place.
+    TakenOver,
+    /// The server ended it: revocation, limits, shutdown.
+    Server,
+}
+
+/// Is what matters of a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Message {
+    /// What its signature proved; `None` if there was none or it was not asked for.
+    pub claims: Option<Claims>,
+}
+
+/// Is what the signature of a message proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// How often the device had started when it signed.
+    pub epoch: u32,
+    /// Which message of that start.
+    pub count: u64,
+    /// The protection of the key, from 0 to 3.
+    pub key_level: u8,
+}
+
+/// Is how a device says it is: claims of RFC 9711.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Since when it runs, in seconds.
+    pub uptime_secs: u64,
+    /// How often it started.
+    pub boot_count: u64,
+    /// Why it started last.
+    pub reset: Reset,
+    /// How many readings wait in it that could not be sent.
+    pub buffered: u64,
+    /// Until when it sleeps.
+    pub sleep_until: Option<UnixMillis>,
+    /// The voltage of its supply.
+    pub supply_millivolts: Option<u32>,
+}
+
+/// Says why a device started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reset {
+    /// It does not know.
+    #[default]
+    Unknown,
+    /// Its supply came back.
+    PowerOn,
+    /// Its supply was too weak.
+    Brownout,
+    /// Its program hung.
+    Watchdog,
+    /// Its program wanted to.
+    Software,
+    /// Somebody pulled its reset pin.
+    External,
+}
+
+/// Is what only a second holder of a key, or a device that lost its memory, can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// One number stands under two messages.
+    Equivocation,
+    /// A number came that lies far below those seen.
+    NumberBehind,
+    /// A message that was accepted long ago came again.
+    Replay,
+    /// A message came that must be signed and is not, or not truly.
+    BadSignature,
+}

@@ -1,0 +1,25 @@
+//! Bounds of what the watch remembers, each with its reason. Beyond them it forgets the oldest, never more than is named here.
+
+/// Facts that one finding keeps: what began it and what is newest; more is history.
+pub const EVIDENCE: usize = 8;
+
+/// Bytes of the text of one fact.
+pub const EVIDENCE_BYTES: usize = 200;
+
+/// Maintenance windows at once: more than any crew works in.
+pub const WINDOWS: usize = 1_024;
+
+/// The longest maintenance window, in milliseconds: seven days. What lasts longer is no maintenance.
+pub const WINDOW_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Facts that one incident keeps: half of them the oldest, for what began it is what is asked for most.
+pub const INCIDENT_EVIDENCE: usize = 16;
+
+/// Lines of the history of one incident.
+pub const HISTORY: usize = 32;
+
+/// Incidents that are open at once. About 4 KiB each with all that they may hold; beyond, they are counted and told as one.
+pub const INCIDENTS: usize = 10_000;
+
+/// Incidents that are over and remembered.
+pub const PAST_INCIDENTS: usize = 2_000;

@@ -1,0 +1,50 @@
+//! One watch over one fleet: every event goes to every detector that it concerns.
+
+use crate::event::{Event, UnixMillis};
+use crate::finding::Finding;
+use crate::fleet::Fleet;
+use std::collections::VecDeque;
+
+/// Watches a fleet.
+#[derive(Debug, Default)]
+pub struct Watch {
+    fleet: Fleet,
+    findings: VecDeque<Finding>,
+    now: UnixMillis,
+}
+
+impl Watch {
+    /// Returns a watch that knows no device yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes an event. Time that goes back stands still.
+    pub fn handle(&mut self, now: UnixMillis, event: &Event) {
+        self.now = now.max(self.now);
+        match event {
+            Event::Registered { device, place } => self.fleet.register(device.clone(), place.clone()),
+            Event::Maintenance { scope, until } => self.fleet.maintain(self.now, scope.clone(), *until),
+            _ => {}
+        }
+        // The detectors come here.
+        if let Event::Removed { device } = event {
+            self.fleet.remove(device);
+        }
+    }
+
+    /// Lets time pass up to `now`.
+    pub fn handle_timeout(&mut self, now: UnixMillis) {
+        self.now = now.max(self.now);
+    }
+
+    /// Returns when [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<UnixMillis> {
+        None
+    }
+
+    /// Returns what was found, the oldest first.
+    pub fn poll_finding(&mut self) -> Option<Finding> {
+        self.findings.pop_front()
+    }
+}
