@@ -238,7 +238,9 @@ impl Incidents {
         let Some(number) = number else { return self.open(finding, parent) };
         let Some(incident) = self.all.get_mut(&number) else { return };
         let was_open = incident.is_open();
-        self.ending.retain(|(_, other)| *other != number);
+        if let Some(at) = incident.ending.take() {
+            self.ending.remove(&(at, number));
+        }
         let is_news = incident.see(&finding, parent);
         if !was_open {
             self.past.retain(|other| *other != number);
@@ -317,7 +319,8 @@ impl Incidents {
         incident.add_evidence(&finding.evidence);
         let at = incident.opened.plus(self.settings.hold_ms).max(finding.at);
         if at > finding.at {
-            self.ending.insert((at, number));
+            // Cleared twice it ends when it was to end.
+            self.ending.insert((*incident.ending.get_or_insert(at), number));
         } else if incident.end(finding.at) {
             self.close(number);
         }
@@ -325,7 +328,10 @@ impl Incidents {
 
     /// Moves an incident to those that are past, and forgets the oldest of these if there are too many.
     fn close(&mut self, number: Number) {
-        self.ending.retain(|(_, other)| *other != number);
+        let ending = self.all.get_mut(&number).and_then(|incident| incident.ending.take());
+        if let Some(at) = ending {
+            self.ending.remove(&(at, number));
+        }
         self.changes.push_back(Change::Ended { number });
         self.past.push_back(number);
         while self.past.len() > limits::PAST_INCIDENTS

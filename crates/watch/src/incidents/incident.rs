@@ -46,6 +46,8 @@ pub struct Incident {
     /// What became of it, the oldest first; at most [`limits::HISTORY`], of which the first is kept.
     pub history: Vec<Entry>,
     was_called: bool,
+    /// When it ends unless it is found again.
+    pub(super) ending: Option<UnixMillis>,
 }
 
 /// Says who has an incident in hand.
@@ -130,6 +132,7 @@ impl Incident {
             evidence: Vec::new(),
             history: vec![Entry { at, what: What::Opened(finding.class) }],
             was_called: false,
+            ending: None,
         };
         incident.add_evidence(&finding.evidence);
         incident
