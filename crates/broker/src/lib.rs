@@ -51,7 +51,7 @@ pub use input::{Input, ShardMessage, Storage, Ticket};
 pub use limits::Limits;
 pub use message::{Message, Publisher};
 pub use outbox::Outbox;
-pub use output::{CloseCause, Denial, DeniedAction, Notice, Output, Report, Unfit};
+pub use output::{CloseCause, Denial, DeniedAction, Notice, Output, Report, Signed, Unfit};
 pub use placement::{HashKey, ShardIndex};
 pub use principal::{Directory, Principal, Standing};
 pub use second_holder::{HolderSign, SecondHolder};

@@ -3,15 +3,18 @@
 use crate::attach::LinkId;
 use crate::bound::Bound;
 use crate::input::{ShardMessage, Ticket};
+use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::persist::PageAsk;
 use crate::placement::ShardIndex;
 use crate::second_holder::SecondHolder;
 use crate::signature::Check;
 use core::fmt;
+use keyward_envelope::Sequence;
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_policy::CitedRule;
+use std::sync::Arc;
 
 /// Is one thing for the shell to do.
 #[derive(Debug)]
@@ -54,12 +57,30 @@ pub enum Output {
     Check(Box<Check>),
     /// Two hold a message key, or its device has lost count. Said of each message that proves it.
     SecondHolder(Box<SecondHolder>),
+    /// A device said something, and that was accepted. Only if [`ShardConfig::is_watched`](crate::ShardConfig::is_watched).
+    Said {
+        /// What it said.
+        message: Arc<Message>,
+        /// What its signature proves; `None` if none was asked for.
+        signed: Option<Signed>,
+    },
     /// Somebody was refused something.
     Denied(Denial),
     /// Something happened that is counted and shown.
     Notice(Notice),
     /// A change is in force and all that follows from it was done.
     Reported(Report),
+}
+
+/// Is what the signature of a message proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signed {
+    /// Its number: starts of the device, then messages since.
+    pub sequence: Sequence,
+    /// How well its key is kept.
+    pub level: u8,
+    /// Whether it was made a while ago.
+    pub is_late: bool,
 }
 
 /// Says which change is in force.

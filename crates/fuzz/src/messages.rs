@@ -44,6 +44,7 @@ pub fn stored_records(data: &[u8]) {
             limits: Limits::default(),
             is_stored: true,
             numbers_since: UnixMillis(0),
+            is_watched: true,
         };
         Shard::new(config).restore(now(), portion);
     }

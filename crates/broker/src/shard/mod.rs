@@ -80,6 +80,8 @@ pub struct ShardConfig {
     pub is_stored: bool,
     /// Since when every number of a signed message that was taken is known ([`Recovered::numbers_since`](crate::persist::Recovered)).
     pub numbers_since: UnixMillis,
+    /// Whether it is told what devices say ([`Output::Said`](crate::Output::Said)).
+    pub is_watched: bool,
 }
 
 /// Is the routing core. See the crate's documentation for how to use one.

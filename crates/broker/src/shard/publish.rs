@@ -8,10 +8,11 @@ use crate::input::Storage;
 use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::message::{Draft, Message, deadline};
-use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output};
+use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output, Signed};
 use crate::permit::{self, Permit, Topic};
 use crate::session::{Inbound, Session};
 use crate::verified;
+use keyward_ids::Kind;
 use keyward_mqtt::packet::{Delivery as Exchange, PacketId, Publish, Version};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_mqtt::topic::TopicName;
@@ -78,6 +79,7 @@ impl Shard {
         message: Arc<Message>,
         delivery: Exchange,
     ) {
+        self.tell_watch(&message, None);
         match delivery {
             Exchange::AtMostOnce => {
                 self.route(permit, message, false);
@@ -91,6 +93,13 @@ impl Shard {
                 let digest = self.digest_of(&message);
                 self.accept_exactly_once(slot, permit, id, digest, message, false);
             }
+        }
+    }
+
+    /// Tells whoever watches devices what one said.
+    pub(super) fn tell_watch(&mut self, message: &Arc<Message>, signed: Option<Signed>) {
+        if self.config.is_watched && message.publisher.identity.kind() == Kind::Device {
+            self.out.say(Output::Said { message: Arc::clone(message), signed });
         }
     }
 

@@ -8,7 +8,7 @@ use crate::input::Storage;
 use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::message::{Draft, Message};
-use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output, Unfit};
+use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output, Signed, Unfit};
 use crate::second_holder::{HolderSign, SecondHolder};
 use crate::signature::{Check, Checked, MessageKey};
 use crate::verified;
@@ -156,6 +156,8 @@ impl Shard {
             Decision::New(record) => {
                 self.stats.verified += 1;
                 let marked = self.marked(&message, &counted);
+                let (sequence, level, is_late) = (held.claims.sequence, counted.key.level, counted.is_late);
+                self.tell_watch(&marked, Some(Signed { sequence, level, is_late }));
                 self.take_counted(
                     slot,
                     (permit, marked, held.delivery),

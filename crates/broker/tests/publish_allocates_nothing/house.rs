@@ -60,6 +60,7 @@ impl House {
                         limits,
                         is_stored: false,
                         numbers_since: UnixMillis(0),
+                        is_watched: false,
                     })
                 })
                 .collect(),

@@ -37,6 +37,7 @@ mod what_a_lost_store_knew_is_not_taken_again;
 mod what_is_on_disk_is_inspected;
 mod what_is_to_be_stored_needs_room;
 mod what_other_brokers_got_wrong;
+mod what_devices_say_is_told_to_the_watch;
 mod what_waits_to_be_verified_is_bounded;
 mod what_was_acknowledged_survives;
 mod who_runs_into_a_bound_is_named;

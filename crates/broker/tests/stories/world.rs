@@ -7,7 +7,7 @@ use keyward_broker::persist::PageAsk;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
     Attach, Check, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, MessageKey, Notice,
-    Output, Principal, SecondHolder, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Standing,
+    Output, Principal, SecondHolder, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Signed, Standing,
     Storage, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
@@ -50,6 +50,8 @@ pub(crate) struct World {
     record: Option<Vec<String>>,
     pub(crate) denials: Vec<Denial>,
     pub(crate) second_holders: Vec<SecondHolder>,
+    /// What devices said that was accepted: topic and what was signed.
+    pub(crate) said: Vec<(String, Option<Signed>)>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) reports: Vec<Report>,
 }
@@ -116,6 +118,7 @@ impl World {
             record: None,
             denials: Vec::new(),
             second_holders: Vec::new(),
+            said: Vec::new(),
             notices: Vec::new(),
             reports: Vec::new(),
         };
@@ -138,6 +141,7 @@ impl World {
             limits,
             is_stored,
             numbers_since,
+            is_watched: true,
         };
         self.shards = (0..shards).map(|index| Shard::new(config(index))).collect();
         self.inboxes = (0..shards).map(|_| VecDeque::new()).collect();
@@ -572,6 +576,7 @@ impl World {
                 }
             }
             Output::SecondHolder(found) => self.second_holders.push(*found),
+            Output::Said { message, signed } => self.said.push((message.topic().to_owned(), signed)),
             Output::Denied(denial) => self.denials.push(denial),
             Output::Notice(notice) => self.notices.push(notice),
             Output::Reported(report) => self.reports.push(report),

@@ -234,6 +234,7 @@ impl DataPlane {
             limits,
             is_stored,
             numbers_since,
+            is_watched: true,
         };
         let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();

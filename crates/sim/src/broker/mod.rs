@@ -65,7 +65,9 @@ impl Broker {
         let shell = |index: u16| {
             let is_stored = setup.engine == EngineSetup::Faulty;
             let (index16, limits) = (ShardIndex(index), setup.limits);
-            let config = ShardConfig { index: index16, shards, hash_key, limits, is_stored, numbers_since };
+            let is_watched = false;
+            let config =
+                ShardConfig { index: index16, shards, hash_key, limits, is_stored, numbers_since, is_watched };
             Shell::new(usize::from(index), Shard::new(config))
         };
         let mut broker = Self {

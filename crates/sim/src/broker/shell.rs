@@ -234,7 +234,8 @@ impl Shell {
             | Output::Commit(_)
             | Output::ReadPage(_)
             | Output::Check(_)
-            | Output::SecondHolder(_) => return,
+            | Output::SecondHolder(_)
+            | Output::Said { .. } => return,
         };
         around.log.say(what);
     }
@@ -271,7 +272,8 @@ impl Shell {
             }
             Output::Check(check) => self.unchecked.push_back(check),
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
-            Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) | Output::SecondHolder(_) => {}
+            Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) => {}
+            Output::SecondHolder(_) | Output::Said { .. } => {}
         }
     }
 

@@ -1,0 +1,54 @@
+//! The watch is told what devices say, each message that was accepted once, with what its signature proves.
+
+use crate::peer::{hello5, letter};
+use crate::signed_messages_count_once::{begin, publish, sealed};
+use crate::world::{World, in_every_world};
+use keyward_broker::Signed;
+use keyward_envelope::Sequence;
+use keyward_mqtt::packet::Qos;
+
+const QOS: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
+
+fn told(w: &mut World) -> Vec<(String, Option<Signed>)> {
+    std::mem::take(&mut w.said)
+}
+
+#[test]
+fn what_a_device_says_is_told_whether_somebody_reads_it_or_not() {
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        told(w);
+        for (number, qos) in QOS.into_iter().enumerate() {
+            w.send(pump, &letter("pump/a", "1").qos(qos, number as u16 + 1).packet());
+            assert_eq!(told(w), [("pump/a".to_owned(), None)], "{qos:?}");
+        }
+    });
+}
+
+#[test]
+fn what_users_say_and_what_is_refused_is_not() {
+    in_every_world(|w| {
+        let app = w.connect(hello5("user:app", "app"));
+        let pump = w.connect(hello5("device:pump", "pump"));
+        w.send(app, &letter("pump/a", "1").packet());
+        w.send(pump, &letter("lamp/a", "1").packet());
+        assert_eq!(told(w), []);
+        assert_eq!(w.denials.len(), 1);
+    });
+}
+
+#[test]
+fn a_signed_message_is_told_once_with_its_number_and_one_that_does_not_count_is_not() {
+    in_every_world(|w| {
+        let (_, pump) = begin(w);
+        let first = sealed(w, 1, "pump/a", 7, 0, "1");
+        publish(w, pump, &first, Qos::AtLeastOnce, 1);
+        let signed = Signed { sequence: Sequence(7), level: 2, is_late: false };
+        assert_eq!(told(w), [("pump/a".to_owned(), Some(signed))]);
+        let other = sealed(w, 1, "pump/a", 7, 0, "2");
+        for payload in [&first[..], &other, b"not signed"] {
+            publish(w, pump, payload, Qos::AtLeastOnce, 2);
+        }
+        assert_eq!(told(w), []);
+    });
+}
