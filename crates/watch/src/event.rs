@@ -85,6 +85,15 @@ pub enum Event {
         /// Whether its signature was verified.
         verified: bool,
     },
+    /// A device told where it is, by satellites or what else it asks.
+    Fix {
+        /// The device.
+        device: DeviceId,
+        /// Where it is.
+        position: Position,
+        /// Whether its signature was verified.
+        verified: bool,
+    },
     /// A switch that notices tampering was triggered.
     Tamper {
         /// The device.
@@ -140,6 +149,26 @@ pub struct Place {
     pub exposure: Exposure,
     /// How often it was declared to report, in milliseconds; `None` has it learned.
     pub interval_ms: Option<u64>,
+    /// The area that it is not to leave.
+    pub fence: Option<Fence>,
+}
+
+/// Is a place on earth, in millionths of a degree: 11 cm.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Degrees north, from −90,000,000 to 90,000,000.
+    pub latitude: i32,
+    /// Degrees east, from −180,000,000 to 180,000,000.
+    pub longitude: i32,
+}
+
+/// Is a circle on earth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// Its middle.
+    pub middle: Position,
+    /// From there to its edge, in metres.
+    pub radius_m: u32,
 }
 
 /// Says what a device lives on.
@@ -250,6 +279,8 @@ pub struct Claims {
     pub epoch: u32,
     /// Which message of that start.
     pub count: u64,
+    /// When it was signed, by its date; of a message with the nonce of its link instead, when that link was let in.
+    pub made: UnixMillis,
     /// The protection of the key, from 0 to 3.
     pub key_level: u8,
 }
@@ -296,8 +327,11 @@ pub enum Proof {
     Equivocation,
     /// A number came that lies far below those seen.
     NumberBehind,
-    /// A message that was accepted long ago came again.
-    Replay,
+    /// A message that was accepted long ago came again; not what a device says again because no acknowledgement came.
+    Replay {
+        /// Which: what tells it from the others of its device, as its number or a part of its digest.
+        message: u64,
+    },
     /// A message came that must be signed and is not, or not truly.
     BadSignature,
 }
