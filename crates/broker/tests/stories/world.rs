@@ -7,8 +7,8 @@ use keyward_broker::persist::PageAsk;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
     Attach, Check, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, MessageKey, Notice,
-    Output, Principal, SecondHolder, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Signed, Standing,
-    Storage, Ticket,
+    Output, Principal, SecondHolder, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Signed,
+    Standing, Storage, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};

@@ -152,6 +152,16 @@ pub const LAST_LOGINS: usize = 16_384;
 /// Devices of which a proof waits that two hold their key; others find no place until the next second, when all are taken.
 pub const PROOFS: usize = 1_024;
 
+/// Things heard of devices that are on their way to the watch; what is more is dropped, counted, and known to the watch.
+pub const HEARD: usize = 8_192;
+
+/// Ticks of workers in which something was heard that are on their way to the watch.
+pub const HEARD_BATCHES: usize = 1_024;
+
+/// Bytes up to which a message goes to the watch whole, with what is counted beside it: of all that are on their way 32 MiB
+/// at most. Of a longer one it hears that there was one.
+pub const HEARD_MESSAGE_BYTES: usize = 4_096;
+
 /// Sources whose handshakes are counted for their rate; the one that has used up least makes room.
 pub const PACED_SOURCES: usize = 4_096;
 

@@ -14,6 +14,7 @@ use crate::plane::enrolment::Applications;
 use crate::plane::entrance::TypeRules;
 use crate::plane::events::{Reporter, Sink};
 use crate::plane::handover::WorkerMessage;
+use crate::plane::hearing::Mouth;
 use crate::plane::inbox::{Inbox, Sender};
 use crate::plane::last_logins::LastLogins;
 use crate::plane::limits::{CONNECT_BYTES, Limits};
@@ -69,6 +70,8 @@ pub struct DataPlaneOptions {
     pub listeners: Vec<Listener>,
     /// Who is told what happens.
     pub sink: Arc<dyn Sink>,
+    /// Where the watch is told what devices do; without one nobody is told.
+    pub watch: Option<Mouth>,
     /// What types of devices demand, beside what the listener demands.
     pub type_rules: TypeRules,
     /// What keeps sessions and messages; without one they end with the process.
@@ -151,6 +154,7 @@ impl DataPlane {
             type_rules,
             store,
             signature_threads,
+            watch,
             ..
         } = options;
         let door_loops = Loop::many(threads(options.doors, usize::MAX))?;
@@ -202,7 +206,7 @@ impl DataPlane {
             stopped: AtomicBool::new(false),
         };
         let signatures = plane.run_signature_checkers(signature_threads)?;
-        plane.run_workers(worker_loops, broker_limits, restart, &state, &signatures)?;
+        plane.run_workers(worker_loops, broker_limits, restart, &state, &signatures, watch.as_ref())?;
         plane.run_doors(door_loops)?;
         plane.set_policy(state.policy_generation, state.policy)?;
         plane.tell_directory(&state.directory)?;
@@ -222,6 +226,7 @@ impl DataPlane {
         restart: Option<Restart>,
         state: &State,
         signatures: &SignatureDesk,
+        watch: Option<&Mouth>,
     ) -> Result<(), StartError> {
         let (count, hash_key, is_stored) = (loops.len(), self.shared.hash_key, restart.is_some());
         let shards = u16::try_from(count).unwrap_or(u16::MAX);
@@ -234,7 +239,7 @@ impl DataPlane {
             limits,
             is_stored,
             numbers_since,
-            is_watched: true,
+            is_watched: watch.is_some(),
         };
         let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
@@ -261,6 +266,7 @@ impl DataPlane {
                 reporting: Reporting(self.doors.len() + index),
                 changes: self.shared.changes.clone(),
                 reporter: self.shared.reporter.clone(),
+                watch: watch.cloned(),
                 limits: self.shared.limits.clone(),
                 broker_limits: limits,
                 packet_bytes: self.shared.connection_limits.packet_max as usize,

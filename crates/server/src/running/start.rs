@@ -255,6 +255,7 @@ fn start_plane(
         workers: config.shards.unwrap_or(0),
         doors: config.door_threads.unwrap_or(0),
         signature_threads: config.signature_threads.unwrap_or(0),
+        watch: None,
         state: State {
             policy_generation: 1,
             policy: Arc::clone(policy),

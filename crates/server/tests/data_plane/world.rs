@@ -180,6 +180,7 @@ impl World {
             workers: 2,
             doors: 2,
             signature_threads: 0,
+            watch: None,
             state: State {
                 policy_generation: 1,
                 policy: Arc::new(Policy::builtin()),

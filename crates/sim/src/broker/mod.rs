@@ -66,8 +66,15 @@ impl Broker {
             let is_stored = setup.engine == EngineSetup::Faulty;
             let (index16, limits) = (ShardIndex(index), setup.limits);
             let is_watched = false;
-            let config =
-                ShardConfig { index: index16, shards, hash_key, limits, is_stored, numbers_since, is_watched };
+            let config = ShardConfig {
+                index: index16,
+                shards,
+                hash_key,
+                limits,
+                is_stored,
+                numbers_since,
+                is_watched,
+            };
             Shell::new(usize::from(index), Shard::new(config))
         };
         let mut broker = Self {

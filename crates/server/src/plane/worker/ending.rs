@@ -3,6 +3,7 @@
 use super::Worker;
 use super::link::{Link, LinkEnd};
 use crate::clock::millis;
+use crate::plane::hearing::Leave;
 use crate::plane::parting::Parted;
 use crate::plane::transport::Ending;
 use keyward_broker::output::CloseCause;
@@ -13,6 +14,8 @@ use keyward_mqtt::time::Millis;
 
 impl Worker {
     pub(super) fn end_link(&mut self, id: LinkId, end: LinkEnd) {
+        let is_gone = matches!(end, LinkEnd::Gone | LinkEnd::Closed);
+        self.note_leave(id, if is_gone { Leave::Closed } else { Leave::Server });
         match end {
             LinkEnd::Refused(refused) => self.close_with(id, refused.farewell),
             LinkEnd::Gone => drop(self.take(id)),
@@ -30,10 +33,18 @@ impl Worker {
     /// Closes a link for which the shard has no last packet: at once, but for a WebSocket, whose client waits for a close;
     /// whoever may not be here is told nothing.
     pub(super) fn close(&mut self, id: LinkId, cause: CloseCause) {
+        self.note_leave(id, cause.into());
         let is_owed = !matches!(cause, CloseCause::NotAllowed | CloseCause::NotReading);
         match self.links.get(&id) {
             Some(link) if is_owed && link.has_farewell() => self.part(id, &[]),
             _ => drop(self.take(id)),
+        }
+    }
+
+    /// Notes how a link ends, for the watch; what was noted first holds.
+    pub(super) fn note_leave(&mut self, id: LinkId, how: Leave) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.leave.get_or_insert(how);
         }
     }
 
@@ -42,6 +53,9 @@ impl Worker {
         let link = self.links.remove(&id)?;
         self.unfinished.change(link.identity(), link.held(), 0);
         self.burden.lose(&link);
+        if link.established {
+            self.hearing.parted(&link.identity, id.0, link.leave.unwrap_or(Leave::Server));
+        }
         Some(link)
     }
 
@@ -110,6 +124,7 @@ impl Worker {
             if is_slow {
                 self.report_limit(identity, "packet_time", self.parts.limits.packet_time.as_secs());
             }
+            self.note_leave(id, if is_slow { Leave::Server } else { Leave::KeepAlive });
             self.close_with(id, farewell);
             return self.handle(Input::Lost { link: id });
         }

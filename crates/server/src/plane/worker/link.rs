@@ -4,6 +4,7 @@ use super::inflow::Inflow;
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::authentication::{Method, Proof};
 use crate::plane::handover::Handover;
+use crate::plane::hearing::Leave;
 use crate::plane::limits::{PIECE_BYTES, READ_PER_LINK, WORKER_READ};
 use crate::plane::pace::Spent;
 use crate::plane::parting::Parting;
@@ -47,6 +48,8 @@ pub(crate) struct Link {
     pub(super) identity: Identity,
     socket: Stream,
     pub(super) transport: Transport,
+    /// How it ends, once that is known.
+    pub(super) leave: Option<Leave>,
     pub(super) connection: ServerConnection,
     /// By which the client proved who it is.
     pub(super) method: Option<Arc<dyn Method>>,
@@ -155,6 +158,7 @@ impl Link {
             identity: attach.identity().clone(),
             socket,
             transport,
+            leave: None,
             connection,
             method,
             proof: None,

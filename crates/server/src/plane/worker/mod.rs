@@ -20,18 +20,20 @@ use crate::plane::changes::{Changes, Reporting};
 use crate::plane::committer::Desk;
 use crate::plane::events::{Offender, Reporter};
 use crate::plane::handover::{Handover, WorkerMessage};
+use crate::plane::hearing::{Hearing, Mouth};
 use crate::plane::inbox::{Inbox, Room, Sender};
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::pages::PageDesk;
 use crate::plane::parting::Parting;
 use crate::plane::proofs::{Proof, Proofs};
 use crate::plane::signatures::SignatureDesk;
+use crate::plane::source::Peer;
 use crate::plane::timers::{Timers, until};
 use burden::Burden;
 use commits::Commits;
 use effort::Efforts;
 use keyward_broker::output::Report;
-use keyward_broker::{Input, LinkId, Notice, Output, SecondHolder, Shard, ShardIndex};
+use keyward_broker::{DeniedAction, Input, LinkId, Notice, Output, SecondHolder, Shard, ShardIndex};
 use keyward_identity::limits::EVIDENCE_HOSTS;
 use keyward_ids::Identity;
 use keyward_mqtt::time::{Millis, Now};
@@ -70,6 +72,8 @@ pub(crate) struct WorkerParts {
     pub(crate) reporting: Reporting,
     pub(crate) changes: Arc<Changes>,
     pub(crate) reporter: Reporter,
+    /// Where the watch is told what devices do, if there is one.
+    pub(crate) watch: Option<Mouth>,
     pub(crate) limits: Limits,
     pub(crate) broker_limits: keyward_broker::Limits,
     /// The size of the largest packet.
@@ -96,6 +100,7 @@ pub(crate) struct Worker {
     burden: Burden,
     efforts: Efforts,
     notices: Notices,
+    hearing: Hearing,
     /// Bytes of MQTT that links have received.
     received: u64,
     stopping: Option<Millis>,
@@ -112,6 +117,7 @@ impl Worker {
     pub(crate) fn new(mut parts: WorkerParts) -> Self {
         let outputs = std::mem::take(&mut parts.said);
         let commits = Commits::new(parts.desk.take(), parts.index);
+        let hearing = Hearing::new(parts.watch.take());
         Self {
             parts,
             now: clock::now(),
@@ -129,6 +135,7 @@ impl Worker {
             burden: Burden::default(),
             efforts: Efforts::default(),
             notices: Notices::default(),
+            hearing,
             received: 0,
             stopping: None,
         }
@@ -180,6 +187,7 @@ impl Worker {
         let writing = self.write_links();
         self.tell_burden();
         self.notices.tell(&self.parts.reporter);
+        self.hearing.hand_over(self.now.wall);
         let idle = [reading, receiving, writing] == [Work::Done; 3] && self.dirty.is_empty();
         if idle { Work::Done } else { Work::Left }
     }
@@ -247,7 +255,8 @@ impl Worker {
                 }
             }
             Output::Close { link, cause, last: None } => self.close(link, cause),
-            Output::Close { link, cause: _, last: Some(last) } => {
+            Output::Close { link, cause, last: Some(last) } => {
+                self.note_leave(link, cause.into());
                 let mut bytes = Vec::with_capacity(last.len());
                 last.slices().for_each(|slice| bytes.extend_from_slice(slice));
                 self.parts.shard.recycle(last);
@@ -273,7 +282,13 @@ impl Worker {
             }
             Output::Check(check) => self.parts.signatures.ask(self.parts.index, check),
             Output::SecondHolder(found) => self.keep_proof(*found),
-            Output::Denied(denial) => self.parts.reporter.denied(denial),
+            Output::Said { message, signed } => self.hearing.said(message, signed),
+            Output::Denied(denial) => {
+                if let DeniedAction::Signed(unfit) = denial.action {
+                    self.hearing.unfit(&denial.identity, unfit);
+                }
+                self.parts.reporter.denied(denial);
+            }
             Output::Notice(Notice::Limit { identity, bound }) => {
                 let value = bound.value(&self.parts.broker_limits);
                 self.report_limit(identity, bound.name(), value);
@@ -309,6 +324,10 @@ impl Worker {
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Some(late) = link.establish(self.now.mono, keep_alive) {
             self.arm(id, late);
+        }
+        if let Some(link) = self.links.get(&id) {
+            let from = link.peer().map(Peer::host);
+            self.hearing.connected(&link.identity, id.0, from, keep_alive);
         }
         // Its next packets may lie decrypted with us already, so it is run once without waiting for the socket.
         self.enqueue(id);

@@ -1,0 +1,264 @@
+//! What the watch hears of devices: that they come, what they say, how they leave.
+//!
+//! A worker gathers it in a tick and hands it over at once. Telling never delays a link: what the watch has no time for is dropped and
+//! counted, and the watch is told how much that was, for it must not take its own deafness for the silence of devices.
+
+use crate::plane::limits::{HEARD, HEARD_BATCHES, HEARD_MESSAGE_BYTES};
+use crate::plane::source::Host;
+use keyward_broker::output::CloseCause;
+use keyward_broker::{Message, Signed, Unfit};
+use keyward_ids::{Identity, Kind};
+use keyward_mqtt::time::UnixMillis;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Is one thing that was heard of a device.
+#[derive(Debug)]
+pub struct Heard {
+    /// Which device.
+    pub device: Identity,
+    /// What.
+    pub what: What,
+}
+
+/// Is what can be heard of a device.
+#[derive(Debug)]
+pub enum What {
+    /// One of its links was let in.
+    Connected {
+        /// The number of the link.
+        link: u64,
+        /// Where it comes from; `None` if it is gone already.
+        from: Option<Host>,
+        /// The keep-alive that holds, in seconds; 0 is off.
+        keep_alive_secs: u16,
+    },
+    /// One of its links is over.
+    Parted {
+        /// The number of the link.
+        link: u64,
+        /// How.
+        how: Leave,
+    },
+    /// It said something that was accepted.
+    Said {
+        /// What; `None` if that is long.
+        message: Option<Arc<Message>>,
+        /// What its signature proves, if one was asked for.
+        signed: Option<Signed>,
+    },
+    /// It said something that is not signed as it must be.
+    Unfit(Unfit),
+}
+
+/// Says how a link ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// The client said so.
+    Disconnected,
+    /// The connection went without a word.
+    Closed,
+    /// The client was silent for too long.
+    KeepAlive,
+    /// A newer link has its session.
+    TakenOver,
+    /// The broker ended it.
+    Server,
+}
+
+impl From<CloseCause> for Leave {
+    fn from(cause: CloseCause) -> Self {
+        match cause {
+            CloseCause::Disconnected => Self::Disconnected,
+            CloseCause::TakenOver => Self::TakenOver,
+            CloseCause::Refused(_)
+            | CloseCause::Violation(_)
+            | CloseCause::NotAllowed
+            | CloseCause::NotReading
+            | CloseCause::NoRoom
+            | CloseCause::ShuttingDown => Self::Server,
+        }
+    }
+}
+
+/// Is what was heard in one tick of one worker.
+#[derive(Debug)]
+pub struct Tick {
+    /// When.
+    pub at: UnixMillis,
+    /// What, in its order.
+    pub heard: Vec<Heard>,
+}
+
+/// Counts what is under way, and what was dropped.
+#[derive(Debug, Default)]
+struct Counts {
+    under_way: AtomicUsize,
+    missed: AtomicU64,
+}
+
+/// Is where workers tell what they hear; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Mouth {
+    ticks: SyncSender<Tick>,
+    counts: Arc<Counts>,
+}
+
+/// Is where the watch takes what workers tell.
+#[derive(Debug)]
+pub struct Ear {
+    ticks: Receiver<Tick>,
+    counts: Arc<Counts>,
+}
+
+/// Makes a way from the workers to the watch, which holds at most [`HEARD`] things.
+pub fn hearing() -> (Mouth, Ear) {
+    let (sender, ticks) = sync_channel(HEARD_BATCHES);
+    let counts = Arc::<Counts>::default();
+    (Mouth { ticks: sender, counts: Arc::clone(&counts) }, Ear { ticks, counts })
+}
+
+impl Ear {
+    /// Waits for the next tick, but no longer than `at_most`.
+    ///
+    /// # Errors
+    /// Nobody is left who could tell, or there was nothing.
+    pub fn listen(&self, at_most: Duration) -> Result<Tick, RecvTimeoutError> {
+        let tick = self.ticks.recv_timeout(at_most)?;
+        self.counts.under_way.fetch_sub(tick.heard.len(), Ordering::Relaxed);
+        Ok(tick)
+    }
+
+    /// Returns how much was dropped since this was asked last.
+    pub fn missed(&self) -> u64 {
+        self.counts.missed.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// Gathers what one worker hears.
+#[derive(Debug)]
+pub(crate) struct Hearing {
+    mouth: Option<Mouth>,
+    heard: Vec<Heard>,
+}
+
+impl Hearing {
+    pub(crate) fn new(mouth: Option<Mouth>) -> Self {
+        Self { mouth, heard: Vec::new() }
+    }
+
+    pub(crate) fn connected(
+        &mut self,
+        device: &Identity,
+        link: u64,
+        from: Option<Host>,
+        keep_alive_secs: u16,
+    ) {
+        self.note(device, || What::Connected { link, from, keep_alive_secs });
+    }
+
+    pub(crate) fn parted(&mut self, device: &Identity, link: u64, how: Leave) {
+        self.note(device, || What::Parted { link, how });
+    }
+
+    pub(crate) fn said(&mut self, message: Arc<Message>, signed: Option<Signed>) {
+        let device = message.publisher().identity.clone();
+        let message = (message.weight() <= HEARD_MESSAGE_BYTES).then_some(message);
+        self.note(&device, || What::Said { message, signed });
+    }
+
+    pub(crate) fn unfit(&mut self, device: &Identity, unfit: Unfit) {
+        self.note(device, || What::Unfit(unfit));
+    }
+
+    fn note(&mut self, device: &Identity, what: impl FnOnce() -> What) {
+        if let Some(mouth) = &self.mouth
+            && device.kind() == Kind::Device
+        {
+            if self.heard.len() >= HEARD {
+                mouth.counts.missed.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            self.heard.push(Heard { device: device.clone(), what: what() });
+        }
+    }
+
+    /// Hands over what was heard in this tick.
+    pub(crate) fn hand_over(&mut self, at: UnixMillis) {
+        let Some(mouth) = self.mouth.as_ref().filter(|_| !self.heard.is_empty()) else { return };
+        let heard = std::mem::take(&mut self.heard);
+        let count = heard.len();
+        let has_room = mouth.counts.under_way.fetch_add(count, Ordering::Relaxed) + count <= HEARD;
+        if !has_room || mouth.ticks.try_send(Tick { at, heard }).is_err() {
+            mouth.counts.under_way.fetch_sub(count, Ordering::Relaxed);
+            mouth.counts.missed.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pump() -> Identity {
+        "device:pump".parse().unwrap()
+    }
+
+    fn tick(hearing: &mut Hearing, things: usize) {
+        (0..things).for_each(|_| hearing.unfit(&pump(), Unfit::Form));
+        hearing.hand_over(UnixMillis(7));
+    }
+
+    #[test]
+    fn what_is_heard_in_a_tick_comes_together_and_in_its_order_and_of_devices_alone() {
+        let (mouth, ear) = hearing();
+        let mut worker = Hearing::new(Some(mouth));
+        worker.connected(&pump(), 1, None, 60);
+        worker.unfit(&"user:anna".parse().unwrap(), Unfit::Form);
+        worker.parted(&pump(), 1, Leave::Closed);
+        worker.hand_over(UnixMillis(7));
+        worker.hand_over(UnixMillis(8));
+        let heard = ear.listen(Duration::ZERO).unwrap().heard;
+        assert!(matches!(
+            heard[..],
+            [
+                Heard { what: What::Connected { link: 1, keep_alive_secs: 60, .. }, .. },
+                Heard { what: What::Parted { link: 1, how: Leave::Closed }, .. },
+            ]
+        ));
+        assert!(ear.listen(Duration::ZERO).is_err(), "a tick in which nothing was heard is none");
+        assert_eq!(ear.missed(), 0);
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_dropped_and_counted_and_room_comes_back() {
+        let (mouth, ear) = hearing();
+        let mut worker = Hearing::new(Some(mouth));
+        tick(&mut worker, HEARD - 1);
+        tick(&mut worker, 2);
+        assert_eq!((ear.missed(), ear.missed()), (2, 0));
+        tick(&mut worker, 1);
+        assert_eq!(ear.missed(), 0);
+        assert_eq!(ear.listen(Duration::ZERO).unwrap().heard.len(), HEARD - 1);
+        tick(&mut worker, HEARD + 5);
+        assert_eq!(
+            ear.missed(),
+            HEARD as u64 + 5,
+            "one is there still, and five were more than a tick holds"
+        );
+        assert_eq!(ear.listen(Duration::ZERO).unwrap().heard.len(), 1);
+        tick(&mut worker, HEARD);
+        assert_eq!((ear.missed(), ear.listen(Duration::ZERO).unwrap().heard.len()), (0, HEARD));
+        (0..=HEARD_BATCHES).for_each(|_| tick(&mut worker, 1));
+        assert_eq!(ear.missed(), 1);
+    }
+
+    #[test]
+    fn nothing_is_gathered_where_nobody_listens() {
+        let mut worker = Hearing::new(None);
+        tick(&mut worker, 100);
+        assert!(worker.heard.is_empty());
+    }
+}
