@@ -49,7 +49,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bench", &["watch"]),
 ];
 
-/// What reading TOML brings into a pure crate: data structures and parsers.
+/// What writing and reading values brings into a pure crate.
+const SERDE: &[&str] = &["proc-macro2", "quote", "serde", "serde_core", "serde_derive", "syn", "unicode-ident"];
+
+/// What reading TOML brings, that among it: data structures and parsers.
 const TOML: &[&str] = &[
     "equivalent",
     "hashbrown",
@@ -139,7 +142,7 @@ const PURE: &[(&str, &[&[&str]])] = &[
     ("store", &[]),
     ("policy", &[&["keyward-ids", "keyward-mqtt"], TOML]),
     ("envelope", &[CRYPTOGRAPHY]),
-    ("watch", &[&["keyward-ids"]]),
+    ("watch", &[&["keyward-ids"], SERDE]),
     (
         "broker",
         &[

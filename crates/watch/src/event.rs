@@ -3,10 +3,13 @@
 //! Whoever feeds the watch says what happened and when, in the order of time. What a device says of itself carries whether a signature
 //! proved it: what anybody could have said never counts as proof.
 
-use keyward_ids::{DeviceId, SiteId};
+use core::{fmt, str::FromStr};
+use keyward_ids::{DeviceId, NameError, SiteId};
+use serde::{Deserialize, Serialize};
 
 /// Is a time: milliseconds since 1970, and never earlier than that of the event before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
@@ -196,7 +199,8 @@ pub enum Exposure {
 }
 
 /// Is what is said of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Scope {
     /// One device.
     Device(DeviceId),
@@ -208,6 +212,84 @@ pub enum Scope {
     Site(SiteId),
     /// All that there are.
     Everything,
+}
+
+/// Writes `device:ID`, `gateway:SITE/NAME`, `circuit:SITE/NAME`, `site:NAME` or `everything`; of a gateway without a site `gateway:/NAME`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |site: &Option<SiteId>| site.as_ref().map_or("", SiteId::as_str).to_owned();
+        match self {
+            Self::Device(device) => write!(f, "device:{device}"),
+            Self::Gateway(site, name) => write!(f, "gateway:{}/{name}", of(site)),
+            Self::Circuit(site, name) => write!(f, "circuit:{}/{name}", of(site)),
+            Self::Site(site) => write!(f, "site:{site}"),
+            Self::Everything => f.write_str("everything"),
+        }
+    }
+}
+
+/// Says why a text names no scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoScope {
+    /// It begins with no kind of scope.
+    Kind,
+    /// What stands behind the kind is no name.
+    Name(NameError),
+}
+
+impl fmt::Display for NoScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind => {
+                f.write_str("write device:ID, site:NAME, gateway:SITE/NAME, circuit:SITE/NAME or everything")
+            }
+            Self::Name(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for NoScope {}
+
+impl From<NameError> for NoScope {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
+
+impl FromStr for Scope {
+    type Err = NoScope;
+
+    fn from_str(text: &str) -> Result<Self, NoScope> {
+        if text == "everything" {
+            return Ok(Self::Everything);
+        }
+        let part = |name: &str| {
+            let (site, name) = name.split_once('/').ok_or(NoScope::Kind)?;
+            let site = (!site.is_empty()).then(|| SiteId::parse(site)).transpose()?;
+            Ok((site, name.into()))
+        };
+        match text.split_once(':') {
+            Some(("device", id)) => Ok(Self::Device(DeviceId::parse(id)?)),
+            Some(("site", name)) => Ok(Self::Site(SiteId::parse(name)?)),
+            Some(("gateway", name)) => part(name).map(|(site, name)| Self::Gateway(site, name)),
+            Some(("circuit", name)) => part(name).map(|(site, name)| Self::Circuit(site, name)),
+            _ => Err(NoScope::Kind),
+        }
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.to_string()
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = NoScope;
+
+    fn try_from(text: String) -> Result<Self, NoScope> {
+        text.parse()
+    }
 }
 
 /// Is what is known of a link when it is let in.
@@ -334,4 +416,30 @@ pub enum Proof {
     },
     /// A message came that must be signed and is not, or not truly.
     BadSignature,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_read_as_it_was_written() {
+        let site = || Some("hall".parse().unwrap());
+        let scopes = [
+            (Scope::Device("pump-1".parse().unwrap()), "device:pump-1"),
+            (Scope::Site("hall".parse().unwrap()), "site:hall"),
+            (Scope::Gateway(site(), "ap/1".into()), "gateway:hall/ap/1"),
+            (Scope::Circuit(None, "F3".into()), "circuit:/F3"),
+            (Scope::Everything, "everything"),
+        ];
+        for (scope, text) in scopes {
+            assert_eq!(scope.to_string(), text);
+            assert_eq!(text.parse(), Ok(scope));
+        }
+        for text in
+            ["", "pump", "device:", "device:a b", "site:", "gateway:hall", "gateway:a b/x", "user:anna"]
+        {
+            assert!(text.parse::<Scope>().is_err(), "{text}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::event::{Scope, UnixMillis};
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Is what a detector found, or that it is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub enum Turn {
 }
 
 /// Is one fact that speaks for a finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// When it was seen.
     pub at: UnixMillis,
@@ -45,7 +46,8 @@ pub struct Evidence {
 }
 
 /// Says how sure a detector is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Confidence {
     /// Other causes are as likely.
     Low,
@@ -58,7 +60,8 @@ pub enum Confidence {
 }
 
 /// Says what follows from a finding if it is true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Worth a line for those who look.
     Info,
@@ -82,9 +85,9 @@ impl Severity {
 macro_rules! classes {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
         /// Is what a finding is taken for.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Class {
-            $($(#[$doc])* $name,)*
+            $($(#[$doc])* #[serde(rename = $word)] $name,)*
         }
 
         impl Class {

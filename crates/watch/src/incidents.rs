@@ -25,6 +25,7 @@ use crate::finding::{Class, Finding, Severity, Turn};
 use crate::limits;
 use calls::Calls;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use verdicts::Verdicts;
 
@@ -102,6 +103,15 @@ impl fmt::Display for NoSuch {
 
 impl core::error::Error for NoSuch {}
 
+/// Is what survives a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Saved {
+    last: Number,
+    incidents: Vec<Incident>,
+    #[serde(default)]
+    verdicts: Verdicts,
+}
+
 /// Holds the incidents of an installation: at most [`limits::INCIDENTS`] that are open, and [`limits::PAST_INCIDENTS`] that are not.
 #[derive(Debug, Clone)]
 pub struct Incidents {
@@ -132,6 +142,31 @@ impl Incidents {
             calls: Calls::default(),
             changes: VecDeque::new(),
         }
+    }
+
+    /// Returns what is to survive a restart.
+    pub fn saved(&self) -> Saved {
+        let verdicts = self.verdicts.clone();
+        Saved { last: self.last, incidents: self.all.values().cloned().collect(), verdicts }
+    }
+
+    /// Returns the incidents that another process saved; what is more than may be, or contradicts itself, is left out.
+    pub fn restored(settings: Settings, saved: Saved) -> Self {
+        let mut incidents = Self { verdicts: saved.verdicts, ..Self::new(settings) };
+        incidents.last = saved.last;
+        for incident in saved.incidents.into_iter().take(limits::INCIDENTS + limits::PAST_INCIDENTS) {
+            let number = incident.number;
+            incidents.last = incidents.last.max(number);
+            incidents.newest.insert((incident.scope.clone(), incident.class), number);
+            if let Some(at) = incident.ending {
+                incidents.ending.insert((at, number));
+            }
+            if !incident.is_open() {
+                incidents.past.push_back(number);
+            }
+            incidents.all.insert(number, incident);
+        }
+        incidents
     }
 
     /// Takes a finding.

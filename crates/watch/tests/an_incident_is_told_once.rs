@@ -269,3 +269,26 @@ fn what_is_remembered_is_bounded_and_the_beginning_of_it_is_kept() {
     assert_eq!(book.incidents.all().count(), PAST_INCIDENTS);
     assert!(book.incidents.all().all(|incident| incident.number > Number(1)), "the oldest goes first");
 }
+
+#[test]
+fn incidents_survive_a_restart_with_all_that_people_said_of_them() {
+    let mut book = book();
+    for number in 1..=20 {
+        book.set(pump(number), Class::Unusual);
+        book.resolve(number, Verdict::False);
+    }
+    book.set(pump(50), Class::Missing);
+    book.incidents.acknowledge(book.now, Number(21), "anna", "on my way").unwrap();
+    book.set(hall(), Class::SiteOutage);
+    book.pass(MINUTE);
+    book.clear(hall(), Class::SiteOutage);
+
+    let text = serde_json::to_string(&book.incidents.saved()).unwrap();
+    let restored = Incidents::restored(Settings::default(), serde_json::from_str(&text).unwrap());
+    assert!(book.incidents.all().eq(restored.all()));
+    let mut book = Book { incidents: restored, ..book };
+    assert!(book.incidents.has_stepped_down(Class::Unusual));
+    assert_eq!(book.set(pump(50), Class::Missing), [], "it is the same incident");
+    assert_eq!(book.pass(9 * MINUTE), [ended(22)], "its end was due");
+    assert_eq!(book.set(pump(60), Class::Missing), [told(23, true)], "no number is used again");
+}

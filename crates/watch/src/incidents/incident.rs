@@ -5,9 +5,11 @@ use crate::event::{Scope, UnixMillis};
 use crate::finding::{Class, Confidence, Evidence, Finding, Severity};
 use crate::limits;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Numbers incidents from 1 on; a number is never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Number(pub u64);
 
 impl fmt::Display for Number {
@@ -17,7 +19,7 @@ impl fmt::Display for Number {
 }
 
 /// Is one incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its number.
     pub number: Number,
@@ -47,11 +49,13 @@ pub struct Incident {
     pub history: Vec<Entry>,
     was_called: bool,
     /// When it ends unless it is found again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ending: Option<UnixMillis>,
 }
 
 /// Says who has an incident in hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Nobody.
     Open,
@@ -73,7 +77,7 @@ pub enum State {
 }
 
 /// Is one line of the history of an incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// When.
     pub at: UnixMillis,
@@ -82,7 +86,8 @@ pub struct Entry {
 }
 
 /// Is what can become of an incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum What {
     /// It began.
     Opened(Class),

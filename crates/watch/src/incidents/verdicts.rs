@@ -1,10 +1,12 @@
 //! What people said of incidents, by class: a rule that is mostly wrong steps down by itself.
 
 use crate::finding::Class;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Is what a person says that an incident was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// What it was taken for.
     True,
@@ -18,7 +20,7 @@ pub enum Verdict {
 const JUDGED_BY: usize = 20;
 
 /// Remembers the last verdicts of each class.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Verdicts(BTreeMap<Class, VecDeque<Verdict>>);
 
 impl Verdicts {
