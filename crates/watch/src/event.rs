@@ -357,6 +357,8 @@ pub struct Message {
 /// Is what the signature of a message proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
+    /// Which of the device's keys signed it: its identifier, big-endian. Each has numbers of its own.
+    pub key: u64,
     /// How often the device had started when it signed.
     pub epoch: u32,
     /// Which message of that start.
