@@ -8,19 +8,27 @@
 //! | [`event`] | what is heard, as values |
 //! | [`finding`] | what a detector says, with its evidence |
 //! | `fleet` | the devices, their places, and where somebody works on them |
+//! | [`identity`] | whether a device is who it says it is, and alone |
+//! | [`relocation`] | whether it is still where it was |
+//! | [`ratchet`] | a secret that rolls with each connection, for devices that cannot keep one |
 //! | [`incidents`] | what findings become for people: one number, a history, who is called |
 //! | [`readings`] | readings that lie |
 //! | [`limits`] | bounds of what is remembered |
 //!
 //! Nothing here does IO, reads a clock, starts a task or draws a random number: the same events give the same findings.
 
+mod agenda;
+mod earth;
 pub mod event;
 pub mod finding;
 #[allow(dead_code, reason = "its first readers come next")]
 mod fleet;
+pub mod identity;
 pub mod incidents;
 pub mod limits;
+pub mod ratchet;
 pub mod readings;
+pub mod relocation;
 mod watch;
 
 pub use event::{Event, UnixMillis};

@@ -23,3 +23,22 @@ pub const INCIDENTS: usize = 10_000;
 
 /// Incidents that are over and remembered.
 pub const PAST_INCIDENTS: usize = 2_000;
+
+/// Message keys of one device whose starts are remembered, the newest. All that is remembered of who holds a device's keys and where it
+/// is takes at most 6 KiB.
+pub const MESSAGE_KEYS: usize = 3;
+
+/// Starts of one device under one key, the newest: a copy alternates with what was heard just before.
+pub const STARTS: usize = 4;
+
+/// Links of one device that are remembered as open, the newest.
+pub const LINKS: usize = 4;
+
+/// Networks from which one device is known to come, the newest: a van, a phone's hotspot and some offices.
+pub const NETWORKS: usize = 16;
+
+/// Autonomous systems from which one device is known to come, the newest.
+pub const SYSTEMS: usize = 8;
+
+/// Countries from which one device is known to come, the newest.
+pub const COUNTRIES: usize = 4;

@@ -3,12 +3,16 @@
 use crate::event::{Event, UnixMillis};
 use crate::finding::Finding;
 use crate::fleet::Fleet;
+use crate::identity::Identity;
+use crate::relocation::Relocation;
 use std::collections::VecDeque;
 
 /// Watches a fleet.
 #[derive(Debug, Default)]
 pub struct Watch {
     fleet: Fleet,
+    identity: Identity,
+    relocation: Relocation,
     findings: VecDeque<Finding>,
     now: UnixMillis,
 }
@@ -27,7 +31,8 @@ impl Watch {
             Event::Maintenance { scope, until } => self.fleet.maintain(self.now, scope.clone(), *until),
             _ => {}
         }
-        // The detectors come here.
+        self.identity.handle(self.now, event, &mut self.findings);
+        self.relocation.handle(self.now, event, &self.fleet, &mut self.findings);
         if let Event::Removed { device } = event {
             self.fleet.remove(device);
         }
@@ -36,11 +41,14 @@ impl Watch {
     /// Lets time pass up to `now`.
     pub fn handle_timeout(&mut self, now: UnixMillis) {
         self.now = now.max(self.now);
+        self.identity.handle_timeout(self.now, &mut self.findings);
+        self.relocation.handle_timeout(self.now, &mut self.findings);
     }
 
     /// Returns when [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<UnixMillis> {
-        None
+        let due = [self.identity.poll_timeout(), self.relocation.poll_timeout()];
+        due.into_iter().flatten().min()
     }
 
     /// Returns what was found, the oldest first.

@@ -1,0 +1,41 @@
+//! When which device is to be looked at again, where nothing else happens.
+
+use crate::event::UnixMillis;
+use keyward_ids::DeviceId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Holds one time for each device at most.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Agenda {
+    times: BTreeSet<(UnixMillis, DeviceId)>,
+    of: BTreeMap<DeviceId, UnixMillis>,
+}
+
+impl Agenda {
+    /// Sets when a device is to be looked at, in place of what was set before.
+    pub(crate) fn set(&mut self, device: &DeviceId, at: Option<UnixMillis>) {
+        if self.of.get(device).copied() == at {
+            return;
+        }
+        if let Some(before) = self.of.remove(device) {
+            self.times.remove(&(before, device.clone()));
+        }
+        if let Some(at) = at {
+            self.of.insert(device.clone(), at);
+            self.times.insert((at, device.clone()));
+        }
+    }
+
+    /// Takes out a device whose time has come, the earliest first.
+    pub(crate) fn pop(&mut self, now: UnixMillis) -> Option<DeviceId> {
+        self.next().filter(|at| *at <= now)?;
+        let (_, device) = self.times.pop_first()?;
+        self.of.remove(&device);
+        Some(device)
+    }
+
+    /// Returns the earliest time.
+    pub(crate) fn next(&self) -> Option<UnixMillis> {
+        self.times.first().map(|(at, _)| *at)
+    }
+}
