@@ -10,7 +10,7 @@ use crate::placement::ShardIndex;
 use crate::second_holder::SecondHolder;
 use crate::signature::Check;
 use core::fmt;
-use keyward_envelope::Sequence;
+use keyward_envelope::{Kid, Sequence};
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::reason::ReasonCode;
 use keyward_policy::CitedRule;
@@ -75,8 +75,12 @@ pub enum Output {
 /// Is what the signature of a message proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signed {
+    /// By which key.
+    pub kid: Kid,
     /// Its number: starts of the device, then messages since.
     pub sequence: Sequence,
+    /// When it was made, in seconds since 1970; `None` if it has the nonce of its link instead.
+    pub made: Option<u64>,
     /// How well its key is kept.
     pub level: u8,
     /// Whether it was made a while ago.

@@ -108,6 +108,12 @@ impl<'a> Unverified<'a> {
         self.payload.len()
     }
 
+    /// Returns the payload if it is not encrypted. Nothing here says that somebody signed it: this is for who has another's word for that.
+    pub fn unverified_payload(&self) -> Option<&'a [u8]> {
+        let is_encrypted = matches!(self.header.format, Some(Format::FOR_RECIPIENT | Format::FOR_GROUP));
+        (!is_encrypted).then_some(self.payload)
+    }
+
     /// Verifies the message with the key that was found for its [`kid`](Self::kid), for the context in which it came.
     ///
     /// # Errors

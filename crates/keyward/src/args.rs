@@ -17,8 +17,8 @@ pub(crate) use agent::{AgentCommand, AgentEnrollArgs};
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
     AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
-    ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetArgs, PresetCommand,
-    ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb,
+    IncidentCommand, ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetArgs,
+    PresetCommand, ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb, VerdictArg,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use groups::GroupCommand;
@@ -172,6 +172,9 @@ Examples:
   keyward audit --last 20
   keyward audit --json")]
     Audit(AuditArgs),
+    /// See what the watch over devices found: silence, power cuts, theft, clones; and say what it was
+    #[command(subcommand)]
+    Incident(IncidentCommand),
     /// Look through what is stored, make backups and restore them
     #[command(subcommand)]
     Store(StoreCommand),

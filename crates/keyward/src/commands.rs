@@ -14,6 +14,7 @@ mod first_screen;
 pub(crate) mod groups;
 pub(crate) mod healthcheck;
 pub(crate) mod import;
+pub(crate) mod incident;
 mod invitation;
 pub(crate) mod keys;
 pub(crate) mod listener;

@@ -21,7 +21,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("watch", &["ids"]),
     ("device", &["ids", "mqtt", "files", "envelope", "client", "tpm"]),
     ("broker", &["ids", "mqtt", "policy", "envelope", "store"]),
-    ("server", &["ids", "mqtt", "policy", "envelope", "identity", "broker", "store", "engine", "tpm"]),
+    (
+        "server",
+        &["ids", "mqtt", "policy", "envelope", "identity", "broker", "store", "engine", "tpm", "watch"],
+    ),
     ("import", &["ids", "policy", "identity", "mosquitto", "server"]),
     (
         "keyward",
@@ -50,7 +53,8 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// What writing and reading values brings into a pure crate.
-const SERDE: &[&str] = &["proc-macro2", "quote", "serde", "serde_core", "serde_derive", "syn", "unicode-ident"];
+const SERDE: &[&str] =
+    &["proc-macro2", "quote", "serde", "serde_core", "serde_derive", "syn", "unicode-ident"];
 
 /// What reading TOML brings, that among it: data structures and parsers.
 const TOML: &[&str] = &[

@@ -10,6 +10,7 @@ use crate::{
     plane::{Applied, Ban, DataPlane, NotReported, Pulse, Vitals},
     service::HEALTH_PATIENCE,
     status::{RunningStatus, StorageState},
+    watch::WatchDesk,
     wiring,
 };
 use keyward_broker::{Directory, Storage};
@@ -28,18 +29,25 @@ pub(crate) struct Carrier {
     directory: Arc<Directory>,
     policy_generation: u64,
     journal: Arc<Journal>,
+    watch: WatchDesk,
     began: Millis,
 }
 
 impl Carrier {
     /// Takes a data plane that was started with `directory` and the policy of generation 1.
-    pub(crate) fn new(plane: Arc<DataPlane>, directory: Arc<Directory>, journal: Arc<Journal>) -> Self {
-        Self { plane, directory, policy_generation: 1, journal, began: clock::now().mono }
+    pub(crate) fn new(
+        plane: Arc<DataPlane>,
+        directory: Arc<Directory>,
+        journal: Arc<Journal>,
+        watch: WatchDesk,
+    ) -> Self {
+        Self { plane, directory, policy_generation: 1, journal, watch, began: clock::now().mono }
     }
 }
 
 impl Live for Carrier {
     fn put_registry(&mut self, registry: &Arc<Registry>) -> InForce {
+        self.watch.put_registry(registry);
         self.directory = Arc::new(wiring::directory(registry, &self.directory));
         in_force(self.plane.set_directory(Arc::clone(&self.directory), Arc::clone(registry)))
     }

@@ -126,6 +126,11 @@ impl Home {
         self.directory.join("keyward.toml")
     }
 
+    /// Returns the path of the file with the incidents that the watch found.
+    pub fn incidents_file(&self) -> PathBuf {
+        self.directory.join("incidents.json")
+    }
+
     /// Returns the path of the folder with the rule files.
     pub fn policy_dir(&self) -> PathBuf {
         self.directory.join("policy.d")

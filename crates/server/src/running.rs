@@ -18,6 +18,7 @@ use crate::{
     signals::{Ear, Heard},
     status::Status,
     sys::Sys,
+    watch::Watching,
 };
 use keyward_identity::WallTime;
 use start::system;
@@ -67,6 +68,7 @@ pub struct Running {
     enrolment: Option<Enrolment>,
     sys: Option<Regular>,
     watch: Option<Regular>,
+    watching: Option<Watching>,
     service: Service,
 }
 
@@ -147,6 +149,7 @@ fn attend(
         enrolment,
         sys,
         watch,
+        watching: None,
         service,
     })
 }
@@ -225,6 +228,8 @@ impl Drop for Running {
         self.enrolment.take();
         self.sys.take();
         self.watch.take();
+        // Before links are closed: the watch is not to take that for the loss of devices.
+        self.watching.take();
         self.plane.shutdown();
     }
 }

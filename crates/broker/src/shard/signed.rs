@@ -156,8 +156,9 @@ impl Shard {
             Decision::New(record) => {
                 self.stats.verified += 1;
                 let marked = self.marked(&message, &counted);
-                let (sequence, level, is_late) = (held.claims.sequence, counted.key.level, counted.is_late);
-                self.tell_watch(&marked, Some(Signed { sequence, level, is_late }));
+                let Claims { sequence, issued: made, .. } = held.claims;
+                let (kid, level, is_late) = (counted.key.kid, counted.key.level, counted.is_late);
+                self.tell_watch(&marked, Some(Signed { kid, sequence, made, level, is_late }));
                 self.take_counted(
                     slot,
                     (permit, marked, held.delivery),

@@ -1,7 +1,7 @@
 //! The watch is told what devices say, each message that was accepted once, with what its signature proves.
 
 use crate::peer::{hello5, letter};
-use crate::signed_messages_count_once::{begin, publish, sealed};
+use crate::signed_messages_count_once::{begin, key, publish, sealed};
 use crate::world::{World, in_every_world};
 use keyward_broker::Signed;
 use keyward_envelope::Sequence;
@@ -43,7 +43,8 @@ fn a_signed_message_is_told_once_with_its_number_and_one_that_does_not_count_is_
         let (_, pump) = begin(w);
         let first = sealed(w, 1, "pump/a", 7, 0, "1");
         publish(w, pump, &first, Qos::AtLeastOnce, 1);
-        let signed = Signed { sequence: Sequence(7), level: 2, is_late: false };
+        let made = Some(w.now.0 / 1_000);
+        let signed = Signed { kid: key(1, 2).kid, sequence: Sequence(7), made, level: 2, is_late: false };
         assert_eq!(told(w), [("pump/a".to_owned(), Some(signed))]);
         let other = sealed(w, 1, "pump/a", 7, 0, "2");
         for payload in [&first[..], &other, b"not signed"] {

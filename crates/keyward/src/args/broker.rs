@@ -308,6 +308,66 @@ pub(crate) struct ListenerAddArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum IncidentCommand {
+    /// List what is open, the newest last
+    #[command(after_help = "\
+Examples:
+  keyward incident list
+  keyward incident list --all --json")]
+    List {
+        /// Those too that are over
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show all that is known of an incident: what speaks for it, and what became of it
+    #[command(after_help = "\
+Examples:
+  keyward incident show 7")]
+    Show {
+        /// Its number, as `incident list` shows it
+        number: u64,
+    },
+    /// Say that you look after an incident: nobody else is called for it
+    #[command(after_help = "\
+Examples:
+  keyward incident ack 7 --note \"on my way\"")]
+    Ack {
+        /// Its number
+        number: u64,
+        /// What others should know
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Say what an incident was: it is done with, and its kind is judged by that
+    #[command(after_help = "\
+Examples:
+  keyward incident resolve 7 true --note \"the cable was cut\"
+  keyward incident resolve 8 benign --note \"moved to hall 2\"
+
+Of a kind of incident of which people called more than half of the last 20 false, nobody is called any more.")]
+    Resolve {
+        /// Its number
+        number: u64,
+        /// What it was
+        verdict: VerdictArg,
+        /// What others should know
+        #[arg(long)]
+        note: Option<String>,
+    },
+}
+
+/// Is what a person says that an incident was.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum VerdictArg {
+    /// What it was taken for
+    True,
+    /// Something else, and nothing to be called for
+    False,
+    /// What it was taken for, and wanted
+    Benign,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum BansCommand {
     /// List the addresses that are refused for a while, because too many logins from there failed
     #[command(after_help = "\

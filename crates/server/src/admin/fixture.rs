@@ -9,6 +9,7 @@ use crate::{
     installation,
     rules::Rules,
     status::RunningStatus,
+    watch::{Book, WatchDesk},
 };
 use keyward_identity::{KeyProtection, Registrar, Registry, files};
 use keyward_ids::Identity;
@@ -129,7 +130,8 @@ pub(super) fn fixture() -> Fixture {
         overrides: Overrides::default(),
         policy: Arc::new(Policy::builtin()),
     };
-    let mut admin = Admin::running(home.clone(), registrar, running);
+    let watch = WatchDesk::new(Book::open(home.incidents_file()));
+    let mut admin = Admin::running(home.clone(), registrar, running, watch);
     let rules = Rules::load(&home).unwrap();
     admin.note_hand_edits(&fs::read_to_string(home.config_file()).unwrap(), &rules, "test");
     Fixture { admin, told, home, _folder: folder }

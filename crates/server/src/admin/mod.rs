@@ -34,6 +34,7 @@ mod server_keys;
 mod status;
 mod storage;
 mod users;
+mod watching;
 
 pub use authorities::check_authority;
 pub use live::{InForce, Live};
@@ -49,6 +50,7 @@ use crate::{
     names,
     plane::pace::Spent,
     rules::Rules,
+    watch::{Book, WatchDesk},
 };
 use keyward_identity::{self as identity, Command, Context, Outcome, Registrar, Rehash, WallTime, restore};
 use keyward_ids::Identity;
@@ -68,6 +70,8 @@ pub struct Admin {
     quarantining: quarantine::Quarantining,
     /// How much of the rate of signed commands is used up.
     commanded: Spent,
+    /// What the watch found.
+    watch: WatchDesk,
 }
 
 /// Holds what is in force in a running broker, and the way into it.
@@ -112,7 +116,8 @@ pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal
     let registrar = installation::open(home, protection)?;
     let (told, quarantining) = (BTreeSet::new(), quarantine::Quarantining::default());
     let commanded = Spent::default();
-    Ok(Admin { home: home.clone(), registrar, running: None, told, quarantining, commanded })
+    let watch = WatchDesk::new(Book::open(home.incidents_file()));
+    Ok(Admin { home: home.clone(), registrar, running: None, told, quarantining, commanded, watch })
 }
 
 /// Reaches the installation in `home`, whether a broker runs there or not.
@@ -147,10 +152,10 @@ impl Operator {
 
 impl Admin {
     /// Takes the store of a broker that runs.
-    pub(crate) fn running(home: Home, registrar: Registrar, running: InRun) -> Self {
+    pub(crate) fn running(home: Home, registrar: Registrar, running: InRun, watch: WatchDesk) -> Self {
         let quarantining = quarantine::Quarantining::of(&registrar.registry());
         let (told, commanded) = (BTreeSet::new(), Spent::default());
-        Self { home, registrar, running: Some(running), told, quarantining, commanded }
+        Self { home, registrar, running: Some(running), told, quarantining, commanded, watch }
     }
 
     /// Carries `request` out for the user of this process.
@@ -235,6 +240,12 @@ impl Admin {
             Request::ListenerAdd(add) => turn.add_listener(&add),
             Request::ListenerList => turn.admin.listeners(),
             Request::ListenerRemove { name } => turn.remove_listener(&name),
+            Request::IncidentList { all } => Ok(turn.admin.watch_incidents(all)),
+            Request::IncidentShow { number } => turn.admin.show_incident(number),
+            Request::IncidentAck { number, note } => turn.acknowledge_incident(number, &note),
+            Request::IncidentResolve { number, verdict, note } => {
+                turn.resolve_incident(number, verdict, &note)
+            }
             Request::BanList => turn.admin.bans(),
             Request::BanLift { address } => turn.lift_ban(&address),
             Request::Reload => turn.reload(),

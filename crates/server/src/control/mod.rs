@@ -9,6 +9,7 @@ mod accounts;
 mod certificates;
 pub(crate) mod client;
 mod groups;
+mod incidents;
 mod invitations;
 mod keys;
 pub mod limits;
@@ -31,6 +32,7 @@ pub use certificates::{
 };
 pub use client::{CallError, Client, Stream};
 pub use groups::{EpochRow, GroupDetail, GroupKeyAnswer, GroupRow, MemberRow};
+pub use incidents::{IncidentDetail, IncidentNote, IncidentRow, IncidentVerdict};
 pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
 pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, TpmRow};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};

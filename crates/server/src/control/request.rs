@@ -278,6 +278,32 @@ pub enum Request {
         /// The listener's name.
         name: String,
     },
+    /// Lists incidents that the watch found, the newest last. Answer: [`super::Response::Incidents`].
+    IncidentList {
+        /// Whether those too that are over.
+        all: bool,
+    },
+    /// Returns one incident. Answer: [`super::Response::Incident`].
+    IncidentShow {
+        /// Its number.
+        number: u64,
+    },
+    /// Says that somebody looks after an incident. Answer: [`super::Response::Changed`].
+    IncidentAck {
+        /// Its number.
+        number: u64,
+        /// What they note.
+        note: String,
+    },
+    /// Says what an incident was. Answer: [`super::Response::Changed`].
+    IncidentResolve {
+        /// Its number.
+        number: u64,
+        /// What it was.
+        verdict: super::IncidentVerdict,
+        /// What they note.
+        note: String,
+    },
     /// Lists the addresses that are banned. Answer: [`super::Response::Bans`].
     BanList,
     /// Ends the ban of an address. Answer: [`super::Response::Changed`].

@@ -62,6 +62,10 @@ pub enum Response {
     ServerCertificates(Vec<ServerCertificateRow>),
     /// The names of the server certificate now.
     ServerNames(ServerNames),
+    /// Incidents, the newest last.
+    Incidents(Vec<super::IncidentRow>),
+    /// One incident.
+    Incident(Box<super::IncidentDetail>),
     /// The addresses that are banned.
     Bans(Vec<BanRow>),
     /// The listeners now.

@@ -11,12 +11,15 @@ use crate::{
     logging::{self, LogOptions},
     names,
     plane::{
-        Applications, DataPlane, DataPlaneOptions, ListenError, RestartError, StartError as PlaneError, State,
+        Applications, DataPlane, DataPlaneOptions, ListenError, Mouth, RestartError,
+        StartError as PlaneError, State,
     },
     process,
     rules::{Rules, RulesError},
     service::Service,
-    store, wiring,
+    store,
+    watch::{self, Book, WatchDesk, Watching},
+    wiring,
 };
 use keyward_broker::{Directory, persist::RecoveryError};
 use keyward_identity::{Command, Context, Registrar, ServerName, files, restore};
@@ -98,6 +101,13 @@ pub enum StartError {
     },
 }
 
+/// Is whom a data plane tells what happens.
+struct Telling {
+    journal: Arc<Journal>,
+    applications: Applications,
+    watch: Mouth,
+}
+
 /// Is a data plane that listens, with its directory and a reader of what it stores.
 type Opened = (DataPlane, Arc<Directory>, Option<Arc<dyn Read>>);
 
@@ -141,22 +151,33 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
     let (applications, queue) = Applications::queue();
+    let (mouth, ear) = watch::way();
+    let desk = WatchDesk::new(Book::open(home.incidents_file()));
+    desk.put_registry(&registrar.registry());
+    let telling = Telling { journal: Arc::clone(&journal), applications, watch: mouth };
     let (plane, directory, messages) =
-        open_plane(&home, &config, &registrar, &policy, &journal, &applications, first_start)?;
+        open_plane(&home, &config, &registrar, &policy, &telling, first_start)?;
+    let applications = telling.applications;
     let plane = Arc::new(plane);
     let sys_interval = config.sys_interval;
-    let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal));
+    let live = Box::new(Carrier::new(Arc::clone(&plane), directory, journal, desk.clone()));
     let mut admin = Admin::running(
         home.clone(),
         registrar,
         InRun { live, messages, started: config.clone(), config, overrides, policy },
+        desk.clone(),
     );
     // Read again: the first start has written the file.
     admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
     admin.tell_incidents();
     admin.tell_key_set();
     let admin = Arc::new(Mutex::new(admin));
-    let running = attend(&home, admin, plane, (applications, queue), first_start, sys_interval, options)?;
+    let announcer = Arc::clone(&plane);
+    let announce = Box::new(move |values| announcer.announce(values));
+    let watching =
+        Watching::start(desk, ear, announce).map_err(system("no thread for the watch over devices"))?;
+    let mut running = attend(&home, admin, plane, (applications, queue), first_start, sys_interval, options)?;
+    running.watching = Some(watching);
     drop(starting);
     for warning in running.status().warnings {
         tracing::warn!("{}", crate::escape::escape(&warning));
@@ -212,8 +233,7 @@ fn open_plane(
     config: &Config,
     registrar: &Registrar,
     policy: &Arc<Policy>,
-    journal: &Arc<Journal>,
-    applications: &Applications,
+    telling: &Telling,
     first_start: bool,
 ) -> Result<Opened, StartError> {
     // What is missing is told before anything is opened.
@@ -222,8 +242,7 @@ fn open_plane(
     let start = || -> Result<_, StartError> {
         let store = store::open(home, config.store, first_start)?;
         let messages = store.as_ref().map(|engine| engine.reader());
-        Ok(start_plane(config, registrar, policy, journal, applications, store)
-            .map(|started| (started, messages)))
+        Ok(start_plane(config, registrar, policy, telling, store).map(|started| (started, messages)))
     };
     let ((plane, directory), messages) = match start()? {
         Err(PlaneError::Restart(RestartError::Recovery(why @ RecoveryError::Unreadable(_)))) => {
@@ -241,21 +260,20 @@ fn start_plane(
     config: &Config,
     registrar: &Registrar,
     policy: &Arc<Policy>,
-    journal: &Arc<Journal>,
-    applications: &Applications,
+    telling: &Telling,
     store: Option<Box<dyn Engine>>,
 ) -> Result<(DataPlane, Arc<Directory>), PlaneError> {
     let registry = registrar.registry();
     let directory = Arc::new(wiring::directory(&registry, &Directory::default()));
     let options = DataPlaneOptions {
         methods: Vec::new(),
-        applications: Some(applications.clone()),
+        applications: Some(telling.applications.clone()),
         limits: process::with_descriptors(config.limits.plane.clone(), process::raise_descriptors()),
         broker_limits: config.limits.broker,
         workers: config.shards.unwrap_or(0),
         doors: config.door_threads.unwrap_or(0),
         signature_threads: config.signature_threads.unwrap_or(0),
-        watch: None,
+        watch: Some(telling.watch.clone()),
         state: State {
             policy_generation: 1,
             policy: Arc::clone(policy),
@@ -265,7 +283,7 @@ fn start_plane(
         pepper: registrar.pepper(),
         tls: wiring::tls_material_for(registrar, &config.listeners).ok(),
         listeners: config.listeners.iter().map(wiring::listener).collect(),
-        sink: Arc::<Journal>::clone(journal),
+        sink: Arc::<Journal>::clone(&telling.journal),
         type_rules: wiring::type_rules(config),
         store,
     };

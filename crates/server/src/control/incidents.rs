@@ -1,0 +1,65 @@
+//! Incidents on the control socket.
+
+use serde::{Deserialize, Serialize};
+
+/// Is what a person says that an incident was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentVerdict {
+    /// What it was taken for.
+    True,
+    /// Something else, and nothing to be called for.
+    False,
+    /// What it was taken for, and wanted: somebody worked there.
+    Benign,
+}
+
+/// Is one incident, in a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentRow {
+    /// Its number.
+    pub number: u64,
+    /// What it is taken for: a word.
+    pub incident: String,
+    /// What is concerned: `device:ID`, `site:NAME`, `gateway:SITE/NAME`, `circuit:SITE/NAME`, `everything`.
+    pub scope: String,
+    /// `info`, `low`, `medium`, `high` or `critical`; somebody is called for the last two.
+    pub severity: String,
+    /// `low`, `medium`, `high` or `proven`.
+    pub confidence: String,
+    /// `open`, `acknowledged`, `ended` or `resolved`.
+    pub state: String,
+    /// When it was first seen, milliseconds since 1970.
+    pub first_seen_unix_ms: u64,
+    /// When it was seen last.
+    pub last_seen_unix_ms: u64,
+    /// How often it was found.
+    pub seen: u64,
+    /// The incident that it is part of.
+    pub parent: Option<u64>,
+    /// What is the matter and what to do.
+    pub what: String,
+}
+
+/// Is something that was seen, or done, at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentNote {
+    /// When, milliseconds since 1970.
+    pub at_unix_ms: u64,
+    /// What, for people.
+    pub what: String,
+}
+
+/// Is all that is known of one incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentDetail {
+    /// What it is.
+    #[serde(flatten)]
+    pub row: IncidentRow,
+    /// What speaks for it, the oldest first.
+    pub evidence: Vec<IncidentNote>,
+    /// What became of it, the oldest first.
+    pub history: Vec<IncidentNote>,
+    /// The incidents that are part of it.
+    pub children: Vec<u64>,
+}

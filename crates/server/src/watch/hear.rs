@@ -1,0 +1,93 @@
+//! What workers tell, in the words of the detectors.
+
+use super::{heartbeat, readings};
+use crate::plane::{Heard, Host, Leave, What};
+use keyward_broker::{Message, Signed, Unfit};
+use keyward_envelope::inspect;
+use keyward_ids::{DeviceId, Identity};
+use keyward_watch::event::{
+    Claims, Connection, End, Event, Message as Said, Proof, Ratchet, Source, UnixMillis,
+};
+use std::net::IpAddr;
+
+/// Returns what the detectors are told of one thing that was heard.
+pub(super) fn events(heard: Heard, at: UnixMillis) -> Vec<Event> {
+    let Identity::Device(device) = heard.device else { return Vec::new() };
+    match heard.what {
+        What::Connected { link, from, keep_alive_secs } => {
+            let source = from.map(source).unwrap_or_default();
+            let connection = Connection { link, source, keep_alive_secs, ratchet: Ratchet::Absent };
+            vec![Event::Connected { device, connection }]
+        }
+        What::Parted { link, how } => vec![Event::Disconnected { device, link, end: end(how) }],
+        What::Said { message, signed } => said(device, message.as_deref(), signed, at),
+        What::Unfit(Unfit::Signature | Unfit::Form | Unfit::Key) => {
+            vec![Event::Proof { device, proof: Proof::BadSignature }]
+        }
+        // Two holders of a key are an incident of the ledger already; the others prove nothing.
+        What::Unfit(_) => Vec::new(),
+    }
+}
+
+fn said(device: DeviceId, message: Option<&Message>, signed: Option<Signed>, at: UnixMillis) -> Vec<Event> {
+    let claims = signed.map(|signed| Claims {
+        key: u64::from_be_bytes(*signed.kid.as_bytes()),
+        epoch: u32::try_from(signed.sequence.0 >> 32).unwrap_or(u32::MAX),
+        count: signed.sequence.0 & u64::from(u32::MAX),
+        made: signed.made.map_or(at, |secs| UnixMillis(secs.saturating_mul(1_000))),
+        key_level: signed.level,
+    });
+    let mut events = vec![Event::Message { device: device.clone(), message: Said { claims } }];
+    // What was made long ago says how things were, not how they are.
+    let Some(message) = message.filter(|_| !signed.is_some_and(|signed| signed.is_late)) else {
+        return events;
+    };
+    let signed_payload = signed.and_then(|_| inspect(message.payload()).ok()?.unverified_payload());
+    let payload = signed_payload.unwrap_or(message.payload());
+    let told = heartbeat::told(&device, message.topic(), payload, signed.is_some());
+    if told.is_empty() {
+        let values = readings::of(message.topic(), payload);
+        let reading = |(stream, value)| Event::Reading { device: device.clone(), stream, value };
+        events.extend(values.into_iter().map(reading));
+    }
+    events.extend(told);
+    events
+}
+
+fn end(how: Leave) -> End {
+    match how {
+        Leave::Disconnected => End::Disconnect,
+        Leave::Closed => End::Closed,
+        Leave::KeepAlive => End::KeepAlive,
+        Leave::TakenOver => End::TakenOver,
+        Leave::Server => End::Server,
+    }
+}
+
+/// Returns where a link comes from. Kinds of address are told apart by the highest bits.
+fn source(host: Host) -> Source {
+    let network = match host {
+        Host::Address(address) => match address.to_canonical() {
+            IpAddr::V4(address) => u64::from(address.to_bits() >> 8),
+            IpAddr::V6(address) => 1 << 62 | (address.to_bits() >> 80) as u64,
+        },
+        Host::Local { uid } => 1 << 63 | u64::from(uid),
+    };
+    Source { network, ..Source::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_in_a_network_come_from_one_place_and_kinds_of_address_never_from_the_same() {
+        let network = |text: &str| source(Host::Address(text.parse().unwrap())).network;
+        assert_eq!(network("192.0.2.7"), network("192.0.2.200"));
+        assert_eq!(network("192.0.2.7"), network("::ffff:192.0.2.7"));
+        assert_ne!(network("192.0.2.7"), network("192.0.3.7"));
+        assert_eq!(network("2001:db8:1::7"), network("2001:db8:1:ffff::9"));
+        assert_ne!(network("2001:db8:1::7"), network("2001:db8:2::7"));
+        assert_ne!(source(Host::Local { uid: 0 }).network, network("0.0.0.0"));
+    }
+}

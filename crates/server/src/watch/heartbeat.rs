@@ -1,0 +1,166 @@
+//! What devices say of themselves: the heartbeats and alarms of the SDK (CBOR, claims of RFC 9711), and what small chips put into their
+//! status (JSON).
+
+use keyward_ids::DeviceId;
+use keyward_watch::event::{Event, Heartbeat, Reset};
+use minicbor::data::Type;
+use minicbor::decode::{Decoder, Error};
+use serde_json::Value;
+
+/// The labels of claims: those of RFC 9711, and Keyward's own (`docs/device.md`).
+mod claim {
+    pub(super) const UPTIME: i64 = 261;
+    pub(super) const BOOT_COUNT: i64 = 267;
+    pub(super) const EVENT: i64 = -70_001;
+    pub(super) const REASON: i64 = -70_002;
+    pub(super) const RESET_CAUSE: i64 = -70_003;
+    pub(super) const SUPPLY_MILLIVOLTS: i64 = -70_004;
+    pub(super) const OUTBOX: i64 = -70_007;
+}
+
+/// Claims that one heartbeat may have.
+const CLAIMS: u64 = 64;
+
+/// Returns what a message of a device tells of the device itself; nothing if it is about something else.
+pub(super) fn told(device: &DeviceId, topic: &str, payload: &[u8], verified: bool) -> Vec<Event> {
+    let own = topic.strip_prefix("devices/").and_then(|rest| rest.strip_prefix(device.as_str()));
+    match own {
+        Some("/heartbeat" | "/alarm") => claims(device, payload, verified).unwrap_or_default(),
+        _ => status(device, payload, verified).into_iter().collect(),
+    }
+}
+
+fn claims(device: &DeviceId, payload: &[u8], verified: bool) -> Result<Vec<Event>, Error> {
+    let mut decoder = Decoder::new(payload);
+    let count =
+        decoder.map()?.filter(|count| *count <= CLAIMS).ok_or_else(|| Error::message("too many claims"))?;
+    let (mut heartbeat, mut event, mut reason) = (Heartbeat::default(), "", "");
+    for _ in 0..count {
+        match decoder.i64()? {
+            claim::UPTIME => heartbeat.uptime_secs = decoder.u64()?,
+            claim::BOOT_COUNT => heartbeat.boot_count = decoder.u64()?,
+            claim::OUTBOX => heartbeat.buffered = decoder.u64()?,
+            claim::SUPPLY_MILLIVOLTS => heartbeat.supply_millivolts = u32::try_from(decoder.u64()?).ok(),
+            claim::RESET_CAUSE => heartbeat.reset = reset(decoder.str()?),
+            claim::EVENT => event = decoder.str()?,
+            claim::REASON if decoder.datatype()? == Type::String => reason = decoder.str()?,
+            _ => decoder.skip()?,
+        }
+    }
+    let device = device.clone();
+    let heartbeat = Event::Heartbeat { device: device.clone(), heartbeat, verified };
+    Ok(match event {
+        "power-lost" => vec![heartbeat, Event::LastGasp { device, verified }],
+        "tamper" | "destroyed" => {
+            let input = reason.chars().take(64).collect::<String>().into();
+            vec![heartbeat, Event::Tamper { device, input, verified }]
+        }
+        _ => vec![heartbeat],
+    })
+}
+
+/// Reads the status of a sketch of `keyward device bundle`, or that of Tasmota.
+fn status(device: &DeviceId, payload: &[u8], verified: bool) -> Option<Event> {
+    if payload.first() != Some(&b'{') {
+        return None;
+    }
+    let status: Value = serde_json::from_slice(payload).ok()?;
+    let number = |key: &str| status.get(key).and_then(Value::as_u64);
+    let uptime_secs = number("uptime_s").or_else(|| number("UptimeSec"))?;
+    let heartbeat = Heartbeat {
+        uptime_secs,
+        boot_count: number("boots").unwrap_or_default(),
+        reset: status.get("reset").and_then(Value::as_str).map(reset).unwrap_or_default(),
+        ..Heartbeat::default()
+    };
+    Some(Event::Heartbeat { device: device.clone(), heartbeat, verified })
+}
+
+/// Reads the words of the SDK, and those of the cores for ESP8266 and ESP32.
+fn reset(word: &str) -> Reset {
+    let word = word.to_ascii_lowercase();
+    let says = |part: &str| word.contains(part);
+    if says("brown") {
+        Reset::Brownout
+    } else if says("watchdog") || says("wdt") || says("exception") || says("panic") {
+        Reset::Watchdog
+    } else if says("external") {
+        Reset::External
+    } else if says("power") || word == "boot" {
+        Reset::PowerOn
+    } else if says("software") || says("deep") || word == "program" {
+        Reset::Software
+    } else {
+        Reset::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minicbor::Encoder;
+
+    fn pump() -> DeviceId {
+        "pump".parse().unwrap()
+    }
+
+    fn heartbeat(event: &str, reason: Option<&str>) -> Vec<u8> {
+        let mut encoder = Encoder::new(Vec::new());
+        encoder.map(6 + u64::from(reason.is_some())).unwrap();
+        for (label, number) in [(261, 77), (267, 5), (-70_004, 3_300), (-70_007, 9)] {
+            encoder.i64(label).unwrap().u64(number).unwrap();
+        }
+        encoder.i64(-70_001).unwrap().str(event).unwrap().i64(-70_003).unwrap().str("watchdog").unwrap();
+        if let Some(reason) = reason {
+            encoder.i64(-70_002).unwrap().str(reason).unwrap();
+        }
+        encoder.into_writer()
+    }
+
+    #[test]
+    fn a_heartbeat_of_the_sdk_is_read_and_so_are_its_last_word_and_its_switches() {
+        let told = |event, reason, topic| told(&pump(), topic, &heartbeat(event, reason), true);
+        let beat = Heartbeat {
+            uptime_secs: 77,
+            boot_count: 5,
+            reset: Reset::Watchdog,
+            buffered: 9,
+            sleep_until: None,
+            supply_millivolts: Some(3_300),
+        };
+        let beats = Event::Heartbeat { device: pump(), heartbeat: beat, verified: true };
+        assert_eq!(told("heartbeat", None, "devices/pump/heartbeat"), std::slice::from_ref(&beats));
+        let gasp = Event::LastGasp { device: pump(), verified: true };
+        assert_eq!(told("power-lost", None, "devices/pump/alarm"), [beats.clone(), gasp]);
+        let lid = Event::Tamper { device: pump(), input: "lid".into(), verified: true };
+        assert_eq!(told("tamper", Some("lid"), "devices/pump/alarm"), [beats, lid]);
+        assert_eq!(told("heartbeat", None, "devices/lamp/heartbeat"), [], "of others it says nothing");
+    }
+
+    #[test]
+    fn a_torn_or_foreign_heartbeat_says_nothing_and_breaks_nothing() {
+        let whole = heartbeat("tamper", Some("lid"));
+        for end in 0..whole.len() {
+            assert_eq!(told(&pump(), "devices/pump/alarm", &whole[..end], true), []);
+        }
+        for payload in
+            [&b"\xbf\xff"[..], b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff", b"\xa1\x01", b"{}", b"", b"\xff"]
+        {
+            assert_eq!(told(&pump(), "devices/pump/heartbeat", payload, true), [], "{payload:x?}");
+        }
+    }
+
+    #[test]
+    fn the_status_of_small_chips_tells_since_when_they_run() {
+        let beat = |payload: &str| match status(&pump(), payload.as_bytes(), false) {
+            Some(Event::Heartbeat { heartbeat, verified: false, .. }) => Some(heartbeat),
+            _ => None,
+        };
+        let sketch = beat(r#"{"online":true,"uptime_s":12,"boots":3,"reset":"External System"}"#).unwrap();
+        assert_eq!((sketch.uptime_secs, sketch.boot_count, sketch.reset), (12, 3, Reset::External));
+        let tasmota =
+            beat(r#"{"Time":"…","Uptime":"0T00:01:00","UptimeSec":60,"Wifi":{"RSSI":70}}"#).unwrap();
+        assert_eq!((tasmota.uptime_secs, tasmota.boot_count), (60, 0));
+        assert_eq!(beat(r#"{"temperature":21}"#), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The watch over devices: hears what workers tell, asks the detectors, keeps the incidents, tells people.
+//!
+//! It is a thread of its own behind a bounded way, so that it can fall behind or fail without delaying one message. What it missed it
+//! takes for trouble of its own, never for the silence of devices.
+//!
+//! What is not here: how a detector judges (`keyward_watch`), and what operators ask ([`crate::admin`]).
+
+mod book;
+mod hear;
+mod heartbeat;
+mod readings;
+mod words;
+
+pub(crate) use book::Book;
+pub(crate) use words::sentence;
+
+use crate::clock;
+use crate::plane::{Ear, Mouth, Tick, hearing};
+use keyward_identity::{Account, Registry, Standing};
+use keyward_ids::{DeviceId, Identity};
+use keyward_watch::event::{Event, Exposure, Place, UnixMillis};
+use keyward_watch::incidents::Change;
+use keyward_watch::{Finding, Watch};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long the thread waits for something to hear: so late it notices at most that it is to stop, or that a registry is new.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// How long the watch distrusts what it knows after something was dropped, or after a start: what was missed comes again in that time.
+const DOUBT_MS: u64 = 2 * 60_000;
+
+/// Publishes for the broker itself: topics and retained payloads.
+pub(crate) type Announce = Box<dyn Fn(Vec<(String, Vec<u8>)>) + Send>;
+
+/// Is what the thread and those who ask share.
+#[derive(Clone)]
+pub(crate) struct WatchDesk(Arc<Shared>);
+
+struct Shared {
+    book: Mutex<Book>,
+    /// The registry as it is, until the thread has taken it.
+    registry: Mutex<Option<Arc<Registry>>>,
+    stop: AtomicBool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl WatchDesk {
+    /// Takes the book of incidents.
+    pub(crate) fn new(book: Book) -> Self {
+        Self(Arc::new(Shared {
+            book: Mutex::new(book),
+            registry: Mutex::default(),
+            stop: AtomicBool::new(false),
+        }))
+    }
+
+    /// Lets somebody read or write in the book.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Book) -> T) -> T {
+        act(&mut locked(&self.0.book))
+    }
+
+    /// Tells the watch which devices there are.
+    pub(crate) fn put_registry(&self, registry: &Arc<Registry>) {
+        *locked(&self.0.registry) = Some(Arc::clone(registry));
+    }
+}
+
+/// Makes the way from the workers to the watch.
+pub(crate) fn way() -> (Mouth, Ear) {
+    hearing()
+}
+
+/// Is the thread; dropping it stops it.
+pub(crate) struct Watching {
+    desk: WatchDesk,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watching {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(desk: WatchDesk, ear: Ear, announce: Announce) -> io::Result<Self> {
+        let mut watcher = Watcher {
+            desk: desk.clone(),
+            watch: Watch::new(),
+            places: BTreeMap::new(),
+            announce,
+            doubts_until: None,
+        };
+        let run = move || watcher.run(&ear);
+        let thread = thread::Builder::new().name("watch".to_owned()).spawn(run)?;
+        Ok(Self { desk, thread: Some(thread) })
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.desk.0.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watcher {
+    desk: WatchDesk,
+    watch: Watch,
+    places: BTreeMap<DeviceId, Place>,
+    announce: Announce,
+    /// Until when silence is taken for trouble of our own.
+    doubts_until: Option<UnixMillis>,
+}
+
+impl Watcher {
+    fn run(&mut self, ear: &Ear) {
+        self.doubt(now());
+        let told = self.desk.with(|book| book.standing());
+        (self.announce)(told);
+        while !self.desk.0.stop.load(Ordering::Relaxed) {
+            match ear.listen(WAIT) {
+                Ok(tick) => self.hear(tick),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let missed = ear.missed();
+            if missed > 0 {
+                tracing::warn!(
+                    missed,
+                    "the watch could not keep up with what devices do: it does not blame them for what it missed"
+                );
+                self.doubt(now());
+            }
+            self.take_registry();
+            self.pass(now());
+        }
+        self.desk.with(Book::keep);
+    }
+
+    fn hear(&mut self, tick: Tick) {
+        let at = UnixMillis(tick.at.0);
+        for heard in tick.heard {
+            for event in hear::events(heard, at) {
+                self.watch.handle(at, &event);
+            }
+        }
+    }
+
+    /// Takes what comes for trouble of our own for a while.
+    fn doubt(&mut self, now: UnixMillis) {
+        if self.doubts_until.is_none() {
+            self.watch.handle(now, &Event::OwnTrouble { is_on: true });
+        }
+        self.doubts_until = Some(now.plus(DOUBT_MS));
+    }
+
+    fn pass(&mut self, now: UnixMillis) {
+        if self.doubts_until.take_if(|until| *until <= now).is_some() {
+            self.watch.handle(now, &Event::OwnTrouble { is_on: false });
+        }
+        if self.watch.poll_timeout().is_some_and(|at| at <= now) {
+            self.watch.handle_timeout(now);
+        }
+        let findings: Vec<Finding> = std::iter::from_fn(|| self.watch.poll_finding()).collect();
+        let told = self.desk.with(|book| book.handle(now, findings));
+        if !told.is_empty() {
+            (self.announce)(told);
+        }
+    }
+
+    /// Tells the detectors which devices there are, if that has changed.
+    fn take_registry(&mut self) {
+        let Some(registry) = locked(&self.desk.0.registry).take() else { return };
+        let at = now();
+        let there: BTreeMap<DeviceId, Place> =
+            registry.accounts().filter_map(|account| place(account)).collect();
+        for device in self.places.keys().filter(|device| !there.contains_key(device)) {
+            self.watch.handle(at, &Event::Removed { device: device.clone() });
+        }
+        for (device, place) in &there {
+            if self.places.get(device) != Some(place) {
+                let event = Event::Registered { device: device.clone(), place: place.clone() };
+                self.watch.handle(at, &event);
+            }
+        }
+        self.places = there;
+    }
+}
+
+fn now() -> UnixMillis {
+    UnixMillis(clock::now().wall.0)
+}
+
+/// Returns a device of which something is expected, and where it stands.
+fn place(account: &Account) -> Option<(DeviceId, Place)> {
+    let Identity::Device(device) = &account.identity else { return None };
+    if account.standing != Standing::Active {
+        return None;
+    }
+    let exposure = match account.exposure {
+        Some(keyward_identity::Exposure::Public) => Exposure::Public,
+        Some(keyward_identity::Exposure::Workplace) | None => Exposure::Workplace,
+        Some(keyward_identity::Exposure::Locked) => Exposure::Locked,
+    };
+    Some((device.clone(), Place { site: account.site.clone(), exposure, ..Place::default() }))
+}
+
+/// Says of a change whether somebody is called for it.
+fn calls(change: &Change) -> bool {
+    matches!(change, Change::Told { calls: true, .. } | Change::TooManyCalls | Change::HeldBack { .. })
+}
