@@ -155,6 +155,17 @@ fn the_switch_alone_is_tampering_and_with_a_new_place_it_is_theft() {
 }
 
 #[test]
+fn another_network_abroad_does_not_make_abroad_less() {
+    let mut story = lives_at_home();
+    story.connect(abroad());
+    story.wait(2 * MINUTE);
+    let link = story.connect(Source { network: 0x0053_0001, ..abroad() });
+    assert_eq!(severities(&mut story), [(Class::Moved, Low)]);
+    unplug(&mut story, link, 11 * MINUTE, abroad());
+    assert_eq!(severities(&mut story), [(Class::Moved, High)]);
+}
+
+#[test]
 fn evidence_of_different_days_does_not_add_up() {
     let mut story = lives_at_home();
     let link = story.connect(other_provider());

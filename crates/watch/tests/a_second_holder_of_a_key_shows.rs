@@ -167,6 +167,38 @@ fn a_device_that_restarts_or_sleeps_or_sends_late_runs_once() {
 }
 
 #[test]
+fn two_that_ran_at_the_same_time_are_told_while_they_do_and_not_for_ever() {
+    let mut story = Story::begin();
+    for minute in 0..60 {
+        story.beat(5, 10 * HOUR + minute * MINUTE);
+        story.beat(6, minute * MINUTE);
+        story.wait(MINUTE);
+    }
+    assert!(!story.found().is_empty());
+    for minute in 60..600 {
+        story.beat(5, 10 * HOUR + minute * MINUTE);
+        story.wait(MINUTE);
+    }
+    assert_eq!(story.found(), []);
+}
+
+/// It ran for ninety minutes without a link, restarted, got one, and later says what it kept: nothing tells when the first run began.
+#[test]
+fn a_run_of_which_nothing_was_heard_in_time_proves_nothing() {
+    let mut story = Story::begin();
+    for minute in 30..90 {
+        story.beat(6, minute * MINUTE);
+        story.wait(MINUTE);
+    }
+    for turn in 0..30 {
+        story.beat(6, 90 * MINUTE + turn * SECOND);
+        story.beat(5, 80 * MINUTE + turn * 20 * SECOND);
+        story.wait(SECOND);
+    }
+    assert_eq!(story.found(), []);
+}
+
+#[test]
 fn a_key_that_is_kept_worse_than_the_one_before_is_a_copy_and_a_better_one_is_not() {
     let mut story = Story::begin();
     for (key, level) in [(1, 1), (2, 3)] {
