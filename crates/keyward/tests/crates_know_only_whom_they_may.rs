@@ -30,7 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "keyward",
         &["ids", "mqtt", "policy", "identity", "broker", "client", "device", "envelope", "import", "server"],
     ),
-    ("sim", &["ids", "mqtt", "store", "policy", "envelope", "broker"]),
+    ("sim", &["ids", "mqtt", "store", "policy", "envelope", "broker", "watch"]),
     (
         "fuzz",
         &[

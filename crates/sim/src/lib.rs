@@ -11,6 +11,7 @@ mod client;
 pub mod crowd;
 pub mod dice;
 pub mod event;
+pub mod fleet;
 mod log;
 pub mod model;
 mod operator;

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The crates that the world is made of.
-const CRATES: [&str; 7] = ["ids", "mqtt", "store", "policy", "envelope", "broker", "sim"];
+const CRATES: [&str; 8] = ["ids", "mqtt", "store", "policy", "envelope", "broker", "watch", "sim"];
 
 /// After so long a run is said to hang.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -106,6 +106,8 @@ impl Copy {
             let folder = Path::new("crates").join(name);
             wanted.insert(folder.join("Cargo.toml"));
             collect(&self.from, &folder.join("src"), &mut wanted)?;
+            // The series that the fleet's sensors are made of are compiled in.
+            collect(&self.from, &folder.join("tests/data"), &mut wanted)?;
         }
         let mut present = BTreeSet::new();
         collect(&self.to, Path::new("crates"), &mut present)?;
