@@ -26,6 +26,18 @@ impl Agenda {
         }
     }
 
+    /// Sets when a device is to be looked at, unless it is looked at sooner.
+    pub(crate) fn bring_forward(&mut self, device: &DeviceId, at: UnixMillis) {
+        if self.of.get(device).is_none_or(|before| at < *before) {
+            self.set(device, Some(at));
+        }
+    }
+
+    /// Tells whether a device is to be looked at some time.
+    pub(crate) fn holds(&self, device: &DeviceId) -> bool {
+        self.of.contains_key(device)
+    }
+
     /// Takes out a device whose time has come, the earliest first.
     pub(crate) fn pop(&mut self, now: UnixMillis) -> Option<DeviceId> {
         self.next().filter(|at| *at <= now)?;

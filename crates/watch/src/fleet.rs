@@ -26,10 +26,6 @@ impl Fleet {
         self.places.get(device)
     }
 
-    pub(crate) fn devices(&self) -> impl Iterator<Item = (&DeviceId, &Place)> {
-        self.places.iter()
-    }
-
     /// Opens a maintenance window, which ends after [`limits::WINDOW_MILLIS`] at the latest; a time in the past closes it.
     pub(crate) fn maintain(&mut self, now: UnixMillis, scope: Scope, until: UnixMillis) {
         self.windows.retain(|_, until| *until > now);
@@ -42,9 +38,14 @@ impl Fleet {
 
     /// Tells whether somebody works on what `device` depends on.
     pub(crate) fn is_maintained(&self, now: UnixMillis, device: &DeviceId) -> bool {
-        let Some(place) = self.place(device) else { return false };
-        let is_open = |scope: &Scope| self.windows.get(scope).is_some_and(|until| *until > now);
-        scopes(device, place).iter().any(is_open)
+        self.maintained_until(now, device).is_some()
+    }
+
+    /// Returns until when somebody works on what `device` depends on, if somebody does.
+    pub(crate) fn maintained_until(&self, now: UnixMillis, device: &DeviceId) -> Option<UnixMillis> {
+        let place = self.place(device)?;
+        let open = |scope: &Scope| self.windows.get(scope).copied().filter(|until| *until > now);
+        scopes(device, place).iter().filter_map(open).max()
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`event`] | what is heard, as values |
 //! | [`finding`] | what a detector says, with its evidence |
 //! | `fleet` | the devices, their places, and where somebody works on them |
+//! | [`liveness`] | who is silent, and why |
 //! | [`identity`] | whether a device is who it says it is, and alone |
 //! | [`relocation`] | whether it is still where it was |
 //! | [`ratchet`] | a secret that rolls with each connection, for devices that cannot keep one |
@@ -21,11 +22,11 @@ mod agenda;
 mod earth;
 pub mod event;
 pub mod finding;
-#[allow(dead_code, reason = "its first readers come next")]
 mod fleet;
 pub mod identity;
 pub mod incidents;
 pub mod limits;
+pub mod liveness;
 pub mod ratchet;
 pub mod readings;
 pub mod relocation;

@@ -42,3 +42,12 @@ pub const SYSTEMS: usize = 8;
 
 /// Countries from which one device is known to come, the newest.
 pub const COUNTRIES: usize = 4;
+
+/// Sensors of one device whose cadence is known: more than a gateway of a building has. About 250 bytes each with a short name.
+pub const SENSORS: usize = 32;
+
+/// Bytes of the name of a sensor; one with a longer name is not watched for silence.
+pub const SENSOR_NAME_BYTES: usize = 256;
+
+/// The longest sleep that a device can announce, in milliseconds: seven days. What sleeps longer is asked for sooner.
+pub const SLEEP_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;

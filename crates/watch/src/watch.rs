@@ -4,7 +4,9 @@ use crate::event::{Event, UnixMillis};
 use crate::finding::Finding;
 use crate::fleet::Fleet;
 use crate::identity::Identity;
+use crate::liveness::Liveness;
 use crate::relocation::Relocation;
+use keyward_ids::DeviceId;
 use std::collections::VecDeque;
 
 /// Watches a fleet.
@@ -13,6 +15,7 @@ pub struct Watch {
     fleet: Fleet,
     identity: Identity,
     relocation: Relocation,
+    liveness: Liveness,
     findings: VecDeque<Finding>,
     now: UnixMillis,
 }
@@ -33,6 +36,7 @@ impl Watch {
         }
         self.identity.handle(self.now, event, &mut self.findings);
         self.relocation.handle(self.now, event, &self.fleet, &mut self.findings);
+        self.liveness.handle(self.now, &self.fleet, event, &mut self.findings);
         if let Event::Removed { device } = event {
             self.fleet.remove(device);
         }
@@ -43,12 +47,19 @@ impl Watch {
         self.now = now.max(self.now);
         self.identity.handle_timeout(self.now, &mut self.findings);
         self.relocation.handle_timeout(self.now, &mut self.findings);
+        self.liveness.handle_timeout(self.now, &self.fleet, &mut self.findings);
     }
 
     /// Returns when [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<UnixMillis> {
-        let due = [self.identity.poll_timeout(), self.relocation.poll_timeout()];
+        let due =
+            [self.liveness.poll_timeout(), self.identity.poll_timeout(), self.relocation.poll_timeout()];
         due.into_iter().flatten().min()
+    }
+
+    /// Tells whether a device is later than usual, and not yet missing.
+    pub fn is_late(&self, now: UnixMillis, device: &DeviceId) -> bool {
+        self.liveness.is_late(now, device)
     }
 
     /// Returns what was found, the oldest first.
