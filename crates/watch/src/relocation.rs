@@ -122,15 +122,17 @@ enum Level {
 struct Whereabouts {
     site: Option<SiteId>,
     exposure: Exposure,
-    /// `None` too after it was moved on purpose, until it is drawn anew.
     fence: Option<Fence>,
+    /// The fence that it left on purpose, which counts no more; another one does.
+    left: Option<Fence>,
     habits: Habits,
     /// Its newest link.
     link: Option<u64>,
     away_since: Option<UnixMillis>,
     /// Whether its last fix was outside the fence.
     is_outside: bool,
-    boot_count: Option<u64>,
+    /// Boot count and uptime of its last heartbeat.
+    beat: Option<(u64, u64)>,
     facts: Facts,
     level: Level,
     /// As what it was told last, until that is over.
@@ -153,10 +155,11 @@ impl Whereabouts {
             Event::Registered { place, .. } => {
                 let is_elsewhere = self.site.is_some() && self.site != place.site;
                 (self.site, self.exposure, self.fence) = (place.site.clone(), place.exposure, place.fence);
+                self.left = self.left.filter(|left| place.fence == Some(*left));
                 return is_elsewhere.then(|| self.settle(now, device)).flatten();
             }
             Event::MovedOnPurpose { .. } => {
-                self.fence = None;
+                self.left = self.fence;
                 return self.settle(now, device);
             }
             Event::Connected { connection, .. } => self.connect(now, connection, weight, settings),
@@ -193,17 +196,19 @@ impl Whereabouts {
     }
 
     fn beat(&mut self, now: UnixMillis, heartbeat: &Heartbeat, weight: f64, settings: &Settings) {
-        let started_again = self.boot_count.replace(heartbeat.boot_count) != Some(heartbeat.boot_count);
-        let is_young = heartbeat.uptime_secs.saturating_mul(1_000) < settings.carried_ms;
+        let (boot_count, uptime) = (heartbeat.boot_count, heartbeat.uptime_secs);
+        let before = self.beat.replace((boot_count, uptime));
+        let started_again = before.is_none_or(|(boot, earlier)| boot != boot_count || uptime < earlier);
+        let is_young = uptime.saturating_mul(1_000) < settings.carried_ms;
         let by_itself = matches!(heartbeat.reset, Reset::Software | Reset::Watchdog);
         if started_again && is_young && !by_itself {
-            let what = format!("it started {} s before", heartbeat.uptime_secs);
+            let what = format!("it started {uptime} s before");
             self.add(now, Kind::PowerCycle, weight, &what, settings);
         }
     }
 
     fn fix(&mut self, now: UnixMillis, position: Position, weight: f64, settings: &Settings) {
-        let Some(fence) = self.fence else { return };
+        let Some(fence) = self.fence.filter(|fence| self.left != Some(*fence)) else { return };
         let metres = earth::kilometres(fence.middle, position) * 1_000.0;
         if metres <= f64::from(fence.radius_m) {
             self.is_outside = false;
@@ -220,7 +225,7 @@ impl Whereabouts {
         self.facts.add(now, kind, points, settings.half_life_ms, what);
     }
 
-    /// Tells what the evidence says now, if it says more than was told.
+    /// Tells what the evidence says now, if it says more than was told: until it has faded it does not say less.
     fn judge(&mut self, now: UnixMillis, device: &DeviceId, settings: &Settings) -> Option<Finding> {
         let points = self.facts.points(now, settings.half_life_ms).round();
         let level = match points {
@@ -233,8 +238,10 @@ impl Whereabouts {
         } else {
             Class::Moved
         };
+        let level = level.max(self.level);
         let is_clearer = level == Level::Alarm && self.told == Some(Class::Tampered) && class == Class::Moved;
-        if level <= self.level && !is_clearer {
+        let is_news = self.facts.take_news() && level > Level::Calm;
+        if level == self.level && !is_clearer && !is_news {
             return None;
         }
         self.level = level;

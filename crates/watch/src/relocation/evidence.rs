@@ -35,7 +35,10 @@ impl Fact {
 
 /// Holds the newest evidence of each kind, in the order of time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Facts(Vec<Fact>);
+pub(super) struct Facts {
+    facts: Vec<Fact>,
+    has_news: bool,
+}
 
 /// Bytes behind it at most: a list has room for twice what it holds.
 #[cfg(test)]
@@ -44,35 +47,41 @@ pub(super) const BYTES: usize = 8 * size_of::<Fact>() + 5 * limits::EVIDENCE_BYT
 impl Facts {
     /// Adds evidence in place of that of its kind, unless that is worth more still.
     pub(super) fn add(&mut self, at: UnixMillis, kind: Kind, points: f64, half_life_ms: u64, what: &str) {
+        self.has_news |= !self.facts.iter().any(|fact| fact.kind == kind);
         let is_worth_more = |fact: &Fact| fact.kind == kind && fact.points(at, half_life_ms) > points;
-        if self.0.iter().any(is_worth_more) {
+        if self.facts.iter().any(is_worth_more) {
             return;
         }
-        self.0.retain(|fact| fact.kind != kind);
+        self.facts.retain(|fact| fact.kind != kind);
         let what = format!("{points} points: {what}");
         let what = what.get(..what.floor_char_boundary(limits::EVIDENCE_BYTES)).unwrap_or_default();
-        self.0.push(Fact { kind, points, seen: Evidence { at, what: what.into() } });
+        self.facts.push(Fact { kind, points, seen: Evidence { at, what: what.into() } });
     }
 
     /// Returns what all of it is worth now.
     pub(super) fn points(&self, now: UnixMillis, half_life_ms: u64) -> f64 {
-        self.0.iter().map(|fact| fact.points(now, half_life_ms)).sum()
+        self.facts.iter().map(|fact| fact.points(now, half_life_ms)).sum()
     }
 
     /// Tells whether nothing but a switch says anything that counts.
     pub(super) fn is_switch_alone(&self, now: UnixMillis, half_life_ms: u64) -> bool {
-        let others = self.0.iter().filter(|fact| fact.kind != Kind::Switch);
+        let others = self.facts.iter().filter(|fact| fact.kind != Kind::Switch);
         others.map(|fact| fact.points(now, half_life_ms)).sum::<f64>() < 1.0
     }
 
     /// Returns when it is worth less than so many points.
     pub(super) fn below(&self, points: f64, half_life_ms: u64) -> UnixMillis {
-        let newest = self.0.iter().map(|fact| fact.seen.at).max().unwrap_or_default();
+        let newest = self.facts.iter().map(|fact| fact.seen.at).max().unwrap_or_default();
         let half_lives = (self.points(newest, half_life_ms) / points).log2().max(0.0);
         newest.plus((half_lives * half_life_ms as f64) as u64 + 1)
     }
 
+    /// Tells whether evidence of a kind was added that was not there, since it was asked last.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
     pub(super) fn evidence(&self) -> Vec<Evidence> {
-        self.0.iter().map(|fact| fact.seen.clone()).collect()
+        self.facts.iter().map(|fact| fact.seen.clone()).collect()
     }
 }
