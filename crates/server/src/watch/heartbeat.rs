@@ -34,10 +34,10 @@ fn claims(device: &DeviceId, payload: &[u8], verified: bool) -> Result<Vec<Event
     let mut decoder = Decoder::new(payload);
     let count =
         decoder.map()?.filter(|count| *count <= CLAIMS).ok_or_else(|| Error::message("too many claims"))?;
-    let (mut heartbeat, mut event, mut reason) = (Heartbeat::default(), "", "");
+    let (mut heartbeat, mut has_uptime, mut event, mut reason) = (Heartbeat::default(), false, "", "");
     for _ in 0..count {
         match decoder.i64()? {
-            claim::UPTIME => heartbeat.uptime_secs = decoder.u64()?,
+            claim::UPTIME => (heartbeat.uptime_secs, has_uptime) = (decoder.u64()?, true),
             claim::BOOT_COUNT => heartbeat.boot_count = decoder.u64()?,
             claim::OUTBOX => heartbeat.buffered = decoder.u64()?,
             claim::SUPPLY_MILLIVOLTS => heartbeat.supply_millivolts = u32::try_from(decoder.u64()?).ok(),
@@ -47,16 +47,17 @@ fn claims(device: &DeviceId, payload: &[u8], verified: bool) -> Result<Vec<Event
             _ => decoder.skip()?,
         }
     }
-    let device = device.clone();
-    let heartbeat = Event::Heartbeat { device: device.clone(), heartbeat, verified };
-    Ok(match event {
-        "power-lost" => vec![heartbeat, Event::LastGasp { device, verified }],
+    let alarm = match event {
+        "power-lost" => Some(Event::LastGasp { device: device.clone(), verified }),
         "tamper" | "destroyed" => {
             let input = reason.chars().take(64).collect::<String>().into();
-            vec![heartbeat, Event::Tamper { device, input, verified }]
+            Some(Event::Tamper { device: device.clone(), input, verified })
         }
-        _ => vec![heartbeat],
-    })
+        _ => None,
+    };
+    // What does not say since when it runs is no heartbeat: a start just now would be read out of it.
+    let heartbeat = has_uptime.then(|| Event::Heartbeat { device: device.clone(), heartbeat, verified });
+    Ok(heartbeat.into_iter().chain(alarm).collect())
 }
 
 /// Reads the status of a sketch of `keyward device bundle`, or that of Tasmota.
@@ -135,6 +136,14 @@ mod tests {
         let lid = Event::Tamper { device: pump(), input: "lid".into(), verified: true };
         assert_eq!(told("tamper", Some("lid"), "devices/pump/alarm"), [beats, lid]);
         assert_eq!(told("heartbeat", None, "devices/lamp/heartbeat"), [], "of others it says nothing");
+    }
+
+    #[test]
+    fn an_alarm_that_does_not_say_since_when_the_device_runs_tells_of_no_start() {
+        let mut encoder = Encoder::new(Vec::new());
+        encoder.map(1).unwrap().i64(-70_001).unwrap().str("tamper").unwrap();
+        let alarm = Event::Tamper { device: pump(), input: "".into(), verified: false };
+        assert_eq!(told(&pump(), "devices/pump/alarm", &encoder.into_writer(), false), [alarm]);
     }
 
     #[test]
