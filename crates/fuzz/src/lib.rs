@@ -134,6 +134,8 @@ pub const TARGETS: &[Target] = &[
     row("signing_request", identity::signing_request, 64, &["identity/src/csr.rs"]),
     row("message_key", identity::message_key, 64, &["identity/src/message_key.rs", "identity/src/agreement_key.rs", "identity/src/cose_key.rs", "identity/src/message_secret.rs"]),
     row("enrolment", server::enrolment, 64, &["server/src/enrolment/message.rs"]),
+    row("device_payload", server::device_payload, 512, &["server/src/watch/readings.rs", "server/src/watch/heartbeat.rs"]),
+    row("incidents_file", server::incidents_file, 512, &["server/src/watch/book.rs", "watch/src/event.rs"]),
     row("imported_hash", identity::imported_hash, 64, &["identity/src/password/imported.rs"]),
     row("trusted_authority", identity::trusted_authority, 256, &["identity/src/trusted.rs", "identity/src/imported.rs"]),
     row("certificate", server::certificate, 64, &["identity/src/authority/mod.rs", "server/src/plane/tls/certificate.rs"]),

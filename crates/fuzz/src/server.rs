@@ -264,3 +264,16 @@ pub fn enrolment(data: &[u8]) {
         assert_eq!(read.ok(), Some((*key.kid().as_bytes(), Purpose::Agree)));
     }
 }
+
+/// What a device says, as the watch reads it: its heartbeat, its alarm, its status, its readings.
+pub fn device_payload(data: &[u8]) {
+    let Ok(device) = "pump".parse() else { return };
+    let topics = ["devices/pump/heartbeat", "devices/pump/alarm", "pump/status"];
+    let most = topics.map(|topic| decoders::device_payload(&device, topic, data)).into_iter().max();
+    assert!(most.is_some_and(|most| most <= 16 + 2));
+}
+
+/// The file in which incidents survive a restart.
+pub fn incidents_file(data: &[u8]) {
+    let _ = decoders::incidents_file(data);
+}

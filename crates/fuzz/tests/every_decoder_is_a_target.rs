@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that go into the product.
-const PRODUCT: [&str; 16] = [
+const PRODUCT: [&str; 17] = [
     "ids",
     "files",
     "device",
@@ -23,6 +23,7 @@ const PRODUCT: [&str; 16] = [
     "import",
     "envelope",
     "tpm",
+    "watch",
     "keyward",
 ];
 

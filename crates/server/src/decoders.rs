@@ -8,7 +8,7 @@ use crate::plane::tls::fragment::Fragment;
 use crate::plane::tls::{TlsSettings, certificate, hello, version1};
 use crate::plane::websocket::WebSocket;
 use crate::plane::{Entrance, TlsError, TlsMaterial, WebSocketFault};
-use keyward_ids::{CertSerial, KeyId};
+use keyward_ids::{CertSerial, DeviceId, KeyId};
 use keyward_mqtt::time::UnixMillis;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -224,4 +224,24 @@ impl Read for Pieces<'_> {
         self.bytes = later;
         Ok(count)
     }
+}
+
+/// Reads what a device says as the watch does. Returns how many things that tells.
+pub fn device_payload(device: &DeviceId, topic: &str, payload: &[u8]) -> usize {
+    let told = crate::watch::told(device, topic, payload).len();
+    let values = crate::watch::values(topic, payload);
+    assert!(values.iter().all(|(name, value)| name.len() <= 200 && value.is_finite()));
+    told + values.len()
+}
+
+/// Reads a file of incidents as a start does, and lives on with it for a while. Returns how many it holds; `None` if it is none.
+pub fn incidents_file(text: &[u8]) -> Option<usize> {
+    let mut incidents = crate::watch::decode_incidents(text).ok()?;
+    let count = incidents.all().count();
+    for _ in 0..1_000 {
+        let Some(at) = incidents.poll_timeout() else { break };
+        incidents.handle_timeout(at);
+    }
+    while incidents.poll_change().is_some() {}
+    Some(count)
 }

@@ -16,8 +16,9 @@ use std::path::PathBuf;
 /// Below this each incident has its topic.
 const TOPICS: &str = "$keyward/incidents";
 
-/// How long changes are gathered before the file is written.
+/// How long changes are gathered before the file is written: a second, and 2 ms for each incident in it, so that a storm does not keep the disk busy.
 const GATHER_MS: u64 = 1_000;
+const GATHER_EACH_MS: u64 = 2;
 
 /// Bytes of the largest file: all incidents that may be, with all that they may hold.
 const FILE_BYTES: usize = (limits::INCIDENTS + limits::PAST_INCIDENTS) * 16 * 1024;
@@ -100,7 +101,8 @@ impl Book {
             self.incidents.handle_timeout(now);
         }
         self.take_changes(now);
-        if self.changed.is_some_and(|since| now.since(since) >= GATHER_MS) {
+        let gather = GATHER_MS + GATHER_EACH_MS * self.incidents.all().count() as u64;
+        if self.changed.is_some_and(|since| now.since(since) >= gather) {
             self.keep();
         }
         std::mem::take(&mut self.owed)
@@ -209,8 +211,11 @@ fn read(file: &std::path::Path) -> Result<Incidents, String> {
     if !file.exists() {
         return Ok(Incidents::new(Settings::default()));
     }
-    let text = files::read_regular(file, FILE_BYTES).map_err(|error| error.to_string())?;
-    let found: File<Saved> = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    decode(&files::read_regular(file, FILE_BYTES).map_err(|error| error.to_string())?)
+}
+
+pub(crate) fn decode(text: &[u8]) -> Result<Incidents, String> {
+    let found: File<Saved> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if found.format != FORMAT {
         return Err(format!("it has form {}, and this program knows {FORMAT}", found.format));
     }
@@ -299,7 +304,7 @@ mod tests {
         let payload: serde_json::Value = serde_json::from_slice(&told[0].1).unwrap();
         assert_eq!((&payload["device"], &payload["number"]), (&"pump".into(), &1.into()));
         assert!(!file.exists(), "changes are gathered");
-        book.handle(UnixMillis(GATHER_MS + 1), Vec::new());
+        book.handle(UnixMillis(GATHER_MS + GATHER_EACH_MS + 1), Vec::new());
         assert!(file.exists());
 
         let mut book = Book::open(file.clone());

@@ -13,6 +13,8 @@ mod words;
 
 pub(crate) use book::Book;
 pub(crate) use words::sentence;
+#[cfg(feature = "decoders")]
+pub(crate) use {book::decode as decode_incidents, readings::of as values};
 
 use crate::clock;
 use crate::plane::{Ear, Mouth, Tick, hearing};
@@ -72,6 +74,12 @@ impl WatchDesk {
     pub(crate) fn put_registry(&self, registry: &Arc<Registry>) {
         *locked(&self.0.registry) = Some(Arc::clone(registry));
     }
+}
+
+/// Returns what a message that nobody verified tells of its device.
+#[cfg(feature = "decoders")]
+pub(crate) fn told(device: &DeviceId, topic: &str, payload: &[u8]) -> Vec<Event> {
+    heartbeat::told(device, topic, payload, false)
 }
 
 /// Makes the way from the workers to the watch.

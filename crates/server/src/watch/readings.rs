@@ -10,7 +10,7 @@ const DEPTH: usize = 4;
 const NAME_BYTES: usize = 200;
 
 /// Returns the values of a message, each with the name of its stream: the topic, then the path in the object.
-pub(super) fn of(topic: &str, payload: &[u8]) -> Vec<(Box<str>, f64)> {
+pub(crate) fn of(topic: &str, payload: &[u8]) -> Vec<(Box<str>, f64)> {
     let mut found = Vec::new();
     let text = payload.trim_ascii();
     match text.first() {
