@@ -15,7 +15,7 @@
 //! | `starts`, `sensors` | loops of starts; one sensor that is silent |
 //! | `groups`, `outages`, `verdicts` | what is lost together |
 //!
-//! Bounds: a device takes about 1 KiB, and with [`limits::SENSORS`](crate::limits::SENSORS) sensors 10 KiB; it is in four groups at most, and
+//! Bounds: a device takes at most 1 KiB, and with [`limits::SENSORS`](crate::limits::SENSORS) sensors 16 KiB; it is in four groups at most, and
 //! looked at once when its time has come. An event looks at its own device; a verdict, one in
 //! [`Settings::gather_ms`], at what was lost within the last hour in the groups that lost something.
 //!
@@ -87,7 +87,13 @@ impl Liveness {
                     }
                 });
             }
-            Event::Message { device, .. } | Event::Fix { device, .. } => self.hear(now, device),
+            Event::Message { device, .. } => {
+                self.hear(now, device);
+                if let Some(device) = self.devices.get_mut(device) {
+                    device.count_at_once(now);
+                }
+            }
+            Event::Fix { device, .. } => self.hear(now, device),
             Event::Reading { device, stream, .. } => {
                 self.change(now, device, |device, settings| {
                     device.hear(now, true, settings);
@@ -195,7 +201,8 @@ impl Liveness {
                 device.asleep = Some(Asleep { from: now, until: until.min(now.plus(limits::SLEEP_MILLIS)) });
                 device.says_nothing = true;
             }
-            device.starts.note(now, heartbeat)
+            let took_leave = core::mem::replace(&mut device.took_leave, false);
+            device.starts.note(now, heartbeat, took_leave)
         });
         if let Some(Some(started)) = started {
             self.judge_starts(now, id, fleet.is_maintained(now, id));
@@ -261,3 +268,15 @@ impl Liveness {
 
 /// Characters of the name of a switch that are kept.
 const TAMPER_INPUT_CHARS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the module says a device takes.
+    #[test]
+    fn a_device_takes_no_more_than_a_kilobyte_and_its_sensors_sixteen() {
+        const { assert!(size_of::<Device>() + 2 * size_of::<(UnixMillis, DeviceId)>() <= 1_024) };
+        const { assert!(limits::SENSORS * (sensors::BYTES + limits::SENSOR_NAME_BYTES) <= 16 * 1_024) };
+    }
+}

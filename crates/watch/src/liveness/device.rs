@@ -13,6 +13,8 @@ use keyward_ids::DeviceId;
 const STAYS_MILLIS: u64 = 30 * 60_000;
 /// The shortest time that a link stands before a device counts as back.
 const BACK_MILLIS: u64 = 60_000;
+/// How long after a device is back messages come that it kept.
+const AT_ONCE_MILLIS: u64 = 5_000;
 /// How late a server notices that a keep-alive has run out.
 const KEEP_ALIVE_SLACK_MILLIS: u64 = 10_000;
 /// Messages after which it counts as back.
@@ -30,6 +32,8 @@ pub(super) struct Device {
     pub(super) link: Option<Link>,
     stays_linked: bool,
     pub(super) ended: Option<(UnixMillis, End)>,
+    /// Whether it took leave or sleeps since its last heartbeat: that it starts after it is no news.
+    pub(super) took_leave: bool,
     pub(super) heard: Option<UnixMillis>,
     pub(super) cadence: Cadence<64>,
     pub(super) standing: Standing,
@@ -133,7 +137,7 @@ pub(super) struct Back {
     pub(super) since: UnixMillis,
     last: UnixMillis,
     good: u8,
-    /// How many messages came, the buffered ones too.
+    /// How many messages came at once.
     pub(super) messages: u32,
 }
 
@@ -160,6 +164,7 @@ impl Device {
             link: None,
             stays_linked: false,
             ended: None,
+            took_leave: false,
             heard: None,
             cadence: Cadence::default(),
             standing: Standing::Resting,
@@ -221,7 +226,9 @@ impl Device {
         let link = self.link.filter(|link| link.number == number)?;
         self.note_link_end(now);
         self.ended = Some((now, end));
-        if self.asleep.is_some_and(|asleep| asleep.until > now) {
+        let is_asleep = self.asleep.is_some_and(|asleep| asleep.until > now);
+        self.took_leave = is_asleep || end == End::Disconnect;
+        if is_asleep {
             self.says_nothing = true;
             self.standing_at_rest();
             return None;
@@ -309,13 +316,21 @@ impl Device {
         if !is_message {
             return;
         }
-        back.messages = back.messages.saturating_add(1);
         if limit.is_some_and(|limit| now.since(back.last) > limit) {
             back.good = 0;
         }
         if back.good == 0 || now > back.last {
             back.good = back.good.saturating_add(1);
             back.last = now;
+        }
+    }
+
+    /// Counts what comes at once when it is back: it was kept.
+    pub(super) fn count_at_once(&mut self, now: UnixMillis) {
+        if let Some(back) = self.told.as_mut().and_then(|told| told.back.as_mut())
+            && now.since(back.since) <= AT_ONCE_MILLIS
+        {
+            back.messages = back.messages.saturating_add(1);
         }
     }
 

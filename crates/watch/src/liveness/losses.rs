@@ -144,7 +144,8 @@ pub(super) fn by_heartbeat(
     is_verified: bool,
 ) -> Option<Judgement> {
     let back = told.back?;
-    if told.class == Class::TheftSuspected || told.loss.how == How::Linked {
+    // Theft stays suspected, a link that stood says enough, and one that slept starts whatever kept it away.
+    if told.class == Class::TheftSuspected || told.loss.how == How::Linked || started.took_leave {
         return None;
     }
     let away = span(back.since.since(told.loss.from));

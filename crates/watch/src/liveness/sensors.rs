@@ -7,7 +7,7 @@ use crate::limits;
 /// After so long a sensor that is silent is no longer expected: it was taken out.
 const FORGOTTEN_MILLIS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
-/// How often sensors without a cadence are asked whether they have one.
+/// How often sensors without a cadence that talk are asked whether they have one.
 const LEARNING_MILLIS: u64 = 10 * 60_000;
 
 /// Knows the sensors of one device, at most [`limits::SENSORS`].
@@ -28,6 +28,10 @@ struct Sensor {
     is_silent: bool,
     good: u8,
 }
+
+/// What a sensor takes, in bytes, without its name.
+#[cfg(test)]
+pub(super) const BYTES: usize = size_of::<Sensor>();
 
 /// Is a sensor that has fallen silent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +96,9 @@ impl Sensors {
         let mut due = None;
         for sensor in &mut self.all {
             let Some(usual) = sensor.cadence.usual(now) else {
-                due = earlier(due, now.plus(LEARNING_MILLIS));
+                if now.since(sensor.last) < LEARNING_MILLIS {
+                    due = earlier(due, now.plus(LEARNING_MILLIS));
+                }
                 continue;
             };
             // One more than for a device: a sensor may fail to be read now and then.

@@ -32,6 +32,8 @@ pub(super) struct Started {
     pub(super) began: UnixMillis,
     /// How often it started since the heartbeat before; 0 if it did not.
     pub(super) times: u64,
+    /// Whether it had taken leave before.
+    pub(super) took_leave: bool,
 }
 
 impl Starts {
@@ -40,12 +42,18 @@ impl Starts {
         self.last.is_some()
     }
 
-    /// Takes a heartbeat. One of an earlier life, which waited to be sent, says nothing.
-    pub(super) fn note(&mut self, now: UnixMillis, heartbeat: &Heartbeat) -> Option<Started> {
+    /// Takes a heartbeat. One of an earlier life, which waited to be sent, says nothing. Chips that sleep deeply start when they wake:
+    /// one start after a device `took_leave` is none.
+    pub(super) fn note(
+        &mut self,
+        now: UnixMillis,
+        heartbeat: &Heartbeat,
+        took_leave: bool,
+    ) -> Option<Started> {
         let uptime = heartbeat.uptime_secs.saturating_mul(1_000);
         let began = UnixMillis(now.0.saturating_sub(uptime));
         let last = self.last.replace(Life { began, boot_count: heartbeat.boot_count });
-        let Some(last) = last else { return Some(Started { began, times: 0 }) };
+        let Some(last) = last else { return Some(Started { began, times: 0, took_leave }) };
         if heartbeat.boot_count < last.boot_count {
             self.last = Some(last);
             return None;
@@ -54,11 +62,11 @@ impl Starts {
         // A clock that drifts moves the beginning a little with each heartbeat.
         let is_later = began > last.began.plus(SLACK_MILLIS + now.since(last.began) / 100);
         let times = counted.max(is_later.into());
-        for _ in 0..times.min(STARTS as u64) {
+        for _ in 0..times.saturating_sub(took_leave.into()).min(STARTS as u64) {
             self.starts.rotate_left(1);
             self.starts[STARTS - 1] = Some((now, heartbeat.reset));
         }
-        Some(Started { began, times })
+        Some(Started { began, times, took_leave })
     }
 
     /// Forgets the starts: somebody works on the device.

@@ -339,7 +339,8 @@ impl Liveness {
         let scope = Scope::Everything;
         if is_on {
             if !self.outages.open.contains_key(&scope) {
-                let since = UnixMillis(now.0.saturating_sub(self.settings.together_ms));
+                // It takes a while to notice, here as with devices.
+                let since = UnixMillis(now.0.saturating_sub(self.settings.own_grace_ms));
                 let evidence = vec![fact(now, "the broker is in trouble, as it says itself")];
                 let (confidence, severity) = (Confidence::High, Severity::High);
                 self.open_since(now, scope.clone(), Class::OwnTrouble, confidence, severity, since, evidence);
