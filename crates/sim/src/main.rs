@@ -1,8 +1,9 @@
-//! The command line of the simulated world: replays one seed, or runs many on all cores.
+//! The command line of the simulated worlds: replays one seed, or runs many on all cores; scores the watch on fleets.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its user")]
 
 mod clock;
 mod mutants;
+mod watched;
 
 use clap::{Parser, Subcommand};
 use keyward_sim::crowd::{Crowd, Tally};
@@ -52,12 +53,16 @@ struct Cli {
 enum Task {
     /// Applies each deliberate bug of crates/sim/mutants to a copy and looks whether it is found.
     Mutants(mutants::Hunt),
+    /// Scores the watch on simulated fleets, whose labels say what was the case.
+    Fleet(watched::Fleets),
 }
 
 fn main() -> ExitCode {
     let Cli { task, seed, seeds, first, steps, shards, disk, trace } = Cli::parse();
-    if let Some(Task::Mutants(hunt)) = task {
-        return mutants::hunt(&hunt);
+    match task {
+        Some(Task::Mutants(hunt)) => return mutants::hunt(&hunt),
+        Some(Task::Fleet(fleets)) => return watched::run(&fleets),
+        None => {}
     }
     run::keep_panics();
     match seed {

@@ -40,6 +40,17 @@ pub enum Kind {
     Ordinary,
 }
 
+impl Kind {
+    /// Returns the word that stands in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Harm => "harm",
+            Self::Harmless => "harmless",
+            Self::Ordinary => "ordinary",
+        }
+    }
+}
+
 impl Label {
     /// Tells whether a finding of this scope at this time speaks of it.
     pub fn concerns(&self, at: UnixMillis, scope: &Scope) -> bool {
@@ -48,5 +59,10 @@ impl Label {
             other => self.scopes.contains(other),
         };
         (self.begins..=self.ends).contains(&at) && is_its_scope
+    }
+
+    /// Tells whether a finding of this class that speaks of it is true. What is no harm is no reason for any finding but the right one.
+    pub fn explains(&self, class: Class) -> bool {
+        self.right.contains(&class) || self.kind == Kind::Harm && self.fitting.contains(&class)
     }
 }
