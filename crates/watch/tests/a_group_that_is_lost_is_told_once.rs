@@ -197,6 +197,23 @@ fn what_is_noticed_late_is_part_of_it_too() {
     expect_one(&yard.found(), &site("hall"), Class::SiteOutage, 10);
 }
 
+#[test]
+fn a_site_turns_out_to_be_without_power_when_the_last_without_a_battery_is_noticed() {
+    let mut yard = yard();
+    let mut mains = yard.add_many("soon", 8, &device().at("hall"));
+    mains.extend(yard.add_many("late", 2, &device().at("hall").keep_alive(300)));
+    yard.add_many("backed", 2, &device().at("hall").on_battery());
+    yard.add_many("far", 30, &device().at("mill"));
+    yard.pass(3 * HOUR);
+    yard.cut_all(&mains);
+    yard.pass(HOUR);
+    let found = yard.found();
+    let of_site = found.iter().filter(|finding| finding.scope == site("hall"));
+    let told: Vec<_> = of_site.map(|finding| (finding.class, finding.instead_of)).collect();
+    let (first, then) = ((Class::SiteOutage, None), (Class::SitePower, Some(Class::SiteOutage)));
+    assert_eq!(told, [first, then], "{}", brief(&found));
+}
+
 /// The first was told alone a moment before.
 #[test]
 fn what_was_told_alone_is_folded_in() {

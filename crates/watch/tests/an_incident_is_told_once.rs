@@ -171,6 +171,20 @@ fn what_is_part_of_something_larger_is_folded_in_and_calls_nobody() {
     }
 }
 
+/// A thief comes in the night in which the whole street has no power. Who was folded into the outage called nobody, also when the
+/// outage was over and only that device stayed away.
+#[test]
+fn who_is_still_away_when_the_larger_thing_is_over_stands_alone_and_calls() {
+    let mut book = book();
+    book.set(hall(), Class::SiteOutage);
+    let finding = book.finding(pump(1), Class::Missing);
+    book.handle(Finding { part_of: Some((hall(), Class::SiteOutage)), ..finding });
+    book.pass(HOUR);
+    book.clear(hall(), Class::SiteOutage);
+    assert_eq!(book.set(pump(1), Class::Missing), [told(2, true)]);
+    assert_eq!(book.incidents.get(Number(2)).unwrap().parent, None);
+}
+
 #[test]
 fn what_becomes_worse_calls_once() {
     let mut book = book();

@@ -178,7 +178,9 @@ impl Incident {
             self.parent = Some(parent);
             note(self, What::FoldedInto(parent));
         }
-        is_news
+        // What it was part of is over, and it is not: it stands alone from now on.
+        let is_alone = finding.part_of.is_none() && self.parent.take().is_some();
+        is_news || is_alone
     }
 
     /// Keeps facts: the oldest half for good, and of the rest the newest.
