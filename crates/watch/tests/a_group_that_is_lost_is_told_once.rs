@@ -133,7 +133,7 @@ fn a_site_that_is_soon_there_again_is_nothing() {
         for name in town.sites[0].clone() {
             town.yard.disconnect(&name, End::Closed);
         }
-        town.yard.pass(45 * SECOND);
+        town.yard.pass(100 * SECOND);
         for name in town.sites[0].clone() {
             town.yard.connect(&name);
         }

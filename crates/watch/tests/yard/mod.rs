@@ -227,7 +227,9 @@ impl Yard {
         self.hear(Event::Connected { device: id(name), connection });
     }
 
+    /// Its link ends, and it says nothing until it connects again.
     pub(crate) fn disconnect(&mut self, name: &str, end: End) {
+        self.at_work(name).is_on = false;
         if let Some(link) = self.at_work(name).link.take() {
             self.hear(Event::Disconnected { device: id(name), link, end });
         }
