@@ -46,6 +46,7 @@ impl Clerk<'_> {
         if let Some(lost) = unused.iter().find(|unused| unused.key == key.id()) {
             let mut decision = self.issue_again(&identity, lost, &key)?; // The answer was lost.
             decision.events = self.keys_of_renewal(account, keys, key.id(), &lost.serial)?;
+            check_brings_none(&identity, &decision.events)?;
             return Ok(decision);
         }
         let withdrawn = self.make_room(account, old, &unused)?;
@@ -256,6 +257,18 @@ fn follow(account: &Account, key: MessageKey) -> Result<Event, Refusal> {
         Some(level) => {
             let key = key.at_most(level);
             Ok(Event::MessageKeyRegistered { identity, key, endorsement: None })
+        }
+    }
+}
+
+/// Refuses keys for messages that did not come with a certificate when it was issued: how many are written down is bounded by how many
+/// certificates are.
+fn check_brings_none(identity: &Identity, events: &[Event]) -> Result<(), Refusal> {
+    match events.iter().all(|event| matches!(event, Event::MessageKeyWithdrawn { .. })) {
+        true => Ok(()),
+        false => {
+            let why = "its certificate was renewed with this TLS key and other keys for messages, or none (send those, or another TLS key)";
+            Err(Refusal::NoRotation { identity: identity.clone(), why })
         }
     }
 }

@@ -243,6 +243,26 @@ fn a_message_key_that_does_not_come_again_is_one_that_the_device_does_without() 
     assert_eq!(accepted(&house), [(1, false)], "it signs by the one that it has");
 }
 
+/// Else whoever has a copy of the old one could have a key written down with every request.
+#[test]
+fn a_certificate_that_was_issued_brings_no_other_keys_for_messages_than_it_came_with() {
+    let (mut house, old) = signing_house(0);
+    let (tls, other) = (key(), key());
+    house.run(renew_with(&old, &tls, &message_key(2, 0)));
+    let another = house.refused(renew_with(&old, &tls, &message_key(3, 0)));
+    assert!(matches!(another, Refusal::NoRotation { .. }), "{another}");
+    let with_agreement = Renewal { agreement_key: Some(agreement_key()), ..renewal(&old, &tls) };
+    house.refused(Command::Renew(with_agreement));
+    assert_eq!(accepted(&house), [(1, false), (2, false)], "what was refused changed nothing");
+    house.run(renew_with(&old, &other, &message_key(2, 0)));
+    house.refused(renew_with(&old, &tls, &message_key(2, 0)));
+    assert!(!house.run(renew_with(&old, &other, &message_key(2, 0))).changed);
+    // Who did without once does without to the end.
+    house.run(renew(&old, &other));
+    house.refused(renew_with(&old, &other, &message_key(3, 0)));
+    assert!(!house.run(renew(&old, &tls)).changed && !house.run(renew(&old, &other)).changed);
+}
+
 /// Who has a copy of the certificate's key must not get more by it than it stands for.
 #[test]
 fn no_renewal_makes_a_message_key_where_none_was_or_a_better_one() {
