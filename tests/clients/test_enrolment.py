@@ -247,6 +247,14 @@ def test_a_request_that_wants_more_or_is_weak_is_refused_and_leaves_the_code(key
     device.certified(device.from_shell(), keyward)
 
 
+def test_a_request_that_cannot_be_read_is_answered_and_stands_in_the_log(keyward):
+    device = new_device(keyward, "odd-3")
+    answer = device.link().send(b'{"' + b"x" * 9_000 + b'": 1}').wait()
+    assert (answer["result"], answer["error"]) == ("refused", "request") and "unknown field `xxx" in answer["what"], answer
+    [line] = [line for line in keyward.said().splitlines() if "not certified" in line]
+    assert "the request is neither" in line and "odd-3" in line and len(line) < 700, line
+
+
 def test_a_code_is_in_no_log_and_in_no_answer_but_its_own(keyward):
     device = new_device(keyward, "quiet-1")
     assert device.from_shell(code="a" * 26, check=False) is None

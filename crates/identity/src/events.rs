@@ -128,7 +128,8 @@ pub enum Event {
         #[serde(with = "wire::text")]
         serial: CertSerial,
     },
-    /// A claim code that was used came again with another public key, or after its hour, for the first time.
+    /// A claim code came for the first time from somebody for whom it is not good: after it was used with another public key, after its
+    /// hour, or without evidence of the TPM that it is for.
     ClaimConflicted {
         /// Whose.
         #[serde(with = "wire::text")]

@@ -34,12 +34,13 @@ pub struct Invitation {
     /// What it was used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<Claimed>,
-    /// That it came with another key after it was used, or after its hour, the first time.
+    /// That it came with another key after it was used, after its hour, or without evidence of its TPM, the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<Conflict>,
 }
 
-/// Says that a claim code which was used came with another key, or after its hour: two hold it, or its device lost what it got.
+/// Says that a claim code which was used came with another key, or after its hour: two hold it, or its device lost what it got. One that was
+/// not used came from elsewhere than from the TPM that it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// When.

@@ -85,7 +85,11 @@ impl Clerk<'_> {
             return Err(ClaimRefusal::HasCertificate(id).into());
         }
         let sent = csr::take_key(&csr, identity, registry.installation())?.id();
-        let endorsement = keys.judge(&id, invitation, sent)?;
+        let endorsement = match keys.judge(&id, invitation, sent) {
+            // Whoever has it is not the device that it is for.
+            Err(other @ ClaimRefusal::OtherTpm { .. }) => return Ok(conflict(account, Some(sent), other)),
+            judged => judged?,
+        };
         let mut decision = self.add_certificate(identity, &KeySource::Csr(csr), lifetime_days, true)?;
         let issued = decision.certificate.as_ref().map(|issued| (issued.key, issued.serial.clone()));
         if let Some((key, serial)) = issued {

@@ -69,7 +69,7 @@ fn signed(pem: &str) -> Vec<u8> {
     std::fs::read(der).unwrap()
 }
 
-fn events(house: &House) -> Vec<Event> {
+pub fn events(house: &House) -> Vec<Event> {
     house.registrar().audit(1).unwrap().flat_map(|entry| entry.unwrap().events).collect()
 }
 

@@ -1,9 +1,11 @@
 //! A TPM vouches for a device's keys when it enrols: level 3, which nobody can claim. That the TPM opened a challenge is seen by whoever
 //! hands the proof in (`tpm`, `server`).
 
-use crate::enrolment::{claim, claim_refused, invite, key};
+use crate::enrolment::{claim, claim_refused, events, invite, key};
 use crate::support::*;
-use keyward_identity::{Claim, ClaimRefusal, Command, Endorsement, MessageKey, Refusal, Renewal, TpmProof};
+use keyward_identity::{
+    Claim, ClaimRefusal, Command, Endorsement, Event, MessageKey, Refusal, Renewal, TpmProof,
+};
 use keyward_ids::KeyId;
 use rcgen::KeyPair;
 
@@ -57,14 +59,17 @@ fn a_code_for_one_tpm_gets_nothing_from_another_or_from_none() {
     invite(&mut house, "pump-1");
     let code = invite_again(&mut house, Some(chip(7)));
     for (level, shown) in [(0, None), (2, None), (3, None), (3, Some(chip(8)))] {
-        let refusal = house.refused(proven(&code, &key(), message_key(1, level), shown));
-        let Refusal::Claim(refusal @ ClaimRefusal::OtherTpm { .. }) = refusal else { panic!("{refusal}") };
+        let refusal = claim_refused(&mut house, proven(&code, &key(), message_key(1, level), shown));
+        assert!(matches!(refusal, ClaimRefusal::OtherTpm { .. }), "{refusal}");
         assert!(refusal.to_string().contains("07070707"), "the operator is told which: {refusal}");
     }
     assert!(matches!(
         claim_refused(&mut house, claim("pump-1", &code, &key())),
         ClaimRefusal::OtherTpm { .. }
     ));
+    let written = events(&house).into_iter().filter(|event| matches!(event, Event::ClaimConflicted { .. }));
+    assert_eq!(written.count(), 1, "who has a code must not write the ledger full");
+    assert!(house.account("device:pump-1").invitation.unwrap().conflict.is_some());
     let tls = key();
     house.run(proven(&code, &tls, message_key(1, 3), Some(chip(7))));
     assert_eq!(held(&house), (3, Some(Endorsement { key: chip(7), named: true })));

@@ -79,11 +79,11 @@ pub(crate) fn line(row: &InvitationRow) -> String {
         let _ = writeln!(text, "            for the TPM {} alone", escape(tpm));
     }
     if let Some(at) = row.conflict_unix_ms {
-        let _ = writeln!(
-            text,
-            "            it came again at {}, with another key or after its hour: two hold it, or the device lost its key",
-            moment(at)
-        );
+        let how = match row.used_unix_ms {
+            Some(_) => "with another key or after its hour: two hold it, or the device lost its key",
+            None => "without evidence of this TPM: somebody else has it, or this is the wrong TPM",
+        };
+        let _ = writeln!(text, "            it came at {}, {how}", moment(at));
     }
     text
 }

@@ -68,7 +68,7 @@ fn describe(event: &Event) -> String {
             format!("claim code of {identity} used for the key {}", key.short())
         }
         Event::ClaimConflicted { identity, key: Some(key) } => format!(
-            "claim-conflict: the used claim code of {identity} came with another key, {}",
+            "claim-conflict: the claim code of {identity} came with the key {}, for which it is not good",
             key.short()
         ),
         Event::ClaimConflicted { identity, key: None } => {

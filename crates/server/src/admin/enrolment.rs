@@ -101,7 +101,10 @@ impl Turn<'_> {
         request: &[u8],
         expected: Option<&Expected>,
     ) -> Result<Command, Box<Decided>> {
-        let refused = |error, what: &dyn Display| Box::new(Reply::refused(error, what).into());
+        let refused = |error, what: &dyn Display| {
+            tracing::warn!(identity = %applicant, by = self.actor, "not certified: {what}");
+            Box::new(Reply::refused(error, what).into())
+        };
         let request = Request::read(request).map_err(|error| refused(Rejection::Request, &error))?;
         let key = |why| refused(Rejection::Key, &why);
         let message_key = request.message_key().map_err(key)?;
@@ -183,10 +186,12 @@ impl Turn<'_> {
             R::Claim(refusal @ (ClaimRefusal::OtherKeysProven(_) | ClaimRefusal::Unproven(_))) => {
                 Reply::refused(Rejection::Evidence, refusal)
             }
-            R::Claim(ClaimRefusal::OtherTpm { .. }) => Reply::refused(
-                Rejection::Evidence,
-                "this code is for a certain TPM, which has to vouch for the keys; ask the operator",
-            ),
+            R::Claim(ClaimRefusal::OtherTpm { id, .. }) => {
+                self.admin.tell(Kind::ClaimConflict, &Identity::Device(id));
+                let what =
+                    "this code is for a certain TPM, which has to vouch for the keys; ask the operator";
+                Reply::refused(Rejection::Evidence, what)
+            }
             R::Claim(ClaimRefusal::Used { id, .. }) => {
                 self.admin.tell(Kind::ClaimConflict, &Identity::Device(id));
                 Reply::refused(Rejection::Void, void)

@@ -88,7 +88,7 @@ pub struct InvitationRow {
     /// When it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_unix_ms: Option<u64>,
-    /// When it first came with another key after that, or after its hour.
+    /// When it first came with another key after that, after its hour, or without evidence of its TPM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_unix_ms: Option<u64>,
 }

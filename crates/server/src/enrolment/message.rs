@@ -1,5 +1,6 @@
 //! What a device sends on `$keyward/enroll`, and the JSON that it is answered.
 
+use crate::escape;
 use base64ct::{Base64, Encoding};
 use keyward_identity::{AgreementKey, MessageKey, MessageKeyRefusal, Secret};
 use keyward_tpm::{Challenge, Evidence};
@@ -49,6 +50,9 @@ struct SentAgreementKey {
 #[error("the request is neither a signing request (PEM or DER) nor a JSON object {{\"csr\": PEM}}: {0}")]
 pub struct RequestError(String);
 
+/// How many characters say what is wrong with a request.
+const PROBLEM_CHARS: usize = 200;
+
 impl Request {
     /// Reads what was published. Whether the signing request is sound is for `identity` to say.
     ///
@@ -57,7 +61,9 @@ impl Request {
     pub fn read(payload: &[u8]) -> Result<Self, RequestError> {
         match payload.first() {
             None => Err(RequestError("it is empty".to_owned())),
-            Some(b'{') => serde_json::from_slice(payload).map_err(|error| RequestError(error.to_string())),
+            // It quotes what came.
+            Some(b'{') => serde_json::from_slice(payload)
+                .map_err(|error| RequestError(escape::escape_cut(&error.to_string(), PROBLEM_CHARS))),
             Some(_) => Ok(Self {
                 csr: payload.to_vec(),
                 message_key: None,
@@ -207,6 +213,9 @@ mod tests {
         for bad in ["", "{", "{}", r#"{"csr":1}"#, r#"{"csr":"a","more":1}"#, r#"{"csr":"a"} x"#] {
             assert!(Request::read(bad.as_bytes()).is_err(), "{bad}");
         }
+        let long = format!(r#"{{"\u001b[2J{}":1}}"#, "x".repeat(9_000));
+        let problem = Request::read(long.as_bytes()).err().unwrap().to_string();
+        assert!(problem.len() < 400 && !problem.contains('\u{1b}'), "it goes to a log: {problem}");
     }
 
     #[test]

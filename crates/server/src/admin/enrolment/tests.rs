@@ -368,6 +368,9 @@ fn a_code_for_one_tpm_gets_a_thief_nothing_who_has_another_or_says_that_he_has_n
     let code = invite_for(&mut site, Some(pump.fingerprint().to_uppercase()));
     let (real, own) = (pump.evidence("pump-1", &site), thief.evidence("pump-1", &site));
     let mut link = Link { site: &mut site, code, expected: None };
+    assert_eq!(link.ask(&thief.request(None, 0))["error"], "evidence");
+    let [told] = &link.site.admin.incidents()[..] else { panic!("it is an incident") };
+    assert!(told.contains("pump-1 came without evidence of the TPM that it is for"), "{told}");
     for level in [0, 2, 3] {
         assert!(link.is_not_believed(&thief.request(None, level)).contains("a certain TPM"));
     }
