@@ -202,6 +202,24 @@ def test_an_opened_device_reports_it_and_then_has_no_keys(device, keyward, reade
     pump.kill()
     pump.start()
     assert pump.process.wait(PATIENCE) == 1 and "tampered with" in pump.said()
+    uri = pump.invite("--replace")
+    refused = pump.tries_to_enrol_with(uri, "--again")
+    assert refused.returncode == 1 and "tampered with (lid open)" in refused.stderr, refused.stderr
+    assert "in a new folder" in refused.stderr, "the claim was not spent on a device that could not start"
+    pump.folder, pump.store = keyward.folder / "pump-7-new", f"file:{keyward.folder}/pump-7-new/keys"
+    pump.configure().enrol_with(uri).start().connected()
+
+
+def test_a_claim_is_not_spent_on_keys_that_do_not_open_what_the_device_keeps(device, keyward):
+    pump = device("pump-a").enrol().start().connected()
+    pump.stop()
+    own, uri = pump.store, pump.invite("--replace")
+    pump.store = f"file:{keyward.folder}/pump-a-others"
+    refused = pump.tries_to_enrol_with(uri, "--again")
+    assert refused.returncode == 1, refused.stdout
+    assert f"{pump.folder}/store: this was sealed by another key store" in refused.stderr and "--keys" in refused.stderr, refused.stderr
+    pump.store = own
+    pump.enrol_with(uri, "--again").start().connected()
 
 
 def test_the_last_word_before_a_loss_of_power_is_heard(device, reader):

@@ -48,6 +48,7 @@ def test_a_device_whose_tpm_vouches_speaks_where_that_is_asked_for_and_one_that_
     assert f"level 3: certified (TPM {tpm[:16]})" in shown and tpm in shown, shown
     assert f"3: certified (TPM {tpm[:16]})" in keyward.run("keys", "list", "pump-7").stdout
     pump.start().connected()
+    assert pump.status()["level"] == 3
     pump.report("safe/door", "shut")
     message = next_reading(reader, pump, "safe/door")
     assert level_of(message) == 3 and cbor2.loads(message.payload).value[2] == b"shut"
@@ -72,6 +73,9 @@ def test_a_code_for_one_tpm_is_nothing_to_a_thief_who_has_another_or_none(device
     for thief in thieves:
         refused = thief.tries_to_enrol_with(uri)
         assert refused.returncode != 0 and "this code is for a certain TPM" in refused.stderr, refused.stderr
+    [told] = [line for line in keyward.run("status").stdout.splitlines() if "incident" in line]
+    assert "claim code of device pump-8 came without evidence of the TPM that it is for" in told, told
+    assert "without evidence of this TPM" in keyward.run("device", "show", "pump-8").stdout
     # It is not used up: the device itself gets what it is good for.
     pump.enrol_with(uri)
     assert [key["level"] for key in keys_of(keyward, "pump-8") if "level" in key] == [3]

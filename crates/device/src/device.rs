@@ -1,13 +1,15 @@
 //! The device: what an application calls.
 
 use crate::clock;
-use crate::command::{Command, Master};
+use crate::command::{self, Command};
+use crate::disk::Folder;
 use crate::enrol::{Host, Membership, MembershipError};
 use crate::groups::GroupKeys;
 use crate::heartbeat::{Event, Nameplate, ResetCause};
 use crate::keys::{KeyError, KeyStore, draw, no_randomness};
 use crate::limits::ASIDE;
 use crate::link::{self, Waker};
+use crate::log::Master;
 use crate::numbers::{SeenCommands, Sequencer};
 use crate::outbox::{Full, Outbox, Settings as OutboxSettings, Status as OutboxStatus};
 use crate::pen::{Pen, Reading, ReportError};
@@ -109,7 +111,7 @@ pub struct DeviceStatus {
     pub installation: String,
     /// The host that it is linked to.
     pub connected: Option<Host>,
-    /// How well its keys are kept, 0 to 2.
+    /// How well its keys are kept, 0 to 3.
     pub level: u8,
     /// When its certificate ends, seconds since 1970.
     pub expires: u64,
@@ -135,12 +137,26 @@ pub struct Device {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Makes what a device counts by, once, when it is enrolled.
+/// Makes what a device counts by, once, before it is enrolled; and refuses keys with which it could not start afterwards, because what it
+/// keeps in `folder` is of others: a claim is not spent on these.
 ///
 /// # Errors
-/// [`StateError`].
-pub fn found(folder: &Path, keys: &dyn KeyStore) -> Result<(), StateError> {
-    Sequencer::create(&folder.join("numbers"), keys)
+/// [`StartError::Destroyed`]; [`StateError::OtherKeys`]; [`StateError`] otherwise.
+pub fn found(folder: &Path, keys: &dyn KeyStore) -> Result<(), StartError> {
+    if let Some(reason) = tamper::destroyed(folder)? {
+        return Err(StartError::Destroyed(reason));
+    }
+    for sealed in ["store", "outbox", "aside"].map(|name| folder.join(name)) {
+        if sealed.exists() {
+            Master::open(&Folder::open(&sealed)?, keys)?;
+        }
+    }
+    let numbers = folder.join("numbers");
+    match numbers.exists() {
+        true => Sequencer::check(&numbers, keys)?,
+        false => Sequencer::create(&numbers, keys)?,
+    }
+    Ok(())
 }
 
 impl Device {
@@ -168,7 +184,8 @@ impl Device {
         let nonce = Nonce::new(&draw::<NONCE_BYTES>()?).ok_or_else(no_randomness)?;
         let (waker, wakes) = Waker::pair()?;
         let pinned = membership.installation_key.as_deref();
-        let mut master = Master::new(membership.device.clone(), membership.installation.clone(), pinned);
+        let mut master =
+            command::Master::new(membership.device.clone(), membership.installation.clone(), pinned);
         if let Some(set) = &membership.key_set
             && let Err(problem) = master.learn(set, None)
         {

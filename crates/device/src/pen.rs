@@ -312,6 +312,7 @@ mod tests {
             key_set: None,
             tls_key: Vec::new(),
             message_key: None,
+            vouched: false,
         };
         let settings = DeviceSettings { encrypt, clock: false, ..DeviceSettings::default() };
         Pen::take_up(&membership, &keys, folder, &settings, GroupKeys::load(&store).unwrap()).unwrap()

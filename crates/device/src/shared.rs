@@ -195,12 +195,13 @@ impl Shared {
 
     pub(crate) fn condition(&self) -> Condition {
         let store_generation = lock(&self.store).generation();
+        let key_level = lock(&self.membership).level(self.keys.protection());
         let pen = self.pen();
         Condition {
             uptime: uptime(),
             boot_count: pen.boot_count().into(),
             reset_cause: self.reset_cause,
-            key_level: self.keys.protection().level(),
+            key_level,
             store_generation,
             outbox: pen.outbox.status().entries,
             aside: lock(&self.aside).status().entries,

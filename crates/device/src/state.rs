@@ -30,6 +30,16 @@ pub enum StateError {
     /// The key store did not open the folder's key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// What is in the folder was sealed by other keys.
+    #[error(
+        "{}: this was sealed by another key store, or was changed since, and these keys do not open it: name the store that it was made \
+         with (--keys, or `keys` in agent.toml). If those keys are gone, what is in it is gone too: begin in another folder",
+        .folder.display()
+    )]
+    OtherKeys {
+        /// Which.
+        folder: PathBuf,
+    },
     /// A file is not as it was written.
     #[error("{}: {problem}", .path.display())]
     Damaged {

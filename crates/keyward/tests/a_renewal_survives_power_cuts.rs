@@ -178,6 +178,7 @@ impl Site {
             key_set: None,
             tls_key: public(Role::Tls),
             message_key: Some(public(Role::Message)),
+            vouched: false,
         };
         membership.save(self.device.path()).unwrap();
     }

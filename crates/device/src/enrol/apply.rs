@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, AnswerError, Certified, Rejection};
 use super::claim::{Claim, Host};
-use super::membership::{Membership, MembershipError};
+use super::membership::{Membership, MembershipError, PROVEN_LEVEL};
 use crate::keys::{Generation, KeyError, KeyStore, Role, TlsSigner, cose_key, signing_request};
 use crate::limits::APPLICATION_TIME;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -22,9 +22,6 @@ use zeroize::Zeroizing;
 
 const REQUEST: &str = "$keyward/enroll";
 const ANSWER: &str = "$keyward/enroll/answer";
-
-/// The level of a message key for which the hardware vouches.
-const PROVEN_LEVEL: u8 = 3;
 
 /// Says why a device was not certified.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +93,7 @@ pub fn enrol(claim: &Claim, keys: &Arc<dyn KeyStore>, folder: &Path) -> Result<M
     let login = Login { username: format!("claim:{}", claim.id), password: Some(code_of(claim)) };
     let roles = [Role::Message, Role::Agreement];
     let mut request = request(keys.as_ref(), Generation::Current, &roles)?;
-    vouch(keys.as_ref(), claim, &mut request)?;
+    let vouched = vouch(keys.as_ref(), claim, &mut request)?;
     let certified = at_some_host(&claim.hosts, |options| {
         options.login = Some(login.clone());
         let client = Client::connect_to_root(options, &claim.root)?;
@@ -108,7 +105,7 @@ pub fn enrol(claim: &Claim, keys: &Arc<dyn KeyStore>, folder: &Path) -> Result<M
     }
     let [tls_key, message_key] =
         [Role::Tls, Role::Message].map(|role| keys.public(role, Generation::Current));
-    let membership = Membership::of(certified, claim.hosts.clone(), tls_key?, message_key?);
+    let membership = Membership::of(certified, claim.hosts.clone(), tls_key?, message_key?, vouched);
     membership.save(folder)?;
     Ok(membership)
 }
@@ -153,13 +150,15 @@ pub(super) fn request(
     Ok(request)
 }
 
-/// Has the hardware vouch for the keys that are sent, where it can: then it is no claim any more that they are in it.
-fn vouch(keys: &dyn KeyStore, claim: &Claim, request: &mut Value) -> Result<(), KeyError> {
-    if let Some(evidence) = keys.vouch(&Evidence::about(claim.id.as_str(), &claim.root))? {
+/// Has the hardware vouch for the keys that are sent, where it can, and tells whether it did: then it is no claim any more that they are
+/// in it, and the server that certifies them saw it.
+fn vouch(keys: &dyn KeyStore, claim: &Claim, request: &mut Value) -> Result<bool, KeyError> {
+    let evidence = keys.vouch(&Evidence::about(claim.id.as_str(), &claim.root))?;
+    if let Some(evidence) = &evidence {
         request["evidence"] = serde_json::json!(evidence);
         request["message_key"]["level"] = serde_json::json!(PROVEN_LEVEL);
     }
-    Ok(())
+    Ok(evidence.is_some())
 }
 
 /// Asks one host after the other until one answers.

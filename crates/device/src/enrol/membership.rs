@@ -2,7 +2,7 @@
 
 use super::answer::Certified;
 use super::claim::Host;
-use crate::keys::{Generation, KeyError, KeyStore, Role};
+use crate::keys::{Generation, KeyError, KeyStore, Protection, Role};
 use crate::limits::ANSWER_BYTES;
 use base64ct::{Base64, Encoding};
 use keyward_envelope::PublicKey;
@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// The file's name in the device's folder.
 const FILE: &str = "membership.json";
+
+/// The level of keys for which the hardware vouched.
+pub(super) const PROVEN_LEVEL: u8 = 3;
 
 /// The form of the file.
 const SCHEMA: u32 = 1;
@@ -43,6 +46,8 @@ pub struct Membership {
     /// The key by which its messages are verified from the use of this certificate on, likewise; a device that was enrolled before this was
     /// kept has none here, and signs with the store's current key.
     pub message_key: Option<Vec<u8>>,
+    /// Whether the server saw, when it certified these keys, that they are in the hardware that vouched for them.
+    pub vouched: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +67,8 @@ struct Written {
     tls_key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message_key: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    vouched: bool,
 }
 
 /// Says why there is no membership.
@@ -100,6 +107,7 @@ impl Membership {
         hosts: Vec<Host>,
         tls_key: [u8; 65],
         message_key: [u8; 65],
+        vouched: bool,
     ) -> Self {
         let Certified { device, installation, certificate, server_root, expires, renew_from, .. } = certified;
         let (installation_key, key_set) = (certified.installation_key, certified.key_set);
@@ -116,7 +124,13 @@ impl Membership {
             key_set,
             tls_key,
             message_key,
+            vouched,
         }
+    }
+
+    /// Returns the level of the key for messages, 0 to 3, which a store of this protection keeps.
+    pub fn level(&self, keys: Protection) -> u8 {
+        if self.vouched { PROVEN_LEVEL } else { keys.level() }
     }
 
     /// Reads the membership in `folder`.
@@ -172,6 +186,7 @@ impl Membership {
             key_set: written.key_set.map(decode).transpose()?,
             tls_key: decode(written.tls_key)?,
             message_key: written.message_key.map(decode).transpose()?,
+            vouched: written.vouched,
         })
     }
 
@@ -191,6 +206,7 @@ impl Membership {
             key_set: self.key_set.as_ref().map(encode),
             tls_key: encode(&self.tls_key),
             message_key: self.message_key.as_ref().map(encode),
+            vouched: self.vouched,
         };
         // Texts and numbers can always be written.
         serde_json::to_vec_pretty(&written).unwrap_or_default()
@@ -235,6 +251,7 @@ mod tests {
             key_set: Some(vec![1, 2]),
             tls_key: vec![4; 65],
             message_key: Some(vec![5; 65]),
+            vouched: true,
         }
     }
 

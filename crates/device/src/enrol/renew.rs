@@ -85,7 +85,9 @@ pub fn renew_by(
     // What is pinned stays pinned, and a newer key set comes on its topic.
     certified.installation_key = membership.installation_key.clone().or(certified.installation_key);
     certified.key_set = membership.key_set.clone().or(certified.key_set);
-    let membership = Membership::of(certified, membership.hosts.clone(), tls_key, message_key);
+    // The hardware vouched for the key that it has, and not for another.
+    let vouched = membership.vouched && membership.message_key.as_deref() == Some(message_key.as_slice());
+    let membership = Membership::of(certified, membership.hosts.clone(), tls_key, message_key, vouched);
     membership.save(folder)?;
     Ok(Renewed { membership, same_message_key })
 }

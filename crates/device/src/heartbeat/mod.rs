@@ -81,7 +81,7 @@ pub struct Condition {
     pub boot_count: u64,
     /// Why it was started the last time.
     pub reset_cause: ResetCause,
-    /// How well its keys are kept: 0 to 2.
+    /// How well its keys are kept: 0 to 3.
     pub key_level: u8,
     /// The generation of the sealed store: it grows with each start and each change, and if it falls this is an older copy of the device.
     pub store_generation: u64,

@@ -1,7 +1,7 @@
 //! The key of a folder: 32 random bytes, on disk only as the key store closed them.
 
 use crate::disk::Directory;
-use crate::keys::KeyStore;
+use crate::keys::{KeyError, KeyStore};
 use crate::limits::WRAPPED_KEY_BYTES;
 use crate::state::StateError;
 use aws_lc_rs::rand;
@@ -34,11 +34,15 @@ impl Master {
     /// Opens the key of a folder; nothing if it has none.
     ///
     /// # Errors
-    /// [`StateError::Key`] if it was closed by another key store.
+    /// [`StateError::OtherKeys`] if it was closed by another key store.
     pub(crate) fn open(dir: &dyn Directory, keys: &dyn KeyStore) -> Result<Option<Self>, StateError> {
         let wrapped = dir.read_whole(FILE, WRAPPED_KEY_BYTES);
         let wrapped = wrapped.map_err(|e| StateError::disk(&dir.path().join(FILE), "read", e))?;
-        wrapped.map(|wrapped| Ok(Self(keys.unwrap(&wrapped)?))).transpose()
+        let Some(wrapped) = wrapped else { return Ok(None) };
+        match keys.unwrap(&wrapped) {
+            Err(KeyError::Foreign) => Err(StateError::OtherKeys { folder: dir.path().to_owned() }),
+            opened => Ok(Some(Self(opened?))),
+        }
     }
 
     /// Draws a key.

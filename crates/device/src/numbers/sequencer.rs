@@ -34,6 +34,18 @@ impl Sequencer {
         Self::create_in(&Folder::open(dir)?, keys)
     }
 
+    /// Sees that a count stands where one was begun.
+    ///
+    /// # Errors
+    /// [`StateError::Missing`] if it was lost; [`StateError`] otherwise.
+    pub(crate) fn check(dir: &Path, keys: &dyn KeyStore) -> Result<(), StateError> {
+        let dir = Folder::open(dir)?;
+        match keys.counter(Counter::Starts)? {
+            Some(_) => Ok(()),
+            None => STARTS.read(&dir)?.map(drop).ok_or_else(|| lost(&dir)),
+        }
+    }
+
     pub(crate) fn create_in(dir: &dyn Directory, keys: &dyn KeyStore) -> Result<(), StateError> {
         if keys.counter(Counter::Starts)?.is_some() || STARTS.read(dir)?.is_some() {
             return Ok(());
@@ -83,12 +95,16 @@ impl Sequencer {
     }
 }
 
+fn lost(dir: &dyn Directory) -> StateError {
+    StateError::Missing {
+        path: dir.path().join(STARTS.name),
+        problem: "the count of starts is missing, and without it numbers would be used twice; put it back, or enrol the device anew with new keys in another folder",
+    }
+}
+
 /// Counts a start in the file.
 fn count(dir: &dyn Directory) -> Result<u32, StateError> {
-    let note = STARTS.read(dir)?.ok_or_else(|| StateError::Missing {
-        path: dir.path().join(STARTS.name),
-        problem: "the count of starts is missing, and without it numbers would be used twice; put it back, or enrol the device anew with new keys",
-    })?;
+    let note = STARTS.read(dir)?.ok_or_else(|| lost(dir))?;
     let last = note.try_into().map(u32::from_be_bytes).map_err(|_| STARTS.damaged(dir))?;
     let next = last.checked_add(1).ok_or_else(|| STARTS.damaged(dir))?;
     STARTS.write(dir, &next.to_be_bytes())?;

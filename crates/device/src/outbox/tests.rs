@@ -245,7 +245,7 @@ fn a_copied_outbox_opens_nothing_and_shows_nothing() {
         copy.iter().any(|(_, bytes)| bytes.windows(6).any(|part| part == b"secret" || part == b"readin"));
     assert!(!shown);
     let other = Outbox::open_in(Box::new(Power::of(&copy)), SMALL, &Chip::named(2));
-    assert!(matches!(other, Err(StateError::Key(crate::KeyError::Foreign))));
+    assert!(matches!(other, Err(StateError::OtherKeys { .. })));
     let without: Vec<_> = copy.into_iter().filter(|(name, _)| name != "key").collect();
     let error = open(&Power::of(&without)).unwrap_err();
     assert!(error.to_string().contains("\"key\" is missing"), "{error}");

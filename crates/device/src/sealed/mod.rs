@@ -103,7 +103,7 @@ impl SealedStore {
     /// Opens the store in a folder of its own, or makes it.
     ///
     /// # Errors
-    /// [`StateError::Rollback`] for an older copy; [`StateError::Key`] if another key store made it; [`StateError::Damaged`], [`StateError::Missing`] if
+    /// [`StateError::Rollback`] for an older copy; [`StateError::OtherKeys`] if another key store made it; [`StateError::Damaged`], [`StateError::Missing`] if
     /// something of it is gone; the disk.
     pub fn open(dir: &Path, keys: Arc<dyn KeyStore>) -> Result<Self, StateError> {
         Self::open_in(Box::new(Folder::open(dir)?), keys)

@@ -1,7 +1,6 @@
 //! What was stored is there whenever the power fails; an older copy, another device and an erased key open nothing.
 
 use super::*;
-use crate::KeyError;
 use crate::disk::power::Power;
 use crate::testing::{Chip, Dice};
 
@@ -149,7 +148,7 @@ fn a_copied_disk_opens_nothing_and_shows_no_name() {
         assert!(!copy.iter().any(|(_, bytes)| bytes.windows(word.len()).any(|part| part == word)));
     }
     let other = open(&Power::of(&copy), &Arc::new(Chip::named(2)));
-    assert!(matches!(other, Err(StateError::Key(KeyError::Foreign))));
+    assert!(matches!(other, Err(StateError::OtherKeys { .. })));
 }
 
 #[test]
@@ -166,7 +165,10 @@ fn what_is_erased_stays_erased_wherever_the_power_fails() {
             Ok(store) if erased.is_ok() => assert_eq!(store.names().count(), 0),
             Ok(_) => {}
             Err(error) => {
-                assert!(matches!(error, StateError::Missing { .. } | StateError::Key(_)), "{error}");
+                assert!(
+                    matches!(error, StateError::Missing { .. } | StateError::OtherKeys { .. }),
+                    "{error}"
+                );
                 erase(&power).unwrap();
                 assert_eq!(open(&power, &keys).unwrap().names().count(), 0);
             }

@@ -54,9 +54,7 @@ fn enroll(screen: Screen, args: &AgentEnrollArgs) -> Outcome {
     let claim = read_claim(&args.claim)?;
     files::ensure_private_dir(&args.folder).map_err(Failure::failed)?;
     let keys = keys(&spec)?;
-    if !args.folder.join("numbers").exists() {
-        found(&args.folder, keys.as_ref()).map_err(Failure::failed)?;
-    }
+    found(&args.folder, keys.as_ref()).map_err(Failure::failed)?;
     // Where the keys are in a TPM, it vouches for them, or the device is not enrolled.
     let tpm = keys.endorsement().map_err(Failure::failed)?.map(|tpm| hex::encode(&tpm.fingerprint));
     let membership = enrol::enrol(&claim, &keys, &args.folder).map_err(Failure::failed)?;
@@ -148,9 +146,9 @@ fn read_claim(path: &Path) -> Outcome<Claim> {
 fn status(screen: Screen, config: &Config) -> Outcome {
     let running =
         config.socket.as_ref().and_then(|place| socket::ask(&place.path, b"!status", ANSWER_TIME).ok());
-    let level = config.keys().protection().level();
     let running: Option<serde_json::Value> = running.and_then(|answer| serde_json::from_str(&answer).ok());
     let kept = Membership::load(&config.folder).map_err(Failure::failed)?;
+    let level = kept.level(config.keys().protection());
     if screen.is_json() {
         let offline = serde_json::json!({
             "device": kept.device.as_str(), "installation": kept.installation.as_str(), "level": level, "running": false,
