@@ -269,6 +269,17 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    #[test]
+    fn what_no_installation_or_tpm_has_as_its_name_is_refused_with_where_it_stands() {
+        let refused = |line: &str| Cli::try_parse_from(line.split(' ')).err().unwrap().to_string();
+        let seal = "keyward seal --key k --as dev01 -t a x --installation k7m2q9xw4hp3a8c";
+        assert!(refused(seal).contains("keyward status --json"), "one letter short");
+        assert!(Cli::try_parse_from(format!("{seal}d").split(' ')).is_ok());
+        let open = "keyward open --from-device dev01 -t a --installation K7M2";
+        assert!(refused(open).contains("keyward status --json"));
+        assert!(refused("keyward device invite pump-7 --tpm cafe").contains("keyward agent tpm"));
+    }
+
     fn leaves<'a>(command: &'a clap::Command, path: &str, found: &mut Vec<(String, &'a clap::Command)>) {
         for child in command.get_subcommands() {
             let path = format!("{path} {}", child.get_name());

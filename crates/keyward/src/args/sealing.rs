@@ -3,7 +3,7 @@
 use super::Span;
 use crate::hex;
 use clap::{ArgGroup, Args};
-use keyward_ids::{DeviceId, GroupId};
+use keyward_ids::{DeviceId, GroupId, InstallationId};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -16,6 +16,16 @@ impl FromStr for Hex {
 
     fn from_str(text: &str) -> Result<Self, String> {
         hex::decode(text).map(Self).ok_or_else(|| "write pairs of hexadecimal digits: c0ffee".to_owned())
+    }
+}
+
+/// Reads the id of an installation: a message for one that cannot be is believed nowhere.
+fn installation(text: &str) -> Result<String, String> {
+    match InstallationId::parse(text) {
+        Ok(id) => Ok(id.to_string()),
+        Err(_) => {
+            Err("it has 16 lower-case letters and digits, as `keyward status --json` tells it".to_owned())
+        }
     }
 }
 
@@ -48,7 +58,7 @@ pub(crate) struct SealArgs {
     #[arg(long = "as", id = "as_device", value_name = "ID", requires = "key")]
     pub(crate) as_device: Option<DeviceId>,
     /// The installation that it is for, as `keyward status` and keyward.json of a bundle have it
-    #[arg(long, value_name = "ID", requires = "key")]
+    #[arg(long, value_name = "ID", requires = "key", value_parser = installation)]
     pub(crate) installation: Option<String>,
     /// Its number, higher than all before of this key [default: of KEY.sequence, where the next one is kept]
     #[arg(long, value_name = "NUMBER", requires = "key")]
@@ -99,7 +109,7 @@ pub(crate) struct OpenArgs {
     #[arg(long, value_name = "FILE", requires = "installation")]
     pub(crate) key: Option<PathBuf>,
     /// The installation that it is for [default: the one here]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = installation)]
     pub(crate) installation: Option<String>,
     /// MQTT 5's correlation data that stood beside it
     #[arg(long, value_name = "HEX")]

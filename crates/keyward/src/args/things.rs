@@ -5,6 +5,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use keyward_ids::{DeviceId, KeyId, SiteId, TypeId};
 use std::path::PathBuf;
 
+/// Reads which TPM is meant.
+fn tpm(fingerprint: &str) -> Result<KeyId, String> {
+    fingerprint.parse().map_err(|_| {
+        "it has 64 hexadecimal digits, as `keyward agent tpm` prints them on the device".to_owned()
+    })
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
     /// Add a device: make its key and certificate, or a password, and write a bundle
@@ -266,7 +273,7 @@ pub(crate) struct DeviceInviteArgs {
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
     /// The one TPM that gets something for the code, as `keyward agent tpm` prints it on the device
-    #[arg(long, value_name = "FINGERPRINT")]
+    #[arg(long, value_name = "FINGERPRINT", value_parser = tpm)]
     pub(crate) tpm: Option<KeyId>,
     /// Accept that the device's topics overlap with those of somebody else
     #[arg(long)]
