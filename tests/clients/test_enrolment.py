@@ -152,7 +152,7 @@ def test_of_two_devices_that_race_for_one_code_exactly_one_wins_and_the_operator
     watcher = keyward.user("watch")
     keyward.rules("watch", '[[rule]]\nwho = ["user:watch"]\nallow = ["subscribe"]\ntopics = ["$keyward/incidents/#"]\n')
     watch = Client(watcher).connect()
-    assert watch.subscribe("$keyward/incidents/#") == [1]
+    assert watch.subscribe("$keyward/incidents/claim-conflict/#") == [1]
     for n in range(6):
         name = f"race-{n}"
         uri = invite(keyward, name)
@@ -178,7 +178,7 @@ def test_of_two_devices_that_race_for_one_code_exactly_one_wins_and_the_operator
     keyward.start()
     assert len(warned()) == 6, "through a restart"
     watch = Client(watcher).connect()
-    watch.subscribe("$keyward/incidents/#")
+    watch.subscribe("$keyward/incidents/claim-conflict/#")
     assert {watch.receive()[0] for _ in range(6)} == {f"$keyward/incidents/claim-conflict/race-{n}" for n in range(6)}
     keyward.run("device", "revoke", "race-0")
     keyward.run("device", "invite", "race-1", "--replace")

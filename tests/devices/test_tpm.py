@@ -73,7 +73,7 @@ def test_a_code_for_one_tpm_is_nothing_to_a_thief_who_has_another_or_none(device
     for thief in thieves:
         refused = thief.tries_to_enrol_with(uri)
         assert refused.returncode != 0 and "this code is for a certain TPM" in refused.stderr, refused.stderr
-    [told] = [line for line in keyward.run("status").stdout.splitlines() if "incident" in line]
+    [told] = [line for line in keyward.run("status").stdout.splitlines() if "incident claim-conflict" in line]
     assert "claim code of device pump-8 came without evidence of the TPM that it is for" in told, told
     assert "without evidence of this TPM" in keyward.run("device", "show", "pump-8").stdout
     # It is not used up: the device itself gets what it is good for.
