@@ -379,7 +379,7 @@ pub struct Heartbeat {
     /// Why it started last.
     pub reset: Reset,
     /// How many readings wait in it that could not be sent.
-    pub buffered: u64,
+    pub buffered: Option<u64>,
     /// Until when it sleeps.
     pub sleep_until: Option<UnixMillis>,
     /// The voltage of its supply.

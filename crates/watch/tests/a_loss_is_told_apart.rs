@@ -97,6 +97,14 @@ fn a_device_that_ran_all_the_time_and_kept_nothing_had_stalled() {
 }
 
 #[test]
+fn a_device_that_ran_all_the_time_and_does_not_say_what_it_kept_probably_lost_its_network() {
+    let mut yard = away(2);
+    yard.connect("pump");
+    yard.heartbeat("pump", |heartbeat| heartbeat.buffered = None);
+    expect_explained(yard, Class::NetworkLoss, Confidence::Low);
+}
+
+#[test]
 fn a_device_that_its_watchdog_started_had_hung() {
     let mut yard = away(2);
     yard.start_after("pump", Reset::Watchdog);

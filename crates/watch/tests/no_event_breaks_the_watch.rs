@@ -52,7 +52,7 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
             uptime_secs,
             boot_count,
             reset,
-            buffered,
+            buffered: Some(buffered),
             sleep_until: sleep_until.map(UnixMillis),
             supply_millivolts: None,
         },

@@ -330,7 +330,7 @@ Examples:
     /// Say that you look after an incident: nobody else is called for it
     #[command(after_help = "\
 Examples:
-  keyward incident ack 7 --note \"on my way\"")]
+  keyward incident ack 7 --note 'on my way'")]
     Ack {
         /// Its number
         number: u64,
@@ -341,8 +341,8 @@ Examples:
     /// Say what an incident was: it is done with, and its kind is judged by that
     #[command(after_help = "\
 Examples:
-  keyward incident resolve 7 true --note \"the cable was cut\"
-  keyward incident resolve 8 benign --note \"moved to hall 2\"
+  keyward incident resolve 7 true --note 'the cable was cut'
+  keyward incident resolve 8 benign --note 'moved to hall 2'
 
 Of a kind of incident of which people called more than half of the last 20 false, nobody is called any more.")]
     Resolve {

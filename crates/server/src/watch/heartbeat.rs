@@ -39,7 +39,7 @@ fn claims(device: &DeviceId, payload: &[u8], verified: bool) -> Result<Vec<Event
         match decoder.i64()? {
             claim::UPTIME => (heartbeat.uptime_secs, has_uptime) = (decoder.u64()?, true),
             claim::BOOT_COUNT => heartbeat.boot_count = decoder.u64()?,
-            claim::OUTBOX => heartbeat.buffered = decoder.u64()?,
+            claim::OUTBOX => heartbeat.buffered = Some(decoder.u64()?),
             claim::SUPPLY_MILLIVOLTS => heartbeat.supply_millivolts = u32::try_from(decoder.u64()?).ok(),
             claim::RESET_CAUSE => heartbeat.reset = reset(decoder.str()?),
             claim::EVENT => event = decoder.str()?,
@@ -125,7 +125,7 @@ mod tests {
             uptime_secs: 77,
             boot_count: 5,
             reset: Reset::Watchdog,
-            buffered: 9,
+            buffered: Some(9),
             sleep_until: None,
             supply_millivolts: Some(3_300),
         };

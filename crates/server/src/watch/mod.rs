@@ -34,7 +34,7 @@ use std::time::Duration;
 /// How long the thread waits for something to hear: so late it notices at most that it is to stop, or that a registry is new.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// How long the watch distrusts what it knows after something was dropped, or after a start: what was missed comes again in that time.
+/// How long the watch distrusts what it knows after something was dropped: what was missed comes again in that time.
 const DOUBT_MS: u64 = 2 * 60_000;
 
 /// Publishes for the broker itself: topics and retained payloads.
@@ -132,7 +132,6 @@ struct Watcher {
 
 impl Watcher {
     fn run(&mut self, ear: &Ear) {
-        self.doubt(now());
         let told = self.desk.with(|book| book.standing());
         (self.announce)(told);
         while !self.desk.0.stop.load(Ordering::Relaxed) {

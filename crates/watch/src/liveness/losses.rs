@@ -161,12 +161,15 @@ pub(super) fn by_heartbeat(
         let (class, confidence) = by_reset(heartbeat.reset, confidence);
         evidence.push(fact(now, format!("it says why it started: {}", reason(heartbeat.reset))));
         (class, confidence, Severity::Medium)
-    } else if heartbeat.buffered > 0 {
-        evidence.push(fact(now, format!("{} readings waited in it", heartbeat.buffered)));
+    } else if let Some(waited) = heartbeat.buffered.filter(|waited| *waited > 0) {
+        evidence.push(fact(now, format!("{waited} readings waited in it")));
         (Class::NetworkLoss, confidence, Severity::Low)
     } else if back.messages > BUFFERED_MESSAGES {
         evidence.push(fact(now, format!("{} messages came at once", back.messages)));
         (Class::NetworkLoss, Confidence::Medium, Severity::Low)
+    } else if heartbeat.buffered.is_none() {
+        evidence.push(fact(now, "it does not say what waited in it"));
+        (Class::NetworkLoss, Confidence::Low, Severity::Low)
     } else {
         evidence.push(fact(now, "no readings waited in it"));
         (Class::Stalled, confidence, Severity::Medium)

@@ -359,7 +359,7 @@ impl Yard {
         self.at_work(name).next = now.plus(10 * SECOND);
         self.connect(name);
         if self.at_work(name).tells_heartbeats {
-            self.heartbeat(name, |heartbeat| heartbeat.buffered = buffered);
+            self.heartbeat(name, |heartbeat| heartbeat.buffered = Some(buffered));
         }
     }
 

@@ -108,7 +108,7 @@ impl Body {
             uptime_secs: (air.now - self.started_at) / 1_000,
             boot_count: self.starts,
             reset: self.reset,
-            buffered: core::mem::take(&mut self.waited),
+            buffered: Some(core::mem::take(&mut self.waited)),
             sleep_until: self.make.sleeps.then_some(UnixMillis(self.due)),
             supply_millivolts: Some(self.dice.between(0, 60) as u32 + if battery { 3_300 } else { 4_970 }),
         };
