@@ -7,7 +7,7 @@ use crate::{
     watch,
 };
 use keyward_watch::finding::Evidence;
-use keyward_watch::incidents::{Entry, Incident, NoSuch, Number, State, Verdict, What};
+use keyward_watch::incidents::{Entry, Incident, NoSuch, Number, State, What};
 use serde::Serialize;
 
 /// Incidents in the status: those for which somebody is called, the newest.
@@ -38,11 +38,6 @@ impl Turn<'_> {
         note: &str,
     ) -> Result<Response, Refusal> {
         let (by, note) = (self.actor.to_owned(), bounded(note)?);
-        let verdict = match verdict {
-            IncidentVerdict::True => Verdict::True,
-            IncidentVerdict::False => Verdict::False,
-            IncidentVerdict::Benign => Verdict::Benign,
-        };
         let done = self.admin.watch.with(|book| {
             book.resolve(wall_time(), Number(number), verdict, &by, note)
                 .map(|incident| incident.scope.to_string())

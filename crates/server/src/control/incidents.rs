@@ -1,18 +1,7 @@
 //! Incidents on the control socket.
 
+pub use keyward_watch::incidents::Verdict as IncidentVerdict;
 use serde::{Deserialize, Serialize};
-
-/// Is what a person says that an incident was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IncidentVerdict {
-    /// What it was taken for.
-    True,
-    /// Something else, and nothing to be called for.
-    False,
-    /// What it was taken for, and wanted: somebody worked there.
-    Benign,
-}
 
 /// Is one incident, in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,13 +12,13 @@ use crate::{
     names,
     plane::{
         Applications, DataPlane, DataPlaneOptions, ListenError, Mouth, RestartError,
-        StartError as PlaneError, State,
+        StartError as PlaneError, State, hearing,
     },
     process,
     rules::{Rules, RulesError},
     service::Service,
     store,
-    watch::{self, Book, WatchDesk, Watching},
+    watch::{Book, WatchDesk, Watching},
     wiring,
 };
 use keyward_broker::{Directory, persist::RecoveryError};
@@ -151,7 +151,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let journal = Arc::new(Journal::default());
     let policy = Arc::new(rules.policy.clone());
     let (applications, queue) = Applications::queue();
-    let (mouth, ear) = watch::way();
+    let (mouth, ear) = hearing();
     let desk = WatchDesk::new(Book::open(home.incidents_file()));
     desk.put_registry(&registrar.registry());
     let telling = Telling { journal: Arc::clone(&journal), applications, watch: mouth };

@@ -17,7 +17,7 @@ pub(crate) use words::sentence;
 pub(crate) use {book::decode as decode_incidents, readings::of as values};
 
 use crate::clock;
-use crate::plane::{Ear, Mouth, Tick, hearing};
+use crate::plane::{Ear, Tick};
 use keyward_identity::{Account, Registry, Standing};
 use keyward_ids::{DeviceId, Identity};
 use keyward_watch::event::{Event, Exposure, Place, UnixMillis};
@@ -80,11 +80,6 @@ impl WatchDesk {
 #[cfg(feature = "decoders")]
 pub(crate) fn told(device: &DeviceId, topic: &str, payload: &[u8]) -> Vec<Event> {
     heartbeat::told(device, topic, payload, false)
-}
-
-/// Makes the way from the workers to the watch.
-pub(crate) fn way() -> (Mouth, Ear) {
-    hearing()
 }
 
 /// Is the thread; dropping it stops it.
