@@ -2,6 +2,7 @@
 
 use alloc::{string::String, sync::Arc};
 use core::{cmp::Ordering, fmt, hash, str::FromStr};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The longest name of a device, user, site, type or role, in bytes.
 pub const MAX_NAME_LEN: usize = 64;
@@ -99,8 +100,8 @@ macro_rules! name {
         }
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> Ordering {
-                let lower = |name: &Self| name.0.bytes().map(|b| b.to_ascii_lowercase()).collect::<alloc::vec::Vec<u8>>();
-                lower(self).cmp(&lower(other))
+                let [one, other] = [self, other].map(|name| name.0.bytes().map(|byte| byte.to_ascii_lowercase()));
+                one.cmp(other)
             }
         }
         impl fmt::Display for $name {
@@ -117,6 +118,17 @@ macro_rules! name {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
                 Self::parse(text)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text).map_err(D::Error::custom)
             }
         }
     };

@@ -2,10 +2,11 @@
 
 use crate::event::UnixMillis;
 use keyward_ids::DeviceId;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Holds one time for each device at most.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Agenda {
     times: BTreeSet<(UnixMillis, DeviceId)>,
     of: BTreeMap<DeviceId, UnixMillis>,

@@ -26,7 +26,7 @@ impl UnixMillis {
 }
 
 /// Is something that happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// A device exists, or what is known of where it stands has changed.
     Registered {
@@ -130,6 +130,8 @@ pub enum Event {
         /// The device.
         device: DeviceId,
     },
+    /// The broker has started: no link of before is there, and devices need time to come back.
+    Restarted,
     /// The broker is, or is no longer, in trouble itself: devices are not to be blamed for what is missing meanwhile.
     OwnTrouble {
         /// Whether it is.
@@ -138,7 +140,7 @@ pub enum Event {
 }
 
 /// Says where a device stands, and what it depends on there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The site.
     pub site: Option<SiteId>,
@@ -157,7 +159,7 @@ pub struct Place {
 }
 
 /// Is a place on earth, in millionths of a degree: 11 cm.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Degrees north, from −90,000,000 to 90,000,000.
     pub latitude: i32,
@@ -166,7 +168,7 @@ pub struct Position {
 }
 
 /// Is a circle on earth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
     /// Its middle.
     pub middle: Position,
@@ -175,7 +177,7 @@ pub struct Fence {
 }
 
 /// Says what a device lives on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Power {
     /// The mains, or nobody said.
     #[default]
@@ -187,7 +189,7 @@ pub enum Power {
 }
 
 /// Says who can reach a device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Exposure {
     /// Those with a key to the room.
     Locked,
@@ -293,7 +295,7 @@ impl TryFrom<String> for Scope {
 }
 
 /// Is what is known of a link when it is let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
     /// Its number, which is never used again.
     pub link: u64,
@@ -306,7 +308,7 @@ pub struct Connection {
 }
 
 /// Says where a link comes from, as far as can be told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The network: an IPv4 address's first 24 bits, an IPv6 address's first 48.
     pub network: u64,
@@ -321,7 +323,7 @@ pub struct Source {
 }
 
 /// Says how a link answered for the rolling secret of devices without secure hardware.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ratchet {
     /// The device takes no part.
     #[default]
@@ -333,7 +335,7 @@ pub enum Ratchet {
 }
 
 /// Says how a link ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// The client said so.
     Disconnect,
@@ -348,14 +350,14 @@ pub enum End {
 }
 
 /// Is what matters of a message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// What its signature proved; `None` if there was none or it was not asked for.
     pub claims: Option<Claims>,
 }
 
 /// Is what the signature of a message proves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Which of the device's keys signed it: its identifier, big-endian. Each has numbers of its own.
     pub key: u64,
@@ -370,7 +372,7 @@ pub struct Claims {
 }
 
 /// Is how a device says it is: claims of RFC 9711.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Since when it runs, in seconds.
     pub uptime_secs: u64,
@@ -387,7 +389,7 @@ pub struct Heartbeat {
 }
 
 /// Says why a device started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reset {
     /// It does not know.
     #[default]
@@ -405,7 +407,7 @@ pub enum Reset {
 }
 
 /// Is what only a second holder of a key, or a device that lost its memory, can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Proof {
     /// One number stands under two messages.
     Equivocation,

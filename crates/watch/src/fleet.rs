@@ -3,10 +3,11 @@
 use crate::event::{Place, Scope, UnixMillis};
 use crate::limits;
 use keyward_ids::DeviceId;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Knows the devices, their places and the maintenance windows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Fleet {
     places: BTreeMap<DeviceId, Place>,
     windows: BTreeMap<Scope, UnixMillis>,
@@ -24,6 +25,10 @@ impl Fleet {
 
     pub(crate) fn place(&self, device: &DeviceId) -> Option<&Place> {
         self.places.get(device)
+    }
+
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&DeviceId, &Place)> {
+        self.places.iter()
     }
 
     /// Opens a maintenance window, which ends after [`limits::WINDOW_MILLIS`] at the latest; a time in the past closes it.

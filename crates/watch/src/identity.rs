@@ -31,12 +31,14 @@ use crate::event::{Event, Scope, UnixMillis};
 use crate::finding::{Class, Confidence, Finding, Severity, Turn};
 use crate::limits;
 use keyward_ids::DeviceId;
+use serde::{Deserialize, Serialize};
 use sign::Sign;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Watches who holds the credentials of the devices.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Identity {
+    #[serde(skip)]
     settings: Settings,
     devices: BTreeMap<DeviceId, Box<Record>>,
     agenda: Agenda,
@@ -52,6 +54,10 @@ impl Identity {
             Event::Removed { device } => {
                 self.devices.remove(device);
                 self.agenda.set(device, None);
+                return;
+            }
+            Event::Restarted => {
+                self.devices.values_mut().for_each(|record| record.links.restart());
                 return;
             }
             Event::Connected { device, .. }
@@ -84,7 +90,7 @@ impl Identity {
 }
 
 /// Is what is known of one device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Record {
     proofs: proofs::Proofs,
     epochs: epochs::Epochs,
@@ -97,7 +103,7 @@ struct Record {
 }
 
 /// Is a class that was told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Told {
     class: Class,
     severity: Severity,

@@ -19,6 +19,7 @@
 //! Nothing here does IO, reads a clock, starts a task or draws a random number: the same events give the same findings.
 
 mod agenda;
+mod array;
 mod earth;
 pub mod event;
 pub mod finding;

@@ -36,7 +36,7 @@ mod verdicts;
 pub use settings::{Patience, Settings};
 
 use crate::agenda::Agenda;
-use crate::event::{Event, Heartbeat, Place, UnixMillis};
+use crate::event::{End, Event, Heartbeat, Place, UnixMillis};
 use crate::finding::Finding;
 use crate::fleet::Fleet;
 use crate::limits;
@@ -44,11 +44,13 @@ use device::{Asleep, Device, Part, Standing, Touch};
 use groups::{Absent, Groups};
 use keyward_ids::DeviceId;
 use outages::Outages;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Watches whether the devices are there.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Liveness {
+    #[serde(skip)]
     settings: Settings,
     devices: BTreeMap<DeviceId, Box<Device>>,
     groups: Groups,
@@ -70,6 +72,9 @@ impl Liveness {
         event: &Event,
         findings: &mut VecDeque<Finding>,
     ) {
+        if *event == Event::Restarted {
+            self.restart(now);
+        }
         self.pass(now, fleet);
         match event {
             Event::Registered { device, place } => self.register(now, device, place),
@@ -80,13 +85,7 @@ impl Liveness {
                     device.hear(now, false, settings);
                 });
             }
-            Event::Disconnected { device, link, end } => {
-                self.change(now, device, |device, settings| {
-                    if let Some(loss) = device.disconnect(now, *link, *end, settings) {
-                        device.standing = Standing::Lost { loss, settled: false };
-                    }
-                });
-            }
+            Event::Disconnected { device, link, end } => self.part(now, device, *link, *end),
             Event::Message { device, .. } => {
                 self.hear(now, device);
                 if let Some(device) = self.devices.get_mut(device) {
@@ -117,7 +116,8 @@ impl Liveness {
                 self.end_if_back(now, device);
             }
             Event::OwnTrouble { is_on } => self.hear_own_trouble(now, *is_on),
-            Event::Proof { .. }
+            Event::Restarted
+            | Event::Proof { .. }
             | Event::Denied { .. }
             | Event::Maintenance { .. }
             | Event::MovedOnPurpose { .. } => {}
@@ -180,6 +180,14 @@ impl Liveness {
         self.take_part(now, id, part, Part::None);
         self.agenda.set(id, None);
         self.devices.remove(id);
+    }
+
+    fn part(&mut self, now: UnixMillis, id: &DeviceId, link: u64, end: End) {
+        self.change(now, id, |device, settings| {
+            if let Some(loss) = device.disconnect(now, link, end, settings) {
+                device.standing = Standing::Lost { loss, settled: false };
+            }
+        });
     }
 
     fn hear(&mut self, now: UnixMillis, id: &DeviceId) {

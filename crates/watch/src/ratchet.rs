@@ -19,9 +19,10 @@
 //! only the server has. So any number can be checked, however old, and what is kept of a device are two numbers.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Is what the broker knows of the secrets of one device, 17 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ratchet {
     /// The highest number that the device has used; 0 if none.
     used: u64,

@@ -28,11 +28,12 @@ use core::fmt;
 use fence::Fence;
 use onset::Onset;
 use profile::Profile;
+use serde::{Deserialize, Serialize};
 use tail::Tail;
 use verdict::Verdict;
 
 /// What a sensor said.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// When, in milliseconds since 1970. Streams do not mind which time zone, as long as it stays the same.
     pub at_ms: i64,
@@ -41,7 +42,7 @@ pub struct Reading {
 }
 
 /// How surprising a reading is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// From 0 to [`MAX_BITS`]. Of 2ᵇ stretches of [`STRETCH`] readings one surprises somewhere by b bits or more, as far as the history
     /// tells; beyond it, this is an extrapolation. 0 too if the reading belongs to an anomaly that was reported.
@@ -61,7 +62,7 @@ impl Observation {
 pub const MAX_BITS: f64 = 48.0;
 
 /// In which respect a reading is unusual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Aspect {
     /// It is far from the reading before it.
     Rate,
@@ -97,7 +98,7 @@ const ASPECTS: [Aspect; 9] = [
 ];
 
 /// Says that there is no value in a reading: it is not a number, or infinite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotFinite;
 
 impl fmt::Display for NotFinite {
@@ -109,8 +110,9 @@ impl fmt::Display for NotFinite {
 impl core::error::Error for NotFinite {}
 
 /// What is known of the readings of one sensor: [`Stream::BYTES`] of memory, however long it runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stream {
+    #[serde(skip)]
     settings: Settings,
     /// Readings so far.
     count: u64,
@@ -133,7 +135,7 @@ pub struct Stream {
     onset: Onset,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Last {
     at_ms: i64,
     value: f64,

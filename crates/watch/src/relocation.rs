@@ -19,6 +19,7 @@ use crate::fleet::Fleet;
 use evidence::{Facts, Kind};
 use habits::Habits;
 use keyward_ids::{DeviceId, SiteId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 const MINUTE_MS: u64 = 60_000;
@@ -56,8 +57,9 @@ impl Default for Settings {
 }
 
 /// Watches where the devices are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Relocation {
+    #[serde(skip)]
     settings: Settings,
     devices: BTreeMap<DeviceId, Box<Whereabouts>>,
     agenda: Agenda,
@@ -79,6 +81,10 @@ impl Relocation {
             Event::Removed { device } => {
                 self.devices.remove(device);
                 self.agenda.set(device, None);
+                return;
+            }
+            Event::Restarted => {
+                self.devices.values_mut().for_each(|whereabouts| whereabouts.link = None);
                 return;
             }
             Event::Connected { device, .. }
@@ -109,7 +115,7 @@ impl Relocation {
 }
 
 /// Says how far it has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Level {
     #[default]
     Calm,
@@ -118,7 +124,7 @@ enum Level {
 }
 
 /// Is what is known of where one device is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Whereabouts {
     site: Option<SiteId>,
     exposure: Exposure,

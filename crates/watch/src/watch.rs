@@ -1,16 +1,17 @@
 //! One watch over one fleet: every event goes to every detector that it concerns.
 
-use crate::event::{Event, UnixMillis};
+use crate::event::{Event, Place, UnixMillis};
 use crate::finding::Finding;
 use crate::fleet::Fleet;
 use crate::identity::Identity;
 use crate::liveness::Liveness;
 use crate::relocation::Relocation;
 use keyward_ids::DeviceId;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Watches a fleet.
-#[derive(Debug, Default)]
+/// Watches a fleet. What it has learned is in what serde writes of it; what can be set is not. Read again, it is told of [`Event::Restarted`] first.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Watch {
     fleet: Fleet,
     identity: Identity,
@@ -24,6 +25,11 @@ impl Watch {
     /// Returns a watch that knows no device yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns the devices that it knows, with where they stand.
+    pub fn places(&self) -> impl Iterator<Item = (&DeviceId, &Place)> {
+        self.fleet.places()
     }
 
     /// Takes an event. Time that goes back stands still.

@@ -89,6 +89,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(device, input, verified)| Event::Tamper { device, input: input.into(), verified }),
         1 => (scope, until).prop_map(|(scope, until)| Event::Maintenance { scope, until: UnixMillis(until) }),
         1 => any::<bool>().prop_map(|is_on| Event::OwnTrouble { is_on }),
+        1 => Just(Event::Restarted),
     ]
 }
 
@@ -163,13 +164,21 @@ fn is_loss(class: Class) -> bool {
     device || matches!(class, SiteOutage | SitePower | GatewayLoss | CircuitLoss | OwnTrouble)
 }
 
+/// Returns the watch as it is after it was written down and read.
+fn again(watch: &Watch) -> Watch {
+    minicbor_serde::from_slice(&minicbor_serde::to_vec(watch).unwrap()).unwrap()
+}
+
 fn run(steps: &[Step]) {
     let (mut watch, mut seen, mut now) = (Watch::new(), Seen::default(), UnixMillis(1_800_000_000_000));
-    for (pause, event) in steps {
+    for (index, (pause, event)) in steps.iter().enumerate() {
         let next = now.plus(*pause);
         pass(&mut watch, &mut seen, now, next);
         now = next;
         watch.handle(now, event);
+        if index % 61 == 17 {
+            watch = again(&watch);
+        }
         seen.take(&mut watch);
     }
     // At last all are taken away, and nothing is left open of them.

@@ -9,9 +9,10 @@ use super::sign::Sign;
 use crate::event::{Claims, UnixMillis};
 use crate::finding::Class;
 use crate::limits;
+use serde::{Deserialize, Serialize};
 
 /// Is one start of a device, as its signed messages tell.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Epoch {
     number: u32,
     /// When it was heard first, or again after another one.
@@ -21,7 +22,7 @@ struct Epoch {
 }
 
 /// Remembers the starts of one device, for each of its keys, for each counts by itself; the key that was used last stands last.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Epochs(Vec<(u64, Starts)>);
 
 /// Bytes behind it at most: a list has room for twice what it holds.
@@ -53,7 +54,7 @@ impl Epochs {
 }
 
 /// Remembers the starts that were heard last under one key; the last is the one that the device is in.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Starts(Vec<Epoch>);
 
 impl Starts {

@@ -8,9 +8,10 @@ use super::sign::Sign;
 use crate::event::{Heartbeat, UnixMillis};
 use crate::finding::{Class, Confidence, Severity};
 use crate::limits;
+use serde::{Deserialize, Serialize};
 
 /// Is what is known of one run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Run {
     boot_count: u64,
     /// When it began; never earlier than in truth.
@@ -24,7 +25,7 @@ struct Run {
 }
 
 /// Remembers the runs that were heard last.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Runs(Vec<Run>);
 
 /// Bytes behind it at most: a list has room for twice what it holds.

@@ -4,9 +4,10 @@ use super::Settings;
 use super::sign::Sign;
 use crate::event::{Claims, UnixMillis};
 use crate::finding::Class;
+use serde::{Deserialize, Serialize};
 
 /// Remembers how well a device's keys are kept, and since when it uses none that is kept worse.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct KeyLevel(Option<(u8, UnixMillis)>);
 
 impl KeyLevel {

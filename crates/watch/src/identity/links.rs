@@ -5,10 +5,11 @@ use super::sign::{First, Sign};
 use crate::event::{Connection, End, Ratchet, Source, UnixMillis};
 use crate::finding::{Class, Confidence, Evidence, Severity};
 use crate::limits;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Is a source that took another's place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Side {
     at: UnixMillis,
     network: u64,
@@ -27,7 +28,7 @@ impl Side {
 }
 
 /// Remembers the links of one device and who took whose place.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Links {
     /// Those that are open, the oldest first.
     open: VecDeque<(u64, Side)>,
@@ -76,6 +77,12 @@ impl Links {
             return None;
         };
         self.take_over(from, Side { at: now, ..to }, settings)
+    }
+
+    /// Forgets all links: the broker has started.
+    pub(super) fn restart(&mut self) {
+        self.open.clear();
+        self.taken = None;
     }
 
     /// Returns the link that is open, if it is the only one.

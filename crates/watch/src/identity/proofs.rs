@@ -4,13 +4,14 @@ use super::Settings;
 use super::sign::{First, Sign};
 use crate::event::{Proof, UnixMillis};
 use crate::finding::{Class, Confidence, Severity};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 const HOUR_MS: u64 = 60 * 60_000;
 const MINUTE_MS: u64 = 60_000;
 
 /// Remembers the proofs of one device, as far as more than one is asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Proofs {
     behind: First,
     /// The newest replays, each message once.

@@ -2,6 +2,7 @@
 
 use crate::event::UnixMillis;
 use crate::finding::{Class, Confidence, Evidence, Severity};
+use serde::{Deserialize, Serialize};
 
 /// Is a sign, and what it is worth.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Sign {
 }
 
 /// Remembers the first of two signs, for as long as it counts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct First(Option<UnixMillis>);
 
 impl First {

@@ -5,12 +5,13 @@ use super::sign::Sign;
 use crate::earth;
 use crate::event::{Connection, End, Position, UnixMillis};
 use crate::finding::{Class, Confidence, Severity};
+use serde::{Deserialize, Serialize};
 
 /// Remembers where a device was heard last.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Travel(Option<Stay>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Stay {
     link: u64,
     place: Position,

@@ -6,6 +6,7 @@
 //! device that sleeps, a new interval), which is remembered for [`HABIT_MILLIS`] after it was seen last.
 
 use crate::event::UnixMillis;
+use serde::{Deserialize, Serialize};
 
 /// Pauses before a cadence is known.
 pub(super) const LEARNED_FROM: usize = 20;
@@ -21,9 +22,10 @@ const HABIT_MILLIS: u64 = 7 * 24 * 60 * 60 * 1_000;
 const SLACK_MILLIS: u64 = 5_000;
 
 /// Knows the last `N` pauses: `4 N + 100` bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Cadence<const N: usize> {
     /// In milliseconds, as far as 32 bits reach.
+    #[serde(with = "crate::array")]
     pauses: [u32; N],
     len: usize,
     next: usize,

@@ -8,6 +8,7 @@ use crate::event::{Connection, End, Exposure, Place, Power, Scope, UnixMillis};
 use crate::finding::{Class, Confidence, Severity};
 use crate::fleet::scopes;
 use keyward_ids::DeviceId;
+use serde::{Deserialize, Serialize};
 
 /// A link that stood so long belongs to a device that stays linked; one that comes to report and goes has none.
 const STAYS_MILLIS: u64 = 30 * 60_000;
@@ -21,7 +22,7 @@ const KEEP_ALIVE_SLACK_MILLIS: u64 = 10_000;
 const BACK_MESSAGES: u8 = 2;
 
 /// Remembers one device.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Device {
     /// The groups that it is part of, the smallest first.
     pub(super) groups: Vec<Scope>,
@@ -51,7 +52,7 @@ pub(super) struct Device {
 }
 
 /// Is a link that stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Link {
     number: u64,
     since: UnixMillis,
@@ -59,14 +60,14 @@ pub(super) struct Link {
 }
 
 /// Is a sleep that was announced.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Asleep {
     pub(super) from: UnixMillis,
     pub(super) until: UnixMillis,
 }
 
 /// Is a hand on the device.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Touch {
     pub(super) at: UnixMillis,
     pub(super) input: Box<str>,
@@ -74,7 +75,7 @@ pub(super) struct Touch {
 }
 
 /// Says whether a device is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Standing {
     /// Nothing is expected of it: it was never heard, sleeps, or took leave.
     Resting,
@@ -85,7 +86,7 @@ pub(super) enum Standing {
 }
 
 /// Is a loss: it happened at an unknown moment between two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Loss {
     pub(super) from: UnixMillis,
     pub(super) to: UnixMillis,
@@ -94,7 +95,7 @@ pub(super) struct Loss {
 }
 
 /// Says how a loss was noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum How {
     /// Its link ended.
     Link,
@@ -117,7 +118,7 @@ pub(super) enum Part {
 }
 
 /// Is what was told of a device.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Told {
     pub(super) class: Class,
     pub(super) confidence: Confidence,
@@ -132,7 +133,7 @@ pub(super) struct Told {
     pub(super) is_explained: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Back {
     pub(super) since: UnixMillis,
     last: UnixMillis,
@@ -207,6 +208,11 @@ impl Device {
         self.asleep = None;
         let keep_alive_millis = u64::from(connection.keep_alive_secs) * 1_000;
         self.link = Some(Link { number: connection.link, since: now, keep_alive_millis });
+    }
+
+    /// Returns the number of its link, if it has one.
+    pub(super) fn link_number(&self) -> Option<u64> {
+        self.link.map(|link| link.number)
     }
 
     fn note_link_end(&mut self, now: UnixMillis) {

@@ -3,20 +3,21 @@
 use super::device::Loss;
 use crate::event::{Scope, UnixMillis};
 use keyward_ids::DeviceId;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Losses that were noticed earlier are no longer asked whether they are part of something: a keep-alive of 20 minutes is noticed in half an hour.
 const RECENT_MILLIS: u64 = 60 * 60_000;
 
 /// Counts the devices of all groups: each device is in at most four.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Groups {
     all: BTreeMap<Scope, Group>,
     /// Groups that lost somebody since they were judged last.
     pub(super) touched: BTreeSet<Scope>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Group {
     present: Count,
     /// By when it was noticed.
@@ -24,7 +25,7 @@ pub(super) struct Group {
 }
 
 /// Is one that is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Absent {
     pub(super) from: UnixMillis,
     pub(super) to: UnixMillis,
@@ -34,7 +35,7 @@ pub(super) struct Absent {
 }
 
 /// Counts devices, and among them those that outlast the mains.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Count {
     pub(super) all: u32,
     pub(super) backed: u32,

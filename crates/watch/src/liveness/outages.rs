@@ -3,20 +3,21 @@
 use super::groups::Moment;
 use crate::event::{Scope, UnixMillis};
 use crate::finding::{Class, Confidence, Severity};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which part of what was lost may stay away while the group counts as back: a fifth.
 const REST: u32 = 5;
 
 /// Holds what is told of groups now, one of each at most.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Outages {
     pub(super) open: BTreeMap<Scope, Outage>,
     ending: BTreeSet<(UnixMillis, Scope)>,
 }
 
 /// Is one group that is lost.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Outage {
     pub(super) class: Class,
     pub(super) confidence: Confidence,

@@ -3,6 +3,7 @@
 use super::cadence::Cadence;
 use crate::event::UnixMillis;
 use crate::limits;
+use serde::{Deserialize, Serialize};
 
 /// After so long a sensor that is silent is no longer expected: it was taken out.
 const FORGOTTEN_MILLIS: u64 = 7 * 24 * 60 * 60 * 1_000;
@@ -11,7 +12,7 @@ const FORGOTTEN_MILLIS: u64 = 7 * 24 * 60 * 60 * 1_000;
 const LEARNING_MILLIS: u64 = 10 * 60_000;
 
 /// Knows the sensors of one device, at most [`limits::SENSORS`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Sensors {
     all: Vec<Sensor>,
     /// When they are looked at again.
@@ -20,7 +21,7 @@ pub(super) struct Sensors {
     pub(super) is_told: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Sensor {
     name: Box<str>,
     last: UnixMillis,

@@ -4,6 +4,7 @@ use super::losses::{fact, reason};
 use super::settings::Settings;
 use crate::event::{Heartbeat, Reset, UnixMillis};
 use crate::finding::{Class, Evidence};
+use serde::{Deserialize, Serialize};
 
 /// Starts that are remembered.
 const STARTS: usize = 8;
@@ -11,7 +12,7 @@ const STARTS: usize = 8;
 const SLACK_MILLIS: u64 = 10_000;
 
 /// Remembers the last heartbeat and the last starts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Starts {
     last: Option<Life>,
     starts: [Option<(UnixMillis, Reset)>; STARTS],
@@ -20,7 +21,7 @@ pub(super) struct Starts {
 }
 
 /// Is one life of a device, from start to start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Life {
     began: UnixMillis,
     boot_count: u64,

@@ -4,7 +4,7 @@ use super::Liveness;
 use super::groups::{Together, reaches};
 use super::losses::fact;
 use super::outages::Outage;
-use crate::event::{Scope, UnixMillis};
+use crate::event::{End, Scope, UnixMillis};
 use crate::finding::{Class, Confidence, Evidence, Finding, Severity, Turn};
 use keyward_ids::{DeviceId, SiteId};
 use std::collections::BTreeMap;
@@ -354,6 +354,17 @@ impl Liveness {
             if let Some(outage) = self.outages.take(&scope) {
                 self.end_outage(now, &scope, &outage, "the broker is well again");
             }
+        }
+    }
+
+    /// Goes on after a start of the broker: it knows why nothing was heard, and devices have time to come back.
+    pub(super) fn restart(&mut self, now: UnixMillis) {
+        self.hear_own_trouble(now, false);
+        self.blameless_until = self.blameless_until.max(now.plus(self.settings.own_grace_ms));
+        let linked = self.devices.iter().filter_map(|(id, device)| Some((id.clone(), device.link_number()?)));
+        let links: Vec<_> = linked.collect();
+        for (id, link) in links {
+            self.part(now, &id, link, End::Server);
         }
     }
 

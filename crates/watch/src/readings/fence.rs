@@ -1,10 +1,12 @@
 //! Keeps one absurd reading from spoiling averages for long.
 
+use serde::{Deserialize, Serialize};
+
 /// No value beyond this is looked at: it is far beyond any unit, and its square is still a number.
 pub(super) const FARTHEST: f64 = 1e30;
 
 /// The range that readings have had, widened at most so far by one reading.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Fence {
     range: Option<(f64, f64)>,
 }

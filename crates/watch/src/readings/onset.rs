@@ -1,9 +1,10 @@
 //! Reports the beginning of an anomaly, not each reading of it.
 
 use super::Settings;
+use serde::{Deserialize, Serialize};
 
 /// What was reported, as far as it still counts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Onset {
     held: f64,
 }

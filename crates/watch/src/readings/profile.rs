@@ -1,22 +1,39 @@
 //! What is usual at each hour of a day or a week.
 
+use serde::{Deserialize, Serialize};
+
 /// Knows the mean and the spread of readings in each of so many hours, which follow each other for ever.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Profile<const HOURS: usize> {
     /// The first value: means are kept as what is above it, in half the memory.
     origin: Option<f64>,
+    #[serde(with = "crate::array")]
     hours: [Hour; HOURS],
     /// The mean deviation in all hours.
     spread: f64,
     compared: f64,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(from = "(f32, f32, u16)", into = "(f32, f32, u16)")]
 struct Hour {
     mean: f32,
     /// The mean deviation.
     spread: f32,
     readings: u16,
+}
+
+/// Written down without names: there are 192 of them in a stream.
+impl From<Hour> for (f32, f32, u16) {
+    fn from(hour: Hour) -> Self {
+        (hour.mean, hour.spread, hour.readings)
+    }
+}
+
+impl From<(f32, f32, u16)> for Hour {
+    fn from((mean, spread, readings): (f32, f32, u16)) -> Self {
+        Self { mean, spread, readings }
+    }
 }
 
 /// How a reading compares with its hour.

@@ -1,13 +1,15 @@
 //! How rare magnitudes are.
 
 use super::MAX_BITS;
+use serde::{Deserialize, Serialize};
 
 /// Remembers how often which magnitudes occurred, and says how rare one as large is.
 ///
 /// A histogram on a logarithmic scale, two places for each doubling, in which older magnitudes count less and less. It moves up with
 /// the largest; what is 2³² times smaller is no longer told apart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Tail {
+    #[serde(with = "crate::array")]
     places: [f32; PLACES],
     /// The place of the largest magnitude, in half bits; `None` if there was none above zero.
     top: Option<i16>,

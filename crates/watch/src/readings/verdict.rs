@@ -2,6 +2,7 @@
 
 use super::ASPECTS;
 use super::tail::Tail;
+use serde::{Deserialize, Serialize};
 
 /// Readings in a stretch. What is surprising in one reading is so in the next, too: so only the most of each stretch is learned, as
 /// extreme-value statistics take the maxima of blocks.
@@ -9,7 +10,7 @@ pub const STRETCH: u16 = 12;
 
 /// Remembers how surprising the most surprising readings of earlier stretches were: by the sum of all aspects, and by the largest of
 /// them. An anomaly that shows in all aspects a little has a large sum, one that shows in a single aspect a large surprise.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Verdict {
     sum: Extremes,
     largest: Extremes,
@@ -17,7 +18,7 @@ pub(super) struct Verdict {
     readings: u16,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Extremes {
     of_stretches: Tail,
     /// Of the present stretch.

@@ -3,9 +3,10 @@
 use crate::event::UnixMillis;
 use crate::finding::Evidence;
 use crate::limits;
+use serde::{Deserialize, Serialize};
 
 /// Is a kind of evidence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
     /// A switch that notices tampering.
     Switch,
@@ -19,7 +20,7 @@ pub(super) enum Kind {
     PowerCycle,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Fact {
     kind: Kind,
     points: f64,
@@ -34,7 +35,7 @@ impl Fact {
 }
 
 /// Holds the newest evidence of each kind, in the order of time.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Facts {
     facts: Vec<Fact>,
     has_news: bool,

@@ -3,6 +3,7 @@
 use crate::event::{Source, UnixMillis};
 use crate::limits;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Is what is new of a source; of several the one that says most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl fmt::Display for News {
 }
 
 /// Remembers the sources of one device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Habits {
     networks: Known<u64>,
     systems: Known<u32>,
@@ -67,7 +68,7 @@ impl Habits {
 
 /// Remembers what was seen within some time of the newest; the newest stands last, and is never too old: who was away for a month is still
 /// known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Known<T>(Vec<(T, UnixMillis)>);
 
 impl<T> Default for Known<T> {

@@ -402,6 +402,27 @@ impl Yard {
         self.hear(Event::OwnTrouble { is_on });
     }
 
+    /// The watch is written down, and another goes on from what is read.
+    pub(crate) fn write_down_and_read(&mut self) {
+        let written = minicbor_serde::to_vec(&self.watch).unwrap();
+        self.watch = minicbor_serde::from_slice(&written).unwrap();
+    }
+
+    /// The broker stops, and starts after a while; nobody is linked then.
+    pub(crate) fn restart(&mut self, millis: u64) {
+        self.write_down_and_read();
+        self.now = self.now.plus(millis);
+        for device in self.devices.values_mut() {
+            (device.link, device.is_on) = (None, false);
+        }
+        self.hear(Event::Restarted);
+    }
+
+    pub(crate) fn reconnect_all_but(&mut self, names: &[&str]) {
+        let all: Vec<_> = self.devices.keys().cloned().collect();
+        all.iter().filter(|name| !names.contains(&name.as_str())).for_each(|name| self.reconnect(name, 0));
+    }
+
     pub(crate) fn remove(&mut self, name: &str) {
         self.hear(Event::Removed { device: id(name) });
         self.devices.remove(name);
