@@ -140,6 +140,8 @@ pub const TARGETS: &[Target] = &[
     row("enrolment", server::enrolment, 64, &["server/src/enrolment/message.rs"]),
     row("device_payload", server::device_payload, 512, &["server/src/watch/readings.rs", "server/src/watch/heartbeat.rs"]),
     row("incidents_file", server::incidents_file, 512, &["server/src/watch/book.rs", "watch/src/event.rs"]),
+    row("learned_file", server::learned_file, 4096, &["server/src/watch/learned.rs", "watch/src/array.rs"]),
+    row("recording", server::recording, 512, &["server/src/watch/replay.rs", "server/src/watch/recording.rs"]),
     row("imported_hash", identity::imported_hash, 64, &["identity/src/password/imported.rs"]),
     row("trusted_authority", identity::trusted_authority, 256, &["identity/src/trusted.rs", "identity/src/imported.rs"]),
     row("certificate", server::certificate, 64, &["identity/src/authority/mod.rs", "server/src/plane/tls/certificate.rs"]),

@@ -277,3 +277,14 @@ pub fn device_payload(data: &[u8]) {
 pub fn incidents_file(data: &[u8]) {
     let _ = decoders::incidents_file(data);
 }
+
+/// The file with what a watch has learned: as it lies there, and as one that was written so.
+pub fn learned_file(data: &[u8]) {
+    let _ = decoders::learned_file(data);
+    let _ = decoders::learned_body(data.get(16..).unwrap_or_default());
+}
+
+/// What the watch heard, recorded: it can be played from its first line to the last, or says which is none.
+pub fn recording(data: &[u8]) {
+    let _ = decoders::recording(data);
+}

@@ -18,7 +18,7 @@ pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindA
 pub(crate) use broker::{
     AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
     IncidentCommand, ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetArgs,
-    PresetCommand, ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb, VerdictArg,
+    PresetCommand, ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb, VerdictArg, WatchCommand,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use groups::GroupCommand;
@@ -175,6 +175,9 @@ Examples:
     /// See what the watch over devices found: silence, power cuts, theft, clones; and say what it was
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Ask the watch over devices what it knows, or play a recording to it
+    #[command(subcommand)]
+    Watch(WatchCommand),
     /// Look through what is stored, make backups and restore them
     #[command(subcommand)]
     Store(StoreCommand),

@@ -33,3 +33,4 @@ pub(crate) mod subscribe;
 mod target;
 pub(crate) mod up;
 pub(crate) mod user;
+pub(crate) mod watch;

@@ -21,7 +21,7 @@ use commands::import as import_command;
 use commands::{
     audit, authority, bans, completions, denials, device, doctor, groups, healthcheck, incident, keys,
     listener, man, open, policy, preset, publish, reload, seal, server_certificate, server_name, status,
-    store, subscribe, up, user,
+    store, subscribe, up, user, watch,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -84,6 +84,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Authority(command) => authority::run(&site()?, command),
         Command::Bans(command) => bans::run(&site()?, command),
         Command::Incident(command) => incident::run(&site()?, command),
+        Command::Watch(command) => watch::run(site, screen, command),
         Command::Listener(command) => listener::run(&site()?, command),
         Command::Reload => reload::run(&site()?),
         Command::Clock(args::ClockCommand::Accept) => audit::accept_clock(&site()?),

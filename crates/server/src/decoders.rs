@@ -234,6 +234,25 @@ pub fn device_payload(device: &DeviceId, topic: &str, payload: &[u8]) -> usize {
     told + values.len()
 }
 
+/// Reads what a watch has learned; `None` if it cannot be read. What is read can be written and lived with.
+pub fn learned_file(bytes: &[u8]) -> Option<usize> {
+    let mut watch = crate::watch::decode_learned(bytes).ok()?;
+    let at = watch.now();
+    watch.handle(at, &keyward_watch::Event::Restarted);
+    watch.handle_timeout(at);
+    crate::watch::encode_learned(&watch).ok().map(|bytes| bytes.len())
+}
+
+/// Reads a watch without the head of its file; tells whether it can be read.
+pub fn learned_body(body: &[u8]) -> bool {
+    crate::watch::decode_learned_body(body).is_ok()
+}
+
+/// Plays a recording; returns how many events it held, `None` if it cannot be played to its end.
+pub fn recording(text: &[u8]) -> Option<u64> {
+    crate::watch::replay(text, drop).ok().map(|played| played.events)
+}
+
 /// Reads a file of incidents as a start does, and lives on with it for a while. Returns how many it holds; `None` if it is none.
 pub fn incidents_file(text: &[u8]) -> Option<usize> {
     let mut incidents = crate::watch::decode_incidents(text).ok()?;

@@ -131,6 +131,16 @@ impl Home {
         self.directory.join("incidents.json")
     }
 
+    /// Returns the path of the file with what the watch has learned.
+    pub fn learned_file(&self) -> PathBuf {
+        self.directory.join("watch.learned")
+    }
+
+    /// Returns the path of the file with what the watch hears.
+    pub fn recording_file(&self) -> PathBuf {
+        self.directory.join("watch.jsonl")
+    }
+
     /// Returns the path of the folder with the rule files.
     pub fn policy_dir(&self) -> PathBuf {
         self.directory.join("policy.d")

@@ -42,5 +42,5 @@ pub mod status;
 pub mod store;
 mod sys;
 pub mod upgrade;
-mod watch;
+pub mod watch;
 pub mod wiring;

@@ -27,6 +27,7 @@ impl UnixMillis {
 
 /// Is something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A device exists, or what is known of where it stands has changed.
     Registered {
@@ -178,6 +179,7 @@ pub struct Fence {
 
 /// Says what a device lives on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Power {
     /// The mains, or nobody said.
     #[default]
@@ -190,6 +192,7 @@ pub enum Power {
 
 /// Says who can reach a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Exposure {
     /// Those with a key to the room.
     Locked,
@@ -324,6 +327,7 @@ pub struct Source {
 
 /// Says how a link answered for the rolling secret of devices without secure hardware.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ratchet {
     /// The device takes no part.
     #[default]
@@ -336,6 +340,7 @@ pub enum Ratchet {
 
 /// Says how a link ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum End {
     /// The client said so.
     Disconnect,
@@ -390,6 +395,7 @@ pub struct Heartbeat {
 
 /// Says why a device started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reset {
     /// It does not know.
     #[default]
@@ -408,6 +414,7 @@ pub enum Reset {
 
 /// Is what only a second holder of a key, or a device that lost its memory, can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// One number stands under two messages.
     Equivocation,

@@ -29,6 +29,7 @@ pub use settings::Settings;
 use crate::agenda::Agenda;
 use crate::event::{Event, Scope, UnixMillis};
 use crate::finding::{Class, Confidence, Finding, Severity, Turn};
+use crate::knowledge::{Known, when};
 use crate::limits;
 use keyward_ids::DeviceId;
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,19 @@ impl Identity {
             findings.extend(record.clear(now, &device, &self.settings));
             self.agenda.set(&device, record.quiet_from(&self.settings));
         }
+    }
+
+    /// Says what is known of who holds its credentials.
+    pub(crate) fn known(&self, now: UnixMillis, device: &DeviceId) -> Vec<Known> {
+        let Some(record) = self.devices.get(device) else { return Vec::new() };
+        let level = record
+            .key_level
+            .highest()
+            .map(|level| Known::new("key level", format!("{level}, the highest seen")));
+        let told = record.told.iter().map(|told| {
+            Known::new("told as", format!("{}, seen last {}", told.class.word(), when(now, told.seen)))
+        });
+        level.into_iter().chain(told).collect()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<UnixMillis> {

@@ -14,6 +14,7 @@
 //! | [`ratchet`] | a secret that rolls with each connection, for devices that cannot keep one |
 //! | [`incidents`] | what findings become for people: one number, a history, who is called |
 //! | [`readings`] | readings that lie |
+//! | `knowledge` | what is known of one device, for who asks why |
 //! | [`limits`] | bounds of what is remembered |
 //!
 //! Nothing here does IO, reads a clock, starts a task or draws a random number: the same events give the same findings.
@@ -26,6 +27,7 @@ pub mod finding;
 mod fleet;
 pub mod identity;
 pub mod incidents;
+mod knowledge;
 pub mod limits;
 pub mod liveness;
 pub mod ratchet;
@@ -35,4 +37,5 @@ mod watch;
 
 pub use event::{Event, UnixMillis};
 pub use finding::{Class, Finding};
+pub use knowledge::Known;
 pub use watch::Watch;

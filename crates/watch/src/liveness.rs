@@ -24,6 +24,7 @@
 mod cadence;
 mod device;
 mod groups;
+mod knowledge;
 mod losses;
 mod outages;
 mod sensors;

@@ -16,6 +16,7 @@ use crate::earth;
 use crate::event::{Connection, End, Event, Exposure, Fence, Heartbeat, Position, Reset, Scope, UnixMillis};
 use crate::finding::{Class, Confidence, Evidence, Finding, Severity, Turn};
 use crate::fleet::Fleet;
+use crate::knowledge::Known;
 use evidence::{Facts, Kind};
 use habits::Habits;
 use keyward_ids::{DeviceId, SiteId};
@@ -107,6 +108,27 @@ impl Relocation {
             let Some(whereabouts) = self.devices.get_mut(&device) else { continue };
             findings.extend(whereabouts.fade(now, &device));
         }
+    }
+
+    /// Says what is known of where it is.
+    pub(crate) fn known(&self, now: UnixMillis, device: &DeviceId) -> Vec<Known> {
+        let Some(whereabouts) = self.devices.get(device) else { return Vec::new() };
+        let points = whereabouts.facts.points(now, self.settings.half_life_ms);
+        let networks = whereabouts.habits.networks();
+        let mut known = vec![Known::new(
+            "whereabouts",
+            format!(
+                "known from {networks} network{}; {points:.1} points that it is elsewhere, and {} are an alarm",
+                if networks == 1 { "" } else { "s" },
+                self.settings.alarm
+            ),
+        )];
+        if let Some(fence) = whereabouts.fence {
+            let inside = if whereabouts.is_outside { "outside" } else { "inside, or never located" };
+            known.push(Known::new("fence", format!("{} m; {inside}", fence.radius_m)));
+        }
+        known.extend(whereabouts.facts.evidence().iter().map(|fact| Known::new("sign", fact.what.clone())));
+        known
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<UnixMillis> {

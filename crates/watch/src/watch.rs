@@ -4,6 +4,7 @@ use crate::event::{Event, Place, UnixMillis};
 use crate::finding::Finding;
 use crate::fleet::Fleet;
 use crate::identity::Identity;
+use crate::knowledge::{Known, of_place, when};
 use crate::liveness::Liveness;
 use crate::relocation::Relocation;
 use keyward_ids::DeviceId;
@@ -25,6 +26,11 @@ impl Watch {
     /// Returns a watch that knows no device yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns the time that it has come to.
+    pub fn now(&self) -> UnixMillis {
+        self.now
     }
 
     /// Returns the devices that it knows, with where they stand.
@@ -66,6 +72,19 @@ impl Watch {
     /// Tells whether a device is later than usual, and not yet missing.
     pub fn is_late(&self, now: UnixMillis, device: &DeviceId) -> bool {
         self.liveness.is_late(now, device)
+    }
+
+    /// Returns what is known of a device, for whoever asks why something was told or not; `None` if it knows no such device.
+    pub fn known(&self, now: UnixMillis, device: &DeviceId) -> Option<Vec<Known>> {
+        let now = now.max(self.now);
+        let place = self.fleet.place(device)?;
+        let maintained = self.fleet.maintained_until(now, device);
+        let maintained = maintained.map(|until| format!("somebody works there; ends {}", when(now, until)));
+        let mut known: Vec<Known> = of_place(place, maintained).collect();
+        known.extend(self.liveness.known(now, device));
+        known.extend(self.identity.known(now, device));
+        known.extend(self.relocation.known(now, device));
+        Some(known)
     }
 
     /// Returns what was found, the oldest first.

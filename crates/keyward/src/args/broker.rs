@@ -308,6 +308,35 @@ pub(crate) struct ListenerAddArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum WatchCommand {
+    /// Say what the watch knows of a device: where it stands, how often it reports, when it would be missed
+    #[command(after_help = "\
+Examples:
+  keyward watch explain pump-1
+  keyward watch explain pump-1 --json")]
+    Explain {
+        /// The device
+        device: String,
+    },
+    /// Play a recording to a watch of its own, and print what it would have told; no broker is needed
+    #[command(after_help = "\
+`record` in the section [watch] of DIR/keyward.toml has the broker record what the watch hears in DIR/watch.jsonl; what is older
+is in DIR/watch.before.jsonl.
+
+Examples:
+  keyward watch replay DIR/watch.jsonl
+  keyward watch replay DIR/watch.jsonl --device pump-1
+  keyward watch replay DIR/watch.jsonl --json")]
+    Replay {
+        /// The recording; - reads standard input
+        file: PathBuf,
+        /// Print only what concerns this device
+        #[arg(long, value_name = "ID")]
+        device: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
     /// List what is open, the newest last
     #[command(after_help = "\

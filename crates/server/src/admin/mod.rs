@@ -242,6 +242,7 @@ impl Admin {
             Request::ListenerRemove { name } => turn.remove_listener(&name),
             Request::IncidentList { all } => Ok(turn.admin.watch_incidents(all)),
             Request::IncidentShow { number } => turn.admin.show_incident(number),
+            Request::WatchExplain { device } => turn.admin.explain_watch(&device),
             Request::IncidentAck { number, note } => turn.acknowledge_incident(number, &note),
             Request::IncidentResolve { number, verdict, note } => {
                 turn.resolve_incident(number, verdict, &note)

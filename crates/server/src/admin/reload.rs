@@ -136,6 +136,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         (old.sys_interval != new.sys_interval, "server.sys_interval"),
         (old.limits != new.limits, "limits"),
         (old.store != new.store, "store"),
+        (old.watch != new.watch, "watch"),
         (old.log != new.log, "log"),
     ];
     differing

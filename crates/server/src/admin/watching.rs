@@ -2,13 +2,14 @@
 
 use super::{Admin, Turn};
 use crate::{
-    control::{IncidentDetail, IncidentNote, IncidentRow, IncidentVerdict, Refusal, RefusalCode, Response},
+    control::{Explained, IncidentDetail, IncidentNote, IncidentVerdict, Refusal, RefusalCode, Response},
     installation::wall_time,
-    watch,
+    watch::{self, row, word},
 };
+use keyward_ids::DeviceId;
+use keyward_watch::event::Scope;
 use keyward_watch::finding::Evidence;
 use keyward_watch::incidents::{Entry, Incident, NoSuch, Number, State, What};
-use serde::Serialize;
 
 /// Incidents in the status: those for which somebody is called, the newest.
 const SHOWN: usize = 10;
@@ -74,6 +75,29 @@ impl Admin {
         Ok(Response::Incident(Box::new(detail.ok_or_else(|| none(NoSuch::Number(number)))?)))
     }
 
+    /// Says what the watch knows of a device, and what is open of it.
+    pub(super) fn explain_watch(&self, device: &str) -> Result<Response, Refusal> {
+        let id = DeviceId::parse(device.strip_prefix("device:").unwrap_or(device))
+            .map_err(|error| Refusal::new(RefusalCode::Invalid, error))?;
+        let known = self.watch.known(id.clone()).map_err(|_| {
+            Refusal::new(
+                RefusalCode::WrongMoment,
+                "the watch does not answer: it is off ([watch] enabled in keyward.toml), or far behind; try again",
+            )
+        })?;
+        let known = known.ok_or_else(|| {
+            let what = format!("the watch knows no active device {id}: `keyward device list` lists them");
+            Refusal::new(RefusalCode::NotFound, what)
+        })?;
+        let scope = Scope::Device(id.clone());
+        let open = self.watch.with(|book| {
+            let open =
+                book.incidents().all().filter(|incident| incident.is_open() && incident.scope == scope);
+            open.map(row).collect()
+        });
+        Ok(Response::Explained(Explained { device: id.to_string(), known, open }))
+    }
+
     /// Returns a line for the status of each incident for which somebody is called, the newest first.
     pub(super) fn calls(&self) -> Vec<String> {
         self.watch.with(|book| {
@@ -116,33 +140,6 @@ fn none(error: NoSuch) -> Refusal {
         NoSuch::Resolved(_) => RefusalCode::WrongMoment,
     };
     Refusal::new(code, error)
-}
-
-fn row(incident: &Incident) -> IncidentRow {
-    let state = match incident.state {
-        State::Open => "open",
-        State::Acknowledged { .. } => "acknowledged",
-        State::Ended { .. } => "ended",
-        State::Resolved { .. } => "resolved",
-    };
-    IncidentRow {
-        number: incident.number.0,
-        incident: incident.class.word().to_owned(),
-        scope: incident.scope.to_string(),
-        severity: word(incident.severity),
-        confidence: word(incident.confidence),
-        state: state.to_owned(),
-        first_seen_unix_ms: incident.first_seen.0,
-        last_seen_unix_ms: incident.last_seen.0,
-        seen: incident.seen,
-        parent: incident.parent.map(|parent| parent.0),
-        what: watch::sentence(incident),
-    }
-}
-
-/// Returns the word by which a value is written.
-fn word(value: impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn evidence(fact: &Evidence) -> IncidentNote {

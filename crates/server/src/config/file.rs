@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) groups: Groups,
     pub(super) types: BTreeMap<Spanned<String>, DeviceType>,
     pub(super) quarantine: Quarantine,
+    pub(super) watch: Watch,
     pub(super) log: Log,
 }
 
@@ -96,6 +97,13 @@ pub(super) struct DeviceType {
 pub(super) struct Quarantine {
     pub(super) two_holders: Option<bool>,
     pub(super) never: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Watch {
+    pub(super) enabled: Option<bool>,
+    pub(super) record: Option<ByteSize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -66,8 +66,26 @@ pub struct Config {
     pub types: BTreeMap<TypeId, DeviceType>,
     /// What the broker does by itself about devices of which two hold the key.
     pub quarantine: Quarantine,
+    /// The watch over devices.
+    pub watch: Watch,
     /// How log lines look and how many there are.
     pub log: Log,
+}
+
+/// Holds how devices are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watch {
+    /// Whether they are.
+    pub enabled: bool,
+    /// How many bytes of what is heard are recorded; 0 records nothing.
+    pub record: u64,
+}
+
+impl Default for Watch {
+    /// They are watched, and nothing is recorded.
+    fn default() -> Self {
+        Self { enabled: true, record: 0 }
+    }
 }
 
 /// Holds how sessions and messages are kept.
@@ -149,6 +167,10 @@ impl Config {
             groups,
             types,
             quarantine,
+            watch: Watch {
+                enabled: raw.watch.enabled.unwrap_or(true),
+                record: raw.watch.record.map_or(0, |record| record.0),
+            },
             log,
         })
     }
@@ -219,6 +241,7 @@ impl Default for Config {
             groups: groups::DEFAULT,
             types: BTreeMap::new(),
             quarantine: Quarantine::default(),
+            watch: Watch::default(),
             log: Log::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! Incidents on the control socket.
 
+pub use keyward_watch::Known;
 pub use keyward_watch::incidents::Verdict as IncidentVerdict;
 use serde::{Deserialize, Serialize};
 
@@ -51,4 +52,15 @@ pub struct IncidentDetail {
     pub history: Vec<IncidentNote>,
     /// The incidents that are part of it.
     pub children: Vec<u64>,
+}
+
+/// Is what the watch knows of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The device.
+    pub device: String,
+    /// What is known.
+    pub known: Vec<Known>,
+    /// The incidents of the device that are open.
+    pub open: Vec<IncidentRow>,
 }

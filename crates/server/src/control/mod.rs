@@ -32,7 +32,7 @@ pub use certificates::{
 };
 pub use client::{CallError, Client, Stream};
 pub use groups::{EpochRow, GroupDetail, GroupKeyAnswer, GroupRow, MemberRow};
-pub use incidents::{IncidentDetail, IncidentNote, IncidentRow, IncidentVerdict};
+pub use incidents::{Explained, IncidentDetail, IncidentNote, IncidentRow, IncidentVerdict, Known};
 pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
 pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, TpmRow};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};

@@ -288,6 +288,11 @@ pub enum Request {
         /// Its number.
         number: u64,
     },
+    /// Says what the watch knows of a device. Answer: [`super::Response::Explained`].
+    WatchExplain {
+        /// The device, as `pump-1` or `device:pump-1`.
+        device: String,
+    },
     /// Says that somebody looks after an incident. Answer: [`super::Response::Changed`].
     IncidentAck {
         /// Its number.

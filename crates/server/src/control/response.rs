@@ -62,6 +62,8 @@ pub enum Response {
     ServerCertificates(Vec<ServerCertificateRow>),
     /// The names of the server certificate now.
     ServerNames(ServerNames),
+    /// What the watch knows of a device.
+    Explained(super::Explained),
     /// Incidents, the newest last.
     Incidents(Vec<super::IncidentRow>),
     /// One incident.

@@ -18,7 +18,7 @@ use crate::{
     rules::{Rules, RulesError},
     service::Service,
     store,
-    watch::{Book, WatchDesk, Watching},
+    watch::{Book, WatchDesk, WatchOptions, Watching},
     wiring,
 };
 use keyward_broker::{Directory, persist::RecoveryError};
@@ -51,6 +51,8 @@ pub struct RunOptions {
     pub ignore_signals: bool,
     /// Who is told how the broker is.
     pub service: Service,
+    /// How many times faster than the clock the time of the watch goes, for shows; `None` is as fast.
+    pub watch_pace: Option<u32>,
 }
 
 /// Says why a broker did not start.
@@ -105,7 +107,7 @@ pub enum StartError {
 struct Telling {
     journal: Arc<Journal>,
     applications: Applications,
-    watch: Mouth,
+    watch: Option<Mouth>,
 }
 
 /// Is a data plane that listens, with its directory and a reader of what it stores.
@@ -154,7 +156,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let (mouth, ear) = hearing();
     let desk = WatchDesk::new(Book::open(home.incidents_file()));
     desk.put_registry(&registrar.registry());
-    let telling = Telling { journal: Arc::clone(&journal), applications, watch: mouth };
+    let watched = config.watch;
+    let watch = watched.enabled.then_some(mouth);
+    let telling = Telling { journal: Arc::clone(&journal), applications, watch };
     let (plane, directory, messages) =
         open_plane(&home, &config, &registrar, &policy, &telling, first_start)?;
     let applications = telling.applications;
@@ -174,10 +178,19 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let admin = Arc::new(Mutex::new(admin));
     let announcer = Arc::clone(&plane);
     let announce = Box::new(move |values| announcer.announce(values));
-    let watching =
-        Watching::start(desk, ear, announce).map_err(system("no thread for the watch over devices"))?;
+    let kept = WatchOptions {
+        learned: home.learned_file(),
+        recording: home.recording_file(),
+        recorded_bytes: watched.record,
+        pace: options.watch_pace.unwrap_or(1),
+    };
+    let watching = watched
+        .enabled
+        .then(|| Watching::start(desk, ear, announce, kept))
+        .transpose()
+        .map_err(system("no thread for the watch over devices"))?;
     let mut running = attend(&home, admin, plane, (applications, queue), first_start, sys_interval, options)?;
-    running.watching = Some(watching);
+    running.watching = watching;
     drop(starting);
     for warning in running.status().warnings {
         tracing::warn!("{}", crate::escape::escape(&warning));
@@ -273,7 +286,7 @@ fn start_plane(
         workers: config.shards.unwrap_or(0),
         doors: config.door_threads.unwrap_or(0),
         signature_threads: config.signature_threads.unwrap_or(0),
-        watch: Some(telling.watch.clone()),
+        watch: telling.watch.clone(),
         state: State {
             policy_generation: 1,
             policy: Arc::clone(policy),

@@ -8,13 +8,21 @@
 mod book;
 mod hear;
 mod heartbeat;
+mod learned;
 mod readings;
+mod recording;
+mod replay;
 mod words;
 
 pub(crate) use book::Book;
-pub(crate) use words::sentence;
+pub use replay::{Played, ReplayError, Told, replay};
+pub(crate) use words::{row, sentence, word};
 #[cfg(feature = "decoders")]
-pub(crate) use {book::decode as decode_incidents, readings::of as values};
+pub(crate) use {
+    book::decode as decode_incidents,
+    learned::{decode as decode_learned, decode_body as decode_learned_body, encode as encode_learned},
+    readings::of as values,
+};
 
 use crate::clock;
 use crate::plane::{Ear, Tick};
@@ -22,17 +30,24 @@ use keyward_identity::{Account, Registry, Standing};
 use keyward_ids::{DeviceId, Identity};
 use keyward_watch::event::{Event, Exposure, Place, UnixMillis};
 use keyward_watch::incidents::Change;
-use keyward_watch::{Finding, Watch};
+use keyward_watch::{Finding, Known, Watch};
+use learned::Learned;
+use recording::Recorder;
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How long the thread waits for something to hear: so late it notices at most that it is to stop, or that a registry is new.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// How long somebody who asks waits for an answer, and how many may wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+const QUESTIONS: usize = 64;
 
 /// How long the watch distrusts what it knows after something was dropped: what was missed comes again in that time.
 const DOUBT_MS: u64 = 2 * 60_000;
@@ -48,7 +63,17 @@ struct Shared {
     book: Mutex<Book>,
     /// The registry as it is, until the thread has taken it.
     registry: Mutex<Option<Arc<Registry>>>,
+    /// What is asked, until the thread answers.
+    questions: Mutex<Vec<Question>>,
+    /// Whether there is a thread that answers.
+    is_on: AtomicBool,
     stop: AtomicBool,
+}
+
+/// Asks what is known of a device.
+struct Question {
+    device: DeviceId,
+    answer: SyncSender<Option<Vec<Known>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,6 +86,8 @@ impl WatchDesk {
         Self(Arc::new(Shared {
             book: Mutex::new(book),
             registry: Mutex::default(),
+            questions: Mutex::default(),
+            is_on: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         }))
     }
@@ -68,6 +95,25 @@ impl WatchDesk {
     /// Lets somebody read or write in the book.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Book) -> T) -> T {
         act(&mut locked(&self.0.book))
+    }
+
+    /// Asks what is known of a device; `None` if the watch knows no such device.
+    ///
+    /// # Errors
+    /// The watch is off, or does not answer within [`PATIENCE`].
+    pub(crate) fn known(&self, device: DeviceId) -> Result<Option<Vec<Known>>, RecvTimeoutError> {
+        if !self.0.is_on.load(Ordering::Relaxed) {
+            return Err(RecvTimeoutError::Disconnected);
+        }
+        let (answer, answered) = sync_channel(1);
+        {
+            let mut questions = locked(&self.0.questions);
+            if questions.len() >= QUESTIONS {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            questions.push(Question { device, answer });
+        }
+        answered.recv_timeout(PATIENCE)
     }
 
     /// Tells the watch which devices there are.
@@ -82,6 +128,38 @@ pub(crate) fn told(device: &DeviceId, topic: &str, payload: &[u8]) -> Vec<Event>
     heartbeat::told(device, topic, payload, false)
 }
 
+/// Says where the watch keeps what, and how fast its time goes.
+pub(crate) struct WatchOptions {
+    /// The file with what it has learned.
+    pub(crate) learned: PathBuf,
+    /// The file with what it hears.
+    pub(crate) recording: PathBuf,
+    /// How many bytes of that are kept; 0 is nothing.
+    pub(crate) recorded_bytes: u64,
+    /// How many times faster than the clock its time goes; 1 but for shows.
+    pub(crate) pace: u32,
+}
+
+/// Tells the time of the watch.
+#[derive(Clone, Copy)]
+struct Pace {
+    began: UnixMillis,
+    times: u32,
+}
+
+impl Pace {
+    fn at(self, wall: UnixMillis) -> UnixMillis {
+        if self.times <= 1 {
+            return wall;
+        }
+        self.began.plus(wall.since(self.began).saturating_mul(self.times.into()))
+    }
+
+    fn now(self) -> UnixMillis {
+        self.at(UnixMillis(clock::now().wall.0))
+    }
+}
+
 /// Is the thread; dropping it stops it.
 pub(crate) struct Watching {
     desk: WatchDesk,
@@ -93,22 +171,33 @@ impl Watching {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(crate) fn start(desk: WatchDesk, ear: Ear, announce: Announce) -> io::Result<Self> {
+    pub(crate) fn start(
+        desk: WatchDesk,
+        ear: Ear,
+        announce: Announce,
+        options: WatchOptions,
+    ) -> io::Result<Self> {
+        let pace = Pace { began: UnixMillis(clock::now().wall.0), times: options.pace };
+        let (learned, watch) = Learned::open(options.learned, pace.now());
         let mut watcher = Watcher {
             desk: desk.clone(),
-            watch: Watch::new(),
-            places: BTreeMap::new(),
+            watch,
+            learned,
+            recorder: Recorder::new(options.recording, options.recorded_bytes),
             announce,
+            pace,
             doubts_until: None,
         };
         let run = move || watcher.run(&ear);
         let thread = thread::Builder::new().name("watch".to_owned()).spawn(run)?;
+        desk.0.is_on.store(true, Ordering::Relaxed);
         Ok(Self { desk, thread: Some(thread) })
     }
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
+        self.desk.0.is_on.store(false, Ordering::Relaxed);
         self.desk.0.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -119,8 +208,10 @@ impl Drop for Watching {
 struct Watcher {
     desk: WatchDesk,
     watch: Watch,
-    places: BTreeMap<DeviceId, Place>,
+    learned: Learned,
+    recorder: Recorder,
     announce: Announce,
+    pace: Pace,
     /// Until when silence is taken for trouble of our own.
     doubts_until: Option<UnixMillis>,
 }
@@ -129,6 +220,9 @@ impl Watcher {
     fn run(&mut self, ear: &Ear) {
         let told = self.desk.with(|book| book.standing());
         (self.announce)(told);
+        if self.watch.places().next().is_some() {
+            self.tell(self.pace.now(), &Event::Restarted);
+        }
         while !self.desk.0.stop.load(Ordering::Relaxed) {
             match ear.listen(WAIT) {
                 Ok(tick) => self.hear(tick),
@@ -141,34 +235,58 @@ impl Watcher {
                     missed,
                     "the watch could not keep up with what devices do: it does not blame them for what it missed"
                 );
-                self.doubt(now());
+                self.doubt(self.pace.now());
             }
             self.take_registry();
-            self.pass(now());
+            self.pass(self.pace.now());
+            self.answer();
+            self.flush();
+            self.learned.keep_if_due(self.pace.now(), &self.watch);
         }
         self.desk.with(Book::keep);
+        self.learned.keep(&self.watch);
+        self.flush();
     }
 
     fn hear(&mut self, tick: Tick) {
-        let at = UnixMillis(tick.at.0);
+        let at = self.pace.at(UnixMillis(tick.at.0));
         for heard in tick.heard {
             for event in hear::events(heard, at) {
-                self.watch.handle(at, &event);
+                self.tell(at, &event);
             }
+        }
+    }
+
+    /// Tells the detectors of an event.
+    fn tell(&mut self, at: UnixMillis, event: &Event) {
+        self.recorder.note(at, event, &self.watch);
+        self.watch.handle(at, event);
+    }
+
+    fn answer(&self) {
+        for question in std::mem::take(&mut *locked(&self.desk.0.questions)) {
+            // Who no longer waits needs no answer.
+            let _ = question.answer.try_send(self.watch.known(self.pace.now(), &question.device));
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Err(error) = self.recorder.flush() {
+            tracing::error!("what the watch hears was not recorded: {error}");
         }
     }
 
     /// Takes what comes for trouble of our own for a while.
     fn doubt(&mut self, now: UnixMillis) {
         if self.doubts_until.is_none() {
-            self.watch.handle(now, &Event::OwnTrouble { is_on: true });
+            self.tell(now, &Event::OwnTrouble { is_on: true });
         }
         self.doubts_until = Some(now.plus(DOUBT_MS));
     }
 
     fn pass(&mut self, now: UnixMillis) {
         if self.doubts_until.take_if(|until| *until <= now).is_some() {
-            self.watch.handle(now, &Event::OwnTrouble { is_on: false });
+            self.tell(now, &Event::OwnTrouble { is_on: false });
         }
         if self.watch.poll_timeout().is_some_and(|at| at <= now) {
             self.watch.handle_timeout(now);
@@ -183,24 +301,20 @@ impl Watcher {
     /// Tells the detectors which devices there are, if that has changed.
     fn take_registry(&mut self) {
         let Some(registry) = locked(&self.desk.0.registry).take() else { return };
-        let at = now();
+        let at = self.pace.now();
         let there: BTreeMap<DeviceId, Place> =
             registry.accounts().filter_map(|account| place(account)).collect();
-        for device in self.places.keys().filter(|device| !there.contains_key(device)) {
-            self.watch.handle(at, &Event::Removed { device: device.clone() });
+        let known: BTreeMap<DeviceId, Place> =
+            self.watch.places().map(|(device, place)| (device.clone(), place.clone())).collect();
+        for device in known.keys().filter(|device| !there.contains_key(device)) {
+            self.tell(at, &Event::Removed { device: device.clone() });
         }
         for (device, place) in &there {
-            if self.places.get(device) != Some(place) {
-                let event = Event::Registered { device: device.clone(), place: place.clone() };
-                self.watch.handle(at, &event);
+            if known.get(device) != Some(place) {
+                self.tell(at, &Event::Registered { device: device.clone(), place: place.clone() });
             }
         }
-        self.places = there;
     }
-}
-
-fn now() -> UnixMillis {
-    UnixMillis(clock::now().wall.0)
 }
 
 /// Returns a device of which something is expected, and where it stands.

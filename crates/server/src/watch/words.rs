@@ -1,8 +1,38 @@
 //! What people are told of an incident: what is the matter, and what to do.
 
+use crate::control::IncidentRow;
 use keyward_watch::event::Scope;
 use keyward_watch::finding::{Class, Confidence};
-use keyward_watch::incidents::Incident;
+use keyward_watch::incidents::{Incident, State};
+use serde::Serialize;
+
+/// Returns an incident as a line of a list.
+pub(crate) fn row(incident: &Incident) -> IncidentRow {
+    let state = match incident.state {
+        State::Open => "open",
+        State::Acknowledged { .. } => "acknowledged",
+        State::Ended { .. } => "ended",
+        State::Resolved { .. } => "resolved",
+    };
+    IncidentRow {
+        number: incident.number.0,
+        incident: incident.class.word().to_owned(),
+        scope: incident.scope.to_string(),
+        severity: word(incident.severity),
+        confidence: word(incident.confidence),
+        state: state.to_owned(),
+        first_seen_unix_ms: incident.first_seen.0,
+        last_seen_unix_ms: incident.last_seen.0,
+        seen: incident.seen,
+        parent: incident.parent.map(|parent| parent.0),
+        what: sentence(incident),
+    }
+}
+
+/// Returns the word by which a value is written.
+pub(crate) fn word(value: impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+}
 
 /// Says an incident in a sentence.
 pub(crate) fn sentence(incident: &Incident) -> String {

@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 pub(super) struct KeyLevel(Option<(u8, UnixMillis)>);
 
 impl KeyLevel {
+    /// Returns the highest level that it has signed with.
+    pub(super) fn highest(&self) -> Option<u8> {
+        self.0.map(|(level, _)| level)
+    }
+
     pub(super) fn hear(&mut self, now: UnixMillis, claims: Claims, settings: &Settings) -> Option<Sign> {
         let Some((level, since)) = self.0.as_mut() else {
             self.0 = Some((claims.key_level, now));

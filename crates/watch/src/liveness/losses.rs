@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::starts::Started;
 use crate::event::{End, Exposure, Heartbeat, Reset, UnixMillis};
 use crate::finding::{Class, Confidence, Evidence, Severity};
+pub(super) use crate::knowledge::span;
 
 /// By how much the clock of a device may disagree about when it started.
 const SLACK_MILLIS: u64 = 10_000;
@@ -22,17 +23,6 @@ pub(super) struct Judgement {
 
 pub(super) fn fact(at: UnixMillis, what: impl Into<Box<str>>) -> Evidence {
     Evidence { at, what: what.into() }
-}
-
-/// Writes a time span for a person.
-pub(super) fn span(millis: u64) -> String {
-    let secs = millis / 1_000;
-    match secs {
-        0..120 => format!("{secs} s"),
-        120..7_200 => format!("{} min", secs / 60),
-        7_200..172_800 => format!("{} h", secs / 3_600),
-        _ => format!("{} days", secs / 86_400),
-    }
 }
 
 fn signed(is_verified: bool) -> &'static str {

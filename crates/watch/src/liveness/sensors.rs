@@ -2,6 +2,7 @@
 
 use super::cadence::Cadence;
 use crate::event::UnixMillis;
+use crate::knowledge::{span, when};
 use crate::limits;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,19 @@ impl Sensors {
         }
         sensor.last = now;
         self.due.get_or_insert(now);
+    }
+
+    /// Says of each sensor how often it talks, and whether it is silent.
+    pub(super) fn known(&self, now: UnixMillis) -> Vec<String> {
+        let say = |sensor: &Sensor| {
+            let rhythm = match sensor.cadence.usual(now) {
+                Some(usual) => format!("each {}", span(usual.interval)),
+                None => "no rhythm that is known".to_owned(),
+            };
+            let silent = if sensor.is_silent { "; silent" } else { "" };
+            format!("{}: {rhythm}, heard {}{silent}", sensor.name.escape_debug(), when(now, sensor.last))
+        };
+        self.all.iter().map(say).collect()
     }
 
     /// Where there is no room, the one that was heard longest ago of those without a cadence makes it.

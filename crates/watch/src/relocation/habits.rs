@@ -58,6 +58,11 @@ impl Habits {
         country.map(News::Country).or(system.map(News::System)).or(network.then_some(News::Network))
     }
 
+    /// Returns from how many networks it is known to come.
+    pub(super) fn networks(&self) -> usize {
+        self.networks.0.len()
+    }
+
     /// Takes that it was still there from where it came last.
     pub(super) fn stay(&mut self, now: UnixMillis) {
         self.networks.stay(now);
