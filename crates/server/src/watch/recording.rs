@@ -120,7 +120,7 @@ mod tests {
         let event = Event::Restarted;
         Recorder::new(file.clone(), 0).note(UnixMillis(1), &event, &Watch::new());
         assert!(!file.exists());
-        fs::write(&elsewhere, "kept").unwrap();
+        keyward_identity::files::write_new(&elsewhere, b"kept").unwrap();
         std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
         let mut recorder = Recorder::new(file, 1_000);
         recorder.note(UnixMillis(1), &event, &Watch::new());
