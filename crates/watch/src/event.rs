@@ -48,6 +48,15 @@ pub enum Event {
         /// The link.
         connection: Connection,
     },
+    /// A link of a device answered for the rolling secret. Of one that takes no part nothing is said.
+    Ratcheted {
+        /// The device.
+        device: DeviceId,
+        /// Its link, as in [`Connection::link`].
+        link: u64,
+        /// How it answered.
+        ratchet: Ratchet,
+    },
     /// A link of a device ended.
     Disconnected {
         /// The device.
@@ -306,8 +315,6 @@ pub struct Connection {
     pub source: Source,
     /// The keep-alive that was agreed, in seconds; 0 if there is none.
     pub keep_alive_secs: u16,
-    /// How the device answered for the ratchet.
-    pub ratchet: Ratchet,
 }
 
 /// Says where a link comes from, as far as can be told.
@@ -326,12 +333,9 @@ pub struct Source {
 }
 
 /// Says how a link answered for the rolling secret of devices without secure hardware.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ratchet {
-    /// The device takes no part.
-    #[default]
-    Absent,
     /// It knew the secret that it was given last, or the one before where that was never used.
     Current,
     /// It knew one that was given and used earlier.

@@ -62,6 +62,7 @@ impl Identity {
                 return;
             }
             Event::Connected { device, .. }
+            | Event::Ratcheted { device, .. }
             | Event::Disconnected { device, .. }
             | Event::Message { device, .. }
             | Event::Heartbeat { device, .. }
@@ -126,28 +127,28 @@ struct Told {
 }
 
 impl Record {
-    fn hear(&mut self, now: UnixMillis, event: &Event, settings: &Settings) -> [Option<Sign>; 3] {
+    fn hear(&mut self, now: UnixMillis, event: &Event, settings: &Settings) -> [Option<Sign>; 2] {
         match event {
             Event::Connected { connection, .. } => [
                 self.links.connect(now, connection, settings),
-                self.links.answer(now, connection.ratchet, settings),
                 self.travel.connect(now, connection, settings),
             ],
+            Event::Ratcheted { ratchet, .. } => [self.links.answer(now, *ratchet, settings), None],
             Event::Disconnected { link, end, .. } => {
                 self.travel.disconnect(now, *link, *end);
-                [self.links.disconnect(now, *link, *end, settings), None, None]
+                [self.links.disconnect(now, *link, *end, settings), None]
             }
             Event::Message { message, .. } => {
                 if let Some(link) = self.links.only() {
                     self.travel.hear(now, link);
                 }
-                let Some(claims) = message.claims else { return [None, None, None] };
+                let Some(claims) = message.claims else { return [None, None] };
                 let epoch = self.epochs.hear(now, claims, &mut self.proofs, settings);
-                [epoch, self.key_level.hear(now, claims, settings), None]
+                [epoch, self.key_level.hear(now, claims, settings)]
             }
-            Event::Heartbeat { heartbeat, .. } => [self.runs.hear(now, heartbeat, settings), None, None],
-            Event::Proof { proof, .. } => [self.proofs.hear(now, *proof, settings), None, None],
-            _ => [None, None, None],
+            Event::Heartbeat { heartbeat, .. } => [self.runs.hear(now, heartbeat, settings), None],
+            Event::Proof { proof, .. } => [self.proofs.hear(now, *proof, settings), None],
+            _ => [None, None],
         }
     }
 

@@ -121,7 +121,8 @@ impl Liveness {
             | Event::Proof { .. }
             | Event::Denied { .. }
             | Event::Maintenance { .. }
-            | Event::MovedOnPurpose { .. } => {}
+            | Event::MovedOnPurpose { .. }
+            | Event::Ratcheted { .. } => {}
         }
         findings.append(&mut self.findings);
     }

@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
 use keyward_watch::event::{
-    Connection, End, Event, Exposure, Heartbeat, Message, Place, Power, Ratchet, Reset, Scope, Source,
-    UnixMillis,
+    Connection, End, Event, Exposure, Heartbeat, Message, Place, Power, Reset, Scope, Source, UnixMillis,
 };
 use keyward_watch::finding::{Class, Turn};
 use keyward_watch::{Watch, limits};
@@ -74,7 +73,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (device(), place()).prop_map(|(device, place)| Event::Registered { device, place }),
         1 => device().prop_map(|device| Event::Removed { device }),
         6 => (device(), link(), prop::sample::select(vec![0, 1, 60, u16::MAX])).prop_map(|(device, link, keep_alive_secs)| {
-            let connection = Connection { link, source: Source::default(), keep_alive_secs, ratchet: Ratchet::Absent };
+            let connection = Connection { link, source: Source::default(), keep_alive_secs };
             Event::Connected { device, connection }
         }),
         6 => (device(), link(), prop::sample::select(ends))
@@ -110,8 +109,7 @@ fn lively() -> impl Strategy<Value = Vec<Step>> {
                 Event::Registered { device: device.clone(), place: Place { site, ..Place::default() } },
             ));
             let source = Source::default();
-            let connection =
-                Connection { link: number.into(), source, keep_alive_secs: 60, ratchet: Ratchet::Absent };
+            let connection = Connection { link: number.into(), source, keep_alive_secs: 60 };
             all.push((0, Event::Connected { device, connection }));
         }
         for turn in 0..240_u64 {

@@ -31,13 +31,7 @@ fn source() -> impl Strategy<Value = Source> {
 }
 
 fn connection() -> impl Strategy<Value = Connection> {
-    let ratchet = prop::sample::select(vec![Ratchet::Absent, Ratchet::Current, Ratchet::Stale]);
-    (number(), source(), ratchet).prop_map(|(link, source, ratchet)| Connection {
-        link,
-        source,
-        keep_alive_secs: 60,
-        ratchet,
-    })
+    (number(), source()).prop_map(|(link, source)| Connection { link, source, keep_alive_secs: 60 })
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -62,6 +56,7 @@ fn event() -> impl Strategy<Value = Event> {
         || (0..3_u8).prop_map(|n| DeviceId::parse(&format!("d{n}")).ok()).prop_filter_map("a name", |id| id);
     let end =
         prop::sample::select(vec![End::Disconnect, End::Closed, End::KeepAlive, End::TakenOver, End::Server]);
+    let ratchet = prop::sample::select(vec![Ratchet::Current, Ratchet::Stale]);
     let proof = prop_oneof![
         Just(Proof::Equivocation),
         Just(Proof::NumberBehind),
@@ -72,6 +67,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (device(), place()).prop_map(|(device, place)| Event::Registered { device, place }),
         1 => device().prop_map(|device| Event::Removed { device }),
         6 => (device(), connection()).prop_map(|(device, connection)| Event::Connected { device, connection }),
+        3 => (device(), number(), ratchet).prop_map(|(device, link, ratchet)| Event::Ratcheted { device, link, ratchet }),
         4 => (device(), number(), end).prop_map(|(device, link, end)| Event::Disconnected { device, link, end }),
         6 => (device(), number(), number(), number(), number(), 0..4_u8).prop_map(
             |(device, key, epoch, count, made, key_level)| {

@@ -5,6 +5,7 @@
 
 use crate::plane::limits::{HEARD, HEARD_BATCHES, HEARD_MESSAGE_BYTES};
 use crate::plane::source::Host;
+use crate::plane::tls::fingerprint::Fingerprint;
 use keyward_broker::output::CloseCause;
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_ids::{Identity, Kind};
@@ -32,6 +33,8 @@ pub enum What {
         link: u64,
         /// Where it comes from; `None` if it is gone already.
         from: Option<Host>,
+        /// What its TLS hello has in common with others of that program; 0 without TLS.
+        fingerprint: u64,
         /// The keep-alive that holds, in seconds; 0 is off.
         keep_alive_secs: u16,
     },
@@ -153,10 +156,11 @@ impl Hearing {
         &mut self,
         device: &Identity,
         link: u64,
-        from: Option<Host>,
+        (from, fingerprint): (Option<Host>, Option<Fingerprint>),
         keep_alive_secs: u16,
     ) {
-        self.note(device, || What::Connected { link, from, keep_alive_secs });
+        let fingerprint = fingerprint.unwrap_or_default().0;
+        self.note(device, || What::Connected { link, from, fingerprint, keep_alive_secs });
     }
 
     pub(crate) fn parted(&mut self, device: &Identity, link: u64, how: Leave) {
@@ -215,7 +219,7 @@ mod tests {
     fn what_is_heard_in_a_tick_comes_together_and_in_its_order_and_of_devices_alone() {
         let (mouth, ear) = hearing();
         let mut worker = Hearing::new(Some(mouth));
-        worker.connected(&pump(), 1, None, 60);
+        worker.connected(&pump(), 1, (None, None), 60);
         worker.unfit(&"user:anna".parse().unwrap(), Unfit::Form);
         worker.parted(&pump(), 1, Leave::Closed);
         worker.hand_over(UnixMillis(7));

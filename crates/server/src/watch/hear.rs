@@ -5,18 +5,16 @@ use crate::plane::{Heard, Host, Leave, What};
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_envelope::inspect;
 use keyward_ids::{DeviceId, Identity};
-use keyward_watch::event::{
-    Claims, Connection, End, Event, Message as Said, Proof, Ratchet, Source, UnixMillis,
-};
+use keyward_watch::event::{Claims, Connection, End, Event, Message as Said, Proof, Source, UnixMillis};
 use std::net::IpAddr;
 
 /// Returns what the detectors are told of one thing that was heard.
 pub(super) fn events(heard: Heard, at: UnixMillis) -> Vec<Event> {
     let Identity::Device(device) = heard.device else { return Vec::new() };
     match heard.what {
-        What::Connected { link, from, keep_alive_secs } => {
-            let source = from.map(source).unwrap_or_default();
-            let connection = Connection { link, source, keep_alive_secs, ratchet: Ratchet::Absent };
+        What::Connected { link, from, fingerprint, keep_alive_secs } => {
+            let source = Source { fingerprint, ..from.map(source).unwrap_or_default() };
+            let connection = Connection { link, source, keep_alive_secs };
             vec![Event::Connected { device, connection }]
         }
         What::Parted { link, how } => vec![Event::Disconnected { device, link, end: end(how) }],

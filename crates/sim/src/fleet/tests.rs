@@ -144,7 +144,9 @@ fn a_copy_signs_with_another_start_and_the_device_goes_on() {
 #[test]
 fn a_stale_secret_shows_where_two_hold_it_and_nowhere_else() {
     for (label, events) in &*SCENES {
-        let is_stale = |(_, event): &(UnixMillis, Event)| matches!(event, Event::Connected { connection, .. } if connection.ratchet == Ratchet::Stale);
+        let is_stale = |(_, event): &(UnixMillis, Event)| {
+            matches!(event, Event::Ratcheted { ratchet: Ratchet::Stale, .. })
+        };
         let is_copied = label.name == "a copy without secure hardware";
         assert_eq!(events.iter().any(is_stale), is_copied, "{}", label.name);
     }

@@ -58,14 +58,16 @@ impl Story {
     }
 
     pub(crate) fn connect(&mut self, source: Source) -> u64 {
-        self.connect_with(source, Ratchet::Absent)
+        self.link += 1;
+        let connection = Connection { link: self.link, source, keep_alive_secs: 60 };
+        self.tell(Event::Connected { device: pump(), connection });
+        self.link
     }
 
     pub(crate) fn connect_with(&mut self, source: Source, ratchet: Ratchet) -> u64 {
-        self.link += 1;
-        let connection = Connection { link: self.link, source, keep_alive_secs: 60, ratchet };
-        self.tell(Event::Connected { device: pump(), connection });
-        self.link
+        let link = self.connect(source);
+        self.tell(Event::Ratcheted { device: pump(), link, ratchet });
+        link
     }
 
     pub(crate) fn disconnect(&mut self, link: u64, end: End) {

@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
 use keyward_watch::event::{
-    Connection, End, Event, Exposure, Heartbeat, Message, Place, Power, Ratchet, Reset, Scope, Source,
-    UnixMillis,
+    Connection, End, Event, Exposure, Heartbeat, Message, Place, Power, Reset, Scope, Source, UnixMillis,
 };
 use keyward_watch::finding::{Class, Finding, Turn};
 use keyward_watch::{Watch, finding::Evidence};
@@ -218,12 +217,8 @@ impl Yard {
         let (link, now) = (self.links, self.now);
         let device = self.at_work(name);
         (device.link, device.last_packet, device.is_on) = (Some(link), now, true);
-        let connection = Connection {
-            link,
-            source: Source::default(),
-            keep_alive_secs: device.keep_alive_secs,
-            ratchet: Ratchet::Absent,
-        };
+        let connection =
+            Connection { link, source: Source::default(), keep_alive_secs: device.keep_alive_secs };
         self.hear(Event::Connected { device: id(name), connection });
     }
 

@@ -1,8 +1,9 @@
 //! What the first bytes of a connection say, read beside rustls: for the line that a failed handshake leaves, the
 //! name must be known even where rustls refuses it (an IP address, a text that is no name); and rustls does not know
-//! the wish for short records.
+//! the wish for short records, nor show all that a client offers.
 
 use crate::plane::limits::HANDSHAKE_BYTES;
+use crate::plane::tls::fingerprint::Fingerprint;
 use crate::plane::tls::fragment::{Fragment, RECORD_BYTES};
 use std::net::IpAddr;
 
@@ -66,6 +67,8 @@ pub(crate) struct Hello {
     pub(crate) is_old: bool,
     /// How long the records may be that it is sent.
     pub(crate) fragment: Fragment,
+    /// What it has in common with others of its program.
+    pub(crate) fingerprint: Fingerprint,
 }
 
 /// Says what the first bytes of a TLS client are.
@@ -144,14 +147,15 @@ impl Progress {
 
 fn hello(body: &[u8]) -> Option<Hello> {
     let mut hello = Reader(body);
-    let is_old = hello.u16()? < 0x0303;
+    let version = hello.u16()?;
     hello.take(32)?; // random
     hello.prefixed_u8()?; // session id
-    hello.prefixed_u16()?; // cipher suites
+    let suites = hello.prefixed_u16()?;
     hello.prefixed_u8()?; // compression methods
     let extensions = hello.prefixed_u16().unwrap_or_default();
     let fragment = Fragment::of(Extensions(Reader(extensions)));
-    Some(Hello { asked: server_name(extensions), is_old, fragment })
+    let fingerprint = Fingerprint::of(version, suites, Extensions(Reader(extensions)));
+    Some(Hello { asked: server_name(extensions), is_old: version < 0x0303, fragment, fingerprint })
 }
 
 /// Joins the payloads of the handshake records at the front; a hello may be cut over several. Tells, too, whether what

@@ -6,6 +6,7 @@
 
 pub(crate) mod certificate;
 pub(crate) mod channel;
+pub(crate) mod fingerprint;
 pub(crate) mod fragment;
 pub(crate) mod hello;
 mod path_length;

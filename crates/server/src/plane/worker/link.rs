@@ -10,6 +10,7 @@ use crate::plane::pace::Spent;
 use crate::plane::parting::Parting;
 use crate::plane::source::Peer;
 use crate::plane::stream::Stream;
+use crate::plane::tls::fingerprint::Fingerprint;
 use crate::plane::transport::{Ending, Transport, TransportFault};
 use crate::plane::websocket::WebSocketFault;
 use keyward_broker::{LinkId, Outbox};
@@ -180,6 +181,11 @@ impl Link {
             counted,
         };
         (link, attach)
+    }
+
+    /// Returns what its TLS hello has in common with others of its program; `None` without TLS.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.transport.hello().map(|hello| hello.fingerprint)
     }
 
     /// Returns who is at the other end; `None` once the connection is gone.

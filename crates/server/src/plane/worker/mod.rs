@@ -327,7 +327,7 @@ impl Worker {
         }
         if let Some(link) = self.links.get(&id) {
             let from = link.peer().map(Peer::host);
-            self.hearing.connected(&link.identity, id.0, from, keep_alive);
+            self.hearing.connected(&link.identity, id.0, (from, link.fingerprint()), keep_alive);
         }
         // Its next packets may lie decrypted with us already, so it is run once without waiting for the socket.
         self.enqueue(id);

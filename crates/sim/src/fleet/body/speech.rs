@@ -35,10 +35,13 @@ impl Body {
         let link = *air.links;
         air.session.holder = Some((self.index, link));
         self.link = Some(link);
-        let ratchet = self.roll(air);
         let source = self.source.clone();
-        let connection = Connection { link, source, keep_alive_secs: self.make.keep_alive_secs, ratchet };
+        let connection = Connection { link, source, keep_alive_secs: self.make.keep_alive_secs };
         air.out.push_back(Event::Connected { device: self.device.clone(), connection });
+        if self.make.rolls {
+            let ratchet = self.roll(air);
+            air.out.push_back(Event::Ratcheted { device: self.device.clone(), link, ratchet });
+        }
         if self.make.sleeps {
             self.set(Wait::Report, now + AWAKE_MS);
             return;
@@ -63,9 +66,6 @@ impl Body {
 
     /// Answers for the secret, and gets the next if it knew the last.
     fn roll(&mut self, air: &mut Air<'_>) -> Ratchet {
-        if !self.make.rolls {
-            return Ratchet::Absent;
-        }
         if self.secret != air.session.secret {
             return Ratchet::Stale;
         }

@@ -79,6 +79,13 @@ pub(super) const ROWS: &[Scenario] = &[
         ..COPY
     },
     Scenario {
+        name: "its key in another program takes over and over",
+        rule: "C5",
+        right: &[Class::TakeoverPingPong],
+        stage: ping_pong_of_programs,
+        ..COPY
+    },
+    Scenario {
         name: "a copy without secure hardware",
         rule: "C6",
         right: &[Class::StaleRatchet],
@@ -191,9 +198,18 @@ fn epochs(stage: &mut Stage<'_>, at: u64) -> Option<Staged> {
     Some(Staged::one(whom, at + 40 * SECOND, over))
 }
 
+/// The whole flash was copied and runs on another chip: the same program, which says hello alike.
 fn ping_pong(stage: &mut Stage<'_>, at: u64) -> Option<Staged> {
     let whom = stage.pick(at, |body| is_awake(body) && body.make.key_level.is_none())?;
     let source = elsewhere(stage, whom);
+    let over = copied(stage, at, whom, source, Manner::Stays);
+    Some(Staged::one(whom, at + MINUTE, over))
+}
+
+/// The thief took the key out of the flash and uses it with a program of his own, which says hello otherwise.
+fn ping_pong_of_programs(stage: &mut Stage<'_>, at: u64) -> Option<Staged> {
+    let whom = stage.pick(at, |body| is_awake(body) && body.make.key_level.is_none())?;
+    let source = Source { fingerprint: 0xF1, ..elsewhere(stage, whom) };
     let over = copied(stage, at, whom, source, Manner::Stays);
     Some(Staged::one(whom, at + MINUTE, over))
 }
