@@ -1,6 +1,7 @@
 """Bundles for the ESP8266 and the ESP32: the header under the compilers, the sketch against stand-ins of the Arduino libraries
 (tests/small_devices/arduino). Nothing here ran on hardware."""
 
+import hmac
 import pathlib
 import re
 import subprocess
@@ -61,12 +62,12 @@ def test_the_header_of_a_bundle_is_c_for_the_chip_and_says_what_the_other_files_
     assert (folder / "sketch" / "keyward.h").stat().st_mode & 0o777 == 0o600
 
 
-def run_sketch(bundle, chip, out, ntp):
+def run_sketch(bundle, chip, out, ntp, **more):
     sketch = pathlib.Path(bundle.ca).parent / "sketch" / "sketch.ino"
     if not out.exists():
         run("g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-D{chip.upper()}", f'-DSKETCH="{sketch}"',
-            "-I", STAND_INS, STAND_INS / "main.cpp", "-o", out)
-    return run(out, env={"NTP": ntp, "EEPROM": str(out) + ".eeprom"})
+            "-I", STAND_INS, STAND_INS / "main.cpp", "-o", out, {"esp8266": "-lbearssl", "esp32": "-lmbedcrypto"}[chip])
+    return run(out, env={"NTP": ntp, "EEPROM": str(out) + ".eeprom", "FLASH": str(out) + ".flash"} | more)
 
 
 @pytest.mark.parametrize("chip", CHIPS)
@@ -88,6 +89,29 @@ def test_the_sketch_sets_its_clock_verifies_logs_in_and_takes_commands(chips, tm
     again = run_sketch(bundle, chip, tmp_path / "sketch", "none")
     made = re.search(r"KEYWARD_MADE (\d+)", (pathlib.Path(bundle.ca).parent / "sketch/keyward.h").read_text())[1]
     assert f"clock set to {made}" in again and f"clock={made}" in again and '"boots":2' in again, again
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_the_sketch_answers_with_the_secret_that_it_kept_and_a_power_cut_leaves_it_one_that_is_good(chips, tmp_path, chip):
+    bundle, out, chain = chips[1][chip], tmp_path / "sketch", "00112233445566ff"
+
+    def answers(**more):
+        said = run_sketch(bundle, chip, out, "4000000000", **more)
+        return re.findall(r"publish \$keyward/ratchet retain=0 (.*)", said), said
+
+    def tag(secret):
+        return hmac.new(bytes.fromhex(secret), bytes(range(16)), "sha256").hexdigest()
+
+    first, second = "a1" * 32, "b2" * 32
+    answered, said = answers(RULING=f"next {chain} 1 {first}")
+    assert answered == ["none"] and "subscribe $keyward/ratchet qos=0" in said, said
+    assert answers(RULING=f"next {chain} 2 {second}", CUT="1")[0] == [f"{chain} 1 {tag(first)}"]
+    assert answers(RULING=f"next {chain} 18446744073709551615 {second}")[0] == [f"{chain} 1 {tag(first)}"]
+    for nonsense in ["next", "next " + "x" * 200, "nonce 00", "nonce " + "zz" * 16, "hello", ""]:
+        assert answers(RULING=nonsense)[0] == [f"{chain} 18446744073709551615 {tag(second)}"]
+    assert "there is a copy of it" in answers(RULING="stale")[1]
+    answered, said = answers(NOFLASH="1")
+    assert answered == [] and "subscribe $keyward/ratchet" not in said, "without a place for it, it takes no part"
 
 
 @pytest.mark.parametrize("chip", CHIPS)

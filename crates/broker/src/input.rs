@@ -43,6 +43,13 @@ pub enum Input<'a> {
     Page(Page),
     /// The signature of a message was verified, as [`Output::Check`](crate::Output::Check) asked: its link may be fed again.
     Checked(Checked),
+    /// What came of an answer, as [`Output::Ratchet`](crate::Output::Ratchet) asked: the device is told it on its link.
+    Ratchet {
+        /// Which link; an unknown one is ignored.
+        link: LinkId,
+        /// What it is told.
+        text: String,
+    },
     /// What the store can take from now on.
     Storage(Storage),
     /// All shards were given what was on disk ([`Shard::restore`](crate::Shard::restore)) and know of each other: what

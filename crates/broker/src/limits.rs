@@ -351,5 +351,8 @@ pub const UNFIT_MESSAGES: u8 = 5;
 /// The time in which these are counted.
 pub const UNFIT_TIME: Millis = Millis::from_secs(60);
 
+/// Bytes of what a device answers for its rolling secret that are looked at: 16 digits, 20, and 64, with a space between them.
+pub const RATCHET_ANSWER_BYTES: usize = 128;
+
 /// Bytes of a will that are taken even when memory is short: "offline" fits in.
 pub const SMALL_WILL: usize = 1_024;

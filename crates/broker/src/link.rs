@@ -5,6 +5,7 @@ use crate::attach::{Attach, Authenticated, LinkId};
 use crate::input::Ticket;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
+use crate::ratchet::Turn;
 use crate::replay::ReplayOrder;
 use crate::shard::Unchecked;
 use core::num::NonZeroU32;
@@ -45,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) held_bytes: usize,
     /// What ties messages of a device without a clock to this link.
     pub(crate) nonce: Option<Nonce>,
+    /// How far it has come with the rolling secret; `None` if it takes no part.
+    pub(crate) ratchet: Option<Turn>,
     /// A message whose signature is being verified.
     pub(crate) unchecked: Option<Box<Unchecked>>,
     /// Messages that were refused for their signature since then.
@@ -82,6 +85,8 @@ pub(crate) enum Answer {
     UnsubAck(PacketId, Vec<ReasonCode>),
     /// The nonce of the link, behind a SUBACK; with the subscription's identifier.
     Nonce(Option<NonZeroU32>),
+    /// What is said for the rolling secret: the nonce, or what came of an answer.
+    Ratchet(Option<Box<str>>),
 }
 
 /// Is what a successful CONNACK says.
@@ -126,6 +131,7 @@ impl Link {
             held: VecDeque::new(),
             held_bytes: 0,
             nonce: attach.nonce,
+            ratchet: None,
             unchecked: None,
             unfit: 0,
             unfit_since: Millis::ZERO,
@@ -169,6 +175,7 @@ impl Held {
         let lists = match &self.answer {
             Answer::SubAck(_, reasons, replays) => reasons.len() + replays.len() * size_of::<ReplayOrder>(),
             Answer::UnsubAck(_, reasons) => reasons.len(),
+            Answer::Ratchet(Some(text)) => text.len(),
             _ => 0,
         };
         size_of::<Self>() + lists

@@ -7,6 +7,7 @@ use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::persist::PageAsk;
 use crate::placement::ShardIndex;
+use crate::ratchet::RatchetAnswer;
 use crate::second_holder::SecondHolder;
 use crate::signature::Check;
 use core::fmt;
@@ -55,6 +56,9 @@ pub enum Output {
     /// [`Input::Checked`](crate::Input::Checked). Until then its link is not to be fed
     /// ([`Shard::is_held`](crate::Shard::is_held)): what it sends next waits in order.
     Check(Box<Check>),
+    /// A device answered for its rolling secret. What comes of it is given back with [`Input::Ratchet`](crate::Input::Ratchet), at any
+    /// time or never.
+    Ratchet(Box<RatchetAnswer>),
     /// Two hold a message key, or its device has lost count. Said of each message that proves it.
     SecondHolder(Box<SecondHolder>),
     /// A device said something, and that was accepted. Only if [`ShardConfig::is_watched`](crate::ShardConfig::is_watched).

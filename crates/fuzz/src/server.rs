@@ -273,6 +273,11 @@ pub fn device_payload(data: &[u8]) {
     assert!(most.is_some_and(|most| most <= 16 + 2));
 }
 
+/// What a device answers for its rolling secret, and the file in which the server keeps what it knows of these.
+pub fn rolling_secrets(data: &[u8]) {
+    decoders::rolling_secrets(data);
+}
+
 /// The file in which incidents survive a restart.
 pub fn incidents_file(data: &[u8]) {
     let _ = decoders::incidents_file(data);

@@ -36,6 +36,13 @@ impl Pepper {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
+    /// Makes another key of it, for what `label` names and for nothing else.
+    pub fn derive(&self, label: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        key.copy_from_slice(hmac::sign(&self.0, label).as_ref());
+        key
+    }
+
     pub(crate) fn draw() -> Result<Zeroizing<[u8; Self::LEN]>, NoRandomness> {
         random().map(Zeroizing::new)
     }

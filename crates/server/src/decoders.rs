@@ -264,3 +264,9 @@ pub fn incidents_file(text: &[u8]) -> Option<usize> {
     while incidents.poll_change().is_some() {}
     Some(count)
 }
+
+/// Reads what a device answers for its rolling secret, and the file that the server keeps of these.
+pub fn rolling_secrets(bytes: &[u8]) {
+    let _ = crate::ratchet::read(bytes);
+    let _ = crate::ratchet::decode(bytes);
+}

@@ -141,6 +141,11 @@ impl Home {
         self.directory.join("watch.jsonl")
     }
 
+    /// Returns the path of the file with what is kept of the rolling secrets of devices.
+    pub fn ratchets_file(&self) -> PathBuf {
+        self.directory.join("ratchets")
+    }
+
     /// Returns the path of the folder with the rule files.
     pub fn policy_dir(&self) -> PathBuf {
         self.directory.join("policy.d")

@@ -30,6 +30,7 @@ mod peer;
 pub mod plane;
 pub mod process;
 pub mod quoting;
+mod ratchet;
 mod regular;
 pub mod rules;
 pub mod running;

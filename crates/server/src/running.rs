@@ -13,6 +13,7 @@ use crate::{
     home::Home,
     installation,
     plane::{ApplicationQueue, Applications, DataPlane, Proof},
+    ratchet::Ratcheting,
     regular::Regular,
     service::Service,
     signals::{Ear, Heard},
@@ -69,6 +70,7 @@ pub struct Running {
     sys: Option<Regular>,
     watch: Option<Regular>,
     watching: Option<Watching>,
+    ratcheting: Option<Ratcheting>,
     service: Service,
 }
 
@@ -150,6 +152,7 @@ fn attend(
         sys,
         watch,
         watching: None,
+        ratcheting: None,
         service,
     })
 }
@@ -230,6 +233,7 @@ impl Drop for Running {
         self.watch.take();
         // Before links are closed: the watch is not to take that for the loss of devices.
         self.watching.take();
+        self.ratcheting.take();
         self.plane.shutdown();
     }
 }

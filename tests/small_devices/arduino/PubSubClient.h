@@ -2,7 +2,7 @@
 #pragma once
 class PubSubClient {
   Client& client;
-  bool is_in = false;
+  bool is_in = false, rolls = false;
   void (*callback)(char*, byte*, unsigned int) = nullptr;
 
 public:
@@ -15,10 +15,14 @@ public:
     return is_in = client.connected();
   }
   bool publish(const char* topic, const char* text, boolean retain) { return printf("publish %s retain=%d %s\n", topic, retain, text) > 0; }
-  bool subscribe(const char* topic, uint8_t qos) { return printf("subscribe %s qos=%d\n", topic, qos) > 0; }
+  bool subscribe(const char* topic, uint8_t qos) {
+    rolls |= strcmp(topic, "$keyward/ratchet") == 0;
+    return printf("subscribe %s qos=%d\n", topic, qos) > 0;
+  }
   bool connected() { return is_in; }
   int state() { return 0; }
-  // Commands come in the second turn: a good one, one that is out of bounds, one that is too long.
+  // Commands come in the second turn: a good one, one that is out of bounds, one that is too long. Behind them comes what is said of the
+  // rolling secret: a nonce, and RULING, what came of the answer.
   bool loop() {
     static int turn = 0;
     auto say = [this](const char* topic, const char* text) {
@@ -33,6 +37,10 @@ public:
       say(KEYWARD_TOPIC_INTERVAL, "10");
       say(KEYWARD_TOPIC_INTERVAL, "0");
       say(KEYWARD_TOPIC_DISPLAY, "a text that is longer than what this device shows in one line, so it does not");
+      if (rolls) {
+        say("$keyward/ratchet", "nonce 000102030405060708090a0b0c0d0e0f");
+        say("$keyward/ratchet", getenv("RULING") ? getenv("RULING") : "wrong");
+      }
     }
     return true;
   }

@@ -4,6 +4,7 @@ use super::{Delivery, Pressure};
 use crate::limits;
 use crate::link::{Answer, Held, Wait, Welcome};
 use crate::output::{CloseCause, Output};
+use crate::ratchet::RATCHET_TOPIC;
 use crate::replay::{Replay, ReplayOrder};
 use crate::verified::{NONCE_PROPERTY, NONCE_TOPIC};
 use core::num::NonZeroU32;
@@ -121,6 +122,7 @@ impl Delivery<'_> {
             Answer::SubAck(id, reasons, _) => self.write_sub_ack(Packet::SubAck, *id, reasons),
             Answer::UnsubAck(id, reasons) => self.write_sub_ack(Packet::UnsubAck, *id, reasons),
             Answer::Nonce(id) => self.write_nonce(*id),
+            Answer::Ratchet(told) => self.write_ratchet(told.as_deref()),
         }
     }
 
@@ -172,10 +174,25 @@ impl Delivery<'_> {
         self.write_packet(&packet);
     }
 
-    /// Says the nonce of the link on its topic, as a message that nobody published.
+    /// Says the nonce of the link on its topic.
     fn write_nonce(&mut self, id: Option<NonZeroU32>) {
         let Some(nonce) = self.session.link.as_deref().and_then(|link| link.nonce) else { return };
-        let (text, ids) = (digits(&nonce), id.map(|id| [id]));
+        self.write_own(NONCE_TOPIC, &digits(&nonce), id);
+    }
+
+    /// Says on its topic what concerns the rolling secret: the nonce, or what came of the answer.
+    fn write_ratchet(&mut self, told: Option<&str>) {
+        let Some(link) = self.session.link.as_deref() else { return };
+        let (Some(nonce), Some(turn)) = (link.nonce, link.ratchet) else { return };
+        match told {
+            Some(told) => self.write_own(RATCHET_TOPIC, told, turn.subscription),
+            None => self.write_own(RATCHET_TOPIC, &format!("nonce {}", digits(&nonce)), turn.subscription),
+        }
+    }
+
+    /// Writes what concerns this link alone, as a message that nobody published.
+    fn write_own(&mut self, topic: &str, text: &str, id: Option<NonZeroU32>) {
+        let ids = id.map(|id| [id]);
         let properties = PublishProperties {
             subscription_ids: ids.as_ref().map_or(SubscriptionIds::None, |ids| SubscriptionIds::List(ids)),
             ..PublishProperties::default()
@@ -184,7 +201,7 @@ impl Delivery<'_> {
             dup: false,
             delivery: Exchange::AtMostOnce,
             retain: false,
-            topic: TopicName::parse(NONCE_TOPIC).ok(),
+            topic: TopicName::parse(topic).ok(),
             properties,
             payload: text.as_bytes(),
         }));

@@ -17,6 +17,7 @@ mod memory;
 mod pages;
 mod portion;
 mod publish;
+mod ratchet;
 mod restore;
 mod settle;
 mod signed;
@@ -200,6 +201,7 @@ impl Shard {
             Input::Committed { through } => self.committed(through),
             Input::Page(page) => self.take_page(page),
             Input::Checked(checked) => self.checked(&checked),
+            Input::Ratchet { link, text } => self.tell_ratchet(link, text),
             Input::Storage(storage) => self.hear_of_store(storage),
             Input::Restored => self.resume(),
             Input::Policy { generation, policy } => {

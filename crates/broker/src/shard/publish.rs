@@ -10,6 +10,7 @@ use crate::link::{Answer, Wait};
 use crate::message::{Draft, Message, deadline};
 use crate::output::{CloseCause, Denial, DeniedAction, Notice, Output, Signed};
 use crate::permit::{self, Permit, Topic};
+use crate::ratchet::RATCHET_TOPIC;
 use crate::session::{Inbound, Session};
 use crate::verified;
 use keyward_ids::Kind;
@@ -45,6 +46,9 @@ impl Shard {
         if let Some(bound) = self.topic_bound(topic.as_str()) {
             self.notice_limit(slot, bound);
             return self.refuse_publish(slot, publish.delivery, ReasonCode::TopicNameInvalid);
+        }
+        if topic.as_str() == RATCHET_TOPIC && self.take_ratchet_answer(slot, publish.payload) {
+            return self.refuse_publish(slot, publish.delivery, ReasonCode::Success);
         }
         let Some(permit) = self.permit_publish(slot, topic) else {
             self.deny(slot, DeniedAction::Publish, topic);
@@ -231,7 +235,7 @@ impl Shard {
         self.out.say(Output::Denied(Denial { identity, client_id, action, topic, rule }));
     }
 
-    /// Answers a message that goes nowhere. 3.1.1 has no word for it: it is acknowledged.
+    /// Answers a message that goes nowhere, because it may not or because it is for the broker alone. 3.1.1 has no word for it: it is acknowledged.
     pub(super) fn refuse_publish(&mut self, slot: u32, delivery: Exchange, reason: ReasonCode) {
         match delivery {
             Exchange::AtMostOnce => {}

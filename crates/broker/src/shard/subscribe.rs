@@ -10,6 +10,7 @@ use crate::interest::{Reader, Subscribed, Subscriber, branch_bytes};
 use crate::limits;
 use crate::link::{Answer, Wait};
 use crate::output::{Denial, DeniedAction, Notice, Output};
+use crate::ratchet::RATCHET_TOPIC;
 use crate::replay::ReplayOrder;
 use crate::verified::NONCE_TOPIC;
 use core::num::NonZeroU32;
@@ -48,6 +49,7 @@ impl Shard {
         let has_words = session.version() != Version::V31;
         let mut granting = Granting::default();
         let mut asks_nonce = false;
+        let mut takes_part = false;
         for (number, (text, options)) in subscribe.filters.into_iter().enumerate() {
             if is_asking {
                 granting.refuse(ReasonCode::PacketIdentifierInUse, options.qos, has_words);
@@ -60,6 +62,7 @@ impl Shard {
             match self.subscribe_one(slot, text, options, subscribe.properties.subscription_id) {
                 Ok(granted) => {
                     asks_nonce |= text == NONCE_TOPIC;
+                    takes_part |= text == RATCHET_TOPIC;
                     granting.grant(granted, options, subscribe.properties.subscription_id);
                 }
                 Err(reason) => granting.refuse(reason, options.qos, has_words),
@@ -75,6 +78,9 @@ impl Shard {
         if asks_nonce {
             // Behind it: with each SUBSCRIBE, for a session that is resumed has another one.
             self.answer(slot, Wait::default(), Answer::Nonce(subscribe.properties.subscription_id));
+        }
+        if takes_part {
+            self.ask_ratchet(slot, subscribe.properties.subscription_id);
         }
         if joined > 0 {
             self.deliver(slot, |delivery| delivery.grant_credit());

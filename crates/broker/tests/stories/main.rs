@@ -23,6 +23,7 @@ mod random_histories_break_no_promise;
 mod remembered_routes_grant_nothing;
 mod retained_messages_are_replayed_once;
 mod revocation_ends_everything;
+mod rolling_secrets_are_the_links_own;
 mod rules_follow_the_client_id;
 mod sessions_live_as_long_as_asked;
 mod shared_groups_lose_no_message;

@@ -7,8 +7,8 @@ use keyward_broker::persist::PageAsk;
 use keyward_broker::placement::shard_of;
 use keyward_broker::{
     Attach, Check, CloseCause, Denial, Directory, HashKey, Input, Limits, LinkId, Login, MessageKey, Notice,
-    Output, Principal, SecondHolder, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats, Signed,
-    Standing, Storage, Ticket,
+    Output, Principal, RatchetAnswer, SecondHolder, Shard, ShardConfig, ShardIndex, ShardMessage, ShardStats,
+    Signed, Standing, Storage, Ticket,
 };
 use keyward_ids::{ClientId, Identity};
 use keyward_mqtt::codec::{self, Sender};
@@ -50,6 +50,8 @@ pub(crate) struct World {
     record: Option<Vec<String>>,
     pub(crate) denials: Vec<Denial>,
     pub(crate) second_holders: Vec<SecondHolder>,
+    /// What devices answered for their rolling secrets.
+    pub(crate) ratchets: Vec<RatchetAnswer>,
     /// What devices said that was accepted: topic and what was signed.
     pub(crate) said: Vec<(String, Option<Signed>)>,
     pub(crate) notices: Vec<Notice>,
@@ -118,6 +120,7 @@ impl World {
             record: None,
             denials: Vec::new(),
             second_holders: Vec::new(),
+            ratchets: Vec::new(),
             said: Vec::new(),
             notices: Vec::new(),
             reports: Vec::new(),
@@ -281,6 +284,12 @@ impl World {
         self.wires.insert(link, wire);
         self.give(usize::from(shard.0), Input::Attach(Box::new(attach)));
         Peer { link, version: hello.version }
+    }
+
+    /// Says what came of an answer for the rolling secret.
+    pub(crate) fn rule(&mut self, peer: Peer, text: &str) {
+        let shard = self.wires[&peer.link].shard;
+        self.give(shard, Input::Ratchet { link: peer.link, text: text.to_owned() });
     }
 
     /// Sends a packet, encoded and decoded again, and lets all that follows happen.
@@ -576,6 +585,7 @@ impl World {
                 }
             }
             Output::SecondHolder(found) => self.second_holders.push(*found),
+            Output::Ratchet(answer) => self.ratchets.push(*answer),
             Output::Said { message, signed } => self.said.push((message.topic().to_owned(), signed)),
             Output::Denied(denial) => self.denials.push(denial),
             Output::Notice(notice) => self.notices.push(notice),

@@ -2,10 +2,11 @@
 
 use crate::plane::admission::ConnectionGuard;
 use crate::plane::authentication::Method;
+use crate::plane::ratchets::Ruling;
 use crate::plane::stream::Stream;
 use crate::plane::transport::Transport;
 use keyward_broker::persist::{Entry, Page};
-use keyward_broker::{Attach, Checked, Directory, ShardMessage, ShardStats, Storage, Ticket};
+use keyward_broker::{Attach, Checked, Directory, LinkId, ShardMessage, ShardStats, Storage, Ticket};
 use keyward_ids::Identity;
 use keyward_mqtt::connection::ServerConnection;
 use keyward_policy::Policy;
@@ -85,6 +86,15 @@ pub(crate) enum WorkerMessage {
     Page(Page),
     /// The signature of a message was verified.
     Checked(Checked),
+    /// A device answered for its rolling secret, and this came of it.
+    Ratchet {
+        /// On which link.
+        link: LinkId,
+        /// Whose that was.
+        identity: Identity,
+        /// What.
+        ruling: Ruling,
+    },
     /// What the store can take from now on.
     Storage(Storage),
     /// The broker stops.

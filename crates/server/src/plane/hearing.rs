@@ -38,6 +38,13 @@ pub enum What {
         /// The keep-alive that holds, in seconds; 0 is off.
         keep_alive_secs: u16,
     },
+    /// One of its links answered for the rolling secret.
+    Ratcheted {
+        /// The number of the link.
+        link: u64,
+        /// Whether its secret was used up before.
+        is_stale: bool,
+    },
     /// One of its links is over.
     Parted {
         /// The number of the link.
@@ -161,6 +168,10 @@ impl Hearing {
     ) {
         let fingerprint = fingerprint.unwrap_or_default().0;
         self.note(device, || What::Connected { link, from, fingerprint, keep_alive_secs });
+    }
+
+    pub(crate) fn ratcheted(&mut self, device: &Identity, link: u64, is_stale: bool) {
+        self.note(device, || What::Ratcheted { link, is_stale });
     }
 
     pub(crate) fn parted(&mut self, device: &Identity, link: u64, how: Leave) {

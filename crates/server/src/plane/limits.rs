@@ -152,6 +152,10 @@ pub const LAST_LOGINS: usize = 16_384;
 /// Devices of which a proof waits that two hold their key; others find no place until the next second, when all are taken.
 pub const PROOFS: usize = 1_024;
 
+/// Answers of devices for their rolling secrets that wait to be judged. About 300 bytes each; one more is not answered, which costs its device
+/// nothing.
+pub const RATCHET_ANSWERS_WAITING: usize = 4_096;
+
 /// Things heard of devices that are on their way to the watch; what is more is dropped, counted, and known to the watch.
 pub const HEARD: usize = 8_192;
 

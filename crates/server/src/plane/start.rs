@@ -21,6 +21,7 @@ use crate::plane::limits::{CONNECT_BYTES, Limits};
 use crate::plane::listener::{ListenError, Listener};
 use crate::plane::pages::{PageDesk, PageReader};
 use crate::plane::pending::Pending;
+use crate::plane::ratchets::RatchetDesk;
 use crate::plane::restart::{Restart, RestartError};
 use crate::plane::signatures::{SignatureChecker, SignatureDesk};
 use crate::plane::stats::DoorCounts;
@@ -70,6 +71,8 @@ pub struct DataPlaneOptions {
     pub listeners: Vec<Listener>,
     /// Who is told what happens.
     pub sink: Arc<dyn Sink>,
+    /// Where it is judged what devices answer for their rolling secrets; without one they are not answered.
+    pub ratchets: Option<RatchetDesk>,
     /// Where the watch is told what devices do; without one nobody is told.
     pub watch: Option<Mouth>,
     /// What types of devices demand, beside what the listener demands.
@@ -115,6 +118,13 @@ pub enum StartError {
     Restart(#[from] RestartError),
 }
 
+/// Is who works beside the workers.
+struct Beside {
+    signatures: SignatureDesk,
+    watch: Option<Mouth>,
+    ratchets: Option<RatchetDesk>,
+}
+
 struct Loop {
     poll: Poll,
     waker: Arc<Waker>,
@@ -155,6 +165,7 @@ impl DataPlane {
             store,
             signature_threads,
             watch,
+            ratchets,
             ..
         } = options;
         let door_loops = Loop::many(threads(options.doors, usize::MAX))?;
@@ -206,7 +217,8 @@ impl DataPlane {
             stopped: AtomicBool::new(false),
         };
         let signatures = plane.run_signature_checkers(signature_threads)?;
-        plane.run_workers(worker_loops, broker_limits, restart, &state, &signatures, watch.as_ref())?;
+        let beside = Beside { signatures, watch, ratchets };
+        plane.run_workers(worker_loops, broker_limits, restart, &state, &beside)?;
         plane.run_doors(door_loops)?;
         plane.set_policy(state.policy_generation, state.policy)?;
         plane.tell_directory(&state.directory)?;
@@ -225,8 +237,7 @@ impl DataPlane {
         limits: keyward_broker::Limits,
         restart: Option<Restart>,
         state: &State,
-        signatures: &SignatureDesk,
-        watch: Option<&Mouth>,
+        beside: &Beside,
     ) -> Result<(), StartError> {
         let (count, hash_key, is_stored) = (loops.len(), self.shared.hash_key, restart.is_some());
         let shards = u16::try_from(count).unwrap_or(u16::MAX);
@@ -239,7 +250,7 @@ impl DataPlane {
             limits,
             is_stored,
             numbers_since,
-            is_watched: watch.is_some(),
+            is_watched: beside.watch.is_some(),
         };
         let mut shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
         let mut said: Vec<VecDeque<Output>> = shards.iter().map(|_| VecDeque::new()).collect();
@@ -258,7 +269,7 @@ impl DataPlane {
                 said,
                 desk: desk.clone(),
                 pages: pages.clone(),
-                signatures: signatures.clone(),
+                signatures: beside.signatures.clone(),
                 proofs: self.proofs.clone(),
                 inboxes: self.shared.workers.clone(),
                 index: index16,
@@ -266,7 +277,8 @@ impl DataPlane {
                 reporting: Reporting(self.doors.len() + index),
                 changes: self.shared.changes.clone(),
                 reporter: self.shared.reporter.clone(),
-                watch: watch.cloned(),
+                ratchets: beside.ratchets.clone(),
+                watch: beside.watch.clone(),
                 limits: self.shared.limits.clone(),
                 broker_limits: limits,
                 packet_bytes: self.shared.connection_limits.packet_max as usize,

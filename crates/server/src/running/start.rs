@@ -11,10 +11,11 @@ use crate::{
     logging::{self, LogOptions},
     names,
     plane::{
-        Applications, DataPlane, DataPlaneOptions, ListenError, Mouth, RestartError,
+        Applications, DataPlane, DataPlaneOptions, ListenError, Mouth, RatchetDesk, RestartError,
         StartError as PlaneError, State, hearing,
     },
     process,
+    ratchet::{self, Ratcheting, Ratchets},
     rules::{Rules, RulesError},
     service::Service,
     store,
@@ -107,6 +108,7 @@ pub enum StartError {
 struct Telling {
     journal: Arc<Journal>,
     applications: Applications,
+    ratchets: RatchetDesk,
     watch: Option<Mouth>,
 }
 
@@ -158,7 +160,9 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     desk.put_registry(&registrar.registry());
     let watched = config.watch;
     let watch = watched.enabled.then_some(mouth);
-    let telling = Telling { journal: Arc::clone(&journal), applications, watch };
+    let (ratchet_desk, ratchet_queue) = RatchetDesk::queue();
+    let ratchets = open_ratchets(&home, &registrar)?;
+    let telling = Telling { journal: Arc::clone(&journal), applications, ratchets: ratchet_desk, watch };
     let (plane, directory, messages) =
         open_plane(&home, &config, &registrar, &policy, &telling, first_start)?;
     let applications = telling.applications;
@@ -191,12 +195,23 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
         .map_err(system("no thread for the watch over devices"))?;
     let mut running = attend(&home, admin, plane, (applications, queue), first_start, sys_interval, options)?;
     running.watching = watching;
+    let ratcheting = Ratcheting::start(ratchets, ratchet_queue);
+    running.ratcheting = Some(ratcheting.map_err(system("no thread for the rolling secrets of devices"))?);
     drop(starting);
     for warning in running.status().warnings {
         tracing::warn!("{}", crate::escape::escape(&warning));
     }
     options.service.ready(&running.said_of_listeners());
     Ok(running)
+}
+
+/// Opens what is kept of the rolling secrets of the devices that there are.
+fn open_ratchets(home: &Home, registrar: &Registrar) -> Result<Ratchets, StartError> {
+    let key = registrar.pepper().derive(ratchet::LABEL);
+    let registry = registrar.registry();
+    let devices = registry.accounts().map(|account| &account.identity);
+    Ratchets::open(home.ratchets_file(), &key, devices)
+        .map_err(system("the rolling secrets of devices cannot be kept"))
 }
 
 /// Gathers the names that the operator wants in the certificate.
@@ -286,6 +301,7 @@ fn start_plane(
         workers: config.shards.unwrap_or(0),
         doors: config.door_threads.unwrap_or(0),
         signature_threads: config.signature_threads.unwrap_or(0),
+        ratchets: Some(telling.ratchets.clone()),
         watch: telling.watch.clone(),
         state: State {
             policy_generation: 1,

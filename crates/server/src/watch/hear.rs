@@ -5,7 +5,9 @@ use crate::plane::{Heard, Host, Leave, What};
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_envelope::inspect;
 use keyward_ids::{DeviceId, Identity};
-use keyward_watch::event::{Claims, Connection, End, Event, Message as Said, Proof, Source, UnixMillis};
+use keyward_watch::event::{
+    Claims, Connection, End, Event, Message as Said, Proof, Ratchet, Source, UnixMillis,
+};
 use std::net::IpAddr;
 
 /// Returns what the detectors are told of one thing that was heard.
@@ -16,6 +18,10 @@ pub(super) fn events(heard: Heard, at: UnixMillis) -> Vec<Event> {
             let source = Source { fingerprint, ..from.map(source).unwrap_or_default() };
             let connection = Connection { link, source, keep_alive_secs };
             vec![Event::Connected { device, connection }]
+        }
+        What::Ratcheted { link, is_stale } => {
+            let ratchet = if is_stale { Ratchet::Stale } else { Ratchet::Current };
+            vec![Event::Ratcheted { device, link, ratchet }]
         }
         What::Parted { link, how } => vec![Event::Disconnected { device, link, end: end(how) }],
         What::Said { message, signed } => said(device, message.as_deref(), signed, at),

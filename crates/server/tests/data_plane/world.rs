@@ -180,6 +180,7 @@ impl World {
             workers: 2,
             doors: 2,
             signature_threads: 0,
+            ratchets: None,
             watch: None,
             state: State {
                 policy_generation: 1,

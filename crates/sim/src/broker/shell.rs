@@ -235,6 +235,7 @@ impl Shell {
             | Output::ReadPage(_)
             | Output::Check(_)
             | Output::SecondHolder(_)
+            | Output::Ratchet(_)
             | Output::Said { .. } => return,
         };
         around.log.say(what);
@@ -273,7 +274,7 @@ impl Shell {
             Output::Check(check) => self.unchecked.push_back(check),
             Output::Reported(report) => around.reports.push((self.index, serial(&report))),
             Output::Dirty(_) | Output::Denied(_) | Output::Notice(_) => {}
-            Output::SecondHolder(_) | Output::Said { .. } => {}
+            Output::SecondHolder(_) | Output::Ratchet(_) | Output::Said { .. } => {}
         }
     }
 

@@ -65,7 +65,7 @@ type Heard = Vec<(UnixMillis, Event)>;
 
 /// A fleet that is large enough for each scenario, and what was heard of the first device of each, from its beginning to its end.
 static SCENES: LazyLock<Vec<(Label, Heard)>> = LazyLock::new(|| {
-    let fleet = Fleet::new(Plan { seed: 2, days: 0, devices: 100 }).unwrap();
+    let fleet = Fleet::new(Plan { seed: 2, days: 0, devices: 120 }).unwrap();
     let scenarios = fleet.labels().iter().filter(|label| label.kind != Kind::Ordinary);
     let mut scenes: Vec<_> = scenarios.map(|label| (label.clone(), Heard::new())).collect();
     for (at, event) in fleet {
@@ -89,6 +89,7 @@ fn whose(event: &Event) -> Option<&DeviceId> {
         | Event::LastGasp { device, .. }
         | Event::Fix { device, .. }
         | Event::Tamper { device, .. }
+        | Event::Ratcheted { device, .. }
         | Event::Proof { device, .. } => Some(device),
         _ => None,
     }

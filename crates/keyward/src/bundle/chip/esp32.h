@@ -1,8 +1,10 @@
-// What is the ESP32's own: mbedTLS.
+// What is the ESP32's own: mbedTLS, preferences.
 #pragma once
+#include <Preferences.h>
 #include <WiFi.h>
 #include <WiFiClientSecure.h>
 #include <esp_system.h>
+#include <mbedtls/md.h>
 
 WiFiClientSecure tls;
 
@@ -34,4 +36,19 @@ String reset_cause() {
     case ESP_RST_BROWNOUT: return "brownout";
     default: return "unknown";
   }
+}
+
+// The rolling secret lies where preferences do: what is put there replaces what was, in one piece, also if the power goes.
+Preferences preferences;
+
+bool secrets_begin() { return preferences.begin("keyward", false); }
+
+void load_secret(char* text, size_t size) {
+  if (preferences.getString("secret", text, size) == 0) text[0] = 0;
+}
+
+bool keep_secret(const char* text) { return preferences.putString("secret", text) == strlen(text); }
+
+void hmac_sha256(const byte* key, const byte* data, size_t length, byte* tag) {
+  mbedtls_md_hmac(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), key, 32, data, length, tag);
 }

@@ -15,12 +15,15 @@ const char WIFI_PASSWORD[] = "FILL IN";
 
 const unsigned long CLOCK_PATIENCE_MS = 15000;
 const unsigned long RETRY_MS = 5000;
+const char TOPIC_RATCHET[] = "$keyward/ratchet";
 const unsigned long STATUS_S_LEAST = 5, STATUS_S_MOST = 86400;
 
 PubSubClient mqtt(tls);
 unsigned long status_s = 60;
 unsigned long boots = 0;
 unsigned long status_sent_ms = 0;
+bool has_secrets = false;
+char secret[112] = "";  // as the broker gave it: the name of its chain, its number, 64 digits
 
 // The clock comes from the network. Where that has none, it begins when this bundle was made: the broker's certificate of then is
 // valid then, and no certificate that ended before is.
@@ -58,13 +61,44 @@ void publish_status() {
   status_sent_ms = millis();
 }
 
+bool read_digits(const char* digits, byte* bytes, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    unsigned int value;
+    if (sscanf(digits + 2 * i, "%2x", &value) != 1) return false;
+    bytes[i] = (byte)value;
+  }
+  return digits[2 * count] == 0;
+}
+
+// The rolling secret: the broker gives another one at each connection. Of two that hold what was in this flash, one soon comes with a secret
+// that was used up, and the operator hears of it. A new secret is kept before it is used.
+void roll(const char* said) {
+  char chain[17], number[21], digits[65], answer[112] = "none";
+  byte key[32], nonce[16], tag[32];
+  if (strncmp(said, "nonce ", 6) == 0 && read_digits(said + 6, nonce, sizeof nonce)) {
+    if (sscanf(secret, "%16[0-9a-f] %20[0-9] %64[0-9a-f]", chain, number, digits) == 3 && read_digits(digits, key, sizeof key)) {
+      hmac_sha256(key, nonce, sizeof nonce, tag);
+      int length = snprintf(answer, sizeof answer, "%s %s ", chain, number);
+      for (byte part : tag) length += snprintf(answer + length, sizeof answer - length, "%02x", part);
+    }
+    mqtt.publish(TOPIC_RATCHET, answer, false);
+  } else if (strncmp(said, "next ", 5) == 0 && strlen(said + 5) < sizeof secret) {
+    if (keep_secret(said + 5)) strcpy(secret, said + 5);
+  } else if (strcmp(said, "stale") == 0) {
+    Serial.println("The broker says that somebody else used this device's secret: there is a copy of it.");
+  }
+}
+
 // A command is text from the network: nothing in it is believed before it was looked at.
 void receive(char* topic, byte* payload, unsigned int length) {
-  char text[64];
-  if (length >= sizeof text) return;
+  char text[128];
+  bool rolls = strcmp(topic, TOPIC_RATCHET) == 0;
+  if (length >= (rolls ? sizeof text : 64)) return;
   memcpy(text, payload, length);
   text[length] = 0;
-  if (strcmp(topic, KEYWARD_TOPIC_INTERVAL) == 0) {
+  if (rolls) {
+    roll(text);
+  } else if (strcmp(topic, KEYWARD_TOPIC_INTERVAL) == 0) {
     unsigned long asked = strtoul(text, nullptr, 10);
     if (asked >= STATUS_S_LEAST && asked <= STATUS_S_MOST) status_s = asked;
   } else if (strcmp(topic, KEYWARD_TOPIC_DISPLAY) == 0) {
@@ -84,6 +118,7 @@ bool log_in() {
   }
   mqtt.subscribe(KEYWARD_TOPIC_DISPLAY, 1);
   mqtt.subscribe(KEYWARD_TOPIC_INTERVAL, 1);
+  if (has_secrets) mqtt.subscribe(TOPIC_RATCHET, 0);  // the broker answers with a nonce
   publish_status();
   return true;
 }
@@ -91,6 +126,8 @@ bool log_in() {
 void setup() {
   Serial.begin(115200);
   count_boot();
+  has_secrets = secrets_begin();
+  if (has_secrets) load_secret(secret, sizeof secret);
   WiFi.mode(WIFI_STA);
   WiFi.begin(WIFI_NAME, WIFI_PASSWORD);
   while (WiFi.status() != WL_CONNECTED) {

@@ -11,6 +11,7 @@ mod ending;
 mod inflow;
 mod link;
 mod notices;
+mod ratchet;
 mod reading;
 mod reauthentication;
 mod unfinished;
@@ -26,6 +27,7 @@ use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::pages::PageDesk;
 use crate::plane::parting::Parting;
 use crate::plane::proofs::{Proof, Proofs};
+use crate::plane::ratchets::RatchetDesk;
 use crate::plane::signatures::SignatureDesk;
 use crate::plane::source::Peer;
 use crate::plane::timers::{Timers, until};
@@ -72,6 +74,8 @@ pub(crate) struct WorkerParts {
     pub(crate) reporting: Reporting,
     pub(crate) changes: Arc<Changes>,
     pub(crate) reporter: Reporter,
+    /// Who judges what devices answer for their rolling secrets, if anybody does.
+    pub(crate) ratchets: Option<RatchetDesk>,
     /// Where the watch is told what devices do, if there is one.
     pub(crate) watch: Option<Mouth>,
     pub(crate) limits: Limits,
@@ -281,6 +285,7 @@ impl Worker {
                 }
             }
             Output::Check(check) => self.parts.signatures.ask(self.parts.index, check),
+            Output::Ratchet(answer) => self.offer_ratchet(*answer),
             Output::SecondHolder(found) => self.keep_proof(*found),
             Output::Said { message, signed } => self.hearing.said(message, signed),
             Output::Denied(denial) => {
@@ -369,6 +374,7 @@ impl Worker {
                 // What it sent meanwhile lies with us already.
                 self.enqueue(link);
             }
+            WorkerMessage::Ratchet { link, identity, ruling } => self.tell_ratchet(link, &identity, ruling),
             WorkerMessage::Storage(storage) => self.handle(Input::Storage(storage)),
             WorkerMessage::Link(handover) => self.attach(*handover),
             WorkerMessage::Shard(message) => self.handle(Input::FromShard(message)),
