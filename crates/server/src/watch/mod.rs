@@ -225,7 +225,11 @@ impl Watcher {
         }
         while !self.desk.0.stop.load(Ordering::Relaxed) {
             match ear.listen(WAIT) {
-                Ok(tick) => self.hear(tick),
+                Ok(tick) => {
+                    // A device that was added a moment ago is known before it is heard.
+                    self.take_registry();
+                    self.hear(tick);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
