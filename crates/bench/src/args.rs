@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Floods(FloodArguments),
     /// Measures what the check of signatures costs a client that signs nothing
     Signed(SignedArguments),
+    /// Measures what the watch over devices costs them, against a broker that does not watch
+    Watched(WatchedArguments),
     /// Scores the watch on series with labelled anomalies (the Numenta Anomaly Benchmark)
     Nab(NabArguments),
     /// Plays the attacker of a flood; `floods` starts it
@@ -278,6 +280,22 @@ pub(crate) struct SignedArguments {
     /// How long each step is counted, and the quiet time before it
     #[arg(long, default_value_t = 5.0)]
     pub(crate) seconds: f64,
+    /// Print JSON for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchedArguments {
+    /// The Keyward that is measured [default: the one beside this program]
+    #[arg(long, value_name = "PATH", env = "KEYWARD_BIN")]
+    pub(crate) keyward: Option<PathBuf>,
+    /// How long each turn lasts
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// How often both have their turn
+    #[arg(long, default_value_t = 7)]
+    pub(crate) rounds: u32,
     /// Print JSON for scripts
     #[arg(long)]
     pub(crate) json: bool,

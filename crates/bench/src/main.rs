@@ -27,6 +27,7 @@ mod signed;
 mod stage;
 mod table;
 mod tls;
+mod watched;
 mod wire;
 
 use args::{Arguments, Command, LoadArguments, RelayArguments};
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
             report.verdict()
         }),
         Command::Signed(arguments) => signed::run(&arguments).map(|text| println!("{text}")),
+        Command::Watched(arguments) => watched::run(&arguments).map(|text| println!("{text}")),
         Command::Nab(arguments) => nab::run(&arguments).map(|text| println!("{text}")),
         Command::Attack(arguments) => floods::attack(&arguments).map(|text| println!("{text}")),
     };
