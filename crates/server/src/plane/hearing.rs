@@ -1,17 +1,20 @@
 //! What the watch hears of devices: that they come, what they say, how they leave.
 //!
 //! A worker gathers it in a tick and hands it over at once. Telling never delays a link: what the watch has no time for is dropped and
-//! counted, and the watch is told how much that was, for it must not take its own deafness for the silence of devices.
+//! counted, and the watch is told how much that was, for it must not take its own deafness for the silence of devices. Of one device no more is
+//! told in a second than its share: who floods cannot make the watch deaf for others.
 
-use crate::plane::limits::{HEARD, HEARD_BATCHES, HEARD_MESSAGE_BYTES};
+use crate::plane::limits::{HEARD, HEARD_BATCHES, HEARD_MESSAGE_BYTES, HEARD_OF_ONE};
 use crate::plane::source::Host;
 use crate::plane::tls::fingerprint::Fingerprint;
 use keyward_broker::output::CloseCause;
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_ids::{Identity, Kind};
 use keyward_mqtt::time::UnixMillis;
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -61,6 +64,8 @@ pub enum What {
     },
     /// It said something that is not signed as it must be.
     Unfit(Unfit),
+    /// It says more in this second than is told of one device: the rest is passed over.
+    Floods,
 }
 
 /// Says how a link ended.
@@ -137,13 +142,13 @@ impl Ear {
     /// Nobody is left who could tell, or there was nothing.
     pub fn listen(&self, at_most: Duration) -> Result<Tick, RecvTimeoutError> {
         let tick = self.ticks.recv_timeout(at_most)?;
-        self.counts.under_way.fetch_sub(tick.heard.len(), Ordering::Relaxed);
+        self.counts.under_way.fetch_sub(tick.heard.len(), Relaxed);
         Ok(tick)
     }
 
     /// Returns how much was dropped since this was asked last.
     pub fn missed(&self) -> u64 {
-        self.counts.missed.swap(0, Ordering::Relaxed)
+        self.counts.missed.swap(0, Relaxed)
     }
 }
 
@@ -152,11 +157,14 @@ impl Ear {
 pub(crate) struct Hearing {
     mouth: Option<Mouth>,
     heard: Vec<Heard>,
+    /// What each device said since the second began.
+    said: HashMap<Identity, u32>,
+    second: UnixMillis,
 }
 
 impl Hearing {
     pub(crate) fn new(mouth: Option<Mouth>) -> Self {
-        Self { mouth, heard: Vec::new() }
+        Self { mouth, heard: Vec::new(), said: HashMap::new(), second: UnixMillis(0) }
     }
 
     pub(crate) fn connected(
@@ -181,11 +189,28 @@ impl Hearing {
     pub(crate) fn said(&mut self, message: Arc<Message>, signed: Option<Signed>) {
         let device = message.publisher().identity.clone();
         let message = (message.weight() <= HEARD_MESSAGE_BYTES).then_some(message);
-        self.note(&device, || What::Said { message, signed });
+        self.note_word(&device, || What::Said { message, signed });
     }
 
     pub(crate) fn unfit(&mut self, device: &Identity, unfit: Unfit) {
-        self.note(device, || What::Unfit(unfit));
+        self.note_word(device, || What::Unfit(unfit));
+    }
+
+    /// Takes what a device can say as often as it likes.
+    fn note_word(&mut self, device: &Identity, what: impl FnOnce() -> What) {
+        if self.mouth.is_none() || device.kind() != Kind::Device {
+            return;
+        }
+        let said = match self.said.get_mut(device) {
+            Some(said) => said,
+            None => self.said.entry(device.clone()).or_default(),
+        };
+        *said = said.saturating_add(1);
+        match (*said).cmp(&HEARD_OF_ONE) {
+            Ordering::Less => self.note(device, what),
+            Ordering::Equal => self.note(device, || What::Floods),
+            Ordering::Greater => {}
+        }
     }
 
     fn note(&mut self, device: &Identity, what: impl FnOnce() -> What) {
@@ -193,7 +218,7 @@ impl Hearing {
             && device.kind() == Kind::Device
         {
             if self.heard.len() >= HEARD {
-                mouth.counts.missed.fetch_add(1, Ordering::Relaxed);
+                mouth.counts.missed.fetch_add(1, Relaxed);
                 return;
             }
             self.heard.push(Heard { device: device.clone(), what: what() });
@@ -202,13 +227,17 @@ impl Hearing {
 
     /// Hands over what was heard in this tick.
     pub(crate) fn hand_over(&mut self, at: UnixMillis) {
+        if at.0.abs_diff(self.second.0) >= 1_000 {
+            self.second = at;
+            self.said.clear();
+        }
         let Some(mouth) = self.mouth.as_ref().filter(|_| !self.heard.is_empty()) else { return };
         let heard = std::mem::take(&mut self.heard);
         let count = heard.len();
-        let has_room = mouth.counts.under_way.fetch_add(count, Ordering::Relaxed) + count <= HEARD;
+        let has_room = mouth.counts.under_way.fetch_add(count, Relaxed) + count <= HEARD;
         if !has_room || mouth.ticks.try_send(Tick { at, heard }).is_err() {
-            mouth.counts.under_way.fetch_sub(count, Ordering::Relaxed);
-            mouth.counts.missed.fetch_add(count as u64, Ordering::Relaxed);
+            mouth.counts.under_way.fetch_sub(count, Relaxed);
+            mouth.counts.missed.fetch_add(count as u64, Relaxed);
         }
     }
 }
@@ -222,8 +251,13 @@ mod tests {
     }
 
     fn tick(hearing: &mut Hearing, things: usize) {
-        (0..things).for_each(|_| hearing.unfit(&pump(), Unfit::Form));
-        hearing.hand_over(UnixMillis(7));
+        for number in 0..things {
+            let device = format!("device:pump-{}", number % 1_000).parse().unwrap();
+            hearing.unfit(&device, Unfit::Form);
+        }
+        // Each tick is in a second of its own.
+        let at = hearing.second.0 + 1_000;
+        hearing.hand_over(UnixMillis(at));
     }
 
     #[test]
@@ -268,6 +302,31 @@ mod tests {
         assert_eq!((ear.missed(), ear.listen(Duration::ZERO).unwrap().heard.len()), (0, HEARD));
         (0..=HEARD_BATCHES).for_each(|_| tick(&mut worker, 1));
         assert_eq!(ear.missed(), 1);
+    }
+
+    #[test]
+    fn who_floods_is_told_once_a_second_and_takes_nobodys_place() {
+        let (mouth, ear) = hearing();
+        let mut worker = Hearing::new(Some(mouth));
+        let other: Identity = "device:lamp".parse().unwrap();
+        let second = |worker: &mut Hearing, at| {
+            (0..2 * HEARD).for_each(|_| worker.unfit(&pump(), Unfit::Form));
+            worker.unfit(&other, Unfit::Form);
+            worker.parted(&pump(), 1, Leave::Closed);
+            worker.hand_over(UnixMillis(at));
+            let heard = ear.listen(Duration::ZERO).map_or(Vec::new(), |tick| tick.heard);
+            let floods = heard.iter().filter(|heard| matches!(heard.what, What::Floods)).count();
+            (heard.len(), floods)
+        };
+        let share = HEARD_OF_ONE as usize;
+        assert_eq!(second(&mut worker, 5_000), (share + 2, 1), "the other is heard, and that a link ended");
+        assert_eq!(
+            second(&mut worker, 5_900),
+            (share + 2, 1),
+            "a second begins with the tick after the last"
+        );
+        assert_eq!(second(&mut worker, 5_950), (2, 0));
+        assert_eq!(ear.missed(), 0);
     }
 
     #[test]

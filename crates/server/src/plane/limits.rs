@@ -159,6 +159,9 @@ pub const RATCHET_ANSWERS_WAITING: usize = 4_096;
 /// Things heard of devices that are on their way to the watch; what is more is dropped, counted, and known to the watch.
 pub const HEARD: usize = 8_192;
 
+/// Things that one device says in a second of which the watch hears, from each worker; of more it hears that there are more.
+pub const HEARD_OF_ONE: u32 = 100;
+
 /// Ticks of workers in which something was heard that are on their way to the watch.
 pub const HEARD_BATCHES: usize = 1_024;
 

@@ -28,6 +28,8 @@ pub(super) fn events(heard: Heard, at: UnixMillis) -> Vec<Event> {
         What::Unfit(Unfit::Signature | Unfit::Form | Unfit::Key) => {
             vec![Event::Proof { device, proof: Proof::BadSignature }]
         }
+        // It is there, and what else it says in this second is nobody's loss.
+        What::Floods => Vec::new(),
         // Two holders of a key are an incident of the ledger already; the others prove nothing.
         What::Unfit(_) => Vec::new(),
     }
@@ -48,7 +50,7 @@ fn said(device: DeviceId, message: Option<&Message>, signed: Option<Signed>, at:
     };
     let signed_payload = signed.and_then(|_| inspect(message.payload()).ok()?.unverified_payload());
     let payload = signed_payload.unwrap_or(message.payload());
-    let told = heartbeat::told(&device, message.topic(), payload, signed.is_some());
+    let told = heartbeat::told(&device, message.topic(), payload, signed.is_some(), at);
     if told.is_empty() {
         let values = readings::of(message.topic(), payload);
         let reading = |(stream, value)| Event::Reading { device: device.clone(), stream, value };

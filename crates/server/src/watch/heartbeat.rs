@@ -2,7 +2,7 @@
 //! status (JSON).
 
 use keyward_ids::DeviceId;
-use keyward_watch::event::{Event, Heartbeat, Reset};
+use keyward_watch::event::{Event, Heartbeat, Reset, UnixMillis};
 use minicbor::data::Type;
 use minicbor::decode::{Decoder, Error};
 use serde_json::Value;
@@ -16,21 +16,33 @@ mod claim {
     pub(super) const RESET_CAUSE: i64 = -70_003;
     pub(super) const SUPPLY_MILLIVOLTS: i64 = -70_004;
     pub(super) const OUTBOX: i64 = -70_007;
+    pub(super) const SLEEP_SECS: i64 = -70_010;
 }
 
 /// Claims that one heartbeat may have.
 const CLAIMS: u64 = 64;
 
 /// Returns what a message of a device tells of the device itself; nothing if it is about something else.
-pub(super) fn told(device: &DeviceId, topic: &str, payload: &[u8], verified: bool) -> Vec<Event> {
+pub(super) fn told(
+    device: &DeviceId,
+    topic: &str,
+    payload: &[u8],
+    verified: bool,
+    at: UnixMillis,
+) -> Vec<Event> {
     let own = topic.strip_prefix("devices/").and_then(|rest| rest.strip_prefix(device.as_str()));
     match own {
-        Some("/heartbeat" | "/alarm") => claims(device, payload, verified).unwrap_or_default(),
-        _ => status(device, payload, verified).into_iter().collect(),
+        Some("/heartbeat" | "/alarm") => claims(device, payload, verified, at).unwrap_or_default(),
+        _ => status(device, payload, verified, at).into_iter().collect(),
     }
 }
 
-fn claims(device: &DeviceId, payload: &[u8], verified: bool) -> Result<Vec<Event>, Error> {
+/// Returns until when a device sleeps that says for how long.
+fn wakes(at: UnixMillis, secs: u64) -> UnixMillis {
+    at.plus(secs.saturating_mul(1_000))
+}
+
+fn claims(device: &DeviceId, payload: &[u8], verified: bool, at: UnixMillis) -> Result<Vec<Event>, Error> {
     let mut decoder = Decoder::new(payload);
     let count =
         decoder.map()?.filter(|count| *count <= CLAIMS).ok_or_else(|| Error::message("too many claims"))?;
@@ -42,6 +54,7 @@ fn claims(device: &DeviceId, payload: &[u8], verified: bool) -> Result<Vec<Event
             claim::OUTBOX => heartbeat.buffered = Some(decoder.u64()?),
             claim::SUPPLY_MILLIVOLTS => heartbeat.supply_millivolts = u32::try_from(decoder.u64()?).ok(),
             claim::RESET_CAUSE => heartbeat.reset = reset(decoder.str()?),
+            claim::SLEEP_SECS => heartbeat.sleep_until = Some(wakes(at, decoder.u64()?)),
             claim::EVENT => event = decoder.str()?,
             claim::REASON if decoder.datatype()? == Type::String => reason = decoder.str()?,
             _ => decoder.skip()?,
@@ -61,7 +74,7 @@ fn claims(device: &DeviceId, payload: &[u8], verified: bool) -> Result<Vec<Event
 }
 
 /// Reads the status of a sketch of `keyward device bundle`, or that of Tasmota.
-fn status(device: &DeviceId, payload: &[u8], verified: bool) -> Option<Event> {
+fn status(device: &DeviceId, payload: &[u8], verified: bool, at: UnixMillis) -> Option<Event> {
     if payload.first() != Some(&b'{') {
         return None;
     }
@@ -72,6 +85,7 @@ fn status(device: &DeviceId, payload: &[u8], verified: bool) -> Option<Event> {
         uptime_secs,
         boot_count: number("boots").unwrap_or_default(),
         reset: status.get("reset").and_then(Value::as_str).map(reset).unwrap_or_default(),
+        sleep_until: number("sleep_s").map(|secs| wakes(at, secs)),
         ..Heartbeat::default()
     };
     Some(Event::Heartbeat { device: device.clone(), heartbeat, verified })
@@ -101,6 +115,8 @@ mod tests {
     use super::*;
     use minicbor::Encoder;
 
+    const AT: UnixMillis = UnixMillis(1_800_000_000_000);
+
     fn pump() -> DeviceId {
         "pump".parse().unwrap()
     }
@@ -120,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_of_the_sdk_is_read_and_so_are_its_last_word_and_its_switches() {
-        let told = |event, reason, topic| told(&pump(), topic, &heartbeat(event, reason), true);
+        let told = |event, reason, topic| told(&pump(), topic, &heartbeat(event, reason), true, AT);
         let beat = Heartbeat {
             uptime_secs: 77,
             boot_count: 5,
@@ -139,29 +155,44 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_says_how_long_it_sleeps_says_until_when() {
+        let says = |secs: u64| {
+            let mut encoder = Encoder::new(Vec::new());
+            encoder.map(2).unwrap().i64(261).unwrap().u64(9).unwrap();
+            encoder.i64(-70_010).unwrap().u64(secs).unwrap();
+            match &told(&pump(), "devices/pump/heartbeat", &encoder.into_writer(), true, AT)[..] {
+                [Event::Heartbeat { heartbeat, .. }] => heartbeat.sleep_until,
+                _ => None,
+            }
+        };
+        assert_eq!(says(60), Some(AT.plus(60_000)));
+        assert_eq!(says(u64::MAX), Some(UnixMillis(u64::MAX)));
+    }
+
+    #[test]
     fn an_alarm_that_does_not_say_since_when_the_device_runs_tells_of_no_start() {
         let mut encoder = Encoder::new(Vec::new());
         encoder.map(1).unwrap().i64(-70_001).unwrap().str("tamper").unwrap();
         let alarm = Event::Tamper { device: pump(), input: "".into(), verified: false };
-        assert_eq!(told(&pump(), "devices/pump/alarm", &encoder.into_writer(), false), [alarm]);
+        assert_eq!(told(&pump(), "devices/pump/alarm", &encoder.into_writer(), false, AT), [alarm]);
     }
 
     #[test]
     fn a_torn_or_foreign_heartbeat_says_nothing_and_breaks_nothing() {
         let whole = heartbeat("tamper", Some("lid"));
         for end in 0..whole.len() {
-            assert_eq!(told(&pump(), "devices/pump/alarm", &whole[..end], true), []);
+            assert_eq!(told(&pump(), "devices/pump/alarm", &whole[..end], true, AT), []);
         }
         for payload in
             [&b"\xbf\xff"[..], b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff", b"\xa1\x01", b"{}", b"", b"\xff"]
         {
-            assert_eq!(told(&pump(), "devices/pump/heartbeat", payload, true), [], "{payload:x?}");
+            assert_eq!(told(&pump(), "devices/pump/heartbeat", payload, true, AT), [], "{payload:x?}");
         }
     }
 
     #[test]
     fn the_status_of_small_chips_tells_since_when_they_run() {
-        let beat = |payload: &str| match status(&pump(), payload.as_bytes(), false) {
+        let beat = |payload: &str| match status(&pump(), payload.as_bytes(), false, AT) {
             Some(Event::Heartbeat { heartbeat, verified: false, .. }) => Some(heartbeat),
             _ => None,
         };
@@ -170,6 +201,8 @@ mod tests {
         let tasmota =
             beat(r#"{"Time":"…","Uptime":"0T00:01:00","UptimeSec":60,"Wifi":{"RSSI":70}}"#).unwrap();
         assert_eq!((tasmota.uptime_secs, tasmota.boot_count), (60, 0));
+        let asleep = beat(r#"{"uptime_s":3,"sleep_s":600}"#).unwrap();
+        assert_eq!(asleep.sleep_until, Some(AT.plus(600_000)));
         assert_eq!(beat(r#"{"temperature":21}"#), None);
     }
 }

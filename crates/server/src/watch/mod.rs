@@ -25,7 +25,8 @@ pub(crate) use {
 };
 
 use crate::clock;
-use crate::plane::{Ear, Tick};
+use crate::plane::limits::HEARD_OF_ONE;
+use crate::plane::{Ear, Tick, What};
 use keyward_identity::{Account, Registry, Standing};
 use keyward_ids::{DeviceId, Identity};
 use keyward_watch::event::{Event, Exposure, Place, UnixMillis};
@@ -48,6 +49,10 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How long somebody who asks waits for an answer, and how many may wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 const QUESTIONS: usize = 64;
+
+/// How long nothing more is said of a device that floods, and of how many something is.
+const FLOOD_MS: u64 = 60 * 60_000;
+const FLOODS: usize = 1_024;
 
 /// How long the watch distrusts what it knows after something was dropped: what was missed comes again in that time.
 const DOUBT_MS: u64 = 2 * 60_000;
@@ -125,7 +130,7 @@ impl WatchDesk {
 /// Returns what a message that nobody verified tells of its device.
 #[cfg(feature = "decoders")]
 pub(crate) fn told(device: &DeviceId, topic: &str, payload: &[u8]) -> Vec<Event> {
-    heartbeat::told(device, topic, payload, false)
+    heartbeat::told(device, topic, payload, false, UnixMillis(0))
 }
 
 /// Says where the watch keeps what, and how fast its time goes.
@@ -186,6 +191,7 @@ impl Watching {
             recorder: Recorder::new(options.recording, options.recorded_bytes),
             announce,
             pace,
+            floods: BTreeMap::new(),
             doubts_until: None,
         };
         let run = move || watcher.run(&ear);
@@ -212,6 +218,8 @@ struct Watcher {
     recorder: Recorder,
     announce: Announce,
     pace: Pace,
+    /// Devices of which was told that they say too much, and when.
+    floods: BTreeMap<Identity, UnixMillis>,
     /// Until when silence is taken for trouble of our own.
     doubts_until: Option<UnixMillis>,
 }
@@ -255,9 +263,24 @@ impl Watcher {
     fn hear(&mut self, tick: Tick) {
         let at = self.pace.at(UnixMillis(tick.at.0));
         for heard in tick.heard {
+            if matches!(heard.what, What::Floods) {
+                self.note_flood(at, &heard.device);
+            }
             for event in hear::events(heard, at) {
                 self.tell(at, &event);
             }
+        }
+    }
+
+    /// Says once an hour of a device that not all of what it says is watched.
+    fn note_flood(&mut self, at: UnixMillis, device: &Identity) {
+        self.floods.retain(|_, told| at.since(*told) < FLOOD_MS);
+        if self.floods.len() < FLOODS && !self.floods.contains_key(device) {
+            self.floods.insert(device.clone(), at);
+            tracing::warn!(
+                %device,
+                "it says more than {HEARD_OF_ONE} things in a second: the watch hears some of it, and may miss what its sensors say"
+            );
         }
     }
 
