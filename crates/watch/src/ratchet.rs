@@ -9,13 +9,13 @@
 //! 2. The device answers on `$keyward/ratchet` with the number of its secret and HMAC-SHA256(secret, nonce). Without a secret it says so.
 //! 3. The broker asks [`Ratchet::answer`], with whether the tag is right; stores [`Ratchet::to_bytes`]; and only then gives the device the secret
 //!    of the number in the answer.
-//! 4. The device stores it in place of its own, if its number is higher, in one piece.
+//! 4. The device stores it in place of its own, in one piece, before it uses it.
 //!
 //! Wherever the device or the broker stops between these steps, the device is not taken for another: before step 4 it answers with the
 //! secret that it used already, which is good as long as no later one was used.
 //!
 //! # What is not here
-//! No secret, no key and no hash: the secret of a number is derived by the caller, HMAC-SHA256(key of the server, device, life, number), with a key that
+//! No secret, no key and no hash: the secret of a number is derived by the caller, HMAC-SHA256 of device, credentials and number with a key that
 //! only the server has. So any number can be checked, however old, and what is kept of a device are two numbers.
 
 use core::fmt;

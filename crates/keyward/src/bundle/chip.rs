@@ -25,14 +25,14 @@ pub(crate) fn unprotected(chip: Chip) -> &'static [&'static str] {
     match chip {
         Chip::Esp8266 => &[
             "This chip cannot protect its key: who holds the device reads its flash, key and Wi-Fi password with it, and has a",
-            "copy that nobody can tell from it. No setting prevents that. What is left is to notice (two that take turns with",
-            "one id, a start that you did not cause) and to shut out: keyward device revoke ID.",
+            "copy that nobody can tell from it. No setting prevents that. What is left is to notice (a rolling secret that was used",
+            "up, two that take turns with one id, a start that you did not cause) and to shut out: keyward device revoke ID.",
         ],
         Chip::Esp32 => &[
             "This chip does not protect its key as it comes: who holds the device reads its flash, key and Wi-Fi password with",
             "it, and has a copy that nobody can tell from it. Flash encryption and secure boot, burned into its fuses, make that",
-            "hard; the sketch does not turn them on. What is left is to notice (two that take turns with one id, a start that",
-            "you did not cause) and to shut out: keyward device revoke ID.",
+            "hard; the sketch does not turn them on. What is left is to notice (a rolling secret that was used up, two that take",
+            "turns with one id, a start that you did not cause) and to shut out: keyward device revoke ID.",
         ],
     }
 }
