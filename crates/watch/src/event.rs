@@ -3,6 +3,7 @@
 //! Whoever feeds the watch says what happened and when, in the order of time. What a device says of itself carries whether a signature
 //! proved it: what anybody could have said never counts as proof.
 
+use crate::declared::Declared;
 use core::{fmt, str::FromStr};
 use keyward_ids::{DeviceId, NameError, SiteId};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,13 @@ pub enum Event {
         device: DeviceId,
         /// Where it stands.
         place: Place,
+    },
+    /// What is known of the readings of a device was declared, or has changed.
+    Declared {
+        /// The device.
+        device: DeviceId,
+        /// What is known, in place of what was before.
+        declared: Box<Declared>,
     },
     /// A device was removed or revoked: nothing is expected of it any more.
     Removed {

@@ -1,11 +1,12 @@
 //! What a device in a public place can suffer, told from what it sends: detectors as state machines.
 //!
 //! How to use it. Feed a [`Watch`] with what happens, each [`Event`] with its time and in the order of time; take out the [`Finding`]s and hand them to [`incidents::Incidents`]; let
-//! time pass when [`Watch::poll_timeout`] says so. The values of sensors are judged by [`readings`], one [`readings::Stream`] each.
+//! time pass when [`Watch::poll_timeout`] says so. [`sensors`] asks a [`readings::Stream`] for each sensor.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`event`] | what is heard, as values |
+//! | [`declared`] | what an owner knows of readings |
 //! | [`finding`] | what a detector says, with its evidence |
 //! | `fleet` | the devices, their places, and where somebody works on them |
 //! | [`liveness`] | who is silent, and why |
@@ -15,12 +16,14 @@
 //! | [`incidents`] | what findings become for people: one number, a history, who is called |
 //! | [`readings`] | readings that lie |
 //! | `knowledge` | what is known of one device, for who asks why |
+//! | [`sensors`] | which sensors of the fleet lie |
 //! | [`limits`] | bounds of what is remembered |
 //!
 //! Nothing here does IO, reads a clock, starts a task or draws a random number: the same events give the same findings.
 
 mod agenda;
 mod array;
+pub mod declared;
 mod earth;
 pub mod event;
 pub mod finding;
@@ -33,6 +36,7 @@ pub mod liveness;
 pub mod ratchet;
 pub mod readings;
 pub mod relocation;
+pub mod sensors;
 mod watch;
 
 pub use event::{Event, UnixMillis};

@@ -46,6 +46,9 @@ pub const COUNTRIES: usize = 4;
 /// Sensors of one device whose cadence is known: more than a gateway of a building has. About 250 bytes each with a short name.
 pub const SENSORS: usize = 32;
 
+/// Sensors of the whole fleet whose readings are judged by their own history, of some 9 KiB each: 180 MB, and 240 MB in the file with what was learned. Of those beyond only declared limits are known.
+pub const HISTORIES: usize = 20_000;
+
 /// Bytes of the name of a sensor; one with a longer name is not watched for silence.
 pub const SENSOR_NAME_BYTES: usize = 256;
 

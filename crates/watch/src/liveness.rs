@@ -118,6 +118,7 @@ impl Liveness {
             }
             Event::OwnTrouble { is_on } => self.hear_own_trouble(now, *is_on),
             Event::Restarted
+            | Event::Declared { .. }
             | Event::Proof { .. }
             | Event::Denied { .. }
             | Event::Maintenance { .. }

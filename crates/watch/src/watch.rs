@@ -1,5 +1,6 @@
 //! One watch over one fleet: every event goes to every detector that it concerns.
 
+use crate::declared::Declared;
 use crate::event::{Event, Place, UnixMillis};
 use crate::finding::Finding;
 use crate::fleet::Fleet;
@@ -7,6 +8,7 @@ use crate::identity::Identity;
 use crate::knowledge::{Known, of_place, when};
 use crate::liveness::Liveness;
 use crate::relocation::Relocation;
+use crate::sensors::Sensors;
 use keyward_ids::DeviceId;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -18,6 +20,7 @@ pub struct Watch {
     identity: Identity,
     relocation: Relocation,
     liveness: Liveness,
+    sensors: Sensors,
     findings: VecDeque<Finding>,
     now: UnixMillis,
 }
@@ -38,6 +41,11 @@ impl Watch {
         self.fleet.places()
     }
 
+    /// Returns of which devices an owner declared something of their readings, and what.
+    pub fn declared(&self) -> impl Iterator<Item = (&DeviceId, &Declared)> {
+        self.sensors.declared()
+    }
+
     /// Takes an event. Time that goes back stands still.
     pub fn handle(&mut self, now: UnixMillis, event: &Event) {
         self.now = now.max(self.now);
@@ -49,6 +57,7 @@ impl Watch {
         self.identity.handle(self.now, event, &mut self.findings);
         self.relocation.handle(self.now, event, &self.fleet, &mut self.findings);
         self.liveness.handle(self.now, &self.fleet, event, &mut self.findings);
+        self.sensors.handle(self.now, &self.fleet, event, &mut self.findings);
         if let Event::Removed { device } = event {
             self.fleet.remove(device);
         }
@@ -82,6 +91,7 @@ impl Watch {
         let maintained = maintained.map(|until| format!("somebody works there; ends {}", when(now, until)));
         let mut known: Vec<Known> = of_place(place, maintained).collect();
         known.extend(self.liveness.known(now, device));
+        known.extend(self.sensors.known(now, device));
         known.extend(self.identity.known(now, device));
         known.extend(self.relocation.known(now, device));
         Some(known)

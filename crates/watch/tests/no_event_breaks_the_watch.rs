@@ -1,6 +1,7 @@
 //! Whatever happens in whatever order: nothing breaks, one state of a kind is open at a time, and memory is bounded.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
+use keyward_watch::declared::{Declared, Limits, Relation};
 use keyward_watch::event::{
     Connection, End, Event, Exposure, Heartbeat, Message, Place, Power, Reset, Scope, Source, UnixMillis,
 };
@@ -58,11 +59,27 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     )
 }
 
+fn declared() -> impl Strategy<Value = Declared> {
+    let number = || prop::option::of(prop_oneof![4 => 0.0..3.0, 1 => any::<f64>()]);
+    let limits = (number(), number(), number()).prop_map(|(min, max, per_second)| {
+        let limits = Limits { min, max, per_second, ..Limits::default() };
+        [("air".into(), limits)].into()
+    });
+    let relation = prop_oneof![
+        Just(Relation::AtMost { less: "air".into(), more: "a".into() }),
+        Just(Relation::WhileOn { switch: "a".into(), stream: "air".into(), above: 1.0 }),
+        Just(Relation::Sum { total: "air".into(), parts: vec!["a".into(), "b".into()], tolerance: 0.1 }),
+    ];
+    let relations = prop::collection::vec(relation, 0..4);
+    (limits, relations).prop_map(|(limits, relations)| Declared { limits, relations })
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let device = || (0..8_u8).prop_map(|number| format!("device-{number}").parse().unwrap());
     let ends = vec![End::Disconnect, End::Closed, End::KeepAlive, End::TakenOver, End::Server];
     let link = || 0..12_u64;
     let stream = prop_oneof![3 => Just("air".to_owned()), 1 => "[a-z]{1,4}", 1 => "é{120,300}"];
+    let value = prop_oneof![4 => 0.0..3.0, 2 => Just(1.5), 1 => any::<f64>()];
     let scope = prop_oneof![
         device().prop_map(Scope::Device),
         Just(Scope::Site("hall".parse().unwrap())),
@@ -79,10 +96,11 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (device(), link(), prop::sample::select(ends))
             .prop_map(|(device, link, end)| Event::Disconnected { device, link, end }),
         10 => device().prop_map(|device| Event::Message { device, message: Message::default() }),
-        4 => (device(), stream)
-            .prop_map(|(device, stream)| Event::Reading { device, stream: stream.into(), value: 0.0 }),
+        6 => (device(), stream, value)
+            .prop_map(|(device, stream, value)| Event::Reading { device, stream: stream.into(), value }),
         4 => (device(), heartbeat(), any::<bool>())
             .prop_map(|(device, heartbeat, verified)| Event::Heartbeat { device, heartbeat, verified }),
+        1 => (device(), declared()).prop_map(|(device, declared)| Event::Declared { device, declared: Box::new(declared) }),
         2 => (device(), any::<bool>()).prop_map(|(device, verified)| Event::LastGasp { device, verified }),
         2 => (device(), "[a-zé ]{0,80}", any::<bool>())
             .prop_map(|(device, input, verified)| Event::Tamper { device, input: input.into(), verified }),
@@ -135,6 +153,13 @@ impl Seen {
                 finding.evidence.iter().all(|fact| fact.what.len() <= limits::EVIDENCE_BYTES),
                 "{finding:?}"
             );
+            if is_of_sensors(finding.class) {
+                let key = (finding.scope.clone(), finding.class);
+                match finding.turn {
+                    Turn::Set => _ = self.open.insert(key),
+                    Turn::Clear => assert!(self.open.remove(&key), "{finding:?}"),
+                }
+            }
             if !is_loss(finding.class) {
                 continue;
             }
@@ -150,6 +175,17 @@ impl Seen {
             assert!(self.open.iter().filter(of_device).count() <= 1, "{:?}", self.open);
         }
     }
+}
+
+/// Whether a class is about readings; these may be told again while they are open.
+fn is_of_sensors(class: Class) -> bool {
+    use Class::{
+        CadenceChanged, NoiseChanged, OutOfRange, RelationBroken, Stuck, TooFast, Unusual, ValueReplay,
+    };
+    matches!(
+        class,
+        CadenceChanged | NoiseChanged | OutOfRange | RelationBroken | Stuck | TooFast | Unusual | ValueReplay
+    )
 }
 
 fn is_loss(class: Class) -> bool {

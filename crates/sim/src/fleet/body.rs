@@ -4,7 +4,7 @@ mod speech;
 
 use super::act::{Act, Manner};
 use super::real::Series;
-use super::sensor::Sensor;
+use super::sensor::{self, Sensor};
 use crate::dice::Dice;
 use keyward_ids::DeviceId;
 use keyward_watch::event::{End, Event, Place, Position, Reset, Source, UnixMillis};
@@ -217,6 +217,8 @@ impl Body {
             Act::Begin => {
                 air.out
                     .push_back(Event::Registered { device: self.device.clone(), place: self.place.clone() });
+                let declared = sensor::declared(&self.sensors).into();
+                air.out.push_back(Event::Declared { device: self.device.clone(), declared });
                 self.is_gone = false;
                 let at = self.soon(air.now, 1_000, 120_000);
                 self.darken(at);

@@ -2,6 +2,7 @@
 
 use super::real::{DAY, Series};
 use crate::dice::Dice;
+use keyward_watch::declared::{Declared, Relation};
 use std::collections::VecDeque;
 
 /// Values that a sensor remembers, for the one who records them and plays them again.
@@ -178,6 +179,17 @@ impl Sensor {
     pub(super) fn bend(&mut self, bend: Option<Bend>) {
         self.bend = bend;
     }
+}
+
+/// Returns what an owner knows of some sensors of one device: which says no more than which. Limits are left to be learned.
+pub(super) fn declared(sensors: &[Sensor]) -> Declared {
+    let stream = |quantity| {
+        let sensor = sensors.iter().find(|sensor| sensor.quantity == quantity)?;
+        Some(sensor.stream.clone())
+    };
+    let pair = stream(Quantity::DewPoint).zip(stream(Quantity::Room));
+    let relation = pair.map(|(less, more)| Relation::AtMost { less, more });
+    Declared { relations: relation.into_iter().collect(), ..Declared::default() }
 }
 
 #[cfg(test)]
