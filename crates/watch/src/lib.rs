@@ -14,6 +14,7 @@
 //! | [`relocation`] | whether it is still where it was |
 //! | [`ratchet`] | a secret that rolls with each connection, for devices that cannot keep one |
 //! | [`incidents`] | what findings become for people: one number, a history, who is called |
+//! | `neighbours` | sensors that say something else than those around them, and what the world around all of them does |
 //! | [`readings`] | readings that lie |
 //! | `knowledge` | what is known of one device, for who asks why |
 //! | [`sensors`] | which sensors of the fleet lie |
@@ -33,6 +34,7 @@ pub mod incidents;
 mod knowledge;
 pub mod limits;
 pub mod liveness;
+mod neighbours;
 pub mod ratchet;
 pub mod readings;
 pub mod relocation;

@@ -54,3 +54,9 @@ pub const SENSOR_NAME_BYTES: usize = 256;
 
 /// The longest sleep that a device can announce, in milliseconds: seven days. What sleeps longer is asked for sooner.
 pub const SLEEP_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Sensors of one kind at one site that are compared with each other; of more the rest is not.
+pub const NEIGHBOURS: usize = 1_024;
+
+/// Sensors of all devices that are compared with their neighbours. At most 4 KiB each, and the name.
+pub const COMPARED: usize = 20_000;

@@ -103,6 +103,22 @@ impl Relocation {
         self.agenda.set(device, whereabouts.fades(&self.settings));
     }
 
+    /// Takes that two sensors of a device began to disagree with their neighbours.
+    pub(crate) fn note_stranger(
+        &mut self,
+        now: UnixMillis,
+        device: &DeviceId,
+        fleet: &Fleet,
+        findings: &mut VecDeque<Finding>,
+    ) {
+        let Some(whereabouts) = self.devices.get_mut(device) else { return };
+        let weight = if fleet.is_maintained(now, device) { 0.5 } else { 1.0 };
+        let what = "several of its sensors disagree with those around it";
+        whereabouts.add(now, Kind::Neighbours, weight * 2.0, what, &self.settings);
+        findings.extend(whereabouts.judge(now, device, &self.settings));
+        self.agenda.set(device, whereabouts.fades(&self.settings));
+    }
+
     pub(crate) fn handle_timeout(&mut self, now: UnixMillis, findings: &mut VecDeque<Finding>) {
         while let Some(device) = self.agenda.pop(now) {
             let Some(whereabouts) = self.devices.get_mut(&device) else { continue };

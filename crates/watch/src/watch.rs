@@ -1,12 +1,13 @@
 //! One watch over one fleet: every event goes to every detector that it concerns.
 
 use crate::declared::Declared;
-use crate::event::{Event, Place, UnixMillis};
-use crate::finding::Finding;
+use crate::event::{Event, Place, Scope, UnixMillis};
+use crate::finding::{Class, Finding, Turn};
 use crate::fleet::Fleet;
 use crate::identity::Identity;
 use crate::knowledge::{Known, of_place, when};
 use crate::liveness::Liveness;
+use crate::neighbours::Neighbours;
 use crate::relocation::Relocation;
 use crate::sensors::Sensors;
 use keyward_ids::DeviceId;
@@ -21,6 +22,8 @@ pub struct Watch {
     relocation: Relocation,
     liveness: Liveness,
     sensors: Sensors,
+    #[serde(default)]
+    neighbours: Neighbours,
     findings: VecDeque<Finding>,
     now: UnixMillis,
 }
@@ -54,12 +57,30 @@ impl Watch {
             Event::Maintenance { scope, until } => self.fleet.maintain(self.now, scope.clone(), *until),
             _ => {}
         }
+        let told = self.findings.len();
+        self.neighbours.handle(self.now, &self.fleet, event, &mut self.findings);
         self.identity.handle(self.now, event, &mut self.findings);
         self.relocation.handle(self.now, event, &self.fleet, &mut self.findings);
+        for device in self.neighbours.take_strangers() {
+            self.relocation.note_stranger(self.now, &device, &self.fleet, &mut self.findings);
+        }
         self.liveness.handle(self.now, &self.fleet, event, &mut self.findings);
         self.sensors.handle(self.now, &self.fleet, event, &mut self.findings);
         if let Event::Removed { device } = event {
             self.fleet.remove(device);
+        }
+        self.fold_in(told);
+    }
+
+    /// Makes what was found of readings, from a number on, part of what the world around their sensors does.
+    fn fold_in(&mut self, from: usize) {
+        for finding in self.findings.range_mut(from..) {
+            if let (Class::Unusual | Class::Disagrees, Turn::Set, None, Scope::Device(device)) =
+                (finding.class, finding.turn, &finding.part_of, &finding.scope)
+                && let Some(site) = self.neighbours.steps(self.now, device)
+            {
+                finding.part_of = Some((site, Class::GroupStep));
+            }
         }
     }
 
@@ -94,6 +115,7 @@ impl Watch {
         known.extend(self.sensors.known(now, device));
         known.extend(self.identity.known(now, device));
         known.extend(self.relocation.known(now, device));
+        known.extend(self.neighbours.known(device));
         Some(known)
     }
 

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Away,
     /// It was switched off.
     PowerCycle,
+    /// Its sensors say something else than those around it.
+    Neighbours,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,7 +45,7 @@ pub(super) struct Facts {
 
 /// Bytes behind it at most: a list has room for twice what it holds.
 #[cfg(test)]
-pub(super) const BYTES: usize = 8 * size_of::<Fact>() + 5 * limits::EVIDENCE_BYTES;
+pub(super) const BYTES: usize = 8 * size_of::<Fact>() + 6 * limits::EVIDENCE_BYTES;
 
 impl Facts {
     /// Adds evidence in place of that of its kind, unless that is worth more still.
