@@ -190,3 +190,23 @@ fn meters_and_uptimes_are_not_compared() {
     house.pass(DAY);
     assert_eq!(brief(&house.found()), [""; 0]);
 }
+
+#[test]
+fn who_disagrees_with_two_sensors_and_comes_from_elsewhere_may_have_been_moved() {
+    let mut house = house((0..8).map(|number| room(number).with_two_sensors()));
+    house.connect(4, 1);
+    house.pass(6 * DAY);
+    assert_eq!(brief(&house.found()), [""; 0]);
+    house.rooms[4].offset = 4.0;
+    let mut found = Vec::new();
+    while found.is_empty() {
+        house.pass(5 * MINUTE);
+        found = house.found();
+    }
+    assert_eq!(brief(&found), ["device:room-4 disagrees Medium"], "two sensors of one device are told once");
+    house.connect(4, 2);
+    let found = house.found();
+    assert_eq!(brief(&found), ["device:room-4 moved Low"]);
+    let why: Vec<_> = found[0].evidence.iter().map(|fact| &*fact.what).collect();
+    assert!(why.iter().any(|why| why.contains("disagree with those around it")), "{why:?}");
+}

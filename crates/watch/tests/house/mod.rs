@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has to fail")]
 
 use keyward_watch::Watch;
-use keyward_watch::event::{Event, Place, Scope, UnixMillis};
+use keyward_watch::event::{Connection, Event, Place, Scope, Source, UnixMillis};
 use keyward_watch::finding::{Class, Finding};
 
 pub(crate) const MINUTE: u64 = 60_000;
@@ -23,6 +23,7 @@ pub(crate) struct House {
     /// Nobody can be heard.
     pub(crate) are_dark: bool,
     office: Vec<f64>,
+    links: u64,
 }
 
 /// A room with a sensor: every five minutes, by default.
@@ -36,6 +37,8 @@ pub(crate) struct Room {
     said: u64,
     /// By how many degrees it lies.
     pub(crate) offset: f64,
+    /// It says how humid it is too.
+    has_two: bool,
     /// It says how long it has run instead.
     counts: bool,
     pub(crate) counted_from: UnixMillis,
@@ -50,6 +53,7 @@ pub(crate) fn room(number: usize) -> Room {
         next: UnixMillis(0),
         said: 0,
         offset: 0.0,
+        has_two: false,
         counts: false,
         counted_from: UnixMillis(0),
     }
@@ -62,6 +66,10 @@ impl Room {
 
     pub(crate) fn without_a_site(self) -> Self {
         Self { site: None, ..self }
+    }
+
+    pub(crate) fn with_two_sensors(self) -> Self {
+        Self { has_two: true, ..self }
     }
 
     pub(crate) fn counting(self) -> Self {
@@ -91,6 +99,7 @@ pub(crate) fn house(rooms: impl IntoIterator<Item = Room>) -> House {
         weather_step: 0.0,
         are_dark: false,
         office,
+        links: 0,
     };
     for room in house.rooms.clone() {
         let site = room.site.map(|site| site.parse().unwrap());
@@ -134,8 +143,24 @@ impl House {
         if !self.are_dark {
             let stream = format!("{}/sensors/temperature", room.name).into();
             let event = Event::Reading { device: room.name.parse().unwrap(), stream, value };
+            let room = &self.rooms[number];
+            let other = room.has_two.then(|| Event::Reading {
+                device: room.name.parse().unwrap(),
+                stream: format!("{}/sensors/humidity", room.name).into(),
+                value: 70.0 - value,
+            });
             self.tell(event);
+            other.into_iter().for_each(|event| self.tell(event));
         }
+    }
+
+    /// A room's device connects from a network.
+    pub(crate) fn connect(&mut self, number: usize, network: u64) {
+        self.links += 1;
+        let source = Source { network, ..Source::default() };
+        let connection = Connection { link: self.links, source, keep_alive_secs: 60 };
+        let device = self.rooms[number].name.parse().unwrap();
+        self.tell(Event::Connected { device, connection });
     }
 
     fn value(&self, number: usize) -> f64 {
@@ -159,10 +184,12 @@ impl House {
         row(hour) * (1.0 - part) + row(hour + 1) * part
     }
 
-    /// What was found of sensors and their neighbours since the last time.
+    /// What was found of sensors, their neighbours and where they are since the last time.
     pub(crate) fn found(&mut self) -> Vec<Finding> {
         let found = std::iter::from_fn(|| self.watch.poll_finding());
-        found.filter(|finding| matches!(finding.class, Class::Disagrees | Class::GroupStep)).collect()
+        found
+            .filter(|finding| matches!(finding.class, Class::Disagrees | Class::GroupStep | Class::Moved))
+            .collect()
     }
 }
 
