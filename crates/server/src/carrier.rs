@@ -88,6 +88,7 @@ impl Live for Carrier {
 
     fn put_type_rules(&mut self, config: &Config) {
         self.plane.set_type_rules(wiring::type_rules(config));
+        self.watch.put_readings(&config.readings);
     }
 
     fn bans(&self) -> Vec<BanRow> {

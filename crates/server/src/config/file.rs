@@ -90,6 +90,30 @@ pub(super) struct Groups {
 pub(super) struct DeviceType {
     pub(super) login: Option<Spanned<LoginRule>>,
     pub(super) device_lifetime: Option<Spanned<Span>>,
+    pub(super) readings: BTreeMap<Spanned<String>, Reading>,
+    pub(super) relations: Vec<Spanned<Relation>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Reading {
+    pub(super) unit: Option<Spanned<String>>,
+    pub(super) min: Option<Spanned<f64>>,
+    pub(super) max: Option<Spanned<f64>>,
+    pub(super) rate: Option<Spanned<f64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Relation {
+    pub(super) less: Option<Spanned<String>>,
+    pub(super) more: Option<Spanned<String>>,
+    pub(super) switch: Option<Spanned<String>>,
+    pub(super) stream: Option<Spanned<String>>,
+    pub(super) above: Option<Spanned<f64>>,
+    pub(super) total: Option<Spanned<String>>,
+    pub(super) parts: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) tolerance: Option<Spanned<f64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -11,6 +11,7 @@ mod listener;
 mod network;
 mod place;
 mod quarantine;
+mod readings;
 mod types;
 mod unit;
 
@@ -22,6 +23,7 @@ pub use listener::{Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQT
 pub use network::Network;
 pub use place::{Address, Place, SocketMode};
 pub use quarantine::{Exception, MAX_NEVER, Quarantine};
+pub use readings::{Readings, TypeReadings};
 pub use types::{DeviceType, MAX_TYPES};
 pub use unit::{ByteSize, Span};
 
@@ -64,6 +66,8 @@ pub struct Config {
     pub groups: GroupAges,
     /// What is particular of a type of device.
     pub types: BTreeMap<TypeId, DeviceType>,
+    /// What is known of the readings of types of devices.
+    pub readings: Readings,
     /// What the broker does by itself about devices of which two hold the key.
     pub quarantine: Quarantine,
     /// The watch over devices.
@@ -145,6 +149,10 @@ impl Config {
             groups::DEFAULT
         });
         let types = collect(types::validate(&raw.types, &places), &mut errors);
+        let readings = readings::validate(&raw.types, &places).unwrap_or_else(|more| {
+            errors.extend(more);
+            Readings::new()
+        });
         let quarantine = collect(quarantine::validate(&raw.quarantine, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
@@ -166,6 +174,7 @@ impl Config {
             device_days,
             groups,
             types,
+            readings,
             quarantine,
             watch: Watch {
                 enabled: raw.watch.enabled.unwrap_or(true),
@@ -240,6 +249,7 @@ impl Default for Config {
             device_days: None,
             groups: groups::DEFAULT,
             types: BTreeMap::new(),
+            readings: Readings::new(),
             quarantine: Quarantine::default(),
             watch: Watch::default(),
             log: Log::default(),

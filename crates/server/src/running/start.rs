@@ -158,6 +158,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let (mouth, ear) = hearing();
     let desk = WatchDesk::new(Book::open(home.incidents_file()));
     desk.put_registry(&registrar.registry());
+    desk.put_readings(&config.readings);
     let watched = config.watch;
     let watch = watched.enabled.then_some(mouth);
     let (ratchet_desk, ratchet_queue) = RatchetDesk::queue();

@@ -6,6 +6,7 @@
 //! What is not here: how a detector judges (`keyward_watch`), and what operators ask ([`crate::admin`]).
 
 mod book;
+mod declared;
 mod hear;
 mod heartbeat;
 mod learned;
@@ -25,6 +26,7 @@ pub(crate) use {
 };
 
 use crate::clock;
+use crate::config::Readings;
 use crate::plane::limits::HEARD_OF_ONE;
 use crate::plane::{Ear, Tick, What};
 use keyward_identity::{Account, Registry, Standing};
@@ -72,6 +74,8 @@ struct Shared {
     questions: Mutex<Vec<Question>>,
     /// Whether there is a thread that answers.
     is_on: AtomicBool,
+    /// What is known of readings, likewise.
+    readings: Mutex<Option<Readings>>,
     stop: AtomicBool,
 }
 
@@ -93,6 +97,7 @@ impl WatchDesk {
             registry: Mutex::default(),
             questions: Mutex::default(),
             is_on: AtomicBool::new(false),
+            readings: Mutex::default(),
             stop: AtomicBool::new(false),
         }))
     }
@@ -124,6 +129,11 @@ impl WatchDesk {
     /// Tells the watch which devices there are.
     pub(crate) fn put_registry(&self, registry: &Arc<Registry>) {
         *locked(&self.0.registry) = Some(Arc::clone(registry));
+    }
+
+    /// Tells the watch what is known of readings.
+    pub(crate) fn put_readings(&self, readings: &Readings) {
+        *locked(&self.0.readings) = Some(readings.clone());
     }
 }
 
@@ -189,6 +199,8 @@ impl Watching {
             watch,
             learned,
             recorder: Recorder::new(options.recording, options.recorded_bytes),
+            registry: None,
+            readings: Readings::new(),
             announce,
             pace,
             floods: BTreeMap::new(),
@@ -216,6 +228,8 @@ struct Watcher {
     watch: Watch,
     learned: Learned,
     recorder: Recorder,
+    registry: Option<Arc<Registry>>,
+    readings: Readings,
     announce: Announce,
     pace: Pace,
     /// Devices of which was told that they say too much, and when.
@@ -250,6 +264,7 @@ impl Watcher {
                 self.doubt(self.pace.now());
             }
             self.take_registry();
+            self.take_readings();
             self.pass(self.pace.now());
             self.answer();
             self.flush();
@@ -340,6 +355,23 @@ impl Watcher {
             if known.get(device) != Some(place) {
                 self.tell(at, &Event::Registered { device: device.clone(), place: place.clone() });
             }
+        }
+        self.registry = Some(registry);
+        self.declare();
+    }
+
+    /// Tells the detectors what is known of readings, if that has changed.
+    fn take_readings(&mut self) {
+        let Some(readings) = locked(&self.desk.0.readings).take() else { return };
+        self.readings = readings;
+        self.declare();
+    }
+
+    fn declare(&mut self) {
+        let Some(registry) = &self.registry else { return };
+        let at = self.pace.now();
+        for event in declared::events(registry, &self.readings, &self.watch) {
+            self.tell(at, &event);
         }
     }
 }

@@ -66,6 +66,10 @@ impl Recorder {
         for (device, place) in watch.places() {
             self.write(at, &Event::Registered { device: device.clone(), place: place.clone() })?;
         }
+        for (device, declared) in watch.declared() {
+            let declared = Box::new(declared.clone());
+            self.write(at, &Event::Declared { device: device.clone(), declared })?;
+        }
         Ok(())
     }
 
