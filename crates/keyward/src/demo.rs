@@ -9,6 +9,7 @@ mod sessions;
 mod stage;
 mod step;
 mod strangers;
+mod street;
 mod topics;
 
 use crate::clock;
@@ -21,12 +22,13 @@ use step::Tally;
 
 type Chapter = (&'static str, fn(&mut Stage) -> Outcome);
 
-const CHAPTERS: [Chapter; 5] = [
+const CHAPTERS: [Chapter; 6] = [
     ("A reading arrives", topics::a_reading_arrives),
     ("Strangers knock", door::strangers_knock),
     ("Members reach too far", topics::members_reach_too_far),
     ("A client id is stolen", sessions::a_client_id_is_stolen),
     ("A device is revoked", revocation::a_device_is_revoked),
+    ("What happens in the street", street::what_happens_in_the_street),
 ];
 
 /// Plays all chapters; an error if any step was wrong.

@@ -26,6 +26,11 @@ fn the_demo_shows_each_step_and_leaves_nothing_behind() {
         "to resume its session, and again to wipe it",
         "its connection lived on for",
         "dev02 tries to come back",
+        "power-loss: device lamp-2",
+        "site-power: site mill",
+        "out-of-range: device lamp-1",
+        "epochs-interleave: device lamp-4",
+        "theft-suspected: device lamp-3",
         "The same for real:",
     ] {
         assert!(text.contains(step), "{step} is missing in:\n{text}");

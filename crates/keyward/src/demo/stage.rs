@@ -1,6 +1,7 @@
 //! The stage of the demo: a temporary directory, a broker on a free port of this machine, two devices, an application.
 
 use super::step::Tally;
+use super::street::{LAMPS, PACE, TYPES};
 use crate::clock;
 use crate::failure::{Failure, Outcome};
 use crate::keypair;
@@ -8,6 +9,7 @@ use crate::reach::unexpected;
 use crate::screen::Screen;
 use keyward_client::{Client, ClientError, ClientOptions, Message, TlsIdentity, TlsOptions};
 use keyward_identity::files;
+use keyward_server::config::MAX_CONFIG_BYTES;
 use keyward_server::control::{self, Der, DeviceAdd, NewCredential, Request, Response, UserAdd};
 use keyward_server::home::Home;
 use keyward_server::running::{self, RunOptions, Running};
@@ -44,6 +46,8 @@ pub(super) struct Stage {
     pub(super) dev01: Member,
     pub(super) dev02: Member,
     pub(super) app: Member,
+    /// The lamps of the street, by name.
+    pub(super) lamps: Vec<(&'static str, Member)>,
     pub(super) port: u16,
     pub(super) ca_pem: String,
     control: control::Client,
@@ -68,12 +72,27 @@ impl Stage {
         let (dev02, _) = device(&mut control, "dev02")?;
         let app = application(&mut control, "app")?;
         files::write_new(&home.policy_dir().join("app.toml"), RULES.as_bytes())?;
+        let config = files::read_regular(&home.config_file(), MAX_CONFIG_BYTES)?;
+        files::replace(&home.config_file(), &[&config[..], TYPES.as_bytes()].concat())?;
         control.call(&Request::Reload)?;
+        let lamps = LAMPS.iter().map(|(name, site)| Ok((*name, lamp(&mut control, name, site)?)));
+        let lamps = lamps.collect::<Outcome<_>>()?;
         tally.say(&format!(
             "It listens on 127.0.0.1:{port}. Devices dev01 and dev02 were added, and the application app with rules\n\
              to read +/status and to write +/display. All three log in by mutual TLS.\n"
         ))?;
-        Ok(Self { tally, dev01, dev02, app, port, ca_pem, control, running: Some(running), _place: place })
+        Ok(Self {
+            tally,
+            dev01,
+            dev02,
+            app,
+            lamps,
+            port,
+            ca_pem,
+            control,
+            running: Some(running),
+            _place: place,
+        })
     }
 
     /// Stops the broker and returns what was counted.
@@ -162,6 +181,7 @@ fn broker_options() -> RunOptions {
         port: Some(0),
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         ignore_signals: true,
+        watch_pace: Some(PACE),
         ..RunOptions::default()
     }
 }
@@ -172,6 +192,16 @@ fn device(control: &mut control::Client, id: &str) -> Outcome<(Member, String)> 
     let Response::DeviceAdded(added) = control.call(&request)? else { return Err(unexpected()) };
     let chain = added.certificate_pem.ok_or_else(unexpected)?;
     Ok((member(chain, &key), added.ca_pem))
+}
+
+fn lamp(control: &mut control::Client, id: &str, site: &str) -> Outcome<Member> {
+    let key = keypair::make(id)?;
+    let mut request = DeviceAdd::new(id, NewCredential::Csr(Der(key.csr.clone())));
+    (request.device_type, request.site) = (Some("lamp".to_owned()), Some(site.to_owned()));
+    let Response::DeviceAdded(added) = control.call(&Request::DeviceAdd(request))? else {
+        return Err(unexpected());
+    };
+    Ok(member(added.certificate_pem.ok_or_else(unexpected)?, &key))
 }
 
 fn application(control: &mut control::Client, name: &str) -> Outcome<Member> {
