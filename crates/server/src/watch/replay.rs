@@ -12,6 +12,9 @@ use std::io::{BufRead, Read};
 /// Bytes of the longest line.
 const LINE_BYTES: usize = 64 * 1024;
 
+/// The end of the year 9999: no recording is of later.
+const LATEST: UnixMillis = UnixMillis(253_402_300_799_999);
+
 /// Is something that would have been told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Told {
@@ -75,6 +78,10 @@ pub fn replay(mut recording: impl BufRead, mut tell: impl FnMut(Told)) -> Result
         }
         let line: Line<'_> = serde_json::from_slice(&text)
             .map_err(|error| ReplayError::NoEvent { line: number, why: error.to_string() })?;
+        if line.at > LATEST {
+            let why = "it is dated after the year 9999".to_owned();
+            return Err(ReplayError::NoEvent { line: number, why });
+        }
         let at = line.at.max(watch.now());
         pass(&mut watch, &mut incidents, at, &mut tell);
         watch.handle(at, &line.event);
@@ -156,9 +163,12 @@ mod tests {
 
     #[test]
     fn what_is_no_recording_is_refused_with_its_line() {
-        for (text, line) in
-            [("hello\n".to_owned(), 1), (format!("{PUMP}\n{{}}\n"), 2), ("x".repeat(LINE_BYTES + 1), 1)]
-        {
+        for (text, line) in [
+            ("hello\n".to_owned(), 1),
+            (format!("{PUMP}\n{{}}\n"), 2),
+            ("{\"at\":18446744073709551615,\"event\":\"restarted\"}\n".to_owned(), 1),
+            ("x".repeat(LINE_BYTES + 1), 1),
+        ] {
             let error = played(&text).unwrap_err();
             assert!(error.to_string().starts_with(&format!("line {line} is no event")), "{error}");
         }
