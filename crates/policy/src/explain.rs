@@ -8,7 +8,7 @@ use crate::{
 };
 use core::fmt;
 use keyward_ids::Identity;
-use keyward_mqtt::topic::{Subscription, TopicError, TopicFilter, TopicName};
+use keyward_mqtt::topic::{Level, Subscription, TopicError, TopicFilter, TopicName};
 use std::collections::BTreeSet;
 
 /// Is a decision with everything that led to it, to be shown to people.
@@ -51,15 +51,29 @@ pub struct Step {
     pub decided: bool,
 }
 
-/// Is a part of a filter whose messages would be delivered.
+/// Is a part of a filter on which something is allowed, for one whose messages would be delivered.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// What would arrive.
+    /// On what.
     pub filter: String,
     /// The rule that allows it.
     pub rule: CitedRule,
     /// What is taken out of it again, and by which rule.
     pub except: Vec<(String, CitedRule)>,
+}
+
+impl Arrival {
+    fn of<'a>(
+        rights: &'a Rights,
+        action: Action,
+        (entry, part): (&'a Entry, Vec<Level<'a>>),
+    ) -> Option<Self> {
+        let except = rights
+            .exceptions(action, entry, &part)
+            .filter_map(|(deny, part)| Some((filter::text(part.into_iter()), deny.rule()?.cite())));
+        let (rule, except) = (entry.rule()?.cite(), except.collect());
+        Some(Self { filter: filter::text(part.iter().copied()), rule, except })
+    }
 }
 
 /// Says what would allow what was denied.
@@ -116,6 +130,13 @@ impl Policy {
             remedy: (!decision.allowed).then(|| self.remedy((subject, client), &question, decision)),
             looked_at,
         })
+    }
+
+    /// Lists all on which `subject` may act so, with whatever client id it takes: below `$` too, where `#` does not lead.
+    pub fn reach(&self, subject: &Subject, action: Action) -> Vec<Arrival> {
+        let rights = self.rights(subject);
+        let rights = rights.of_any_choice().unwrap_or(rights);
+        rights.reach(action).filter_map(|part| Arrival::of(&rights, action, part)).collect()
     }
 
     fn client_rights(&self, subject: &Subject, client: Option<&str>) -> Rights {
@@ -200,14 +221,7 @@ impl<'t> Question<'t> {
     fn arriving(&self, rights: &Rights) -> Vec<Arrival> {
         let Self::Subscribe { filter, .. } = self else { return Vec::new() };
         let levels: Vec<_> = filter.levels().collect();
-        let parts = rights.readable_parts(&levels).filter_map(|(entry, part)| {
-            let except = rights
-                .exceptions(entry, &part)
-                .filter_map(|(deny, part)| Some((filter::text(part.into_iter()), deny.rule()?.cite())));
-            let (rule, except) = (entry.rule()?.cite(), except.collect());
-            Some(Arrival { filter: filter::text(part.iter().copied()), rule, except })
-        });
-        parts.collect()
+        rights.readable_parts(&levels).filter_map(|part| Arrival::of(rights, Action::Receive, part)).collect()
     }
 
     /// Returns a rule file that allows what was asked to `identity`.

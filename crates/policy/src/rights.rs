@@ -224,6 +224,12 @@ impl Rights {
         self.demands.on(topic)
     }
 
+    /// Returns the least level of a key that is asked for on some topic where messages without a signature are refused; `None` if there
+    /// is no such topic.
+    pub fn required_level(&self) -> Option<u8> {
+        self.demands.required_level()
+    }
+
     /// Decides one action on one topic. Does not allocate.
     ///
     /// `Publish` and `Receive` are the questions of routing. `Subscribe` and `Share` answer for this topic alone; a
@@ -300,17 +306,41 @@ impl Rights {
         &'a self,
         filter: &[Level<'a>],
     ) -> impl Iterator<Item = (&'a Entry, Vec<Level<'a>>)> {
-        self.parts(Action::Receive, filter)
-            .filter(|(_, part)| self.shapes(part).any(|shape| self.allows_shape(Action::Receive, &shape)))
+        let parts = self.parts(Action::Receive, filter);
+        parts.filter(|(_, part)| self.allows_some(Action::Receive, part))
     }
 
-    /// Lists the denying entries that take something out of a part which `allowing` allows to read.
+    /// Lists all that may be done, each part with the entry that allows it and does not come to nothing by another.
+    pub(crate) fn reach(&self, action: Action) -> impl Iterator<Item = (&Entry, Vec<Level<'_>>)> {
+        let allowing = self.entries.iter().filter(move |entry| {
+            let is_heard = action != Action::Publish || !is_reserved(&entry.filter);
+            entry.rule.effect == Effect::Allow && entry.speaks_of(action) && is_heard
+        });
+        let parts = allowing.map(|entry| (entry, entry.filter.levels().collect::<Vec<_>>()));
+        parts.filter(move |(_, part)| self.allows_some(action, part))
+    }
+
+    /// Returns what somebody may do who chooses the client id as it suits; `None` if nothing depends on it.
+    pub(crate) fn of_any_choice(&self) -> Option<Self> {
+        let holds =
+            |provision: &&Provision| provision.rule.effect == Effect::Allow || !provision.depends_on_client();
+        let provisions = self.provisions.as_ref()?.iter().filter(holds);
+        let entries = provisions.map(|provision| provision.entry(provision.filter.widest()));
+        Some(Self::of_entries(entries, self.late.clone(), self.demands.clone()))
+    }
+
+    fn allows_some(&self, action: Action, part: &[Level<'_>]) -> bool {
+        self.shapes(part).any(|shape| self.allows_shape(action, &shape))
+    }
+
+    /// Lists the denying entries that take something out of a part on which `allowing` allows the action.
     pub(crate) fn exceptions<'a>(
         &'a self,
+        action: Action,
         allowing: &'a Entry,
         part: &[Level<'a>],
     ) -> impl Iterator<Item = (&'a Entry, Vec<Level<'a>>)> {
-        self.met(Effect::Deny, Action::Receive, part).take_while(|(deny, _)| deny.tier() <= allowing.tier())
+        self.met(Effect::Deny, action, part).take_while(|(deny, _)| deny.tier() <= allowing.tier())
     }
 
     /// Says why a refused subscription is refused: by the rule that decides its most ordinary topic.
@@ -386,6 +416,11 @@ impl Rights {
             decides
         })
     }
+}
+
+/// Tells whether all topics of a filter begin with `$`.
+fn is_reserved(filter: &Filter) -> bool {
+    matches!(filter.levels().next(), Some(Level::Literal(first)) if first.starts_with('$'))
 }
 
 /// Grants what is refused if it is decided late.

@@ -103,6 +103,12 @@ impl Demands {
         Self((!clauses.is_empty()).then(|| clauses.into()))
     }
 
+    /// Returns the least level of a key that a demand asks for which refuses messages; `None` if none does on any topic.
+    pub(crate) fn required_level(&self) -> Option<u8> {
+        let required = self.0.as_deref()?.iter().filter(|clause| clause.signed.check == Check::Require);
+        required.map(|clause| clause.signed.level).min()
+    }
+
     /// Returns what is demanded of a message: by the first tier with a place that speaks of its topic, and there by the strictest of
     /// each. `None` where nothing is.
     pub(crate) fn on(&self, topic: TopicName<'_>) -> Option<Demand<'_>> {

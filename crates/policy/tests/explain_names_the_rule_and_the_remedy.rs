@@ -202,3 +202,28 @@ proptest! {
         }
     }
 }
+
+/// The blast radius of a device: also what `#` does not lead to, and whatever client id a thief takes.
+#[test]
+fn all_that_somebody_may_do_is_listed_with_what_is_taken_out_again() {
+    let text = [
+        rule("device:d", "allow", &["publish"], &["shared/#", "$odd/x"]),
+        rule("device:d", "deny", &["publish"], &["shared/secret", "gone/#"]),
+        rule("device:d", "allow", &["publish"], &["gone/a", "c/{client}/x"]),
+        rule("device:d", "deny", &["publish"], &["c/{client}/x"]),
+        rule("device:d", "allow", &["subscribe"], &["$keyward/incidents/#"]),
+    ]
+    .concat();
+    let policy = policy(&text);
+    let reach = |action| -> Vec<String> {
+        policy.reach(&device("d"), action).iter().map(ToString::to_string).collect()
+    };
+    let writes = reach(Action::Publish);
+    let has = |list: &[String], part: &str| list.iter().any(|line| line.contains(part));
+    assert!(has(&writes, "shared/#") && has(&writes, "shared/secret"), "{writes:?}");
+    assert!(has(&writes, "d/#") && has(&writes, "c/+/x"), "{writes:?}");
+    assert!(!has(&writes, "gone") && !has(&writes, "$odd"), "{writes:?}");
+    let reads = reach(Action::Receive);
+    assert!(has(&reads, "$keyward/incidents/#") && !has(&reads, "shared"), "{reads:?}");
+    assert!(policy.reach(&device("e"), Action::Publish).iter().all(|part| part.filter.contains('e')));
+}

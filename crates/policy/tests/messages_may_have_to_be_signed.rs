@@ -107,3 +107,17 @@ fn explain_says_what_is_demanded_and_check_what_demands_nothing_of_whom_it_speak
         "{found:?}"
     );
 }
+
+#[test]
+fn whose_messages_must_be_signed_is_known_without_a_topic() {
+    let strict = "check = \"require\"\nlevel = 2";
+    let policy = policy(&[(
+        "one",
+        signed("device:pump", "+/alarm", strict)
+            + &signed("device:pump", "#", "check = \"require\"\nlevel = 1")
+            + &signed("device:lamp", "#", "check = \"observe\"\nlevel = 3"),
+    )]);
+    let level =
+        |who: &str| policy.rights(&keyward_policy::Subject::new(who.parse().unwrap())).required_level();
+    assert_eq!((level("device:pump"), level("device:lamp"), level("user:app")), (Some(1), None, None));
+}
