@@ -129,3 +129,63 @@ def test_a_watch_that_is_off_hears_nothing_and_says_so(keyward):
     asked = keyward.run("watch", "explain", "pump-1", check=False)
     assert asked.returncode != 0 and "enabled" in asked.stderr, asked
     assert not incidents(keyward, "--all")
+
+
+def test_where_devices_stand_and_who_works_there_is_said_by_command_and_survives(keyward):
+    """How silence is judged by it is shown in simulated time: crates/server/src/admin/places/tests.rs."""
+    pump = Client(keyward.device("pump-1", "--site", "yard", "--gateway", "ap-2", "--interval", "60s")).connect()
+    keyward.run("device", "place", "pump-1", "--circuit", "F3", "--power", "ups", "--fence", "-33.8568,151.2153,200")
+    with open(keyward.dir / "keyward.toml", "a") as settings:
+        settings.write('\n[sites.yard]\nexposure = "public"\n')
+    keyward.run("reload")
+
+    def stands():
+        return json.loads(keyward.run("device", "show", "pump-1", "--json").stdout)["device"]["place"]
+
+    place = stands()
+    assert place["exposure"] == {"value": "public", "by": "site"}, place
+    assert (place["gateway"], place["circuit"], place["fence"]) == ("ap-2", "F3", "-33.8568,151.2153,200")
+    assert place["interval_secs"] == {"value": 60, "by": "device"}
+    keyward.run("device", "place", "pump-1", "--unset", "fence,circuit")
+    assert "circuit" not in stands() and stands()["gateway"] == "ap-2"
+    wrong = keyward.run("device", "place", "pump-1", "--fence", "here", check=False)
+    assert wrong.returncode == 2 and "LAT,LON,RADIUS" in wrong.stderr, wrong
+    keyward.run("device", "moved", "pump-1", "--because", "to the roof")
+    assert "to the roof" in keyward.run("device", "show", "pump-1").stdout
+
+    keyward.run("maintenance", "begin", "gateway:yard/ap-2", "--for", "2h", "--why", "new cables")
+    too_long = keyward.run("maintenance", "begin", "everything", "--for", "8d", "--because", "x", check=False)
+    assert too_long.returncode == 1 and "7 days" in too_long.stderr, too_long
+    # Whoever opens a device there is told of all the same.
+    assert pump.publish("devices/pump-1/alarm", LID) == 0
+    keyward.until(lambda: [row for row in incidents(keyward) if row["incident"] == "tampered"], "it is told")
+    pump.close()
+    keyward.kill()
+    keyward.start()
+    [window] = json.loads(keyward.run("maintenance", "list", "--json").stdout)["maintenance"]
+    assert (window["scope"], window["because"], window["devices"]) == ("gateway:yard/ap-2", "new cables", 1)
+    assert window["until_unix_ms"] - window["since_unix_ms"] == 2 * 3_600_000
+    keyward.run("maintenance", "end", "gateway:yard/ap-2")
+    assert "Nobody works" in keyward.run("maintenance", "list").stdout
+    audit = keyward.run("audit").stdout
+    assert "maintenance of gateway:yard/ap-2" in audit and "moved on purpose: to the roof" in audit, audit
+
+
+def test_what_a_thief_has_of_a_device_is_told(keyward):
+    pump = Client(keyward.device("pump-1")).connect()
+    assert pump.publish("pump-1/state", b"on", retain=True) == 0
+    keyward.run("group", "create", "plant")
+    keyward.run("group", "add", "plant", "pump-1")
+    report = json.loads(keyward.run("device", "exposure", "pump-1", "--json").stdout)["exposure"]
+    own = next(row for row in report["reads"] if row["filter"] == "pump-1/#")
+    assert (own["retained"], own["rule"]) == (1, "built-in:1"), own
+    assert report["contact"]["connected"] and report["sessions"] == 1
+    assert report["contact"]["last_login"]["shown"]
+    assert [group["group"] for group in report["groups"]] == ["plant"]
+    text = keyward.run("device", "exposure", "pump-1").stdout
+    for part in ("It reads", "pump-1/#", "It decrypts", "plant", "keyward device revoke pump-1", "What is not known"):
+        assert part in text, text
+    keyward.run("device", "revoke", "pump-1")
+    report = json.loads(keyward.run("device", "exposure", "pump-1", "--json").stdout)["exposure"]
+    assert (report["reads"], report["writes"], report["groups"]) == ([], [], []), report
+    pump.close()

@@ -8,6 +8,7 @@ use crate::{
     invitation::Invitation,
     message_key::{HeldMessageKey, MessageKeyStatus},
     password::PasswordRecord,
+    place::{Moved, Place},
     quarantine::Quarantine,
     second_holder::FoundHolder,
     trusted::BoundName,
@@ -30,6 +31,12 @@ pub struct Account {
     pub site: Option<SiteId>,
     /// Who can lay hands on the device.
     pub exposure: Option<Exposure>,
+    /// What the device depends on there.
+    #[serde(default, skip_serializing_if = "Place::is_unknown")]
+    pub place: Place,
+    /// When a person last moved the device on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
     /// Which chip the device is, if it is one that cannot protect its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chip: Option<Chip>,
@@ -194,6 +201,17 @@ pub enum Exposure {
     Workplace,
     /// Nobody without a key.
     Locked,
+}
+
+impl Exposure {
+    /// Names it in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Workplace => "workplace",
+            Self::Locked => "locked",
+        }
+    }
 }
 
 /// Names a chip out of which whoever holds the device reads the key.

@@ -1,18 +1,20 @@
 //! What can be asked of the registrar. What it gives back: [`Outcome`](crate::Outcome); why it refuses: [`Refusal`](crate::Refusal).
 
 use crate::{
+    account::Exposure,
     agreement_key::AgreementKey,
     clock::WallTime,
     cose_key::Kid,
     message_key::MessageKey,
     names::ServerName,
+    place::Place,
     quarantine::QuarantinedBy,
     second_holder::SecondHolder,
     secret::Secret,
     trusted::{LocalName, ProvenBy},
     wire,
 };
-use keyward_ids::{CertSerial, DeviceId, GroupId, Identity, KeyId};
+use keyward_ids::{CertSerial, DeviceId, GroupId, Identity, KeyId, SiteId};
 use serde::{Deserialize, Serialize};
 
 mod parts;
@@ -36,6 +38,42 @@ pub enum Command {
     AddDevice(AddDevice),
     /// Adds a user and gives it its first credential.
     AddUser(AddUser),
+    /// Says where a device stands: all of it, in the place of what was said before.
+    Place {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// The site.
+        #[serde(with = "wire::optional_text", default)]
+        site: Option<SiteId>,
+        /// Who can lay hands on it.
+        #[serde(default)]
+        exposure: Option<Exposure>,
+        /// What it depends on there.
+        place: Place,
+    },
+    /// Writes down that a person moved a device.
+    NoteMove {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Why: one line of at most [`crate::limits::REASON_BYTES`], or nothing.
+        because: String,
+    },
+    /// Says that somebody works somewhere, in the place of what was said of it before.
+    BeginMaintenance {
+        /// What is worked on, as the watch writes it; at most [`crate::limits::SCOPE_BYTES`].
+        scope: String,
+        /// For how many seconds, from 60 to [`crate::limits::MAINTENANCE_SECONDS`].
+        seconds: u64,
+        /// Why: one line of at most [`crate::limits::REASON_BYTES`].
+        because: String,
+    },
+    /// Says that nobody works there any more.
+    EndMaintenance {
+        /// What was worked on.
+        scope: String,
+    },
     /// Forbids an identity to act until it is enabled again.
     Disable {
         /// Who.
@@ -63,7 +101,7 @@ pub enum Command {
         identity: Identity,
         /// Who says so.
         by: QuarantinedBy,
-        /// Why: one line of at most [`crate::limits::QUARANTINE_REASON_BYTES`].
+        /// Why: one line of at most [`crate::limits::REASON_BYTES`].
         because: String,
     },
     /// Releases a device from quarantine. Its links are closed, so that it begins anew.

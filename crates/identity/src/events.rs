@@ -13,6 +13,7 @@ use crate::{
     message_key::MessageKey,
     names::ServerName,
     password::PasswordRecord,
+    place::Place,
     quarantine::QuarantinedBy,
     second_holder::SecondHolder,
     trusted::{BoundName, Der, LocalName, ProvenBy},
@@ -93,6 +94,43 @@ pub enum Event {
         machine_chosen: bool,
         /// What the operator wrote about it.
         note: String,
+    },
+    /// A device stands elsewhere, or it is said anew where it stands: this is all of it.
+    Placed {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Where it stands.
+        #[serde(with = "wire::optional_text", default, skip_serializing_if = "Option::is_none")]
+        site: Option<SiteId>,
+        /// Who can lay hands on it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exposure: Option<Exposure>,
+        /// What it depends on there.
+        place: Place,
+    },
+    /// A person moved a device, and says so.
+    MovedOnPurpose {
+        /// Which device.
+        #[serde(with = "wire::text")]
+        identity: Identity,
+        /// Why; empty if nothing was said.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        because: String,
+    },
+    /// Somebody works somewhere from here on; a window of before at the same place is replaced.
+    MaintenanceBegun {
+        /// What is worked on, as the watch writes it: `device:ID`, `site:NAME`.
+        scope: String,
+        /// Until when.
+        until: WallTime,
+        /// Why.
+        because: String,
+    },
+    /// Nobody works there any more.
+    MaintenanceEnded {
+        /// What was worked on.
+        scope: String,
     },
     /// A claim code was drawn for a device; one from before is void.
     Invited {

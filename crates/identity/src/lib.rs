@@ -39,6 +39,7 @@ mod imported;
 mod invitation;
 mod ledger;
 pub mod limits;
+mod maintenance;
 mod message_key;
 mod message_secret;
 mod names;
@@ -46,6 +47,7 @@ mod opening;
 mod outcome;
 mod password;
 mod pem;
+mod place;
 mod quarantine;
 mod refusal;
 mod registrar;
@@ -79,6 +81,7 @@ pub use imported::{ImportCertificateRefusal, ImportedCertificate, ImportedIdenti
 pub use invitation::{ClaimCode, ClaimRefusal, Claimed, Conflict, Invitation};
 pub use keyward_files as files;
 pub use ledger::{AuditEntry, AuditTrail, LedgerError};
+pub use maintenance::{Maintenance, MaintenanceRefusal, Window};
 pub use message_key::{HeldMessageKey, MessageAlgorithm, MessageKey, MessageKeyRefusal, MessageKeyStatus};
 pub use message_secret::MessageSecret;
 pub use names::{
@@ -89,6 +92,7 @@ pub use outcome::{IssuedCertificate, Outcome};
 pub use password::{
     ImportRefusal, ImportedForm, ImportedHash, PasswordMemory, PasswordRecord, PasswordRefusal, Pepper,
 };
+pub use place::{Fence, Moved, Place, PlaceRefusal, Power};
 pub use quarantine::{Quarantine, QuarantinedBy};
 pub use refusal::Refusal;
 pub use registrar::Registrar;

@@ -55,8 +55,23 @@ pub const DNS_NAME_BYTES: usize = 253;
 /// The longest note on an account, in bytes: one line that a person wrote.
 pub const NOTE_BYTES: usize = 256;
 
-/// The longest reason of a quarantine, in bytes: one line, of a person or with the evidence of the broker.
-pub const QUARANTINE_REASON_BYTES: usize = 512;
+/// The longest reason, of a quarantine, a maintenance window or a move, in bytes: one line, of a person or with the evidence of the broker.
+pub const REASON_BYTES: usize = 512;
+
+/// The longest name of a gateway or circuit, in bytes: as of an id.
+pub const PLACE_NAME_BYTES: usize = 64;
+
+/// The longest time from one report of a device to the next, in seconds: 30 days.
+pub const INTERVAL_SECONDS: u64 = 30 * 86_400;
+
+/// The longest name of what is worked on, in bytes: a kind, a site, and a gateway of it.
+pub const SCOPE_BYTES: usize = 160;
+
+/// The longest maintenance window, in seconds: 7 days, as the watch takes them.
+pub const MAINTENANCE_SECONDS: u64 = 7 * 86_400;
+
+/// Maintenance windows that are open at once: fewer than the watch knows, more than any crew works in.
+pub const MAINTENANCE_WINDOWS: usize = 256;
 
 /// The longest name of who gave a command, in bytes.
 pub const ACTOR_BYTES: usize = 128;

@@ -14,7 +14,7 @@ pub struct Quarantine {
     pub since: WallTime,
     /// Who put it there.
     pub by: QuarantinedBy,
-    /// Why, in one line of at most [`limits::QUARANTINE_REASON_BYTES`].
+    /// Why, in one line of at most [`limits::REASON_BYTES`].
     pub because: String,
 }
 
@@ -44,6 +44,6 @@ impl QuarantinedBy {
 
 /// Tells whether a text can say why: one line that is not empty.
 pub(crate) fn is_reason(text: &str) -> bool {
-    let is_long = text.len() > limits::QUARANTINE_REASON_BYTES;
+    let is_long = text.len() > limits::REASON_BYTES;
     !is_long && !text.trim().is_empty() && !text.contains(char::is_control)
 }

@@ -7,9 +7,11 @@ use crate::{
     groups::GroupRefusal,
     imported::ImportCertificateRefusal,
     invitation::ClaimRefusal,
+    maintenance::MaintenanceRefusal,
     message_key::MessageKeyRefusal,
     names::{NameRefusal, ServerName},
     password::{ImportRefusal, PasswordRefusal},
+    place::PlaceRefusal,
     secret::NoRandomness,
     trusted::{LocalName, TrustRefusal},
     vault::VaultError,
@@ -48,11 +50,17 @@ pub enum Refusal {
     )]
     NoQuarantine(Identity),
     /// A quarantine needs a reason.
-    #[error(
-        "a quarantine needs a reason: one line of at most {} bytes",
-        crate::limits::QUARANTINE_REASON_BYTES
-    )]
+    #[error("a quarantine needs a reason: one line of at most {} bytes", crate::limits::REASON_BYTES)]
     NoReason,
+    /// Only devices stand somewhere.
+    #[error("{0} is no device, and only devices stand somewhere")]
+    NoPlace(Identity),
+    /// It is no place.
+    #[error(transparent)]
+    Place(#[from] PlaceRefusal),
+    /// The maintenance window is refused.
+    #[error(transparent)]
+    Maintenance(#[from] MaintenanceRefusal),
     /// The device is in quarantine.
     #[error(
         "{0} is in quarantine, where no certificate is renewed; a claim code replaces it: keyward device invite {name} --replace",

@@ -14,6 +14,7 @@ use crate::{
     imported::{ImportedCertificate, ImportedIdentity},
     ledger::{AuditTrail, Ledger, LedgerError},
     limits,
+    maintenance::Maintenance,
     names::ServerNames,
     opening::{InitOptions, OpenError, OpenOptions},
     outcome::Outcome,
@@ -250,6 +251,11 @@ impl Registrar {
     /// key cannot be read.
     pub fn imported_identity(&self, name: &LocalName) -> Option<&ImportedIdentity> {
         self.imported.get(name)
+    }
+
+    /// Returns where somebody works.
+    pub fn maintenance(&self) -> &Maintenance {
+        &self.state.maintenance
     }
 
     /// Returns the registry as it is now.

@@ -75,6 +75,7 @@ mod tests {
                 device_type: None,
                 site: Some("hall".parse().unwrap()),
                 exposure: None,
+                place: crate::Place::default(),
                 chip: (device == 1).then_some(Chip::Esp8266),
                 machine_chosen: device == 0,
                 plain: device == 1,
@@ -89,6 +90,18 @@ mod tests {
             8 => Command::WithdrawPassword { identity },
             13 => Command::Quarantine { identity, by: QuarantinedBy::Broker, because: "two".into() },
             14 => Command::Release { identity },
+            15 => Command::Place {
+                identity,
+                site: Some("yard".parse().unwrap()),
+                exposure: None,
+                place: crate::Place { gateway: Some(format!("ap{device}")), ..crate::Place::default() },
+            },
+            16 => Command::NoteMove { identity, because: String::new() },
+            17 => {
+                let scope = identity.to_string();
+                Command::BeginMaintenance { scope, seconds: 100_000, because: "work".into() }
+            }
+            18 => Command::EndMaintenance { scope: identity.to_string() },
             10 | 11 => Command::MarkPlain { identity, plain: kind == 10 },
             9 => Command::AddCertificate {
                 identity,
@@ -196,7 +209,7 @@ mod tests {
 
         #[test]
         fn a_snapshot_and_what_follows_it_give_the_state_of_the_whole_ledger(
-            commands in proptest::collection::vec((0u8..15, 0u8..3), 1..24),
+            commands in proptest::collection::vec((0u8..19, 0u8..3), 1..24),
             cut in any::<prop::sample::Index>(),
         ) {
             let closed = std::fs::Permissions::from_mode(0o700);

@@ -10,8 +10,10 @@ use crate::{
     imported::ImportedCertificates,
     invitation::{Claimed, Conflict, Invitation},
     ledger::{AuditEntry, LedgerError},
+    maintenance::{Maintenance, Window},
     message_key::HeldMessageKey,
     names::{NameOrigin, ServerName, ServerNames},
+    place::{Moved, Place},
     quarantine::Quarantine,
     registry::Registry,
     second_holder::FoundHolder,
@@ -44,6 +46,9 @@ pub(crate) struct State {
     /// Groups whose members share a key.
     #[serde(default)]
     pub(crate) groups: Arc<Groups>,
+    /// Where somebody works.
+    #[serde(default)]
+    pub(crate) maintenance: Maintenance,
     pub(crate) clock: ClockGuard,
     /// What lives are counted from: drawn anew by each restore, which makes it the mark of a ledger's branch too.
     pub(crate) lives: u64,
@@ -100,6 +105,7 @@ impl State {
             imported: ImportedCertificates::default(),
             server_keys: ServerKeys::default(),
             groups: Arc::default(),
+            maintenance: Maintenance::default(),
             clock: ClockGuard::default(),
             lives: 0,
         };
@@ -270,12 +276,25 @@ impl State {
                 // It begins anew, with subscriptions and a will that were refused meanwhile.
                 account.epoch = entry.sequence;
             })?,
+            Event::Placed { identity, site, exposure, place } => self.change(identity, |account| {
+                (account.site, account.exposure) = (site.clone(), *exposure);
+                account.place = place.clone();
+            })?,
+            Event::MovedOnPurpose { identity, because } => self.change(identity, |account| {
+                account.moved = Some(Moved { at: entry.at, because: because.clone() });
+            })?,
+            Event::MaintenanceBegun { scope, until, because } => {
+                let (since, until, by) = (entry.at, *until, entry.actor.clone());
+                self.maintenance.begin(scope.clone(), Window { since, until, by, because: because.clone() });
+            }
+            Event::MaintenanceEnded { scope } => self.maintenance.end(scope),
             Event::Restored { unconfirmed, lives, .. } => {
                 self.lives = *lives;
                 self.server_keys.doubt();
                 self.doubt_authorities();
                 Arc::make_mut(&mut self.groups).restore(entry.at);
                 self.void_codes();
+                self.maintenance.end_all();
                 if *unconfirmed {
                     self.doubt_all(entry);
                 }
@@ -301,6 +320,8 @@ impl State {
             device_type: device_type.clone(),
             site: site.clone(),
             exposure: *exposure,
+            place: Place::default(),
+            moved: None,
             chip: *chip,
             standing: Standing::Active,
             life: self.lives.saturating_add(entry.sequence),

@@ -9,6 +9,7 @@ mod import;
 mod keys;
 mod messages;
 mod people;
+mod places;
 mod sealing;
 mod store;
 mod things;
@@ -26,6 +27,7 @@ pub(crate) use import::{ImportArgs, ImportCommand, SourceVersion};
 pub(crate) use keys::{KeysAddArgs, KeysCommand, Purpose};
 pub(crate) use messages::{ConnectArgs, PubArgs, SubArgs, WillArgs};
 pub(crate) use people::{UserAddArgs, UserCommand, UserPasswdArgs};
+pub(crate) use places::{DevicePlaceArgs, MaintenanceCommand, PlaceArgs, PowerArg, UnsetArg};
 pub(crate) use sealing::{Hex, OpenArgs, SealArgs};
 pub(crate) use store::{BackupArgs, CheckArgs, ListArgs, OpeningArgs, RestoreArgs, StoreCommand};
 pub(crate) use things::{
@@ -178,6 +180,9 @@ Examples:
     /// Ask the watch over devices what it knows, or play a recording to it
     #[command(subcommand)]
     Watch(WatchCommand),
+    /// Say where somebody works, so that what falls silent there is no alarm
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
     /// Look through what is stored, make backups and restore them
     #[command(subcommand)]
     Store(StoreCommand),

@@ -116,6 +116,10 @@ impl Live for Carrier {
         self.plane.sessions_of(identities)
     }
 
+    fn waiting(&self, identity: &Identity) -> usize {
+        self.plane.waiting_for(identity)
+    }
+
     fn links(&self, identities: &[&Identity]) -> Vec<usize> {
         self.plane.connections_of(identities)
     }

@@ -44,4 +44,5 @@ pub mod store;
 mod sys;
 pub mod upgrade;
 pub mod watch;
+mod whereabouts;
 pub mod wiring;

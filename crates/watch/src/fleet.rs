@@ -31,6 +31,11 @@ impl Fleet {
         self.places.iter()
     }
 
+    /// Lists where somebody works, and until when.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (&Scope, UnixMillis)> {
+        self.windows.iter().map(|(scope, until)| (scope, *until))
+    }
+
     /// Opens a maintenance window, which ends after [`limits::WINDOW_MILLIS`] at the latest; a time in the past closes it.
     pub(crate) fn maintain(&mut self, now: UnixMillis, scope: Scope, until: UnixMillis) {
         self.windows.retain(|_, until| *until > now);

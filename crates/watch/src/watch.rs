@@ -49,6 +49,11 @@ impl Watch {
         self.sensors.declared()
     }
 
+    /// Returns where it was told that somebody works, and until when; those too whose time is over.
+    pub fn windows(&self) -> impl Iterator<Item = (&Scope, UnixMillis)> {
+        self.fleet.windows()
+    }
+
     /// Takes an event. Time that goes back stands still.
     pub fn handle(&mut self, now: UnixMillis, event: &Event) {
         self.now = now.max(self.now);

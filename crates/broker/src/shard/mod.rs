@@ -272,6 +272,11 @@ impl Shard {
         self.residents.find(identity).map_or(0, |resident| resident.sessions.len())
     }
 
+    /// Counts the messages that wait in the sessions of an identity on this shard, sent and not acknowledged ones too.
+    pub fn waiting_for(&self, identity: &Identity) -> usize {
+        self.residents.find(identity).map_or(0, |resident| resident.queued.messages)
+    }
+
     /// Lists topics of this shard with a retained message that `filter` matches: at most `most`, and no more than one
     /// slice of a replay comes across.
     pub fn retained_topics(&mut self, filter: TopicFilter<'_>, most: u16) -> Vec<String> {

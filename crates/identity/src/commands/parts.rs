@@ -6,6 +6,7 @@ use crate::{
     endorsement::TpmProof,
     message_key::MessageKey,
     password::{ImportedHash, PasswordRecord},
+    place::Place,
     secret::Secret,
     wire,
 };
@@ -36,6 +37,9 @@ pub struct AddDevice {
     /// Who can lay hands on it.
     #[serde(default)]
     pub exposure: Option<Exposure>,
+    /// What it depends on there.
+    #[serde(default)]
+    pub place: Place,
     /// Which chip it is, if it is one that cannot protect its key.
     pub chip: Option<Chip>,
     /// Whether a machine chose the id.
@@ -59,6 +63,7 @@ impl AddDevice {
             device_type: None,
             site: None,
             exposure: None,
+            place: Place::default(),
             chip: None,
             machine_chosen: false,
             plain: false,

@@ -19,13 +19,19 @@ impl Clerk<'_> {
         let added = Event::Added {
             identity: identity.clone(),
             device_type: device.device_type,
-            site: device.site,
+            site: device.site.clone(),
             exposure: device.exposure,
             chip: device.chip,
             machine_chosen: device.machine_chosen,
             note: device.note.clone(),
         };
-        self.add(&identity, added, device.plain, &device.note, &device.credential)
+        device.place.check()?;
+        let (site, exposure) = (device.site, device.exposure);
+        let mut decision = self.add(&identity, added, device.plain, &device.note, &device.credential)?;
+        if !device.place.is_unknown() {
+            decision.events.push(Event::Placed { identity, site, exposure, place: device.place });
+        }
+        Ok(decision)
     }
 
     pub(super) fn add_user(&self, user: AddUser) -> Result<Decision, Refusal> {

@@ -5,6 +5,7 @@ mod credentials;
 mod enrolment;
 mod groups;
 mod message_keys;
+mod places;
 mod quarantine;
 mod renewal;
 mod server;
@@ -73,6 +74,12 @@ impl Clerk<'_> {
         match command {
             Command::AddDevice(device) => self.add_device(device),
             Command::AddUser(user) => self.add_user(user),
+            Command::Place { identity, site, exposure, place } => self.place(identity, site, exposure, place),
+            Command::NoteMove { identity, because } => self.note_move(identity, because),
+            Command::BeginMaintenance { scope, seconds, because } => {
+                self.begin_maintenance(scope, seconds, because)
+            }
+            Command::EndMaintenance { scope } => self.end_maintenance(scope),
             Command::Disable { identity } => self.disable(identity),
             Command::Enable { identity } => self.enable(identity),
             Command::Quarantine { identity, by, because } => self.quarantine(identity, by, because),

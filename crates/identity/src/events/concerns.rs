@@ -9,6 +9,8 @@ impl Event {
     pub(crate) fn concerns(&self) -> Option<&Identity> {
         match self {
             Self::Added { identity, .. }
+            | Self::Placed { identity, .. }
+            | Self::MovedOnPurpose { identity, .. }
             | Self::Invited { identity, .. }
             | Self::Uninvited { identity }
             | Self::Claimed { identity, .. }
@@ -59,6 +61,8 @@ impl Event {
             | Self::GroupEpochsEnded { .. }
             | Self::GroupKeyShown { .. }
             | Self::GroupDeleted { .. }
+            | Self::MaintenanceBegun { .. }
+            | Self::MaintenanceEnded { .. }
             | Self::AuthorityTrusted { .. }
             | Self::AuthorityRevocationsSet { .. }
             | Self::AuthorityConfirmed { .. }

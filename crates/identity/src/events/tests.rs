@@ -277,3 +277,37 @@ fn the_events_of_the_keys_of_the_server_are_written_as_ever() {
     assert_eq!(serde_json::to_string(&events).unwrap(), json);
     assert_eq!(serde_json::from_str::<Vec<Event>>(&json).unwrap(), events);
 }
+
+#[test]
+fn the_events_of_places_and_maintenance_are_written_as_ever() {
+    let identity: Identity = "device:a".parse().unwrap();
+    let fence = Some(crate::Fence { latitude: -1, longitude: 2, radius_m: 50 });
+    let power = Some(crate::Power::Ups);
+    let place = Place {
+        gateway: Some("ap-2".into()),
+        circuit: Some("F3".into()),
+        power,
+        interval_secs: Some(60),
+        fence,
+    };
+    let (site, exposure) = (Some("yard".parse().unwrap()), Some(Exposure::Public));
+    let events = [
+        Event::Placed { identity: identity.clone(), site, exposure, place },
+        Event::Placed { identity: identity.clone(), site: None, exposure: None, place: Place::default() },
+        Event::MovedOnPurpose { identity: identity.clone(), because: "new roof".into() },
+        Event::MovedOnPurpose { identity, because: String::new() },
+        Event::MaintenanceBegun { scope: "site:yard".into(), until: WallTime(9), because: "cables".into() },
+        Event::MaintenanceEnded { scope: "site:yard".into() },
+    ];
+    let json = concat!(
+        r#"[{"event":"placed","identity":"device:a","site":"yard","exposure":"public","place":{"gateway":"ap-2","circuit":"F3","#,
+        r#""power":"ups","interval_secs":60,"fence":{"latitude":-1,"longitude":2,"radius_m":50}}},"#,
+        r#"{"event":"placed","identity":"device:a","place":{}},"#,
+        r#"{"event":"moved-on-purpose","identity":"device:a","because":"new roof"},"#,
+        r#"{"event":"moved-on-purpose","identity":"device:a"},"#,
+        r#"{"event":"maintenance-begun","scope":"site:yard","until":9,"because":"cables"},"#,
+        r#"{"event":"maintenance-ended","scope":"site:yard"}]"#
+    );
+    assert_eq!(serde_json::to_string(&events).unwrap(), json);
+    assert_eq!(serde_json::from_str::<Vec<Event>>(json).unwrap(), events);
+}

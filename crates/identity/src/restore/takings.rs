@@ -172,6 +172,11 @@ impl Takings {
                 | Event::ServerCertificateIssued { .. }
                 | Event::ServerCertificateImported { .. }
                 | Event::ServerCertificateRemoved { .. }
+                // Where it stands takes nothing away, and a restore closes every maintenance window.
+                | Event::Placed { .. }
+                | Event::MovedOnPurpose { .. }
+                | Event::MaintenanceBegun { .. }
+                | Event::MaintenanceEnded { .. }
                 | Event::CertificateIssued { .. }
                 | Event::MessageKeyRegistered { .. }
                 | Event::SecondHolderFound { .. }

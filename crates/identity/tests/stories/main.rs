@@ -15,6 +15,7 @@ mod enrolment;
 mod groups;
 mod keys;
 mod message_keys;
+mod places;
 mod quarantine;
 mod renewal;
 mod restore;

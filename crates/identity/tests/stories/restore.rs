@@ -8,6 +8,7 @@ mod ledger;
 mod list;
 mod message_keys;
 mod place;
+mod places;
 mod quarantine;
 mod server_keys;
 

@@ -1,6 +1,7 @@
 //! Arguments of `device`.
 
 use super::broker::Span;
+use super::places::{DevicePlaceArgs, PlaceArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use keyward_ids::{DeviceId, KeyId, SiteId, TypeId};
 use std::path::PathBuf;
@@ -25,7 +26,8 @@ Examples:
   keyward device add plug-1 --preset tasmota --topic kitchen --mac 5C:CF:7F:12:34:56
   keyward device add dev01 --password-hash-stdin < dev01.hash   as Mosquitto kept it, behind the colon
   keyward device add tasmota-7 --plain                  for one that cannot do TLS: a password for plain listeners
-  keyward device add cam-7 --type camera --site roof --exposure public")]
+  keyward device add cam-7 --type camera --site roof --exposure public
+  keyward device add cam-8 --site roof --gateway ap-2 --circuit F3 --power mains --interval 60s")]
     Add(DeviceAddArgs),
     /// Draw a claim code: a string to scan, by which a device fetches its certificate itself, once
     #[command(after_help = "\
@@ -104,6 +106,39 @@ Examples:
     Show {
         /// Which device
         id: DeviceId,
+    },
+    /// Show what a thief has who holds a device: what it reads, writes and decrypts, which keys can be copied, and what to do
+    #[command(after_help = "\
+Examples:
+  keyward device exposure pump-7
+  keyward device exposure pump-7 --json")]
+    Exposure {
+        /// Which device
+        id: DeviceId,
+    },
+    /// Say where a device stands and what it depends on there: the watch tells by that what a silence means
+    #[command(after_help = "\
+Examples:
+  keyward device place pump-7 --site yard --gateway ap-2 --circuit F3     what falls silent together is one incident
+  keyward device place pump-7 --exposure public --power battery --interval 15m
+  keyward device place truck-1 --fence 52.5162,13.3777,200                whoever carries it out of there is noticed
+  keyward device place pump-7 --unset gateway,fence                       that is not known any more
+
+What is not named stays as it is. What keyward.toml says of its type and site counts where nothing is said of the device.")]
+    Place(DevicePlaceArgs),
+    /// Say that a device was moved on purpose: the watch learns anew where it is at home
+    #[command(after_help = "\
+Examples:
+  keyward device moved pump-7
+  keyward device moved pump-7 --because 'to the other roof'
+
+Where it stands now is said by device place.")]
+    Moved {
+        /// Which device
+        id: DeviceId,
+        /// Why, in one line: it stands in the ledger
+        #[arg(long, visible_alias = "why", value_name = "TEXT")]
+        because: Option<String>,
     },
     /// Refuse a device for now; its live connections are closed
     #[command(after_help = "\
@@ -208,9 +243,11 @@ pub(crate) struct DeviceAddArgs {
     /// Where it stands; rules can speak of sites
     #[arg(long, value_name = "SITE")]
     pub(crate) site: Option<SiteId>,
-    /// Who can touch it where it stands
-    #[arg(long, value_enum, value_name = "WHERE", default_value = "workplace")]
-    pub(crate) exposure: ExposureArg,
+    /// Who can touch it where it stands [default: as keyward.toml says of its site or type, else workplace]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) exposure: Option<ExposureArg>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     #[command(flatten)]
     pub(crate) preset: NewPresetArgs,
     /// Which chip it is, if whoever holds it can read its key; a bundle for a chip says so by itself
@@ -255,7 +292,7 @@ pub(crate) struct DeviceInviteArgs {
     /// Where it stands; rules can speak of sites
     #[arg(long, value_name = "SITE")]
     pub(crate) site: Option<SiteId>,
-    /// Who can touch it where it stands [default: workplace]
+    /// Who can touch it where it stands [default: as keyward.toml says of its site or type, else workplace]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) exposure: Option<ExposureArg>,
     /// Which chip it is, if whoever holds it can read its key

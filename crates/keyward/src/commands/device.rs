@@ -3,7 +3,7 @@
 use crate::args::{BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, ExposureArg};
 use crate::bundle::{self, Contents, Draft, no_key_for_flow};
 use crate::clock::{day, moment};
-use crate::commands::{invitation, keys, preset};
+use crate::commands::{exposure, invitation, keys, places, preset};
 use crate::failure::{Failure, Outcome};
 use crate::keypair;
 use crate::reach::{Site, notes, unexpected};
@@ -28,6 +28,11 @@ pub(crate) fn run(site: &Site, command: DeviceCommand) -> Outcome {
         DeviceCommand::Uninvite { id } => site.change(Request::DeviceUninvite { id: id.to_string() }),
         DeviceCommand::List => list(site),
         DeviceCommand::Show { id } => show(site, id.to_string()),
+        DeviceCommand::Exposure { id } => exposure::run(site, id.to_string()),
+        DeviceCommand::Place(args) => places::place(site, &args),
+        DeviceCommand::Moved { id, because } => {
+            site.change(Request::DeviceMoved { id: id.to_string(), because: because.unwrap_or_default() })
+        }
         DeviceCommand::Disable { id } => site.change(Request::DeviceDisable { id: id.to_string() }),
         DeviceCommand::Enable { id } => site.change(Request::DeviceEnable { id: id.to_string() }),
         DeviceCommand::Quarantine { id, because } => {
@@ -65,8 +70,9 @@ fn add(site: &Site, args: &DeviceAddArgs) -> Outcome {
         id: args.id.to_string(),
         device_type: args.device_type.as_ref().map(ToString::to_string),
         site: args.site.as_ref().map(ToString::to_string),
-        exposure: Some(exposure(args.exposure)),
+        exposure: args.exposure.map(exposure),
         chip,
+        place: places::change(&args.place),
         plain: args.plain,
         credential,
         allow_overlap: args.allow_overlap,
@@ -268,7 +274,7 @@ fn listing(rows: &[DeviceRow]) -> String {
 }
 
 /// Says whether a device may act, and whether it is in quarantine.
-fn standing_of(row: &DeviceRow) -> String {
+pub(crate) fn standing_of(row: &DeviceRow) -> String {
     let standing = standing_since(row.standing, row.unconfirmed_since_unix_ms);
     if row.quarantine.is_some() { format!("{standing}, in quarantine") } else { standing }
 }
@@ -301,7 +307,7 @@ fn connected(connected: Option<bool>) -> &'static str {
     }
 }
 
-fn exposure_word(exposure: Exposure) -> &'static str {
+pub(crate) fn exposure_word(exposure: Exposure) -> &'static str {
     match exposure {
         Exposure::Public => "public",
         Exposure::Workplace => "workplace",
@@ -344,7 +350,7 @@ fn tell_detail(detail: &DeviceDetail) -> String {
             let _ = writeln!(text, "  {name:9} {}", escape(value));
         }
     }
-    let _ = writeln!(text, "  exposure  {}", exposure_word(row.exposure));
+    text.push_str(&places::lines(&detail.place));
     if let Some(chip) = row.chip {
         let _ = writeln!(text, "  chip      {}", chip_word(chip));
         text.push_str(&warning(chip));

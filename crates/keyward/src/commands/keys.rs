@@ -128,6 +128,14 @@ fn listing(rows: &[MessageKeyRow]) -> String {
     table(["device", "key", "algorithm", "level", "now", "until", "registered"], rows)
 }
 
+/// Says what a key is for.
+pub(crate) fn purpose(row: &MessageKeyRow) -> &'static str {
+    match row.purpose {
+        Purpose::Sign => "signing",
+        Purpose::Encrypt => "decrypting",
+    }
+}
+
 /// Says what the level of a key is worth, and how it is known.
 pub(crate) fn level(row: &MessageKeyRow) -> String {
     let Some(level) = row.level else { return String::new() };

@@ -5,7 +5,8 @@ use crate::{
     control::{AuditRow, Refusal, RefusalCode, Response, limits::AUDIT_ROWS},
     escape::escape,
 };
-use keyward_identity::{Event, SecondHolderSign};
+use keyward_identity::{Event, Exposure, Place, SecondHolderSign};
+use keyward_ids::{Identity, SiteId};
 use std::collections::VecDeque;
 
 impl Admin {
@@ -32,6 +33,20 @@ impl Admin {
     }
 }
 
+fn placed(identity: &Identity, site: &Option<SiteId>, exposure: Option<Exposure>, place: &Place) -> String {
+    let said = [
+        ("site", site.as_ref().map(ToString::to_string)),
+        ("exposure", exposure.map(|exposure| exposure.name().to_owned())),
+        ("gateway", place.gateway.clone()),
+        ("circuit", place.circuit.clone()),
+        ("power", place.power.map(|power| power.name().to_owned())),
+        ("interval", place.interval_secs.map(|secs| format!("{secs} s"))),
+        ("fence", place.fence.map(|fence| fence.to_string())),
+    ];
+    let said = said.into_iter().filter_map(|(what, value)| Some(format!(", {what} {}", value?)));
+    format!("place of {identity}{}", said.collect::<String>())
+}
+
 fn describe(event: &Event) -> String {
     match event {
         Event::Initialised { installation, .. } => format!("installation {installation} made"),
@@ -53,6 +68,17 @@ fn describe(event: &Event) -> String {
             }
             text
         }
+        Event::Placed { identity, site, exposure, place } => placed(identity, site, *exposure, place),
+        Event::MovedOnPurpose { identity, because } if because.is_empty() => {
+            format!("{identity} moved on purpose")
+        }
+        Event::MovedOnPurpose { identity, because } => {
+            format!("{identity} moved on purpose: {}", escape(because))
+        }
+        Event::MaintenanceBegun { scope, until, because } => {
+            format!("maintenance of {} until {until}: {}", escape(scope), escape(because))
+        }
+        Event::MaintenanceEnded { scope } => format!("maintenance of {} ended", escape(scope)),
         Event::CertificateIssued { identity, certificate } => {
             format!(
                 "certificate {} issued to {identity}, until {}",

@@ -4,6 +4,7 @@ use super::{
     Admin, Turn,
     accounts::{bad_name, credential, password, password_note, shown, standing, unconfirmed_since},
     invitations::invitation,
+    places::{Whole, place_row},
     presets::PresetFile,
     quarantine::quarantine_row,
 };
@@ -15,6 +16,7 @@ use crate::{
     },
     escape::escape_cut,
     installation::wall_time,
+    whereabouts::Ground,
     wiring::subject,
 };
 use keyward_identity::{self as identity, Account, AddDevice, Command};
@@ -32,7 +34,7 @@ pub(super) fn device(id: &str) -> Result<Identity, Refusal> {
 
 impl Turn<'_> {
     pub(super) fn add_device(&mut self, add: DeviceAdd) -> Result<Response, Refusal> {
-        let new = parse(&add)?;
+        let (new, _) = parse(&add)?;
         let config = self.admin.config()?;
         let lifetime_days = config.days_of(new.device_type.as_ref());
         let credential = credential(add.credential.clone(), lifetime_days)?;
@@ -46,7 +48,7 @@ impl Turn<'_> {
         add: &DeviceAdd,
         credential: identity::NewCredential,
     ) -> Result<(identity::Outcome, Vec<String>), Refusal> {
-        let new = parse(add)?;
+        let (new, whole) = parse(add)?;
         // What cannot be had at all comes before what can be accepted.
         self.admin.registrar.check_free(&new.identity)?;
         if !add.allow_overlap {
@@ -59,8 +61,9 @@ impl Turn<'_> {
         let command = Command::AddDevice(AddDevice {
             id: id.clone(),
             device_type: new.device_type.clone(),
-            site: new.site.clone(),
-            exposure: Some(exposure(add.exposure)),
+            site: whole.site,
+            exposure: whole.exposure,
+            place: whole.place,
             chip: add.chip.map(|chip| match chip {
                 Chip::Esp8266 => identity::Chip::Esp8266,
                 Chip::Esp32 => identity::Chip::Esp32,
@@ -100,7 +103,7 @@ impl Turn<'_> {
         let account = self.admin.account(&new.identity)?;
         let policy = self.admin.policy().ok();
         Ok(Response::DeviceAdded(Box::new(DeviceAdded {
-            device: self.admin.device_row(&account, policy.as_deref(), &[]),
+            device: self.admin.device_row(&account, (policy.as_deref(), &Ground::from(config)), &[]),
             installation: self.admin.registrar.registry().installation().to_string(),
             certificate_pem: outcome.certificate.map(|issued| issued.chain_pem),
             password: shown(outcome.password.as_ref()),
@@ -201,8 +204,9 @@ impl Admin {
         let identities: Vec<&Identity> = accounts.iter().map(|account| &account.identity).collect();
         let links = self.running.as_ref().map(|running| running.live.links(&identities)).unwrap_or_default();
         let policy = self.policy().ok();
+        let ground = Ground::from(&self.config().unwrap_or_default());
         let row = |(n, account): (usize, &Arc<Account>)| {
-            self.device_row(account, policy.as_deref(), links.get(n..=n).unwrap_or_default())
+            self.device_row(account, (policy.as_deref(), &ground), links.get(n..=n).unwrap_or_default())
         };
         Response::Devices(accounts.into_iter().enumerate().map(row).collect())
     }
@@ -213,8 +217,10 @@ impl Admin {
             Some(running) => running.live.links(&[&account.identity]),
             None => Vec::new(),
         };
+        let (policy, config) = (self.policy().ok(), self.config().unwrap_or_default());
         Ok(Response::Device(Box::new(DeviceDetail {
-            device: self.device_row(&account, self.policy().ok().as_deref(), &links),
+            device: self.device_row(&account, (policy.as_deref(), &Ground::from(&config)), &links),
+            place: place_row(&account, &config, policy.as_deref()),
             credentials: credentials(&account),
             invitation: invitation(&account, wall_time()),
             message_keys: super::keys::rows(&account, wall_time()),
@@ -239,7 +245,7 @@ impl Admin {
     pub(super) fn device_row(
         &self,
         account: &Account,
-        policy: Option<&Policy>,
+        (policy, ground): (Option<&Policy>, &Ground),
         links: &[usize],
     ) -> DeviceRow {
         let connected = self.running.as_ref().map(|_| links.first().is_some_and(|links| *links > 0));
@@ -250,11 +256,7 @@ impl Admin {
             quarantine: quarantine_row(account),
             device_type: account.device_type.as_ref().map(ToString::to_string),
             site: account.site.as_ref().map(ToString::to_string),
-            exposure: match account.exposure {
-                Some(identity::Exposure::Public) => Exposure::Public,
-                Some(identity::Exposure::Locked) => Exposure::Locked,
-                Some(identity::Exposure::Workplace) | None => Exposure::Workplace,
-            },
+            exposure: exposure_row(ground.exposure(account).value),
             chip: account.chip.map(|chip| match chip {
                 identity::Chip::Esp8266 => Chip::Esp8266,
                 identity::Chip::Esp32 => Chip::Esp32,
@@ -335,9 +337,13 @@ pub(super) fn refuse(
     Err(Refusal::new(RefusalCode::Conflict, format!("{}:{named}{more}\n{remedy}", what())))
 }
 
-fn parse(add: &DeviceAdd) -> Result<Subject, Refusal> {
+/// Reads who is to be added, and where it stands.
+fn parse(add: &DeviceAdd) -> Result<(Subject, Whole), Refusal> {
     let (device_type, site) = parse_names(add.device_type.as_deref(), add.site.as_deref())?;
-    Ok(Subject { device_type, site, ..Subject::new(device(&add.id)?) })
+    let exposure = add.exposure.map(exposure_of);
+    let whole = Whole { site, exposure, place: identity::Place::default() }.with(&add.place)?;
+    let site = whole.site.clone();
+    Ok((Subject { device_type, site, ..Subject::new(device(&add.id)?) }, whole))
 }
 
 /// Reads the names of a type and of a site.
@@ -351,15 +357,23 @@ pub(super) fn parse_names(
     Ok((device_type.transpose()?, site.transpose()?))
 }
 
-fn exposure(given: Option<Exposure>) -> identity::Exposure {
+pub(super) fn exposure_of(given: Exposure) -> identity::Exposure {
     match given {
-        Some(Exposure::Public) => identity::Exposure::Public,
-        Some(Exposure::Locked) => identity::Exposure::Locked,
-        Some(Exposure::Workplace) | None => identity::Exposure::Workplace,
+        Exposure::Public => identity::Exposure::Public,
+        Exposure::Workplace => identity::Exposure::Workplace,
+        Exposure::Locked => identity::Exposure::Locked,
     }
 }
 
-fn credentials(account: &Account) -> Vec<CredentialRow> {
+pub(super) fn exposure_row(exposure: identity::Exposure) -> Exposure {
+    match exposure {
+        identity::Exposure::Public => Exposure::Public,
+        identity::Exposure::Workplace => Exposure::Workplace,
+        identity::Exposure::Locked => Exposure::Locked,
+    }
+}
+
+pub(super) fn credentials(account: &Account) -> Vec<CredentialRow> {
     let certificates = account.certificates.iter().map(|certificate| CredentialRow {
         kind: "certificate".to_owned(),
         serial: Some(certificate.serial.to_string()),

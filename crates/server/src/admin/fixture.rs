@@ -90,6 +90,9 @@ impl Live for Told {
     fn sessions(&self, identities: &[&Identity]) -> Vec<usize> {
         vec![1; identities.len()]
     }
+    fn waiting(&self, _: &Identity) -> usize {
+        3
+    }
     fn links(&self, identities: &[&Identity]) -> Vec<usize> {
         vec![1; identities.len()]
     }

@@ -14,6 +14,7 @@ use crate::{
     enrolment::claim_uri,
     escape::escape_cut,
     installation::wall_time,
+    whereabouts::Ground,
 };
 use keyward_identity::{
     Account, ClaimCode, Command, MessageKey, NewCredential as Credential, NewMessageKey, ServerName,
@@ -61,8 +62,10 @@ impl Turn<'_> {
         let account = self.admin.account(identity)?;
         let uri =
             claim_uri(account.identity.name(), hosts, code.expose_text(), &self.admin.root_fingerprint());
+        let policy = self.admin.policy().ok();
+        let ground = Ground::from(&self.admin.config().unwrap_or_default());
         Ok(Response::DeviceInvited(Box::new(DeviceInvited {
-            device: self.admin.device_row(&account, self.admin.policy().ok().as_deref(), &[]),
+            device: self.admin.device_row(&account, (policy.as_deref(), &ground), &[]),
             uri: Secret::new(uri),
             expires_unix_ms: expires.0,
             notes,

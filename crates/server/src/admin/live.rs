@@ -64,6 +64,9 @@ pub trait Live: Send {
     /// Returns how many sessions each of these identities has: so many client ids are in use.
     fn sessions(&self, identities: &[&Identity]) -> Vec<usize>;
 
+    /// Returns how many messages wait in the sessions of an identity.
+    fn waiting(&self, identity: &Identity) -> usize;
+
     /// Returns how many links each of these identities has now.
     fn links(&self, identities: &[&Identity]) -> Vec<usize>;
 

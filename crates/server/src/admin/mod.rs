@@ -14,6 +14,7 @@ mod confirming;
 mod devices;
 mod doctor;
 mod enrolment;
+mod exposure;
 mod groups;
 mod incidents;
 mod invitations;
@@ -23,6 +24,7 @@ mod listeners;
 mod live;
 mod marks;
 mod permissions;
+mod places;
 mod presets;
 mod quarantine;
 mod reach;
@@ -181,6 +183,14 @@ impl Admin {
             Request::DeviceAdd(add) => turn.add_device(add),
             Request::DeviceList => Ok(turn.admin.list_devices()),
             Request::DeviceShow { id } => turn.admin.show_device(&id),
+            Request::DeviceExposure { id } => turn.admin.exposure(&id),
+            Request::DevicePlace { id, place } => turn.place_device(&id, &place),
+            Request::DeviceMoved { id, because } => turn.move_device(&id, because),
+            Request::MaintenanceBegin { scope, seconds, because } => {
+                turn.begin_maintenance(&scope, seconds, because)
+            }
+            Request::MaintenanceList => Ok(turn.admin.maintenance()),
+            Request::MaintenanceEnd { scope } => turn.end_maintenance(&scope),
             Request::DeviceDisable { id } => turn.disable_device(&id),
             Request::DeviceEnable { id } => turn.enable_device(&id),
             Request::DeviceQuarantine { id, because } => turn.quarantine_device(&id, because),
@@ -359,6 +369,7 @@ impl Turn<'_> {
             tracing::error!(what = %refusal.what, "not every listener could be given its certificates anew");
         }
         let in_force = running.live.put_registry(&self.admin.registrar.registry());
+        self.admin.tell_ground();
         self.admin.end_incidents();
         Some(InForce { complete: in_force.complete && secured.is_ok(), ..in_force })
     }

@@ -46,6 +46,7 @@ impl Turn<'_> {
             running.live.put_type_rules(&running.config);
             running.live.put_policy(&running.policy)
         });
+        self.admin.tell_ground();
         changes.extend(super::incomplete(in_force));
         let pending = in_force.is_some_and(|in_force| !in_force.complete);
         let in_force_ms = in_force.map(|_| self.elapsed_ms());

@@ -2,6 +2,7 @@
 
 use super::unit::{ByteSize, Count, Span};
 use crate::login::LoginRule;
+use keyward_identity::{Exposure, Power};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -17,6 +18,7 @@ pub(super) struct File {
     pub(super) certificates: Certificates,
     pub(super) groups: Groups,
     pub(super) types: BTreeMap<Spanned<String>, DeviceType>,
+    pub(super) sites: BTreeMap<Spanned<String>, Site>,
     pub(super) quarantine: Quarantine,
     pub(super) watch: Watch,
     pub(super) log: Log,
@@ -92,6 +94,15 @@ pub(super) struct DeviceType {
     pub(super) device_lifetime: Option<Spanned<Span>>,
     pub(super) readings: BTreeMap<Spanned<String>, Reading>,
     pub(super) relations: Vec<Spanned<Relation>>,
+    pub(super) interval: Option<Spanned<Span>>,
+    pub(super) power: Option<Power>,
+    pub(super) exposure: Option<Exposure>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Site {
+    pub(super) exposure: Option<Exposure>,
 }
 
 #[derive(Debug, Default, Deserialize)]

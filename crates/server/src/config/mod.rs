@@ -12,6 +12,7 @@ mod network;
 mod place;
 mod quarantine;
 mod readings;
+mod sites;
 mod types;
 mod unit;
 
@@ -24,12 +25,13 @@ pub use network::Network;
 pub use place::{Address, Place, SocketMode};
 pub use quarantine::{Exception, MAX_NEVER, Quarantine};
 pub use readings::{Readings, TypeReadings};
+pub use sites::{MAX_SITES, Site};
 pub use types::{DeviceType, MAX_TYPES};
 pub use unit::{ByteSize, Span};
 
 use error::Places;
 use keyward_identity::{GroupAges, ServerName};
-use keyward_ids::TypeId;
+use keyward_ids::{SiteId, TypeId};
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 /// The file that the first start writes: every key with its default, commented out.
@@ -68,6 +70,8 @@ pub struct Config {
     pub types: BTreeMap<TypeId, DeviceType>,
     /// What is known of the readings of types of devices.
     pub readings: Readings,
+    /// What is particular of a site.
+    pub sites: BTreeMap<SiteId, Site>,
     /// What the broker does by itself about devices of which two hold the key.
     pub quarantine: Quarantine,
     /// The watch over devices.
@@ -153,6 +157,7 @@ impl Config {
             errors.extend(more);
             Readings::new()
         });
+        let sites = collect(sites::validate(&raw.sites, &places), &mut errors);
         let quarantine = collect(quarantine::validate(&raw.quarantine, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
@@ -175,6 +180,7 @@ impl Config {
             groups,
             types,
             readings,
+            sites,
             quarantine,
             watch: Watch {
                 enabled: raw.watch.enabled.unwrap_or(true),
@@ -250,6 +256,7 @@ impl Default for Config {
             groups: groups::DEFAULT,
             types: BTreeMap::new(),
             readings: Readings::new(),
+            sites: BTreeMap::new(),
             quarantine: Quarantine::default(),
             watch: Watch::default(),
             log: Log::default(),

@@ -3,6 +3,7 @@
 use super::{
     invitations::InvitationRow,
     keys::MessageKeyRow,
+    places::{PlaceChange, PlaceRow},
     secret::{Der, Secret},
 };
 use serde::{Deserialize, Serialize};
@@ -19,12 +20,15 @@ pub struct DeviceAdd {
     /// Where it stands, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// Who can lay hands on it; without it [`Exposure::Workplace`].
+    /// Who can lay hands on it; without it what the configuration says of its site or type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
     /// Which chip it is, if it is one that cannot protect its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chip: Option<Chip>,
+    /// What else is to be said of where it stands.
+    #[serde(default)]
+    pub place: PlaceChange,
     /// Whether it may log in on plain listeners, and with its password nowhere else.
     #[serde(default)]
     pub plain: bool,
@@ -47,6 +51,7 @@ impl DeviceAdd {
             site: None,
             exposure: None,
             chip: None,
+            place: PlaceChange::default(),
             plain: false,
             credential,
             allow_overlap: false,
@@ -351,6 +356,8 @@ pub enum Standing {
 pub struct DeviceDetail {
     /// What the list shows.
     pub device: DeviceRow,
+    /// Where it stands.
+    pub place: PlaceRow,
     /// Its credentials, oldest first.
     pub credentials: Vec<CredentialRow>,
     /// The claim code that it was given last.

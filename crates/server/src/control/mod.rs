@@ -8,12 +8,14 @@
 mod accounts;
 mod certificates;
 pub(crate) mod client;
+mod exposure;
 mod groups;
 mod incidents;
 mod invitations;
 mod keys;
 pub mod limits;
 pub(crate) mod line;
+mod places;
 mod request;
 mod response;
 mod sealing;
@@ -31,10 +33,12 @@ pub use certificates::{
     ServerNames, TrustedAuthorityRow,
 };
 pub use client::{CallError, Client, Stream};
+pub use exposure::{ContactRow, ExposureReport, GroupReachRow, HeldKeyRow, ReachRow};
 pub use groups::{EpochRow, GroupDetail, GroupKeyAnswer, GroupRow, MemberRow};
 pub use incidents::{Explained, IncidentDetail, IncidentNote, IncidentRow, IncidentVerdict, Known};
 pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
 pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, TpmRow};
+pub use places::{MaintenanceRow, MovedRow, PlaceChange, PlaceField, PlaceRow, Power, Said, SaidBy};
 pub use request::{ExplainAction, ListenerAdd, PolicyExplain, Request};
 pub use response::{
     AuditRow, BackupBegun, BanRow, Changed, Health, ListenerRow, PolicyChecked, PolicyExplained, Refusal,

@@ -5,6 +5,7 @@ use super::{
     certificates::{AuthorityBind, AuthorityTrust, ServerCertificateImport},
     invitations::DeviceInvite,
     keys::{DeviceRekey, KeysAdd},
+    places::PlaceChange,
     sealing::SealCommand,
     secret::Der,
 };
@@ -33,6 +34,42 @@ pub enum Request {
     DeviceShow {
         /// The device.
         id: String,
+    },
+    /// Says what a thief has who holds a device. Answer: [`super::Response::Exposure`].
+    DeviceExposure {
+        /// The device.
+        id: String,
+    },
+    /// Says where a device stands. Answer: [`super::Response::Changed`].
+    DevicePlace {
+        /// The device.
+        id: String,
+        /// What is said.
+        place: PlaceChange,
+    },
+    /// Says that a person moved a device on purpose. Answer: [`super::Response::Changed`].
+    DeviceMoved {
+        /// The device.
+        id: String,
+        /// Why, in one line; empty if nothing is said.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        because: String,
+    },
+    /// Says that somebody works somewhere. Answer: [`super::Response::Changed`].
+    MaintenanceBegin {
+        /// On what: `device:ID`, `site:NAME`, `gateway:SITE/NAME`, `circuit:SITE/NAME`, `everything`.
+        scope: String,
+        /// For how many seconds, from 60 to 604,800.
+        seconds: u64,
+        /// Why, in one line.
+        because: String,
+    },
+    /// Lists where somebody works. Answer: [`super::Response::Maintenance`].
+    MaintenanceList,
+    /// Says that nobody works there any more. Answer: [`super::Response::Changed`].
+    MaintenanceEnd {
+        /// On what.
+        scope: String,
     },
     /// Shuts a device out until it is enabled. Answer: [`super::Response::Changed`].
     DeviceDisable {

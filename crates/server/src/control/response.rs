@@ -68,6 +68,10 @@ pub enum Response {
     Incidents(Vec<super::IncidentRow>),
     /// One incident.
     Incident(Box<super::IncidentDetail>),
+    /// What a thief has who holds a device.
+    Exposure(Box<super::ExposureReport>),
+    /// Where somebody works, by what is worked on.
+    Maintenance(Vec<super::MaintenanceRow>),
     /// The addresses that are banned.
     Bans(Vec<BanRow>),
     /// The listeners now.

@@ -2,7 +2,8 @@
 
 use super::{Check, Facts, Profile, Step, Weakness};
 use crate::quoting::quote;
-use keyward_identity::{Account, Chip, Exposure, Standing};
+use crate::whereabouts::{Ground, low_key};
+use keyward_identity::{Account, Chip, Exposure, Power, Standing};
 use keyward_ids::{Identity, Kind, SiteId, TypeId, UserId};
 use std::fmt::Write;
 
@@ -42,6 +43,12 @@ pub(super) const CHECKS: &[Check] = &[
         from: Profile::Commercial,
         why: "anybody can lay hands on it, and a chip without a secure element gives its key to whoever opens it",
         look: exposed,
+    },
+    Check {
+        name: "low-key-level",
+        from: Profile::Commercial,
+        why: "what it signs is believed, and whoever carries it off copies its key: from then on two can sign as that device",
+        look: low_keys,
     },
     Check {
         name: "unprotected-chip",
@@ -147,7 +154,13 @@ pub(super) fn anew(facts: &Facts, account: &Account) -> Vec<Step> {
     };
     flag("type", account.device_type.as_ref().map(TypeId::as_str));
     flag("site", account.site.as_ref().map(SiteId::as_str));
-    flag("exposure", account.exposure.map(exposure));
+    flag("exposure", account.exposure.map(Exposure::name));
+    let place = &account.place;
+    flag("gateway", place.gateway.as_deref());
+    flag("circuit", place.circuit.as_deref());
+    flag("power", place.power.map(Power::name));
+    flag("interval", place.interval_secs.map(|secs| format!("{secs}s")).as_deref());
+    flag("fence", place.fence.map(|fence| fence.to_string()).as_deref());
     flag("chip", account.chip.map(chip));
     let preset = facts.policy.as_ref().ok().and_then(|policy| policy.preset_of(&account.identity));
     if let Some(preset) = preset {
@@ -168,14 +181,6 @@ pub(super) fn anew(facts: &Facts, account: &Account) -> Vec<Step> {
     steps
 }
 
-fn exposure(exposure: Exposure) -> &'static str {
-    match exposure {
-        Exposure::Public => "public",
-        Exposure::Workplace => "workplace",
-        Exposure::Locked => "locked",
-    }
-}
-
 fn chip(chip: Chip) -> &'static str {
     match chip {
         Chip::Esp8266 => "esp8266",
@@ -191,7 +196,36 @@ fn exposed(facts: &Facts) -> Vec<Weakness> {
         );
         Weakness::new(format!("device {id} stands where anybody can open it"), Step::by(mend))
     };
-    devices(facts).filter(|account| account.exposure == Some(Exposure::Public)).map(weakness).collect()
+    // Of a key that is kept too badly `low-key-level` says more.
+    let is_told = |account: &&Account| {
+        facts
+            .policy
+            .as_ref()
+            .is_ok_and(|policy| low_key(account, Exposure::Public, policy, facts.now).is_some())
+    };
+    let public = devices(facts).filter(|account| is_public(facts, account));
+    public.filter(|account| !is_told(account)).map(weakness).collect()
+}
+
+fn is_public(facts: &Facts, account: &Account) -> bool {
+    let ground = facts.config.as_ref().map(Ground::from).unwrap_or_default();
+    ground.exposure(account).value == Exposure::Public
+}
+
+fn low_keys(facts: &Facts) -> Vec<Weakness> {
+    let Ok(policy) = &facts.policy else { return Vec::new() };
+    let weakness = |account: &Account| {
+        let id = account.identity.name();
+        let what = low_key(account, Exposure::Public, policy, facts.now)?;
+        let mend = [
+            Step::by(format!("give {id} a key that a chip keeps (docs/device.md), then:")),
+            Step::keyward(format!("device rekey {id}")),
+            Step::by("or put it behind a lock, then:"),
+            Step::keyward(format!("device place {id} --exposure locked")),
+        ];
+        Some(Weakness::new(format!("device {id}: {what}"), mend))
+    };
+    devices(facts).filter(|account| is_public(facts, account)).filter_map(weakness).collect()
 }
 
 fn chips(facts: &Facts) -> Vec<Weakness> {

@@ -6,7 +6,8 @@ use crate::config::{Config, Durability};
 use crate::login::LoginRule;
 use crate::status::{CertificateRow, ClockState, RunningStatus, Status, StorageState};
 use keyward_identity::{
-    Account, CertificateRecord, Chip, Exposure, Quarantine, QuarantinedBy, Standing, WallTime,
+    Account, CertificateRecord, Chip, Exposure, HeldMessageKey, MessageKey, Quarantine, QuarantinedBy,
+    Standing, WallTime,
 };
 use keyward_ids::Identity;
 use keyward_policy::{Filling, Policy, Preset, SourceFile, Subject};
@@ -26,6 +27,8 @@ fn account(identity: &str) -> Account {
         site: None,
         chip: None,
         exposure: Some(Exposure::Locked),
+        place: Default::default(),
+        moved: None,
         standing: Standing::Active,
         life: 1,
         epoch: 1,
@@ -124,6 +127,31 @@ fn sound() -> Facts {
     }
 }
 
+/// Is a key of which the device says that it keeps it so well.
+fn signing_key(level: u8) -> HeldMessageKey {
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEABwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n-----END PUBLIC KEY-----\n";
+    HeldMessageKey {
+        key: MessageKey::read_file(pem.as_bytes(), level).unwrap(),
+        registered: NOW,
+        until: None,
+        awaits: None,
+        endorsement: None,
+        second_holder: None,
+    }
+}
+
+#[test]
+fn a_public_device_whose_key_stays_in_it_is_not_told_to_keep_it_better() {
+    for (level, told) in [(1, "low-key-level"), (2, "exposed-device")] {
+        let mut facts = sound();
+        facts.policy = rules("[[signed]]\nwho = \"devices\"\ntopics = [\"#\"]\ncheck = \"require\"\n");
+        let pump = first(&mut facts);
+        (pump.exposure, pump.message_keys) = (Some(Exposure::Public), vec![signing_key(level)]);
+        let found = found(&facts, Profile::Commercial);
+        assert_eq!(found.iter().map(|finding| finding.check.as_str()).collect::<Vec<_>>(), [told]);
+    }
+}
+
 fn first(facts: &mut Facts) -> &mut Account {
     Arc::make_mut(&mut facts.accounts[0])
 }
@@ -192,6 +220,17 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
         first(facts).password = Some(serde_json::from_str(r#"{"chosen":"$argon2id$"}"#).unwrap());
     }),
     ("exposed-device", |facts| first(facts).exposure = Some(Exposure::Public)),
+    ("exposed-device", |facts| {
+        facts.config.as_mut().unwrap().sites = config("[sites.yard]\nexposure = \"public\"\n").unwrap().sites;
+        let pump = first(facts);
+        (pump.exposure, pump.site) = (None, Some("yard".parse().unwrap()));
+    }),
+    ("low-key-level", |facts| {
+        facts.policy = rules("[[signed]]\nwho = \"devices\"\ntopics = [\"#\"]\ncheck = \"require\"\n");
+        let pump = first(facts);
+        pump.exposure = Some(Exposure::Public);
+        pump.message_keys = vec![signing_key(1)];
+    }),
     ("shared-login", |facts| facts.client_ids[0].1 = 2),
     ("shared-login", |facts| {
         let preset = Preset::named("home").unwrap();

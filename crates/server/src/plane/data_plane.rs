@@ -181,11 +181,23 @@ impl DataPlane {
     /// Returns how many sessions each of these identities has, connected or not: each is another client id. Waits a second
     /// at most for busy shards, which are left out then.
     pub fn sessions_of(&self, identities: &[&Identity]) -> Vec<usize> {
+        self.count_sessions(identities).into_iter().map(|(sessions, _)| sessions).collect()
+    }
+
+    /// Returns how many messages wait in the sessions of an identity, likewise.
+    pub fn waiting_for(&self, identity: &Identity) -> usize {
+        self.count_sessions(&[identity]).into_iter().map(|(_, waiting)| waiting).sum()
+    }
+
+    fn count_sessions(&self, identities: &[&Identity]) -> Vec<(usize, usize)> {
         let asked: Arc<[Identity]> = identities.iter().copied().cloned().collect();
         let ask = |answer| WorkerMessage::CountSessions { identities: asked.clone(), answer };
-        let mut counts = vec![0; identities.len()];
+        let mut counts = vec![(0, 0); identities.len()];
         for shard in self.ask_workers(ask).into_iter().flatten() {
-            counts.iter_mut().zip(shard).for_each(|(count, more)| *count += more);
+            let add = |(count, more): (&mut (usize, usize), (usize, usize))| {
+                *count = (count.0 + more.0, count.1 + more.1);
+            };
+            counts.iter_mut().zip(shard).for_each(add);
         }
         counts
     }

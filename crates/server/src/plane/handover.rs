@@ -57,12 +57,12 @@ pub(crate) enum WorkerMessage {
     Count(SyncSender<(ShardStats, u64)>),
     /// Answered in turn, to show that the worker does.
     Acknowledge(SyncSender<()>),
-    /// Somebody wants to know how many sessions of the shard are these identities'.
+    /// Somebody wants to know how many sessions of the shard are these identities', and how many messages wait in them.
     CountSessions {
         /// Whose.
         identities: Arc<[Identity]>,
         /// Where to say it, in their order.
-        answer: SyncSender<Vec<usize>>,
+        answer: SyncSender<Vec<(usize, usize)>>,
     },
     /// The broker itself publishes.
     Announce(Vec<(String, Vec<u8>)>),

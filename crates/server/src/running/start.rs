@@ -178,6 +178,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     );
     // Read again: the first start has written the file.
     admin.note_hand_edits(&installation::settings(&home)?.1, &rules, BROKER);
+    admin.tell_ground();
     admin.tell_incidents();
     admin.tell_key_set();
     let admin = Arc::new(Mutex::new(admin));

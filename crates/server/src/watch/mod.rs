@@ -29,9 +29,10 @@ use crate::clock;
 use crate::config::Readings;
 use crate::plane::limits::HEARD_OF_ONE;
 use crate::plane::{Ear, Tick, What};
-use keyward_identity::{Account, Registry, Standing};
+use crate::whereabouts::Ground;
+use keyward_identity::{Account, Maintenance, Registry, Standing, WallTime};
 use keyward_ids::{DeviceId, Identity};
-use keyward_watch::event::{Event, Exposure, Place, UnixMillis};
+use keyward_watch::event::{Event, Place, Scope, UnixMillis};
 use keyward_watch::incidents::Change;
 use keyward_watch::{Finding, Known, Watch};
 use learned::Learned;
@@ -70,6 +71,8 @@ struct Shared {
     book: Mutex<Book>,
     /// The registry as it is, until the thread has taken it.
     registry: Mutex<Option<Arc<Registry>>>,
+    /// What the configuration says of places and where somebody works, likewise.
+    ground: Mutex<Option<(Ground, Maintenance)>>,
     /// What is asked, until the thread answers.
     questions: Mutex<Vec<Question>>,
     /// Whether there is a thread that answers.
@@ -95,6 +98,7 @@ impl WatchDesk {
         Self(Arc::new(Shared {
             book: Mutex::new(book),
             registry: Mutex::default(),
+            ground: Mutex::default(),
             questions: Mutex::default(),
             is_on: AtomicBool::new(false),
             readings: Mutex::default(),
@@ -134,6 +138,11 @@ impl WatchDesk {
     /// Tells the watch what is known of readings.
     pub(crate) fn put_readings(&self, readings: &Readings) {
         *locked(&self.0.readings) = Some(readings.clone());
+    }
+
+    /// Tells the watch what the configuration says of places, and where somebody works.
+    pub(crate) fn put_ground(&self, ground: Ground, maintenance: Maintenance) {
+        *locked(&self.0.ground) = Some((ground, maintenance));
     }
 }
 
@@ -192,20 +201,7 @@ impl Watching {
         announce: Announce,
         options: WatchOptions,
     ) -> io::Result<Self> {
-        let pace = Pace { began: UnixMillis(clock::now().wall.0), times: options.pace };
-        let (learned, watch) = Learned::open(options.learned, pace.now());
-        let mut watcher = Watcher {
-            desk: desk.clone(),
-            watch,
-            learned,
-            recorder: Recorder::new(options.recording, options.recorded_bytes),
-            registry: None,
-            readings: Readings::new(),
-            announce,
-            pace,
-            floods: BTreeMap::new(),
-            doubts_until: None,
-        };
+        let mut watcher = Watcher::open(desk.clone(), announce, options);
         let run = move || watcher.run(&ear);
         let thread = thread::Builder::new().name("watch".to_owned()).spawn(run)?;
         desk.0.is_on.store(true, Ordering::Relaxed);
@@ -230,6 +226,10 @@ struct Watcher {
     recorder: Recorder,
     registry: Option<Arc<Registry>>,
     readings: Readings,
+    ground: Ground,
+    maintenance: Maintenance,
+    /// When devices were moved on purpose, as far as the watch was told.
+    moved: BTreeMap<DeviceId, WallTime>,
     announce: Announce,
     pace: Pace,
     /// Devices of which was told that they say too much, and when.
@@ -239,6 +239,26 @@ struct Watcher {
 }
 
 impl Watcher {
+    fn open(desk: WatchDesk, announce: Announce, options: WatchOptions) -> Self {
+        let pace = Pace { began: UnixMillis(clock::now().wall.0), times: options.pace };
+        let (learned, watch) = Learned::open(options.learned, pace.now());
+        Self {
+            desk,
+            watch,
+            learned,
+            recorder: Recorder::new(options.recording, options.recorded_bytes),
+            registry: None,
+            readings: Readings::new(),
+            ground: Ground::default(),
+            maintenance: Maintenance::default(),
+            moved: BTreeMap::new(),
+            announce,
+            pace,
+            floods: BTreeMap::new(),
+            doubts_until: None,
+        }
+    }
+
     fn run(&mut self, ear: &Ear) {
         let told = self.desk.with(|book| book.standing());
         (self.announce)(told);
@@ -249,7 +269,7 @@ impl Watcher {
             match ear.listen(WAIT) {
                 Ok(tick) => {
                     // A device that was added a moment ago is known before it is heard.
-                    self.take_registry();
+                    self.take_news(self.pace.now());
                     self.hear(tick);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -263,9 +283,10 @@ impl Watcher {
                 );
                 self.doubt(self.pace.now());
             }
-            self.take_registry();
+            let now = self.pace.now();
+            self.take_news(now);
             self.take_readings();
-            self.pass(self.pace.now());
+            self.pass(now);
             self.answer();
             self.flush();
             self.learned.keep_if_due(self.pace.now(), &self.watch);
@@ -340,24 +361,63 @@ impl Watcher {
         }
     }
 
-    /// Tells the detectors which devices there are, if that has changed.
-    fn take_registry(&mut self) {
-        let Some(registry) = locked(&self.desk.0.registry).take() else { return };
-        let at = self.pace.now();
-        let there: BTreeMap<DeviceId, Place> =
-            registry.accounts().filter_map(|account| place(account)).collect();
+    /// Tells the detectors which devices there are, where they stand and where somebody works, if that has changed.
+    fn take_news(&mut self, at: UnixMillis) {
+        let registry = locked(&self.desk.0.registry).take();
+        let ground = locked(&self.desk.0.ground).take();
+        if registry.is_none() && ground.is_none() {
+            return;
+        }
+        let is_first = self.registry.is_none();
+        self.registry = registry.or(self.registry.take());
+        if let Some((ground, maintenance)) = ground {
+            (self.ground, self.maintenance) = (ground, maintenance);
+        }
+        if let Some(registry) = self.registry.clone() {
+            self.take_devices(at, &registry, is_first);
+        }
+        self.take_windows(at);
+        self.declare();
+    }
+
+    fn take_devices(&mut self, at: UnixMillis, registry: &Registry, is_first: bool) {
+        let there: BTreeMap<&DeviceId, &Account> =
+            registry.accounts().filter_map(|account| expected(account)).collect();
         let known: BTreeMap<DeviceId, Place> =
             self.watch.places().map(|(device, place)| (device.clone(), place.clone())).collect();
         for device in known.keys().filter(|device| !there.contains_key(device)) {
             self.tell(at, &Event::Removed { device: device.clone() });
         }
-        for (device, place) in &there {
-            if known.get(device) != Some(place) {
-                self.tell(at, &Event::Registered { device: device.clone(), place: place.clone() });
+        self.moved.retain(|device, _| there.contains_key(device));
+        for (device, account) in there {
+            let place = self.ground.place(account);
+            let before = known.get(device);
+            if before != Some(&place) {
+                self.tell(at, &Event::Registered { device: device.clone(), place });
+            }
+            let Some(moved) = account.moved.as_ref().map(|moved| moved.at) else { continue };
+            let is_told = self.moved.insert(device.clone(), moved) == Some(moved);
+            // Of moves before the broker started the watch has heard; what is new is at home where it is.
+            if !is_told && !is_first && before.is_some() {
+                self.tell(at, &Event::MovedOnPurpose { device: device.clone() });
             }
         }
-        self.registry = Some(registry);
-        self.declare();
+    }
+
+    fn take_windows(&mut self, at: UnixMillis) {
+        let known: BTreeMap<Scope, UnixMillis> =
+            self.watch.windows().map(|(scope, until)| (scope.clone(), until)).collect();
+        let all = self.maintenance.open(WallTime(0));
+        let all = all.filter_map(|(scope, window)| {
+            Some((scope.parse().ok()?, self.pace.at(UnixMillis(window.until.0))))
+        });
+        let open: BTreeMap<Scope, UnixMillis> = all.filter(|(_, until)| *until > at).collect();
+        let is_open = |(scope, until): &(&Scope, &UnixMillis)| **until > at && !open.contains_key(scope);
+        let over = known.iter().filter(is_open).map(|(scope, _)| (scope, &at));
+        let new = open.iter().filter(|(scope, until)| known.get(scope) != Some(until));
+        for (scope, until) in over.chain(new) {
+            self.tell(at, &Event::Maintenance { scope: scope.clone(), until: *until });
+        }
     }
 
     /// Tells the detectors what is known of readings, if that has changed.
@@ -376,21 +436,38 @@ impl Watcher {
     }
 }
 
-/// Returns a device of which something is expected, and where it stands.
-fn place(account: &Account) -> Option<(DeviceId, Place)> {
-    let Identity::Device(device) = &account.identity else { return None };
-    if account.standing != Standing::Active {
-        return None;
+/// Returns a device of which something is expected.
+fn expected(account: &Account) -> Option<(&DeviceId, &Account)> {
+    match &account.identity {
+        Identity::Device(device) if account.standing == Standing::Active => Some((device, account)),
+        _ => None,
     }
-    let exposure = match account.exposure {
-        Some(keyward_identity::Exposure::Public) => Exposure::Public,
-        Some(keyward_identity::Exposure::Workplace) | None => Exposure::Workplace,
-        Some(keyward_identity::Exposure::Locked) => Exposure::Locked,
-    };
-    Some((device.clone(), Place { site: account.site.clone(), exposure, ..Place::default() }))
 }
 
 /// Says of a change whether somebody is called for it.
 fn calls(change: &Change) -> bool {
     matches!(change, Change::Told { calls: true, .. } | Change::TooManyCalls | Change::HeldBack { .. })
+}
+
+/// Is a watch without a thread, whose time a test tells.
+#[cfg(test)]
+pub(crate) struct Rehearsal(Watcher);
+
+#[cfg(test)]
+impl Rehearsal {
+    /// Begins in a folder where nothing was learned yet.
+    pub(crate) fn of(desk: WatchDesk, folder: &std::path::Path) -> Self {
+        let (learned, recording) = (folder.join("learned"), folder.join("recording"));
+        let options = WatchOptions { learned, recording, recorded_bytes: 0, pace: 1 };
+        Self(Watcher::open(desk, Box::new(|_| ()), options))
+    }
+
+    pub(crate) fn hear(&mut self, at: UnixMillis, event: &Event) {
+        self.0.tell(at, event);
+    }
+
+    pub(crate) fn pass(&mut self, at: UnixMillis) {
+        self.0.take_news(at);
+        self.0.pass(at);
+    }
 }

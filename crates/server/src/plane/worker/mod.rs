@@ -390,7 +390,8 @@ impl Worker {
                 let _: Result<_, _> = answer.try_send(());
             }
             WorkerMessage::CountSessions { identities, answer } => {
-                let count = |identity| self.parts.shard.sessions_of(identity);
+                let shard = &self.parts.shard;
+                let count = |identity| (shard.sessions_of(identity), shard.waiting_for(identity));
                 let _: Result<_, _> = answer.try_send(identities.iter().map(count).collect());
             }
             WorkerMessage::Announce(values) => self.handle(Input::Announce(&values)),
