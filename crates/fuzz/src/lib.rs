@@ -140,6 +140,8 @@ pub const TARGETS: &[Target] = &[
     row("enrolment", server::enrolment, 64, &["server/src/enrolment/message.rs"]),
     row("device_payload", server::device_payload, 512, &["server/src/watch/readings.rs", "server/src/watch/heartbeat.rs"]),
     row("rolling_secrets", server::rolling_secrets, 64, &["server/src/ratchet/words.rs", "server/src/ratchet/store.rs"]),
+    row("notices_file", server::notices_file, 512, &["server/src/notify/file.rs"]),
+    row("smtp_answer", server::smtp_answer, 64, &["server/src/notify/smtp.rs"]),
     row("incidents_file", server::incidents_file, 512, &["server/src/watch/book.rs", "watch/src/event.rs"]),
     row("learned_file", server::learned_file, 4096, &["server/src/watch/learned.rs", "watch/src/array.rs"]),
     row("recording", server::recording, 512, &["server/src/watch/replay.rs", "server/src/watch/recording.rs"]),

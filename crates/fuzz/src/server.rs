@@ -278,6 +278,16 @@ pub fn rolling_secrets(data: &[u8]) {
     decoders::rolling_secrets(data);
 }
 
+/// The file in which what waits to be told survives a restart.
+pub fn notices_file(data: &[u8]) {
+    let _ = decoders::notices_file(data);
+}
+
+/// What a mail server answers.
+pub fn smtp_answer(data: &[u8]) {
+    let _ = decoders::smtp_answer(data);
+}
+
 /// The file in which incidents survive a restart.
 pub fn incidents_file(data: &[u8]) {
     let _ = decoders::incidents_file(data);

@@ -18,8 +18,9 @@ pub(crate) use agent::{AgentCommand, AgentEnrollArgs};
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
     AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
-    IncidentCommand, ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetArgs,
-    PresetCommand, ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb, VerdictArg, WatchCommand,
+    IncidentCommand, ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, NotifyCommand, PolicyCommand,
+    PresetArgs, PresetCommand, ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb, VerdictArg,
+    WatchCommand,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use groups::GroupCommand;
@@ -183,6 +184,9 @@ Examples:
     /// Say where somebody works, so that what falls silent there is no alarm
     #[command(subcommand)]
     Maintenance(MaintenanceCommand),
+    /// Try whether incidents are told outside: webhooks, mail, syslog
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Look through what is stored, make backups and restore them
     #[command(subcommand)]
     Store(StoreCommand),

@@ -20,6 +20,7 @@ mod invitation;
 pub(crate) mod keys;
 pub(crate) mod listener;
 pub(crate) mod man;
+pub(crate) mod notify;
 pub(crate) mod open;
 pub(crate) mod places;
 pub(crate) mod policy;

@@ -20,8 +20,8 @@ use commands::agent as agent_command;
 use commands::import as import_command;
 use commands::{
     audit, authority, bans, completions, denials, device, doctor, groups, healthcheck, incident, keys,
-    listener, man, open, places, policy, preset, publish, reload, seal, server_certificate, server_name,
-    status, store, subscribe, up, user, watch,
+    listener, man, notify, open, places, policy, preset, publish, reload, seal, server_certificate,
+    server_name, status, store, subscribe, up, user, watch,
 };
 use failure::{Failure, Outcome};
 use keyward_server::process;
@@ -86,6 +86,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Incident(command) => incident::run(&site()?, command),
         Command::Watch(command) => watch::run(site, screen, command),
         Command::Maintenance(command) => places::maintenance(&site()?, command),
+        Command::Notify(command) => notify::run(&site()?, command),
         Command::Listener(command) => listener::run(&site()?, command),
         Command::Reload => reload::run(&site()?),
         Command::Clock(args::ClockCommand::Accept) => audit::accept_clock(&site()?),

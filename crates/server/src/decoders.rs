@@ -253,6 +253,18 @@ pub fn recording(text: &[u8]) -> Option<u64> {
     crate::watch::replay(text, drop).ok().map(|played| played.events)
 }
 
+/// Reads a file of what waits to be told as a start does. Returns how much of it waits for somebody; `None` if it is none.
+pub fn notices_file(text: &[u8]) -> Option<usize> {
+    crate::notify::decode_notices(text).ok()
+}
+
+/// Reads what a mail server answers. Returns how many bytes that takes; `None` if it is none, or not whole.
+pub fn smtp_answer(bytes: &[u8]) -> Option<usize> {
+    let length = crate::notify::decode_smtp_answer(bytes)?;
+    assert!(length <= bytes.len());
+    Some(length)
+}
+
 /// Reads a file of incidents as a start does, and lives on with it for a while. Returns how many it holds; `None` if it is none.
 pub fn incidents_file(text: &[u8]) -> Option<usize> {
     let mut incidents = crate::watch::decode_incidents(text).ok()?;

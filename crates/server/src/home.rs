@@ -146,6 +146,11 @@ impl Home {
         self.directory.join("ratchets")
     }
 
+    /// Returns the path of the file with what waits to be told outside of incidents.
+    pub fn notices_file(&self) -> PathBuf {
+        self.directory.join("notify.json")
+    }
+
     /// Returns the path of the folder with the rule files.
     pub fn policy_dir(&self) -> PathBuf {
         self.directory.join("policy.d")

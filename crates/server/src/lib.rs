@@ -26,6 +26,7 @@ pub mod journal;
 pub mod logging;
 pub mod login;
 pub mod names;
+pub mod notify;
 mod peer;
 pub mod plane;
 pub mod process;

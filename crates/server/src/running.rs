@@ -5,13 +5,14 @@
 mod start;
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, notifying},
     clock,
     control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Reply, Request, Response},
     enrolment::Enrolment,
     grants::Granting,
     home::Home,
     installation,
+    notify::{Notifier, Notifying},
     plane::{ApplicationQueue, Applications, DataPlane, Proof},
     ratchet::Ratcheting,
     regular::Regular,
@@ -71,6 +72,7 @@ pub struct Running {
     watch: Option<Regular>,
     watching: Option<Watching>,
     ratcheting: Option<Ratcheting>,
+    notifying: Option<Notifying>,
     service: Service,
 }
 
@@ -133,7 +135,8 @@ fn attend(
     let grants = Some(grants.map_err(system("no thread for keys of groups"))?);
     let enrolment = Enrolment::start(&admin, applications, queue);
     let enrolment = Some(enrolment.map_err(system("no thread for enrolment"))?);
-    let sys = speak_of_itself(&plane, sys_interval).map_err(system("no thread for $SYS"))?;
+    let notifier = lock(&admin).notifier().unwrap_or_default();
+    let sys = speak_of_itself(&plane, notifier, sys_interval).map_err(system("no thread for $SYS"))?;
     let watch = options.service.watch(Arc::clone(&plane)).map_err(system("no thread for the watchdog"))?;
     let (control, upkeep, service) = (Some(control), Some(upkeep), options.service.clone());
     Ok(Running {
@@ -153,6 +156,7 @@ fn attend(
         watch,
         watching: None,
         ratcheting: None,
+        notifying: None,
         service,
     })
 }
@@ -234,6 +238,7 @@ impl Drop for Running {
         // Before links are closed: the watch is not to take that for the loss of devices.
         self.watching.take();
         self.ratcheting.take();
+        self.notifying.take();
         self.plane.shutdown();
     }
 }
@@ -249,6 +254,11 @@ fn execute(
     actor: &str,
     service: &Service,
 ) -> Result<Response, Refusal> {
+    if matches!(request, Request::NotifyTest) {
+        // Nobody waits for what is far away.
+        let notifier = lock(admin).notifier()?;
+        return notifying::test(&notifier);
+    }
     if !matches!(request, Request::Reload) {
         return lock(admin).execute_for(request, actor);
     }
@@ -281,14 +291,18 @@ fn heed(heard: Heard, admin: &Mutex<Admin>, stop: &SyncSender<()>, service: &Ser
 }
 
 /// Lets the broker publish its figures below `$SYS/`, unless the interval is zero.
-fn speak_of_itself(plane: &Arc<DataPlane>, every: Duration) -> io::Result<Option<Regular>> {
+fn speak_of_itself(
+    plane: &Arc<DataPlane>,
+    notifier: Notifier,
+    every: Duration,
+) -> io::Result<Option<Regular>> {
     if every.is_zero() {
         return Ok(None);
     }
     let plane = Arc::clone(plane);
     let mut sys = Sys::new(clock::now().mono);
     Regular::start("sys", every, move || {
-        let values = sys.changes(clock::now().mono, &plane.stats());
+        let values = sys.changes(clock::now().mono, &plane.stats(), notifier.counts());
         plane.announce(values.into_iter().map(|(topic, value)| (topic, value.into_bytes())).collect());
     })
     .map(Some)

@@ -5,6 +5,7 @@
 mod heap;
 mod load;
 
+use crate::notify::Counts as Notices;
 use crate::plane::PlaneStats;
 use heap::Heap;
 use keyward_broker::{ShardStats, Unfit};
@@ -26,7 +27,12 @@ impl Sys {
     }
 
     /// Returns topics and payloads that have changed; none if a shard did not answer, for its figures would be missing.
-    pub(crate) fn changes(&mut self, now: Millis, stats: &PlaneStats) -> Vec<(String, String)> {
+    pub(crate) fn changes(
+        &mut self,
+        now: Millis,
+        stats: &PlaneStats,
+        notices: Notices,
+    ) -> Vec<(String, String)> {
         let Some(shards) = stats.shards.iter().copied().collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
@@ -37,6 +43,9 @@ impl Sys {
             ("uptime".to_owned(), format!("{uptime} seconds")),
         ];
         let named = counts(stats, &sum).into_iter().chain(Heap::read().into_iter().flat_map(Heap::values));
+        values.extend(
+            notice_counts(notices).into_iter().map(|(topic, value)| (topic.to_owned(), value.to_string())),
+        );
         values.extend(signed_counts(&sum).map(|(topic, value)| (topic, value.to_string())));
         values.extend(named.map(|(topic, value)| (topic.to_owned(), value.to_string())));
         values.extend(self.loads.update(now, load_counts(stats, &sum)));
@@ -91,6 +100,16 @@ fn signed_counts(sum: &ShardStats) -> impl Iterator<Item = (String, u64)> {
     named.into_iter().map(|(topic, value)| (topic.to_owned(), value)).chain(unfit)
 }
 
+/// Counts what was told outside of incidents.
+fn notice_counts(notices: Notices) -> [(&'static str, u64); 4] {
+    [
+        ("notify/waiting", notices.waiting),
+        ("notify/told", notices.told),
+        ("notify/failed", notices.failed),
+        ("notify/dropped", notices.dropped),
+    ]
+}
+
 /// Counts a CONNECT where it was read: at the door, also one that was refused there.
 fn packets_received(stats: &PlaneStats, sum: &ShardStats) -> u64 {
     sum.packets_received.saturating_sub(stats.logins) + stats.connects
@@ -127,7 +146,7 @@ mod tests {
 
     #[test]
     fn figures_are_summed_over_the_shards_and_named_as_mosquitto_names_them() {
-        let values = Sys::new(Millis(1_000)).changes(Millis(61_500), &stats(2));
+        let values = Sys::new(Millis(1_000)).changes(Millis(61_500), &stats(2), Notices::default());
         for (topic, expected) in [
             ("$SYS/broker/uptime", "60 seconds"),
             ("$SYS/broker/clients/connected", "2"),
@@ -144,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_topic_appears_or_disappears_only_together_with_the_golden_list() {
-        let values = Sys::new(Millis(0)).changes(Millis(1_000), &stats(2));
+        let values = Sys::new(Millis(0)).changes(Millis(1_000), &stats(2), Notices::default());
         let mut topics: Vec<_> = values.iter().map(|(topic, _)| topic.as_str()).collect();
         topics.sort_unstable();
         // What dashboards look for stands there as Mosquitto 2.1 names it; a topic that is renamed is lost to them.
@@ -157,8 +176,8 @@ mod tests {
     #[test]
     fn only_what_has_changed_is_said_again() {
         let mut sys = Sys::new(Millis(0));
-        assert!(sys.changes(Millis(1_000), &stats(2)).len() > 40);
-        let values = sys.changes(Millis(1_200), &stats(3));
+        assert!(sys.changes(Millis(1_000), &stats(2), Notices::default()).len() > 40);
+        let values = sys.changes(Millis(1_200), &stats(3), Notices::default());
         assert_eq!(value(&values, "$SYS/broker/clients/connected"), Some("3"));
         let beside = values.iter().filter(|(topic, _)| !topic.contains("heap") && !topic.contains("clients"));
         assert_eq!(beside.count(), 0, "{values:?}");
@@ -167,6 +186,6 @@ mod tests {
     #[test]
     fn nothing_is_said_while_a_shard_does_not_answer() {
         let silent = PlaneStats { shards: vec![Some(ShardStats::default()), None], ..PlaneStats::default() };
-        assert_eq!(Sys::new(Millis(0)).changes(Millis(1_000), &silent), []);
+        assert_eq!(Sys::new(Millis(0)).changes(Millis(1_000), &silent, Notices::default()), []);
     }
 }

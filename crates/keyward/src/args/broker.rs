@@ -385,6 +385,18 @@ Of a kind of incident of which people called more than half of the last 20 false
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum NotifyCommand {
+    /// Send a test to each place that keyward.toml names below [notify], and say what happened
+    #[command(after_help = "\
+Examples:
+  keyward notify test
+  keyward notify test --json       what happened, for programs
+
+The exit code is 1 if one of them did not take it.")]
+    Test,
+}
+
 /// Is what a person says that an incident was.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum VerdictArg {

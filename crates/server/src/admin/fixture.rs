@@ -7,6 +7,7 @@ use crate::{
     denials::{Denied, Report},
     home::Home,
     installation,
+    notify::Notifier,
     rules::Rules,
     status::RunningStatus,
     watch::{Book, WatchDesk},
@@ -132,8 +133,9 @@ pub(super) fn fixture() -> Fixture {
         config: Config::default(),
         overrides: Overrides::default(),
         policy: Arc::new(Policy::builtin()),
+        notifier: Notifier::default(),
     };
-    let watch = WatchDesk::new(Book::open(home.incidents_file()));
+    let watch = WatchDesk::new(Book::open(home.incidents_file(), Notifier::default()));
     let mut admin = Admin::running(home.clone(), registrar, running, watch);
     let rules = Rules::load(&home).unwrap();
     admin.note_hand_edits(&fs::read_to_string(home.config_file()).unwrap(), &rules, "test");

@@ -8,9 +8,13 @@ mod quarantine;
 mod two_holders;
 
 use super::{Admin, Turn};
+use crate::installation::wall_time;
+use crate::notify::{self, Notice};
 use keyward_identity::{Account, Command, Kid, SecondHolder, WallTime};
 use keyward_ids::Identity;
+use keyward_watch::finding::Severity;
 use serde::Serialize;
+use serde_json::json;
 
 /// Below this each incident has its topic.
 pub(super) const TOPICS: &str = "$keyward/incidents";
@@ -47,6 +51,18 @@ impl Kind {
         };
         let device = account.identity.name().to_owned();
         Some(Incident { incident: self.word(), device, at: at.to_string(), evidence, what })
+    }
+
+    fn severity(self) -> Severity {
+        match self {
+            Self::TwoHolders => Severity::Critical,
+            Self::ClaimConflict | Self::Quarantine => Severity::High,
+        }
+    }
+
+    /// Tells whether somebody is called when it begins. What puts a device into quarantine calls by itself.
+    fn calls(self) -> bool {
+        self != Self::Quarantine
     }
 
     fn topic(self, identity: &Identity) -> String {
@@ -93,19 +109,50 @@ impl Admin {
         let registry = self.registrar.registry();
         for kind in Kind::ALL {
             let concerned = registry.accounts().filter(|account| kind.of(account).is_some());
-            concerned.for_each(|account| self.tell(kind, &account.identity));
+            concerned.for_each(|account| drop(self.publish(kind, &account.identity)));
         }
     }
 
-    /// Publishes an incident of a device, if it is in one.
+    /// Publishes an incident of a device, if it is in one, and tells it outside.
     pub(super) fn tell(&mut self, kind: Kind, identity: &Identity) {
+        let is_new = !self.told.contains(&(kind, identity.clone()));
+        if let Some(incident) = self.publish(kind, identity) {
+            let event = if is_new { notify::Event::Begin } else { notify::Event::Change };
+            self.notify(kind, identity, event, &incident);
+        }
+    }
+
+    fn publish(&mut self, kind: Kind, identity: &Identity) -> Option<Incident> {
         let registry = self.registrar.registry();
-        let incident = registry.find(identity).and_then(|account| kind.of(account));
-        let (Some(running), Some(incident)) = (&self.running, incident) else { return };
+        let incident = registry.find(identity).and_then(|account| kind.of(account))?;
+        let running = self.running.as_ref()?;
         tracing::warn!(incident = kind.word(), %identity, "{}", incident.what);
         let payload = serde_json::to_string(&incident).unwrap_or_default();
         running.live.announce(vec![(kind.topic(identity), payload.into_bytes())]);
         self.told.insert((kind, identity.clone()));
+        Some(incident)
+    }
+
+    fn notify(&self, kind: Kind, identity: &Identity, event: notify::Event, incident: &impl Serialize) {
+        let Some(running) = &self.running else { return };
+        let incident = serde_json::to_value(incident).unwrap_or_default();
+        let (device, word) = (identity.name(), kind.word());
+        let what = match incident.get("what").and_then(serde_json::Value::as_str) {
+            Some(what) => what.to_owned(),
+            None => format!("{word} of {device} is over"),
+        };
+        running.notifier.tell(Notice {
+            key: format!("{word} {device}"),
+            event,
+            kind: word.to_owned(),
+            severity: kind.severity(),
+            is_part: false,
+            calls: kind.calls() && event == notify::Event::Begin,
+            at_unix_ms: wall_time().0,
+            what,
+            more: format!("keyward device show {device}"),
+            incident,
+        });
     }
 
     /// Takes the messages about incidents away that were dealt with.
@@ -114,10 +161,13 @@ impl Admin {
         let is_over = |(kind, identity): &(Kind, Identity)| {
             registry.find(identity).and_then(|account| kind.of(account)).is_none()
         };
-        for (kind, identity) in self.told.extract_if(.., is_over) {
+        let over: Vec<_> = self.told.extract_if(.., is_over).collect();
+        for (kind, identity) in over {
             if let Some(running) = &self.running {
                 running.live.announce(vec![(kind.topic(&identity), Vec::new())]);
             }
+            let known = json!({ "incident": kind.word(), "device": identity.name() });
+            self.notify(kind, &identity, notify::Event::End, &known);
         }
         self.forget_left_out();
     }

@@ -23,6 +23,7 @@ pub mod limits;
 mod listeners;
 mod live;
 mod marks;
+pub(crate) mod notifying;
 mod permissions;
 mod places;
 mod presets;
@@ -50,6 +51,7 @@ use crate::{
     home::{Home, HomeError},
     installation::{self, InstallationError},
     names,
+    notify::Notifier,
     plane::pace::Spent,
     rules::Rules,
     watch::{Book, WatchDesk},
@@ -87,6 +89,8 @@ pub(crate) struct InRun {
     pub(crate) config: Config,
     pub(crate) overrides: Overrides,
     pub(crate) policy: Arc<Policy>,
+    /// Tells incidents outside.
+    pub(crate) notifier: Notifier,
 }
 
 /// Reaches an installation: through the control socket if a broker runs there, else on its stopped store.
@@ -118,7 +122,7 @@ pub fn open_stopped(home: &Home, options: &OpenOptions) -> Result<Admin, Refusal
     let registrar = installation::open(home, protection)?;
     let (told, quarantining) = (BTreeSet::new(), quarantine::Quarantining::default());
     let commanded = Spent::default();
-    let watch = WatchDesk::new(Book::open(home.incidents_file()));
+    let watch = WatchDesk::new(Book::open(home.incidents_file(), Notifier::default()));
     Ok(Admin { home: home.clone(), registrar, running: None, told, quarantining, commanded, watch })
 }
 
@@ -257,6 +261,7 @@ impl Admin {
             Request::IncidentResolve { number, verdict, note } => {
                 turn.resolve_incident(number, verdict, &note)
             }
+            Request::NotifyTest => turn.admin.notifier().and_then(|notifier| notifying::test(&notifier)),
             Request::BanList => turn.admin.bans(),
             Request::BanLift { address } => turn.lift_ban(&address),
             Request::Reload => turn.reload(),

@@ -8,12 +8,14 @@ use crate::{
     config::Config,
     control::{QuarantineRow, Refusal, Response},
     installation::wall_time,
+    notify::{self, Notice},
 };
 use keyward_identity::{
     Account, Command, Kid, QuarantinedBy, Refusal as Refused, Registry, SecondHolder, SecondHolderSign,
     WallTime,
 };
 use keyward_ids::{Identity, Kind};
+use keyward_watch::finding::Severity;
 use serde_json::json;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -119,21 +121,40 @@ impl Admin {
             }
             Verdict::Never => tracing::warn!(%identity, "not put into quarantine: quarantine.never names it"),
             Verdict::Stopped => {
+                let is_first = self.quarantining.left.is_empty();
                 if self.quarantining.left.len() < limits::QUARANTINES_LEFT {
                     self.quarantining.left.insert(identity.clone());
                 }
-                self.tell_stopped();
+                self.tell_stopped(is_first);
             }
         }
     }
 
-    fn tell_stopped(&self) {
+    fn tell_stopped(&self, is_first: bool) {
         let Some(what) = self.quarantining.warning() else { return };
         tracing::error!(incident = STOPPED, "{what}");
         let devices: Vec<&str> = self.quarantining.left.iter().map(Identity::name).collect();
         let payload =
             json!({ "incident": STOPPED, "at": wall_time().to_string(), "devices": devices, "what": what });
         self.announce_stopped(payload.to_string());
+        let event = if is_first { notify::Event::Begin } else { notify::Event::Change };
+        self.notify_stopped(event, what, payload);
+    }
+
+    fn notify_stopped(&self, event: notify::Event, what: String, incident: serde_json::Value) {
+        let Some(running) = &self.running else { return };
+        running.notifier.tell(Notice {
+            key: STOPPED.to_owned(),
+            event,
+            kind: STOPPED.to_owned(),
+            severity: Severity::Critical,
+            is_part: false,
+            calls: event == notify::Event::Begin,
+            at_unix_ms: wall_time().0,
+            what,
+            more: "keyward status".to_owned(),
+            incident,
+        });
     }
 
     fn announce_stopped(&self, payload: String) {
@@ -152,6 +173,8 @@ impl Admin {
         });
         if before > 0 && self.quarantining.left.is_empty() {
             self.announce_stopped(String::new());
+            let what = "somebody has seen to all devices that were left to a person".to_owned();
+            self.notify_stopped(notify::Event::End, what, json!({ "incident": STOPPED }));
         }
     }
 }

@@ -138,6 +138,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         (old.limits != new.limits, "limits"),
         (old.store != new.store, "store"),
         (old.watch != new.watch, "watch"),
+        (old.notify != new.notify, "notify"),
         (old.log != new.log, "log"),
     ];
     differing

@@ -43,6 +43,7 @@ impl Admin {
         warnings.extend(self.quarantining.warning());
         warnings.extend(self.incidents());
         warnings.extend(self.calls());
+        warnings.extend(self.notify_warnings());
         warnings.extend(self.restore_warning());
         warnings.extend(self.import_warning());
         warnings.extend(self.unnamed_warning());

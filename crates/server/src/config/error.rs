@@ -52,6 +52,11 @@ impl<'a> Places<'a> {
         self.at(span, expected.into(), given)
     }
 
+    /// Makes the error for the value at `span` where that may hold a secret.
+    pub(super) fn hidden(&self, span: &Range<usize>, expected: impl Into<String>) -> ConfigError {
+        self.at(span, expected.into(), "a value that is not shown here".to_owned())
+    }
+
     /// Makes the error for what the parser or a type refused.
     pub(super) fn refused(&self, error: &toml::de::Error) -> ConfigError {
         let span = error.span().unwrap_or(0..0);

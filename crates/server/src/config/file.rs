@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) sites: BTreeMap<Spanned<String>, Site>,
     pub(super) quarantine: Quarantine,
     pub(super) watch: Watch,
+    pub(super) notify: super::notify::File,
     pub(super) log: Log,
 }
 

@@ -9,6 +9,7 @@ mod file;
 mod groups;
 mod listener;
 mod network;
+mod notify;
 mod place;
 mod quarantine;
 mod readings;
@@ -22,6 +23,9 @@ pub use error::ConfigError;
 pub use file::{Durability, LogFormat, Protocol};
 pub use listener::{Listener, MAX_LISTENER_NAME, MAX_LISTENERS, MAX_NETWORKS, MQTTS_PORT};
 pub use network::Network;
+pub use notify::{
+    MAX_RECIPIENTS, MAX_WEBHOOKS, Mail, MailLogin, MailTls, Notify, Syslog, SyslogPlace, Wanted, Webhook,
+};
 pub use place::{Address, Place, SocketMode};
 pub use quarantine::{Exception, MAX_NEVER, Quarantine};
 pub use readings::{Readings, TypeReadings};
@@ -76,6 +80,8 @@ pub struct Config {
     pub quarantine: Quarantine,
     /// The watch over devices.
     pub watch: Watch,
+    /// Whom the broker tells of incidents.
+    pub notify: Notify,
     /// How log lines look and how many there are.
     pub log: Log,
 }
@@ -159,6 +165,7 @@ impl Config {
         });
         let sites = collect(sites::validate(&raw.sites, &places), &mut errors);
         let quarantine = collect(quarantine::validate(&raw.quarantine, &places), &mut errors);
+        let notify = collect(notify::validate(&raw.notify, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
@@ -186,6 +193,7 @@ impl Config {
                 enabled: raw.watch.enabled.unwrap_or(true),
                 record: raw.watch.record.map_or(0, |record| record.0),
             },
+            notify,
             log,
         })
     }
@@ -259,6 +267,7 @@ impl Default for Config {
             sites: BTreeMap::new(),
             quarantine: Quarantine::default(),
             watch: Watch::default(),
+            notify: Notify::default(),
             log: Log::default(),
         }
     }

@@ -64,3 +64,16 @@ pub struct Explained {
     /// The incidents of the device that are open.
     pub open: Vec<IncidentRow>,
 }
+
+/// Is what became of a test that was sent to a place that is told of incidents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyTestRow {
+    /// The place: the name of a webhook, `mail` or `syslog`.
+    pub place: String,
+    /// Whether it was taken there.
+    pub worked: bool,
+    /// What happened, and what to do.
+    pub what: String,
+    /// How long that took, in milliseconds.
+    pub took_ms: u64,
+}

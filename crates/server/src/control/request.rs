@@ -346,6 +346,8 @@ pub enum Request {
         /// What they note.
         note: String,
     },
+    /// Sends a test to each place that is told of incidents. Answer: [`super::Response::NotifyTested`].
+    NotifyTest,
     /// Lists the addresses that are banned. Answer: [`super::Response::Bans`].
     BanList,
     /// Ends the ban of an address. Answer: [`super::Response::Changed`].

@@ -72,6 +72,8 @@ pub enum Response {
     Exposure(Box<super::ExposureReport>),
     /// Where somebody works, by what is worked on.
     Maintenance(Vec<super::MaintenanceRow>),
+    /// What became of the test of each place that is told of incidents.
+    NotifyTested(Vec<super::NotifyTestRow>),
     /// The addresses that are banned.
     Bans(Vec<BanRow>),
     /// The listeners now.

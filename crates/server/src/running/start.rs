@@ -10,6 +10,7 @@ use crate::{
     journal::Journal,
     logging::{self, LogOptions},
     names,
+    notify::Notifier,
     plane::{
         Applications, DataPlane, DataPlaneOptions, ListenError, Mouth, RatchetDesk, RestartError,
         StartError as PlaneError, State, hearing,
@@ -156,7 +157,10 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let policy = Arc::new(rules.policy.clone());
     let (applications, queue) = Applications::queue();
     let (mouth, ear) = hearing();
-    let desk = WatchDesk::new(Book::open(home.incidents_file()));
+    let installation = registrar.status(installation::wall_time()).installation.to_string();
+    let (notifier, notifying) = Notifier::start(&config.notify, &installation, home.notices_file())
+        .map_err(system("no thread to tell incidents"))?;
+    let desk = WatchDesk::new(Book::open(home.incidents_file(), notifier.clone()));
     desk.put_registry(&registrar.registry());
     desk.put_readings(&config.readings);
     let watched = config.watch;
@@ -173,7 +177,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     let mut admin = Admin::running(
         home.clone(),
         registrar,
-        InRun { live, messages, started: config.clone(), config, overrides, policy },
+        InRun { live, messages, started: config.clone(), config, overrides, policy, notifier },
         desk.clone(),
     );
     // Read again: the first start has written the file.
@@ -199,6 +203,7 @@ pub fn run(home: Home, options: &RunOptions) -> Result<Running, StartError> {
     running.watching = watching;
     let ratcheting = Ratcheting::start(ratchets, ratchet_queue);
     running.ratcheting = Some(ratcheting.map_err(system("no thread for the rolling secrets of devices"))?);
+    running.notifying = notifying;
     drop(starting);
     for warning in running.status().warnings {
         tracing::warn!("{}", crate::escape::escape(&warning));

@@ -2,16 +2,20 @@
 
 use super::{calls, sentence};
 use crate::installation::wall_time;
+use crate::notify::{self, Notice, Notifier};
 use keyward_identity::WallTime;
 use keyward_identity::files;
 use keyward_watch::event::{Scope, UnixMillis};
 use keyward_watch::finding::{Class, Confidence, Evidence, Severity};
 use keyward_watch::incidents::{
-    Change, Incident, Incidents, NoSuch, Number, Saved, Settings, State, Verdict,
+    Change, Incident, Incidents, NoSuch, Number, Saved, Settings, State, Verdict, What,
 };
 use keyward_watch::{Finding, limits};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// The kind under which it is told that there are too many incidents to call for each.
+const MANY: &str = "many-incidents";
 
 /// Below this each incident has its topic.
 const TOPICS: &str = "$keyward/incidents";
@@ -34,6 +38,7 @@ pub(crate) struct Book {
     changed: Option<UnixMillis>,
     /// What is to be published for those who asked, who do not publish themselves.
     owed: Vec<Retained>,
+    notifier: Notifier,
 }
 
 /// Is the file, with the number of its form.
@@ -68,7 +73,7 @@ struct Told<'a> {
 impl Book {
     /// Opens the book of an installation. A file that cannot be read is set aside, and the book begins anew: nothing that shuts a device
     /// out stands there.
-    pub(crate) fn open(file: PathBuf) -> Self {
+    pub(crate) fn open(file: PathBuf, notifier: Notifier) -> Self {
         let incidents = read(&file).unwrap_or_else(|why| {
             let aside = file.with_extension("json.unreadable");
             let moved = std::fs::rename(&file, &aside);
@@ -82,7 +87,7 @@ impl Book {
             );
             Incidents::new(Settings::default())
         });
-        Self { incidents, file, changed: None, owed: Vec::new() }
+        Self { incidents, file, changed: None, owed: Vec::new(), notifier }
     }
 
     pub(crate) fn incidents(&self) -> &Incidents {
@@ -142,6 +147,7 @@ impl Book {
         while let Some(change) = self.incidents.poll_change() {
             self.changed.get_or_insert(now);
             self.log(&change);
+            self.notify(now, &change);
             let number = match change {
                 Change::Told { number, .. } | Change::Ended { number } => number,
                 Change::TooManyCalls | Change::HeldBack { .. } | Change::SteppedDown { .. } => continue,
@@ -150,6 +156,21 @@ impl Book {
                 self.owed.push(retained(incident));
             }
         }
+    }
+
+    /// Tells a change outside, if anybody is told.
+    fn notify(&self, now: UnixMillis, change: &Change) {
+        if !self.notifier.has_places() {
+            return;
+        }
+        let notice = match change {
+            Change::Told { number, calls } => self.incidents.get(*number).map(|it| notice(now, it, *calls)),
+            Change::Ended { number } => self.incidents.get(*number).map(|it| notice(now, it, false)),
+            Change::TooManyCalls | Change::HeldBack { .. } | Change::SteppedDown { .. } => {
+                Some(notice_of_calls(now, change))
+            }
+        };
+        notice.into_iter().for_each(|notice| self.notifier.tell(notice));
     }
 
     fn log(&self, change: &Change) {
@@ -228,11 +249,16 @@ fn retained(incident: &Incident) -> Retained {
     if !incident.is_open() {
         return (topic, Vec::new());
     }
+    (topic, serde_json::to_vec(&told(incident)).unwrap_or_default())
+}
+
+/// Returns an incident as it is published.
+fn told(incident: &Incident) -> Told<'_> {
     let device = match &incident.scope {
         Scope::Device(device) => Some(device.as_str()),
         _ => None,
     };
-    let told = Told {
+    Told {
         incident: incident.class,
         number: incident.number,
         device,
@@ -246,8 +272,64 @@ fn retained(incident: &Incident) -> Retained {
         parent: incident.parent,
         evidence: &incident.evidence,
         what: sentence(incident),
+    }
+}
+
+/// Returns what is told outside of an incident.
+fn notice(now: UnixMillis, incident: &Incident, calls: bool) -> Notice {
+    let event = match incident.history.last().map(|entry| &entry.what) {
+        _ if !incident.is_open() => notify::Event::End,
+        Some(What::Opened(_) | What::CameBack) => notify::Event::Begin,
+        _ => notify::Event::Change,
     };
-    (topic, serde_json::to_vec(&told).unwrap_or_default())
+    Notice {
+        key: format!("incident {}", incident.number),
+        event,
+        kind: incident.class.word().to_owned(),
+        severity: incident.severity,
+        is_part: incident.parent.is_some(),
+        calls,
+        at_unix_ms: now.0,
+        what: sentence(incident),
+        more: format!("keyward incident show {}", incident.number),
+        incident: serde_json::to_value(told(incident)).unwrap_or_default(),
+    }
+}
+
+/// Returns what is told outside of calls that are made, or not made, for many incidents at once.
+fn notice_of_calls(now: UnixMillis, change: &Change) -> Notice {
+    let (kind, key, event, calls, what) = match change {
+        Change::SteppedDown { class, is_down } => {
+            let (event, what) = match is_down {
+                true => (
+                    notify::Event::Begin,
+                    "calls nobody any more: more than half of the last 20 were called false",
+                ),
+                false => (notify::Event::End, "calls somebody again"),
+            };
+            ("stepped-down", format!("stepped-down {class}"), event, *is_down, format!("{class} {what}"))
+        }
+        Change::HeldBack { calls } => {
+            let what = format!("{calls} more incidents of the last hour were not told one by one");
+            (MANY, MANY.to_owned(), notify::Event::End, true, what)
+        }
+        _ => {
+            let what = "more incidents in an hour than somebody can answer: the next are listed".to_owned();
+            (MANY, MANY.to_owned(), notify::Event::Begin, true, what)
+        }
+    };
+    Notice {
+        key,
+        event,
+        kind: kind.to_owned(),
+        severity: Severity::High,
+        is_part: false,
+        calls,
+        at_unix_ms: now.0,
+        what: format!("this installation: {what} → keyward incident list"),
+        more: "keyward incident list".to_owned(),
+        incident: serde_json::Value::Null,
+    }
 }
 
 /// Returns levels of a topic that no other scope has: names of gateways and circuits can be anything.
@@ -298,7 +380,7 @@ mod tests {
     fn an_incident_is_retained_while_it_stands_and_kept_through_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("incidents.json");
-        let mut book = Book::open(file.clone());
+        let mut book = Book::open(file.clone(), Notifier::default());
         let told = book.handle(UnixMillis(1), vec![finding(pump(), Class::Missing, 1)]);
         assert_eq!(told[0].0, "$keyward/incidents/missing/pump");
         let payload: serde_json::Value = serde_json::from_slice(&told[0].1).unwrap();
@@ -307,10 +389,10 @@ mod tests {
         book.handle(UnixMillis(GATHER_MS + GATHER_EACH_MS + 1), Vec::new());
         assert!(file.exists());
 
-        let mut book = Book::open(file.clone());
+        let mut book = Book::open(file.clone(), Notifier::default());
         assert_eq!(book.standing(), told);
         book.resolve(WallTime(2_000), Number(1), Verdict::True, "anna", "stolen").unwrap();
-        let again = Book::open(file);
+        let again = Book::open(file, Notifier::default());
         assert!(again.standing().is_empty(), "it is on disk when anna is answered");
         let owed = book.handle(UnixMillis(3_000), Vec::new());
         assert_eq!(owed, [("$keyward/incidents/missing/pump".to_owned(), Vec::new())]);
@@ -322,7 +404,7 @@ mod tests {
         let file = folder.path().join("incidents.json");
         for text in ["", "{", "{\"format\":2,\"last\":1,\"incidents\":[]}", "[]"] {
             files::replace(&file, text.as_bytes()).unwrap();
-            let book = Book::open(file.clone());
+            let book = Book::open(file.clone(), Notifier::default());
             assert_eq!(book.incidents().all().count(), 0);
             assert!(!file.exists());
             let aside = folder.path().join("incidents.json.unreadable");
