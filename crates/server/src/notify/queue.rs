@@ -273,7 +273,7 @@ impl Queue {
 
 impl Waiting {
     fn waited(&self, began: Millis, now: Millis) -> u64 {
-        self.waited_ms + now.saturating_sub(self.since.unwrap_or(began)).0
+        self.waited_ms.saturating_add(now.saturating_sub(self.since.unwrap_or(began)).0)
     }
 }
 
