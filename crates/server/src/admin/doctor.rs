@@ -4,7 +4,7 @@ use super::Admin;
 use crate::control::{Refusal, Response};
 use crate::doctor::{self, Authority, Backup, Facts, OpenFile, Profile, StartedBy};
 use crate::rules::Rules;
-use crate::{backup, container, installation, service};
+use crate::{backup, container, installation, notify, service};
 use keyward_identity::{NameOrigin, ProvenBy, Registry, Standing, WallTime};
 use keyward_ids::Identity;
 use std::fs;
@@ -50,6 +50,10 @@ impl Admin {
             are_keys_sealed: self.registrar.status(now).keys_sealed,
             is_imported_in_part: self.home.is_imported_in_part(),
             backup: backup::newest(&self.home).and_then(|path| describe(&path)),
+            notify_files: self
+                .config()
+                .map(|config| notify::unusable_files(&config.notify))
+                .unwrap_or_default(),
             open_files: open_files(self.home.directory()),
         }
     }

@@ -23,6 +23,12 @@ pub(super) const CHECKS: &[Check] = &[
         why: "whoever reaches a listener may guess passwords for ever; they are slowed down, and never shut out",
         look: bans,
     },
+    Check {
+        name: "notify-files",
+        from: Profile::Home,
+        why: "who is to be told of incidents is told nothing",
+        look: notify_files,
+    },
 ];
 
 fn valid(facts: &Facts) -> Vec<Weakness> {
@@ -55,6 +61,13 @@ fn durability(facts: &Facts) -> Vec<Weakness> {
         Weakness::new(what, mend())
     });
     [messages].into_iter().chain(signed).collect()
+}
+
+fn notify_files(facts: &Facts) -> Vec<Weakness> {
+    let weakness = |what: &String| {
+        Weakness::new(what.clone(), [Step::by("make the file usable"), Step::keyward("notify test")])
+    };
+    facts.notify_files.iter().map(weakness).collect()
 }
 
 fn bans(facts: &Facts) -> Vec<Weakness> {

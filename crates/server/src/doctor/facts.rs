@@ -40,6 +40,8 @@ pub struct Facts {
     pub is_imported_in_part: bool,
     /// The newest backup in `DIR/backups`.
     pub backup: Option<Backup>,
+    /// Which files cannot be used that are needed to tell somebody of incidents, a line each.
+    pub notify_files: Vec<String>,
     /// What others than the owner can read or write.
     pub open_files: Vec<OpenFile>,
 }

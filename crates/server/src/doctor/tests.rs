@@ -123,6 +123,7 @@ fn sound() -> Facts {
             written: NOW.before(days(1)),
             is_plain: false,
         }),
+        notify_files: Vec::new(),
         open_files: Vec::new(),
     }
 }
@@ -269,6 +270,7 @@ const WEAKNESSES: &[(&str, Weaken)] = &[
     ("open-files", |facts| {
         facts.open_files = vec![OpenFile { path: "/srv/kw/keys/it's".into(), mode: 0o644, fit: 0o600 }];
     }),
+    ("notify-files", |facts| facts.notify_files = vec!["webhook pager: /s is missing".to_owned()]),
     ("import-interrupted", |facts| facts.is_imported_in_part = true),
     ("keys-unsealed", |facts| facts.are_keys_sealed = false),
     ("message-store", |facts| {

@@ -22,7 +22,7 @@ pub(crate) use queue::Counts;
 pub(crate) use {file::decode as decode_notices, smtp::decode as decode_smtp_answer};
 
 use crate::clock;
-use crate::config::Notify;
+use crate::config::{MailTls, Notify};
 use crate::control::NotifyTestRow;
 use file::QueueFile;
 use notice::Letter;
@@ -294,6 +294,29 @@ fn sender(place: &Place, done: SyncSender<Order>) -> io::Result<SyncSender<Vec<L
     };
     thread::Builder::new().name(format!("notify-{}", place.name)).spawn(run)?;
     Ok(give)
+}
+
+/// Says which files that are needed to tell somebody cannot be used, a line each.
+pub(crate) fn unusable_files(config: &Notify) -> Vec<String> {
+    let of_webhook = |webhook: &crate::config::Webhook| {
+        let secret = secret::read(&webhook.secret_file, limits::SECRET_BYTES_MIN).map(drop);
+        let roots = match webhook.url.starts_with("https:") {
+            true => tls::roots(webhook.ca_file.as_deref()).map(drop),
+            false => Ok(()),
+        };
+        [secret, roots].map(|read| read.err().map(|why| format!("webhook {}: {why}", webhook.name)))
+    };
+    let of_mail = |mail: &crate::config::Mail| {
+        let login =
+            mail.login.as_ref().map_or(Ok(()), |login| secret::read(&login.password_file, 1).map(drop));
+        let roots = match mail.tls {
+            MailTls::None => Ok(()),
+            MailTls::StartTls | MailTls::Tls => tls::roots(mail.ca_file.as_deref()).map(drop),
+        };
+        [login, roots].map(|read| read.err().map(|why| format!("mail: {why}")))
+    };
+    let webhooks = config.webhooks.iter().flat_map(of_webhook);
+    webhooks.chain(config.mail.iter().flat_map(of_mail)).flatten().collect()
 }
 
 fn places(config: &Notify, installation: &str) -> Vec<Place> {
