@@ -5,6 +5,7 @@ import subprocess
 
 from conftest import Client
 from test_signed_messages import Device
+from test_watch import LID
 
 RULES = """
 [[rule]]
@@ -116,3 +117,34 @@ def test_captured_messages_failed_logins_and_client_ids_of_others_put_nobody_int
     source.close()
     neighbour.close()
     reader.close()
+
+
+def test_a_switch_in_a_signed_message_shuts_its_device_out_where_the_configuration_says_so(keyward):
+    signed = SIGNED.replace('"{id}/#"', '"devices/{id}/alarm"')
+    keyward.rules("signed", signed)
+    settings = keyward.dir / "keyward.toml"
+    written = settings.read_text()
+    settings.write_text(written + '\n[watch.actions]\nmissing = "quarantine"\n')
+    refused = keyward.run("reload", check=False)
+    assert refused.returncode != 0 and "watch.actions.missing" in refused.stderr and "no signature proves" in refused.stderr, refused
+    settings.write_text(written + '\n[watch.actions]\ntampered = "quarantine"\n')
+    keyward.run("reload")
+    pump = Device(keyward, "pump-1")
+    lamp = Client(keyward.device("lamp-1")).connect()
+    assert lamp.publish("lamp-1/alarm", LID) == 0
+    link = Client(pump.bundle).connect()
+    assert link.publish("devices/pump-1/alarm", LID) == 0x87, "not signed, it says nothing"
+    assert link.publish("devices/pump-1/alarm", pump.sealed("devices/pump-1/alarm", 1, LID)) == 0
+    shut_out = lambda: keyward.json("status")["status"]["devices_quarantined"]
+    keyward.until(lambda: shut_out() == 1, "the broker shuts it out")
+    assert link.publish("pump-1/flow", "21.5") == 0x87
+    rows = keyward.json("incident", "list")["incidents"]
+    [row] = [row for row in rows if (row["incident"], row["scope"]) == ("tampered", "device:pump-1")]
+    assert row["confidence"] == "proven"
+    assert "put the device into quarantine" in keyward.run("incident", "show", str(row["number"])).stdout
+    assert "the broker: tampered" in keyward.run("device", "show", "pump-1").stdout
+    keyward.run("device", "release", "pump-1")
+    assert link.publish("devices/pump-1/alarm", pump.sealed("devices/pump-1/alarm", 2, LID)) == 0
+    assert link.publish("pump-1/flow", "21.6") == 0, "whoever released it knew"
+    lamp.close()
+    link.close()

@@ -71,7 +71,7 @@ class Device:
             claims = b"\xa2\x06" + head(0, int(time.time()) - age) + number
         protected = b"\xa3\x01\x27\x04" + bstr(self.kid) + b"\x0f" + claims
         external = b"\x86" + tstr("mqsec1") + b"\x00" + tstr(self.installation) + tstr(self.name) + tstr(topic) + b"\xf6"
-        payload = text.encode()
+        payload = text if isinstance(text, bytes) else text.encode()
         (self.folder / "tbs").write_bytes(
             b"\x84" + tstr("Signature1") + bstr(protected) + bstr(external) + bstr(payload)
         )

@@ -215,6 +215,21 @@ impl Incidents {
         self.all.get(&number)
     }
 
+    /// Returns the newest of a scope and class, open or not.
+    pub fn newest(&self, scope: &Scope, class: Class) -> Option<&Incident> {
+        self.all.get(self.newest.get(&(scope.clone(), class))?)
+    }
+
+    /// Takes what was done by itself about the newest of a scope and class. Of each incident that is taken once, while it is open.
+    pub fn answer(&mut self, now: UnixMillis, scope: &Scope, class: Class, what: &str) {
+        let number = self.newest.get(&(scope.clone(), class));
+        if let Some(incident) = number.and_then(|number| self.all.get_mut(number))
+            && incident.answer(now, what)
+        {
+            self.changes.push_back(Change::Told { number: incident.number, calls: false });
+        }
+    }
+
     /// Takes a person's word that they look after an incident: nobody else is called for it.
     ///
     /// # Errors

@@ -173,6 +173,9 @@ struct Whereabouts {
     /// Its newest link.
     link: Option<u64>,
     away_since: Option<UnixMillis>,
+    /// Whether a switch was said to be triggered in a message that is verified, and nobody works there.
+    #[serde(default)]
+    is_signed: bool,
     /// Whether its last fix was outside the fence.
     is_outside: bool,
     /// Boot count and uptime of its last heartbeat.
@@ -210,7 +213,9 @@ impl Whereabouts {
             Event::Disconnected { link, end, .. } => self.disconnect(now, *link, *end),
             Event::Heartbeat { heartbeat, .. } => self.beat(now, heartbeat, weight, settings),
             Event::Fix { position, .. } => self.fix(now, *position, weight, settings),
-            Event::Tamper { input, .. } => {
+            Event::Tamper { input, verified, .. } => {
+                // Whoever works on a device may open it.
+                self.is_signed |= *verified && !is_maintained;
                 self.add(now, Kind::Switch, 5.0, &format!("its switch {input} was triggered"), settings);
             }
             _ => {}
@@ -292,6 +297,11 @@ impl Whereabouts {
         self.is_alarmed |= level == Level::Alarm;
         let before = self.told.replace(class).filter(|_| is_clearer);
         let (confidence, severity) = match (level, self.exposure) {
+            // What its switch says is signed: nobody else can have said it.
+            (Level::Alarm, exposure) if class == Class::Tampered && self.is_signed => {
+                let is_public = exposure == Exposure::Public;
+                (Confidence::Proven, if is_public { Severity::Critical } else { Severity::High })
+            }
             (Level::Alarm, Exposure::Public) => (Confidence::High, Severity::Critical),
             (Level::Alarm, _) => (Confidence::High, Severity::High),
             _ => (Confidence::Low, Severity::Low),
@@ -305,8 +315,8 @@ impl Whereabouts {
 
     /// Takes where it is now for where it belongs.
     fn settle(&mut self, now: UnixMillis, device: &DeviceId) -> Option<Finding> {
-        (self.facts, self.is_outside, self.level, self.is_alarmed) =
-            (Facts::default(), false, Level::Calm, false);
+        (self.facts, self.is_outside, self.is_signed, self.level, self.is_alarmed) =
+            (Facts::default(), false, false, Level::Calm, false);
         let class = self.told.take()?;
         Some(over(now, device, class, "a person says that it was moved on purpose"))
     }
@@ -319,7 +329,7 @@ impl Whereabouts {
 
     /// Begins anew after the evidence has faded. An alarm is not over by that, but evidence that comes again is told again.
     fn fade(&mut self, now: UnixMillis, device: &DeviceId) -> Option<Finding> {
-        self.level = Level::Calm;
+        (self.level, self.is_signed) = (Level::Calm, false);
         if self.is_alarmed {
             return None;
         }

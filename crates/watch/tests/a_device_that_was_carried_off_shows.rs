@@ -291,13 +291,36 @@ fn where_somebody_works_all_but_the_switch_counts_half() {
     assert_eq!(severities(&mut story), [(Class::Tampered, High)]);
 }
 
+/// A switch that was triggered in these circumstances, as it was found.
+fn switch(story: &mut Story, verified: bool) -> Vec<(Class, Confidence)> {
+    let tamper = Event::Tamper { device: story::pump(), input: "case".into(), verified };
+    story.tell(tamper);
+    story.found().iter().map(|(class, confidence, _)| (*class, *confidence)).collect()
+}
+
 #[test]
-fn nothing_of_it_proves_who_holds_a_key() {
+fn a_signature_proves_what_a_switch_says_where_nobody_works() {
+    let proven = [(Class::Tampered, Confidence::Proven)];
+    assert_eq!(switch(&mut lives_at_home(), true), proven);
+    assert_eq!(switch(&mut lives_at_home(), false), [(Class::Tampered, Confidence::High)]);
+    let mut story = lives_at_home();
+    let scope = Scope::Site("hall".parse().unwrap());
+    story.tell(Event::Maintenance { scope, until: story.now.plus(DAY) });
+    assert_eq!(
+        switch(&mut story, true),
+        [(Class::Tampered, Confidence::High)],
+        "whoever works there opens it"
+    );
+}
+
+#[test]
+fn nothing_proves_that_a_device_was_moved() {
     let mut story = fenced();
     story.tamper();
     unplug(&mut story, LINK, 3 * HOUR, abroad());
     story.fix(0, 0);
     story.fix(0, 0);
-    let found = story.found();
+    let mut found = story.found();
+    found.retain(|(class, ..)| *class == Class::Moved);
     assert!(!found.is_empty() && found.iter().all(|(_, confidence, _)| *confidence < Confidence::Proven));
 }

@@ -208,6 +208,25 @@ fn nobody_is_called_for_what_somebody_looks_after() {
 }
 
 #[test]
+fn what_is_done_by_itself_is_done_once_and_stands_in_the_history() {
+    let mut book = book();
+    book.incidents.answer(book.now, &pump(1), Class::EpochsInterleave, "nothing is there");
+    book.set(pump(1), Class::EpochsInterleave);
+    assert!(!book.only().is_answered());
+    book.incidents.answer(book.now, &pump(1), Class::EpochsInterleave, "it was shut out");
+    assert_eq!(book.told(), [told(1, false)]);
+    book.incidents.answer(book.now, &pump(1), Class::EpochsInterleave, "it was shut out again");
+    assert_eq!(book.told(), []);
+    let answers = |book: &Book| {
+        book.only().history.iter().filter(|entry| matches!(entry.what, What::Answered { .. })).count()
+    };
+    assert!(book.only().is_answered() && answers(&book) == 1);
+    let text = serde_json::to_string(&book.incidents.saved()).unwrap();
+    book.incidents = Incidents::restored(Settings::default(), serde_json::from_str(&text).unwrap());
+    assert!(book.only().is_answered(), "a restart does it no second time");
+}
+
+#[test]
 fn what_a_person_resolved_is_done_with_and_the_same_again_is_another() {
     let mut book = book();
     book.set(pump(1), Class::Moved);

@@ -6,6 +6,7 @@
 //! What is not here: the socket ([`crate::control`]) and the rules of the registry (`identity`).
 
 mod accounts;
+mod acting;
 mod audit;
 mod audited;
 mod authorities;

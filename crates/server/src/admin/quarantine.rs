@@ -12,7 +12,7 @@ use crate::{
 };
 use keyward_identity::{
     Account, Command, Kid, QuarantinedBy, Refusal as Refused, Registry, SecondHolder, SecondHolderSign,
-    WallTime,
+    Standing, WallTime,
 };
 use keyward_ids::{Identity, Kind};
 use keyward_watch::finding::Severity;
@@ -79,8 +79,8 @@ impl Quarantining {
             more => format!(" and {more} more"),
         };
         Some(format!(
-            "QUARANTINE HAS STOPPED: the broker put as many devices there within an hour as it may by itself. Two hold a key of each of \
-             these too, and they go on as before: {}{more}. Find out what happens, then for each: keyward device quarantine ID \
+            "QUARANTINE HAS STOPPED: the broker put as many devices there within an hour as it may by itself. It was proven of each of \
+             these too that somebody else holds its key or has it in hand, and they go on as before: {}{more}. Find out what happens, then for each: keyward device quarantine ID \
              --because TEXT",
             named.join(", ")
         ))
@@ -88,24 +88,40 @@ impl Quarantining {
 }
 
 impl Admin {
-    /// Says what becomes of a device upon a proof, and why it is put into quarantine if it is.
+    /// Says what becomes of a device upon a proof that two hold its key, and why it is put into quarantine if it is.
     pub(super) fn judge_proof(
         &mut self,
         identity: &Identity,
         kid: Kid,
         evidence: &SecondHolder,
     ) -> (Verdict, Option<String>) {
-        let registry = self.registrar.registry();
         let config = self.config().unwrap_or_default();
-        let devices = registry.counts(Kind::Device).existing();
-        let verdict = match registry.find(identity) {
-            Some(account) if account.quarantine.is_some() => Verdict::IsThere,
+        let verdict = match self.judge(&config, identity) {
+            Verdict::IsThere => Verdict::IsThere,
             _ if !config.quarantine.two_holders => Verdict::Off,
-            Some(account) if is_excepted(&config, account) => Verdict::Never,
-            _ if !self.quarantining.has_room(devices, wall_time()) => Verdict::Stopped,
-            _ => Verdict::Quarantine,
+            verdict => verdict,
         };
         (verdict, (verdict == Verdict::Quarantine).then(|| reason(kid, evidence)))
+    }
+
+    /// Says whether the broker may put a device into quarantine by itself, upon proof.
+    pub(super) fn judge(&mut self, config: &Config, identity: &Identity) -> Verdict {
+        let registry = self.registrar.registry();
+        match registry.find(identity) {
+            Some(account) if account.quarantine.is_some() => Verdict::IsThere,
+            _ => self.judge_further(config, identity),
+        }
+    }
+
+    /// Says the same of what goes further than quarantine.
+    pub(super) fn judge_further(&mut self, config: &Config, identity: &Identity) -> Verdict {
+        let registry = self.registrar.registry();
+        let devices = registry.counts(Kind::Device).existing();
+        match registry.find(identity) {
+            Some(account) if is_excepted(config, account) => Verdict::Never,
+            _ if !self.quarantining.has_room(devices, wall_time()) => Verdict::Stopped,
+            _ => Verdict::Quarantine,
+        }
     }
 
     /// Tells what became of a device, which was proven just now.
@@ -167,10 +183,14 @@ impl Admin {
     pub(super) fn forget_left_out(&mut self) {
         let registry = self.registrar.registry();
         let before = self.quarantining.left.len();
-        self.quarantining.left.retain(|identity| {
-            let account = registry.find(identity);
-            account.is_some_and(|it| it.quarantine.is_none() && it.second_holder().is_some())
-        });
+        let is_left = |identity: &Identity| {
+            let account = registry
+                .find(identity)
+                .filter(|it| it.quarantine.is_none() && it.standing == Standing::Active);
+            account.is_some_and(|it| it.second_holder().is_some() || self.is_proven_open(identity))
+        };
+        let left = self.quarantining.left.iter().filter(|identity| is_left(identity)).cloned().collect();
+        self.quarantining.left = left;
         if before > 0 && self.quarantining.left.is_empty() {
             self.announce_stopped(String::new());
             let what = "somebody has seen to all devices that were left to a person".to_owned();

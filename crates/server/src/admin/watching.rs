@@ -157,6 +157,7 @@ fn history(entry: &Entry) -> IncidentNote {
         What::Worse(severity) => format!("severity is {} now", word(severity)),
         What::FoldedInto(parent) => format!("is part of incident {parent}"),
         What::Ended => "ended by itself".to_owned(),
+        What::Answered { what } => what.to_string(),
         What::CameBack => "came back".to_owned(),
         What::Acknowledged { by: who, note } => by("acknowledged", who, note),
         What::Resolved { verdict, by: who, note } => by(&format!("called {}", word(verdict)), who, note),

@@ -140,6 +140,7 @@ pub(super) struct Quarantine {
 pub(super) struct Watch {
     pub(super) enabled: Option<bool>,
     pub(super) record: Option<ByteSize>,
+    pub(super) actions: super::actions::File,
 }
 
 #[derive(Debug, Default, Deserialize)]

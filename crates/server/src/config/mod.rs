@@ -2,6 +2,7 @@
 //!
 //! What is not here: reading and writing the file ([`crate::admin`]), the rules (`policy.d`, [`crate::rules`]).
 
+mod actions;
 mod bounds;
 mod edit;
 mod error;
@@ -17,6 +18,7 @@ mod sites;
 mod types;
 mod unit;
 
+pub use actions::{Action, Actions};
 pub use bounds::Limits;
 pub use edit::{EditError, add_listener, add_listeners, name_trusted, remove_listener};
 pub use error::ConfigError;
@@ -80,6 +82,8 @@ pub struct Config {
     pub quarantine: Quarantine,
     /// The watch over devices.
     pub watch: Watch,
+    /// What follows by itself from what the watch has proven.
+    pub actions: Actions,
     /// Whom the broker tells of incidents.
     pub notify: Notify,
     /// How log lines look and how many there are.
@@ -165,6 +169,7 @@ impl Config {
         });
         let sites = collect(sites::validate(&raw.sites, &places), &mut errors);
         let quarantine = collect(quarantine::validate(&raw.quarantine, &places), &mut errors);
+        let actions = collect(actions::validate(&raw.watch.actions, &places), &mut errors);
         let notify = collect(notify::validate(&raw.notify, &places), &mut errors);
         let log = collect(log(&raw.log, &places), &mut errors);
         if !errors.is_empty() {
@@ -193,6 +198,7 @@ impl Config {
                 enabled: raw.watch.enabled.unwrap_or(true),
                 record: raw.watch.record.map_or(0, |record| record.0),
             },
+            actions,
             notify,
             log,
         })
@@ -267,6 +273,7 @@ impl Default for Config {
             sites: BTreeMap::new(),
             quarantine: Quarantine::default(),
             watch: Watch::default(),
+            actions: Actions::default(),
             notify: Notify::default(),
             log: Log::default(),
         }

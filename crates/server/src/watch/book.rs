@@ -113,6 +113,12 @@ impl Book {
         std::mem::take(&mut self.owed)
     }
 
+    /// Takes what the broker did about an incident by itself.
+    pub(crate) fn answer(&mut self, now: UnixMillis, scope: &Scope, class: Class, what: &str) {
+        self.incidents.answer(now, scope, class, what);
+        self.take_changes(now);
+    }
+
     pub(crate) fn acknowledge(
         &mut self,
         now: WallTime,

@@ -10,12 +10,14 @@ mod declared;
 mod hear;
 mod heartbeat;
 mod learned;
+mod proven;
 mod readings;
 mod recording;
 mod replay;
 mod words;
 
 pub(crate) use book::Book;
+pub(crate) use proven::Proven;
 pub use replay::{Played, ReplayError, Told, replay};
 pub(crate) use words::{row, sentence, word};
 #[cfg(feature = "decoders")]
@@ -36,8 +38,9 @@ use keyward_watch::event::{Event, Place, Scope, UnixMillis};
 use keyward_watch::incidents::Change;
 use keyward_watch::{Finding, Known, Watch};
 use learned::Learned;
+use proven::Proofs;
 use recording::Recorder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +82,8 @@ struct Shared {
     is_on: AtomicBool,
     /// What is known of readings, likewise.
     readings: Mutex<Option<Readings>>,
+    /// What was proven, until somebody has seen what follows.
+    proven: Mutex<Proofs>,
     stop: AtomicBool,
 }
 
@@ -102,6 +107,7 @@ impl WatchDesk {
             questions: Mutex::default(),
             is_on: AtomicBool::new(false),
             readings: Mutex::default(),
+            proven: Mutex::default(),
             stop: AtomicBool::new(false),
         }))
     }
@@ -128,6 +134,16 @@ impl WatchDesk {
             questions.push(Question { device, answer });
         }
         answered.recv_timeout(PATIENCE)
+    }
+
+    /// Takes what was proven since the last time.
+    pub(crate) fn take_proven(&self) -> VecDeque<Proven> {
+        locked(&self.0.proven).take()
+    }
+
+    /// Hands over what was proven; its incident is in the book.
+    pub(crate) fn put_proven(&self, proven: Proven) {
+        locked(&self.0.proven).put(proven);
     }
 
     /// Tells the watch which devices there are.
@@ -355,7 +371,9 @@ impl Watcher {
             self.watch.handle_timeout(now);
         }
         let findings: Vec<Finding> = std::iter::from_fn(|| self.watch.poll_finding()).collect();
+        let proven: Vec<Proven> = findings.iter().filter_map(Proven::of).collect();
         let told = self.desk.with(|book| book.handle(now, findings));
+        proven.into_iter().for_each(|proven| self.desk.put_proven(proven));
         if !told.is_empty() {
             (self.announce)(told);
         }

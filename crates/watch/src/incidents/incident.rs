@@ -48,6 +48,8 @@ pub struct Incident {
     /// What became of it, the oldest first; at most [`limits::HISTORY`], of which the first is kept.
     pub history: Vec<Entry>,
     was_called: bool,
+    #[serde(default)]
+    was_answered: bool,
     /// When it ends unless it is found again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ending: Option<UnixMillis>,
@@ -101,6 +103,11 @@ pub enum What {
     Ended,
     /// It came back.
     CameBack,
+    /// The broker did something about it by itself, or left it to a person.
+    Answered {
+        /// What, as a sentence for a person.
+        what: Box<str>,
+    },
     /// Somebody looks after it.
     Acknowledged {
         /// Who.
@@ -137,6 +144,7 @@ impl Incident {
             evidence: Vec::new(),
             history: vec![Entry { at, what: What::Opened(finding.class) }],
             was_called: false,
+            was_answered: false,
             ending: None,
         };
         incident.add_evidence(&finding.evidence);
@@ -232,6 +240,21 @@ impl Incident {
     /// something for which somebody is.
     pub(super) fn is_worth_a_call(&self) -> bool {
         self.severity.pages() && !self.was_called && self.parent.is_none() && self.state == State::Open
+    }
+
+    /// Tells whether the broker did something about it by itself, or left it to a person.
+    pub fn is_answered(&self) -> bool {
+        self.was_answered
+    }
+
+    /// Returns whether it was open, and not answered before.
+    pub(super) fn answer(&mut self, at: UnixMillis, what: &str) -> bool {
+        let is_first = self.is_open() && !self.was_answered;
+        if is_first {
+            self.was_answered = true;
+            self.add(at, What::Answered { what: what.into() });
+        }
+        is_first
     }
 
     pub(super) fn note_call(&mut self) {

@@ -1,0 +1,152 @@
+use crate::admin::fixture::{Fixture, fixture};
+use crate::admin::{Turn, limits};
+use crate::control::Request;
+use crate::watch::Proven;
+use keyward_identity::{AddDevice, Command, NewCredential, Standing, WallTime};
+use keyward_ids::Identity;
+use keyward_watch::Finding;
+use keyward_watch::event::{Scope, UnixMillis};
+use keyward_watch::finding::{Class, Confidence, Severity, Turn as Change};
+use keyward_watch::incidents::{Number, Verdict};
+
+/// An installation with so many devices and these words in its configuration.
+fn site(devices: u8, config: &str) -> Fixture {
+    let mut site = fixture();
+    for n in 0..devices {
+        let add = AddDevice {
+            device_type: (n == 0).then(|| "gateway".parse().unwrap()),
+            ..AddDevice::new(format!("p{n}").parse().unwrap(), NewCredential::None)
+        };
+        Turn::begin(&mut site.admin, "test")
+            .command(Command::AddDevice(add))
+            .unwrap_or_else(|error| panic!("{}", error.what));
+    }
+    site.config(config);
+    site.reload().unwrap_or_else(|error| panic!("{}", error.what));
+    site.told.take();
+    site
+}
+
+fn identity(n: u8) -> Identity {
+    format!("device:p{n}").parse().unwrap()
+}
+
+/// The watch finds something of a device, and what follows is done.
+fn found(site: &mut Fixture, n: u8, class: Class, confidence: Confidence) {
+    let finding = Finding {
+        at: UnixMillis(1_000),
+        scope: Scope::Device(format!("p{n}").parse().unwrap()),
+        class,
+        turn: Change::Set,
+        confidence,
+        severity: Severity::Critical,
+        evidence: vec![keyward_watch::finding::Evidence {
+            at: UnixMillis(1_000),
+            what: "it was seen".into(),
+        }],
+        instead_of: None,
+        part_of: None,
+    };
+    let proven = Proven::of(&finding);
+    site.admin.watch.with(|book| drop(book.handle(UnixMillis(1_000), vec![finding])));
+    proven.into_iter().for_each(|proven| site.admin.watch.put_proven(proven));
+    site.admin.act_on_proofs("broker");
+}
+
+fn is_in_quarantine(site: &Fixture, n: u8) -> bool {
+    site.admin.registrar.registry().find(&identity(n)).unwrap().quarantine.is_some()
+}
+
+fn standing(site: &Fixture, n: u8) -> Standing {
+    site.admin.registrar.registry().find(&identity(n)).unwrap().standing
+}
+
+fn history(site: &Fixture, number: u64) -> String {
+    site.admin.watch.with(|book| format!("{:?}", book.incidents().get(Number(number)).unwrap().history))
+}
+
+fn release(site: &mut Fixture, n: u8) {
+    let released = site.admin.execute(Request::DeviceRelease { id: format!("p{n}") });
+    released.unwrap_or_else(|refusal| panic!("{}", refusal.what));
+}
+
+#[test]
+fn what_is_proven_and_named_puts_its_device_into_quarantine_and_its_incident_says_so() {
+    let mut site = site(2, "[watch.actions]\nkey-level-fell = \"quarantine\"");
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    found(&mut site, 1, Class::KeyLevelFell, Confidence::Proven);
+    assert!(is_in_quarantine(&site, 0) && is_in_quarantine(&site, 1));
+    assert!(history(&site, 1).contains("put the device into quarantine"), "{}", history(&site, 1));
+    assert!(site.told.take().iter().any(|told| told.starts_with("$keyward/incidents/quarantine/p1 ")));
+    assert!(
+        site.audit().concat().contains("by the broker: key-level-fell: it was seen"),
+        "{:?}",
+        site.audit()
+    );
+}
+
+#[test]
+fn what_is_not_proven_or_not_named_shuts_nobody_out() {
+    let mut site = site(3, "[watch.actions]\nkey-level-fell = \"quarantine\"");
+    found(&mut site, 0, Class::KeyLevelFell, Confidence::High);
+    found(&mut site, 1, Class::NumbersBehind, Confidence::Proven);
+    assert!(!is_in_quarantine(&site, 0) && !is_in_quarantine(&site, 1));
+    let mut site = self::site(1, "[quarantine]\ntwo_holders = false");
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    assert!(!is_in_quarantine(&site, 0), "a person is to look at two holders");
+}
+
+#[test]
+fn an_incident_is_answered_once_for_whoever_takes_it_back_knew_why() {
+    let mut site = site(1, "");
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    release(&mut site, 0);
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    assert!(!is_in_quarantine(&site, 0));
+    let resolved = |book: &mut crate::watch::Book| {
+        book.resolve(WallTime(2_000), Number(1), Verdict::True, "anna", "").map(drop)
+    };
+    site.admin.watch.with(resolved).unwrap();
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    assert!(is_in_quarantine(&site, 0), "this is another one");
+}
+
+#[test]
+fn a_kind_that_is_mostly_wrong_shuts_nobody_out() {
+    let mut site = site(30, "");
+    for n in 1..=20 {
+        found(&mut site, n, Class::EpochsInterleave, Confidence::High);
+        let resolved = |book: &mut crate::watch::Book| {
+            book.resolve(WallTime(2_000), Number(n.into()), Verdict::False, "anna", "").map(drop)
+        };
+        site.admin.watch.with(resolved).unwrap();
+    }
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    assert!(!is_in_quarantine(&site, 0));
+}
+
+#[test]
+fn an_exception_is_left_to_a_person() {
+    let mut site = site(2, "[quarantine]\nnever = [\"type:gateway\"]");
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    found(&mut site, 1, Class::EpochsInterleave, Confidence::Proven);
+    assert!(!is_in_quarantine(&site, 0) && is_in_quarantine(&site, 1));
+    assert!(history(&site, 1).contains("quarantine.never names it"));
+}
+
+#[test]
+fn the_bound_of_an_hour_holds_for_all_that_is_done_by_itself_and_the_stop_is_loud() {
+    let mut site = site(6, "[watch.actions]\ntampered = \"revoke\"");
+    for n in 1..=limits::QUARANTINES as u8 {
+        found(&mut site, n, Class::Tampered, Confidence::Proven);
+        assert!(matches!(standing(&site, n), Standing::Revoked { .. }), "{n}");
+    }
+    found(&mut site, 5, Class::EpochsInterleave, Confidence::Proven);
+    assert!(!is_in_quarantine(&site, 5));
+    let warnings = site.admin.status().warnings.join("\n");
+    assert!(warnings.contains("QUARANTINE HAS STOPPED") && warnings.contains("p5"), "{warnings}");
+    assert!(history(&site, 4).contains("too many were shut out"));
+    let by_hand = Request::DeviceQuarantine { id: "p5".into(), because: "seen twice".into() };
+    site.admin.execute(by_hand).unwrap_or_else(|refusal| panic!("{}", refusal.what));
+    assert!(!site.admin.status().warnings.join("\n").contains("HAS STOPPED"), "a person has seen to it");
+}
