@@ -1,6 +1,9 @@
 use super::*;
 
-fn parsed(text: &str) -> Result<Option<(u16, Vec<String>, usize)>, &'static str> {
+/// A code, lines, and how many bytes they took.
+type Parsed = Option<(u16, Vec<String>, usize)>;
+
+fn parsed(text: &str) -> Result<Parsed, &'static str> {
     Ok(parse(text.as_bytes())?.map(|(answer, length)| (answer.code, answer.lines, length)))
 }
 
