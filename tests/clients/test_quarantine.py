@@ -133,7 +133,7 @@ def test_a_switch_in_a_signed_message_shuts_its_device_out_where_the_configurati
     lamp = Client(keyward.device("lamp-1")).connect()
     assert lamp.publish("lamp-1/alarm", LID) == 0
     link = Client(pump.bundle).connect()
-    assert link.publish("devices/pump-1/alarm", LID) == 0x87, "not signed, it says nothing"
+    assert link.publish("devices/pump-1/alarm", LID) == 0x99, "not signed, it says nothing"
     assert link.publish("devices/pump-1/alarm", pump.sealed("devices/pump-1/alarm", 1, LID)) == 0
     shut_out = lambda: keyward.json("status")["status"]["devices_quarantined"]
     keyward.until(lambda: shut_out() == 1, "the broker shuts it out")
