@@ -141,7 +141,7 @@ const CRYPTOGRAPHY: &[&str] = &[
 
 /// What a pure crate may contain, whole closure: nothing here does IO, reads a clock or draws a random number.
 const PURE: &[(&str, &[&[&str]])] = &[
-    ("ids", &[]),
+    ("ids", &[SERDE]),
     ("mqtt", &[]),
     ("store", &[]),
     ("policy", &[&["keyward-ids", "keyward-mqtt"], TOML]),
