@@ -1,8 +1,8 @@
 //! What identity reads: names, ledger records, signing requests, certificates.
 
 use keyward_identity::{
-    AgreementKey, ImportedCertificate, Kid, LocalName, MessageKey, MessageSecret, ProvenBy, TrustedAuthority,
-    WallTime, decoders, read_private_key, restore::RevokedList,
+    AgreementKey, Fence, ImportedCertificate, Kid, LocalName, MessageKey, MessageSecret, ProvenBy,
+    TrustedAuthority, WallTime, decoders, read_private_key, restore::RevokedList,
 };
 use keyward_ids::{CertSerial, ClientId, Identity, InstallationId, KeyId};
 use std::path::Path;
@@ -20,6 +20,9 @@ pub fn names(data: &[u8]) {
     }
     if let Ok(serial) = text.parse::<CertSerial>() {
         assert_eq!(serial.to_string().parse().as_ref(), Ok(&serial));
+    }
+    if let Ok(fence) = text.parse::<Fence>() {
+        assert_eq!(fence.to_string().parse(), Ok(fence), "{fence}");
     }
     if let Ok(installation) = InstallationId::parse(text) {
         assert_eq!(InstallationId::parse(installation.as_str()).as_ref(), Ok(&installation));
