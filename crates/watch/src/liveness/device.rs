@@ -440,7 +440,7 @@ impl Device {
         }
         let gone = (told.class != Class::DestroyedOrStolen)
             .then(|| (loss.to.max(self.excused).plus(patience.gone_ms), Step::Gone));
-        let again = told.again.map(|at| (at, Step::Find));
+        let again = told.again.map(|at| (at.max(self.excused), Step::Find));
         gone.into_iter().chain(again).min()
     }
 }

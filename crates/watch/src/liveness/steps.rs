@@ -6,6 +6,9 @@ use crate::event::{Scope, UnixMillis};
 use crate::fleet::Fleet;
 use keyward_ids::DeviceId;
 
+/// How long a device is excused at once because somebody works there.
+const WORK_MILLIS: u64 = 10 * 60_000;
+
 /// Steps that can follow one from another at one time.
 const STEPS: usize = 8;
 
@@ -35,7 +38,9 @@ impl Liveness {
         }
         // Losses are counted all the same, or nobody would know when our trouble is over.
         let ours = self.blameless(now).filter(|_| step != Step::Settle);
-        ours.into_iter().chain(fleet.maintained_until(now, id)).max()
+        // Work may be called off before its time: it is asked for again.
+        let of_work = fleet.maintained_until(now, id).map(|until| until.min(now.plus(WORK_MILLIS)));
+        ours.into_iter().chain(of_work).max()
     }
 
     /// Returns until when devices are not blamed, if the trouble is ours.
