@@ -4,11 +4,10 @@ use super::{Admin, Turn};
 use crate::{
     control::{Explained, IncidentDetail, IncidentNote, IncidentVerdict, Refusal, RefusalCode, Response},
     installation::wall_time,
-    watch::{self, row, word},
+    watch::{self, evidence, row, word},
 };
 use keyward_ids::DeviceId;
 use keyward_watch::event::Scope;
-use keyward_watch::finding::Evidence;
 use keyward_watch::incidents::{Entry, Incident, NoSuch, Number, State, What};
 
 /// Incidents in the status: those for which somebody is called, the newest.
@@ -140,10 +139,6 @@ fn none(error: NoSuch) -> Refusal {
         NoSuch::Resolved(_) => RefusalCode::WrongMoment,
     };
     Refusal::new(code, error)
-}
-
-fn evidence(fact: &Evidence) -> IncidentNote {
-    IncidentNote { at_unix_ms: fact.at.0, what: fact.what.to_string() }
 }
 
 fn history(entry: &Entry) -> IncidentNote {

@@ -19,7 +19,7 @@ mod words;
 pub(crate) use book::Book;
 pub(crate) use proven::Proven;
 pub use replay::{Played, ReplayError, Told, replay};
-pub(crate) use words::{row, sentence, word};
+pub(crate) use words::{evidence, row, sentence, word};
 #[cfg(feature = "decoders")]
 pub(crate) use {
     book::decode as decode_incidents,

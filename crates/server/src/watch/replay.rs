@@ -1,7 +1,7 @@
 //! Plays a recording to a watch of its own: what it would have told.
 
 use super::recording::Line;
-use super::row;
+use super::{evidence, row};
 use crate::control::{IncidentNote, IncidentRow};
 use keyward_watch::Watch;
 use keyward_watch::event::UnixMillis;
@@ -115,10 +115,6 @@ fn take(watch: &mut Watch, incidents: &mut Incidents, now: UnixMillis, tell: &mu
             Change::TooManyCalls | Change::HeldBack { .. } | Change::SteppedDown { .. } => continue,
         };
         let Some(incident) = incidents.get(number) else { continue };
-        let evidence = |fact: &keyward_watch::finding::Evidence| IncidentNote {
-            at_unix_ms: fact.at.0,
-            what: fact.what.to_string(),
-        };
         tell(Told {
             at_unix_ms: now.0,
             is_over,

@@ -1,8 +1,8 @@
 //! What people are told of an incident: what is the matter, and what to do.
 
-use crate::control::IncidentRow;
+use crate::control::{IncidentNote, IncidentRow};
 use keyward_watch::event::Scope;
-use keyward_watch::finding::{Class, Confidence};
+use keyward_watch::finding::{Class, Confidence, Evidence};
 use keyward_watch::incidents::{Incident, State};
 use serde::Serialize;
 
@@ -27,6 +27,11 @@ pub(crate) fn row(incident: &Incident) -> IncidentRow {
         parent: incident.parent.map(|parent| parent.0),
         what: sentence(incident),
     }
+}
+
+/// Returns a fact that speaks for an incident.
+pub(crate) fn evidence(fact: &Evidence) -> IncidentNote {
+    IncidentNote { at_unix_ms: fact.at.0, what: fact.what.to_string() }
 }
 
 /// Returns the word by which a value is written.
