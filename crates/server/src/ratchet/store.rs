@@ -36,28 +36,36 @@ type Record = ([u8; 8], Kept);
 /// Holds the numbers of all devices that take part.
 pub(crate) struct Store {
     path: PathBuf,
-    file: File,
+    /// Open behind its last record; `None` if the file has to be written anew before anything can be added.
+    file: Option<File>,
     kept: HashMap<[u8; 8], Kept>,
     /// Records in the file.
     records: usize,
 }
 
 impl Store {
-    /// Opens the file, or begins one; keeps what `is_known` says is still a device. A file that cannot be read is set aside.
+    /// Opens the file if there is one; keeps what `is_known` says is still a device. A file that cannot be read is set aside.
+    ///
+    /// Nothing is written before there is something to keep: a broker starts on a disk that is full.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It may not be written.
     pub(crate) fn open(path: PathBuf, is_known: impl Fn(&[u8; 8]) -> bool) -> io::Result<Self> {
         let mut kept = HashMap::new();
+        let mut file = None;
+        let mut records = 0;
         if path.exists() {
             let most = MAGIC.len() + (2 * (RATCHETS + ANSWERS_PER_SYNC) + SURPLUS) * RECORD;
             match files::read_private(&path, most)
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| decode(&bytes))
             {
-                Ok((records, damaged)) => {
-                    kept.extend(records.into_iter().filter(|(device, _)| is_known(device)));
-                    if damaged > 0 {
+                Ok((whole, damaged)) => {
+                    records = whole.len();
+                    kept.extend(whole.into_iter().filter(|(device, _)| is_known(device)));
+                    if damaged == 0 {
+                        file = Some(OpenOptions::new().append(true).open(&path)?);
+                    } else {
                         tracing::warn!(
                             file = %path.display(),
                             damaged,
@@ -68,8 +76,6 @@ impl Store {
                 Err(why) => set_aside(&path, &why),
             }
         }
-        let file = write(&path, &kept)?;
-        let records = kept.len();
         Ok(Self { path, file, kept, records })
     }
 
@@ -87,26 +93,34 @@ impl Store {
     /// # Errors
     /// It may not be on disk, and nothing has changed here.
     pub(crate) fn put(&mut self, changed: &HashMap<[u8; 8], Kept>) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(changed.len() * RECORD);
-        changed.iter().for_each(|(device, kept)| bytes.extend(encode(device, kept)));
-        if self.records + changed.len() > 2 * self.kept.len() + SURPLUS {
-            let mut all = self.kept.clone();
-            all.extend(changed);
-            self.file = write(&self.path, &all)?;
-            self.records = all.len();
-        } else {
-            let begin = self.file.metadata()?.len();
-            let appended = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
-            if let Err(error) = appended {
-                // Half a record would put all later ones out of their places.
-                let _ = self.file.set_len(begin);
-                return Err(error);
+        let is_too_long = self.records + changed.len() > 2 * self.kept.len() + SURPLUS;
+        match self.file.as_mut().filter(|_| !is_too_long) {
+            Some(file) => {
+                append(file, changed)?;
+                self.records += changed.len();
             }
-            self.records += changed.len();
+            None => {
+                let mut all = self.kept.clone();
+                all.extend(changed);
+                self.file = Some(write(&self.path, &all)?);
+                self.records = all.len();
+            }
         }
         self.kept.extend(changed);
         Ok(())
     }
+}
+
+/// Adds records behind the last one. What could not be added whole is taken away again.
+fn append(file: &mut File, changed: &HashMap<[u8; 8], Kept>) -> io::Result<()> {
+    let bytes: Vec<u8> = changed.iter().flat_map(|(device, kept)| encode(device, kept)).collect();
+    let begin = file.metadata()?.len();
+    let appended = file.write_all(&bytes).and_then(|()| file.sync_data());
+    if appended.is_err() {
+        // Half a record would put all later ones out of their places.
+        let _ = file.set_len(begin);
+    }
+    appended
 }
 
 /// Writes the file anew, and opens it behind its last record.
@@ -171,7 +185,7 @@ impl Store {
     /// Lets the disk take nothing any more.
     pub(super) fn fail(&mut self) {
         if let Ok(file) = File::open(&self.path) {
-            self.file = file;
+            self.file = Some(file);
         }
     }
 }
