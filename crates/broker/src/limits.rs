@@ -351,6 +351,13 @@ pub const UNFIT_MESSAGES: u8 = 5;
 /// The time in which these are counted.
 pub const UNFIT_TIME: Millis = Millis::from_secs(60);
 
+/// Messages of one link in [`SAID_TIME`] of which whoever watches devices is told. Others of the same second change nothing that it
+/// concludes, and cost the same to tell.
+pub const SAID_MESSAGES: u16 = 200;
+
+/// The time in which these are counted.
+pub const SAID_TIME: Millis = Millis::from_secs(1);
+
 /// Bytes of what a device answers for its rolling secret that are looked at: 16 digits, 20, and 64, with a space between them.
 pub const RATCHET_ANSWER_BYTES: usize = 128;
 

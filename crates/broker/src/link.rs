@@ -3,7 +3,7 @@
 use crate::aliases::TopicAliases;
 use crate::attach::{Attach, Authenticated, LinkId};
 use crate::input::Ticket;
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::outbox::Outbox;
 use crate::ratchet::Turn;
 use crate::replay::ReplayOrder;
@@ -53,6 +53,9 @@ pub(crate) struct Link {
     /// Messages that were refused for their signature since then.
     pub(crate) unfit: u8,
     pub(crate) unfit_since: Millis,
+    /// Messages of which the watch was told since then.
+    pub(crate) said: u16,
+    pub(crate) said_since: Millis,
 }
 
 /// Is an answer that may not leave yet.
@@ -135,7 +138,19 @@ impl Link {
             unchecked: None,
             unfit: 0,
             unfit_since: Millis::ZERO,
+            said: 0,
+            said_since: Millis::ZERO,
         }
+    }
+
+    /// Counts a message. Returns whether the watch is told of it.
+    #[inline]
+    pub(crate) fn is_told(&mut self, now: Millis) -> bool {
+        if now.saturating_sub(self.said_since) >= limits::SAID_TIME {
+            (self.said, self.said_since) = (0, now);
+        }
+        self.said = self.said.saturating_add(1);
+        self.said <= limits::SAID_MESSAGES
     }
 
     /// Returns the bytes that wait to be written.

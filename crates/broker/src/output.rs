@@ -61,7 +61,8 @@ pub enum Output {
     Ratchet(Box<RatchetAnswer>),
     /// Two hold a message key, or its device has lost count. Said of each message that proves it.
     SecondHolder(Box<SecondHolder>),
-    /// A device said something, and that was accepted. Only if [`ShardConfig::is_watched`](crate::ShardConfig::is_watched).
+    /// A device said something, and that was accepted. Only if [`ShardConfig::is_watched`](crate::ShardConfig::is_watched), and of one
+    /// link in a second only the first [`SAID_MESSAGES`](crate::limits::SAID_MESSAGES).
     Said {
         /// What it said.
         message: Arc<Message>,

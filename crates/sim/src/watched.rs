@@ -74,6 +74,7 @@ fn score_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan + Sync, json: bool) {
     let begun = clock::now();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let (next, total) = (AtomicU64::new(seeds.start), Mutex::new(Score::default()));
+    let worlds = seeds.end - seeds.start;
     thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
@@ -83,7 +84,12 @@ fn score_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan + Sync, json: bool) {
                         break;
                     }
                     match score(plan(seed), &mut Watch::new(), |_, _| {}) {
-                        Ok(score) => total.lock().unwrap_or_else(PoisonError::into_inner).add(score),
+                        Ok(score) => {
+                            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+                            total.add(score);
+                            let (done, seconds) = (total.worlds, begun.elapsed().as_secs_f64());
+                            eprintln!("world {done} of {worlds} is done: seed {seed}, after {seconds:.0} s");
+                        }
                         Err(error) => eprintln!("seed {seed} has no world: {error}"),
                     }
                 }

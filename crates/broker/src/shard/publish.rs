@@ -83,7 +83,7 @@ impl Shard {
         message: Arc<Message>,
         delivery: Exchange,
     ) {
-        self.tell_watch(&message, None);
+        self.tell_watch(slot, &message, None);
         match delivery {
             Exchange::AtMostOnce => {
                 self.route(permit, message, false);
@@ -100,9 +100,14 @@ impl Shard {
         }
     }
 
-    /// Tells whoever watches devices what one said.
-    pub(super) fn tell_watch(&mut self, message: &Arc<Message>, signed: Option<Signed>) {
-        if self.config.is_watched && message.publisher.identity.kind() == Kind::Device {
+    /// Tells whoever watches devices what one said; of a link that says very much, not all.
+    pub(super) fn tell_watch(&mut self, slot: u32, message: &Arc<Message>, signed: Option<Signed>) {
+        if !self.config.is_watched || message.publisher.identity.kind() != Kind::Device {
+            return;
+        }
+        let now = self.now.mono;
+        let link = self.sessions.get_mut(slot as usize).and_then(|session| session.link.as_deref_mut());
+        if link.is_some_and(|link| link.is_told(now)) {
             self.out.say(Output::Said { message: Arc::clone(message), signed });
         }
     }

@@ -158,7 +158,7 @@ impl Shard {
                 let marked = self.marked(&message, &counted);
                 let Claims { sequence, issued: made, .. } = held.claims;
                 let (kid, level, is_late) = (counted.key.kid, counted.key.level, counted.is_late);
-                self.tell_watch(&marked, Some(Signed { kid, sequence, made, level, is_late }));
+                self.tell_watch(slot, &marked, Some(Signed { kid, sequence, made, level, is_late }));
                 self.take_counted(
                     slot,
                     (permit, marked, held.delivery),

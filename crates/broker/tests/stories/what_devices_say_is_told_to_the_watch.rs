@@ -4,6 +4,7 @@ use crate::peer::{hello5, letter};
 use crate::signed_messages_count_once::{begin, key, publish, sealed};
 use crate::world::{World, in_every_world};
 use keyward_broker::Signed;
+use keyward_broker::limits::SAID_MESSAGES;
 use keyward_envelope::Sequence;
 use keyward_mqtt::packet::Qos;
 
@@ -21,6 +22,27 @@ fn what_a_device_says_is_told_whether_somebody_reads_it_or_not() {
         for (number, qos) in QOS.into_iter().enumerate() {
             w.send(pump, &letter("pump/a", "1").qos(qos, number as u16 + 1).packet());
             assert_eq!(told(w), [("pump/a".to_owned(), None)], "{qos:?}");
+        }
+    });
+}
+
+/// A link that says more than that in a second says nothing new to the watch; the next second it is heard again.
+#[test]
+fn of_a_link_that_floods_the_first_of_each_second_is_told() {
+    let share = usize::from(SAID_MESSAGES);
+    in_every_world(|w| {
+        let pump = w.connect(hello5("device:pump", "pump"));
+        let lamp = w.connect(hello5("device:lamp", "lamp"));
+        for _ in 0..2 {
+            w.pass(2);
+            told(w);
+            for _ in 0..share + 50 {
+                w.send(pump, &letter("pump/a", "1").packet());
+            }
+            w.send(lamp, &letter("lamp/a", "1").packet());
+            let heard = told(w);
+            assert_eq!(heard.iter().filter(|(topic, _)| topic == "pump/a").count(), share);
+            assert_eq!(heard.len(), share + 1, "another is heard");
         }
     });
 }

@@ -11,7 +11,6 @@ use keyward_broker::output::CloseCause;
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_ids::{Identity, Kind};
 use keyward_mqtt::time::UnixMillis;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -187,30 +186,34 @@ impl Hearing {
     }
 
     pub(crate) fn said(&mut self, message: Arc<Message>, signed: Option<Signed>) {
-        let device = message.publisher().identity.clone();
-        let message = (message.weight() <= HEARD_MESSAGE_BYTES).then_some(message);
-        self.note_word(&device, || What::Said { message, signed });
+        if self.is_within_share(&message.publisher().identity) {
+            let device = message.publisher().identity.clone();
+            let message = (message.weight() <= HEARD_MESSAGE_BYTES).then_some(message);
+            self.note(&device, || What::Said { message, signed });
+        }
     }
 
     pub(crate) fn unfit(&mut self, device: &Identity, unfit: Unfit) {
-        self.note_word(device, || What::Unfit(unfit));
+        if self.is_within_share(device) {
+            self.note(device, || What::Unfit(unfit));
+        }
     }
 
-    /// Takes what a device can say as often as it likes.
-    fn note_word(&mut self, device: &Identity, what: impl FnOnce() -> What) {
+    /// Counts what a device can say as often as it likes. Returns whether the watch is to hear it.
+    fn is_within_share(&mut self, device: &Identity) -> bool {
         if self.mouth.is_none() || device.kind() != Kind::Device {
-            return;
+            return false;
         }
         let said = match self.said.get_mut(device) {
             Some(said) => said,
             None => self.said.entry(device.clone()).or_default(),
         };
         *said = said.saturating_add(1);
-        match (*said).cmp(&HEARD_OF_ONE) {
-            Ordering::Less => self.note(device, what),
-            Ordering::Equal => self.note(device, || What::Floods),
-            Ordering::Greater => {}
+        let said = *said;
+        if said == HEARD_OF_ONE {
+            self.note(device, || What::Floods);
         }
+        said < HEARD_OF_ONE
     }
 
     fn note(&mut self, device: &Identity, what: impl FnOnce() -> What) {

@@ -162,6 +162,9 @@ pub const HEARD: usize = 8_192;
 /// Things that one device says in a second of which the watch hears, from each worker; of more it hears that there are more.
 pub const HEARD_OF_ONE: u32 = 100;
 
+// The core tells so much of each link that a flood is seen in whatever second the worker counts.
+const _: () = assert!(2 * HEARD_OF_ONE <= keyward_broker::limits::SAID_MESSAGES as u32);
+
 /// Ticks of workers in which something was heard that are on their way to the watch.
 pub const HEARD_BATCHES: usize = 1_024;
 

@@ -39,6 +39,9 @@ pub(super) struct Real {
 /// How much of a day fades over from what the day before would have become.
 const FADE: f64 = 0.2;
 
+/// By how many rows more each lap through the fine noise is shifted against itself.
+const SHIFT: usize = 2_741;
+
 impl Series {
     /// Returns the series, which is read once.
     pub(super) fn read(self) -> &'static Real {
@@ -132,9 +135,13 @@ impl Real {
         self.rest[before] * (1.0 - part) + self.rest[before + 1] * part
     }
 
-    /// Returns the fine noise of one row; rows that follow each other belong together.
+    /// Returns the fine noise of one row; rows that follow each other belong together. Each lap through the series meets another part of
+    /// it, because noise that comes again as it was is a lie and no noise.
     pub(super) fn fine(&self, row: usize) -> f64 {
-        self.fine[row % self.fine.len()]
+        let rows = self.fine.len();
+        let other = row + (row / rows + 1) * SHIFT;
+        // Squares that add up to one: as much noise as one part has.
+        0.8 * self.fine[row % rows] + 0.6 * self.fine[other % rows]
     }
 
     /// Draws a day and returns how many readings its longest hole swallowed; mostly none.
@@ -209,6 +216,20 @@ mod tests {
         assert_eq!(counts, [2, 4, 5]);
         for real in [office, machine, taxi] {
             assert!(real.days.iter().all(|days| days.len() >= 3), "{:?}", real.days.each_ref().map(Vec::len));
+        }
+    }
+
+    #[test]
+    fn noise_does_not_come_again() {
+        for real in [Series::Office, Series::Machine, Series::Taxi].map(Series::read) {
+            let lap = |lap: usize| -> Vec<f64> {
+                (0..real.fine.len()).map(|row| real.fine(lap * real.fine.len() + row)).collect()
+            };
+            let first = lap(0);
+            for again in [1, 2, 30].map(lap) {
+                let same = first.iter().zip(&again).filter(|(a, b)| (**a - **b).abs() < 0.05).count();
+                assert!(same < first.len() / 4, "{same} of {}", first.len());
+            }
         }
     }
 
