@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 BIN = os.environ.get("KEYWARD_BIN", str(pathlib.Path(__file__).parents[2] / "target/release/keyward"))
-PATIENCE = 10.0  # seconds until a story gives up waiting for an effect
+PATIENCE = 30.0  # seconds until a story gives up waiting for an effect
 
 
 def free_port():
