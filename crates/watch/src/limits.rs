@@ -40,6 +40,9 @@ pub const NETWORKS: usize = 16;
 /// Autonomous systems from which one device is known to come, the newest.
 pub const SYSTEMS: usize = 8;
 
+/// Places from which devices of one site came that never came from there, the newest.
+pub const ARRIVALS: usize = 8;
+
 /// Countries from which one device is known to come, the newest.
 pub const COUNTRIES: usize = 4;
 

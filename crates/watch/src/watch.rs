@@ -2,7 +2,7 @@
 
 use crate::declared::Declared;
 use crate::event::{Event, Place, Scope, UnixMillis};
-use crate::finding::{Class, Finding, Turn};
+use crate::finding::{Class, Finding, Severity, Turn};
 use crate::fleet::Fleet;
 use crate::identity::Identity;
 use crate::knowledge::{Known, of_place, when};
@@ -77,11 +77,17 @@ impl Watch {
         self.fold_in(told);
     }
 
-    /// Makes what was found of readings, from a number on, part of what the world around their sensors does.
+    /// Makes what was found of readings, from a number on, part of what the world around their sensors does. What breaks a limit that
+    /// somebody declared stays alone: that limit holds for the world too.
     fn fold_in(&mut self, from: usize) {
         for finding in self.findings.range_mut(from..) {
-            if let (Class::Unusual | Class::Disagrees, Turn::Set, None, Scope::Device(device)) =
-                (finding.class, finding.turn, &finding.part_of, &finding.scope)
+            let is_of_the_world = match finding.class {
+                Class::Unusual | Class::Disagrees => true,
+                Class::OutOfRange | Class::TooFast => finding.severity < Severity::High,
+                _ => false,
+            };
+            if let (true, Turn::Set, None, Scope::Device(device)) =
+                (is_of_the_world, finding.turn, &finding.part_of, &finding.scope)
                 && let Some(site) = self.neighbours.steps(self.now, device)
             {
                 finding.part_of = Some((site, Class::GroupStep));

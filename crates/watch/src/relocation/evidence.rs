@@ -48,17 +48,30 @@ pub(super) struct Facts {
 pub(super) const BYTES: usize = 8 * size_of::<Fact>() + 6 * limits::EVIDENCE_BYTES;
 
 impl Facts {
-    /// Adds evidence in place of that of its kind, unless that is worth more still.
-    pub(super) fn add(&mut self, at: UnixMillis, kind: Kind, points: f64, half_life_ms: u64, what: &str) {
+    /// Adds evidence in place of that of its kind, unless that is worth more still. Returns whether it was added.
+    pub(super) fn add(
+        &mut self,
+        at: UnixMillis,
+        kind: Kind,
+        points: f64,
+        half_life_ms: u64,
+        what: &str,
+    ) -> bool {
         self.has_news |= !self.facts.iter().any(|fact| fact.kind == kind);
         let is_worth_more = |fact: &Fact| fact.kind == kind && fact.points(at, half_life_ms) > points;
         if self.facts.iter().any(is_worth_more) {
-            return;
+            return false;
         }
         self.facts.retain(|fact| fact.kind != kind);
         let what = format!("{points} points: {what}");
         let what = what.get(..what.floor_char_boundary(limits::EVIDENCE_BYTES)).unwrap_or_default();
         self.facts.push(Fact { kind, points, seen: Evidence { at, what: what.into() } });
+        true
+    }
+
+    /// Takes evidence of a kind back.
+    pub(super) fn withdraw(&mut self, kind: Kind) {
+        self.facts.retain(|fact| fact.kind != kind);
     }
 
     /// Returns what all of it is worth now.

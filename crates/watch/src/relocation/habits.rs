@@ -6,9 +6,9 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Is what is new of a source; of several the one that says most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum News {
-    Network,
+    Network(u64),
     System(u32),
     Country([u8; 2]),
 }
@@ -16,7 +16,7 @@ pub(super) enum News {
 impl News {
     pub(super) fn points(self) -> f64 {
         match self {
-            Self::Network => 1.0,
+            Self::Network(_) => 1.0,
             Self::System(_) => 2.0,
             Self::Country(_) => 4.0,
         }
@@ -26,7 +26,7 @@ impl News {
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Network => f.write_str("it came from a network that is new"),
+            Self::Network(_) => f.write_str("it came from a network that is new"),
             Self::System(number) => write!(f, "it came from the system AS{number}, which is new"),
             Self::Country(code) => {
                 write!(f, "it came from the country {}, which is new", code.escape_ascii())
@@ -55,7 +55,10 @@ impl Habits {
             source.system.filter(|system| self.systems.learn(now, *system, limits::SYSTEMS, known_ms));
         let country =
             source.country.filter(|country| self.countries.learn(now, *country, limits::COUNTRIES, known_ms));
-        country.map(News::Country).or(system.map(News::System)).or(network.then_some(News::Network))
+        country
+            .map(News::Country)
+            .or(system.map(News::System))
+            .or(network.then_some(News::Network(source.network)))
     }
 
     /// Returns from how many networks it is known to come.
