@@ -1,6 +1,6 @@
 //! What workers tell, in the words of the detectors.
 
-use super::{heartbeat, readings};
+use super::{heartbeat, position, readings};
 use crate::plane::{Heard, Host, Leave, What};
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_envelope::inspect;
@@ -50,14 +50,23 @@ fn said(device: DeviceId, message: Option<&Message>, signed: Option<Signed>, at:
     };
     let signed_payload = signed.and_then(|_| inspect(message.payload()).ok()?.unverified_payload());
     let payload = signed_payload.unwrap_or(message.payload());
-    let told = heartbeat::told(&device, message.topic(), payload, signed.is_some(), at);
-    if told.is_empty() {
-        let values = readings::of(message.topic(), payload);
-        let reading = |(stream, value)| Event::Reading { device: device.clone(), stream, value };
-        events.extend(values.into_iter().map(reading));
-    }
-    events.extend(told);
+    events.extend(read(&device, message.topic(), payload, signed.is_some(), at));
     events
+}
+
+/// Returns what the words of a device say: of itself, of where it is, and of what it measures.
+fn read(device: &DeviceId, topic: &str, payload: &[u8], verified: bool, at: UnixMillis) -> Vec<Event> {
+    let heartbeat::Told { events: told, says_all } = heartbeat::told(device, topic, payload, verified, at);
+    if says_all {
+        return told;
+    }
+    let mut values = readings::of(topic, payload);
+    values.retain(|(stream, _)| !heartbeat::is_word(topic, stream));
+    let position = position::take(&mut values);
+    let fix = position.map(|position| Event::Fix { device: device.clone(), position, verified });
+    let reading = |(stream, value)| Event::Reading { device: device.clone(), stream, value };
+    let readings = values.into_iter().map(reading);
+    fix.into_iter().chain(readings).chain(told).collect()
 }
 
 fn end(how: Leave) -> End {
@@ -85,6 +94,30 @@ fn source(host: Host) -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is heard in a message: words of itself, where it is, and the names of its sensors.
+    fn heard(topic: &str, payload: &str) -> Vec<String> {
+        let events = read(&"pump".parse().unwrap(), topic, payload.as_bytes(), false, UnixMillis(7_000));
+        let word = |event| match event {
+            Event::Reading { stream, value, .. } => format!("{stream} = {value}"),
+            Event::Fix { position, .. } => format!("at {} {}", position.latitude, position.longitude),
+            Event::Heartbeat { heartbeat, .. } => format!("runs for {} s", heartbeat.uptime_secs),
+            other => format!("{other:?}"),
+        };
+        events.into_iter().map(word).collect()
+    }
+
+    #[test]
+    fn readings_beside_a_status_are_heard_and_the_status_is_no_reading() {
+        let status = r#"{"uptime_s":60,"boots":3,"sleep_s":5,"temperature":21.5}"#;
+        assert_eq!(heard("pump/status", status), ["pump/status temperature = 21.5", "runs for 60 s"]);
+        let tracker = r#"{"uptime_s":60,"lat":52.5,"lon":13.4,"speed":3}"#;
+        let expected = ["at 52500000 13400000", "pump/gps speed = 3", "runs for 60 s"];
+        assert_eq!(heard("pump/gps", tracker), expected);
+        let tasmota = r#"{"UptimeSec":60,"Heap":25,"Wifi":{"RSSI":70}}"#;
+        assert_eq!(heard("tele/pump/STATE", tasmota), ["runs for 60 s"], "of itself alone");
+        assert_eq!(heard("pump/t", r#"{"boots":3}"#), [] as [&str; 0]);
+    }
 
     #[test]
     fn neighbours_in_a_network_come_from_one_place_and_kinds_of_address_never_from_the_same() {

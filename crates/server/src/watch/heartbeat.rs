@@ -22,20 +22,39 @@ mod claim {
 /// Claims that one heartbeat may have.
 const CLAIMS: u64 = 64;
 
+/// Is what a message of a device tells of the device itself.
+#[derive(Debug, PartialEq)]
+pub(super) struct Told {
+    pub(super) events: Vec<Event>,
+    /// Nothing else in it says anything of what its sensors measure.
+    pub(super) says_all: bool,
+}
+
 /// Returns what a message of a device tells of the device itself; nothing if it is about something else.
-pub(super) fn told(
-    device: &DeviceId,
-    topic: &str,
-    payload: &[u8],
-    verified: bool,
-    at: UnixMillis,
-) -> Vec<Event> {
+pub(super) fn told(device: &DeviceId, topic: &str, payload: &[u8], verified: bool, at: UnixMillis) -> Told {
     let own = topic.strip_prefix("devices/").and_then(|rest| rest.strip_prefix(device.as_str()));
     match own {
-        Some("/heartbeat" | "/alarm") => claims(device, payload, verified, at).unwrap_or_default(),
-        _ => status(device, payload, verified, at).into_iter().collect(),
+        Some("/heartbeat" | "/alarm") => {
+            let events = claims(device, payload, verified, at).unwrap_or_default();
+            Told { says_all: !events.is_empty(), events }
+        }
+        _ => status(device, payload, verified, at).unwrap_or(Told { events: Vec::new(), says_all: false }),
     }
 }
+
+/// Tells whether a value of a message is what a status says of the device itself.
+pub(super) fn is_word(topic: &str, stream: &str) -> bool {
+    let word = stream.strip_prefix(topic).and_then(|rest| rest.strip_prefix(' '));
+    word.is_some_and(|word| [UPTIME, BOOTS, SLEEP].contains(&word))
+}
+
+/// The words of a status of small chips.
+const UPTIME: &str = "uptime_s";
+const BOOTS: &str = "boots";
+const SLEEP: &str = "sleep_s";
+
+/// The word of Tasmota, whose status has memory and radio beside it and no sensor.
+const TASMOTA_UPTIME: &str = "UptimeSec";
 
 /// Returns until when a device sleeps that says for how long.
 fn wakes(at: UnixMillis, secs: u64) -> UnixMillis {
@@ -74,21 +93,23 @@ fn claims(device: &DeviceId, payload: &[u8], verified: bool, at: UnixMillis) -> 
 }
 
 /// Reads the status of a sketch of `keyward device bundle`, or that of Tasmota.
-fn status(device: &DeviceId, payload: &[u8], verified: bool, at: UnixMillis) -> Option<Event> {
+fn status(device: &DeviceId, payload: &[u8], verified: bool, at: UnixMillis) -> Option<Told> {
     if payload.first() != Some(&b'{') {
         return None;
     }
     let status: Value = serde_json::from_slice(payload).ok()?;
     let number = |key: &str| status.get(key).and_then(Value::as_u64);
-    let uptime_secs = number("uptime_s").or_else(|| number("UptimeSec"))?;
+    let says_all = status.get(TASMOTA_UPTIME).is_some();
+    let uptime_secs = number(UPTIME).or_else(|| number(TASMOTA_UPTIME))?;
     let heartbeat = Heartbeat {
         uptime_secs,
-        boot_count: number("boots").unwrap_or_default(),
+        boot_count: number(BOOTS).unwrap_or_default(),
         reset: status.get("reset").and_then(Value::as_str).map(reset).unwrap_or_default(),
-        sleep_until: number("sleep_s").map(|secs| wakes(at, secs)),
+        sleep_until: number(SLEEP).map(|secs| wakes(at, secs)),
         ..Heartbeat::default()
     };
-    Some(Event::Heartbeat { device: device.clone(), heartbeat, verified })
+    let event = Event::Heartbeat { device: device.clone(), heartbeat, verified };
+    Some(Told { events: vec![event], says_all })
 }
 
 /// Reads the words of the SDK, and those of the cores for ESP8266 and ESP32.
@@ -136,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_of_the_sdk_is_read_and_so_are_its_last_word_and_its_switches() {
-        let told = |event, reason, topic| told(&pump(), topic, &heartbeat(event, reason), true, AT);
+        let told = |event, reason, topic| told(&pump(), topic, &heartbeat(event, reason), true, AT).events;
         let beat = Heartbeat {
             uptime_secs: 77,
             boot_count: 5,
@@ -160,7 +181,7 @@ mod tests {
             let mut encoder = Encoder::new(Vec::new());
             encoder.map(2).unwrap().i64(261).unwrap().u64(9).unwrap();
             encoder.i64(-70_010).unwrap().u64(secs).unwrap();
-            match &told(&pump(), "devices/pump/heartbeat", &encoder.into_writer(), true, AT)[..] {
+            match &told(&pump(), "devices/pump/heartbeat", &encoder.into_writer(), true, AT).events[..] {
                 [Event::Heartbeat { heartbeat, .. }] => heartbeat.sleep_until,
                 _ => None,
             }
@@ -174,26 +195,26 @@ mod tests {
         let mut encoder = Encoder::new(Vec::new());
         encoder.map(1).unwrap().i64(-70_001).unwrap().str("tamper").unwrap();
         let alarm = Event::Tamper { device: pump(), input: "".into(), verified: false };
-        assert_eq!(told(&pump(), "devices/pump/alarm", &encoder.into_writer(), false, AT), [alarm]);
+        assert_eq!(told(&pump(), "devices/pump/alarm", &encoder.into_writer(), false, AT).events, [alarm]);
     }
 
     #[test]
     fn a_torn_or_foreign_heartbeat_says_nothing_and_breaks_nothing() {
         let whole = heartbeat("tamper", Some("lid"));
         for end in 0..whole.len() {
-            assert_eq!(told(&pump(), "devices/pump/alarm", &whole[..end], true, AT), []);
+            assert_eq!(told(&pump(), "devices/pump/alarm", &whole[..end], true, AT).events, []);
         }
         for payload in
             [&b"\xbf\xff"[..], b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff", b"\xa1\x01", b"{}", b"", b"\xff"]
         {
-            assert_eq!(told(&pump(), "devices/pump/heartbeat", payload, true, AT), [], "{payload:x?}");
+            assert_eq!(told(&pump(), "devices/pump/heartbeat", payload, true, AT).events, [], "{payload:x?}");
         }
     }
 
     #[test]
     fn the_status_of_small_chips_tells_since_when_they_run() {
-        let beat = |payload: &str| match status(&pump(), payload.as_bytes(), false, AT) {
-            Some(Event::Heartbeat { heartbeat, verified: false, .. }) => Some(heartbeat),
+        let beat = |payload: &str| match &status(&pump(), payload.as_bytes(), false, AT)?.events[..] {
+            [Event::Heartbeat { heartbeat, verified: false, .. }] => Some(heartbeat.clone()),
             _ => None,
         };
         let sketch = beat(r#"{"online":true,"uptime_s":12,"boots":3,"reset":"External System"}"#).unwrap();

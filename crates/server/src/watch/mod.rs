@@ -10,6 +10,7 @@ mod declared;
 mod hear;
 mod heartbeat;
 mod learned;
+mod position;
 mod proven;
 mod readings;
 mod recording;

@@ -48,7 +48,7 @@ pub struct Score {
     pub quiet_device_ms: u64,
     /// One row for each name of a label.
     pub rows: BTreeMap<(Kind, &'static str), Row>,
-    /// Findings that no label explains.
+    /// Findings that no label explains, without parts of larger ones.
     pub unexplained: BTreeMap<Class, Unexplained>,
     /// From the beginning of what somebody has to know until a right class named it, in milliseconds.
     pub times: BTreeMap<Class, Vec<u64>>,
@@ -177,7 +177,9 @@ impl Judge {
         for number in &about {
             self.found[*number].entry(finding.class).or_insert(finding.at);
         }
-        if about.iter().any(|number| self.labels[*number].explains(finding.class)) {
+        let is_explained = about.iter().any(|number| self.labels[*number].explains(finding.class));
+        // What is part of something larger is right or wrong with that, and people see it there.
+        if is_explained || finding.part_of.is_some() {
             return;
         }
         let unexplained = self.unexplained.entry(finding.class).or_default();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const CLOSEST_MS: u64 = 45_000;
 /// How often a stream may be unusual by chance, in a week. Bits count stretches that surprise; of these most belong to something that was told,
 /// so that in practice it is some twenty times as seldom.
-const IN_A_WEEK: f64 = 0.1;
+const IN_A_WEEK: f64 = 0.02;
 const WEEK_MS: f64 = 7.0 * 24.0 * 60.0 * 60.0 * 1_000.0;
 /// No stream has to surprise by more: so many bits are the most that its memory can vouch for.
 const MOST_BITS: f64 = 16.0;
