@@ -67,6 +67,22 @@ def test_who_opens_a_device_is_told_until_a_person_says_what_it_was(keyward):
     reader.close()
 
 
+def test_a_tracker_that_leaves_its_circle_is_told_and_one_that_was_moved_on_purpose_is_not(keyward):
+    truck = Client(keyward.device("truck-1")).connect()
+    keyward.run("device", "place", "truck-1", "--fence", "52.5162,13.3777,200")
+    assert truck.publish("truck-1/gps", '{"lat":52.5163,"lon":13.3776,"acc":5,"speed":0}') == 0
+    keyward.until(lambda: known(keyward, "truck-1").get("fence", "").startswith("200 m; inside"), "the circle")
+    for east in (13.41, 13.42):
+        assert truck.publish("truck-1/gps", f'{{"lat":52.5163,"lon":{east},"acc":5,"speed":3}}') == 0
+    keyward.until(lambda: [row for row in incidents(keyward) if row["incident"] == "moved"], "that it left")
+    [row] = [row for row in incidents(keyward) if row["incident"] == "moved"]
+    assert "outside" in known(keyward, "truck-1")["fence"]
+    assert "outside its fence" in keyward.run("incident", "show", str(row["number"])).stdout
+    keyward.run("device", "moved", "truck-1", "--because", "a new round")
+    keyward.until(lambda: known(keyward, "truck-1")["fence"].startswith("200 m; inside"), "that it may be elsewhere")
+    truck.close()
+
+
 def known(keyward, device):
     """What the watch knows of a device: texts by what they are about."""
     answer = json.loads(keyward.run("watch", "explain", device, "--json").stdout)

@@ -55,7 +55,13 @@ fn said(device: DeviceId, message: Option<&Message>, signed: Option<Signed>, at:
 }
 
 /// Returns what the words of a device say: of itself, of where it is, and of what it measures.
-fn read(device: &DeviceId, topic: &str, payload: &[u8], verified: bool, at: UnixMillis) -> Vec<Event> {
+pub(super) fn read(
+    device: &DeviceId,
+    topic: &str,
+    payload: &[u8],
+    verified: bool,
+    at: UnixMillis,
+) -> Vec<Event> {
     let heartbeat::Told { events: told, says_all } = heartbeat::told(device, topic, payload, verified, at);
     if says_all {
         return told;

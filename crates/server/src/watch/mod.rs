@@ -166,7 +166,7 @@ impl WatchDesk {
 /// Returns what a message that nobody verified tells of its device.
 #[cfg(feature = "decoders")]
 pub(crate) fn told(device: &DeviceId, topic: &str, payload: &[u8]) -> Vec<Event> {
-    heartbeat::told(device, topic, payload, false, UnixMillis(0))
+    hear::read(device, topic, payload, false, UnixMillis(0))
 }
 
 /// Says where the watch keeps what, and how fast its time goes.
