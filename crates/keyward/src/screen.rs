@@ -5,6 +5,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use keyward_server::control::{Response, SCHEMA};
 use keyward_server::escape::escape;
+pub(crate) use keyward_server::escape::harmless;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::{self, IsTerminal, Write};
@@ -76,11 +77,6 @@ impl Screen {
             drop(writeln!(io::stderr(), "{mark} {}", lines.join("\n")));
         }
     }
-}
-
-/// Escapes a line that may hold escapes already: backslashes are left as they are.
-pub(crate) fn harmless(line: &str) -> String {
-    line.split('\\').map(escape).collect::<Vec<_>>().join("\\")
 }
 
 /// Turns a value into JSON.
@@ -163,11 +159,6 @@ fn layout<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_is_escaped_once() {
-        assert_eq!(harmless("a\u{1b}[2J and \\u{1b}"), "a\\u{1b}[2J and \\u{1b}");
-    }
 
     #[test]
     fn colour_is_for_terminals() {

@@ -32,6 +32,11 @@ pub fn escape(text: &str) -> String {
     Escaped(text).to_string()
 }
 
+/// Escapes a line that may hold escapes already: backslashes are left as they are.
+pub fn harmless(line: &str) -> String {
+    line.split('\\').map(escape).collect::<Vec<_>>().join("\\")
+}
+
 /// Returns bytes as text that is safe to show; what is not UTF-8 becomes U+FFFD.
 pub fn escape_bytes(bytes: &[u8]) -> String {
     escape(&String::from_utf8_lossy(bytes))
@@ -86,6 +91,11 @@ mod tests {
     fn what_was_escaped_can_be_told_from_what_was_written() {
         assert_eq!(escape("\\n"), "\\\\n");
         assert_eq!(escape("Küche/größe"), "Küche/größe");
+    }
+
+    #[test]
+    fn a_line_is_escaped_once() {
+        assert_eq!(harmless("a\u{1b}[2J and \\u{1b}"), "a\\u{1b}[2J and \\u{1b}");
     }
 
     #[test]

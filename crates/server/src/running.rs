@@ -5,7 +5,7 @@
 mod start;
 
 use crate::{
-    admin::{Admin, notifying},
+    admin::{Admin, BROKER, notifying},
     clock,
     control::{ControlSocket, ListenerRow, Refusal, RefusalCode, Reply, Request, Response},
     enrolment::Enrolment,
@@ -48,9 +48,6 @@ const PROVING: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether members of groups are to get keys, and how long pieces of that work lie apart.
 const GRANTING: Duration = Duration::from_millis(50);
-
-/// Who does what nobody asked for, in the audit.
-const BROKER: &str = "broker";
 
 /// Holds a running broker; dropping it stops the broker.
 pub struct Running {

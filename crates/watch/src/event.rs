@@ -348,6 +348,8 @@ pub enum Ratchet {
     Current,
     /// It knew one that was given and used earlier.
     Stale,
+    /// It said that it knew none, though some were used: anybody can say that who has its password.
+    Empty,
 }
 
 /// Says how a link ended.

@@ -11,7 +11,13 @@ use std::collections::BTreeMap;
 pub(crate) struct Fleet {
     places: BTreeMap<DeviceId, Place>,
     windows: BTreeMap<Scope, UnixMillis>,
+    /// When devices that sign what they say of themselves did so last.
+    #[serde(default)]
+    signed: BTreeMap<DeviceId, UnixMillis>,
 }
+
+/// For so long nobody is believed who says without a signature how a device is that signs that, in milliseconds: seven days.
+const SIGNS_MILLIS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 impl Fleet {
     pub(crate) fn register(&mut self, device: DeviceId, place: Place) {
@@ -20,7 +26,16 @@ impl Fleet {
 
     pub(crate) fn remove(&mut self, device: &DeviceId) {
         self.places.remove(device);
+        self.signed.remove(device);
         self.windows.remove(&Scope::Device(device.clone()));
+    }
+
+    /// Takes that somebody says how a device is. Returns whether that counts: of a device that signs such things only what is signed does.
+    pub(crate) fn believes(&mut self, now: UnixMillis, device: &DeviceId, is_verified: bool) -> bool {
+        if is_verified && self.places.contains_key(device) {
+            self.signed.insert(device.clone(), now);
+        }
+        is_verified || self.signed.get(device).is_none_or(|at| now.since(*at) > SIGNS_MILLIS)
     }
 
     pub(crate) fn place(&self, device: &DeviceId) -> Option<&Place> {

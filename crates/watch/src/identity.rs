@@ -122,6 +122,9 @@ struct Record {
 struct Told {
     class: Class,
     severity: Severity,
+    /// Whether it was proven.
+    #[serde(default)]
+    is_proven: bool,
     told: UnixMillis,
     seen: UnixMillis,
 }
@@ -160,13 +163,18 @@ impl Record {
         sign: Sign,
         settings: &Settings,
     ) -> Option<Finding> {
-        let news = Told { class: sign.class, severity: sign.severity, told: now, seen: now };
+        let is_proven = sign.confidence == Confidence::Proven;
+        let news = Told { class: sign.class, severity: sign.severity, is_proven, told: now, seen: now };
+        let says_no_more = |told: &Told| told.severity >= sign.severity && told.is_proven >= is_proven;
         match self.told.iter_mut().find(|told| told.class == sign.class) {
-            Some(told) if told.severity >= sign.severity && now.since(told.told) < settings.repeat_ms => {
+            Some(told) if says_no_more(told) && now.since(told.told) < settings.repeat_ms => {
                 told.seen = now;
                 return None;
             }
-            Some(told) => *told = Told { severity: told.severity.max(sign.severity), ..news },
+            Some(told) => {
+                let (severity, is_proven) = (told.severity.max(sign.severity), told.is_proven || is_proven);
+                *told = Told { severity, is_proven, ..news };
+            }
             None => self.told.push(news),
         }
         Some(finding(now, device, Turn::Set, sign))

@@ -103,6 +103,9 @@ impl fmt::Display for NoSuch {
 
 impl core::error::Error for NoSuch {}
 
+/// No incident has a higher number but one of a damaged file: what JSON holds exactly.
+const LAST: u64 = 1 << 53;
+
 /// Is what survives a restart.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Saved {
@@ -153,9 +156,12 @@ impl Incidents {
     /// Returns the incidents that another process saved; what is more than may be, or contradicts itself, is left out.
     pub fn restored(settings: Settings, saved: Saved) -> Self {
         let mut incidents = Self { verdicts: saved.verdicts, ..Self::new(settings) };
-        incidents.last = saved.last;
+        incidents.last = Number(saved.last.0.min(LAST));
         for incident in saved.incidents.into_iter().take(limits::INCIDENTS + limits::PAST_INCIDENTS) {
             let number = incident.number;
+            if number.0 > LAST || incidents.all.contains_key(&number) {
+                continue;
+            }
             incidents.last = incidents.last.max(number);
             incidents.newest.insert((incident.scope.clone(), incident.class), number);
             if let Some(at) = incident.ending {

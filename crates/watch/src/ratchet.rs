@@ -53,9 +53,10 @@ pub enum Answer {
         /// The number of the next secret.
         give: u64,
     },
-    /// One that holds a secret that was used up, or none though some were used: two hold the credential, or one lost its memory. Nothing
-    /// is given.
+    /// One that holds a secret that was used up: two hold the credential, or a flash was restored. Nothing is given.
     Stale,
+    /// One that holds none though some were used: it lost its memory, or knows the password alone. Nothing is given.
+    Empty,
     /// One that knows no secret that was given. It proves nothing, and is refused.
     Wrong,
 }
@@ -77,7 +78,7 @@ impl Ratchet {
         match claim {
             // Until a secret was used nobody can tell whether the device ever received one.
             Claim::Nothing if self.used == 0 => self.give_after(0),
-            Claim::Nothing => Answer::Stale,
+            Claim::Nothing => Answer::Empty,
             Claim::Secret { number: 0, .. } | Claim::Secret { is_right: false, .. } => Answer::Wrong,
             Claim::Secret { number, .. } => {
                 // One that was given by a server whose store was lost since is right, and goes on from there.

@@ -113,8 +113,7 @@ impl Relocation {
         };
         let Some(whereabouts) = self.devices.get_mut(device) else { return };
         let around = Around { is_maintained: fleet.is_maintained(now, device), news };
-        let found = whereabouts.hear(now, device, event, around, &self.settings);
-        findings.extend(found);
+        findings.extend(whereabouts.hear(now, device, event, around, &self.settings));
         self.agenda.set(device, whereabouts.fades(&self.settings));
     }
 

@@ -57,6 +57,11 @@ impl Watch {
     /// Takes an event. Time that goes back stands still.
     pub fn handle(&mut self, now: UnixMillis, event: &Event) {
         self.now = now.max(self.now);
+        if let Event::Heartbeat { device, verified, .. } = event
+            && !self.fleet.believes(self.now, device, *verified)
+        {
+            return;
+        }
         match event {
             Event::Registered { device, place } => self.fleet.register(device.clone(), place.clone()),
             Event::Maintenance { scope, until } => self.fleet.maintain(self.now, scope.clone(), *until),

@@ -76,3 +76,16 @@ fn a_heartbeat_that_waited_since_before_the_start_is_no_start() {
     yard.pass(HOUR);
     yard.expect_nothing();
 }
+
+/// It was flashed and counts from one again; or somebody said in its name that it had started more often than it ever will.
+#[test]
+fn a_count_of_starts_that_fell_makes_nobody_deaf() {
+    let mut yard = yard_with("pump", device());
+    yard.heartbeat("pump", |heartbeat| heartbeat.boot_count = u64::MAX);
+    yard.pass(2 * HOUR);
+    yard.found();
+    starts(&mut yard, 1, Reset::PowerOn);
+    yard.pass(2 * HOUR);
+    starts(&mut yard, 4, Reset::Brownout);
+    yard.expect_set(of("pump"), Class::RebootLoop);
+}

@@ -77,7 +77,7 @@ fn each_fact_stands_there_with_its_points() {
     let mut story = lives_at_home();
     unplug(&mut story, LINK, 3 * HOUR, other_provider());
     story.tamper();
-    let finding = story.findings().pop().unwrap();
+    let finding = story.findings().into_iter().rfind(|finding| finding.class == Class::Moved).unwrap();
     let facts: Vec<&str> = finding.evidence.iter().map(|seen| &*seen.what).collect();
     let expected = [
         "1 points: it was away for 180 min",
@@ -311,6 +311,25 @@ fn a_signature_proves_what_a_switch_says_where_nobody_works() {
         [(Class::Tampered, Confidence::High)],
         "whoever works there opens it"
     );
+}
+
+/// Who has its password says so without a signature; who has it in hand switches it off first. Neither takes away what a signature proves.
+#[test]
+fn what_a_signed_switch_proves_is_hidden_by_nothing_that_came_before() {
+    let proven = (Class::Tampered, Confidence::Proven);
+    let mut story = lives_at_home();
+    switch(&mut story, false);
+    story.wait(MINUTE);
+    assert_eq!(switch(&mut story, true), [proven]);
+    assert_eq!(switch(&mut story, true), [], "it is told once");
+    let mut story = lives_at_home();
+    unplug(&mut story, LINK, 20 * MINUTE, other_provider());
+    story.found();
+    assert_eq!(switch(&mut story, true), [(Class::Moved, Confidence::High), proven]);
+    story.wait(DAY);
+    assert_eq!(story.over(), [], "a person is to say what it was");
+    story.tell(Event::MovedOnPurpose { device: story::pump() });
+    assert_eq!(story.over(), [Class::Moved, Class::Tampered]);
 }
 
 #[test]

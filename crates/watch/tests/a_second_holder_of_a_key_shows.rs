@@ -326,3 +326,23 @@ fn a_finding_says_what_was_seen_and_when() {
         ]
     );
 }
+
+/// A second holder says first, without a signature, what makes two starts overlap: what is proven afterwards is told all the same.
+#[test]
+fn what_anybody_can_say_hides_no_proof() {
+    let mut story = Story::begin();
+    story.signed(7, 1);
+    for minute in 0..10 {
+        story.beat(5, 10 * HOUR + minute * MINUTE);
+        story.beat(6, minute * MINUTE);
+        story.wait(MINUTE);
+    }
+    assert_eq!(story.found(), [(Class::EpochsInterleave, Confidence::High, Severity::Critical)]);
+    story.signed(8, 1);
+    story.wait(6 * MINUTE);
+    story.beat(5, 10 * HOUR + 17 * MINUTE);
+    story.beat(6, 17 * MINUTE);
+    story.found();
+    story.signed(7, 2);
+    assert_eq!(story.found(), [(Class::EpochsInterleave, Confidence::Proven, Severity::Critical)]);
+}

@@ -3,9 +3,9 @@
 
 mod yard;
 
-use keyward_watch::event::End;
+use keyward_watch::event::{End, Heartbeat};
 use keyward_watch::finding::Class;
-use yard::{DAY, HOUR, MINUTE, SECOND, Yard, device, of, says, yard};
+use yard::{DAY, HOUR, MINUTE, SECOND, Yard, device, of, says, yard, yard_with};
 
 /// Wakes, reports for a while, says how long it sleeps, and sleeps.
 fn wake(yard: &mut Yard, reports: u64, sleep: u64, end: End) {
@@ -115,4 +115,19 @@ fn that_it_starts_when_it_wakes_is_no_loop_and_no_power_cut() {
     yard.heartbeat("probe", |heartbeat| (heartbeat.uptime_secs, heartbeat.boot_count) = (2, 50));
     yard.pass(5 * MINUTE);
     yard.expect_clear(of("probe"), Class::Missing);
+}
+
+/// Who has its password says so, and takes it away.
+#[test]
+fn nobody_else_sends_a_device_to_sleep_that_signs_its_heartbeats() {
+    let mut yard = yard_with("pump", device());
+    yard.pass(DAY);
+    let sleep_until = Some(yard.now.plus(5 * DAY));
+    yard.pretend(
+        "pump",
+        Heartbeat { uptime_secs: 86_400, boot_count: 1, sleep_until, ..Heartbeat::default() },
+    );
+    yard.cut("pump");
+    yard.pass(HOUR);
+    yard.expect_set(of("pump"), Class::Missing);
 }

@@ -325,3 +325,35 @@ fn incidents_survive_a_restart_with_all_that_people_said_of_them() {
     assert_eq!(book.pass(9 * MINUTE), [ended(22)], "its end was due");
     assert_eq!(book.set(pump(60), Class::Missing), [told(23, true)], "no number is used again");
 }
+
+/// Its file was damaged in places that are JSON all the same.
+#[test]
+fn a_book_that_contradicts_itself_goes_on_with_what_is_whole() {
+    let mut book = book();
+    book.set(pump(1), Class::Missing);
+    book.resolve(1, Verdict::True);
+    let mut saved = serde_json::to_value(book.incidents.saved()).unwrap();
+    let incidents = saved["incidents"].as_array_mut().unwrap();
+    let mut last = incidents[0].clone();
+    (last["number"], last["seen"]) = (u64::MAX.into(), u64::MAX.into());
+    let twice = incidents[0].clone();
+    incidents.extend([twice, last]);
+    saved["last"] = u64::MAX.into();
+    let restored = Incidents::restored(Settings::default(), serde_json::from_value(saved).unwrap());
+    assert_eq!(restored.all().count(), 1);
+    let mut book = Book { incidents: restored, ..book };
+    let changes = book.set(pump(2), Class::Missing);
+    assert!(matches!(changes[..], [Change::Told { calls: true, .. }]), "{changes:?}");
+    book.set(pump(3), Class::Missing);
+    assert_eq!(book.incidents.all().count(), 3);
+}
+
+#[test]
+fn what_a_device_calls_its_sensors_stands_in_one_line_of_bounded_length() {
+    let mut book = book();
+    let mut finding = book.finding(pump(1), Class::Disagrees);
+    finding.evidence[0].what = format!("\"t \u{1b}]0;x\u{7}\n  more\u{85}{}", "ü".repeat(200)).into();
+    book.handle(finding);
+    let [fact] = &book.only().evidence[..] else { panic!() };
+    assert!(fact.what.starts_with("\"t ?]0;x??  more?ü") && fact.what.len() <= 200, "{fact:?}");
+}

@@ -56,7 +56,7 @@ fn event() -> impl Strategy<Value = Event> {
         || (0..3_u8).prop_map(|n| DeviceId::parse(&format!("d{n}")).ok()).prop_filter_map("a name", |id| id);
     let end =
         prop::sample::select(vec![End::Disconnect, End::Closed, End::KeepAlive, End::TakenOver, End::Server]);
-    let ratchet = prop::sample::select(vec![Ratchet::Current, Ratchet::Stale]);
+    let ratchet = prop::sample::select(vec![Ratchet::Current, Ratchet::Stale, Ratchet::Empty]);
     let proof = prop_oneof![
         Just(Proof::Equivocation),
         Just(Proof::NumberBehind),

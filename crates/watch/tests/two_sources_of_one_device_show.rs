@@ -88,6 +88,33 @@ fn a_secret_that_was_used_up_may_be_a_restored_flash_and_the_second_is_proof() {
     assert_eq!(story.found(), [(Class::StaleRatchet, Confidence::Proven, Severity::Critical)]);
 }
 
+/// A device that was erased says so, and so can whoever has read its password: neither holds a copy.
+#[test]
+fn who_has_no_secret_proves_nothing_however_often() {
+    let mut story = Story::begin();
+    story.connect_with(home(), Ratchet::Current);
+    story.wait(HOUR);
+    for _ in 0..20 {
+        story.connect_with(elsewhere(), Ratchet::Empty);
+        story.wait(20 * MINUTE);
+    }
+    let found = story.found();
+    assert_eq!(
+        found[..2],
+        [
+            (Class::StaleRatchet, Confidence::Medium, Severity::Medium),
+            (Class::StaleRatchet, Confidence::High, Severity::High),
+        ]
+    );
+    assert!(found.iter().all(|(_, confidence, _)| *confidence < Confidence::Proven), "{found:?}");
+    story.connect_with(home(), Ratchet::Stale);
+    assert_eq!(
+        story.found().last().map(|found| found.1),
+        Some(Confidence::Medium),
+        "this is the first of its kind"
+    );
+}
+
 const BERLIN: (i16, i16) = (5_252, 1_340);
 const SYDNEY: (i16, i16) = (-3_387, 15_121);
 const CANBERRA: (i16, i16) = (-3_528, 14_913);

@@ -4,7 +4,7 @@ use crate::args::{IncidentCommand, VerdictArg};
 use crate::clock::moment;
 use crate::failure::Outcome;
 use crate::reach::Site;
-use crate::screen::table;
+use crate::screen::{harmless, table};
 use keyward_server::control::{
     IncidentDetail, IncidentNote, IncidentRow, IncidentVerdict, Request, Response,
 };
@@ -64,7 +64,7 @@ fn detail(incident: &IncidentDetail) -> String {
         "Incident {}: {}\n{}\n\n  severity    {}\n  confidence  {}\n  state       {}\n  first seen  {}\n  last seen   {} ({} times)\n",
         row.number,
         row.incident,
-        row.what,
+        harmless(&row.what),
         row.severity,
         row.confidence,
         row.state,
@@ -89,5 +89,33 @@ fn detail(incident: &IncidentDetail) -> String {
 }
 
 fn note(note: &IncidentNote) -> String {
-    format!("  {}  {}\n", moment(note.at_unix_ms), note.what)
+    format!("  {}  {}\n", moment(note.at_unix_ms), harmless(&note.what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_that_a_device_chose_paints_the_terminal_of_whoever_looks_at_its_incident() {
+        let fact = IncidentNote { at_unix_ms: 0, what: "\"t \u{1b}]0;x\u{7}\n  more\" is 9".to_owned() };
+        let row = IncidentRow {
+            number: 1,
+            incident: "out-of-range".to_owned(),
+            scope: "device:pump".to_owned(),
+            severity: "high".to_owned(),
+            confidence: "high".to_owned(),
+            state: "open".to_owned(),
+            first_seen_unix_ms: 0,
+            last_seen_unix_ms: 0,
+            seen: 1,
+            parent: None,
+            what: "gateway a\\u{1b}".to_owned(),
+        };
+        let history = vec![fact.clone()];
+        let text = detail(&IncidentDetail { row, evidence: vec![fact], history, children: Vec::new() });
+        assert!(!text.contains(['\u{1b}', '\u{7}']), "{text}");
+        assert_eq!(text.matches("\\n  more").count(), 2, "{text}");
+        assert!(text.contains("gateway a\\u{1b}\n"), "{text}");
+    }
 }

@@ -6,9 +6,10 @@
 use super::quarantine::Verdict;
 use super::{Admin, Turn};
 use crate::config::Action;
+use crate::escape::escape;
 use crate::installation::wall_time;
 use crate::watch::Proven;
-use keyward_identity::{Command, QuarantinedBy};
+use keyward_identity::{Command, QuarantinedBy, limits};
 use keyward_ids::Identity;
 use keyward_watch::event::{Scope, UnixMillis};
 use keyward_watch::finding::Class;
@@ -35,7 +36,9 @@ impl Admin {
             (verdict, _) => verdict,
         };
         if verdict == Verdict::Quarantine {
-            let because = format!("{class}: {what}");
+            // What a device called its switch stands there too, and a reason is one line.
+            let mut because = format!("{class}: {}", escape(what));
+            because.truncate(because.floor_char_boundary(limits::REASON_BYTES));
             let done = match action {
                 Action::Revoke => self.revoke_by_itself(&identity, actor),
                 _ => self.quarantine_by_itself(&identity, because, actor),

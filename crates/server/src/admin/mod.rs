@@ -64,6 +64,9 @@ use keyward_policy::Policy;
 use keyward_store::Read;
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
+/// Who does what nobody asked for, in the audit.
+pub(crate) const BROKER: &str = "broker";
+
 /// Executes requests on the registry, the configuration and the rule files.
 pub struct Admin {
     home: Home,
@@ -160,7 +163,7 @@ impl Operator {
 impl Admin {
     /// Takes the store of a broker that runs.
     pub(crate) fn running(home: Home, registrar: Registrar, running: InRun, watch: WatchDesk) -> Self {
-        let quarantining = quarantine::Quarantining::of(&registrar.registry());
+        let quarantining = quarantine::Quarantining::of(&registrar);
         let (told, commanded) = (BTreeSet::new(), Spent::default());
         Self { home, registrar, running: Some(running), told, quarantining, commanded, watch }
     }

@@ -3,7 +3,7 @@
 //! Nothing but such a proof counts there, for a quarantine must not be a weapon: failed logins, client ids of others and messages that
 //! were captured prove nothing. It is decided here, on the threads of the control plane, and bounded by the hour.
 
-use super::{Admin, Turn, devices::device, incidents, limits};
+use super::{Admin, BROKER, Turn, devices::device, incidents, limits};
 use crate::{
     config::Config,
     control::{QuarantineRow, Refusal, Response},
@@ -11,8 +11,8 @@ use crate::{
     notify::{self, Notice},
 };
 use keyward_identity::{
-    Account, Command, Kid, QuarantinedBy, Refusal as Refused, Registry, SecondHolder, SecondHolderSign,
-    Standing, WallTime,
+    Account, AuditEntry, Command, Event, Kid, LedgerError, QuarantinedBy, Refusal as Refused, Registrar,
+    SecondHolder, SecondHolderSign, Standing, WallTime,
 };
 use keyward_ids::{Identity, Kind};
 use keyward_watch::finding::Severity;
@@ -50,11 +50,14 @@ pub(super) enum Verdict {
 }
 
 impl Quarantining {
-    /// Takes up what a broker before this one did.
-    pub(super) fn of(registry: &Registry) -> Self {
-        let own = registry.accounts().filter_map(|account| account.quarantine.as_ref());
-        let own = own.filter(|quarantine| quarantine.by == QuarantinedBy::Broker);
-        let mut recent: Vec<WallTime> = own.map(|quarantine| quarantine.since).collect();
+    /// Takes up what a broker before this one did. The ledger says it, also of devices that were released or revoked since.
+    pub(super) fn of(registrar: &Registrar) -> Self {
+        let mut recent = acts(registrar).unwrap_or_else(|error| {
+            tracing::error!(
+                "what the broker did about devices by itself in the last hour cannot be read: {error}"
+            );
+            Vec::new()
+        });
         recent.sort_unstable();
         Self { recent: recent.into(), left: BTreeSet::new() }
     }
@@ -85,6 +88,20 @@ impl Quarantining {
             named.join(", ")
         ))
     }
+}
+
+/// Returns when the broker shut out devices by itself, as the ledger says.
+fn acts(registrar: &Registrar) -> Result<Vec<WallTime>, LedgerError> {
+    let is_act = |entry: &AuditEntry| {
+        entry.events.iter().any(|event| match event {
+            Event::Quarantined { by, .. } => *by == QuarantinedBy::Broker,
+            Event::Revoked { .. } => entry.actor == BROKER,
+            _ => false,
+        })
+    };
+    let all = registrar.audit(1)?;
+    let own = all.filter(|entry| entry.as_ref().map_or(true, is_act));
+    own.map(|entry| entry.map(|entry| entry.at)).collect()
 }
 
 impl Admin {

@@ -7,6 +7,7 @@ use super::smtp::Smtp;
 use super::{Channel, limits, secret};
 use crate::clock;
 use crate::config;
+use crate::escape::harmless;
 use base64ct::{Base64, Encoding};
 use keyward_identity::WallTime;
 use std::fmt::Write;
@@ -97,8 +98,7 @@ fn message(settings: &config::Mail, installation: &str, letters: &[Letter], now_
 fn subject(letters: &[Letter]) -> String {
     let Some(Letter { notice, .. }) = letters.first() else { return String::new() };
     let (what, _) = notice.what.split_once(" → ").unwrap_or((&notice.what, ""));
-    let mut subject: String =
-        format!("Keyward: {what}").chars().filter(|c| !c.is_control()).take(SUBJECT).collect();
+    let mut subject: String = format!("Keyward: {}", harmless(what)).chars().take(SUBJECT).collect();
     if letters.len() > 1 {
         let _ = write!(subject, " (and {} more)", letters.len() - 1);
     }
@@ -109,7 +109,7 @@ fn body(installation: &str, letters: &[Letter]) -> String {
     let mut text = String::new();
     for Letter { notice, .. } in letters {
         let Notice { what, kind, more, severity, at_unix_ms, incident, .. } = notice;
-        let severity = serde_json::to_value(severity).unwrap_or_default();
+        let (what, severity) = (harmless(what), serde_json::to_value(severity).unwrap_or_default());
         let since = incident.get("at").and_then(serde_json::Value::as_str);
         let since = since.map_or_else(|| WallTime(*at_unix_ms).to_string(), str::to_owned);
         let _ = write!(
@@ -120,7 +120,8 @@ fn body(installation: &str, letters: &[Letter]) -> String {
         let facts = incident.get("evidence").and_then(serde_json::Value::as_array);
         for fact in facts.into_iter().flatten() {
             if let Some(what) = fact.get("what").and_then(serde_json::Value::as_str) {
-                let _ = writeln!(text, "  because   {what}");
+                // What devices call their sensors stands there too.
+                let _ = writeln!(text, "  because   {}", harmless(what));
             }
         }
         text += "\n";
@@ -130,9 +131,9 @@ fn body(installation: &str, letters: &[Letter]) -> String {
     text
 }
 
-/// Writes a text for a header field: as it is if that is ASCII, else as encoded words (RFC 2047).
+/// Writes a text for a header field: as it is if that is ASCII and would not be taken for encoded words, else as encoded words (RFC 2047).
 fn encoded(text: &str) -> String {
-    if text.is_ascii() {
+    if text.is_ascii() && !text.contains("=?") {
         return text.to_owned();
     }
     let mut words = vec![String::new()];

@@ -5,25 +5,28 @@
 use super::{limits, tls};
 use crate::clock;
 use crate::config::{Mail, MailTls};
+use crate::escape::escape_cut;
 use base64ct::{Base64, Encoding};
 use keyward_mqtt::time::Millis;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
+/// Characters that are told of what a server says.
+const SAID: usize = 300;
+
 /// Is a conversation with a mail server that is over at a certain time.
 pub(super) struct Smtp {
     host: String,
-    /// The socket below `stream`, for its timeouts.
-    socket: TcpStream,
+    /// The connection below `stream`.
+    socket: Timed,
     stream: Box<dyn Stream>,
     /// What was read and belongs to the next answer.
     read: Vec<u8>,
-    deadline: Millis,
     /// What the server can do: the lines that answer EHLO.
     abilities: Vec<String>,
 }
@@ -31,6 +34,45 @@ pub(super) struct Smtp {
 trait Stream: Read + Write + Send {}
 
 impl<T: Read + Write + Send> Stream for T {}
+
+/// Is a connection of which each read and write ends with the conversation: who gives or takes a byte at a time gains no time by that.
+struct Timed {
+    socket: TcpStream,
+    deadline: Millis,
+}
+
+impl Timed {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, deadline: self.deadline })
+    }
+
+    /// Returns the socket for something that may take what is left of the time.
+    fn armed(&self) -> io::Result<&TcpStream> {
+        let left = match self.deadline.saturating_sub(clock::now().mono).0 {
+            0 => return Err(ErrorKind::TimedOut.into()),
+            left => Some(Duration::from_millis(left)),
+        };
+        self.socket.set_read_timeout(left)?;
+        self.socket.set_write_timeout(left)?;
+        Ok(&self.socket)
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.armed()?.read(into)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.armed()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.armed()?.flush()
+    }
+}
 
 /// Is an answer: its number, and what stands behind it in each line.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,16 +91,10 @@ impl Smtp {
     /// What went wrong, and what to do.
     pub(super) fn open(settings: &Mail, deadline: Millis) -> Result<Self, String> {
         let host = settings.host.clone();
-        let socket = connect(&host, settings.port, deadline)?;
+        let socket = Timed { socket: connect(&host, settings.port, deadline)?, deadline };
         let below = socket.try_clone().map_err(|error| error.to_string())?;
-        let mut smtp = Self {
-            host,
-            socket: below,
-            stream: Box::new(socket),
-            read: Vec::new(),
-            deadline,
-            abilities: Vec::new(),
-        };
+        let stream = Box::new(socket);
+        let mut smtp = Self { host, socket: below, stream, read: Vec::new(), abilities: Vec::new() };
         if settings.tls == MailTls::Tls {
             smtp.secure(settings)?;
         }
@@ -94,18 +130,18 @@ impl Smtp {
             let words = Zeroizing::new([b"\0", user.as_bytes(), b"\0", password].concat());
             let line =
                 Zeroizing::new(format!("AUTH PLAIN {}", *Zeroizing::new(Base64::encode_string(&words))));
-            return self.say(&line, 235).map(drop);
+            return self.show(&line, 235);
         }
         if offers("LOGIN") {
             self.say("AUTH LOGIN", 334)?;
             self.say(&Base64::encode_string(user.as_bytes()), 334)?;
             let password = Zeroizing::new(Base64::encode_string(password));
-            return self.say(&password, 235).map(drop);
+            return self.show(&password, 235);
         }
         Err(format!(
             "{} takes no password (it offers: {})",
             self.host,
-            if ways.is_empty() { "nothing" } else { &ways }
+            if ways.is_empty() { "nothing".to_owned() } else { escape_cut(&ways, SAID) }
         ))
     }
 
@@ -153,7 +189,7 @@ impl Smtp {
     }
 
     fn greet(&mut self) -> Result<(), String> {
-        let name = match self.socket.local_addr().map(|address| address.ip().to_canonical()) {
+        let name = match self.socket.socket.local_addr().map(|address| address.ip().to_canonical()) {
             Ok(IpAddr::V4(address)) => format!("[{address}]"),
             Ok(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
             Err(_) => "[127.0.0.1]".to_owned(),
@@ -179,9 +215,11 @@ impl Smtp {
         let socket = self.socket.try_clone().map_err(|error| error.to_string())?;
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
-            self.arm()?;
             let done = stream.conn.complete_io(&mut stream.sock);
-            done.map_err(|error| format!("{}: TLS: {error} (ca_file says whom to believe)", self.host))?;
+            done.map_err(|error| match error.get_ref() {
+                Some(why) => format!("{}: {}", self.host, tls::trouble(why)),
+                None => self.broken(&error),
+            })?;
         }
         self.stream = Box::new(stream);
         Ok(())
@@ -193,8 +231,19 @@ impl Smtp {
         self.hear(expected)
     }
 
+    /// Sends a line with something secret. Of what is answered nothing is told but the number, for some repeat what they did not like.
+    fn show(&mut self, line: &str, expected: u16) -> Result<(), String> {
+        self.write_line(line)?;
+        let answer = Answer { lines: Vec::new(), ..self.answer()? };
+        self.judge(answer, expected).map(drop)
+    }
+
     fn hear(&mut self, expected: u16) -> Result<Answer, String> {
         let answer = self.answer()?;
+        self.judge(answer, expected)
+    }
+
+    fn judge(&self, answer: Answer, expected: u16) -> Result<Answer, String> {
         if answer.code == expected {
             return Ok(answer);
         }
@@ -212,7 +261,6 @@ impl Smtp {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.arm()?;
         let sent = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
         sent.map_err(|error| self.broken(&error))
     }
@@ -225,7 +273,6 @@ impl Smtp {
                 self.read.drain(..length);
                 return Ok(answer);
             }
-            self.arm()?;
             let mut more = [0; 1_024];
             match self.stream.read(&mut more) {
                 Ok(0) => return Err(format!("{} has hung up", self.host)),
@@ -233,13 +280,6 @@ impl Smtp {
                 Err(error) => return Err(self.broken(&error)),
             }
         }
-    }
-
-    /// Lets the next read or write take what is left of the time.
-    fn arm(&self) -> Result<(), String> {
-        let left = left(&self.host, self.deadline)?;
-        let armed = self.socket.set_read_timeout(Some(left));
-        armed.and_then(|()| self.socket.set_write_timeout(Some(left))).map_err(|error| error.to_string())
     }
 
     fn broken(&self, error: &std::io::Error) -> String {
@@ -251,9 +291,10 @@ impl Smtp {
 }
 
 impl Answer {
-    /// Returns it in a line.
+    /// Returns it in a line for a person.
     fn text(&self) -> String {
-        format!("{} {}", self.code, self.lines.join(" / "))
+        let said = escape_cut(&self.lines.join(" / "), SAID);
+        format!("{} {said}", self.code).trim_end().to_owned()
     }
 }
 

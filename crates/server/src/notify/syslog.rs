@@ -7,9 +7,11 @@ use crate::clock;
 use crate::config::{self, SyslogPlace};
 use keyward_identity::WallTime;
 use keyward_watch::finding::Severity;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
 
 /// The facility: system daemons.
 const DAEMON: u8 = 3;
@@ -33,8 +35,7 @@ impl Syslog {
         match &self.settings.to {
             SyslogPlace::Socket(path) => {
                 cut(&mut line);
-                let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(line.as_bytes(), path));
-                sent.map(drop).map_err(|error| format!("{}: {error}", path.display()))
+                send_to_socket(path, line.as_bytes(), limits::NOTICE_TIME)
             }
             SyslogPlace::Udp(host, port) => {
                 cut(&mut line);
@@ -57,6 +58,18 @@ impl Channel for Syslog {
     fn send(&self, letters: &[Letter]) -> Result<(), String> {
         letters.iter().try_for_each(|letter| self.send_one(letter))
     }
+}
+
+/// Sends to a socket of this machine. Where its reader has stopped, that waits for room.
+fn send_to_socket(path: &Path, bytes: &[u8], at_most: Duration) -> Result<(), String> {
+    let sent = UnixDatagram::unbound().and_then(|socket| {
+        socket.set_write_timeout(Some(at_most))?;
+        socket.send_to(bytes, path)
+    });
+    sent.map(drop).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => format!("{}: nobody reads there", path.display()),
+        _ => format!("{}: {error}", path.display()),
+    })
 }
 
 fn send_datagram(host: &str, port: u16, bytes: &[u8]) -> Result<(), String> {

@@ -1,10 +1,15 @@
 //! Whom the broker believes when it is the client: the authorities of the system, or those of a file.
 
 use super::limits;
+use crate::escape::escape_cut;
 use keyward_identity::files;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+
+/// Characters that are told of what is wrong with TLS: names of a certificate stand there too.
+const TROUBLE: usize = 300;
 
 /// Where systems keep the authorities that they believe: Debian, Alpine and their kin; Red Hat's; BSD's.
 const OF_SYSTEM: [&str; 3] =
@@ -30,4 +35,9 @@ pub(super) fn roots(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>,
         return Err(format!("{} holds no certificate in PEM", path.display()));
     }
     Ok(roots)
+}
+
+/// Says what is wrong with TLS to the other end, and what to look at.
+pub(super) fn trouble(error: &(impl Display + ?Sized)) -> String {
+    format!("TLS: {} (ca_file says whom to believe)", escape_cut(&error.to_string(), TROUBLE))
 }

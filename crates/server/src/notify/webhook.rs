@@ -103,20 +103,18 @@ fn plain(error: &ureq::Error) -> String {
             "no such host: is the URL right, and does this machine's DNS answer?".to_owned()
         }
         ureq::Error::ConnectionFailed => "nobody takes the connection".to_owned(),
-        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(inner) => of_tls(inner),
-            None => error.kind().to_string(),
-        },
-        ureq::Error::Rustls(error) => of_tls(error),
+        ureq::Error::Io(error) => {
+            match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(inner) => tls::trouble(inner),
+                None => error.kind().to_string(),
+            }
+        }
+        ureq::Error::Rustls(error) => tls::trouble(error),
         ureq::Error::BadUri(_) => "the URL is none".to_owned(),
         ureq::Error::LargeResponseHeader(..) => "its answer is too long".to_owned(),
         ureq::Error::Protocol(_) => "it does not answer as HTTP does".to_owned(),
         _ => "it could not be told".to_owned(),
     }
-}
-
-fn of_tls(error: &rustls::Error) -> String {
-    format!("TLS: {error} (ca_file says whom to believe)")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use keyward_broker::output::CloseCause;
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_ids::{Identity, Kind};
 use keyward_mqtt::time::UnixMillis;
+use keyward_watch::event::Ratchet;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -44,8 +45,8 @@ pub enum What {
     Ratcheted {
         /// The number of the link.
         link: u64,
-        /// Whether its secret was used up before.
-        is_stale: bool,
+        /// What it showed.
+        shown: Ratchet,
     },
     /// One of its links is over.
     Parted {
@@ -156,8 +157,8 @@ impl Ear {
 pub(crate) struct Hearing {
     mouth: Option<Mouth>,
     heard: Vec<Heard>,
-    /// What each device said since the second began.
-    said: HashMap<Identity, u32>,
+    /// What each device said since the second began: without a signature, and with one.
+    said: HashMap<Identity, [u32; 2]>,
     second: UnixMillis,
 }
 
@@ -177,8 +178,8 @@ impl Hearing {
         self.note(device, || What::Connected { link, from, fingerprint, keep_alive_secs });
     }
 
-    pub(crate) fn ratcheted(&mut self, device: &Identity, link: u64, is_stale: bool) {
-        self.note(device, || What::Ratcheted { link, is_stale });
+    pub(crate) fn ratcheted(&mut self, device: &Identity, link: u64, shown: Ratchet) {
+        self.note(device, || What::Ratcheted { link, shown });
     }
 
     pub(crate) fn parted(&mut self, device: &Identity, link: u64, how: Leave) {
@@ -186,7 +187,7 @@ impl Hearing {
     }
 
     pub(crate) fn said(&mut self, message: Arc<Message>, signed: Option<Signed>) {
-        if self.is_within_share(&message.publisher().identity) {
+        if self.is_within_share(&message.publisher().identity, signed.is_some()) {
             let device = message.publisher().identity.clone();
             let message = (message.weight() <= HEARD_MESSAGE_BYTES).then_some(message);
             self.note(&device, || What::Said { message, signed });
@@ -194,13 +195,14 @@ impl Hearing {
     }
 
     pub(crate) fn unfit(&mut self, device: &Identity, unfit: Unfit) {
-        if self.is_within_share(device) {
+        if self.is_within_share(device, false) {
             self.note(device, || What::Unfit(unfit));
         }
     }
 
-    /// Counts what a device can say as often as it likes. Returns whether the watch is to hear it.
-    fn is_within_share(&mut self, device: &Identity) -> bool {
+    /// Counts what a device can say as often as it likes. Returns whether the watch is to hear it. What is signed is counted by itself: who
+    /// has its password and not its key cannot drown what it says.
+    fn is_within_share(&mut self, device: &Identity, is_signed: bool) -> bool {
         if self.mouth.is_none() || device.kind() != Kind::Device {
             return false;
         }
@@ -208,6 +210,7 @@ impl Hearing {
             Some(said) => said,
             None => self.said.entry(device.clone()).or_default(),
         };
+        let said = &mut said[usize::from(is_signed)];
         *said = said.saturating_add(1);
         let said = *said;
         if said == HEARD_OF_ONE {
@@ -330,6 +333,17 @@ mod tests {
         );
         assert_eq!(second(&mut worker, 5_950), (2, 0));
         assert_eq!(ear.missed(), 0);
+    }
+
+    #[test]
+    fn who_floods_without_a_signature_drowns_nothing_that_is_signed() {
+        let (mouth, ear) = hearing();
+        let mut worker = Hearing::new(Some(mouth));
+        (0..2 * HEARD_OF_ONE).for_each(|_| worker.unfit(&pump(), Unfit::Form));
+        assert!(!worker.is_within_share(&pump(), false));
+        assert!(worker.is_within_share(&pump(), true), "its switch, say");
+        worker.hand_over(UnixMillis(5_000));
+        assert_eq!(ear.listen(Duration::ZERO).unwrap().heard.len(), HEARD_OF_ONE as usize);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::plane::limits::RATCHET_ANSWERS_WAITING;
 use keyward_broker::RatchetAnswer;
+use keyward_watch::event::Ratchet;
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use std::time::Duration;
 pub struct Ruling {
     /// What the device is told.
     pub text: String,
-    /// Whether its secret was used up before; `None` if it proved nothing.
-    pub is_stale: Option<bool>,
+    /// What it showed; `None` if it proved nothing.
+    pub shown: Option<Ratchet>,
 }
 
 /// Is an answer of a device, and who waits for what comes of it.

@@ -15,6 +15,7 @@ mod words;
 use crate::plane::{Answered, RatchetQueue, Ruling};
 use keyward_broker::RatchetAnswer;
 use keyward_ids::Identity;
+use keyward_watch::event::Ratchet as Shown;
 use keyward_watch::ratchet::{Answer, Ratchet};
 pub(crate) use secrets::LABEL;
 use secrets::Secrets;
@@ -68,7 +69,7 @@ impl Ratchets {
             }
         }
         if !self.keep(&changed) {
-            rulings.retain(|(_, ruling)| ruling.is_stale != Some(false));
+            rulings.retain(|(_, ruling)| ruling.shown != Some(Shown::Current));
         }
         rulings.into_iter().for_each(|(answered, ruling)| answered.reply(ruling));
     }
@@ -77,7 +78,8 @@ impl Ratchets {
     fn rule(&self, answer: &RatchetAnswer, changed: &mut HashMap<[u8; 8], Kept>) -> Option<Ruling> {
         let device = self.secrets.device(&answer.identity);
         let chain = self.secrets.chain(&answer.identity, answer.life, answer.epoch);
-        let wrong = Ruling { text: words::WRONG.to_owned(), is_stale: None };
+        let wrong = Ruling { text: words::WRONG.to_owned(), shown: None };
+        let stale = |shown| Ruling { text: words::STALE.to_owned(), shown: Some(shown) };
         let Some(said) = words::read(&answer.text) else { return Some(wrong) };
         let name = chain.name();
         let kept = changed.get(&device).copied().or_else(|| self.store.get(&device));
@@ -90,9 +92,10 @@ impl Ratchets {
                     return None;
                 }
                 changed.insert(device, Kept { chain: name, ratchet });
-                Ruling { text: words::next(name, give, &chain.secret(give)), is_stale: Some(false) }
+                Ruling { text: words::next(name, give, &chain.secret(give)), shown: Some(Shown::Current) }
             }
-            Answer::Stale => Ruling { text: words::STALE.to_owned(), is_stale: Some(true) },
+            Answer::Stale => stale(Shown::Stale),
+            Answer::Empty => stale(Shown::Empty),
             Answer::Wrong => wrong,
         })
     }

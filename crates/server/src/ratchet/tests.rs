@@ -83,7 +83,8 @@ impl Broker {
     /// Lets a device connect; returns what it is told.
     fn connect(&mut self, flash: &mut Flash) -> String {
         let told = self.ask(|nonce| flash.answer(nonce)).unwrap();
-        assert_eq!(told.is_stale, Some(told.text == words::STALE), "{}", told.text);
+        let is_current = told.shown == Some(Shown::Current);
+        assert_eq!(is_current, told.text != words::STALE, "{}", told.text);
         flash.store(&told.text);
         told.text
     }
@@ -198,7 +199,7 @@ fn what_proves_nothing_is_refused_and_accuses_nobody() {
     let mut broker = Broker::new();
     let mut flash = known(&mut broker, 3);
     let right = flash.answer(&[]);
-    let wrong = Ruling { text: words::WRONG.to_owned(), is_stale: None };
+    let wrong = Ruling { text: words::WRONG.to_owned(), shown: None };
     for text in [String::new(), "hello".to_owned(), right] {
         assert_eq!(broker.ask(|_| text.clone()), Some(wrong.clone()));
     }

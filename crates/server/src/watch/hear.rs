@@ -5,9 +5,7 @@ use crate::plane::{Heard, Host, Leave, What};
 use keyward_broker::{Message, Signed, Unfit};
 use keyward_envelope::inspect;
 use keyward_ids::{DeviceId, Identity};
-use keyward_watch::event::{
-    Claims, Connection, End, Event, Message as Said, Proof, Ratchet, Source, UnixMillis,
-};
+use keyward_watch::event::{Claims, Connection, End, Event, Message as Said, Proof, Source, UnixMillis};
 use std::net::IpAddr;
 
 /// Returns what the detectors are told of one thing that was heard.
@@ -19,10 +17,7 @@ pub(super) fn events(heard: Heard, at: UnixMillis) -> Vec<Event> {
             let connection = Connection { link, source, keep_alive_secs };
             vec![Event::Connected { device, connection }]
         }
-        What::Ratcheted { link, is_stale } => {
-            let ratchet = if is_stale { Ratchet::Stale } else { Ratchet::Current };
-            vec![Event::Ratcheted { device, link, ratchet }]
-        }
+        What::Ratcheted { link, shown } => vec![Event::Ratcheted { device, link, ratchet: shown }],
         What::Parted { link, how } => vec![Event::Disconnected { device, link, end: end(how) }],
         What::Said { message, signed } => said(device, message.as_deref(), signed, at),
         What::Unfit(Unfit::Signature | Unfit::Form | Unfit::Key) => {

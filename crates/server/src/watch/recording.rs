@@ -70,6 +70,13 @@ impl Recorder {
             let declared = Box::new(declared.clone());
             self.write(at, &Event::Declared { device: device.clone(), declared })?;
         }
+        if self.written > self.room / 2 {
+            // Else each event would begin a file.
+            let needed = self.written.saturating_mul(4);
+            return Err(io::Error::other(format!(
+                "there is no room beside the devices: `record` in the section [watch] of keyward.toml has to be some {needed} bytes"
+            )));
+        }
         Ok(())
     }
 
@@ -115,6 +122,20 @@ mod tests {
         let last: Line<'_> =
             serde_json::from_str(fs::read_to_string(&file).unwrap().lines().last().unwrap()).unwrap();
         assert_eq!(last.at, UnixMillis(199));
+    }
+
+    #[test]
+    fn devices_that_fill_the_room_end_the_recording_and_not_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("watch.jsonl");
+        let mut watch = Watch::new();
+        for number in 0..20 {
+            let device = format!("pump-{number}").parse().unwrap();
+            watch.handle(UnixMillis(1), &Event::Registered { device, place: Place::default() });
+        }
+        let mut recorder = Recorder::new(file.clone(), 1_000);
+        (0..5).for_each(|at| recorder.note(UnixMillis(at), &Event::Restarted, &watch));
+        assert_eq!((recorder.room, file.with_extension("before.jsonl").exists()), (0, false));
     }
 
     #[test]

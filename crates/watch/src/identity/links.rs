@@ -37,6 +37,8 @@ pub(super) struct Links {
     /// Who took the place of whom, one after the other.
     sides: VecDeque<Side>,
     stale: First,
+    #[serde(default)]
+    empty: First,
 }
 
 /// Bytes behind it at most: a list has room for twice what it holds.
@@ -92,13 +94,24 @@ impl Links {
 
     /// Takes how a link answered for the rolling secret.
     pub(super) fn answer(&mut self, now: UnixMillis, ratchet: Ratchet, settings: &Settings) -> Option<Sign> {
-        if ratchet != Ratchet::Stale {
-            return None;
-        }
-        let what = "somebody connected with its credential and a secret that was used up";
-        Some(match self.stale.note(now, settings.first_sign_ms) {
-            Some(before) => Sign::proven(Class::StaleRatchet, now, what).after(before, "the same before"),
-            None => Sign::new(Class::StaleRatchet, Confidence::Medium, Severity::Medium, now, what),
+        let (first, what) = match ratchet {
+            Ratchet::Current => return None,
+            Ratchet::Stale => {
+                (&mut self.stale, "somebody connected with its credential and a secret that was used up")
+            }
+            Ratchet::Empty => (
+                &mut self.empty,
+                "somebody connected with its credential and no secret, though it was given some",
+            ),
+        };
+        let sign = |confidence, severity| Sign::new(Class::StaleRatchet, confidence, severity, now, what);
+        Some(match (first.note(now, settings.first_sign_ms), ratchet) {
+            (None, _) => sign(Confidence::Medium, Severity::Medium),
+            (Some(before), Ratchet::Stale) => {
+                Sign::proven(Class::StaleRatchet, now, what).after(before, "the same before")
+            }
+            // It was erased, or somebody has read its password: that is no copy.
+            (Some(before), _) => sign(Confidence::High, Severity::High).after(before, "the same before"),
         })
     }
 

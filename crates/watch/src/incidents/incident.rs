@@ -159,7 +159,7 @@ impl Incident {
     /// Takes one more sign of it. Returns whether that is news.
     pub(super) fn see(&mut self, finding: &Finding, parent: Option<Number>) -> bool {
         let at = finding.at;
-        self.seen += 1;
+        self.seen = self.seen.saturating_add(1);
         self.last_seen = at;
         self.add_evidence(&finding.evidence);
         let mut is_news = false;
@@ -194,6 +194,7 @@ impl Incident {
     /// Keeps facts: the oldest half for good, and of the rest the newest.
     pub(super) fn add_evidence(&mut self, evidence: &[Evidence]) {
         for fact in evidence {
+            let fact = &bounded(fact);
             if self.evidence.contains(fact) {
                 continue;
             }
@@ -267,4 +268,11 @@ impl Incident {
         }
         self.history.push(Entry { at, what });
     }
+}
+
+/// Returns a fact as it is kept: in one line, for names that devices chose may stand in it, and no longer than a fact may be.
+fn bounded(fact: &Evidence) -> Evidence {
+    let end = fact.what.floor_char_boundary(limits::EVIDENCE_BYTES);
+    let what = fact.what[..end].chars().map(|c| if c.is_control() { '?' } else { c });
+    Evidence { at: fact.at, what: what.collect() }
 }

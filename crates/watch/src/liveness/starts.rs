@@ -15,6 +15,9 @@ const SLACK_MILLIS: u64 = 10_000;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Starts {
     last: Option<Life>,
+    /// A life with fewer starts than the last one, and when it was heard: if it goes on it is the present one.
+    #[serde(default)]
+    other: Option<(Life, UnixMillis)>,
     starts: [Option<(UnixMillis, Reset)>; STARTS],
     /// What the loop was told as.
     pub(super) told: Option<Class>,
@@ -43,7 +46,8 @@ impl Starts {
         self.last.is_some()
     }
 
-    /// Takes a heartbeat. One of an earlier life, which waited to be sent, says nothing. Chips that sleep deeply start when they wake:
+    /// Takes a heartbeat. One of an earlier life, which waited to be sent, says nothing; but one that goes on is the present one: the device
+    /// was flashed, or somebody else counted in its name. Chips that sleep deeply start when they wake:
     /// one start after a device `took_leave` is none.
     pub(super) fn note(
         &mut self,
@@ -53,13 +57,16 @@ impl Starts {
     ) -> Option<Started> {
         let uptime = heartbeat.uptime_secs.saturating_mul(1_000);
         let began = UnixMillis(now.0.saturating_sub(uptime));
-        let last = self.last.replace(Life { began, boot_count: heartbeat.boot_count });
-        let Some(last) = last else { return Some(Started { began, times: 0, took_leave }) };
-        if heartbeat.boot_count < last.boot_count {
-            self.last = Some(last);
+        let life = Life { began, boot_count: heartbeat.boot_count };
+        let Some(last) = self.last else {
+            self.last = Some(life);
+            return Some(Started { began, times: 0, took_leave });
+        };
+        if life.boot_count < last.boot_count && !self.goes_on(now, life) {
             return None;
         }
-        let counted = heartbeat.boot_count - last.boot_count;
+        (self.last, self.other) = (Some(life), None);
+        let counted = life.boot_count.saturating_sub(last.boot_count);
         // A clock that drifts moves the beginning a little with each heartbeat.
         let is_later = began > last.began.plus(SLACK_MILLIS + now.since(last.began) / 100);
         let times = counted.max(is_later.into());
@@ -68,6 +75,22 @@ impl Starts {
             self.starts[STARTS - 1] = Some((now, heartbeat.reset));
         }
         Some(Started { began, times, took_leave })
+    }
+
+    /// Tells whether a life with fewer starts than the last one goes on: two heartbeats, some time apart, agree when it began. What waited
+    /// to be sent does not.
+    fn goes_on(&mut self, now: UnixMillis, life: Life) -> bool {
+        let before = self.other.filter(|(other, heard)| {
+            let slack = SLACK_MILLIS + now.since(*heard) / 100;
+            other.boot_count == life.boot_count && other.began.0.abs_diff(life.began.0) <= slack
+        });
+        match before {
+            Some((_, heard)) => now.since(heard) > 2 * SLACK_MILLIS,
+            None => {
+                self.other = Some((life, now));
+                false
+            }
+        }
     }
 
     /// Forgets the starts: somebody works on the device.

@@ -9,6 +9,9 @@ use crate::finding::{Class, Confidence, Evidence, Finding, Severity, Turn};
 use keyward_ids::{DeviceId, SiteId};
 use serde::{Deserialize, Serialize};
 
+/// How long what a switch proves is not told again, in milliseconds.
+const PROVEN_AGAIN_MS: u64 = 10 * MINUTE_MS;
+
 /// Is what matters of the surroundings of a device when something is heard of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around {
@@ -45,6 +48,9 @@ pub(super) struct Whereabouts {
     /// Whether a switch was said to be triggered in a message that is verified, and nobody works there.
     #[serde(default)]
     is_signed: bool,
+    /// When it was told last that this proves something.
+    #[serde(default)]
+    proven: Option<UnixMillis>,
     /// Whether its last fix was outside the fence.
     pub(super) is_outside: bool,
     /// Boot count and uptime of its last heartbeat.
@@ -65,14 +71,15 @@ impl Whereabouts {
         event: &Event,
         Around { is_maintained, news }: Around,
         settings: &Settings,
-    ) -> Option<Finding> {
+    ) -> Vec<Finding> {
         let weight = if is_maintained { 0.5 } else { 1.0 };
+        let mut is_proof = false;
         match event {
             Event::Registered { place, .. } => {
                 let is_elsewhere = self.site.is_some() && self.site != place.site;
                 (self.site, self.exposure, self.fence) = (place.site.clone(), place.exposure, place.fence);
                 self.left = self.left.filter(|left| place.fence == Some(*left));
-                return is_elsewhere.then(|| self.settle(now, device)).flatten();
+                return if is_elsewhere { self.settle(now, device) } else { Vec::new() };
             }
             Event::MovedOnPurpose { .. } => {
                 self.left = self.fence;
@@ -86,12 +93,39 @@ impl Whereabouts {
             Event::Fix { position, .. } => self.fix(now, *position, weight, settings),
             Event::Tamper { input, verified, .. } => {
                 // Whoever works on a device may open it.
-                self.is_signed |= *verified && !is_maintained;
+                is_proof = *verified && !is_maintained;
+                self.is_signed |= is_proof;
                 self.add(now, Kind::Switch, 5.0, &format!("its switch {input} was triggered"), settings);
             }
             _ => {}
         }
-        self.judge(now, device, settings)
+        let mut found: Vec<_> = self.judge(now, device, settings).into_iter().collect();
+        if is_proof {
+            let is_told = found.iter().any(|finding| finding.confidence == Confidence::Proven);
+            found.extend(self.prove(now, device, is_told));
+        }
+        found
+    }
+
+    /// Says what a signed switch proves, if that is not told: neither what somebody said before without a signature nor evidence that it was
+    /// moved may hide it.
+    fn prove(&mut self, now: UnixMillis, device: &DeviceId, is_told: bool) -> Option<Finding> {
+        let before = self.proven;
+        if !is_told && before.is_some_and(|at| now.since(at) < PROVEN_AGAIN_MS) {
+            return None;
+        }
+        self.proven = Some(now);
+        if is_told {
+            return None;
+        }
+        let severity = if self.exposure == Exposure::Public { Severity::Critical } else { Severity::High };
+        let grade = (Confidence::Proven, severity);
+        let evidence = self.facts.evidence().into_iter().rev().take(1).collect();
+        let moved = self.told.filter(|told| *told == Class::Moved);
+        Some(Finding {
+            part_of: moved.map(|class| (Scope::Device(device.clone()), class)),
+            ..finding(now, device, Class::Tampered, Turn::Set, grade, evidence)
+        })
     }
 
     fn connect(&mut self, now: UnixMillis, link: u64, news: Option<News>, weight: f64, settings: &Settings) {
@@ -218,11 +252,13 @@ impl Whereabouts {
     }
 
     /// Takes where it is now for where it belongs.
-    fn settle(&mut self, now: UnixMillis, device: &DeviceId) -> Option<Finding> {
+    fn settle(&mut self, now: UnixMillis, device: &DeviceId) -> Vec<Finding> {
         (self.facts, self.is_outside, self.is_signed, self.level, self.is_alarmed) =
             (Facts::default(), false, false, Level::Calm, false);
-        let class = self.told.take()?;
-        Some(over(now, device, class, "a person says that it was moved on purpose"))
+        let told = self.told.take();
+        let proven = self.proven.take().map(|_| Class::Tampered).filter(|class| told != Some(*class));
+        let over = |class| over(now, device, class, "a person says that it was moved on purpose");
+        told.into_iter().chain(proven).map(over).collect()
     }
 
     /// Returns when the evidence has faded.

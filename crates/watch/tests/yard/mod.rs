@@ -254,6 +254,12 @@ impl Yard {
         self.hear(Event::Heartbeat { device: id(name), heartbeat, verified: true });
     }
 
+    /// Somebody says this in its name, without a signature.
+    pub(crate) fn pretend(&mut self, name: &str, heartbeat: Heartbeat) {
+        self.message(name);
+        self.hear(Event::Heartbeat { device: id(name), heartbeat, verified: false });
+    }
+
     fn report(&mut self, name: &str) {
         let device = self.at_work(name);
         device.next = device.next.plus(device.every.unwrap_or(MINUTE));

@@ -1,4 +1,5 @@
 use crate::admin::fixture::{Fixture, fixture};
+use crate::admin::quarantine::Quarantining;
 use crate::admin::{Turn, limits};
 use crate::control::Request;
 use crate::watch::Proven;
@@ -33,6 +34,10 @@ fn identity(n: u8) -> Identity {
 
 /// The watch finds something of a device, and what follows is done.
 fn found(site: &mut Fixture, n: u8, class: Class, confidence: Confidence) {
+    found_by(site, n, (class, confidence), "it was seen");
+}
+
+fn found_by(site: &mut Fixture, n: u8, (class, confidence): (Class, Confidence), what: &str) {
     let finding = Finding {
         at: UnixMillis(1_000),
         scope: Scope::Device(format!("p{n}").parse().unwrap()),
@@ -40,10 +45,7 @@ fn found(site: &mut Fixture, n: u8, class: Class, confidence: Confidence) {
         turn: Change::Set,
         confidence,
         severity: Severity::Critical,
-        evidence: vec![keyward_watch::finding::Evidence {
-            at: UnixMillis(1_000),
-            what: "it was seen".into(),
-        }],
+        evidence: vec![keyward_watch::finding::Evidence { at: UnixMillis(1_000), what: what.into() }],
         instead_of: None,
         part_of: None,
     };
@@ -83,6 +85,29 @@ fn what_is_proven_and_named_puts_its_device_into_quarantine_and_its_incident_say
         "{:?}",
         site.audit()
     );
+}
+
+#[test]
+fn no_name_of_a_switch_keeps_its_device_out_of_quarantine() {
+    let mut site = site(2, "[watch.actions]\ntampered = \"quarantine\"");
+    for (n, what) in [(0, "its switch li\nd was triggered".to_owned()), (1, "\u{1b}".repeat(200))] {
+        found_by(&mut site, n, (Class::Tampered, Confidence::Proven), &what);
+        assert!(is_in_quarantine(&site, n), "{what:?}");
+    }
+    assert!(site.audit().concat().contains("its switch li\\\\nd was"), "{:?}", site.audit());
+}
+
+/// Who can make the broker end must not have it shut out three more each time.
+#[test]
+fn the_bound_of_an_hour_holds_over_a_restart() {
+    let mut site = site(8, "[watch.actions]\ntampered = \"revoke\"");
+    found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
+    (1..=2).for_each(|n| found(&mut site, n, Class::Tampered, Confidence::Proven));
+    release(&mut site, 0);
+    site.admin.quarantining = Quarantining::of(&site.admin.registrar);
+    found(&mut site, 4, Class::Tampered, Confidence::Proven);
+    assert_eq!(standing(&site, 4), Standing::Active);
+    assert!(site.admin.status().warnings.join("\n").contains("QUARANTINE HAS STOPPED"));
 }
 
 #[test]

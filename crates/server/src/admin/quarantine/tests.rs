@@ -143,7 +143,7 @@ fn of_a_large_fleet_one_in_a_hundred_may_be_put_there_within_an_hour_and_a_resta
     assert!(quarantining.has_room(0, WallTime(now.0 + 3_600_000)));
     let mut site = with_devices(3);
     (0..3).for_each(|n| prove(&mut site, n));
-    let mut again = Quarantining::of(&site.admin.registrar.registry());
+    let mut again = Quarantining::of(&site.admin.registrar);
     assert!(!again.has_room(3, wall_time()));
 }
 

