@@ -141,7 +141,15 @@ def test_a_switch_in_a_signed_message_shuts_its_device_out_where_the_configurati
     rows = keyward.json("incident", "list")["incidents"]
     [row] = [row for row in rows if (row["incident"], row["scope"]) == ("tampered", "device:pump-1")]
     assert row["confidence"] == "proven"
-    assert "put the device into quarantine" in keyward.run("incident", "show", str(row["number"])).stdout
+    number = str(row["number"])
+    shown = keyward.run("incident", "show", number).stdout
+    assert "put the device into quarantine" in shown and f"incident show {number} --message 1 | keyward open" in shown, shown
+    # The message that proves it is kept as it came, and its signature can be checked again.
+    message = keyward.folder / "message"
+    message.write_text(keyward.run("incident", "show", number, "--message", "1").stdout)
+    opened = keyward.run("open", "--from-device", "pump-1", "-t", "devices/pump-1/alarm", "--output", str(keyward.folder / "said"), str(message))
+    assert (keyward.folder / "said").read_bytes() == LID, opened
+    assert keyward.run("incident", "show", number, "--message", "9", check=False).returncode == 2
     assert "the broker: tampered" in keyward.run("device", "show", "pump-1").stdout
     keyward.run("device", "release", "pump-1")
     assert link.publish("devices/pump-1/alarm", pump.sealed("devices/pump-1/alarm", 2, LID)) == 0

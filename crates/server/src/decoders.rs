@@ -267,7 +267,7 @@ pub fn smtp_answer(bytes: &[u8]) -> Option<usize> {
 
 /// Reads a file of incidents as a start does, and lives on with it for a while. Returns how many it holds; `None` if it is none.
 pub fn incidents_file(text: &[u8]) -> Option<usize> {
-    let mut incidents = crate::watch::decode_incidents(text).ok()?;
+    let (mut incidents, _) = crate::watch::decode_incidents(text).ok()?;
     let count = incidents.all().count();
     for _ in 0..1_000 {
         let Some(at) = incidents.poll_timeout() else { break };

@@ -121,7 +121,7 @@ fn attend(
         for Proof { identity, kid, evidence } in seen.proofs() {
             lock(&judge).two_holders(&identity, kid, evidence, BROKER);
         }
-        lock(&judge).act_on_proofs(BROKER);
+        lock(&judge).act_on_causes(BROKER);
     });
     let proving = Some(proving.map_err(system("no thread for proofs of second holders"))?);
     let rehashing = Some(rehashing.map_err(system("no thread for new hashes of passwords"))?);

@@ -351,10 +351,14 @@ Examples:
     /// Show all that is known of an incident: what speaks for it, and what became of it
     #[command(after_help = "\
 Examples:
-  keyward incident show 7")]
+  keyward incident show 7
+  keyward incident show 7 --message 1 | keyward open --from-device pump-1 -t devices/pump-1/alarm")]
     Show {
         /// Its number, as `incident list` shows it
         number: u64,
+        /// Print one of the signed messages that prove it instead, in base64, as it came
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+        message: Option<u64>,
     },
     /// Say that you look after an incident: nobody else is called for it
     #[command(after_help = "\

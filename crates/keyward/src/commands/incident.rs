@@ -2,12 +2,13 @@
 
 use crate::args::{IncidentCommand, VerdictArg};
 use crate::clock::moment;
-use crate::failure::Outcome;
-use crate::reach::Site;
+use crate::failure::{Failure, Outcome};
+use crate::reach::{Site, counted, unexpected};
 use crate::screen::{harmless, table};
 use keyward_server::control::{
     IncidentDetail, IncidentNote, IncidentRow, IncidentVerdict, Request, Response,
 };
+use keyward_server::quoting::quote;
 
 /// Runs the command.
 pub(crate) fn run(site: &Site, command: IncidentCommand) -> Outcome {
@@ -19,7 +20,17 @@ pub(crate) fn run(site: &Site, command: IncidentCommand) -> Outcome {
                 _ => None,
             })
         }
-        IncidentCommand::Show { number } => {
+        IncidentCommand::Show { number, message: Some(wanted) } => {
+            let response = site.ask(Request::IncidentShow { number })?;
+            let Response::Incident(incident) = response else { return Err(unexpected()) };
+            let place = usize::try_from(wanted - 1).ok();
+            let found = place.and_then(|place| incident.messages.get(place)).ok_or_else(|| {
+                let there = counted(incident.messages.len() as u64, "signed message", "signed messages");
+                Failure::misuse(format!("incident {number} has {there}: no number {wanted}"))
+            })?;
+            site.screen.print(&format!("{}\n", found.payload))
+        }
+        IncidentCommand::Show { number, message: None } => {
             site.show(&site.ask(Request::IncidentShow { number })?, |response| match response {
                 Response::Incident(incident) => Some(detail(incident)),
                 _ => None,
@@ -85,6 +96,27 @@ fn detail(incident: &IncidentDetail) -> String {
             text.extend(notes.iter().map(note));
         }
     }
+    text += &messages(incident);
+    text
+}
+
+/// Lists the signed messages that prove an incident, and how each is read.
+fn messages(incident: &IncidentDetail) -> String {
+    if incident.messages.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nSigned messages that prove it\n".to_owned();
+    let device = incident.row.scope.strip_prefix("device:").unwrap_or("ID");
+    for (at, message) in incident.messages.iter().enumerate() {
+        let (when, topic) = (moment(message.at_unix_ms), harmless(&message.topic));
+        text += &format!("  {when}  {topic}\n");
+        text += &format!(
+            "    keyward incident show {} --message {} | keyward open --from-device {device} -t {}\n",
+            incident.row.number,
+            at + 1,
+            quote(&topic),
+        );
+    }
     text
 }
 
@@ -113,7 +145,13 @@ mod tests {
             what: "gateway a\\u{1b}".to_owned(),
         };
         let history = vec![fact.clone()];
-        let text = detail(&IncidentDetail { row, evidence: vec![fact], history, children: Vec::new() });
+        let text = detail(&IncidentDetail {
+            row,
+            evidence: vec![fact],
+            history,
+            children: Vec::new(),
+            messages: Vec::new(),
+        });
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text}");
         assert_eq!(text.matches("\\n  more").count(), 2, "{text}");
         assert!(text.contains("gateway a\\u{1b}\n"), "{text}");

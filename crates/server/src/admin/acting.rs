@@ -1,4 +1,4 @@
-//! What the broker does by itself upon what the watch has proven.
+//! What the broker does by itself upon what the watch has found.
 //!
 //! One way for all of it: the bound of an hour, the list of those that only a person shuts out and the loud stop are those of
 //! [`super::quarantine`]. Each incident is answered once: whoever takes back what was done knew why.
@@ -8,28 +8,32 @@ use super::{Admin, Turn};
 use crate::config::Action;
 use crate::escape::escape;
 use crate::installation::wall_time;
-use crate::watch::Proven;
+use crate::watch::Cause;
 use keyward_identity::{Command, QuarantinedBy, limits};
-use keyward_ids::Identity;
+use keyward_ids::{GroupId, Identity};
 use keyward_watch::event::{Scope, UnixMillis};
 use keyward_watch::finding::Class;
 
 impl Admin {
-    /// Does what follows from what was proven since the last time.
-    pub(crate) fn act_on_proofs(&mut self, actor: &str) {
-        for proven in self.watch.take_proven() {
-            self.act_on(&proven, actor);
+    /// Does what follows from what was found since the last time.
+    pub(crate) fn act_on_causes(&mut self, actor: &str) {
+        for cause in self.watch.take_causes() {
+            self.act_on(&cause, actor);
         }
     }
 
-    fn act_on(&mut self, proven: &Proven, actor: &str) {
-        let Proven { device, class, what } = proven;
+    fn act_on(&mut self, cause: &Cause, actor: &str) {
+        let Cause { device, class, what, is_proven } = cause;
         let config = self.config().unwrap_or_default();
         let action = config.actions.of(*class, config.quarantine.two_holders);
-        if action == Action::Notify || !self.may_answer(proven) {
+        let is_enough = *is_proven || action == Action::Withhold;
+        if action == Action::Notify || !is_enough || !self.may_answer(cause) {
             return;
         }
         let identity = Identity::Device(device.clone());
+        if action == Action::Withhold && self.groups_of(&identity).is_empty() {
+            return;
+        }
         let verdict = match (self.judge(&config, &identity), action) {
             // It goes further.
             (Verdict::IsThere, Action::Revoke) => self.judge_further(&config, &identity),
@@ -40,6 +44,7 @@ impl Admin {
             let mut because = format!("{class}: {}", escape(what));
             because.truncate(because.floor_char_boundary(limits::REASON_BYTES));
             let done = match action {
+                Action::Withhold => self.withhold_by_itself(&identity, actor),
                 Action::Revoke => self.revoke_by_itself(&identity, actor),
                 _ => self.quarantine_by_itself(&identity, because, actor),
             };
@@ -48,9 +53,14 @@ impl Admin {
             }
         }
         if verdict != Verdict::IsThere {
-            self.note_answer(proven, verdict, action);
+            self.note_answer(cause, verdict, action);
         }
-        self.tell_verdict(&identity, verdict);
+        match (action, verdict) {
+            // It goes on as before, but for what groups are told: its incident says so.
+            (Action::Withhold, Verdict::Quarantine) => self.quarantining.note_act(wall_time()),
+            (Action::Withhold, _) => {}
+            _ => self.tell_verdict(&identity, verdict),
+        }
     }
 
     fn quarantine_by_itself(&mut self, identity: &Identity, because: String, actor: &str) -> bool {
@@ -62,6 +72,22 @@ impl Admin {
         let command =
             Command::Revoke { identity: identity.clone(), keep_messages: false, publish_will: false };
         self.by_itself(identity, command, actor)
+    }
+
+    /// Takes a device out of its groups, which get new keys.
+    fn withhold_by_itself(&mut self, identity: &Identity, actor: &str) -> bool {
+        let mut changed = false;
+        for group in self.groups_of(identity) {
+            let command = Command::RemoveFromGroup { group, identities: vec![identity.clone()] };
+            changed |= self.by_itself(identity, command, actor);
+        }
+        changed
+    }
+
+    fn groups_of(&self, identity: &Identity) -> Vec<GroupId> {
+        let groups = self.registrar.groups();
+        let of = groups.iter().filter(|group| group.members.contains_key(identity));
+        of.map(|group| group.name.clone()).collect()
     }
 
     /// Returns whether that changed anything.
@@ -76,24 +102,27 @@ impl Admin {
     }
 
     /// Tells whether the incident of what was proven has not been answered, and its kind is mostly right.
-    fn may_answer(&self, proven: &Proven) -> bool {
-        let scope = Scope::Device(proven.device.clone());
+    fn may_answer(&self, cause: &Cause) -> bool {
+        let scope = Scope::Device(cause.device.clone());
         self.watch.with(|book| {
             let incidents = book.incidents();
-            !incidents.has_stepped_down(proven.class)
-                && incidents.newest(&scope, proven.class).is_some_and(|it| it.is_open() && !it.is_answered())
+            !incidents.has_stepped_down(cause.class)
+                && incidents.newest(&scope, cause.class).is_some_and(|it| it.is_open() && !it.is_answered())
         })
     }
 
-    fn note_answer(&mut self, proven: &Proven, verdict: Verdict, action: Action) {
+    fn note_answer(&mut self, cause: &Cause, verdict: Verdict, action: Action) {
         let what = match (verdict, action) {
+            (Verdict::Quarantine, Action::Withhold) => {
+                "the broker took the device out of its groups, which have new keys"
+            }
             (Verdict::Quarantine, Action::Revoke) => "the broker revoked the device",
             (Verdict::Quarantine, _) => "the broker put the device into quarantine",
             (Verdict::Never, _) => "the device is left to a person: quarantine.never names it",
             _ => "the device is left to a person: too many were shut out within an hour",
         };
-        let scope = Scope::Device(proven.device.clone());
-        self.watch.with(|book| book.answer(UnixMillis(wall_time().0), &scope, proven.class, what));
+        let scope = Scope::Device(cause.device.clone());
+        self.watch.with(|book| book.answer(UnixMillis(wall_time().0), &scope, cause.class, what));
     }
 
     /// Tells whether an incident of a device that was proven is open.

@@ -12,8 +12,8 @@ pub const QUARANTINE_SHARE: usize = 100;
 /// The time in which so many devices are put into quarantine at most.
 pub const QUARANTINE_SPAN: Duration = Duration::from_secs(3_600);
 
-/// Things that the watch has proven of devices and for which nobody has seen what follows: a device and kind once.
-pub const PROVEN: usize = 1_024;
+/// Things that the watch has found of devices and from which something may follow, until that is done: a device and kind once.
+pub const CAUSES: usize = 1_024;
 
 /// Devices that are remembered, and named, as left to a person: proven, and not put into quarantine any more.
 pub const QUARANTINES_LEFT: usize = 1_000;

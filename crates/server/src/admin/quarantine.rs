@@ -71,6 +71,11 @@ impl Quarantining {
         self.recent.len() < limits::QUARANTINES.max(devices / limits::QUARANTINE_SHARE)
     }
 
+    /// Counts what the broker did by itself.
+    pub(super) fn note_act(&mut self, now: WallTime) {
+        self.recent.push_back(now);
+    }
+
     /// Says that devices were left to a person.
     pub(super) fn warning(&self) -> Option<String> {
         if self.left.is_empty() {
@@ -95,7 +100,7 @@ fn acts(registrar: &Registrar) -> Result<Vec<WallTime>, LedgerError> {
     let is_act = |entry: &AuditEntry| {
         entry.events.iter().any(|event| match event {
             Event::Quarantined { by, .. } => *by == QuarantinedBy::Broker,
-            Event::Revoked { .. } => entry.actor == BROKER,
+            Event::Revoked { .. } | Event::GroupMemberRemoved { .. } => entry.actor == BROKER,
             _ => false,
         })
     };
@@ -146,7 +151,7 @@ impl Admin {
         match verdict {
             Verdict::IsThere => {}
             Verdict::Quarantine => {
-                self.quarantining.recent.push_back(wall_time());
+                self.quarantining.note_act(wall_time());
                 self.tell(incidents::Kind::Quarantine, identity);
             }
             Verdict::Off => {

@@ -2,9 +2,12 @@
 
 use super::{Admin, Turn};
 use crate::{
-    control::{Explained, IncidentDetail, IncidentNote, IncidentVerdict, Refusal, RefusalCode, Response},
+    control::{
+        Explained, IncidentDetail, IncidentMessage, IncidentNote, IncidentVerdict, Refusal, RefusalCode,
+        Response,
+    },
     installation::wall_time,
-    watch::{self, evidence, row, word},
+    watch::{self, SignedMessage, evidence, row, word},
 };
 use keyward_ids::DeviceId;
 use keyward_watch::event::Scope;
@@ -69,6 +72,7 @@ impl Admin {
                 evidence: incident.evidence.iter().map(evidence).collect(),
                 history: incident.history.iter().map(history).collect(),
                 children: children.map(|child| child.number.0).collect(),
+                messages: book.signed(number).iter().map(message).collect(),
             })
         });
         Ok(Response::Incident(Box::new(detail.ok_or_else(|| none(NoSuch::Number(number)))?)))
@@ -139,6 +143,11 @@ fn none(error: NoSuch) -> Refusal {
         NoSuch::Resolved(_) => RefusalCode::WrongMoment,
     };
     Refusal::new(code, error)
+}
+
+fn message(signed: &SignedMessage) -> IncidentMessage {
+    let SignedMessage { at, topic, payload } = signed.clone();
+    IncidentMessage { at_unix_ms: at.0, topic, payload }
 }
 
 fn history(entry: &Entry) -> IncidentNote {

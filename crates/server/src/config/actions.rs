@@ -18,6 +18,9 @@ const PROVABLE: [Class; 5] = [
     Class::Tampered,
 ];
 
+/// What nobody proves, and keys may be withheld for: that a device is in other hands. A person gives them back by one command.
+const IN_OTHER_HANDS: [Class; 3] = [Class::DestroyedOrStolen, Class::TheftSuspected, Class::Moved];
+
 /// Says what follows by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -25,6 +28,8 @@ pub enum Action {
     /// Somebody is told.
     #[default]
     Notify,
+    /// Its device is taken out of its groups, which get new keys: it reads nothing more of what they are told.
+    Withhold,
     /// If it is proven, its device goes into quarantine.
     Quarantine,
     /// If it is proven, its device is revoked.
@@ -64,10 +69,14 @@ pub(super) fn validate(raw: &File, places: &Places<'_>) -> Result<Actions, Vec<C
             (class, action) if action == Action::Notify || PROVABLE.contains(&class) => {
                 actions.insert(class, action);
             }
-            _ => {
+            (class, Action::Withhold) if IN_OTHER_HANDS.contains(&class) => {
+                actions.insert(class, Action::Withhold);
+            }
+            (class, _) => {
                 let provable = PROVABLE.map(Class::word).join(", ");
+                let or = if IN_OTHER_HANDS.contains(&class) { " or \"withhold\"" } else { "" };
                 let expected = format!(
-                    "\"notify\", for no signature proves this kind: anybody could shut a device out by it (what can be proven: {provable})"
+                    "\"notify\"{or}, for no signature proves this kind: anybody could shut a device out by it (what can be proven: {provable})"
                 );
                 errors.push(places.error(&action.span(), expected));
             }
@@ -106,6 +115,8 @@ mod tests {
             Class::ALL.iter().filter(|class| !PROVABLE.contains(class) && **class != Class::Equivocation)
         {
             assert!(actions(&format!("{class} = \"notify\"")).is_ok(), "{class}");
+            let is_withheld = actions(&format!("{class} = \"withhold\"")).is_ok();
+            assert_eq!(is_withheld, IN_OTHER_HANDS.contains(class), "{class}");
             for action in ["quarantine", "revoke"] {
                 let error = actions(&format!("{class} = \"{action}\"")).unwrap_err();
                 let column = class.word().len() + 4;

@@ -52,6 +52,20 @@ pub struct IncidentDetail {
     pub history: Vec<IncidentNote>,
     /// The incidents that are part of it.
     pub children: Vec<u64>,
+    /// The signed messages that prove it, as they came.
+    #[serde(default)]
+    pub messages: Vec<IncidentMessage>,
+}
+
+/// Is a signed message that proves an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentMessage {
+    /// When it came, milliseconds since 1970.
+    pub at_unix_ms: u64,
+    /// The topic on which.
+    pub topic: String,
+    /// Its payload, in base64: what `keyward open` verifies and shows.
+    pub payload: String,
 }
 
 /// Is what the watch knows of one device.

@@ -12,7 +12,7 @@ use crate::plane::listener::{
     Bound, Endpoint, ListenError, Listener, ListenerName, Protocol, Security, open_all,
 };
 use crate::plane::pending::Pending;
-use crate::plane::proofs::{Proof, Proofs};
+use crate::plane::proofs::{Causes, Proof};
 use crate::plane::socket_file::{self, SocketFile};
 use crate::plane::stats::PlaneStats;
 use crate::plane::stream::ListenSocket;
@@ -54,7 +54,7 @@ pub struct Stopped {
 /// Is a running data plane; dropping it stops it.
 pub struct DataPlane {
     pub(super) shared: Arc<DoorShared>,
-    pub(super) proofs: Arc<Proofs>,
+    pub(super) proofs: Arc<Causes>,
     pub(super) doors: Vec<Arc<Inbox<DoorMessage>>>,
     pub(super) pending: Vec<Arc<Pending>>,
     pub(super) door_threads: Mutex<Vec<JoinHandle<()>>>,

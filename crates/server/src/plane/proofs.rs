@@ -41,9 +41,9 @@ impl Proof {
 
 /// Holds proofs, one for each device.
 #[derive(Debug, Default)]
-pub(crate) struct Proofs(Mutex<HashMap<Identity, Proof>>);
+pub(crate) struct Causes(Mutex<HashMap<Identity, Proof>>);
 
-impl Proofs {
+impl Causes {
     /// Tells whether a proof of this device would be news. What finds no place is found again: the second holder goes on.
     pub(crate) fn is_news(&self, identity: &Identity) -> bool {
         let proofs = self.lock();
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_first_proof_of_each_device_waits_within_a_bound() {
-        let proofs = Proofs::default();
+        let proofs = Causes::default();
         for number in 0..3 {
             proofs.add(found(0, number));
         }

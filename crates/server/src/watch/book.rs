@@ -1,5 +1,6 @@
 //! The book of incidents: in memory, in a file that survives restarts, and as retained messages.
 
+use super::signed::{self, SignedMessage, SignedMessages};
 use super::{calls, sentence};
 use crate::installation::wall_time;
 use crate::notify::{self, Notice, Notifier};
@@ -25,7 +26,8 @@ const GATHER_MS: u64 = 1_000;
 const GATHER_EACH_MS: u64 = 2;
 
 /// Bytes of the largest file: all incidents that may be, with all that they may hold.
-const FILE_BYTES: usize = (limits::INCIDENTS + limits::PAST_INCIDENTS) * 16 * 1024;
+const FILE_BYTES: usize =
+    (limits::INCIDENTS + limits::PAST_INCIDENTS) * 16 * 1024 + signed::IN_ALL * signed::BYTES;
 
 /// A topic and what is retained there.
 type Retained = (String, Vec<u8>);
@@ -33,6 +35,8 @@ type Retained = (String, Vec<u8>);
 /// Holds the incidents.
 pub(crate) struct Book {
     incidents: Incidents,
+    /// What proves some of them.
+    signed: SignedMessages,
     file: PathBuf,
     /// Since when what is in the file is not all.
     changed: Option<UnixMillis>,
@@ -45,6 +49,8 @@ pub(crate) struct Book {
 #[derive(Serialize, Deserialize)]
 struct File<T> {
     format: u32,
+    #[serde(default)]
+    signed: SignedMessages,
     #[serde(flatten)]
     saved: T,
 }
@@ -74,7 +80,7 @@ impl Book {
     /// Opens the book of an installation. A file that cannot be read is set aside, and the book begins anew: nothing that shuts a device
     /// out stands there.
     pub(crate) fn open(file: PathBuf, notifier: Notifier) -> Self {
-        let incidents = read(&file).unwrap_or_else(|why| {
+        let (incidents, signed) = read(&file).unwrap_or_else(|why| {
             let aside = file.with_extension("json.unreadable");
             let moved = std::fs::rename(&file, &aside);
             tracing::error!(
@@ -85,9 +91,9 @@ impl Book {
                     Err(error) => format!("It could not be set aside: {error}"),
                 }
             );
-            Incidents::new(Settings::default())
+            nothing()
         });
-        Self { incidents, file, changed: None, owed: Vec::new(), notifier }
+        Self { incidents, signed, file, changed: None, owed: Vec::new(), notifier }
     }
 
     pub(crate) fn incidents(&self) -> &Incidents {
@@ -111,6 +117,25 @@ impl Book {
             self.keep();
         }
         std::mem::take(&mut self.owed)
+    }
+
+    /// Keeps a signed message that proves something, as it came; the incident is in the book.
+    pub(crate) fn keep_signed(
+        &mut self,
+        now: UnixMillis,
+        scope: &Scope,
+        class: Class,
+        message: SignedMessage,
+    ) {
+        let number = self.incidents.newest(scope, class).filter(|it| it.is_open()).map(|it| it.number);
+        if number.is_some_and(|number| self.signed.keep(number, message)) {
+            self.changed.get_or_insert(now);
+        }
+    }
+
+    /// Returns the signed messages that prove an incident.
+    pub(crate) fn signed(&self, number: Number) -> &[SignedMessage] {
+        self.signed.of(number)
     }
 
     /// Takes what the broker did about an incident by itself.
@@ -218,7 +243,8 @@ impl Book {
         if self.changed.is_none() {
             return;
         }
-        let file = File { format: FORMAT, saved: self.incidents.saved() };
+        self.signed.forget(|number| self.incidents.get(number).is_some());
+        let file = File { format: FORMAT, signed: self.signed.clone(), saved: self.incidents.saved() };
         let written = serde_json::to_vec(&file).map_err(|error| error.to_string());
         let written =
             written.and_then(|text| files::replace(&self.file, &text).map_err(|error| error.to_string()));
@@ -234,19 +260,23 @@ impl Book {
 }
 
 /// Reads the file; without one there are no incidents.
-fn read(file: &std::path::Path) -> Result<Incidents, String> {
+fn read(file: &std::path::Path) -> Result<(Incidents, SignedMessages), String> {
     if !file.exists() {
-        return Ok(Incidents::new(Settings::default()));
+        return Ok(nothing());
     }
     decode(&files::read_regular(file, FILE_BYTES).map_err(|error| error.to_string())?)
 }
 
-pub(crate) fn decode(text: &[u8]) -> Result<Incidents, String> {
+fn nothing() -> (Incidents, SignedMessages) {
+    (Incidents::new(Settings::default()), SignedMessages::default())
+}
+
+pub(crate) fn decode(text: &[u8]) -> Result<(Incidents, SignedMessages), String> {
     let found: File<Saved> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if found.format != FORMAT {
         return Err(format!("it has form {}, and this program knows {FORMAT}", found.format));
     }
-    Ok(Incidents::restored(Settings::default(), found.saved))
+    Ok((Incidents::restored(Settings::default(), found.saved), found.signed))
 }
 
 /// Returns the topic of an incident and what is retained there: nothing when it is over.

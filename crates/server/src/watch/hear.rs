@@ -7,6 +7,7 @@ use keyward_envelope::inspect;
 use keyward_ids::{DeviceId, Identity};
 use keyward_watch::event::{Claims, Connection, End, Event, Message as Said, Proof, Source, UnixMillis};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Returns what the detectors are told of one thing that was heard.
 pub(super) fn events(heard: Heard, at: UnixMillis) -> Vec<Event> {
@@ -27,6 +28,14 @@ pub(super) fn events(heard: Heard, at: UnixMillis) -> Vec<Event> {
         What::Floods => Vec::new(),
         // Two holders of a key are an incident of the ledger already; the others prove nothing.
         What::Unfit(_) => Vec::new(),
+    }
+}
+
+/// Returns the message of what was heard, if its signature was verified.
+pub(super) fn signed_message(heard: &Heard) -> Option<Arc<Message>> {
+    match &heard.what {
+        What::Said { message: Some(message), signed: Some(_) } => Some(Arc::clone(message)),
+        _ => None,
     }
 }
 

@@ -6,20 +6,22 @@
 //! What is not here: how a detector judges (`keyward_watch`), and what operators ask ([`crate::admin`]).
 
 mod book;
+mod cause;
 mod declared;
 mod hear;
 mod heartbeat;
 mod learned;
 mod position;
-mod proven;
 mod readings;
 mod recording;
 mod replay;
+mod signed;
 mod words;
 
 pub(crate) use book::Book;
-pub(crate) use proven::Proven;
+pub(crate) use cause::Cause;
 pub use replay::{Played, ReplayError, Told, replay};
+pub(crate) use signed::SignedMessage;
 pub(crate) use words::{evidence, row, sentence, word};
 #[cfg(feature = "decoders")]
 pub(crate) use {
@@ -33,13 +35,14 @@ use crate::config::Readings;
 use crate::plane::limits::HEARD_OF_ONE;
 use crate::plane::{Ear, Tick, What};
 use crate::whereabouts::Ground;
+use cause::Causes;
+use keyward_broker::Message;
 use keyward_identity::{Account, Maintenance, Registry, Standing, WallTime};
 use keyward_ids::{DeviceId, Identity};
 use keyward_watch::event::{Event, Place, Scope, UnixMillis};
 use keyward_watch::incidents::Change;
-use keyward_watch::{Finding, Known, Watch};
+use keyward_watch::{Class, Finding, Known, Watch};
 use learned::Learned;
-use proven::Proofs;
 use recording::Recorder;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -84,7 +87,7 @@ struct Shared {
     /// What is known of readings, likewise.
     readings: Mutex<Option<Readings>>,
     /// What was proven, until somebody has seen what follows.
-    proven: Mutex<Proofs>,
+    proven: Mutex<Causes>,
     stop: AtomicBool,
 }
 
@@ -137,14 +140,14 @@ impl WatchDesk {
         answered.recv_timeout(PATIENCE)
     }
 
-    /// Takes what was proven since the last time.
-    pub(crate) fn take_proven(&self) -> VecDeque<Proven> {
+    /// Takes that from which something may follow, since the last time.
+    pub(crate) fn take_causes(&self) -> VecDeque<Cause> {
         locked(&self.0.proven).take()
     }
 
-    /// Hands over what was proven; its incident is in the book.
-    pub(crate) fn put_proven(&self, proven: Proven) {
-        locked(&self.0.proven).put(proven);
+    /// Hands over that from which something may follow; its incident is in the book.
+    pub(crate) fn put_cause(&self, cause: Cause) {
+        locked(&self.0.proven).put(cause);
     }
 
     /// Tells the watch which devices there are.
@@ -249,6 +252,10 @@ struct Watcher {
     moved: BTreeMap<DeviceId, WallTime>,
     announce: Announce,
     pace: Pace,
+    /// What was found and is not in the book yet.
+    found: Vec<Finding>,
+    /// Signed messages that prove some of that.
+    signed: Vec<(DeviceId, Class, SignedMessage)>,
     /// Devices of which was told that they say too much, and when.
     floods: BTreeMap<Identity, UnixMillis>,
     /// Until when silence is taken for trouble of our own.
@@ -271,6 +278,8 @@ impl Watcher {
             moved: BTreeMap::new(),
             announce,
             pace,
+            found: Vec::new(),
+            signed: Vec::new(),
             floods: BTreeMap::new(),
             doubts_until: None,
         }
@@ -319,9 +328,22 @@ impl Watcher {
             if matches!(heard.what, What::Floods) {
                 self.note_flood(at, &heard.device);
             }
+            let signed = hear::signed_message(&heard);
             for event in hear::events(heard, at) {
                 self.tell(at, &event);
             }
+            let before = self.found.len();
+            self.found.extend(std::iter::from_fn(|| self.watch.poll_finding()));
+            if let Some(message) = signed {
+                self.keep_signed(at, before, &message);
+            }
+        }
+    }
+
+    /// Keeps a signed message, if it proves something of what was found from a number on.
+    fn keep_signed(&mut self, at: UnixMillis, from: usize, message: &Message) {
+        for cause in self.found[from..].iter().filter_map(Cause::of).filter(|cause| cause.is_proven) {
+            self.signed.push((cause.device, cause.class, SignedMessage::of(at, message)));
         }
     }
 
@@ -371,10 +393,18 @@ impl Watcher {
         if self.watch.poll_timeout().is_some_and(|at| at <= now) {
             self.watch.handle_timeout(now);
         }
-        let findings: Vec<Finding> = std::iter::from_fn(|| self.watch.poll_finding()).collect();
-        let proven: Vec<Proven> = findings.iter().filter_map(Proven::of).collect();
-        let told = self.desk.with(|book| book.handle(now, findings));
-        proven.into_iter().for_each(|proven| self.desk.put_proven(proven));
+        let mut findings = std::mem::take(&mut self.found);
+        findings.extend(std::iter::from_fn(|| self.watch.poll_finding()));
+        let causes: Vec<Cause> = findings.iter().filter_map(Cause::of).collect();
+        let signed = std::mem::take(&mut self.signed);
+        let told = self.desk.with(|book| {
+            let told = book.handle(now, findings);
+            for (device, class, message) in signed {
+                book.keep_signed(now, &Scope::Device(device), class, message);
+            }
+            told
+        });
+        causes.into_iter().for_each(|cause| self.desk.put_cause(cause));
         if !told.is_empty() {
             (self.announce)(told);
         }

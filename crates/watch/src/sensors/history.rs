@@ -80,6 +80,6 @@ mod tests {
     #[test]
     fn who_speaks_often_has_to_surprise_more() {
         let bits = [1_000, 60_000, 300_000, 900_000].map(|usual| bits(usual).round());
-        assert_eq!(bits, [13.0, 13.0, 11.0, 9.0]);
+        assert_eq!(bits, [16.0, 15.0, 13.0, 11.0]);
     }
 }

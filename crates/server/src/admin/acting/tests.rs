@@ -2,9 +2,9 @@ use crate::admin::fixture::{Fixture, fixture};
 use crate::admin::quarantine::Quarantining;
 use crate::admin::{Turn, limits};
 use crate::control::Request;
-use crate::watch::Proven;
+use crate::watch::Cause;
 use keyward_identity::{AddDevice, Command, NewCredential, Standing, WallTime};
-use keyward_ids::Identity;
+use keyward_ids::{GroupId, Identity};
 use keyward_watch::Finding;
 use keyward_watch::event::{Scope, UnixMillis};
 use keyward_watch::finding::{Class, Confidence, Severity, Turn as Change};
@@ -49,10 +49,10 @@ fn found_by(site: &mut Fixture, n: u8, (class, confidence): (Class, Confidence),
         instead_of: None,
         part_of: None,
     };
-    let proven = Proven::of(&finding);
+    let cause = Cause::of(&finding);
     site.admin.watch.with(|book| drop(book.handle(UnixMillis(1_000), vec![finding])));
-    proven.into_iter().for_each(|proven| site.admin.watch.put_proven(proven));
-    site.admin.act_on_proofs("broker");
+    cause.into_iter().for_each(|cause| site.admin.watch.put_cause(cause));
+    site.admin.act_on_causes("broker");
 }
 
 fn is_in_quarantine(site: &Fixture, n: u8) -> bool {
@@ -119,6 +119,34 @@ fn what_is_not_proven_or_not_named_shuts_nobody_out() {
     let mut site = self::site(1, "[quarantine]\ntwo_holders = false");
     found(&mut site, 0, Class::EpochsInterleave, Confidence::Proven);
     assert!(!is_in_quarantine(&site, 0), "a person is to look at two holders");
+}
+
+/// It goes on as before otherwise: silence and a new place can be brought about by anybody.
+#[test]
+fn who_is_likely_in_other_hands_is_taken_out_of_its_groups_where_the_configuration_says_so() {
+    let mut site = site(6, "[watch.actions]\ndestroyed-or-stolen = \"withhold\"");
+    let group: GroupId = "street".parse().unwrap();
+    let add = Command::AddToGroup { group: group.clone(), identities: (0..5).map(identity).collect() };
+    for command in [Command::CreateGroup { group: group.clone() }, add] {
+        let done = Turn::begin(&mut site.admin, "test").command(command);
+        done.unwrap_or_else(|error| panic!("{}", error.what));
+    }
+    let members = |site: &Fixture| -> Vec<u8> {
+        let group = site.admin.registrar.groups().get(&group).unwrap().clone();
+        (0..5).filter(|n| group.members.contains_key(&identity(*n))).collect()
+    };
+    found(&mut site, 0, Class::DestroyedOrStolen, Confidence::High);
+    found(&mut site, 1, Class::Moved, Confidence::High);
+    found(&mut site, 5, Class::DestroyedOrStolen, Confidence::High);
+    assert_eq!(members(&site), [1, 2, 3, 4]);
+    assert!(!is_in_quarantine(&site, 0) && standing(&site, 0) == Standing::Active);
+    assert!(history(&site, 1).contains("took the device out of its groups"), "{}", history(&site, 1));
+    // The bound of an hour holds for this too, and over a restart.
+    found(&mut site, 2, Class::DestroyedOrStolen, Confidence::High);
+    site.admin.quarantining = Quarantining::of(&site.admin.registrar);
+    (3..5).for_each(|n| found(&mut site, n, Class::DestroyedOrStolen, Confidence::High));
+    assert_eq!(members(&site), [1, 4]);
+    assert!(history(&site, 6).contains("too many"), "{}", history(&site, 6));
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::plane::inbox::{Inbox, Room, Sender};
 use crate::plane::limits::{EVENTS_PER_POLL, INBOX_PER_TICK, Limits};
 use crate::plane::pages::PageDesk;
 use crate::plane::parting::Parting;
-use crate::plane::proofs::{Proof, Proofs};
+use crate::plane::proofs::{Causes, Proof};
 use crate::plane::ratchets::RatchetDesk;
 use crate::plane::signatures::SignatureDesk;
 use crate::plane::source::Peer;
@@ -65,7 +65,7 @@ pub(crate) struct WorkerParts {
     /// Who verifies signatures.
     pub(crate) signatures: SignatureDesk,
     /// What shards found out about keys that two hold.
-    pub(crate) proofs: Arc<Proofs>,
+    pub(crate) proofs: Arc<Causes>,
     /// The inboxes of all workers, in the order of their shards.
     pub(crate) inboxes: Arc<[Inbox<WorkerMessage>]>,
     pub(crate) index: ShardIndex,
