@@ -11,12 +11,21 @@ use std::collections::BTreeMap;
 pub(crate) struct Fleet {
     places: BTreeMap<DeviceId, Place>,
     windows: BTreeMap<Scope, UnixMillis>,
-    /// When devices that sign what they say of themselves did so last.
+    /// When devices that sign how they are, and those that sign where they are, did so last.
     #[serde(default)]
-    signed: BTreeMap<DeviceId, UnixMillis>,
+    signed: [BTreeMap<DeviceId, UnixMillis>; 2],
 }
 
-/// For so long nobody is believed who says without a signature how a device is that signs that, in milliseconds: seven days.
+/// Is what devices say of themselves, signed or not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Word {
+    /// How it is.
+    Heartbeat,
+    /// Where it is.
+    Fix,
+}
+
+/// For so long nobody is believed who says without a signature what a device signs, in milliseconds: seven days.
 const SIGNS_MILLIS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 impl Fleet {
@@ -26,16 +35,23 @@ impl Fleet {
 
     pub(crate) fn remove(&mut self, device: &DeviceId) {
         self.places.remove(device);
-        self.signed.remove(device);
+        self.signed.iter_mut().for_each(|signed| drop(signed.remove(device)));
         self.windows.remove(&Scope::Device(device.clone()));
     }
 
-    /// Takes that somebody says how a device is. Returns whether that counts: of a device that signs such things only what is signed does.
-    pub(crate) fn believes(&mut self, now: UnixMillis, device: &DeviceId, is_verified: bool) -> bool {
+    /// Takes that somebody says something of a device. Returns whether that counts: of one that signs such words only what is signed does.
+    pub(crate) fn believes(
+        &mut self,
+        now: UnixMillis,
+        device: &DeviceId,
+        word: Word,
+        is_verified: bool,
+    ) -> bool {
+        let signed = &mut self.signed[word as usize];
         if is_verified && self.places.contains_key(device) {
-            self.signed.insert(device.clone(), now);
+            signed.insert(device.clone(), now);
         }
-        is_verified || self.signed.get(device).is_none_or(|at| now.since(*at) > SIGNS_MILLIS)
+        is_verified || signed.get(device).is_none_or(|at| now.since(*at) > SIGNS_MILLIS)
     }
 
     pub(crate) fn place(&self, device: &DeviceId) -> Option<&Place> {

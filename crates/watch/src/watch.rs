@@ -3,7 +3,7 @@
 use crate::declared::Declared;
 use crate::event::{Event, Place, Scope, UnixMillis};
 use crate::finding::{Class, Finding, Severity, Turn};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Word};
 use crate::identity::Identity;
 use crate::knowledge::{Known, of_place, when};
 use crate::liveness::Liveness;
@@ -57,8 +57,13 @@ impl Watch {
     /// Takes an event. Time that goes back stands still.
     pub fn handle(&mut self, now: UnixMillis, event: &Event) {
         self.now = now.max(self.now);
-        if let Event::Heartbeat { device, verified, .. } = event
-            && !self.fleet.believes(self.now, device, *verified)
+        let said = match event {
+            Event::Heartbeat { device, verified, .. } => Some((device, Word::Heartbeat, *verified)),
+            Event::Fix { device, verified, .. } => Some((device, Word::Fix, *verified)),
+            _ => None,
+        };
+        if let Some((device, word, is_verified)) = said
+            && !self.fleet.believes(self.now, device, word, is_verified)
         {
             return;
         }

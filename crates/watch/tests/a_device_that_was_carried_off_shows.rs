@@ -313,6 +313,17 @@ fn a_signature_proves_what_a_switch_says_where_nobody_works() {
     );
 }
 
+/// Somebody who has its password says between its own words that it is at home.
+#[test]
+fn who_cannot_sign_does_not_bring_a_device_back_into_its_fence() {
+    let mut story = fenced();
+    for _ in 0..2 {
+        story.fix(0, 0);
+        story.tell(Event::Fix { device: story::pump(), position: HOME, verified: false });
+    }
+    assert_eq!(severities(&mut story), [(Class::Moved, High)]);
+}
+
 /// Who has its password says so without a signature; who has it in hand switches it off first. Neither takes away what a signature proves.
 #[test]
 fn what_a_signed_switch_proves_is_hidden_by_nothing_that_came_before() {

@@ -15,6 +15,10 @@ const LINE_BYTES: usize = 64 * 1024;
 /// The end of the year 9999: no recording is of later.
 const LATEST: UnixMillis = UnixMillis(253_402_300_799_999);
 
+/// For so long nothing may be heard, in milliseconds, and time passes step by step: 100 days. What is longer is a clock that was set, and is passed
+/// at once, for somebody would wait for each step.
+const SILENCE_MS: u64 = 100 * 24 * 60 * 60 * 1_000;
+
 /// Is something that would have been told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Told {
@@ -94,6 +98,7 @@ pub fn replay(mut recording: impl BufRead, mut tell: impl FnMut(Told)) -> Result
 
 /// Lets time pass up to `to`.
 fn pass(watch: &mut Watch, incidents: &mut Incidents, to: UnixMillis, tell: &mut impl FnMut(Told)) {
+    let to = to.min(watch.now().plus(SILENCE_MS));
     loop {
         let next = [watch.poll_timeout(), incidents.poll_timeout()].into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next < to) else { return };
@@ -155,6 +160,19 @@ mod tests {
         let brief: Vec<_> = told.iter().map(|told| (told.incident.incident.as_str(), told.is_over)).collect();
         assert_eq!((brief[0], brief.last().unwrap().1), (("missing", false), true), "{told:?}");
         assert!(told[0].at_unix_ms > 40 * 60_000 && told[0].at_unix_ms < 60 * 60_000, "{told:?}");
+    }
+
+    /// All were lost at once, which is looked at again and again until they are back; and the clock was set, or the file is of somebody else.
+    #[test]
+    fn a_silence_of_eight_thousand_years_is_played_in_no_time() {
+        let pump = |number: u64| PUMP.replace("\"pump\"", &format!("\"pump-{number}\""));
+        let mut text: String = (0..5).map(|number| pump(number) + "\n").collect();
+        for minute in 1..40 {
+            (0..5).for_each(|number| text += &message(minute).replace("pump", &format!("pump-{number}")));
+        }
+        text += &format!("{{\"at\":{},\"event\":\"restarted\"}}\n", LATEST.0);
+        let (played, told) = played(&text).unwrap();
+        assert_eq!((played.events, told.is_empty()), (201, false));
     }
 
     #[test]
