@@ -35,7 +35,9 @@ impl Fleet {
 
     pub(crate) fn remove(&mut self, device: &DeviceId) {
         self.places.remove(device);
-        self.signed.iter_mut().for_each(|signed| drop(signed.remove(device)));
+        for signed in &mut self.signed {
+            signed.remove(device);
+        }
         self.windows.remove(&Scope::Device(device.clone()));
     }
 

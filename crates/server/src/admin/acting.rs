@@ -37,6 +37,9 @@ impl Admin {
         let verdict = match (self.judge(&config, &identity), action) {
             // It goes further.
             (Verdict::IsThere, Action::Revoke) => self.judge_further(&config, &identity),
+            (Verdict::Quarantine | Verdict::Stopped, _) if !is_proven => {
+                self.judge_likely(&config, &identity)
+            }
             (verdict, _) => verdict,
         };
         if verdict == Verdict::Quarantine {
@@ -57,7 +60,9 @@ impl Admin {
         }
         match (action, verdict) {
             // It goes on as before, but for what groups are told: its incident says so.
-            (Action::Withhold, Verdict::Quarantine) => self.quarantining.note_act(wall_time()),
+            (Action::Withhold, Verdict::Quarantine) => {
+                self.quarantining.note_withheld(*is_proven, wall_time());
+            }
             (Action::Withhold, _) => {}
             _ => self.tell_verdict(&identity, verdict),
         }

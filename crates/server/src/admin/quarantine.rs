@@ -11,8 +11,8 @@ use crate::{
     notify::{self, Notice},
 };
 use keyward_identity::{
-    Account, AuditEntry, Command, Event, Kid, LedgerError, QuarantinedBy, Refusal as Refused, Registrar,
-    SecondHolder, SecondHolderSign, Standing, WallTime,
+    Account, AuditEntry, Command, Event, Kid, QuarantinedBy, Refusal as Refused, Registrar, SecondHolder,
+    SecondHolderSign, Standing, WallTime,
 };
 use keyward_ids::{Identity, Kind};
 use keyward_watch::finding::Severity;
@@ -25,11 +25,17 @@ const STOPPED: &str = "quarantine-stopped";
 /// How many names a line of the status holds.
 const NAMED: usize = 8;
 
+/// Holds when the broker did something by itself, within the last hour.
+#[derive(Debug, Default)]
+struct Hour(VecDeque<WallTime>);
+
 /// Holds what the broker did about quarantine by itself.
 #[derive(Debug, Default)]
 pub(super) struct Quarantining {
     /// When it put devices there, within the last hour.
-    recent: VecDeque<WallTime>,
+    recent: Hour,
+    /// When it withheld keys of groups upon what nobody proves: counted by itself, for anybody could use up the room for what is proven.
+    withheld: Hour,
     /// Devices with a proof that were left to a person, because there were too many.
     left: BTreeSet<Identity>,
 }
@@ -49,31 +55,63 @@ pub(super) enum Verdict {
     Stopped,
 }
 
+impl Hour {
+    fn of(mut times: Vec<WallTime>) -> Self {
+        times.sort_unstable();
+        Self(times.into())
+    }
+
+    /// Tells whether it may be done about one more of so many devices.
+    fn has_room(&mut self, devices: usize, now: WallTime) -> bool {
+        let span = limits::QUARANTINE_SPAN.as_millis();
+        while self.0.front().is_some_and(|at| u128::from(now.0.saturating_sub(at.0)) >= span) {
+            self.0.pop_front();
+        }
+        self.0.len() < limits::QUARANTINES.max(devices / limits::QUARANTINE_SHARE)
+    }
+
+    fn note(&mut self, now: WallTime) {
+        self.0.push_back(now);
+    }
+}
+
 impl Quarantining {
     /// Takes up what a broker before this one did. The ledger says it, also of devices that were released or revoked since.
     pub(super) fn of(registrar: &Registrar) -> Self {
-        let mut recent = acts(registrar).unwrap_or_else(|error| {
+        let is_withholding = |entry: &AuditEntry| {
+            entry.actor == BROKER
+                && entry.events.iter().any(|event| matches!(event, Event::GroupMemberRemoved { .. }))
+        };
+        let is_shutting_out = |entry: &AuditEntry| {
+            entry.events.iter().any(|event| match event {
+                Event::Quarantined { by, .. } => *by == QuarantinedBy::Broker,
+                Event::Revoked { .. } => entry.actor == BROKER,
+                _ => false,
+            })
+        };
+        let (mut recent, mut withheld) = (Vec::new(), Vec::new());
+        let noted = registrar.audit(1).and_then(|mut entries| {
+            entries.try_for_each(|entry| {
+                let entry = entry?;
+                if is_shutting_out(&entry) {
+                    recent.push(entry.at);
+                } else if is_withholding(&entry) {
+                    withheld.push(entry.at);
+                }
+                Ok(())
+            })
+        });
+        if let Err(error) = noted {
             tracing::error!(
                 "what the broker did about devices by itself in the last hour cannot be read: {error}"
             );
-            Vec::new()
-        });
-        recent.sort_unstable();
-        Self { recent: recent.into(), left: BTreeSet::new() }
-    }
-
-    /// Tells whether one more of so many devices may be put there.
-    fn has_room(&mut self, devices: usize, now: WallTime) -> bool {
-        let span = limits::QUARANTINE_SPAN.as_millis();
-        while self.recent.front().is_some_and(|at| u128::from(now.0.saturating_sub(at.0)) >= span) {
-            self.recent.pop_front();
         }
-        self.recent.len() < limits::QUARANTINES.max(devices / limits::QUARANTINE_SHARE)
+        Self { recent: Hour::of(recent), withheld: Hour::of(withheld), left: BTreeSet::new() }
     }
 
-    /// Counts what the broker did by itself.
-    pub(super) fn note_act(&mut self, now: WallTime) {
-        self.recent.push_back(now);
+    /// Counts that the broker withheld keys by itself.
+    pub(super) fn note_withheld(&mut self, is_proven: bool, now: WallTime) {
+        if is_proven { self.recent.note(now) } else { self.withheld.note(now) }
     }
 
     /// Says that devices were left to a person.
@@ -93,20 +131,6 @@ impl Quarantining {
             named.join(", ")
         ))
     }
-}
-
-/// Returns when the broker shut out devices by itself, as the ledger says.
-fn acts(registrar: &Registrar) -> Result<Vec<WallTime>, LedgerError> {
-    let is_act = |entry: &AuditEntry| {
-        entry.events.iter().any(|event| match event {
-            Event::Quarantined { by, .. } => *by == QuarantinedBy::Broker,
-            Event::Revoked { .. } | Event::GroupMemberRemoved { .. } => entry.actor == BROKER,
-            _ => false,
-        })
-    };
-    let all = registrar.audit(1)?;
-    let own = all.filter(|entry| entry.as_ref().map_or(true, is_act));
-    own.map(|entry| entry.map(|entry| entry.at)).collect()
 }
 
 impl Admin {
@@ -137,11 +161,25 @@ impl Admin {
 
     /// Says the same of what goes further than quarantine.
     pub(super) fn judge_further(&mut self, config: &Config, identity: &Identity) -> Verdict {
+        self.judge_within(config, identity, |done| &mut done.recent)
+    }
+
+    /// Says whether keys may be withheld from a device upon what nobody proves.
+    pub(super) fn judge_likely(&mut self, config: &Config, identity: &Identity) -> Verdict {
+        self.judge_within(config, identity, |done| &mut done.withheld)
+    }
+
+    fn judge_within(
+        &mut self,
+        config: &Config,
+        identity: &Identity,
+        hour: impl Fn(&mut Quarantining) -> &mut Hour,
+    ) -> Verdict {
         let registry = self.registrar.registry();
         let devices = registry.counts(Kind::Device).existing();
         match registry.find(identity) {
             Some(account) if is_excepted(config, account) => Verdict::Never,
-            _ if !self.quarantining.has_room(devices, wall_time()) => Verdict::Stopped,
+            _ if !hour(&mut self.quarantining).has_room(devices, wall_time()) => Verdict::Stopped,
             _ => Verdict::Quarantine,
         }
     }
@@ -151,7 +189,7 @@ impl Admin {
         match verdict {
             Verdict::IsThere => {}
             Verdict::Quarantine => {
-                self.quarantining.note_act(wall_time());
+                self.quarantining.recent.note(wall_time());
                 self.tell(incidents::Kind::Quarantine, identity);
             }
             Verdict::Off => {

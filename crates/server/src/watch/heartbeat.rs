@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn the_status_of_small_chips_tells_since_when_they_run() {
         let beat = |payload: &str| match &status(&pump(), payload.as_bytes(), false, AT)?.events[..] {
-            [Event::Heartbeat { heartbeat, verified: false, .. }] => Some(heartbeat.clone()),
+            [Event::Heartbeat { heartbeat, verified: false, .. }] => Some(*heartbeat),
             _ => None,
         };
         let sketch = beat(r#"{"online":true,"uptime_s":12,"boots":3,"reset":"External System"}"#).unwrap();

@@ -147,6 +147,9 @@ fn who_is_likely_in_other_hands_is_taken_out_of_its_groups_where_the_configurati
     (3..5).for_each(|n| found(&mut site, n, Class::DestroyedOrStolen, Confidence::High));
     assert_eq!(members(&site), [1, 4]);
     assert!(history(&site, 6).contains("too many"), "{}", history(&site, 6));
+    // What anybody can bring about has used up its own room, and none of that of what is proven.
+    found(&mut site, 4, Class::EpochsInterleave, Confidence::Proven);
+    assert!(is_in_quarantine(&site, 4));
 }
 
 #[test]

@@ -131,11 +131,11 @@ fn after_three_in_an_hour_it_stops_and_says_so_until_a_person_has_seen_to_the_re
 
 #[test]
 fn of_a_large_fleet_one_in_a_hundred_may_be_put_there_within_an_hour_and_a_restart_forgets_nothing() {
-    let mut quarantining = Quarantining::default();
+    let mut quarantining = Hour::default();
     let now = WallTime(1_800_000_000_000);
     for n in 0..7 {
         assert!(quarantining.has_room(799, now), "{n}");
-        quarantining.recent.push_back(now);
+        quarantining.note(now);
     }
     assert!(!quarantining.has_room(799, now) && quarantining.has_room(800, now));
     assert!(!quarantining.has_room(0, WallTime(now.0 + 3_599_999)));
@@ -144,7 +144,7 @@ fn of_a_large_fleet_one_in_a_hundred_may_be_put_there_within_an_hour_and_a_resta
     let mut site = with_devices(3);
     (0..3).for_each(|n| prove(&mut site, n));
     let mut again = Quarantining::of(&site.admin.registrar);
-    assert!(!again.has_room(3, wall_time()));
+    assert!(!again.recent.has_room(3, wall_time()));
 }
 
 #[test]
