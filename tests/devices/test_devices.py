@@ -210,6 +210,35 @@ def test_an_opened_device_reports_it_and_then_has_no_keys(device, keyward, reade
     pump.configure().enrol_with(uri).start().connected()
 
 
+def test_a_claim_that_does_not_work_says_why_and_one_that_others_could_read_is_named(device, keyward, tmp_path):
+    pump = device("pump")
+    uri = pump.invite()
+    root = uri.split("root=")[1]
+    other = pump.tries_to_enrol_with(uri.replace(root, root[::-1]))
+    assert other.returncode == 1 and "its root is not the one that the claim names" in other.stderr, other
+    code = uri.split("code=")[1].split("&")[0]
+    wrong = pump.tries_to_enrol_with(uri.replace(code, "a" * 26))
+    assert wrong.returncode == 1 and "mistyped" in wrong.stderr and "keyward denials" in wrong.stderr, wrong
+    keyward.until(lambda: "keyward device invite pump" in keyward.run("denials").stdout, "what helps")
+    claim = tmp_path / "claim.txt"
+    claim.write_text(uri)
+    claim.chmod(0o644)
+    done = pump.tries_to_enrol_with("", str(claim))
+    assert done.returncode == 0 and f"others on this machine could read {claim}" in done.stdout, done
+
+
+def test_the_watch_understands_what_is_signed_where_nobody_asked_for_signatures(device, keyward):
+    keyward.rules("devices", "")
+    pump = device("pump").enrol()
+    pump.configure().start().connected()
+    assert pump.say("!tamper lid").startswith("ok")
+    keyward.until(lambda: "lid" in keyward.run("watch", "explain", "pump").stdout, "the switch is told")
+    [row] = keyward.json("incident", "list")["incidents"]
+    assert (row["incident"], row["confidence"]) == ("tampered", "high"), "nobody checked the signature"
+    shown = keyward.run("incident", "show", str(row["number"])).stdout
+    assert "device exposure pump" in shown and "device revoke pump" in shown, shown
+
+
 def test_a_claim_is_not_spent_on_keys_that_do_not_open_what_the_device_keeps(device, keyward):
     pump = device("pump-a").enrol().start().connected()
     pump.stop()

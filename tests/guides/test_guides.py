@@ -3,11 +3,14 @@
 A guide is a page that holds the comment `<!-- guide -->`. Of it
   - each ```sh block is run, from top to bottom, in one bash that stops at the first command that fails;
   - a block that begins with `# in a terminal of its own` is left running, in the directory where the guide is then;
-    a `keyward sub` in it has subscribed before the next block is run;
+    a `keyward sub` in it has subscribed, and a `keyward up` is open, before the next block is run;
+  - a block that begins with `# in the terminal of `keyward up`: Ctrl-C, and again` is run there, after the broker has ended;
+  - a ```python block that begins with `# NAME.py` is written into the file of that name, where the guide is then;
   - a ```output block says what the block before it prints, or what was left running before: its lines, in this order, `…` for
     anything; it is waited for;
   - every other block is for reading.
-What it finds: `keyward` (KEYWARD_BIN) in the PATH and an empty home. `npm install … node-red…` gives what test.sh installed before
+What it finds: `keyward` (KEYWARD_BIN) in the PATH, an empty home, and, where the page says `127.0.0.1:25`, a mail server of this machine
+whose mail an output block can wait for. `npm install … node-red…` gives what test.sh installed before
 from npm, for there is no network.
 """
 
@@ -27,6 +30,8 @@ BIN = os.environ.get("KEYWARD_BIN", str(ROOT / "target/release/keyward"))
 NODE_RED = ROOT / "tests/clients/nodered/node_modules"
 MARK = "<!-- guide -->"
 TERMINAL = "# in a terminal of its own"
+AGAIN = "# in the terminal of `keyward up`: Ctrl-C, and again"
+MAIL = shlex.join(["python3", str(pathlib.Path(__file__).with_name("mail_server.py"))])
 PATIENCE = 40.0  # seconds until a block has to be done, or what was left running has to have said something
 GUIDES = [page for page in sorted((ROOT / "docs").glob("*.md")) if MARK in page.read_text()]
 ADDRESS = "192.168.1.10"
@@ -74,7 +79,7 @@ class Shell:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.home, env=environment,
             text=True, start_new_session=True,
         )  # fmt: skip
-        self.environment, self.blocks, self.terminals = environment, 0, []
+        self.environment, self.blocks, self.terminals, self.broker = environment, 0, [], None
 
     def run(self, block):
         """Runs a block to its end, or leaves it running; returns where its output is."""
@@ -82,16 +87,40 @@ class Shell:
         script, output = (self.folder / f"{self.blocks}.{end}" for end in ("sh", "out"))
         script.write_text(block)
         done = self.folder / f"{self.blocks}.done"
-        if block.startswith(TERMINAL):
+        if block.startswith(AGAIN):
+            self.end_broker()
+        if block.startswith((TERMINAL, AGAIN)):
             before = self.subscriptions()
-            self.tell(f"bash -e {script} > {output} 2>&1 < /dev/null &")
-            self.terminals.append(output)
+            began = self.leave(f"bash -e {script}", output)
+            if "keyward up" in block:
+                self.broker = began
+                self.until(lambda: "Ctrl-C stops it" in text(output), lambda: f"no broker:\n{text(output)}")
             if "keyward sub " in block:
                 self.until(lambda: self.subscriptions() > before, lambda: f"nobody subscribed:\n{self.heard()}")
         else:
             self.tell(f". {script} > {output} 2>&1 < /dev/null; : > {done}")
             self.until(done.exists, lambda: f"the block did not end well:\n{block}\n{text(output)}\n{self.heard()}")
         return output
+
+    def leave(self, command, output):
+        """Leaves a command running; returns where its process id is going to be."""
+        self.terminals.append(output)
+        began = output.with_suffix(".pid")
+        self.tell(f"{command} > {output} 2>&1 < /dev/null & echo $! > {began}")
+        return began
+
+    def serve_mail(self):
+        output = self.folder / "mail.out"
+        self.leave(MAIL, output)
+        self.until(lambda: text(output), lambda: "no mail server")
+
+    def end_broker(self):
+        """What Ctrl-C does in its terminal."""
+        shell = int(text(self.broker))
+        [broker] = text(pathlib.Path(f"/proc/{shell}/task/{shell}/children")).split()
+        os.kill(int(broker), signal.SIGINT)
+        ended = lambda: not pathlib.Path(f"/proc/{broker}").exists()
+        self.until(ended, lambda: f"the broker does not end:\n{self.heard()}")
 
     def subscriptions(self):
         asked = subprocess.run(
@@ -144,10 +173,14 @@ def shell(tmp_path):
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda page: page.stem)
 def test_a_guide_holds_word_by_word(guide, shell):
     began, commands, output = time.monotonic(), 0, None
+    if "127.0.0.1:25" in guide.read_text():
+        shell.serve_mail()
     for kind, block in BLOCK.findall(guide.read_text()):
         if kind == "sh":
             output = shell.run(block)
             commands += sum(1 for line in block.splitlines() if line.strip() and not line.startswith((" ", "#")))
+        elif kind == "python" and (name := re.match(r"# (\w+\.py)\n", block)):
+            shell.run(f"cat > {name[1]} <<'END OF FILE'\n{block}END OF FILE\n")
         elif kind == "output":
             said = pattern(block)
             heard = [output, *shell.terminals]

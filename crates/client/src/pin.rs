@@ -31,10 +31,10 @@ impl ServerCertVerifier for PinnedRoot {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let Some((root, intermediates)) = intermediates.split_last() else {
-            return Err(CertificateError::UnknownIssuer.into());
+            return Err(CertificateError::ApplicationVerificationFailure.into());
         };
         if digest(&SHA256, root).as_ref() != self.fingerprint {
-            return Err(CertificateError::UnknownIssuer.into());
+            return Err(CertificateError::ApplicationVerificationFailure.into());
         }
         let mut roots = RootCertStore::empty();
         roots.add(root.clone().into_owned())?;

@@ -131,6 +131,12 @@ fn certificate_problem(problem: &CertificateError, host: &str) -> String {
              use the ca.pem of this very broker, and if it is that one, do not connect"
                 .to_owned()
         }
+        // Only who knows a fingerprint and no root says so.
+        CertificateError::ApplicationVerificationFailure => {
+            "its root is not the one that the claim names: the claim is of another installation, or was changed on its way, or somebody \
+             plays the broker; on the broker itself draw another: keyward device invite ID"
+                .to_owned()
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("its certificate does not name {host}; on the broker: keyward server name add {host}")
         }

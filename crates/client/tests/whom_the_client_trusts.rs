@@ -177,6 +177,7 @@ fn a_server_with_another_root_is_not_spoken_to() {
     let (_, other) = serve_with_root(&authority());
     let error = Client::connect_to_root(&ClientOptions::new("localhost", port), &other).err().unwrap();
     assert!(matches!(error, ClientError::Untrusted { .. }), "{error}");
+    assert!(error.to_string().contains("its root is not the one that the claim names"), "{error}");
 }
 
 #[test]

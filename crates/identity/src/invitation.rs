@@ -119,7 +119,10 @@ pub enum ClaimRefusal {
     #[error("device:{0} has no claim code")]
     NotInvited(DeviceId),
     /// It is another code.
-    #[error("this is not the claim code of device:{0}")]
+    #[error(
+        "this is not the claim code of device:{0}: an older one, mistyped, or a guess; if the device itself said so, draw another: keyward \
+         device invite {0}"
+    )]
     WrongCode(DeviceId),
     /// It is the right code, too late.
     #[error(

@@ -22,7 +22,7 @@ use keyward_ids::{CertSerial, Identity, KeyId};
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// Nobody has this name.
-    #[error("there is no {0}")]
+    #[error("there is no {0}; keyward {kind} list shows those that there are", kind = .0.kind())]
     NoSuchIdentity(Identity),
     /// Somebody has this name.
     #[error("{identity} exists already and is {standing}; {remedy}")]

@@ -13,14 +13,14 @@ mod places;
 mod sealing;
 mod store;
 mod things;
+mod watching;
 
 pub(crate) use agent::{AgentCommand, AgentEnrollArgs};
 pub(crate) use authority::{AuthorityCommand, ProvesArg, TrustAddArgs, TrustBindArgs, TrustCommand};
 pub(crate) use broker::{
     AuditArgs, BansCommand, ClockCommand, DenialsArgs, DoctorArgs, DoctorProfile, ExplainArgs,
-    IncidentCommand, ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, NotifyCommand, PolicyCommand,
-    PresetArgs, PresetCommand, ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb, VerdictArg,
-    WatchCommand,
+    ListenerAddArgs, ListenerCommand, LogFormat, NameCommand, PolicyCommand, PresetArgs, PresetCommand,
+    ServerCertificateCommand, ServerCommand, Span, UpArgs, Verb,
 };
 pub(crate) use confirming::ConfirmArgs;
 pub(crate) use groups::GroupCommand;
@@ -35,6 +35,7 @@ pub(crate) use things::{
     BundleKind, ChipArg, DeviceAddArgs, DeviceCommand, DeviceInviteArgs, ExposureArg, NewPresetArgs,
     RekeyArgs,
 };
+pub(crate) use watching::{IncidentCommand, NotifyCommand, VerdictArg, WatchCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

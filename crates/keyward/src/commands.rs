@@ -17,6 +17,7 @@ pub(crate) mod healthcheck;
 pub(crate) mod import;
 pub(crate) mod incident;
 mod invitation;
+mod key_files;
 pub(crate) mod keys;
 pub(crate) mod listener;
 pub(crate) mod man;

@@ -118,7 +118,9 @@ fn tell_change(changed: &Changed) -> String {
     if changed.pending {
         text.push_str(" It is NOT in force everywhere yet.");
     }
-    if let Some(closed) = changed.closed_links {
+    // Where nothing had to come into force, nobody asked about links.
+    let closed_links = changed.closed_links.filter(|closed| *closed > 0 || changed.in_force_ms.is_some());
+    if let Some(closed) = closed_links {
         let _ = write!(text, " {}", counted(closed, "live connection closed", "live connections closed"));
         if let Some(ms) = changed.in_force_ms {
             let _ = write!(text, "; in force everywhere after {ms} ms");

@@ -76,9 +76,13 @@ fn what_is_no_key_for_messages_is_refused_with_what_to_do() {
     assert!(refused.contains("openssl pkey -pubout"), "{refused}");
     let (_, other) = key_pair(&story, "rsa", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
     let refused = story.refused(&["keys", "add", "dev01", path(&other)]);
-    assert!(refused.contains("P-256 or Ed25519"), "{refused}");
+    assert!(refused.contains("P-256 or Ed25519") && refused.contains(path(&other)), "{refused}");
+    let refused = story.refused(&["device", "rekey", "dev01", "--key", path(&other)]);
+    assert!(refused.contains(path(&other)), "{refused}");
+    let refused = said(&story.run(&["device", "rekey", "dev01", "--tpm", "cafe"]));
+    assert!(refused.contains("device invite dev01 --replace --tpm"), "{refused}");
     let refused = story.refused(&["keys", "add", "dev02", path(&public)]);
-    assert!(refused.contains("there is no device:dev02"), "{refused}");
+    assert!(refused.contains("there is no device:dev02; keyward device list shows"), "{refused}");
     let certificate = story.path("dev01/cert.pem");
     story.refused(&["keys", "add", "dev01", path(&certificate)]);
     story.ok(&["keys", "add", "dev01", path(&public)]);

@@ -195,8 +195,10 @@ impl Relocation {
         let mut known = vec![Known::new(
             "whereabouts",
             format!(
-                "known from {networks} network{}; {points:.1} points that it is elsewhere, and {} are an alarm",
+                "known from {networks} network{}; {:.1} points that it is elsewhere, and {} are an alarm",
                 if networks == 1 { "" } else { "s" },
+                // A sum of nothing is -0.
+                points + 0.0,
                 self.settings.alarm
             ),
         )];

@@ -80,10 +80,10 @@ fn each_fact_stands_there_with_its_points() {
     let finding = story.findings().into_iter().rfind(|finding| finding.class == Class::Moved).unwrap();
     let facts: Vec<&str> = finding.evidence.iter().map(|seen| &*seen.what).collect();
     let expected = [
-        "1 points: it was away for 180 min",
-        "2 points: it came from the system AS6805, which is new",
-        "1 points: it started 40 s before",
-        "5 points: its switch case was triggered",
+        "it was away for 180 min (1 points)",
+        "it came from the system AS6805, which is new (2 points)",
+        "it started 40 s before (1 points)",
+        "its switch case was triggered (5 points)",
     ];
     assert_eq!((facts, finding.severity), (expected.to_vec(), High));
 }
@@ -145,6 +145,17 @@ fn a_restart_of_the_broker_and_an_update_are_no_evidence() {
         Heartbeat { boot_count: 6, uptime_secs: 9, reset: Reset::Software, ..Heartbeat::default() };
     story.beat_with(heartbeat);
     assert_eq!(severities(&mut story), [(Class::Moved, Low)], "four points for the country alone");
+}
+
+/// Somebody said what the first time was: whoever opens it again a quarter of an hour later is another matter.
+#[test]
+fn each_time_that_the_switch_is_triggered_is_told() {
+    let mut story = lives_at_home();
+    for _ in 0..3 {
+        story.tamper();
+        assert_eq!(story.found(), [(Class::Tampered, Confidence::Proven, High)]);
+        story.wait(15 * MINUTE);
+    }
 }
 
 #[test]

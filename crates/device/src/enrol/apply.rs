@@ -31,7 +31,9 @@ pub enum EnrolError {
     NoServer(Vec<String>),
     /// The code or certificate was not taken: a login tells nobody why.
     #[error(
-        "the server takes neither code nor certificate any more ({0}): it was used, voided or has expired; ask for another claim: keyward device invite ID"
+        "the server does not let this device in{}: its code is mistyped, was used or voided, or has expired, or its certificate is taken no more; \
+         on the server `keyward denials` says which, and `keyward device invite ID` draws another code",
+        .0.reason().map_or_else(String::new, |reason| format!(" ({}, 0x{:02X})", reason.as_str(), reason as u8))
     )]
     NotLetIn(ClientError),
     /// The server said no.

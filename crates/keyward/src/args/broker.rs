@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use keyward_ids::Identity;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -163,6 +164,19 @@ impl std::str::FromStr for Span {
     }
 }
 
+impl fmt::Display for Span {
+    /// Writes it as it is read, in the largest unit that it is a multiple of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+        let (unit, letter) = units
+            .into_iter()
+            .find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit))
+            .unwrap_or((1, 's'));
+        write!(f, "{}{letter}", seconds / unit)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServerCommand {
     /// Names and addresses in the broker's certificate
@@ -305,111 +319,6 @@ pub(crate) struct ListenerAddArgs {
     /// pages of the host that they connect to]
     #[arg(long, value_name = "ORIGIN", requires = "websocket")]
     pub(crate) origin: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum WatchCommand {
-    /// Say what the watch knows of a device: where it stands, how often it reports, when it would be missed
-    #[command(after_help = "\
-Examples:
-  keyward watch explain pump-1
-  keyward watch explain pump-1 --json")]
-    Explain {
-        /// The device
-        device: String,
-    },
-    /// Play a recording to a watch of its own, and print what it would have told; no broker is needed
-    #[command(after_help = "\
-`record` in the section [watch] of DIR/keyward.toml has the broker record what the watch hears in DIR/watch.jsonl; what is older
-is in DIR/watch.before.jsonl.
-
-Examples:
-  keyward watch replay DIR/watch.jsonl
-  keyward watch replay DIR/watch.jsonl --device pump-1
-  keyward watch replay DIR/watch.jsonl --json")]
-    Replay {
-        /// The recording; - reads standard input
-        file: PathBuf,
-        /// Print only what concerns this device
-        #[arg(long, value_name = "ID")]
-        device: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum IncidentCommand {
-    /// List what is open, the newest last
-    #[command(after_help = "\
-Examples:
-  keyward incident list
-  keyward incident list --all --json")]
-    List {
-        /// Those too that are over
-        #[arg(long)]
-        all: bool,
-    },
-    /// Show all that is known of an incident: what speaks for it, and what became of it
-    #[command(after_help = "\
-Examples:
-  keyward incident show 7
-  keyward incident show 7 --message 1 | keyward open --from-device pump-1 -t devices/pump-1/alarm")]
-    Show {
-        /// Its number, as `incident list` shows it
-        number: u64,
-        /// Print one of the signed messages that prove it instead, in base64, as it came
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-        message: Option<u64>,
-    },
-    /// Say that you look after an incident: nobody else is called for it
-    #[command(after_help = "\
-Examples:
-  keyward incident ack 7 --note 'on my way'")]
-    Ack {
-        /// Its number
-        number: u64,
-        /// What others should know
-        #[arg(long)]
-        note: Option<String>,
-    },
-    /// Say what an incident was: it is done with, and its kind is judged by that
-    #[command(after_help = "\
-Examples:
-  keyward incident resolve 7 true --note 'the cable was cut'
-  keyward incident resolve 8 benign --note 'moved to hall 2'
-
-Of a kind of incident of which people called more than half of the last 20 false, nobody is called any more.")]
-    Resolve {
-        /// Its number
-        number: u64,
-        /// What it was
-        verdict: VerdictArg,
-        /// What others should know
-        #[arg(long)]
-        note: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NotifyCommand {
-    /// Send a test to each place that keyward.toml names below [notify], and say what happened
-    #[command(after_help = "\
-Examples:
-  keyward notify test
-  keyward notify test --json       what happened, for programs
-
-The exit code is 1 if one of them did not take it.")]
-    Test,
-}
-
-/// Is what a person says that an incident was.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum VerdictArg {
-    /// What it was taken for
-    True,
-    /// Something else, and nothing to be called for
-    False,
-    /// What it was taken for, and wanted
-    Benign,
 }
 
 #[derive(Debug, Subcommand)]

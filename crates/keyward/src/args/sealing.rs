@@ -105,10 +105,11 @@ pub(crate) struct OpenArgs {
     /// The server spoke to all devices, or to a group
     #[arg(long)]
     pub(crate) to_all: bool,
-    /// The public key of who signed it (PEM or COSE_Key) [default: what the installation knows]
+    /// The public key of who signed it (PEM or COSE_Key); --installation says for whom [default: what the installation here knows]
     #[arg(long, value_name = "FILE", requires = "installation")]
     pub(crate) key: Option<PathBuf>,
-    /// The installation that it is for [default: the one here]
+    /// The installation that it is for, as `keyward status` and keyward.json of a bundle have it [default: the one here; with --key
+    /// there is none]
     #[arg(long, value_name = "ID", value_parser = installation)]
     pub(crate) installation: Option<String>,
     /// MQTT 5's correlation data that stood beside it

@@ -55,7 +55,8 @@ Examples:
   keyward device rekey pump-7                                  by a claim code, as `device invite --replace`
   keyward device rekey pump-7 --key pump-7.pub --level 2       its certificate stays
 
-What it signs by an old key counts no more from now on. This ends the incident that two hold its key.")]
+What it signs by an old key counts no more from now on. This ends the incident that two hold its key. The code is good for any
+chip: for one TPM alone take the keys away with `keys withdraw`, then draw the code with `device invite ID --replace --tpm`.")]
     Rekey(RekeyArgs),
     /// Give a device that is there already the rules of a preset, or take them away
     #[command(after_help = "\
@@ -333,6 +334,9 @@ pub(crate) struct RekeyArgs {
     /// The name or address of the broker that the device goes to [default: what the broker thinks best]
     #[arg(long, value_name = "HOST", conflicts_with = "key")]
     pub(crate) host: Option<String>,
+    /// Refused with what does it instead: whoever knows it from `device invite` tries it here
+    #[arg(long, value_name = "FINGERPRINT", hide = true)]
+    pub(crate) tpm: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

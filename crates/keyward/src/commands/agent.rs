@@ -14,6 +14,7 @@ use keyward_device::{Endorsement, KeyError, KeySpec, KeyStore, Protection, found
 use keyward_identity::files;
 use keyward_server::escape::escape;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,7 @@ fn enroll(screen: Screen, args: &AgentEnrollArgs) -> Outcome {
         Err(_) if args.again => {}
         Err(error) => return Err(Failure::failed(error)),
     }
-    let claim = read_claim(&args.claim)?;
+    let (claim, is_open) = read_claim(&args.claim)?;
     files::ensure_private_dir(&args.folder).map_err(Failure::failed)?;
     let keys = keys(&spec)?;
     found(&args.folder, keys.as_ref()).map_err(Failure::failed)?;
@@ -67,11 +68,12 @@ fn enroll(screen: Screen, args: &AgentEnrollArgs) -> Outcome {
                 "level": if tpm.is_some() { 3 } else { keys.protection().level() },
                 "tpm": tpm,
                 "expires_unix_ms": membership.expires * 1_000,
+                "claim_was_open_to_others": is_open,
             }),
         );
     }
     screen.print(&format!(
-        "This is {} of installation {}, until {}.\nKeys: {}\n{}",
+        "This is {} of installation {}, until {}.\nKeys: {}\n{}{}",
         membership.device,
         membership.installation,
         day(membership.expires * 1_000),
@@ -79,6 +81,14 @@ fn enroll(screen: Screen, args: &AgentEnrollArgs) -> Outcome {
         match tpm {
             Some(tpm) => format!("Level 3: the server saw that they are in the TPM {tpm}\n"),
             None => warning(keys.as_ref()).to_owned(),
+        },
+        match is_open {
+            true => format!(
+                "  note: until now others on this machine could read {}: whoever used the code first would be this device. It is used up; next \
+                 time write it so: umask 077\n",
+                escape(&args.claim.to_string_lossy())
+            ),
+            false => String::new(),
         },
     ))
 }
@@ -125,7 +135,8 @@ fn keys(spec: &KeySpec) -> Outcome<Arc<dyn KeyStore>> {
     }
 }
 
-fn read_claim(path: &Path) -> Outcome<Claim> {
+/// Reads a claim, and tells whether others could.
+fn read_claim(path: &Path) -> Outcome<(Claim, bool)> {
     if path.to_str().is_some_and(|text| text.starts_with("keyward://")) {
         return Err(Failure::misuse(
             "a claim is no argument, for whoever lists processes reads it, and may have by now: ask for another one, and give it in a file or on \
@@ -134,13 +145,25 @@ fn read_claim(path: &Path) -> Outcome<Claim> {
     }
     let mut text = Zeroizing::new(String::with_capacity(CLAIM_BYTES + 2));
     let most = CLAIM_BYTES as u64 + 1;
+    let mut is_open = false;
     let read = if path == Path::new("-") {
         std::io::stdin().take(most).read_to_string(&mut text)
     } else {
-        files::open_regular(path).map_err(Failure::failed)?.take(most).read_to_string(&mut text)
+        let file = files::open_regular(path).map_err(Failure::failed)?;
+        is_open = file.metadata().is_ok_and(|of| of.mode() & 0o044 != 0);
+        file.take(most).read_to_string(&mut text)
     };
     read.map_err(|error| Failure::file(path, &error))?;
-    Claim::parse(&text).map_err(Failure::failed)
+    let claim =
+        Claim::parse(&text).map_err(|error| Failure::failed(format!("{}: {error}", name_of(path))))?;
+    Ok((claim, is_open))
+}
+
+fn name_of(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
 }
 
 fn status(screen: Screen, config: &Config) -> Outcome {

@@ -3,6 +3,7 @@
 use crate::args::{IncidentCommand, VerdictArg};
 use crate::clock::moment;
 use crate::failure::{Failure, Outcome};
+use crate::program::Program;
 use crate::reach::{Site, counted, unexpected};
 use crate::screen::{harmless, table};
 use keyward_server::control::{
@@ -15,7 +16,10 @@ pub(crate) fn run(site: &Site, command: IncidentCommand) -> Outcome {
     match command {
         IncidentCommand::List { all } => {
             site.show(&site.ask(Request::IncidentList { all })?, |response| match response {
-                Response::Incidents(rows) if rows.is_empty() => Some("No incident is open.\n".to_owned()),
+                Response::Incidents(rows) if rows.is_empty() => Some(format!(
+                    "No incident is open. Message keys and claim codes that two hold, and quarantine: {}\n",
+                    site.program.command("status")
+                )),
                 Response::Incidents(rows) => Some(listing(rows)),
                 _ => None,
             })
@@ -32,7 +36,7 @@ pub(crate) fn run(site: &Site, command: IncidentCommand) -> Outcome {
         }
         IncidentCommand::Show { number, message: None } => {
             site.show(&site.ask(Request::IncidentShow { number })?, |response| match response {
-                Response::Incident(incident) => Some(detail(incident)),
+                Response::Incident(incident) => Some(detail(incident, &site.program)),
                 _ => None,
             })
         }
@@ -69,10 +73,10 @@ fn listing(rows: &[IncidentRow]) -> String {
     table(["number", "incident", "of", "severity (sure)", "state", "first seen"], rows.iter().map(cells))
 }
 
-fn detail(incident: &IncidentDetail) -> String {
+fn detail(incident: &IncidentDetail, program: &Program) -> String {
     let row = &incident.row;
     let mut text = format!(
-        "Incident {}: {}\n{}\n\n  severity    {}\n  confidence  {}\n  state       {}\n  first seen  {}\n  last seen   {} ({} times)\n",
+        "Incident {}: {}\n{}\n\n  severity    {}\n  confidence  {}\n  state       {}\n  first seen  {}\n  last seen   {} ({})\n",
         row.number,
         row.incident,
         harmless(&row.what),
@@ -81,7 +85,7 @@ fn detail(incident: &IncidentDetail) -> String {
         row.state,
         moment(row.first_seen_unix_ms),
         moment(row.last_seen_unix_ms),
-        row.seen,
+        counted(row.seen, "time", "times"),
     );
     if let Some(parent) = row.parent {
         text += &format!("  part of     incident {parent}\n");
@@ -97,6 +101,13 @@ fn detail(incident: &IncidentDetail) -> String {
         }
     }
     text += &messages(incident);
+    if !incident.steps.is_empty() {
+        text += "\nWhat to do\n";
+        text.extend(incident.steps.iter().map(|step| {
+            let command = step.command.strip_prefix("keyward ").unwrap_or(&step.command);
+            format!("  {}:\n    {}\n", step.when, harmless(&program.command(command)))
+        }));
+    }
     text
 }
 
@@ -127,6 +138,8 @@ fn note(note: &IncidentNote) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keyward_server::control::IncidentStep;
+    use keyward_server::home::Home;
 
     #[test]
     fn no_name_that_a_device_chose_paints_the_terminal_of_whoever_looks_at_its_incident() {
@@ -145,13 +158,17 @@ mod tests {
             what: "gateway a\\u{1b}".to_owned(),
         };
         let history = vec![fact.clone()];
-        let text = detail(&IncidentDetail {
+        let command = "keyward maintenance begin 'gateway:-/\u{1b}]0;x\u{7}'".to_owned();
+        let steps = vec![IncidentStep { when: "somebody works there".to_owned(), command }];
+        let incident = IncidentDetail {
             row,
             evidence: vec![fact],
             history,
             children: Vec::new(),
             messages: Vec::new(),
-        });
+            steps,
+        };
+        let text = detail(&incident, &Program::of_process(&Home::at("/srv/kw")));
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text}");
         assert_eq!(text.matches("\\n  more").count(), 2, "{text}");
         assert!(text.contains("gateway a\\u{1b}\n"), "{text}");

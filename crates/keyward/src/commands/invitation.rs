@@ -1,12 +1,10 @@
 //! `keyward device invite` and what `device show` says of claim codes.
 
 use crate::args::{DeviceInviteArgs, RekeyArgs};
-use crate::bundle::FILE_BYTES;
 use crate::clock::moment;
-use crate::commands::{device, preset};
-use crate::failure::Outcome;
+use crate::commands::{device, key_files::message_key, preset};
+use crate::failure::{Failure, Outcome};
 use crate::reach::{Site, notes};
-use keyward_identity::files;
 use keyward_server::control::{
     Der, DeviceInvite, DeviceInvited, DeviceRekey, InvitationRow, InvitationState, Request, Response,
 };
@@ -36,10 +34,17 @@ pub(crate) fn invite(site: &Site, args: &DeviceInviteArgs) -> Outcome {
 
 /// Gives a device another message key, or a code by which it brings one.
 pub(crate) fn rekey(site: &Site, args: &RekeyArgs) -> Outcome {
-    let key = args.key.as_ref().map(|file| files::read_regular(file, FILE_BYTES)).transpose()?;
+    if args.tpm.is_some() {
+        let id = &args.id;
+        return Err(Failure::misuse(format!(
+            "rekey draws no code for one TPM alone. Take its keys away: keyward keys list {id}, and for each keyward keys withdraw {id} KEY; then \
+             draw the code: keyward device invite {id} --replace --tpm FINGERPRINT"
+        )));
+    }
+    let key = args.key.as_ref().map(|file| message_key(file, args.level)).transpose()?;
     let request = Request::DeviceRekey(DeviceRekey {
         id: args.id.to_string(),
-        key: key.map(Der),
+        key: key.map(|key| Der(key.cose())),
         level: args.level,
         expires_secs: args.expires.0.as_secs(),
         host: args.host.clone(),

@@ -1,12 +1,11 @@
 //! `keyward keys`: the keys by which devices sign their messages, and those to which is encrypted.
 
 use crate::args::{KeysAddArgs, KeysCommand, Purpose as AskedPurpose};
-use crate::bundle::FILE_BYTES;
 use crate::clock::{day, moment};
+use crate::commands::key_files::{agreement_key, message_key};
 use crate::failure::Outcome;
 use crate::reach::Site;
 use crate::screen::table;
-use keyward_identity::files;
 use keyward_server::control::{
     Der, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, Request, Response, ServerKeyRow, ServerKeyRows,
     ServerKeyState,
@@ -78,12 +77,12 @@ fn server_listing(keys: &ServerKeyRows) -> String {
 }
 
 fn add(site: &Site, args: &KeysAddArgs) -> Outcome {
-    let key = Der(files::read_regular(&args.file, FILE_BYTES)?);
-    let purpose = match args.purpose {
-        AskedPurpose::Sign => Purpose::Sign,
-        AskedPurpose::Encrypt => Purpose::Encrypt,
+    let (key, purpose) = match args.purpose {
+        AskedPurpose::Sign => (message_key(&args.file, args.level)?.cose(), Purpose::Sign),
+        AskedPurpose::Encrypt => (agreement_key(&args.file)?.cose(), Purpose::Encrypt),
     };
-    let request = Request::KeysAdd(KeysAdd { id: args.id.to_string(), key, purpose, level: args.level });
+    let request =
+        Request::KeysAdd(KeysAdd { id: args.id.to_string(), key: Der(key), purpose, level: args.level });
     site.show(&site.ask(request)?, |response| match response {
         Response::MessageKeys(rows) => Some(rows.iter().map(tell_added).collect()),
         _ => None,

@@ -3,6 +3,7 @@
 use crate::args::OpenArgs;
 use crate::bundle::FILE_BYTES;
 use crate::clock::{ago, moment, unix_ms};
+use crate::commands::key_files::message_key;
 use crate::commands::seal::OLDER_FORM;
 use crate::failure::{Failure, Outcome};
 use crate::hex;
@@ -13,7 +14,7 @@ use keyward_envelope::{
     Content, Context, Direction, Format, GroupKey, Kid, Malformed, PublicKey, Verified, inspect,
     limits::MESSAGE_BYTES, software::P256Agreement,
 };
-use keyward_identity::{MessageKey, MessageSecret, files};
+use keyward_identity::{MessageSecret, files};
 use keyward_server::control::{MessageKeyState, Request, Response, ServerKeyState};
 use keyward_server::escape::escape;
 use serde_json::{Map, Value, json};
@@ -72,9 +73,7 @@ fn direction(args: &OpenArgs) -> Outcome<Direction<'_>> {
 }
 
 fn key_of_file(path: &Path) -> Outcome<Signatory> {
-    let key = MessageKey::read_file(&files::read_regular(path, FILE_BYTES)?, 0)
-        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    let (key, _) = PublicKey::from_cose(&key.cose()).map_err(Failure::failed)?;
+    let (key, _) = PublicKey::from_cose(&message_key(path, 0)?.cose()).map_err(Failure::failed)?;
     Ok(Signatory { key, stands: "of the file that you gave".to_owned() })
 }
 

@@ -1,6 +1,6 @@
 //! Where devices stand: `keyward device place`, `device moved`, and `keyward maintenance`.
 
-use crate::args::{DevicePlaceArgs, MaintenanceCommand, PlaceArgs, PowerArg, UnsetArg};
+use crate::args::{DevicePlaceArgs, MaintenanceCommand, PlaceArgs, PowerArg, Span, UnsetArg};
 use crate::clock::moment;
 use crate::commands::device::{exposure, exposure_word};
 use crate::failure::{Failure, Outcome};
@@ -11,6 +11,7 @@ use keyward_server::control::{
 };
 use keyward_server::escape::escape;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Runs `device place`.
 pub(crate) fn place(site: &Site, args: &DevicePlaceArgs) -> Outcome {
@@ -122,7 +123,8 @@ pub(crate) fn lines(place: &PlaceRow) -> String {
         line("power", format!("{}{}", power_word(place.power.value), by(place.power.by)));
     }
     if let Some(interval) = place.interval_secs {
-        line("interval", format!("{} s{}", interval.value, by(interval.by)));
+        let value = Span(Duration::from_secs(interval.value));
+        line("interval", format!("{value}{}", by(interval.by)));
     }
     if let Some(moved) = &place.moved {
         let why =

@@ -3,6 +3,7 @@
 use crate::args::SealArgs;
 use crate::bundle::FILE_BYTES;
 use crate::clock::unix_ms;
+use crate::commands::key_files::agreement_key;
 use crate::failure::{Failure, Outcome};
 use crate::reach::{Site, unexpected};
 use crate::screen::Screen;
@@ -11,7 +12,7 @@ use keyward_envelope::{
     Claims, Context, Direction, Format, Message, Nonce, PublicKey, Random, Sequence, Signer, Unavailable,
     limits::MESSAGE_BYTES, sign, sign_for_recipient, software,
 };
-use keyward_identity::{AgreementKey, MessageSecret, files};
+use keyward_identity::{MessageSecret, files};
 use keyward_ids::DeviceId;
 use keyward_server::control::{Addressee, Der, Request, Response, SealCommand};
 use std::fs::File;
@@ -143,9 +144,7 @@ fn signer(path: &Path) -> Outcome<Box<dyn Signer>> {
 }
 
 fn recipient(path: &Path) -> Outcome<PublicKey> {
-    let key = AgreementKey::read_file(&files::read_regular(path, FILE_BYTES)?)
-        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    let (key, _) = PublicKey::from_cose(&key.cose()).map_err(Failure::failed)?;
+    let (key, _) = PublicKey::from_cose(&agreement_key(path)?.cose()).map_err(Failure::failed)?;
     Ok(key)
 }
 

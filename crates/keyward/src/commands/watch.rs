@@ -6,8 +6,9 @@ use crate::failure::{Failure, Outcome};
 use crate::reach::Site;
 use crate::screen::{Screen, harmless, table};
 use keyward_server::control::{Explained, Request, Response};
-use keyward_server::watch::{Played, ReplayError, Told, replay};
+use keyward_server::watch::{Played, Told, replay};
 use serde_json::json;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -44,7 +45,7 @@ fn play(screen: Screen, file: &Path, device: Option<&str>) -> Outcome {
     let recording: Box<dyn BufRead> = if name == "-" {
         Box::new(io::stdin().lock())
     } else {
-        let file = File::open(file).map_err(|error| Failure::failed(format!("{name}: {error}")))?;
+        let file = File::open(file).map_err(|error| refused(&name, &error))?;
         Box::new(BufReader::new(file))
     };
     let scope = device.map(|id| format!("device:{}", id.strip_prefix("device:").unwrap_or(id)));
@@ -64,9 +65,9 @@ fn play(screen: Screen, file: &Path, device: Option<&str>) -> Outcome {
     }
 }
 
-fn refused(name: &str, error: &ReplayError) -> Failure {
+fn refused(name: &str, error: &impl Display) -> Failure {
     Failure::failed(format!(
-        "{name}: {error}. The broker records with `record` in the section [watch] of keyward.toml"
+        "{name}: {error}. With `record` in the section [watch] of keyward.toml the broker records from its next start on, in DIR/watch.jsonl"
     ))
 }
 

@@ -239,7 +239,7 @@ impl Admin {
     /// Finds an account, a tombstone too.
     pub(super) fn account(&self, identity: &Identity) -> Result<Arc<Account>, Refusal> {
         let found = self.registrar.registry().find(identity).cloned();
-        found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("there is no {identity}")))
+        found.ok_or_else(|| keyward_identity::Refusal::NoSuchIdentity(identity.clone()).into())
     }
 
     pub(super) fn device_row(

@@ -151,6 +151,7 @@ impl Admin {
             at_unix_ms: wall_time().0,
             what,
             more: format!("keyward device show {device}"),
+            steps: Vec::new(),
             incident,
         });
     }

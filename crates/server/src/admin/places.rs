@@ -104,7 +104,8 @@ impl Turn<'_> {
             notes.push(format!("no device is part of {scope} now: see `keyward device list`"));
         }
         notes.push("what shows a copy of a key is told all the same".to_owned());
-        let what = format!("Maintenance of {scope} until {until}; it covers {covered} devices.");
+        let devices = if covered == 1 { "device" } else { "devices" };
+        let what = format!("Maintenance of {scope} until {until}; it covers {covered} {devices}.");
         Ok(Response::Changed(self.changed(what, in_force, notes)))
     }
 

@@ -229,6 +229,7 @@ impl Admin {
             at_unix_ms: wall_time().0,
             what,
             more: "keyward status".to_owned(),
+            steps: Vec::new(),
             incident,
         });
     }

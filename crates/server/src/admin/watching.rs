@@ -7,7 +7,7 @@ use crate::{
         Response,
     },
     installation::wall_time,
-    watch::{self, SignedMessage, evidence, row, word},
+    watch::{self, SignedMessage, evidence, steps, word},
 };
 use keyward_ids::DeviceId;
 use keyward_watch::event::Scope;
@@ -47,7 +47,7 @@ impl Turn<'_> {
         });
         let scope = done.map_err(none)?;
         Ok(Response::Changed(self.changed(
-            format!("Incident {number} ({scope}) is resolved."),
+            format!("Incident {number} ({scope}) is resolved: {}.", word(verdict)),
             None,
             Vec::new(),
         )))
@@ -58,7 +58,11 @@ impl Admin {
     /// Lists incidents, the newest last: those that are open, or all that are remembered.
     pub(super) fn watch_incidents(&self, all: bool) -> Response {
         Response::Incidents(self.watch.with(|book| {
-            book.incidents().all().filter(|incident| all || incident.is_open()).map(row).collect()
+            book.incidents()
+                .all()
+                .filter(|incident| all || incident.is_open())
+                .map(|it| book.row(it))
+                .collect()
         }))
     }
 
@@ -68,11 +72,12 @@ impl Admin {
             let incident = book.incidents().get(number)?;
             let children = book.incidents().all().filter(|other| other.parent == Some(number));
             Some(IncidentDetail {
-                row: row(incident),
+                row: book.row(incident),
                 evidence: incident.evidence.iter().map(evidence).collect(),
                 history: incident.history.iter().map(history).collect(),
                 children: children.map(|child| child.number.0).collect(),
                 messages: book.signed(number).iter().map(message).collect(),
+                steps: steps(incident),
             })
         });
         Ok(Response::Incident(Box::new(detail.ok_or_else(|| none(NoSuch::Number(number)))?)))
@@ -96,7 +101,7 @@ impl Admin {
         let open = self.watch.with(|book| {
             let open =
                 book.incidents().all().filter(|incident| incident.is_open() && incident.scope == scope);
-            open.map(row).collect()
+            open.map(|incident| book.row(incident)).collect()
         });
         Ok(Response::Explained(Explained { device: id.to_string(), known, open }))
     }
@@ -112,10 +117,11 @@ impl Admin {
             let shown = calling.split_off(more);
             let line = |incident: &&Incident| {
                 format!(
-                    "incident {} ({}): {}",
+                    "incident {} ({}): {}: {}",
                     incident.number,
                     incident.class.word(),
-                    watch::sentence(incident)
+                    book.sentence(incident),
+                    watch::more(incident)
                 )
             };
             let mut lines: Vec<String> = shown.iter().rev().map(line).collect();

@@ -55,6 +55,9 @@ pub struct IncidentDetail {
     /// The signed messages that prove it, as they came.
     #[serde(default)]
     pub messages: Vec<IncidentMessage>,
+    /// What can be done about it.
+    #[serde(default)]
+    pub steps: Vec<IncidentStep>,
 }
 
 /// Is a signed message that proves an incident.
@@ -66,6 +69,15 @@ pub struct IncidentMessage {
     pub topic: String,
     /// Its payload, in base64: what `keyward open` verifies and shows.
     pub payload: String,
+}
+
+/// Is something that can be done about an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentStep {
+    /// In which case.
+    pub when: String,
+    /// By which command.
+    pub command: String,
 }
 
 /// Is what the watch knows of one device.

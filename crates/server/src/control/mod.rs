@@ -36,8 +36,8 @@ pub use client::{CallError, Client, Stream};
 pub use exposure::{ContactRow, ExposureReport, GroupReachRow, HeldKeyRow, ReachRow};
 pub use groups::{EpochRow, GroupDetail, GroupKeyAnswer, GroupRow, MemberRow};
 pub use incidents::{
-    Explained, IncidentDetail, IncidentMessage, IncidentNote, IncidentRow, IncidentVerdict, Known,
-    NotifyTestRow,
+    Explained, IncidentDetail, IncidentMessage, IncidentNote, IncidentRow, IncidentStep, IncidentVerdict,
+    Known, NotifyTestRow,
 };
 pub use invitations::{DeviceInvite, DeviceInvited, InvitationRow, InvitationState};
 pub use keys::{DeviceRekey, KeysAdd, MessageKeyRow, MessageKeyState, Purpose, TpmRow};

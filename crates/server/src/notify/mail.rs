@@ -2,11 +2,12 @@
 //!
 //! The conversation with the mail server is ours ([`super::smtp`]): it needs six commands of it.
 
-use super::notice::{Event, Letter, Notice};
+use super::notice::{Event, Letter, Notice, Origin};
 use super::smtp::Smtp;
 use super::{Channel, limits, secret};
 use crate::clock;
 use crate::config;
+use crate::control::IncidentStep;
 use crate::escape::harmless;
 use base64ct::{Base64, Encoding};
 use keyward_identity::WallTime;
@@ -26,12 +27,12 @@ const SUBJECT: usize = 150;
 /// Writes to people.
 pub(super) struct Mail {
     settings: config::Mail,
-    installation: String,
+    origin: Origin,
 }
 
 impl Mail {
-    pub(super) fn new(settings: config::Mail, installation: &str) -> Self {
-        Self { settings, installation: installation.to_owned() }
+    pub(super) fn new(settings: config::Mail, origin: Origin) -> Self {
+        Self { settings, origin }
     }
 }
 
@@ -43,7 +44,7 @@ impl Channel for Mail {
             Some(login) => Some(secret::read(&login.password_file, 1)?),
             None => None,
         };
-        let text = message(&self.settings, &self.installation, letters, clock::now().wall.0);
+        let text = message(&self.settings, &self.origin, letters, clock::now().wall.0);
         let mut smtp =
             Smtp::open(&self.settings, clock::now().mono.saturating_add(clock::millis(limits::NOTICE_TIME)))?;
         if let (Some(login), Some(password)) = (&self.settings.login, &password) {
@@ -67,7 +68,7 @@ impl Channel for Mail {
 }
 
 /// Returns a mail (RFC 5322) that tells these calls.
-fn message(settings: &config::Mail, installation: &str, letters: &[Letter], now_unix_ms: u64) -> String {
+fn message(settings: &config::Mail, origin: &Origin, letters: &[Letter], now_unix_ms: u64) -> String {
     let mut text = String::new();
     let date = OffsetDateTime::from_unix_timestamp(i64::try_from(now_unix_ms / 1_000).unwrap_or(0));
     let date = date.ok().and_then(|date| date.format(&Rfc2822).ok()).unwrap_or_default();
@@ -77,7 +78,7 @@ fn message(settings: &config::Mail, installation: &str, letters: &[Letter], now_
         ("From", settings.from.clone()),
         ("To", settings.to.join(",\r\n ")),
         ("Subject", encoded(&subject(letters))),
-        ("Message-ID", format!("<{id}@{installation}.keyward>")),
+        ("Message-ID", format!("<{id}@{}.keyward>", origin.installation)),
         ("Auto-Submitted", "auto-generated".to_owned()),
         ("MIME-Version", "1.0".to_owned()),
         ("Content-Type", "text/plain; charset=utf-8".to_owned()),
@@ -87,7 +88,7 @@ fn message(settings: &config::Mail, installation: &str, letters: &[Letter], now_
         let _ = write!(text, "{name}: {value}\r\n");
     }
     text += "\r\n";
-    let body = Base64::encode_string(body(installation, letters).as_bytes());
+    let body = Base64::encode_string(body(origin, letters).as_bytes());
     for line in body.as_bytes().chunks(LINE) {
         text += &String::from_utf8_lossy(line);
         text += "\r\n";
@@ -105,10 +106,10 @@ fn subject(letters: &[Letter]) -> String {
     subject
 }
 
-fn body(installation: &str, letters: &[Letter]) -> String {
+fn body(origin: &Origin, letters: &[Letter]) -> String {
     let mut text = String::new();
     for Letter { notice, .. } in letters {
-        let Notice { what, kind, more, severity, at_unix_ms, incident, .. } = notice;
+        let Notice { what, kind, more, severity, at_unix_ms, incident, steps, .. } = notice;
         let (what, severity) = (harmless(what), serde_json::to_value(severity).unwrap_or_default());
         let since = incident.get("at").and_then(serde_json::Value::as_str);
         let since = since.map_or_else(|| WallTime(*at_unix_ms).to_string(), str::to_owned);
@@ -124,10 +125,21 @@ fn body(installation: &str, letters: &[Letter]) -> String {
                 let _ = writeln!(text, "  because   {}", harmless(what));
             }
         }
+        if !steps.is_empty() {
+            text += "\nWhat to do\n";
+        }
+        for IncidentStep { when, command } in steps {
+            let _ = writeln!(text, "  {when}:\n    {command}");
+        }
         text += "\n";
     }
-    let _ =
-        writeln!(text, "-- \nKeyward, installation {installation}; all that is open: keyward incident list");
+    let Origin { installation, host, directory } = origin;
+    let _ = writeln!(
+        text,
+        "-- \nKeyward on {host}, in {} (installation {installation}). Run commands there, as the user that the broker runs as. All that is open: \
+         keyward status",
+        directory.display()
+    );
     text
 }
 

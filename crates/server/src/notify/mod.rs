@@ -25,11 +25,11 @@ use crate::clock;
 use crate::config::{MailTls, Notify};
 use crate::control::NotifyTestRow;
 use file::QueueFile;
-use notice::Letter;
+use notice::{Letter, Origin};
 use queue::{Interest, Queue, Trouble};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -90,7 +90,8 @@ impl Notifier {
         installation: &str,
         file: PathBuf,
     ) -> io::Result<(Self, Option<Notifying>)> {
-        let places = places(config, installation);
+        let directory = file.parent().map(Path::to_owned).unwrap_or_default();
+        let places = places(config, &Origin::new(installation, directory));
         if places.is_empty() {
             return Ok((Self(None), None));
         }
@@ -319,21 +320,21 @@ pub(crate) fn unusable_files(config: &Notify) -> Vec<String> {
     webhooks.chain(config.mail.iter().flat_map(of_mail)).flatten().collect()
 }
 
-fn places(config: &Notify, installation: &str) -> Vec<Place> {
+fn places(config: &Notify, origin: &Origin) -> Vec<Place> {
     let webhooks = config.webhooks.iter().map(|settings| Place {
         name: settings.name.as_str().to_owned(),
         interest: Interest::Incidents(settings.wanted.clone()),
-        channel: Arc::new(webhook::Webhook::new(settings.clone(), installation)),
+        channel: Arc::new(webhook::Webhook::new(settings.clone(), origin.clone())),
     });
     let mail = config.mail.iter().map(|settings| Place {
         name: "mail".to_owned(),
         interest: Interest::Calls { at_once: limits::MAIL_CALLS, gather: clock::millis(limits::MAIL_GATHER) },
-        channel: Arc::new(mail::Mail::new(settings.clone(), installation)),
+        channel: Arc::new(mail::Mail::new(settings.clone(), origin.clone())),
     });
     let syslog = config.syslog.iter().map(|settings| Place {
         name: "syslog".to_owned(),
         interest: Interest::Incidents(settings.wanted.clone()),
-        channel: Arc::new(syslog::Syslog::new(settings.clone(), installation)),
+        channel: Arc::new(syslog::Syslog::new(settings.clone(), origin.clone())),
     });
     webhooks.chain(mail).chain(syslog).collect()
 }

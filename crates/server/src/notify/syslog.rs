@@ -1,6 +1,6 @@
 //! Syslog (RFC 5424), with what programs look for as structured data.
 
-use super::notice::{Event, Letter, Notice};
+use super::notice::{Event, Letter, Notice, Origin};
 use super::smtp::connect;
 use super::{Channel, limits};
 use crate::clock;
@@ -22,16 +22,16 @@ const DATA: &str = "keyward@32473";
 /// Speaks to one place that listens to syslog.
 pub(super) struct Syslog {
     settings: config::Syslog,
-    installation: String,
+    origin: Origin,
 }
 
 impl Syslog {
-    pub(super) fn new(settings: config::Syslog, installation: &str) -> Self {
-        Self { settings, installation: installation.to_owned() }
+    pub(super) fn new(settings: config::Syslog, origin: Origin) -> Self {
+        Self { settings, origin }
     }
 
     fn send_one(&self, letter: &Letter) -> Result<(), String> {
-        let mut line = line(letter, &self.installation, &host_name());
+        let mut line = line(letter, &self.origin);
         match &self.settings.to {
             SyslogPlace::Socket(path) => {
                 cut(&mut line);
@@ -86,8 +86,9 @@ fn send_datagram(host: &str, port: u16, bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Returns a letter as a syslog message, with the byte order mark that says that it is UTF-8.
-fn line(letter: &Letter, installation: &str, host: &str) -> String {
-    let Notice { event, kind, severity, at_unix_ms, what, incident, .. } = &letter.notice;
+fn line(letter: &Letter, origin: &Origin) -> String {
+    let Origin { installation, host, .. } = origin;
+    let Notice { event, kind, severity, at_unix_ms, incident, .. } = &letter.notice;
     let text =
         |key: &str| incident.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let number = incident.get("number").and_then(serde_json::Value::as_u64);
@@ -105,11 +106,11 @@ fn line(letter: &Letter, installation: &str, host: &str) -> String {
         ("scope", scope),
         ("incident", number.map(|number| number.to_string()).unwrap_or_default()),
         ("calls", letter.notice.calls.to_string()),
-        ("installation", installation.to_owned()),
+        ("installation", installation.clone()),
     ];
     let values = values.iter().filter(|(_, value)| !value.is_empty());
     let values: String = values.map(|(name, value)| format!(" {name}=\"{}\"", escaped(value))).collect();
-    let what: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let what: String = letter.notice.line().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let (priority, at, process) =
         (DAEMON * 8 + level(*event, *severity), WallTime(*at_unix_ms), std::process::id());
     format!("<{priority}>1 {at} {host} keyward {process} incident [{DATA}{values}] \u{feff}{what}")
@@ -146,11 +147,5 @@ fn cut(line: &mut String) {
 }
 
 /// Returns the name of this machine, or `-` if it is none that fits (RFC 5424, 6.2.4).
-fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let fits = !name.is_empty() && name.len() <= 255 && name.chars().all(|c| c.is_ascii_graphic());
-    if fits { name } else { "-".to_owned() }
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Webhooks: an incident as JSON by POST, signed over the time and the body.
 
-use super::{Channel, limits, notice::Letter, secret, tls};
+use super::notice::{Letter, Origin};
+use super::{Channel, limits, secret, tls};
 use crate::clock;
 use crate::config;
 use aws_lc_rs::hmac;
@@ -17,12 +18,12 @@ const IDEMPOTENCY: &str = "Idempotency-Key";
 /// Calls one program over HTTP.
 pub(super) struct Webhook {
     settings: config::Webhook,
-    installation: String,
+    origin: Origin,
 }
 
 impl Webhook {
-    pub(super) fn new(settings: config::Webhook, installation: &str) -> Self {
-        Self { settings, installation: installation.to_owned() }
+    pub(super) fn new(settings: config::Webhook, origin: Origin) -> Self {
+        Self { settings, origin }
     }
 
     /// Returns a client that goes straight to the host, follows nobody elsewhere, and is done in time.
@@ -52,7 +53,7 @@ impl Webhook {
 
     fn send_one(&self, letter: &Letter) -> Result<(), String> {
         let secret = secret::read(&self.settings.secret_file, limits::SECRET_BYTES_MIN)?;
-        let body = letter.json(&self.installation);
+        let body = letter.json(&self.origin);
         let signature = signature(&secret, clock::now().wall.as_secs(), &body);
         let request = self
             .agent()?

@@ -1,11 +1,13 @@
 //! The book of incidents: in memory, in a file that survives restarts, and as retained messages.
 
 use super::signed::{self, SignedMessage, SignedMessages};
-use super::{calls, sentence};
+use super::{calls, more, row, sentence, steps};
+use crate::control::IncidentRow;
 use crate::installation::wall_time;
 use crate::notify::{self, Notice, Notifier};
 use keyward_identity::WallTime;
 use keyward_identity::files;
+use keyward_ids::{DeviceId, SiteId};
 use keyward_watch::event::{Scope, UnixMillis};
 use keyward_watch::finding::{Class, Confidence, Evidence, Severity};
 use keyward_watch::incidents::{
@@ -13,6 +15,7 @@ use keyward_watch::incidents::{
 };
 use keyward_watch::{Finding, limits};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The kind under which it is told that there are too many incidents to call for each.
@@ -42,6 +45,8 @@ pub(crate) struct Book {
     changed: Option<UnixMillis>,
     /// What is to be published for those who asked, who do not publish themselves.
     owed: Vec<Retained>,
+    /// At which site devices stand, of those that stand at one.
+    sites: BTreeMap<DeviceId, SiteId>,
     notifier: Notifier,
 }
 
@@ -64,6 +69,8 @@ struct Told<'a> {
     number: Number,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a SiteId>,
     scope: &'a Scope,
     at: String,
     last_seen: String,
@@ -93,16 +100,38 @@ impl Book {
             );
             nothing()
         });
-        Self { incidents, signed, file, changed: None, owed: Vec::new(), notifier }
+        Self { incidents, signed, file, changed: None, owed: Vec::new(), sites: BTreeMap::new(), notifier }
     }
 
     pub(crate) fn incidents(&self) -> &Incidents {
         &self.incidents
     }
 
+    /// Takes at which sites devices stand: who is called is to know where to go.
+    pub(crate) fn put_sites(&mut self, sites: BTreeMap<DeviceId, SiteId>) {
+        self.sites = sites;
+    }
+
+    fn site(&self, incident: &Incident) -> Option<&SiteId> {
+        match &incident.scope {
+            Scope::Device(device) => self.sites.get(device),
+            _ => None,
+        }
+    }
+
+    /// Returns an incident as a line of a list.
+    pub(crate) fn row(&self, incident: &Incident) -> IncidentRow {
+        row(incident, self.site(incident))
+    }
+
+    /// Says an incident in a sentence.
+    pub(crate) fn sentence(&self, incident: &Incident) -> String {
+        sentence(incident, self.site(incident))
+    }
+
     /// Returns what is to be retained of all incidents that are open.
     pub(crate) fn standing(&self) -> Vec<Retained> {
-        self.incidents.all().filter(|incident| incident.is_open()).map(retained).collect()
+        self.incidents.all().filter(|incident| incident.is_open()).map(|it| self.retained(it)).collect()
     }
 
     /// Takes findings, lets time pass, and returns what is to be retained.
@@ -184,7 +213,7 @@ impl Book {
                 Change::TooManyCalls | Change::HeldBack { .. } | Change::SteppedDown { .. } => continue,
             };
             if let Some(incident) = self.incidents.get(number) {
-                self.owed.push(retained(incident));
+                self.owed.push(self.retained(incident));
             }
         }
     }
@@ -195,8 +224,10 @@ impl Book {
             return;
         }
         let notice = match change {
-            Change::Told { number, calls } => self.incidents.get(*number).map(|it| notice(now, it, *calls)),
-            Change::Ended { number } => self.incidents.get(*number).map(|it| notice(now, it, false)),
+            Change::Told { number, calls } => {
+                self.incidents.get(*number).map(|it| self.notice(now, it, *calls))
+            }
+            Change::Ended { number } => self.incidents.get(*number).map(|it| self.notice(now, it, false)),
             Change::TooManyCalls | Change::HeldBack { .. } | Change::SteppedDown { .. } => {
                 Some(notice_of_calls(now, change))
             }
@@ -209,7 +240,7 @@ impl Book {
         match change {
             Change::Told { number, .. } => {
                 let Some(incident) = found(number) else { return };
-                let (class, what) = (incident.class.word(), sentence(incident));
+                let (class, what) = (incident.class.word(), self.sentence(incident));
                 if calls(change) {
                     tracing::warn!(incident = class, %number, scope = %incident.scope, "{what}");
                 } else {
@@ -279,56 +310,60 @@ pub(crate) fn decode(text: &[u8]) -> Result<(Incidents, SignedMessages), String>
     Ok((Incidents::restored(Settings::default(), found.saved), found.signed))
 }
 
-/// Returns the topic of an incident and what is retained there: nothing when it is over.
-fn retained(incident: &Incident) -> Retained {
-    let topic = format!("{TOPICS}/{}/{}", incident.class.word(), place(&incident.scope));
-    if !incident.is_open() {
-        return (topic, Vec::new());
+impl Book {
+    /// Returns the topic of an incident and what is retained there: nothing when it is over.
+    fn retained(&self, incident: &Incident) -> Retained {
+        let topic = format!("{TOPICS}/{}/{}", incident.class.word(), place(&incident.scope));
+        if !incident.is_open() {
+            return (topic, Vec::new());
+        }
+        (topic, serde_json::to_vec(&self.told(incident)).unwrap_or_default())
     }
-    (topic, serde_json::to_vec(&told(incident)).unwrap_or_default())
-}
 
-/// Returns an incident as it is published.
-fn told(incident: &Incident) -> Told<'_> {
-    let device = match &incident.scope {
-        Scope::Device(device) => Some(device.as_str()),
-        _ => None,
-    };
-    Told {
-        incident: incident.class,
-        number: incident.number,
-        device,
-        scope: &incident.scope,
-        at: WallTime(incident.first_seen.0).to_string(),
-        last_seen: WallTime(incident.last_seen.0).to_string(),
-        seen: incident.seen,
-        severity: incident.severity,
-        confidence: incident.confidence,
-        state: &incident.state,
-        parent: incident.parent,
-        evidence: &incident.evidence,
-        what: sentence(incident),
+    /// Returns an incident as it is published.
+    fn told<'a>(&'a self, incident: &'a Incident) -> Told<'a> {
+        let device = match &incident.scope {
+            Scope::Device(device) => Some(device.as_str()),
+            _ => None,
+        };
+        Told {
+            incident: incident.class,
+            number: incident.number,
+            device,
+            site: self.site(incident),
+            scope: &incident.scope,
+            at: WallTime(incident.first_seen.0).to_string(),
+            last_seen: WallTime(incident.last_seen.0).to_string(),
+            seen: incident.seen,
+            severity: incident.severity,
+            confidence: incident.confidence,
+            state: &incident.state,
+            parent: incident.parent,
+            evidence: &incident.evidence,
+            what: self.sentence(incident),
+        }
     }
-}
 
-/// Returns what is told outside of an incident.
-fn notice(now: UnixMillis, incident: &Incident, calls: bool) -> Notice {
-    let event = match incident.history.last().map(|entry| &entry.what) {
-        _ if !incident.is_open() => notify::Event::End,
-        Some(What::Opened(_) | What::CameBack) => notify::Event::Begin,
-        _ => notify::Event::Change,
-    };
-    Notice {
-        key: format!("incident {}", incident.number),
-        event,
-        kind: incident.class.word().to_owned(),
-        severity: incident.severity,
-        is_part: incident.parent.is_some(),
-        calls,
-        at_unix_ms: now.0,
-        what: sentence(incident),
-        more: format!("keyward incident show {}", incident.number),
-        incident: serde_json::to_value(told(incident)).unwrap_or_default(),
+    /// Returns what is told outside of an incident.
+    fn notice(&self, now: UnixMillis, incident: &Incident, calls: bool) -> Notice {
+        let event = match incident.history.last().map(|entry| &entry.what) {
+            _ if !incident.is_open() => notify::Event::End,
+            Some(What::Opened(_) | What::CameBack) => notify::Event::Begin,
+            _ => notify::Event::Change,
+        };
+        Notice {
+            key: format!("incident {}", incident.number),
+            event,
+            kind: incident.class.word().to_owned(),
+            severity: incident.severity,
+            is_part: incident.parent.is_some(),
+            calls,
+            at_unix_ms: now.0,
+            what: self.sentence(incident),
+            more: more(incident),
+            steps: steps(incident),
+            incident: serde_json::to_value(self.told(incident)).unwrap_or_default(),
+        }
     }
 }
 
@@ -362,8 +397,9 @@ fn notice_of_calls(now: UnixMillis, change: &Change) -> Notice {
         is_part: false,
         calls,
         at_unix_ms: now.0,
-        what: format!("this installation: {what} → keyward incident list"),
+        what: format!("this installation: {what}"),
         more: "keyward incident list".to_owned(),
+        steps: Vec::new(),
         incident: serde_json::Value::Null,
     }
 }

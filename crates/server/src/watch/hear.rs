@@ -3,7 +3,8 @@
 use super::{heartbeat, position, readings};
 use crate::plane::{Heard, Host, Leave, What};
 use keyward_broker::{Message, Signed, Unfit};
-use keyward_envelope::inspect;
+use keyward_envelope::limits::LATE_SECONDS;
+use keyward_envelope::{freshness, inspect};
 use keyward_ids::{DeviceId, Identity};
 use keyward_watch::event::{Claims, Connection, End, Event, Message as Said, Proof, Source, UnixMillis};
 use std::net::IpAddr;
@@ -48,14 +49,28 @@ fn said(device: DeviceId, message: Option<&Message>, signed: Option<Signed>, at:
         key_level: signed.level,
     });
     let mut events = vec![Event::Message { device: device.clone(), message: Said { claims } }];
-    // What was made long ago says how things were, not how they are.
-    let Some(message) = message.filter(|_| !signed.is_some_and(|signed| signed.is_late)) else {
-        return events;
-    };
-    let signed_payload = signed.and_then(|_| inspect(message.payload()).ok()?.unverified_payload());
-    let payload = signed_payload.unwrap_or(message.payload());
-    events.extend(read(&device, message.topic(), payload, signed.is_some(), at));
+    let Some(message) = message else { return events };
+    if let Some(content) = content(message.payload(), signed, at) {
+        events.extend(told(&device, message.topic(), &content, signed.is_some(), at));
+    }
     events
+}
+
+/// Returns what the content of a message tells.
+fn told(
+    device: &DeviceId,
+    topic: &str,
+    content: &Content<'_>,
+    is_signed: bool,
+    at: UnixMillis,
+) -> Vec<Event> {
+    // That it was opened matters however long ago; but whoever works there now may not have then, so nothing follows from it.
+    let mut told = read(device, topic, content.payload, is_signed && !content.is_kept, at);
+    if content.is_kept {
+        // Else it says how things were, not how they are.
+        told.retain(|event| matches!(event, Event::Tamper { .. }));
+    }
+    told
 }
 
 /// Returns what the words of a device say: of itself, of where it is, and of what it measures.
@@ -77,6 +92,24 @@ pub(super) fn read(
     let reading = |(stream, value)| Event::Reading { device: device.clone(), stream, value };
     let readings = values.into_iter().map(reading);
     fix.into_iter().chain(readings).chain(told).collect()
+}
+
+/// Is what a message says, out of its signed form if it has one.
+#[derive(Debug, PartialEq, Eq)]
+struct Content<'a> {
+    payload: &'a [u8],
+    /// Whether it was made long ago.
+    is_kept: bool,
+}
+
+/// Returns what a message says; nothing if that is encrypted. Who signs is understood where the broker checks no signature, too: then it proves
+/// nothing.
+fn content(bytes: &[u8], signed: Option<Signed>, at: UnixMillis) -> Option<Content<'_>> {
+    let Ok(message) = inspect(bytes) else { return Some(Content { payload: bytes, is_kept: false }) };
+    let claims = message.claims();
+    let is_old = || freshness::of_reading(claims, at.0 / 1_000, claims.nonce.as_ref(), LATE_SECONDS).is_err();
+    let is_kept = signed.map_or_else(is_old, |signed| signed.is_late);
+    Some(Content { payload: message.unverified_payload()?, is_kept })
 }
 
 fn end(how: Leave) -> End {
@@ -104,6 +137,47 @@ fn source(host: Host) -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keyward_envelope::software::Ed25519Key;
+    use keyward_envelope::{Claims as Dated, Context, Direction, Message as Sealed, Sequence, Signer, sign};
+
+    #[test]
+    fn what_is_signed_is_understood_where_nobody_checks_it_unless_it_was_kept() {
+        let mut key = Ed25519Key::from_seed(&[1; 32]);
+        let context = Context {
+            direction: Direction::Up { device: "pump" },
+            installation: "k7m2q9xw4hp3a8cd",
+            topic: "devices/pump/alarm",
+            correlation: None,
+        };
+        let claims = Dated::issued_at(Sequence(1), 1_800_000_000);
+        let (message, mut out) = (Sealed { claims, format: None, payload: b"its lid" }, [0; 512]);
+        let len = sign(&message, &context, &mut key, &mut out).unwrap();
+        let at = |secs: u64| UnixMillis(secs * 1_000);
+        let says = |signed, secs| content(&out[..len], signed, at(secs));
+        let lid = |is_kept| Some(Content { payload: b"its lid", is_kept });
+        let now = 1_800_000_000;
+        assert_eq!(says(None, now + 2), lid(false));
+        assert_eq!(says(None, now + LATE_SECONDS + 1), lid(true));
+        let signed =
+            |is_late| Some(Signed { kid: key.kid(), sequence: Sequence(1), made: None, level: 0, is_late });
+        assert_eq!(says(signed(false), now + LATE_SECONDS + 1), lid(false), "who checked it judged its date");
+        assert_eq!(says(signed(true), now), lid(true));
+        assert_eq!(content(b"21.5", None, at(0)), Some(Content { payload: b"21.5", is_kept: false }));
+    }
+
+    #[test]
+    fn of_what_was_kept_an_opened_lid_is_told_and_proves_nothing() {
+        let pump: DeviceId = "pump".parse().unwrap();
+        let lid = b"\xa3\x3a\x00\x01\x11\x70\x66tamper\x3a\x00\x01\x11\x71\x63lid\x19\x01\x05\x07";
+        let said = |payload: &[u8], is_kept| {
+            told(&pump, "devices/pump/alarm", &Content { payload, is_kept }, true, UnixMillis(9))
+        };
+        let opened = |verified| Event::Tamper { device: pump.clone(), input: "lid".into(), verified };
+        assert_eq!(said(lid, true), [opened(false)]);
+        assert_eq!(said(lid, false).last(), Some(&opened(true)));
+        assert_eq!(said(b"21.5", true), []);
+        assert_eq!(said(b"21.5", false).len(), 1);
+    }
 
     /// What is heard in a message: words of itself, where it is, and the names of its sensors.
     fn heard(topic: &str, payload: &str) -> Vec<String> {

@@ -16,13 +16,15 @@ mod readings;
 mod recording;
 mod replay;
 mod signed;
+mod steps;
 mod words;
 
 pub(crate) use book::Book;
 pub(crate) use cause::Cause;
 pub use replay::{Played, ReplayError, Told, replay};
 pub(crate) use signed::SignedMessage;
-pub(crate) use words::{evidence, row, sentence, word};
+pub(crate) use steps::steps;
+pub(crate) use words::{evidence, more, row, sentence, word};
 #[cfg(feature = "decoders")]
 pub(crate) use {
     book::decode as decode_incidents,
@@ -438,6 +440,10 @@ impl Watcher {
             self.tell(at, &Event::Removed { device: device.clone() });
         }
         self.moved.retain(|device, _| there.contains_key(device));
+        let site =
+            |(device, account): (&&DeviceId, &&Account)| Some(((*device).clone(), account.site.clone()?));
+        let sites = there.iter().filter_map(site).collect();
+        self.desk.with(|book| book.put_sites(sites));
         for (device, account) in there {
             let place = self.ground.place(account);
             let before = known.get(device);

@@ -124,7 +124,7 @@ fn take(watch: &mut Watch, incidents: &mut Incidents, now: UnixMillis, tell: &mu
             at_unix_ms: now.0,
             is_over,
             calls,
-            incident: row(incident),
+            incident: row(incident, None),
             evidence: incident.evidence.iter().map(evidence).collect(),
         });
     }

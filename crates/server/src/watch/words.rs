@@ -1,13 +1,14 @@
 //! What people are told of an incident: what is the matter, and what to do.
 
 use crate::control::{IncidentNote, IncidentRow};
+use keyward_ids::SiteId;
 use keyward_watch::event::Scope;
 use keyward_watch::finding::{Class, Confidence, Evidence};
 use keyward_watch::incidents::{Incident, State};
 use serde::Serialize;
 
-/// Returns an incident as a line of a list.
-pub(crate) fn row(incident: &Incident) -> IncidentRow {
+/// Returns an incident as a line of a list; `site` is where the device stands.
+pub(crate) fn row(incident: &Incident, site: Option<&SiteId>) -> IncidentRow {
     let state = match incident.state {
         State::Open => "open",
         State::Acknowledged { .. } => "acknowledged",
@@ -25,7 +26,7 @@ pub(crate) fn row(incident: &Incident) -> IncidentRow {
         last_seen_unix_ms: incident.last_seen.0,
         seen: incident.seen,
         parent: incident.parent.map(|parent| parent.0),
-        what: sentence(incident),
+        what: sentence(incident, site),
     }
 }
 
@@ -39,9 +40,14 @@ pub(crate) fn word(value: impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
-/// Says an incident in a sentence.
-pub(crate) fn sentence(incident: &Incident) -> String {
-    let who = subject(&incident.scope);
+/// Returns the command that shows an incident.
+pub(crate) fn more(incident: &Incident) -> String {
+    format!("keyward incident show {}", incident.number)
+}
+
+/// Says an incident in a sentence; `site` is where the device stands.
+pub(crate) fn sentence(incident: &Incident, site: Option<&SiteId>) -> String {
+    let who = subject(&incident.scope, site);
     let surely = match incident.confidence {
         Confidence::Low => "possibly ",
         Confidence::Medium => "probably ",
@@ -51,24 +57,21 @@ pub(crate) fn sentence(incident: &Incident) -> String {
     format!("{who}: {surely}{what} → {remedy}")
 }
 
-fn subject(scope: &Scope) -> String {
-    let at = |site: &Option<keyward_ids::SiteId>| {
-        site.as_ref().map_or(String::new(), |site| format!(" at {site}"))
-    };
+fn subject(scope: &Scope, site: Option<&SiteId>) -> String {
+    let at = |site: Option<&SiteId>| site.map_or(String::new(), |site| format!(" at {site}"));
     match scope {
-        Scope::Device(device) => format!("device {device}"),
+        Scope::Device(device) => format!("device {device}{}", at(site)),
         Scope::Site(site) => format!("site {site}"),
-        Scope::Gateway(site, name) => format!("gateway {}{}", name.escape_debug(), at(site)),
-        Scope::Circuit(site, name) => format!("circuit {}{}", name.escape_debug(), at(site)),
+        Scope::Gateway(site, name) => format!("gateway {}{}", name.escape_debug(), at(site.as_ref())),
+        Scope::Circuit(site, name) => format!("circuit {}{}", name.escape_debug(), at(site.as_ref())),
         Scope::Everything => "this installation".to_owned(),
     }
 }
 
 /// Returns what is the matter, and what to do.
 fn matter(class: Class) -> (&'static str, &'static str) {
-    const LOOK: &str = "look at it, and say what you found: keyward incident resolve";
-    const KEYS: &str =
-        "if you did not flash it anew, revoke it; else give it other keys: keyward device rekey";
+    const LOOK: &str = "look at it, and say what you found";
+    const KEYS: &str = "if you did not flash it anew, revoke it; else give it other keys";
     match class {
         Class::Missing => ("silent, and nothing tells why", "it tells when it comes back; else look at it"),
         Class::PowerLoss => ("it lost its power", "look at its supply"),
@@ -105,10 +108,9 @@ fn matter(class: Class) -> (&'static str, &'static str) {
         Class::ImpossibleTravel => ("seen at two places that nobody travels between so fast", LOOK),
         Class::KeyLevelFell => ("its key is less protected than the one before", KEYS),
         Class::BadSignatures => ("messages come in its name that are not signed as they must be", LOOK),
-        Class::Moved => (
-            "much says that it is no longer where it was",
-            "look for it; if you moved it, say so: keyward incident resolve … benign",
-        ),
+        Class::Moved => {
+            ("much says that it is no longer where it was", "look for it; if you moved it, say so")
+        }
         Class::OutOfRange => ("a reading is outside what it can be", "look at the sensor"),
         Class::TooFast => ("a reading changes faster than it can", "look at the sensor"),
         Class::Stuck => ("a sensor says the same again and again", "look at the sensor"),

@@ -57,13 +57,14 @@ impl Facts {
         half_life_ms: u64,
         what: &str,
     ) -> bool {
-        self.has_news |= !self.facts.iter().any(|fact| fact.kind == kind);
+        // Whoever opens a device a second time is news: a person may have said what the first time was.
+        self.has_news |= kind == Kind::Switch || !self.facts.iter().any(|fact| fact.kind == kind);
         let is_worth_more = |fact: &Fact| fact.kind == kind && fact.points(at, half_life_ms) > points;
         if self.facts.iter().any(is_worth_more) {
             return false;
         }
         self.facts.retain(|fact| fact.kind != kind);
-        let what = format!("{points} points: {what}");
+        let what = format!("{what} ({points} points)");
         let what = what.get(..what.floor_char_boundary(limits::EVIDENCE_BYTES)).unwrap_or_default();
         self.facts.push(Fact { kind, points, seen: Evidence { at, what: what.into() } });
         true

@@ -15,6 +15,7 @@ fn notice(incident: u64, event: Event) -> Notice {
         at_unix_ms: 0,
         what: String::new(),
         more: String::new(),
+        steps: Vec::new(),
         incident: serde_json::Value::Null,
     }
 }

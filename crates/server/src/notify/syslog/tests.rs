@@ -10,8 +10,10 @@ fn letter(event: Event, incident: serde_json::Value) -> Letter {
 
 #[test]
 fn a_message_has_the_form_of_the_standard() {
+    let origin =
+        Origin { installation: "kw-1".to_owned(), host: "host".to_owned(), directory: "/srv/kw".into() };
     let incident = json!({ "number": 7, "scope": "gateway:hall/a\"]\\b" });
-    let line = line(&letter(Event::Begin, incident), "kw-1", "host");
+    let line = line(&letter(Event::Begin, incident), &origin);
     let (head, what) = line.split_once('\u{feff}').unwrap();
     assert_eq!(
         head,
@@ -21,7 +23,7 @@ fn a_message_has_the_form_of_the_standard() {
             std::process::id()
         )
     );
-    assert_eq!(what, "gateway a: all behind it are silent");
+    assert_eq!(what, "gateway a: all behind it are silent: keyward status");
 }
 
 #[test]
