@@ -57,8 +57,7 @@ impl Facts {
         half_life_ms: u64,
         what: &str,
     ) -> bool {
-        // Whoever opens a device a second time is news: a person may have said what the first time was.
-        self.has_news |= kind == Kind::Switch || !self.facts.iter().any(|fact| fact.kind == kind);
+        self.has_news |= !self.facts.iter().any(|fact| fact.kind == kind);
         let is_worth_more = |fact: &Fact| fact.kind == kind && fact.points(at, half_life_ms) > points;
         if self.facts.iter().any(is_worth_more) {
             return false;
@@ -91,6 +90,11 @@ impl Facts {
         let newest = self.facts.iter().map(|fact| fact.seen.at).max().unwrap_or_default();
         let half_lives = (self.points(newest, half_life_ms) / points).log2().max(0.0);
         newest.plus((half_lives * half_life_ms as f64) as u64 + 1)
+    }
+
+    /// Has it told again, though its kind is known.
+    pub(super) fn note_news(&mut self) {
+        self.has_news = true;
     }
 
     /// Tells whether evidence of a kind was added that was not there, since it was asked last.

@@ -9,8 +9,8 @@ use crate::finding::{Class, Confidence, Evidence, Finding, Severity, Turn};
 use keyward_ids::{DeviceId, SiteId};
 use serde::{Deserialize, Serialize};
 
-/// How long what a switch proves is not told again, in milliseconds.
-const PROVEN_AGAIN_MS: u64 = 10 * MINUTE_MS;
+/// How long a switch, and what it proves, is not told again, in milliseconds.
+const AGAIN_MS: u64 = 10 * MINUTE_MS;
 
 /// Is what matters of the surroundings of a device when something is heard of it.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,9 @@ pub(super) struct Whereabouts {
     /// Whether a switch was said to be triggered in a message that is verified, and nobody works there.
     #[serde(default)]
     is_signed: bool,
+    /// When its switch was told last.
+    #[serde(default)]
+    switched: Option<UnixMillis>,
     /// When it was told last that this proves something.
     #[serde(default)]
     proven: Option<UnixMillis>,
@@ -92,6 +95,11 @@ impl Whereabouts {
             Event::Heartbeat { heartbeat, .. } => self.beat(now, heartbeat, weight, settings),
             Event::Fix { position, .. } => self.fix(now, *position, weight, settings),
             Event::Tamper { input, verified, .. } => {
+                // A person may have said what the last time was; and what is told anew is proven anew.
+                if self.switched.is_none_or(|at| now.since(at) >= AGAIN_MS) {
+                    (self.switched, self.is_signed) = (Some(now), false);
+                    self.facts.note_news();
+                }
                 // Whoever works on a device may open it.
                 is_proof = *verified && !is_maintained;
                 self.is_signed |= is_proof;
@@ -111,7 +119,7 @@ impl Whereabouts {
     /// moved may hide it.
     fn prove(&mut self, now: UnixMillis, device: &DeviceId, is_told: bool) -> Option<Finding> {
         let before = self.proven;
-        if !is_told && before.is_some_and(|at| now.since(at) < PROVEN_AGAIN_MS) {
+        if !is_told && before.is_some_and(|at| now.since(at) < AGAIN_MS) {
             return None;
         }
         self.proven = Some(now);
@@ -255,6 +263,7 @@ impl Whereabouts {
     fn settle(&mut self, now: UnixMillis, device: &DeviceId) -> Vec<Finding> {
         (self.facts, self.is_outside, self.is_signed, self.level, self.is_alarmed) =
             (Facts::default(), false, false, Level::Calm, false);
+        self.switched = None;
         let told = self.told.take();
         let proven = self.proven.take().map(|_| Class::Tampered).filter(|class| told != Some(*class));
         let over = |class| over(now, device, class, "a person says that it was moved on purpose");
