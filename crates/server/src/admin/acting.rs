@@ -23,7 +23,7 @@ impl Admin {
     }
 
     fn act_on(&mut self, cause: &Cause, actor: &str) {
-        let Cause { device, class, what, is_proven } = cause;
+        let Cause { device, class, is_proven, .. } = cause;
         let config = self.config().unwrap_or_default();
         let action = config.actions.of(*class, config.quarantine.two_holders);
         let is_enough = *is_proven || action == Action::Withhold;
@@ -43,13 +43,10 @@ impl Admin {
             (verdict, _) => verdict,
         };
         if verdict == Verdict::Quarantine {
-            // What a device called its switch stands there too, and a reason is one line.
-            let mut because = format!("{class}: {}", escape(what));
-            because.truncate(because.floor_char_boundary(limits::REASON_BYTES));
             let done = match action {
                 Action::Withhold => self.withhold_by_itself(&identity, actor),
                 Action::Revoke => self.revoke_by_itself(&identity, actor),
-                _ => self.quarantine_by_itself(&identity, because, actor),
+                _ => self.quarantine_by_itself(&identity, cause, actor),
             };
             if !done {
                 return;
@@ -68,7 +65,10 @@ impl Admin {
         }
     }
 
-    fn quarantine_by_itself(&mut self, identity: &Identity, because: String, actor: &str) -> bool {
+    fn quarantine_by_itself(&mut self, identity: &Identity, cause: &Cause, actor: &str) -> bool {
+        // What a device called its switch stands there too, and a reason is one line.
+        let mut because = format!("{}: {}", cause.class, escape(&cause.what));
+        because.truncate(because.floor_char_boundary(limits::REASON_BYTES));
         let command = Command::Quarantine { identity: identity.clone(), by: QuarantinedBy::Broker, because };
         self.by_itself(identity, command, actor)
     }

@@ -19,7 +19,7 @@ const PROVABLE: [Class; 5] = [
 ];
 
 /// What nobody proves, and keys may be withheld for: that a device is in other hands. A person gives them back by one command.
-const IN_OTHER_HANDS: [Class; 3] = [Class::DestroyedOrStolen, Class::TheftSuspected, Class::Moved];
+pub(crate) const IN_OTHER_HANDS: [Class; 3] = [Class::DestroyedOrStolen, Class::TheftSuspected, Class::Moved];
 
 /// Says what follows by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

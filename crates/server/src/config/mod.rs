@@ -18,6 +18,7 @@ mod sites;
 mod types;
 mod unit;
 
+pub(crate) use actions::IN_OTHER_HANDS;
 pub use actions::{Action, Actions};
 pub use bounds::Limits;
 pub use edit::{EditError, add_listener, add_listeners, name_trusted, remove_listener};

@@ -1,6 +1,7 @@
 //! What the watch has found that something may follow from, on its way to those who may do something about it.
 
 use crate::admin::limits::CAUSES;
+use crate::config::IN_OTHER_HANDS;
 use keyward_ids::DeviceId;
 use keyward_watch::Finding;
 use keyward_watch::event::Scope;
@@ -23,9 +24,7 @@ impl Cause {
         let Scope::Device(device) = &finding.scope else { return None };
         let is_proven = finding.confidence == Confidence::Proven;
         let is_in_other_hands =
-            matches!(finding.class, Class::DestroyedOrStolen | Class::TheftSuspected | Class::Moved)
-                && finding.severity.pages()
-                && finding.part_of.is_none();
+            IN_OTHER_HANDS.contains(&finding.class) && finding.severity.pages() && finding.part_of.is_none();
         if finding.turn != Turn::Set || !(is_proven || is_in_other_hands) {
             return None;
         }

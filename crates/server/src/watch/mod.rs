@@ -89,7 +89,7 @@ struct Shared {
     /// What is known of readings, likewise.
     readings: Mutex<Option<Readings>>,
     /// What was proven, until somebody has seen what follows.
-    proven: Mutex<Causes>,
+    causes: Mutex<Causes>,
     stop: AtomicBool,
 }
 
@@ -113,7 +113,7 @@ impl WatchDesk {
             questions: Mutex::default(),
             is_on: AtomicBool::new(false),
             readings: Mutex::default(),
-            proven: Mutex::default(),
+            causes: Mutex::default(),
             stop: AtomicBool::new(false),
         }))
     }
@@ -144,12 +144,12 @@ impl WatchDesk {
 
     /// Takes that from which something may follow, since the last time.
     pub(crate) fn take_causes(&self) -> VecDeque<Cause> {
-        locked(&self.0.proven).take()
+        locked(&self.0.causes).take()
     }
 
     /// Hands over that from which something may follow; its incident is in the book.
     pub(crate) fn put_cause(&self, cause: Cause) {
-        locked(&self.0.proven).put(cause);
+        locked(&self.0.causes).put(cause);
     }
 
     /// Tells the watch which devices there are.
